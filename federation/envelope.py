@@ -1,0 +1,125 @@
+"""Signed messages: a header that binds session, stage, sender and recipient to the hash of the payload.
+
+Layout: magic (6 bytes), header length (2, big-endian), header (deterministic CBOR), Ed25519 signature over
+the header (64), payload. The bytes received are verified as they came; nothing is encoded again. The payload
+stands outside the CBOR so that a masked vector of many megabytes is hashed once and never copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from federation import cbor, fields
+from federation.errors import Code, Refusal
+from federation.identity import SIGNATURE_SIZE, Identity, PublicIdentity
+
+MAGIC = b"SHOAL\x01"
+NO_SUM = bytes(32)
+"""Stands in the header of a proposal, whose own hash will name the sum."""
+
+_MAX_HEADER = 1024
+_PREFIX = len(MAGIC) + 2
+
+
+class Stage(StrEnum):
+    """What a message is. Requests come from the aggregator, answers from a member."""
+
+    PROPOSE = "propose"
+    ADVERTISE = "advertise"
+    KEYS = "keys"
+    SHARE = "share"
+    SHARES = "shares"
+    MASK = "mask"
+    SURVIVORS = "survivors"
+    CONFIRM = "confirm"
+    CONFIRMATIONS = "confirmations"
+    UNMASK = "unmask"
+    FETCH = "fetch"
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A parsed message. `verified` tells nothing: call `verify` with the key you expect."""
+
+    sum_id: bytes
+    stage: Stage
+    sender: str
+    recipient: str
+    payload: memoryview
+    header: bytes
+    signature: bytes
+    raw: bytes
+
+    def verify(self, sender: PublicIdentity) -> None:
+        """Check that `sender` signed this header and that the payload is the one it names.
+
+        Raises:
+            Refusal: `bad-signature`.
+
+        """
+        if self.sender != sender.host or not sender.verify(self.header, self.signature):
+            raise Refusal(
+                Code.BAD_SIGNATURE, f"the signature is not by the pinned key of {sender.host}", sender.host
+            )
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over every byte of the message."""
+        return hashlib.sha256(self.raw).digest()
+
+
+def seal(
+    identity: Identity, *, sum_id: bytes, stage: Stage, recipient: str, payload: bytes | memoryview
+) -> bytes:
+    """Return the signed message; `recipient` is a host, or empty for the whole cohort."""
+    header = cbor.encode(
+        {
+            "v": 1,
+            "sum": sum_id,
+            "stage": stage.value,
+            "from": identity.host,
+            "to": recipient,
+            "payload": hashlib.sha256(payload).digest(),
+        }
+    )
+    return b"".join((MAGIC, len(header).to_bytes(2, "big"), header, identity.sign(header), payload))
+
+
+def parse(raw: bytes, *, max_size: int) -> Envelope:
+    """Return the parts of a message, its payload checked against the header's hash, its signature not yet.
+
+    Raises:
+        Refusal: `oversized` or `malformed`.
+
+    """
+    if len(raw) > max_size:
+        raise Refusal(Code.OVERSIZED, f"the message has {len(raw)} bytes, the limit here is {max_size}")
+    if len(raw) < _PREFIX or not raw.startswith(MAGIC):
+        raise fields.malformed("it does not start as a message of protocol version 1")
+    length = int.from_bytes(raw[len(MAGIC) : _PREFIX], "big")
+    start = _PREFIX + length + SIGNATURE_SIZE
+    if length > _MAX_HEADER or len(raw) < start:
+        raise fields.malformed("its header is cut short or too long")
+    header = raw[_PREFIX : _PREFIX + length]
+    content = fields.exact_map(cbor.decode(header), "v", "sum", "stage", "from", "to", "payload")
+    fields.integer(content["v"], low=1, high=1)
+    try:
+        stage = Stage(fields.text(content["stage"]))
+    except ValueError:
+        raise fields.malformed("its stage is unknown") from None
+    recipient = content["to"]
+    payload = memoryview(raw)[start:]
+    if hashlib.sha256(payload).digest() != fields.octets(content["payload"], 32):
+        raise fields.malformed("its payload is not the one its header names")
+    return Envelope(
+        sum_id=fields.octets(content["sum"], 32),
+        stage=stage,
+        sender=fields.host(content["from"]),
+        recipient="" if recipient == "" else fields.host(recipient),
+        payload=payload,
+        header=header,
+        signature=raw[_PREFIX + length : start],
+        raw=raw,
+    )

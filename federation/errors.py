@@ -1,0 +1,75 @@
+"""Whose fault it is: `ProtocolMisuse` is a bug of ours, `Refusal` is what we answer to a peer's message."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+_MAX_SENTENCE = 300
+
+
+class Code(StrEnum):
+    """Why a message was refused. The value travels and is counted; the sentence beside it is for people."""
+
+    MALFORMED = "malformed"
+    OVERSIZED = "oversized"
+    BAD_SIGNATURE = "bad-signature"
+    UNKNOWN_PEER = "unknown-peer"
+    KEY_MISMATCH = "key-mismatch"
+    NOT_FOR_ME = "not-for-me"
+    UNKNOWN_SUM = "unknown-sum"
+    WRONG_SENDER = "wrong-sender"
+    WRONG_STAGE = "wrong-stage"
+    STAGE_REPEATED = "stage-repeated"
+    REPLAYED = "replayed"
+    EXPIRED = "expired"
+    BUSY = "busy"
+    CLOSED = "closed"
+    ROSTER_INVALID = "roster-invalid"
+    THRESHOLD_TOO_LOW = "threshold-too-low"
+    COHORT_TOO_SMALL = "cohort-too-small"
+    RING_TOO_SMALL = "ring-too-small"
+    BOUNDS_EXCEEDED = "bounds-exceeded"
+    KEYS_INVALID = "keys-invalid"
+    SHARE_INVALID = "share-invalid"
+    SURVIVORS_INVALID = "survivors-invalid"
+    SURVIVORS_DIFFER = "survivors-differ"
+    CONFIRMATIONS_INVALID = "confirmations-invalid"
+    BLOB_MISMATCH = "blob-mismatch"
+    SUM_IMPLAUSIBLE = "sum-implausible"
+    PARAMETERS_REFUSED = "parameters-refused"
+    VOCABULARY_TOO_SMALL = "vocabulary-too-small"
+    SHARING_OFF = "sharing-off"
+
+
+class FederationError(Exception):
+    """Root of both trees."""
+
+
+class ProtocolMisuse(FederationError):
+    """Our own code called a state machine out of order or with values outside its documented domain."""
+
+
+class Refusal(FederationError):
+    """A peer's message, or a peer itself, was refused; nothing changed.
+
+    `culprit` is the host the evidence points at, or None where the evidence names nobody.
+    """
+
+    def __init__(self, code: Code, sentence: str, culprit: str | None = None) -> None:
+        super().__init__(f"{code}: {sentence}")
+        self.code = code
+        self.sentence = sentence[:_MAX_SENTENCE]
+        self.culprit = culprit
+
+
+class CohortLost(FederationError):
+    """Too few members are left for the threshold: the sum is abandoned and nothing was learned."""
+
+    def __init__(self, stage: str, left: int, threshold: int) -> None:
+        super().__init__(
+            f"the cohort was lost at stage {stage}: {left} members answered, {threshold} are needed. "
+            "Nothing was learned; the next scheduled session tries again."
+        )
+        self.stage = stage
+        self.left = left
+        self.threshold = threshold

@@ -1,0 +1,140 @@
+"""What survives a crash: named byte strings per sum, written before anything that depends on them is sent.
+
+Each write is atomic and durable: after a crash a name holds its old content or its new content in full.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+_NAME = re.compile(r"[a-z0-9.:\[\]-]{1,300}")
+
+
+class Journal(Protocol):
+    """Byte strings by sum and name."""
+
+    def write(self, sum_id: bytes, name: str, data: bytes) -> None:
+        """Store `data`, durably, in place of what the name held."""
+
+    def read(self, sum_id: bytes, name: str) -> bytes | None:
+        """Return what the name holds."""
+
+    def names(self, sum_id: bytes) -> list[str]:
+        """Return the names of one sum, sorted."""
+
+    def sums(self) -> list[bytes]:
+        """Return the ids of all sums, sorted."""
+
+    def erase(self, sum_id: bytes, *names: str) -> None:
+        """Remove these names, or the whole sum where none is given. Absent names are no error."""
+
+
+class MemoryJournal:
+    """A journal that lives as long as the object: for simulations, which crash everything else around it."""
+
+    def __init__(self) -> None:
+        self._sums: dict[bytes, dict[str, bytes]] = {}
+
+    def write(self, sum_id: bytes, name: str, data: bytes) -> None:
+        """Store."""
+        self._sums.setdefault(sum_id, {})[name] = bytes(data)
+
+    def read(self, sum_id: bytes, name: str) -> bytes | None:
+        """Return or None."""
+        return self._sums.get(sum_id, {}).get(name)
+
+    def names(self, sum_id: bytes) -> list[str]:
+        """Return the names, sorted."""
+        return sorted(self._sums.get(sum_id, {}))
+
+    def sums(self) -> list[bytes]:
+        """Return the ids, sorted."""
+        return sorted(self._sums)
+
+    def erase(self, sum_id: bytes, *names: str) -> None:
+        """Remove."""
+        if not names:
+            self._sums.pop(sum_id, None)
+        for name in names:
+            self._sums.get(sum_id, {}).pop(name, None)
+
+
+class FileJournal:
+    """A journal in a directory: one folder per sum, one file per name, readable by its owner only."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write(self, sum_id: bytes, name: str, data: bytes) -> None:
+        """Store: temporary file, flush to disk, rename, flush the folder."""
+        target = self.path(sum_id, name)
+        if not target.parent.exists():
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            _flush_folder(self._directory)
+        descriptor, temporary = tempfile.mkstemp(prefix=".", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _flush_folder(target.parent)
+
+    def read(self, sum_id: bytes, name: str) -> bytes | None:
+        """Return or None."""
+        try:
+            return self.path(sum_id, name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def names(self, sum_id: bytes) -> list[str]:
+        """Return the names, sorted; what a crash left half-written has no name."""
+        try:
+            return sorted(
+                file.name for file in (self._directory / sum_id.hex()).iterdir() if file.name[0] != "."
+            )
+        except FileNotFoundError:
+            return []
+
+    def sums(self) -> list[bytes]:
+        """Return the ids, sorted."""
+        return sorted(
+            bytes.fromhex(folder.name)
+            for folder in self._directory.iterdir()
+            if re.fullmatch(r"[0-9a-f]{64}", folder.name)
+        )
+
+    def erase(self, sum_id: bytes, *names: str) -> None:
+        """Remove."""
+        for name in names:
+            self.path(sum_id, name).unlink(missing_ok=True)
+        if not names:
+            shutil.rmtree(self._directory / sum_id.hex(), ignore_errors=True)
+
+    def path(self, sum_id: bytes, name: str) -> Path:
+        """Return the file of a name, for streaming it.
+
+        Raises:
+            ValueError: the name could leave the folder.
+
+        """
+        if not _NAME.fullmatch(name) or name.startswith("."):
+            raise ValueError(f"not a journal name: {name!r}")
+        return self._directory / sum_id.hex() / name
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,46 @@
+"""Limits on what a peer can make this instance hold, compute or wait for; each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    max_request: int = 100_000
+    """PeerTube's default nginx caps request bodies at 100 kB; large things travel as responses."""
+
+    max_answer: int = 1_000_000
+    """Every answer but a masked vector: at 128 members the largest, sealed shares, is about 25 kB."""
+
+    max_members: int = 128
+    """Keys of 128 members fill two thirds of one request; beyond that a cohort is split."""
+
+    min_members: int = 3
+    """The sum of two inputs gives each of the two the other's: three is where a sum starts to hide."""
+
+    max_length: int = 16_777_216
+    """Entries of a vector: the strict triangle of 5,793 videos. 64 MB at 32 bits."""
+
+    max_blob: int = 67_108_864
+    """A vocabulary of 100,000 addresses is about 8 MB, a counts vector 0.4 MB; room for long addresses."""
+
+    max_lifetime: int = 6 * 3600
+    """From creation to expiry of a proposal. A session takes minutes; hours leave room for a restart."""
+
+    max_clock_skew: int = 300
+    """Clocks of servers kept by NTP differ by far less; a peer five minutes ahead is still served."""
+
+    max_open_sums: int = 32
+    """Sums a member takes part in at one time: bounds memory and disk whatever its peers start."""
+
+    max_open_sums_per_peer: int = 2
+    """Counts and pair counts of one session; a third from the same aggregator is refused."""
+
+    max_sums_per_peer: int = 64
+    """Unexpired sums of one aggregator, finished ones included: bounds what its retries leave on disk."""
+
+    max_parameters: int = 32
+    """Named numbers and blobs in one proposal; the trainer in use has five."""

@@ -1,0 +1,323 @@
+"""A member's side of one secure sum, as a pure state machine.
+
+Rules, each enforced here whatever the aggregator says:
+
+- stages come in order, none twice;
+- the advertised keys are signed by at least `threshold` members of the roster, mine among them, unchanged;
+- shares open, and come from at least `threshold` members, all of whom advertised, me included;
+- the survivor set contains me, lies within the set that shared, and has at least `threshold` members;
+- in a later round all these sets are exactly the survivors of the parent sum;
+- shares are revealed once, after `threshold` valid confirmations by distinct survivors that all saw the same
+  survivors, the same sharers and the same keys as I did;
+- for a survivor only the share of its self seed is revealed, for one who vanished only that of its mask key.
+
+    Invited --keys--> Shared --shares--> Masked --survivors--> Confirmed --confirmations--> Finished
+
+Every method takes the verified request of its stage, moves the state and returns the payload to answer with.
+Journalling and signatures are the caller's (`federation.node`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation import masks, messages
+from federation.envelope import Envelope, Stage
+from federation.errors import Code, ProtocolMisuse, Refusal
+from federation.hashing import commitment
+from federation.keys import Sealer, SumSecrets, mask_key, self_mask_key
+from federation.limits import Limits
+from federation.messages import Advertisement, Confirmation, Revealed, SealedShares
+from federation.proposal import Proposal, SignedProposal
+from federation.shamir import SHARE_SIZE
+
+
+@dataclass(frozen=True)
+class Invited:
+    """The proposal was accepted and my keys are advertised."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """I know everybody's keys and have sealed my shares."""
+
+    keys_hash: bytes
+    advertisements: dict[str, Advertisement]
+
+
+@dataclass(frozen=True)
+class Masked:
+    """My masked vector is out; I hold two shares of every sharer."""
+
+    shared: Shared
+    sharers: tuple[str, ...]
+    held: dict[str, tuple[bytes, bytes]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """I signed one survivor set, and will never sign or act on another."""
+
+    masked: Masked
+    survivors: tuple[str, ...]
+    confirmation: Confirmation
+
+
+@dataclass(frozen=True)
+class Finished:
+    """I revealed what this sum needs; nothing more comes from me."""
+
+
+State = Invited | Shared | Masked | Confirmed | Finished
+S = TypeVar("S")
+
+
+def share_commitment(purpose: str, sum_id: bytes, owner: str, holder: str, share: bytes) -> bytes:
+    """Return what a revealed share is checked against, so that a false one names who revealed it."""
+    return commitment(f"{purpose} share", sum_id, owner.encode(), holder.encode(), share)
+
+
+def check_bounds(values: NDArray[np.int64], proposal: Proposal) -> None:
+    """Check shape and size of this instance's own vector before it is promised to anyone.
+
+    Raises:
+        ProtocolMisuse: the shape is not (length,).
+        Refusal: `bounds-exceeded`.
+
+    """
+    if values.shape != (proposal.length,):
+        raise ProtocolMisuse(f"expected {proposal.length} values, got shape {values.shape}")
+    if int(np.abs(values).max(initial=0)) > proposal.entry_bound:
+        raise Refusal(
+            Code.BOUNDS_EXCEEDED,
+            f"this instance has entries above the declared bound of {proposal.entry_bound}; "
+            "ask the aggregator to raise its bound on users per instance",
+        )
+
+
+class Member:
+    """One secure sum, seen by the member `host`. `root` is 32 random bytes used for nothing else."""
+
+    def __init__(self, signed: SignedProposal, host: str, root: bytes, limits: Limits) -> None:
+        if host not in signed.proposal.hosts:
+            raise Refusal(Code.ROSTER_INVALID, "this instance is not in the roster of the proposed sum")
+        self._proposal = signed.proposal
+        self._sum_id = signed.sum_id
+        self._host = host
+        self._limits = limits
+        self._secrets = SumSecrets(root, signed.sum_id)
+        self._state: State = Invited()
+
+    @property
+    def state(self) -> State:
+        """Where this sum stands."""
+        return self._state
+
+    def advertise(self) -> bytes:
+        """Return the payload of stage 1."""
+        secrets = self._secrets
+        return Advertisement(secrets.seal_public, secrets.mask_public, secrets.seed_commitment).to_payload()
+
+    def share(self, request: Envelope) -> bytes:
+        """Stage 2: take everybody's keys, return my sealed shares."""
+        self._expect(Invited, Stage.SHARE)
+        found = messages.decode_messages(
+            bytes(request.payload),
+            stage=Stage.ADVERTISE,
+            sum_id=self._sum_id,
+            proposal=self._proposal,
+            limits=self._limits,
+        )
+        advertisements = {
+            host: Advertisement.from_payload(bytes(message.payload)) for host, message in found.items()
+        }
+        self._check_keys(advertisements)
+        self._state = Shared(hashlib.sha256(request.payload).digest(), advertisements)
+        return self._sealed_shares(advertisements).to_payload()
+
+    def take_shares(self, request: Envelope) -> None:
+        """Stage 3, first half: take the shares sealed to me."""
+        state = self._expect(Shared, Stage.MASK)
+        sealed = messages.decode_sealed(bytes(request.payload), self._limits)
+        sharers = self._check_sharers(sealed, state.advertisements)
+        self._state = Masked(state, sharers, self._open_shares(sealed, state.advertisements))
+
+    def mask(self, values: NDArray[np.int64]) -> bytes:
+        """Stage 3, second half: return my vector under all masks, `masked_size` bytes.
+
+        `values` has shape (length,); every entry lies in [-entry_bound, entry_bound].
+        """
+        state = self._expect(Masked, Stage.MASK)
+        check_bounds(values, self._proposal)
+        vector = masks.to_ring(values, self._proposal.ring)
+        masks.apply(vector, self._mask_keys(state.sharers, state.shared.advertisements))
+        return vector.tobytes()
+
+    def confirm(self, request: Envelope) -> bytes:
+        """Stage 4: take the survivor set, return what I sign about it."""
+        state = self._expect(Masked, Stage.CONFIRM)
+        survivors = messages.decode_hosts(bytes(request.payload), self._limits)
+        self._check_survivors(survivors, state.sharers)
+        confirmation = Confirmation(
+            survivors=messages.hash_hosts(survivors),
+            sharers=messages.hash_hosts(state.sharers),
+            keys=state.shared.keys_hash,
+        )
+        self._state = Confirmed(state, survivors, confirmation)
+        return confirmation.to_payload()
+
+    def unmask(self, request: Envelope) -> bytes:
+        """Stage 5: take the others' confirmations, return one share per sharer. Happens once."""
+        state = self._expect(Confirmed, Stage.UNMASK)
+        confirmations = messages.decode_messages(
+            bytes(request.payload),
+            stage=Stage.CONFIRM,
+            sum_id=self._sum_id,
+            proposal=self._proposal,
+            limits=self._limits,
+        )
+        if not set(confirmations) <= set(state.survivors):
+            raise Refusal(
+                Code.CONFIRMATIONS_INVALID, "a confirmation comes from a member that did not survive"
+            )
+        own = state.confirmation.to_payload()
+        for host, message in confirmations.items():
+            if message.payload != own:
+                raise Refusal(
+                    Code.SURVIVORS_DIFFER, f"{host} confirmed another view of this sum than this instance"
+                )
+        if len(confirmations) < self._proposal.threshold:
+            raise Refusal(
+                Code.CONFIRMATIONS_INVALID,
+                f"{len(confirmations)} confirmations, {self._proposal.threshold} are needed",
+            )
+        held = state.masked.held
+        survivors = set(state.survivors)
+        self._state = Finished()
+        return Revealed(
+            self_seeds={host: held[host][0] for host in state.masked.sharers if host in survivors},
+            mask_keys={host: held[host][1] for host in state.masked.sharers if host not in survivors},
+        ).to_payload()
+
+    def finish(self) -> None:
+        """Mark a sum whose last answer is journalled and whose secrets are erased."""
+        self._state = Finished()
+
+    # -- checks ---------------------------------------------------------------------------------------------
+
+    def _expect(self, wanted: type[S], stage: Stage) -> S:
+        if not isinstance(self._state, wanted):
+            raise Refusal(
+                Code.WRONG_STAGE,
+                f"stage {stage} does not follow the state {type(self._state).__name__.lower()}",
+            )
+        return self._state
+
+    def _check_keys(self, advertisements: dict[str, Advertisement]) -> None:
+        if len(advertisements) < self._proposal.threshold:
+            raise Refusal(
+                Code.COHORT_TOO_SMALL,
+                f"{len(advertisements)} members advertised keys, {self._proposal.threshold} are needed",
+            )
+        mine = advertisements.get(self._host)
+        if mine is None or mine.to_payload() != self.advertise():
+            raise Refusal(Code.KEYS_INVALID, "my own keys are missing from the set or were changed")
+        keys = [key for item in advertisements.values() for key in (item.seal_public, item.mask_public)]
+        if len(set(keys)) != len(keys):
+            raise Refusal(Code.KEYS_INVALID, "two members advertised the same key")
+        self._require_parents_survivors(tuple(advertisements), "advertised keys")
+
+    def _check_sharers(
+        self, sealed: dict[str, bytes], advertisements: dict[str, Advertisement]
+    ) -> tuple[str, ...]:
+        if self._host in sealed or not set(sealed) <= set(advertisements):
+            raise Refusal(Code.SHARE_INVALID, "shares come from me or from somebody who advertised no keys")
+        sharers = tuple(sorted({*sealed, self._host}))
+        if len(sharers) < self._proposal.threshold:
+            raise Refusal(
+                Code.COHORT_TOO_SMALL, f"{len(sharers)} members shared, {self._proposal.threshold} are needed"
+            )
+        self._require_parents_survivors(sharers, "shared")
+        return sharers
+
+    def _check_survivors(self, survivors: Sequence[str], sharers: Sequence[str]) -> None:
+        if self._host not in survivors:
+            raise Refusal(Code.SURVIVORS_INVALID, "this instance answered and is missing among the survivors")
+        if not set(survivors) <= set(sharers):
+            raise Refusal(Code.SURVIVORS_INVALID, "a survivor is named that never shared")
+        if len(survivors) < self._proposal.threshold:
+            raise Refusal(
+                Code.COHORT_TOO_SMALL,
+                f"{len(survivors)} members survive, {self._proposal.threshold} are needed",
+            )
+        self._require_parents_survivors(survivors, "survived")
+
+    def _require_parents_survivors(self, hosts: Sequence[str], what: str) -> None:
+        required = self._proposal.survivors
+        if required and tuple(hosts) != required:
+            raise Refusal(
+                Code.SURVIVORS_DIFFER,
+                f"other members {what} than survived the parent sum; the session is abandoned",
+            )
+
+    # -- secrets --------------------------------------------------------------------------------------------
+
+    def _sealed_shares(self, advertisements: dict[str, Advertisement]) -> SealedShares:
+        seeds, keys = self._my_shares()
+        sealed: dict[str, bytes] = {}
+        commitments: dict[str, tuple[bytes, bytes]] = {}
+        for number, host in enumerate(self._proposal.hosts):
+            if host not in advertisements:
+                continue
+            pair = seeds[number], keys[number]
+            commitments[host] = (
+                share_commitment("self seed", self._sum_id, self._host, host, pair[0]),
+                share_commitment("mask key", self._sum_id, self._host, host, pair[1]),
+            )
+            if host != self._host:
+                sealer = Sealer(self._secrets, self._host, host, advertisements[host].seal_public)
+                sealed[host] = sealer.seal(pair[0] + pair[1])
+        return SealedShares(sealed, commitments)
+
+    def _my_shares(self) -> tuple[list[bytes], list[bytes]]:
+        members, threshold = len(self._proposal.roster), self._proposal.threshold
+        secrets = self._secrets
+        return (
+            secrets.shares(secrets.self_seed, "self seed", members=members, threshold=threshold),
+            secrets.shares(secrets.mask_private, "mask key", members=members, threshold=threshold),
+        )
+
+    def _open_shares(
+        self, sealed: dict[str, bytes], advertisements: dict[str, Advertisement]
+    ) -> dict[str, tuple[bytes, bytes]]:
+        held = {}
+        for host, box in sealed.items():
+            sealer = Sealer(self._secrets, self._host, host, advertisements[host].seal_public)
+            plain = sealer.open(box)
+            held[host] = plain[:SHARE_SIZE], plain[SHARE_SIZE:]
+        seeds, keys = self._my_shares()
+        number = self._proposal.hosts.index(self._host)
+        held[self._host] = seeds[number], keys[number]
+        return held
+
+    def _mask_keys(
+        self, sharers: Sequence[str], advertisements: dict[str, Advertisement]
+    ) -> list[tuple[bytes, bool]]:
+        keys = [(self_mask_key(self._secrets.self_seed, self._sum_id), True)]
+        for host in sharers:
+            if host != self._host:
+                key = mask_key(
+                    self._secrets.mask_private,
+                    advertisements[host].mask_public,
+                    self._sum_id,
+                    self._host,
+                    host,
+                )
+                keys.append((key, self._host > host))
+        return keys

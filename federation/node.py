@@ -1,0 +1,351 @@
+"""All sums an instance is a member of: signatures, journal, replay protection, limits.
+
+One request in, one answer out. What is answered is journalled first, so that a restarted node gives the same
+bytes for the same request and refuses a different one: no second input under one key, no second unmask
+answer.
+
+Journal names of one sum: `proposal`, `root` (sealed), `input`, one per answered stage (request and answer),
+`child` (the next sum of the session), and `closed`, which outlives the others so that an old proposal is
+never taken up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from nacl.secret import SecretBox
+from numpy.typing import NDArray
+
+from federation import envelope, messages
+from federation.envelope import Envelope, Stage
+from federation.errors import Code, ProtocolMisuse, Refusal
+from federation.identity import Identity, PublicIdentity
+from federation.journal import Journal
+from federation.keys import derive
+from federation.limits import Limits
+from federation.member import Finished, Member, check_bounds
+from federation.proposal import Proposal, SignedProposal
+
+ANSWERS = {
+    Stage.PROPOSE: Stage.ADVERTISE,
+    Stage.KEYS: Stage.SHARE,
+    Stage.SHARES: Stage.MASK,
+    Stage.SURVIVORS: Stage.CONFIRM,
+    Stage.CONFIRMATIONS: Stage.UNMASK,
+}
+"""Which stage answers which request."""
+
+_LENGTH_SIZE = 8
+_STORAGE_KEY_SALT = b"storage"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A proposal that passed every check. `MemberNode.accept` takes it up, with this instance's vector."""
+
+    signed: SignedProposal
+    aggregator: PublicIdentity
+
+    @property
+    def proposal(self) -> Proposal:
+        """What is proposed."""
+        return self.signed.proposal
+
+
+@dataclass
+class _Running:
+    signed: SignedProposal
+    member: Member
+
+
+class MemberNode:
+    """The member side of an instance.
+
+    `peer` returns the approved identity of a host, or None; `admit` raises `Refusal` for a proposal that the
+    admin's policies do not allow; `clock` returns Unix seconds; `random` returns n secret random bytes.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        journal: Journal,
+        *,
+        peer: Callable[[str], PublicIdentity | None],
+        admit: Callable[[Proposal], None],
+        clock: Callable[[], float],
+        random: Callable[[int], bytes],
+        limits: Limits | None = None,
+    ) -> None:
+        self._identity = identity
+        self._journal = journal
+        self._peer = peer
+        self._admit = admit
+        self._clock = clock
+        self._random = random
+        self._limits = limits or Limits()
+        self._box = SecretBox(derive(identity.seed, _STORAGE_KEY_SALT, "journal"))
+        self._running: dict[bytes, _Running] = {}
+        for sum_id in journal.sums():
+            self._restore(sum_id)
+
+    def receive(self, raw: bytes) -> bytes | Preparation:
+        """Take one request; return the signed answer, or for a new proposal what has to be prepared.
+
+        Raises:
+            Refusal: nothing changed.
+
+        """
+        message = envelope.parse(raw, max_size=self._limits.max_request)
+        aggregator = self._peer(message.sender)
+        if aggregator is None:
+            raise Refusal(
+                Code.UNKNOWN_PEER,
+                f"{message.sender} is no approved peer of {self._identity.host}; its admin can approve it",
+                message.sender,
+            )
+        if message.stage is Stage.PROPOSE:
+            return self._proposed(message, aggregator)
+        if message.stage not in ANSWERS:
+            raise Refusal(Code.WRONG_STAGE, f"{message.stage} is not a request to a member", message.sender)
+        running = self._find(message)
+        message.verify(aggregator)
+        return self._answer(message, running)
+
+    def accept(self, preparation: Preparation, values: NDArray[np.int64]) -> bytes:
+        """Commit to a sum with this instance's vector, shape (length,); return the signed advertisement.
+
+        Raises:
+            Refusal: `bounds-exceeded`, `busy`, `expired`.
+
+        """
+        signed = preparation.signed
+        proposal = signed.proposal
+        check_bounds(values, proposal)
+        proposal.check(limits=self._limits, now=self._clock())
+        self._check_parent(signed)
+        self._check_capacity(proposal)
+        if self._journal.read(signed.sum_id, "proposal") is not None:
+            raise ProtocolMisuse("this proposal was accepted before")
+        root = self._random(32)
+        member = Member(signed, self._identity.host, root, self._limits)
+        answer = self._seal(signed, Stage.ADVERTISE, member.advertise())
+        journal = self._journal
+        if proposal.parent:
+            journal.write(proposal.parent, "child", signed.sum_id)
+        journal.write(signed.sum_id, "root", self._box.encrypt(root, self._random(SecretBox.NONCE_SIZE)))
+        journal.write(signed.sum_id, "input", values.astype(f"<i{proposal.ring // 8}").tobytes())
+        journal.write(signed.sum_id, Stage.PROPOSE.value, _record(signed.raw, answer))
+        # Last, because a sum without it is incomplete and dropped at the next start.
+        journal.write(signed.sum_id, "proposal", signed.raw)
+        self._running[signed.sum_id] = _Running(signed, member)
+        return answer
+
+    def open_sums(self) -> dict[bytes, Proposal]:
+        """Return the sums that are neither finished nor expired."""
+        return {sum_id: running.signed.proposal for sum_id, running in self._running.items()}
+
+    def abandon(self, sum_id: bytes) -> None:
+        """Leave a sum for good: erase its secrets; its id stays known."""
+        self._close(sum_id, keep=())
+
+    def prune(self) -> None:
+        """Close what has expired, and forget ids that no clock could still accept."""
+        now = self._clock()
+        for sum_id, running in list(self._running.items()):
+            if now >= running.signed.proposal.expires:
+                self.abandon(sum_id)
+        for sum_id in self._journal.sums():
+            closed = self._journal.read(sum_id, "closed")
+            if closed is not None and now > int(closed) + self._limits.max_clock_skew:
+                self._journal.erase(sum_id)
+
+    # -- one message ----------------------------------------------------------------------------------------
+
+    def _proposed(self, message: Envelope, aggregator: PublicIdentity) -> bytes | Preparation:
+        signed = SignedProposal.read(message, aggregator, self._limits)
+        proposal = signed.proposal
+        known = self._recorded(signed.sum_id, Stage.PROPOSE, message.raw)
+        if known is not None:
+            return known
+        if self._journal.read(signed.sum_id, "closed") is not None:
+            raise Refusal(Code.REPLAYED, "this proposal was answered before and is closed", message.sender)
+        proposal.check(limits=self._limits, now=self._clock())
+        me = self._identity.public
+        if proposal.member(me.host) != me:
+            raise Refusal(Code.KEY_MISMATCH, f"the roster lists another key for {me.host} than it has now")
+        self._check_parent(signed)
+        self._check_capacity(proposal)
+        self._admit(proposal)
+        return Preparation(signed, aggregator)
+
+    def _find(self, message: Envelope) -> _Running:
+        running = self._running.get(message.sum_id)
+        if running is None:
+            if self._journal.read(message.sum_id, "closed") is not None:
+                raise Refusal(Code.CLOSED, "this sum is over", message.sender)
+            raise Refusal(Code.UNKNOWN_SUM, "no such sum is open here; propose it first", message.sender)
+        if message.sender != running.signed.proposal.aggregator:
+            raise Refusal(
+                Code.WRONG_SENDER, "only the aggregator of a sum sends its requests", message.sender
+            )
+        if self._clock() >= running.signed.proposal.expires:
+            raise Refusal(Code.EXPIRED, "this sum has expired", message.sender)
+        if message.recipient not in ("", self._identity.host):
+            raise Refusal(Code.NOT_FOR_ME, "the request is addressed to somebody else", message.sender)
+        return running
+
+    def _answer(self, message: Envelope, running: _Running) -> bytes:
+        known = self._recorded(message.sum_id, message.stage, message.raw)
+        if known is not None:
+            return known
+        sum_id = message.sum_id
+        stage = ANSWERS[message.stage]
+        payload = self._advance(running, message, None if stage is not Stage.MASK else self._input(running))
+        answer = self._seal(running.signed, stage, payload)
+        try:
+            self._journal.write(sum_id, message.stage.value, _record(message.raw, answer))
+        except OSError:
+            # The state in memory is ahead of the journal: go back to what the journal knows.
+            self._restore(sum_id)
+            raise
+        if isinstance(running.member.state, Finished):
+            # The seeds of this sum are of no more use to anyone; only the last answer may be asked for again.
+            self._journal.erase(sum_id, "root", "input", Stage.SHARES.value, Stage.KEYS.value)
+        return answer
+
+    def _advance(self, running: _Running, message: Envelope, values: NDArray[np.int64] | None) -> bytes:
+        member = running.member
+        if message.stage is Stage.KEYS:
+            return member.share(message)
+        if message.stage is Stage.SHARES:
+            member.take_shares(message)
+            return b"" if values is None else member.mask(values)
+        if message.stage is Stage.SURVIVORS:
+            return member.confirm(message)
+        return member.unmask(message)
+
+    def _recorded(self, sum_id: bytes, stage: Stage, raw: bytes) -> bytes | None:
+        record = self._journal.read(sum_id, stage.value)
+        if record is None:
+            return None
+        request, answer = _unrecord(record)
+        if request != raw:
+            raise Refusal(Code.STAGE_REPEATED, f"stage {stage} was answered before, to a different request")
+        return answer
+
+    # -- helpers --------------------------------------------------------------------------------------------
+
+    def _check_parent(self, signed: SignedProposal) -> None:
+        """Check that a later round continues a sum that I finished, with the people I confirmed."""
+        proposal = signed.proposal
+        if not proposal.parent:
+            return
+        parent = self._running.get(proposal.parent)
+        record = self._journal.read(proposal.parent, Stage.SURVIVORS.value)
+        if parent is None or record is None or not isinstance(parent.member.state, Finished):
+            raise Refusal(Code.UNKNOWN_SUM, "the parent of this sum was not finished here")
+        before = parent.signed.proposal
+        same = (before.aggregator, before.roster, before.threshold, before.trainer, before.round + 1)
+        if same != (
+            proposal.aggregator,
+            proposal.roster,
+            proposal.threshold,
+            proposal.trainer,
+            proposal.round,
+        ):
+            raise Refusal(Code.ROSTER_INVALID, "this sum does not continue its parent")
+        request = envelope.parse(_unrecord(record)[0], max_size=self._limits.max_request)
+        if messages.decode_hosts(bytes(request.payload), self._limits) != proposal.survivors:
+            raise Refusal(Code.SURVIVORS_DIFFER, "other survivors are required than those of the parent sum")
+        child = self._journal.read(proposal.parent, "child")
+        if child is not None and child != signed.sum_id:
+            raise Refusal(Code.STAGE_REPEATED, "another sum already continues this parent")
+
+    def _check_capacity(self, proposal: Proposal) -> None:
+        of_peer = sum(
+            running.signed.proposal.aggregator == proposal.aggregator for running in self._running.values()
+        )
+        if of_peer >= self._limits.max_sums_per_peer:
+            raise Refusal(Code.BUSY, "this aggregator started too many sums here; wait until they expire")
+        unfinished = [
+            running.signed.proposal.aggregator
+            for running in self._running.values()
+            if not isinstance(running.member.state, Finished)
+        ]
+        if unfinished.count(proposal.aggregator) >= self._limits.max_open_sums_per_peer:
+            raise Refusal(
+                Code.BUSY, "this aggregator has unfinished sums here; finish them or let them expire"
+            )
+        if len(unfinished) >= self._limits.max_open_sums:
+            raise Refusal(Code.BUSY, "too many sums are open here; try again later")
+
+    def _seal(self, signed: SignedProposal, stage: Stage, payload: bytes) -> bytes:
+        return envelope.seal(
+            self._identity,
+            sum_id=signed.sum_id,
+            stage=stage,
+            recipient=signed.proposal.aggregator,
+            payload=payload,
+        )
+
+    def _input(self, running: _Running) -> NDArray[np.int64]:
+        stored = self._journal.read(running.signed.sum_id, "input")
+        if stored is None:
+            raise Refusal(Code.CLOSED, "this sum is over")
+        return np.frombuffer(stored, dtype=f"<i{running.signed.proposal.ring // 8}").astype(np.int64)
+
+    def _close(self, sum_id: bytes, *, keep: tuple[str, ...]) -> None:
+        running = self._running.pop(sum_id, None)
+        if running is not None:
+            expires = running.signed.proposal.expires
+            self._journal.write(sum_id, "closed", str(expires).encode())
+        self._journal.erase(
+            sum_id, *(name for name in self._journal.names(sum_id) if name not in ("closed", *keep))
+        )
+
+    def _restore(self, sum_id: bytes) -> None:
+        """Rebuild a sum from its journal by going through the recorded requests again."""
+        self._running.pop(sum_id, None)
+        journal = self._journal
+        if journal.read(sum_id, "closed") is not None:
+            return
+        raw = journal.read(sum_id, "proposal")
+        if raw is None:
+            journal.erase(sum_id)
+            return
+        message = envelope.parse(raw, max_size=self._limits.max_request)
+        aggregator = self._peer(message.sender)
+        sealed = journal.read(sum_id, "root")
+        signed = None if aggregator is None else SignedProposal.read(message, aggregator, self._limits)
+        if signed is None or (sealed is None and journal.read(sum_id, Stage.CONFIRMATIONS.value) is None):
+            # The peer is no longer approved, or the secrets are gone: nothing can be continued.
+            expires = Proposal.from_payload(bytes(message.payload), self._limits).expires
+            journal.write(sum_id, "closed", str(expires).encode())
+            self._close(sum_id, keep=())
+            return
+        root = bytes(32) if sealed is None else self._box.decrypt(sealed)
+        running = _Running(signed, Member(signed, self._identity.host, root, self._limits))
+        if sealed is None:
+            running.member.finish()
+        else:
+            self._replay(running)
+        self._running[sum_id] = running
+
+    def _replay(self, running: _Running) -> None:
+        for stage in (Stage.KEYS, Stage.SHARES, Stage.SURVIVORS, Stage.CONFIRMATIONS):
+            record = self._journal.read(running.signed.sum_id, stage.value)
+            if record is None:
+                return
+            request, _ = _unrecord(record)
+            self._advance(running, envelope.parse(request, max_size=self._limits.max_request), None)
+
+
+def _record(request: bytes, answer: bytes) -> bytes:
+    return len(request).to_bytes(_LENGTH_SIZE, "big") + request + answer
+
+
+def _unrecord(record: bytes) -> tuple[bytes, bytes]:
+    end = _LENGTH_SIZE + int.from_bytes(record[:_LENGTH_SIZE], "big")
+    return record[_LENGTH_SIZE:end], record[end:]

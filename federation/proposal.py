@@ -1,0 +1,261 @@
+"""What an aggregator proposes: who takes part, what is summed, and under which bounds.
+
+The SHA-256 of the signed proposal is the id of the sum; every key and signature of the sum depends on it.
+`check` holds the rules that no configuration can relax. Whether this instance *wants* to take part (does it
+know the members, is the cohort large enough) is a policy and is passed in by the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from federation import cbor, envelope, fields
+from federation.cbor import Item
+from federation.envelope import NO_SUM, Envelope, Stage
+from federation.errors import Code, Refusal
+from federation.identity import KEY_SIZE, Identity, PublicIdentity
+from federation.limits import Limits
+
+_HASH_SIZE = 32
+_NONCE_SIZE = 16
+_RINGS = (32, 64)
+
+
+def least_threshold(members: int) -> int:
+    """Return floor(2n/3) + 1: two disjoint sets of honest members can then never both reach it.
+
+    With fewer, an aggregator that shows different survivor sets to two halves of the cohort could open an
+    input (Bonawitz et al. 2017, section 6.2).
+    """
+    return 2 * members // 3 + 1
+
+
+@dataclass(frozen=True)
+class BlobReference:
+    """Public data of a sum too large for a request: members fetch it and check its hash."""
+
+    sha256: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One secure sum of vectors of integers.
+
+    `trainer`, `parameters` and `blobs` mean something to the caller only. A proposal with a `parent` is a
+    later sum of the same session: it goes to the same roster and only counts if exactly the parent's
+    survivors survive again.
+    """
+
+    aggregator: str
+    roster: tuple[PublicIdentity, ...]
+    threshold: int
+    trainer: str
+    round: int
+    length: int
+    entry_bound: int
+    ring: int
+    nonce: bytes
+    created: int
+    expires: int
+    parent: bytes = b""
+    survivors: tuple[str, ...] = ()
+    noise: int = 0
+    parameters: dict[str, int] = field(default_factory=dict)
+    blobs: dict[str, BlobReference] = field(default_factory=dict)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Hosts of the members, sorted; a member's number in the sharing is its place here, from 1."""
+        return tuple(member.host for member in self.roster)
+
+    def member(self, host: str) -> PublicIdentity:
+        """Return the roster's entry for `host`.
+
+        Raises:
+            Refusal: `wrong-sender`, when it is not in the roster.
+
+        """
+        for identity in self.roster:
+            if identity.host == host:
+                return identity
+        raise Refusal(Code.WRONG_SENDER, f"{host} is not in the roster of this sum", host)
+
+    @property
+    def masked_size(self) -> int:
+        """Bytes of one masked vector."""
+        return self.length * self.ring // 8
+
+    def to_payload(self) -> bytes:
+        """Return the deterministic CBOR that is signed."""
+        return cbor.encode(
+            {
+                "aggregator": self.aggregator,
+                "roster": [[member.host, member.key] for member in self.roster],
+                "threshold": self.threshold,
+                "trainer": self.trainer,
+                "round": self.round,
+                "length": self.length,
+                "entry_bound": self.entry_bound,
+                "ring": self.ring,
+                "nonce": self.nonce,
+                "created": self.created,
+                "expires": self.expires,
+                "parent": self.parent,
+                "survivors": list(self.survivors),
+                "noise": self.noise,
+                "parameters": dict(self.parameters),
+                "blobs": {name: [blob.sha256, blob.size] for name, blob in self.blobs.items()},
+            }
+        )
+
+    @classmethod
+    def from_payload(cls, payload: bytes, limits: Limits) -> Proposal:
+        """Read a payload.
+
+        Raises:
+            Refusal: `malformed`.
+
+        """
+        names = tuple(cls.__dataclass_fields__)
+        content = fields.exact_map(cbor.decode(payload), *names)
+        parent = fields.octets(content["parent"], at_most=_HASH_SIZE)
+        if len(parent) not in (0, _HASH_SIZE):
+            raise fields.malformed("the parent is neither empty nor a hash")
+        return cls(
+            aggregator=fields.host(content["aggregator"]),
+            roster=tuple(fields.sequence(content["roster"], _read_member, at_most=limits.max_members)),
+            threshold=fields.integer(content["threshold"]),
+            trainer=fields.text(content["trainer"]),
+            round=fields.integer(content["round"], high=1000),
+            length=fields.integer(content["length"], low=1),
+            entry_bound=fields.integer(content["entry_bound"], low=1),
+            ring=fields.integer(content["ring"]),
+            nonce=fields.octets(content["nonce"], _NONCE_SIZE),
+            created=fields.integer(content["created"]),
+            expires=fields.integer(content["expires"]),
+            parent=parent,
+            survivors=tuple(fields.sequence(content["survivors"], fields.host, at_most=limits.max_members)),
+            noise=fields.integer(content["noise"]),
+            parameters=fields.mapping(content["parameters"], fields.integer, at_most=limits.max_parameters),
+            blobs=fields.mapping(content["blobs"], _read_blob, at_most=limits.max_parameters),
+        )
+
+    def check(self, *, limits: Limits, now: float) -> None:
+        """Check every rule that holds for all proposals, whoever made them.
+
+        Raises:
+            Refusal: with the code of the first rule broken.
+
+        """
+        self._check_time(limits, now)
+        self._check_roster(limits)
+        self._check_sizes(limits)
+
+    def _check_time(self, limits: Limits, now: float) -> None:
+        if self.created > now + limits.max_clock_skew:
+            raise Refusal(Code.EXPIRED, "the proposal is dated in the future; check both clocks")
+        if now >= self.expires:
+            raise Refusal(Code.EXPIRED, "the proposal has expired")
+        if not self.created < self.expires <= self.created + limits.max_lifetime:
+            raise Refusal(Code.EXPIRED, f"a proposal may live at most {limits.max_lifetime} s")
+
+    def _check_roster(self, limits: Limits) -> None:
+        members = len(self.roster)
+        hosts = self.hosts
+        if list(hosts) != sorted(set(hosts)) or len({member.key for member in self.roster}) != members:
+            raise Refusal(Code.ROSTER_INVALID, "the roster is not sorted or names a host or key twice")
+        if self.aggregator in hosts:
+            raise Refusal(Code.ROSTER_INVALID, "the aggregator is listed as a member of its own cohort")
+        if not limits.min_members <= members <= limits.max_members:
+            raise Refusal(
+                Code.COHORT_TOO_SMALL if members < limits.min_members else Code.ROSTER_INVALID,
+                f"a cohort has {limits.min_members} to {limits.max_members} members, this one {members}",
+            )
+        if not least_threshold(members) <= self.threshold <= members:
+            raise Refusal(
+                Code.THRESHOLD_TOO_LOW,
+                f"the threshold is {self.threshold}; with {members} members it has to be between "
+                f"{least_threshold(members)} and {members}",
+            )
+        if bool(self.parent) != bool(self.survivors) or bool(self.parent) != (self.round > 0):
+            raise Refusal(
+                Code.SURVIVORS_INVALID, "a later round names its parent and survivors, a first none"
+            )
+        if list(self.survivors) != sorted(set(self.survivors)) or not set(self.survivors) <= set(hosts):
+            raise Refusal(
+                Code.SURVIVORS_INVALID, "the required survivors are not a sorted part of the roster"
+            )
+        if self.survivors and len(self.survivors) < self.threshold:
+            raise Refusal(Code.SURVIVORS_INVALID, "fewer survivors are required than the threshold")
+
+    def _check_sizes(self, limits: Limits) -> None:
+        if self.ring not in _RINGS:
+            raise Refusal(Code.RING_TOO_SMALL, "the ring is Z/2^32 or Z/2^64")
+        if len(self.roster) * self.entry_bound >= 1 << (self.ring - 1):
+            raise Refusal(
+                Code.RING_TOO_SMALL,
+                f"{len(self.roster)} members with entries up to {self.entry_bound} could wrap in "
+                f"{self.ring} bits; lower the bound on users per instance or use 64 bits",
+            )
+        if self.length > limits.max_length:
+            raise Refusal(
+                Code.OVERSIZED, f"the vector has {self.length} entries, the limit here is {limits.max_length}"
+            )
+        if any(blob.size > limits.max_blob for blob in self.blobs.values()):
+            raise Refusal(Code.OVERSIZED, f"a blob is larger than {limits.max_blob} bytes")
+        if self.noise != 0:
+            raise Refusal(Code.PARAMETERS_REFUSED, "noise inside the sum is not supported yet")
+
+
+def _read_member(item: Item) -> PublicIdentity:
+    if not isinstance(item, list) or len(item) != 2:
+        raise fields.malformed("a roster entry is a host and a key")
+    return PublicIdentity(fields.host(item[0]), fields.octets(item[1], KEY_SIZE))
+
+
+def _read_blob(item: Item) -> BlobReference:
+    if not isinstance(item, list) or len(item) != 2:
+        raise fields.malformed("a blob reference is a hash and a size")
+    return BlobReference(fields.octets(item[0], _HASH_SIZE), fields.integer(item[1]))
+
+
+@dataclass(frozen=True)
+class SignedProposal:
+    """A proposal with the bytes that carry it; `sum_id` is the SHA-256 of those bytes."""
+
+    proposal: Proposal
+    raw: bytes
+    sum_id: bytes
+
+    @classmethod
+    def sign(cls, proposal: Proposal, identity: Identity, limits: Limits) -> SignedProposal:
+        """Sign as the aggregator, after the same checks that every member will make.
+
+        Raises:
+            Refusal: the proposal breaks a rule, such as `ring-too-small`: refused before it starts.
+
+        """
+        proposal.check(limits=limits, now=proposal.created)
+        raw = envelope.seal(
+            identity, sum_id=NO_SUM, stage=Stage.PROPOSE, recipient="", payload=proposal.to_payload()
+        )
+        return cls(proposal, raw, envelope.parse(raw, max_size=limits.max_request).digest)
+
+    @classmethod
+    def read(cls, message: Envelope, aggregator: PublicIdentity, limits: Limits) -> SignedProposal:
+        """Verify a received proposal against the pinned key of its aggregator; rules are checked apart.
+
+        Raises:
+            Refusal: `malformed`, `bad-signature`, `wrong-sender`.
+
+        """
+        if message.stage is not Stage.PROPOSE or message.sum_id != NO_SUM:
+            raise Refusal(Code.WRONG_STAGE, "this is not a proposal", message.sender)
+        message.verify(aggregator)
+        proposal = Proposal.from_payload(bytes(message.payload), limits)
+        if proposal.aggregator != message.sender:
+            raise Refusal(
+                Code.WRONG_SENDER, "the proposal names another aggregator than its signer", message.sender
+            )
+        return cls(proposal, message.raw, message.digest)
