@@ -1,0 +1,137 @@
+"""The child process of one job: `python -m daemon.jobs NAME --config FILE`. Its stdout is JSON lines."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from daemon import log
+from daemon.config import Config, load
+from daemon.errors import JobBusyError, JobError, ShoalError, StoreError
+from daemon.jobs import limits
+from daemon.jobs.registry import JOBS, JobContext
+from daemon.store import engine as store
+from daemon.store.records import JobRecord, save_job
+from daemon.store.tables import SCHEMA
+
+logger = logging.getLogger(__name__)
+
+
+class Events:
+    """Writes one JSON object per line, and nothing else, to the real standard output."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def send(self, event: str, **values: Any) -> None:
+        """Write one event at once."""
+        self._stream.write(json.dumps({"event": event, **values}) + "\n")
+        self._stream.flush()
+
+    def progress(self, stage: str, fraction: float) -> None:
+        """Report that part of the job is done."""
+        self.send("progress", stage=stage, fraction=round(min(max(fraction, 0.0), 1.0), 4))
+
+
+def main(argv: list[str]) -> int:
+    """Run a job and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m daemon.jobs", description=__doc__)
+    parser.add_argument("name", choices=sorted(JOBS))
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--parent", type=int, default=0, help="end when this process ends")
+    parser.add_argument("--argument", action="append", default=[], metavar="NAME=VALUE")
+    options = parser.parse_args(argv)
+    if options.parent:
+        limits.end_with(options.parent)
+    # Libraries that print must not break the stream of events.
+    events = Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
+    try:
+        config = load(options.config)
+        log.configure(config.log)
+        arguments = dict(item.split("=", 1) for item in options.argument)
+        result, seconds = run(options.name, config, events, arguments)
+    except ShoalError as error:
+        events.send("failed", **error.as_json())
+        return error.exit_code
+    except MemoryError:
+        events.send("failed", **_out_of_memory().as_json())
+        return JobError.exit_code
+    except Exception as error:
+        logger.exception("job crashed", extra={"job": options.name})
+        message = f"the job stopped with an unexpected {type(error).__name__}"
+        advice = "What was served before is still served. The log has the details; please report it."
+        events.send("failed", code="bug", message=message, advice=advice)
+        return 1
+    events.send("done", seconds=round(seconds, 3), result=result)
+    return 0
+
+
+def run(name: str, config: Config, events: Events, arguments: dict[str, str]) -> tuple[dict[str, Any], float]:
+    """Run one job under the data directory's job lock; its outcome is recorded."""
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    limits.be_modest(config.limits.job_memory_mb)
+    with _job_lock(config.data_dir, events):
+        engine = _migrated(config.database, events)
+        started = time.time()
+        context = JobContext(config, engine, events.progress, time.time, arguments)
+        try:
+            result = JOBS[name](context)
+        except Exception as error:
+            code = error.code if isinstance(error, ShoalError) else "bug"
+            save_job(engine, JobRecord(name, started, time.time(), "failed", code, {}))
+            if "allocate memory" in str(error):
+                raise _out_of_memory() from error
+            if isinstance(error, OperationalError) and "full" in str(error.orig):
+                raise StoreError("the disk is full", advice="Free some space, then run it again.") from error
+            raise
+        ended = time.time()
+        if name != "migrate":
+            save_job(engine, JobRecord(name, started, ended, "done", "", result))
+        return result, ended - started
+
+
+def _migrated(database: Path, events: Events) -> Engine:
+    if not database.exists() or store.schema_version(probe := store.connect(database)) != SCHEMA:
+        from daemon.store.migrate import migrate
+
+        events.progress("migrating the database", 0.0)
+        migrate(database)
+    else:
+        probe.dispose()
+    return store.open_checked(database)
+
+
+def _job_lock(data_dir: Path, events: Events) -> FileLock:
+    lock = FileLock(data_dir / "job.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        events.progress("waiting for another job", 0.0)
+        try:
+            lock.acquire(timeout=limits.LOCK_WAIT_SECONDS)
+        except Timeout:
+            raise JobBusyError(
+                "another job is working on this data directory",
+                advice="Wait until it has ended, then try again.",
+            ) from None
+    return lock
+
+
+def _out_of_memory() -> JobError:
+    return JobError(
+        "the job needs more memory than it may use",
+        advice="Raise limits.job_memory_mb, or lower model.max_head.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""The jobs by name. What a job needs is imported when it runs, in a process of its own."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine
+
+from daemon.config import Config
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What a job works with.
+
+    Attributes:
+        engine: the database, at the schema of this program.
+        progress: called with a stage's name and the part of the whole job that is done, in [0, 1].
+        clock: Unix seconds.
+        arguments: further words of the command line, `--name value`, for jobs that take any.
+    """
+
+    config: Config
+    engine: Engine
+    progress: Progress
+    clock: Callable[[], float]
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+JobFunction = Callable[[JobContext], dict[str, Any]]
+"""Does the work and returns a JSON-able summary. Failed or killed, it must leave everything as it was."""
+
+
+def lazy(target: str) -> JobFunction:
+    """Return a job that imports `package.module:function` only when it runs."""
+
+    def job(context: JobContext) -> dict[str, Any]:
+        module, _, name = target.partition(":")
+        function: JobFunction = getattr(importlib.import_module(module), name)
+        return function(context)
+
+    return job
+
+
+JOBS: dict[str, JobFunction] = {
+    "sync": lazy("daemon.jobs.sync:run"),
+    "train": lazy("daemon.jobs.train:run"),
+    "prune": lazy("daemon.jobs.prune:run"),
+    "migrate": lambda _context: {},  # every job migrates first
+}

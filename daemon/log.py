@@ -1,0 +1,120 @@
+"""Structured logs: one line per event, and a last line of defence against what must never be in one.
+
+Write `logger.info("job done", extra={"job": name, "seconds": 3.2})`. Messages are constant text;
+everything that varies
+is a named field. Fields that could name a person or hold a secret are dropped by name, addresses by shape.
+"""
+
+import ipaddress
+import json
+import logging
+import re
+import sys
+import time
+from typing import Any, Final
+
+from daemon.config.sections import Log
+
+FORBIDDEN: Final = frozenset(
+    {
+        "address",
+        "cookie",
+        "exclude",
+        "history",
+        "ip",
+        "key",
+        "password",
+        "peername",
+        "query",
+        "remote",
+        "secret",
+    }
+    | {"seed", "tags", "title", "titles", "token", "url", "uuid", "video", "viewer", "viewers", "pseudonym"}
+)
+REDACTED: Final = "[redacted]"
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_ADDRESS = re.compile(
+    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:])"
+)
+_BEARER = re.compile(r"(?i)\b(bearer|token|password|secret)\b([=: ]+)\S+")
+
+
+def scrub(text: str) -> str:
+    """Replace network addresses other than this machine's own, and what follows a word such as "token"."""
+    return _BEARER.sub(rf"\1\2{REDACTED}", _ADDRESS.sub(_unless_loopback, text))
+
+
+def _unless_loopback(match: re.Match[str]) -> str:
+    try:
+        address = ipaddress.ip_address(match[0])
+    except ValueError:
+        return match[0]
+    return match[0] if address.is_loopback or address.is_unspecified else REDACTED
+
+
+def fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what a record says, in order, after redaction."""
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    found: dict[str, Any] = {
+        "time": f"{moment}.{int(record.msecs):03d}Z",
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": scrub(record.getMessage()),
+    }
+    for name, value in vars(record).items():
+        if name in _STANDARD or name.startswith("_"):
+            continue
+        if name in FORBIDDEN:
+            found[name] = REDACTED
+        else:
+            found[name] = value if isinstance(value, (int, float, bool)) else scrub(str(value))
+    if record.exc_info and record.exc_info[0] is not None:
+        # Only type and place: messages of exceptions can quote data.
+        found["error"] = record.exc_info[0].__name__
+        found["trace"] = _trace(record)
+    return found
+
+
+def _trace(record: logging.LogRecord) -> str:
+    trace = record.exc_info[2] if record.exc_info else None
+    places = []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_qualname}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return " < ".join(reversed(places))
+
+
+class TextFormatter(logging.Formatter):
+    """`time=... level=info message="job done" job=train`: values with spaces or quotes are quoted."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        return " ".join(f"{name}={_quote(value)}" for name, value in fields(record).items())
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        return json.dumps(fields(record), ensure_ascii=False)
+
+
+def _quote(value: Any) -> str:
+    text = str(value)
+    plain = text and all(c.isprintable() and c not in ' "=' for c in text)
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def configure(settings: Log) -> None:
+    """Send every log of this process to standard error in the configured form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+    # Their info level would tell of every run and every connection.
+    for name in ("apscheduler", "aiohttp.access", "asyncio", "filelock", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,130 @@
+"""An instance whose videos and viewers come from a data set folder: for demos and for trying Shoal out."""
+
+import math
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from daemon.errors import SourceError
+from daemon.source.dataset_files import DataSet, DataSetError, read
+from daemon.source.dataset_meaning import codes, positive_from, publication
+from daemon.store.rows import EngagementRow, VideoRow
+
+PAGE: Final = 1_000
+NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://shoal.example/data-set-videos")
+
+
+def video_uuid(set_name: str, item_id: str) -> str:
+    """Return the uuid of a data set's item: the same on every instance (uuid version 5, RFC 9562)."""
+    return str(uuid.uuid5(NAMESPACE, f"{set_name}\n{item_id}"))
+
+
+def catalogue_host(set_name: str) -> str:
+    """Return the host that the set's videos seem to live on, below the reserved domain of RFC 2606."""
+    return f"{re.sub(r'[^a-z0-9]+', '-', set_name.lower()).strip('-')[:60] or 'data-set'}.example"
+
+
+def video_url(set_name: str, item_id: str, host: str | None = None) -> str:
+    """Return the address of a data set's item as PeerTube writes addresses."""
+    return f"https://{host or catalogue_host(set_name)}/videos/watch/{video_uuid(set_name, item_id)}"
+
+
+class DatasetFiles:
+    """A `Source` over a folder: rows that count as liked become likes, the others are left out."""
+
+    def __init__(
+        self, folder: Path, *, name: str = "", host: str | None = None, like_at: float | None = None
+    ) -> None:
+        self._folder = folder
+        self._name = name
+        self._host = host
+        self._like_at = like_at
+        self._read: DataSet | None = None
+
+    @property
+    def data(self) -> DataSet:
+        """The tables, read once."""
+        if self._read is None:
+            try:
+                self._read = read(self._folder)
+            except DataSetError as error:
+                raise SourceError(f"{error}", advice="The stored catalogue was kept.") from error
+        return self._read
+
+    @property
+    def name(self) -> str:
+        """Name of the set, from the configuration or the folder."""
+        return self._name or self.data.name
+
+    def videos(self) -> Iterator[tuple[float, Sequence[VideoRow]]]:
+        """Yield pages of videos, in the set's order."""
+        data = self.data
+        total = len(data.item_ids)
+        unknown = ("",) * total
+        urls = self.urls()
+        titles = data.columns.get("title", unknown)
+        hosts = data.columns.get("host", unknown)
+        published = publication(data).published
+        channel, channels = codes(data, "channel", "developer")
+        category, categories = codes(data, "category", "type")
+        language, languages = codes(data, "language")
+        order = np.argsort(data.tag_items, kind="stable")
+        starts = np.searchsorted(data.tag_items[order], np.arange(total + 1))
+        tag_ids = data.tag_ids[order]
+        for first in range(0, total, PAGE):
+            last = min(first + PAGE, total)
+            yield (
+                last / total,
+                [
+                    VideoRow(
+                        url=urls[i],
+                        uuid=video_uuid(self.name, data.item_ids[i]),
+                        title=titles[i],
+                        channel=channels[channel[i]] if channel[i] >= 0 else "",
+                        host=hosts[i] or self._host or catalogue_host(self.name),
+                        category=categories[category[i]] if category[i] >= 0 else "",
+                        language=languages[language[i]] if language[i] >= 0 else "",
+                        published=float(published[i]) if math.isfinite(published[i]) else None,
+                        tags=tuple(data.tag_names[t] for t in tag_ids[starts[i] : starts[i + 1]]),
+                    )
+                    for i in range(first, last)
+                ],
+            )
+
+    def engagements(self) -> Iterator[tuple[float, Sequence[EngagementRow]]]:
+        """Yield pages of likes, in the set's order; without timestamps all happened at 0."""
+        data = self.data
+        urls = self.urls()
+        named = data if not self._name else _renamed(data, self._name)
+        liked = np.flatnonzero(data.values >= positive_from(named, self._like_at).from_value)
+        for first in range(0, len(liked), PAGE):
+            rows = liked[first : first + PAGE]
+            yield (
+                (first + len(rows)) / len(liked),
+                [
+                    EngagementRow(
+                        viewer=data.user_ids[data.users[r]],
+                        video_url=urls[data.items[r]],
+                        liked=True,
+                        at=float(data.timestamps[r]) if data.timestamps is not None else 0.0,
+                    )
+                    for r in rows
+                ],
+            )
+
+    def urls(self) -> list[str]:
+        """Return the address of each item: its column `url` where the set has one."""
+        given = self.data.columns.get("url", ("",) * len(self.data.item_ids))
+        hosts = self.data.columns.get("host", ("",) * len(self.data.item_ids))
+        return [
+            url or video_url(self.name, item, host or self._host)
+            for url, item, host in zip(given, self.data.item_ids, hosts, strict=True)
+        ]
+
+
+def _renamed(data: DataSet, name: str) -> DataSet:
+    return DataSet(**{**vars(data), "name": name})

@@ -1,0 +1,117 @@
+"""Opening the SQLite file: the same settings on every connection, only at the schema of this program."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError
+
+from daemon.errors import StoreError
+from daemon.store.tables import SCHEMA
+
+BUSY_TIMEOUT_MS: Final = 5_000
+
+
+def connect(path: Path) -> Engine:
+    """Return an engine on the file, which is created where it does not exist.
+
+    WAL lets the server read while a job writes; synchronous NORMAL cannot corrupt the file, a power cut may
+    only lose the latest commits; secure_delete overwrites what a withdrawn viewer left behind.
+    """
+    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver would commit before some statements; SQLAlchemy's BEGIN below has to be the only one.
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout = {BUSY_TIMEOUT_MS}",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "foreign_keys = ON",
+            "secure_delete = ON",
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # Taking the write lock at once turns a deadlock between two writers into a wait.
+        mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+@contextmanager
+def writes(engine: Engine) -> Iterator[Connection]:
+    """Run a block in a transaction that takes the write lock at its start and commits at its end."""
+    with engine.connect() as connection:
+        connection.execution_options(writes=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def reads(engine: Engine) -> Iterator[Connection]:
+    """Run a block on one consistent snapshot of the database."""
+    with engine.connect() as connection:
+        yield connection
+
+
+def schema_version(engine: Engine) -> str | None:
+    """Return the migration that the file is at, None for an empty file.
+
+    Raises:
+        StoreError: the file is not a database of Shoal.
+    """
+    try:
+        with engine.connect() as connection:
+            tables = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
+            if "alembic_version" not in tables:
+                if tables:
+                    raise StoreError(
+                        "shoal.db belongs to another program",
+                        advice="Set data_dir to a folder of its own.",
+                    )
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except DatabaseError as error:
+        raise StoreError(
+            f"shoal.db cannot be read ({type(error.orig).__name__})",
+            advice="Restore it from a backup, or delete it: the next sync rebuilds its content.",
+        ) from error
+
+
+def open_checked(path: Path) -> Engine:
+    """Open a database that is at exactly the schema of this program.
+
+    Raises:
+        StoreError: it is missing, older (needs migration) or newer (needs a newer program).
+    """
+    if not path.exists():
+        raise StoreError(
+            "there is no database yet", advice="Start the daemon once with `shoal run`, or `shoal sync`."
+        )
+    engine = connect(path)
+    version = schema_version(engine)
+    if version == SCHEMA:
+        return engine
+    engine.dispose()
+    refuse_newer(version)
+    raise StoreError(
+        f"the database is at schema {version or 'none'}, this program needs {SCHEMA}",
+        advice="Run `shoal run` or `shoal sync`; both migrate it first.",
+    )
+
+
+def refuse_newer(version: str | None) -> None:
+    """Raise StoreError when a newer program has written the database; its data could be misread."""
+    if version is not None and version > SCHEMA:
+        raise StoreError(
+            f"the database was written by a newer Shoal (schema {version}, this program knows {SCHEMA})",
+            advice="Install that version again, or restore the backup from before the upgrade.",
+        )

@@ -1,0 +1,124 @@
+"""The daemon's own record: sessions, refusals, finished jobs. Short transactions, safe while a job writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Engine, delete, desc, func, select
+from sqlalchemy.dialects.sqlite import insert
+
+from daemon.store.engine import reads, writes
+from daemon.store.tables import JobRun, Refusal, Session, Sum
+
+Role = Literal["aggregator", "member"]
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """One secure sum session; times are Unix seconds, `seconds` wall time per stage."""
+
+    id: str
+    role: Role
+    aggregator: str
+    started: float
+    ended: float | None = None
+    outcome: str = "running"
+    reason: str = ""
+    roster: list[str] = field(default_factory=list)
+    survivors: list[str] = field(default_factory=list)
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job that ended: `outcome` is "done" or "failed", `code` the error code of a failure."""
+
+    name: str
+    started: float
+    ended: float
+    outcome: str
+    code: str
+    result: dict[str, Any]
+
+
+def save_session(engine: Engine, record: SessionRecord) -> None:
+    """Insert the session, or overwrite what was known of it."""
+    values = vars(record)
+    statement = insert(Session).values(values)
+    changed = {key: value for key, value in values.items() if key != "id"}
+    with writes(engine) as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed))
+
+
+def sessions(engine: Engine, *, limit: int = 50) -> list[SessionRecord]:
+    """Newest first."""
+    with reads(engine) as connection:
+        rows = connection.execute(select(Session.__table__).order_by(desc(Session.started)).limit(limit))
+        return [SessionRecord(**row) for row in rows.mappings()]
+
+
+def session(engine: Engine, session_id: str) -> SessionRecord | None:
+    """Return one session by its id, or by a prefix of at least six characters that only it has."""
+    with reads(engine) as connection:
+        wanted = Session.id == session_id
+        if len(session_id) >= 6:
+            wanted = Session.id.startswith(session_id, autoescape=True)
+        rows = connection.execute(select(Session.__table__).where(wanted).limit(2)).mappings().all()
+        return SessionRecord(**rows[0]) if len(rows) == 1 else None
+
+
+def prune_sessions(engine: Engine, *, before: float) -> int:
+    """Forget sessions that ended before that time and have no sum; returns how many."""
+    with writes(engine) as connection:
+        kept = select(Sum.session_id)
+        statement = delete(Session).where(Session.ended < before, Session.id.not_in(kept))
+        return connection.execute(statement).rowcount
+
+
+def count_refusal(engine: Engine, code: str, *, peer: str = "", now: float) -> None:
+    """Count one refusal of that code; `peer` only when its signature was checked."""
+    statement = insert(Refusal).values(code=code, peer=peer, count=1, last=now)
+    with writes(engine) as connection:
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["code", "peer"], set_={"count": Refusal.count + 1, "last": now}
+            )
+        )
+
+
+def refusals(engine: Engine) -> dict[str, int]:
+    """How often each code was refused, over all peers."""
+    with reads(engine) as connection:
+        rows = connection.execute(select(Refusal.code, func.sum(Refusal.count)).group_by(Refusal.code))
+        return {code: int(count) for code, count in rows}
+
+
+def save_job(engine: Engine, record: JobRecord) -> None:
+    """Append a finished job."""
+    with writes(engine) as connection:
+        connection.execute(insert(JobRun).values(vars(record)))
+
+
+def jobs(engine: Engine, *, names: Sequence[str] = (), limit: int = 50) -> list[JobRecord]:
+    """Newest first."""
+    columns = (JobRun.name, JobRun.started, JobRun.ended, JobRun.outcome, JobRun.code, JobRun.result)
+    query = select(*columns).order_by(desc(JobRun.ended)).limit(limit)
+    if names:
+        query = query.where(JobRun.name.in_(names))
+    with reads(engine) as connection:
+        return [JobRecord(*row) for row in connection.execute(query)]
+
+
+def last_success(engine: Engine, name: str) -> float | None:
+    """Return when that job last ended well, Unix seconds."""
+    query = select(func.max(JobRun.ended)).where(JobRun.name == name, JobRun.outcome == "done")
+    with reads(engine) as connection:
+        return connection.execute(query).scalar()
+
+
+def prune_jobs(engine: Engine, *, before: float) -> int:
+    """Forget jobs that ended before that time; returns how many."""
+    with writes(engine) as connection:
+        return connection.execute(delete(JobRun).where(JobRun.ended < before)).rowcount

@@ -1,0 +1,152 @@
+"""Replacing the content of the instance by what the source says now, in one transaction.
+
+Pages are collected in temporary tables first, so that a slow source never holds the write lock, and a sync
+that dies half-way leaves the old content untouched. There is no event log: what the source lost is gone.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+
+from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.rows import EngagementRow, VideoRow
+
+MAX_TEXT: Final = 500
+MAX_URL: Final = 2_000
+MAX_TAG: Final = 100
+MAX_TAGS_PER_VIDEO: Final = 200
+
+# Table names below come from this list only, never from data.
+_CONTENT: Final = ("videos", "tags", "video_tags", "viewers", "engagements")
+_UPSERT: Final = """
+    INSERT INTO temp.engagements VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (viewer_id, video_id) DO UPDATE SET
+        liked = max(liked, excluded.liked), disliked = max(disliked, excluded.disliked),
+        watched = max(watched, excluded.watched), at = max(at, excluded.at)
+"""
+
+
+@dataclass
+class Counts:
+    """What a snapshot holds, and what it left out because the catalogue does not have the video."""
+
+    videos: int = 0
+    tags: int = 0
+    viewers: int = 0
+    engagements: int = 0
+    skipped: int = 0
+
+
+class Snapshot:
+    """Collects pages; ids are numbered in order of arrival."""
+
+    def __init__(self, connection: Connection, pseudonyms: Pseudonyms) -> None:
+        self._connection = connection
+        self._pseudonyms = pseudonyms
+        self._videos: dict[str, int] = {}
+        self._tags: dict[str, int] = {}
+        self._viewers: dict[str, int] = {}
+        self.counts = Counts()
+
+    def add_videos(self, page: Iterable[VideoRow]) -> None:
+        """Add videos; of two with the same url the first stays. Text is cut to bounded lengths."""
+        rows: list[tuple[object, ...]] = []
+        tags: list[tuple[int, str]] = []
+        links: list[tuple[int, int]] = []
+        for video in page:
+            if video.url in self._videos or not 0 < len(video.url) <= MAX_URL:
+                self.counts.skipped += 1
+                continue
+            number = self._videos[video.url] = len(self._videos) + 1
+            rows.append((number, video.url, *_cut(video)))
+            for name in dict.fromkeys(t.strip().lower()[:MAX_TAG] for t in video.tags[:MAX_TAGS_PER_VIDEO]):
+                if not name:
+                    continue
+                tag = self._tags.get(name)
+                if tag is None:
+                    tag = self._tags[name] = len(self._tags) + 1
+                    tags.append((tag, name))
+                links.append((number, tag))
+        self._insert("videos", 12, rows)
+        self._insert("tags", 2, tags)
+        self._insert("video_tags", 2, links)
+        self.counts.videos, self.counts.tags = len(self._videos), len(self._tags)
+
+    def add_engagements(self, page: Iterable[EngagementRow]) -> None:
+        """Add engagements with videos added before; several of one viewer and video combine."""
+        viewers: list[tuple[int, bytes]] = []
+        rows: list[tuple[object, ...]] = []
+        for row in page:
+            video = self._videos.get(row.video_url)
+            if video is None or not (math.isfinite(row.at) and 0.0 <= row.watched <= 1.0):
+                self.counts.skipped += 1
+                continue
+            viewer = self._viewers.get(row.viewer)
+            if viewer is None:
+                viewer = self._viewers[row.viewer] = len(self._viewers) + 1
+                viewers.append((viewer, self._pseudonyms.of(row.viewer)))
+            rows.append((viewer, video, row.liked, row.disliked, row.watched, row.at))
+        self._insert("viewers", 2, viewers)
+        if rows:
+            self._connection.exec_driver_sql(_UPSERT, rows)
+        self.counts.viewers = len(self._viewers)
+        self.counts.engagements += len(rows)
+
+    def _insert(self, table: str, columns: int, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            marks = ", ".join("?" * columns)
+            self._connection.exec_driver_sql(f"INSERT INTO temp.{table} VALUES ({marks})", list(rows))  # noqa: S608
+
+
+def _cut(video: VideoRow) -> tuple[object, ...]:
+    published = video.published if video.published is not None and math.isfinite(video.published) else None
+    return (
+        video.uuid[:MAX_TEXT],
+        video.title[:MAX_TEXT],
+        video.channel[:MAX_TEXT],
+        video.host[:MAX_TEXT],
+        video.category[:MAX_TEXT],
+        video.language[:MAX_TEXT],
+        published,
+        video.nsfw,
+        max(video.views, 0),
+        max(video.likes, 0),
+    )
+
+
+@contextmanager
+def replace(engine: Engine, pseudonyms: Pseudonyms) -> Iterator[Snapshot]:
+    """Collect a snapshot; on leaving the block without an error it replaces the stored one.
+
+    ```
+    with replace(engine, pseudonyms) as snapshot:
+        snapshot.add_videos(page)
+        snapshot.add_engagements(page)
+    ```
+    """
+    with engine.connect() as connection:
+        _create_temporary(connection)
+        snapshot = Snapshot(connection, pseudonyms)
+        yield snapshot
+        connection.commit()
+        connection.execution_options(writes=True)
+        with connection.begin():
+            for table in reversed(_CONTENT):
+                connection.exec_driver_sql(f"DELETE FROM main.{table}")  # noqa: S608
+            for table in _CONTENT:
+                connection.exec_driver_sql(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
+        # Temporary tables live as long as the connection, which would otherwise go back to the pool.
+        connection.invalidate()
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+
+
+def _create_temporary(connection: Connection) -> None:
+    for table in _CONTENT:
+        connection.exec_driver_sql(f"CREATE TEMP TABLE {table} AS SELECT * FROM main.{table} WHERE 0")  # noqa: S608
+    connection.exec_driver_sql("CREATE UNIQUE INDEX temp.one_per_pair ON engagements (viewer_id, video_id)")
+    connection.commit()

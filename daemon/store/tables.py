@@ -1,0 +1,176 @@
+"""The database schema as typed models; the migrations build the same, and a test compares the two.
+
+The content of the instance (videos, tags, viewers, engagements) is a snapshot that each sync replaces.
+Everything else is the daemon's own record.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA: Final = "0001"
+"""Newest migration that this program knows."""
+
+NAMING: Final = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Times are Unix seconds (UTC) as floats, hashes 32 bytes, unknown text is empty."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (read by SQLAlchemy)
+
+
+class Video(Base):
+    """A public video of the catalogue; `url` is its identity, because it binds the host (unlike the uuid)."""
+
+    __tablename__ = "videos"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    url: Mapped[str] = mapped_column(String, unique=True)
+    uuid: Mapped[str] = mapped_column(String, index=True)
+    title: Mapped[str]
+    channel: Mapped[str]
+    host: Mapped[str]
+    category: Mapped[str]
+    language: Mapped[str]
+    published: Mapped[float | None]
+    nsfw: Mapped[bool]
+    views: Mapped[int]
+    likes: Mapped[int]
+
+
+class Tag(Base):
+    """A tag, once."""
+
+    __tablename__ = "tags"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String, unique=True)
+
+
+class VideoTag(Base):
+    """A video carries a tag."""
+
+    __tablename__ = "video_tags"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id"), primary_key=True)
+    tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id"), primary_key=True)
+
+
+class Viewer(Base):
+    """A consenting local viewer, known only by a keyed hash of the instance's own identifier."""
+
+    __tablename__ = "viewers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pseudonym: Mapped[bytes] = mapped_column(LargeBinary(16), unique=True)
+
+
+class Engagement(Base):
+    """What one viewer did with one video; the strongest state, not a log of events."""
+
+    __tablename__ = "engagements"
+    __table_args__ = (
+        CheckConstraint("watched >= 0 AND watched <= 1", name="watched_is_a_fraction"),
+        {"sqlite_with_rowid": False},
+    )
+
+    viewer_id: Mapped[int] = mapped_column(ForeignKey("viewers.id"), primary_key=True)
+    video_id: Mapped[int] = mapped_column(ForeignKey("videos.id"), primary_key=True)
+    liked: Mapped[bool]
+    disliked: Mapped[bool]
+    watched: Mapped[float]
+    at: Mapped[float]
+
+
+class Session(Base):
+    """One secure sum session, as aggregator or as member."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(String, primary_key=True)
+    role: Mapped[str]
+    aggregator: Mapped[str]
+    started: Mapped[float] = mapped_column(index=True)
+    ended: Mapped[float | None]
+    outcome: Mapped[str]
+    reason: Mapped[str]
+    roster: Mapped[list[str]]
+    survivors: Mapped[list[str]]
+    bytes_in: Mapped[int]
+    bytes_out: Mapped[int]
+    seconds: Mapped[dict[str, Any]]
+
+
+class Sum(Base):
+    """What a finished session of ours yields: the other instances' sum over a head of videos."""
+
+    __tablename__ = "sums"
+
+    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
+    created: Mapped[float] = mapped_column(index=True)
+    triangle_file: Mapped[str]
+    triangle_sha256: Mapped[str]
+
+
+class SumVideo(Base):
+    """A video of a sum's head, in the order of the sum, and how many of the others' viewers engaged."""
+
+    __tablename__ = "sum_videos"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    session_id: Mapped[str] = mapped_column(ForeignKey("sums.session_id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    count: Mapped[int]
+
+
+class ModelRecord(Base):
+    """A trained model in its own folder below `models/`."""
+
+    __tablename__ = "models"
+
+    id: Mapped[str] = mapped_column(String, primary_key=True)
+    created: Mapped[float] = mapped_column(index=True)
+    kind: Mapped[str]
+    session_id: Mapped[str | None] = mapped_column(ForeignKey("sessions.id"))
+    directory: Mapped[str]
+    manifest_sha256: Mapped[str]
+    quality: Mapped[dict[str, Any]]
+    state: Mapped[str]
+
+
+class Refusal(Base):
+    """How often something was refused, by code and by peer (empty where no peer is known)."""
+
+    __tablename__ = "refusals"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    code: Mapped[str] = mapped_column(String, primary_key=True)
+    peer: Mapped[str] = mapped_column(String, primary_key=True)
+    count: Mapped[int]
+    last: Mapped[float]
+
+
+class JobRun(Base):
+    """A job that ran, and how it ended."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_name_ended", "name", "ended"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    started: Mapped[float]
+    ended: Mapped[float]
+    outcome: Mapped[str]
+    code: Mapped[str]
+    result: Mapped[dict[str, Any]]
