@@ -256,6 +256,11 @@ class MemberNode:
             proposal.round,
         ):
             raise Refusal(Code.ROSTER_INVALID, "this sum does not continue its parent")
+        kept = {name: proposal.blobs.get(name) for name in before.blobs}
+        if proposal.parameters != before.parameters or kept != before.blobs:
+            raise Refusal(
+                Code.PARAMETERS_REFUSED, "this sum changes the parameters or the public data of its parent"
+            )
         request = envelope.parse(_unrecord(record)[0], max_size=self._limits.max_request)
         if messages.decode_hosts(bytes(request.payload), self._limits) != proposal.survivors:
             raise Refusal(Code.SURVIVORS_DIFFER, "other survivors are required than those of the parent sum")

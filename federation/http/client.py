@@ -1,0 +1,131 @@
+"""One signed request to one peer, with every bound a hostile answer could hit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from federation import cbor, fields
+from federation.errors import Code, FederationError, Refusal
+from federation.http import CONTENT_TYPE, MESSAGE_PATH
+
+_READ_CHUNK = 1 << 16
+_MAX_REFUSAL = 2_000
+_OK, _ACCEPTED, _BUSY = 200, 202, 503
+
+
+class PeerUnreachable(FederationError):
+    """No usable answer came from a peer: no connection, no answer in time, or not HTTP as agreed."""
+
+
+class PeerRefused(FederationError):
+    """A peer refused our request. Code and sentence are its words, cleaned, and prove nothing."""
+
+    def __init__(self, host: str, code: str, sentence: str) -> None:
+        super().__init__(f"{host} refused: {code}: {sentence}")
+        self.code = code
+        self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often a request that did not get through is sent again; the same bytes get the same answer."""
+
+    attempts: int = 4
+    first_pause: float = 0.25
+    """Seconds; doubled each time."""
+    poll: float = 0.25
+    """Seconds between asking again a peer that is still preparing its answer."""
+
+
+class PeerClient:
+    """Posts messages to peers. `session` must not follow redirects or proxies of its own accord."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        retry: Retry | None = None,
+        on_traffic: Callable[[str, int, int], None] = lambda _host, _sent, _received: None,
+    ) -> None:
+        self._session = session
+        self._retry = retry or Retry()
+        self._on_traffic = on_traffic
+
+    async def send(self, host: str, url: str, request: bytes, *, max_answer: int, timeout: float) -> bytes:  # noqa: ASYNC109
+        """Return the body that `host`, reached at `url`, answers with.
+
+        Raises:
+            PeerUnreachable: nothing usable came within `timeout` seconds, retries included.
+            PeerRefused: it refused.
+            Refusal: `oversized`, when the answer exceeds `max_answer` bytes.
+
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._persist(host, url.rstrip("/") + MESSAGE_PATH, request, max_answer)
+        except TimeoutError:
+            raise PeerUnreachable(f"{host} did not answer within {timeout:g} s") from None
+
+    async def _persist(self, host: str, url: str, request: bytes, max_answer: int) -> bytes:
+        pause = self._retry.first_pause
+        failures = 0
+        while True:
+            try:
+                answer = await self._once(host, url, request, max_answer)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                failures += 1
+                if failures >= self._retry.attempts:
+                    # The error's own text may hold addresses; its type says enough.
+                    raise PeerUnreachable(f"{host} cannot be reached ({type(error).__name__})") from None
+                await asyncio.sleep(pause)
+                pause *= 2
+                continue
+            if answer is not None:
+                return answer
+            await asyncio.sleep(self._retry.poll)
+
+    async def _once(self, host: str, url: str, request: bytes, max_answer: int) -> bytes | None:
+        headers = {"Content-Type": CONTENT_TYPE, "Accept-Encoding": "identity"}
+        async with self._session.post(url, data=request, headers=headers, allow_redirects=False) as response:
+            body = await _read(response, max_answer, host)
+            self._on_traffic(host, len(request), len(body))
+            if response.status == _OK:
+                return body
+            if response.status == _ACCEPTED:
+                return None
+            if response.status == _BUSY:
+                raise aiohttp.ClientError("busy")
+            raise _refused(host, response.status, body)
+
+
+async def _read(response: aiohttp.ClientResponse, max_answer: int, host: str) -> bytes:
+    allowed = max_answer if response.status == _OK else _MAX_REFUSAL
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_READ_CHUNK):
+        body += chunk
+        if len(body) > allowed:
+            raise Refusal(Code.OVERSIZED, f"{host} answered with more than {allowed} bytes", host)
+    return bytes(body)
+
+
+def _refused(host: str, status: int, body: bytes) -> PeerRefused:
+    try:
+        content = fields.exact_map(cbor.decode(body), "code", "sentence")
+        return PeerRefused(host, fields.text(content["code"]), fields.text(content["sentence"], 300))
+    except Refusal:
+        return PeerRefused(host, "http", f"it answered with HTTP status {status}")
+
+
+def new_session() -> aiohttp.ClientSession:
+    """Return a session as `PeerClient` needs it: no proxies, cookies or decompression, few connections."""
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        connector=aiohttp.TCPConnector(limit_per_host=2),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120),
+    )

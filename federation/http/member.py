@@ -1,0 +1,177 @@
+"""The listener for peers: takes signed messages, hands them to the node or the desk, returns their answers.
+
+A proposal needs preparing (fetching its blobs, counting), which may outlast a proxy's patience: the answer is
+then 202, and the aggregator sends the same bytes again until the answer is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import numpy as np
+from aiohttp import web
+from numpy.typing import NDArray
+
+from federation import cbor, envelope
+from federation.desk import BlobDesk, check_blob, fetch_request
+from federation.envelope import Stage
+from federation.errors import Code, Refusal
+from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH
+from federation.http.client import PeerClient, PeerRefused, PeerUnreachable
+from federation.identity import Identity, format_key
+from federation.limits import Limits
+from federation.node import MemberNode, Preparation
+
+log = logging.getLogger(__name__)
+
+Prepare = Callable[[Preparation, Mapping[str, bytes]], Awaitable[NDArray[np.int64]]]
+"""From an admitted proposal and its blobs to this instance's vector; raises Refusal."""
+
+_ANSWER_WITHIN = 20.0
+_BODY_WITHIN = 20.0
+_FETCH_WITHIN = 120.0
+_MAX_AT_ONCE = 16
+_MAX_PREPARING = 4
+
+
+class MemberService:
+    """Connects one node and one desk to HTTP.
+
+    `url_of` gives the pinned address of an approved host: blobs are fetched from there, never from an address
+    that a message names. `on_stage` is called before a request is handled, `on_refusal` for each refusal.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        node: MemberNode,
+        desk: BlobDesk,
+        client: PeerClient,
+        *,
+        prepare: Prepare,
+        url_of: Callable[[str], str | None],
+        limits: Limits,
+        on_stage: Callable[[Stage], None] = lambda _stage: None,
+        on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
+        answer_within: float = _ANSWER_WITHIN,
+    ) -> None:
+        self._identity = identity
+        self._node = node
+        self._desk = desk
+        self._client = client
+        self._prepare = prepare
+        self._url_of = url_of
+        self._limits = limits
+        self._on_stage = on_stage
+        self._on_refusal = on_refusal
+        self._answer_within = answer_within
+        self._node_lock = asyncio.Lock()
+        self._at_once = 0
+        self._preparing: dict[bytes, asyncio.Task[bytes]] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes to mount on the listener for peers."""
+        return [web.post(MESSAGE_PATH, self._message), web.get(CARD_PATH, self._card)]
+
+    async def close(self) -> None:
+        """Stop preparing."""
+        for task in self._preparing.values():
+            task.cancel()
+        await asyncio.gather(*self._preparing.values(), return_exceptions=True)
+
+    async def _card(self, _request: web.Request) -> web.Response:
+        me = self._identity.public
+        return web.json_response({"version": 1, "host": me.host, "key": format_key(me.key)})
+
+    async def _message(self, request: web.Request) -> web.StreamResponse:
+        if self._at_once >= _MAX_AT_ONCE:
+            return _refuse(Refusal(Code.BUSY, "too many requests at once; try again"))
+        self._at_once += 1
+        try:
+            raw = await self._body(request)
+            answer = await self._handle(raw)
+        except Refusal as refusal:
+            self._on_refusal(refusal)
+            log.info("refused code=%s culprit=%s", refusal.code, refusal.culprit)
+            return _refuse(refusal)
+        finally:
+            self._at_once -= 1
+        if answer is None:
+            return web.Response(status=202)
+        return web.Response(body=answer, content_type=CONTENT_TYPE)
+
+    async def _body(self, request: web.Request) -> bytes:
+        if (request.content_length or 0) > self._limits.max_request:
+            raise Refusal(Code.OVERSIZED, f"a request has at most {self._limits.max_request} bytes")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(_BODY_WITHIN):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    if len(body) > self._limits.max_request:
+                        raise Refusal(
+                            Code.OVERSIZED, f"a request has at most {self._limits.max_request} bytes"
+                        )
+        except TimeoutError:
+            raise Refusal(Code.MALFORMED, "the request did not arrive in time") from None
+        return bytes(body)
+
+    async def _handle(self, raw: bytes) -> bytes | None:
+        message = envelope.parse(raw, max_size=self._limits.max_request)
+        self._on_stage(message.stage)
+        if message.stage is Stage.FETCH:
+            return await asyncio.to_thread(self._desk.serve, message)
+        async with self._node_lock:
+            answer = await asyncio.to_thread(self._node.receive, raw)
+        if isinstance(answer, bytes):
+            return answer
+        return await self._prepared(answer)
+
+    async def _prepared(self, preparation: Preparation) -> bytes | None:
+        sum_id = preparation.signed.sum_id
+        task = self._preparing.get(sum_id)
+        if task is None:
+            if len(self._preparing) >= _MAX_PREPARING:
+                raise Refusal(Code.BUSY, "several sums are being prepared here; try again later")
+            task = asyncio.create_task(self._accept(preparation))
+            self._preparing[sum_id] = task
+            task.add_done_callback(lambda done: self._forget_later(sum_id, done))
+        done, _ = await asyncio.wait({task}, timeout=self._answer_within)
+        return task.result() if done else None
+
+    def _forget_later(self, sum_id: bytes, done: asyncio.Task[bytes]) -> None:
+        # Kept for a moment, so that the aggregator's next poll still finds the outcome.
+        if not done.cancelled():
+            done.exception()
+            asyncio.get_running_loop().call_later(self._answer_within, self._preparing.pop, sum_id, None)
+
+    async def _accept(self, preparation: Preparation) -> bytes:
+        blobs = await self._fetch(preparation)
+        values = await self._prepare(preparation, blobs)
+        async with self._node_lock:
+            return await asyncio.to_thread(self._node.accept, preparation, values)
+
+    async def _fetch(self, preparation: Preparation) -> dict[str, bytes]:
+        host = preparation.aggregator.host
+        url = self._url_of(host)
+        if url is None:
+            raise Refusal(Code.UNKNOWN_PEER, f"{host} is no longer an approved peer", host)
+        blobs = {}
+        for name, reference in sorted(preparation.proposal.blobs.items()):
+            request = fetch_request(self._identity, preparation.signed.sum_id, host, name)
+            try:
+                data = await self._client.send(
+                    host, url, request, max_answer=reference.size, timeout=_FETCH_WITHIN
+                )
+            except (PeerUnreachable, PeerRefused) as error:
+                raise Refusal(Code.BLOB_MISMATCH, f"the blob {name} could not be fetched: {error}") from None
+            blobs[name] = check_blob(data, reference)
+        return blobs
+
+
+def _refuse(refusal: Refusal) -> web.Response:
+    status = {Code.BUSY: 503, Code.OVERSIZED: 413, Code.UNKNOWN_PEER: 403}.get(refusal.code, 400)
+    body = cbor.encode({"code": refusal.code.value, "sentence": refusal.sentence})
+    return web.Response(status=status, body=body, content_type=CONTENT_TYPE)

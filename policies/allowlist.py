@@ -1,0 +1,37 @@
+"""Whom the admin approved: host names with pinned keys, and nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from federation.errors import Code, Refusal
+from federation.identity import PublicIdentity
+
+
+class Allowlist:
+    """The approved peers of one instance."""
+
+    def __init__(self, peers: Iterable[PublicIdentity]) -> None:
+        self._peers = {peer.host: peer for peer in peers}
+
+    def find(self, host: str) -> PublicIdentity | None:
+        """Return the pinned identity of an approved host."""
+        return self._peers.get(host)
+
+    def recognises(self, member: PublicIdentity) -> bool:
+        """Tell whether a roster's member is approved.
+
+        Raises:
+            Refusal: `key-mismatch`, when the host is approved with another key: somebody poses as it, or it
+                changed its key and its admin has to tell ours.
+
+        """
+        pinned = self._peers.get(member.host)
+        if pinned is not None and pinned.key != member.key:
+            raise Refusal(
+                Code.KEY_MISMATCH,
+                f"{member.host} is listed with another key than the approved one; ask its admin for the "
+                "fingerprint before changing anything",
+                member.host,
+            )
+        return pinned is not None

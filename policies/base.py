@@ -1,0 +1,27 @@
+"""What a policy is, and how several become one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from federation.proposal import Proposal
+
+
+class Policy(Protocol):
+    """Allows a proposed sum by returning, refuses it by raising `Refusal`."""
+
+    def check(self, proposal: Proposal) -> None:
+        """Raise `Refusal` if this instance must not take part."""
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Allows what every one of its policies allows; the first refusal stands."""
+
+    policies: tuple[Policy, ...]
+
+    def check(self, proposal: Proposal) -> None:
+        """Raise the first refusal."""
+        for policy in self.policies:
+            policy.check(proposal)

@@ -1,0 +1,50 @@
+"""Whether the cohort is large enough, and enough of its members are known here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federation.errors import Code, Refusal
+from federation.proposal import Proposal
+from policies.allowlist import Allowlist
+
+LEAST_COHORT = 3
+"""No configuration goes below: among two, each subtracts itself and holds the other's input."""
+
+
+@dataclass(frozen=True)
+class CohortPolicy:
+    """Counts whom I recognise: the peers my admin approved, and myself.
+
+    The aggregator and every member I do not recognise might work together. Two survivor sets could then be
+    confirmed at once unless 2t > n + c (docs/decisions/0004-threshold.md).
+    """
+
+    me: str
+    allowlist: Allowlist
+    min_cohort: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse a configuration below the floor. Raises: ValueError."""
+        if self.min_cohort < LEAST_COHORT:
+            raise ValueError(f"min_cohort is at least {LEAST_COHORT}")
+
+    def check(self, proposal: Proposal) -> None:
+        """Raise `cohort-too-small`, `threshold-too-low` or `key-mismatch`."""
+        recognised = sum(
+            member.host == self.me or self.allowlist.recognises(member) for member in proposal.roster
+        )
+        members = len(proposal.roster)
+        if recognised < self.min_cohort:
+            raise Refusal(
+                Code.COHORT_TOO_SMALL,
+                f"{recognised} of the {members} members are approved here, {self.min_cohort} are needed; "
+                "approve more of them or ask for a larger cohort",
+            )
+        strangers = 1 + members - recognised
+        if 2 * proposal.threshold <= members + strangers:
+            raise Refusal(
+                Code.THRESHOLD_TOO_LOW,
+                f"the threshold {proposal.threshold} is too low for {members} members of whom "
+                f"{members - recognised} are strangers here; approve them or ask for a higher threshold",
+            )

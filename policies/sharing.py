@@ -1,0 +1,89 @@
+"""What may leave: the admin's mode, the trainer, and the terms on which viewers are counted."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from federation.errors import Code, Refusal
+from federation.proposal import Proposal
+
+TRAINER = "gram/1"
+"""Counts, then pair counts over the head: the one kind of sum this version takes part in."""
+
+PARAMETERS = ("max_head", "max_videos_per_user", "min_users", "vocabulary")
+ROUNDS: tuple[tuple[str, ...], ...] = (("vocabulary",), ("counts", "vocabulary"))
+"""The blobs of each round."""
+
+PUBLIC = 1
+"""PeerTube's number for a public video; 2 unlisted, 3 private, 4 internal, 5 password-protected."""
+
+V = TypeVar("V")
+
+
+def public_only(videos: Iterable[tuple[V, int]]) -> list[V]:
+    """Return the videos whose privacy is public; nothing else is ever counted, stored or suggested."""
+    return [video for video, privacy in videos if privacy == PUBLIC]
+
+
+@dataclass(frozen=True)
+class SharingPolicy:
+    """The admin's terms for being counted in somebody's sum."""
+
+    mode: Literal["off", "simulate", "consume", "contribute"]
+    min_users: int = 5
+    min_vocabulary: int = 100
+    max_vocabulary: int = 200_000
+    max_head: int = 4096
+
+    def check(self, proposal: Proposal) -> None:
+        """Raise `sharing-off`, `parameters-refused`, `vocabulary-too-small` or `oversized`."""
+        if self.mode != "contribute":
+            raise Refusal(
+                Code.SHARING_OFF,
+                f'this instance does not contribute (mode "{self.mode}"); its admin can set mode to '
+                '"contribute"',
+            )
+        if proposal.trainer != TRAINER or proposal.round >= len(ROUNDS):
+            raise Refusal(Code.PARAMETERS_REFUSED, f"only sums for the trainer {TRAINER} are known here")
+        if tuple(sorted(proposal.parameters)) != PARAMETERS:
+            raise Refusal(Code.PARAMETERS_REFUSED, "the proposal's parameters are not those of its trainer")
+        if tuple(sorted(proposal.blobs)) != ROUNDS[proposal.round]:
+            raise Refusal(Code.PARAMETERS_REFUSED, "the proposal's public data is not that of its trainer")
+        self._check_terms(proposal)
+
+    def _check_terms(self, proposal: Proposal) -> None:
+        terms = proposal.parameters
+        if terms["min_users"] < self.min_users:
+            raise Refusal(
+                Code.PARAMETERS_REFUSED,
+                f"pairs would be summed for videos with only {terms['min_users']} users; this instance "
+                f"wants at least {self.min_users}",
+            )
+        if terms["vocabulary"] < self.min_vocabulary:
+            raise Refusal(
+                Code.VOCABULARY_TOO_SMALL,
+                f"{terms['vocabulary']} videos are asked about, at least {self.min_vocabulary} are wanted "
+                "here: a short list asks about particular viewers",
+            )
+        if terms["vocabulary"] > self.max_vocabulary or terms["max_head"] > self.max_head:
+            raise Refusal(
+                Code.OVERSIZED,
+                f"at most {self.max_vocabulary} videos and a head of {self.max_head} are counted here",
+            )
+        if proposal.round == 0 and proposal.length != terms["vocabulary"]:
+            raise Refusal(Code.PARAMETERS_REFUSED, "the counts do not have the length of the vocabulary")
+
+
+def check_vocabulary(urls: Sequence[str], proposal: Proposal) -> None:
+    """Check a fetched vocabulary: sorted, distinct, as many as declared.
+
+    Raises:
+        Refusal: `blob-mismatch`.
+
+    """
+    ascending = all(a < b for a, b in itertools.pairwise(urls))
+    if len(urls) != proposal.parameters["vocabulary"] or not ascending:
+        raise Refusal(Code.BLOB_MISMATCH, "the vocabulary is not the sorted list that was declared")
