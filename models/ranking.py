@@ -1,0 +1,163 @@
+"""From scores to a list that people like to see: variety of channels, language, room for new videos. Pure.
+
+The order in which the rules apply:
+
+1. candidates come best first, without anything forbidden;
+2. a video in a language other than the wanted one loses some places (soft: it still appears, further down);
+3. every so many places one is reserved for a video that nobody has seen yet;
+4. within the first places, no channel takes more than its share, as long as there is anything else to show;
+5. what is forbidden is removed once more, at the very end, so that no rule above can let it through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ListRules:
+    """How lists are arranged.
+
+    Attributes:
+        channel_window: length of the first part of a list, in which channels are capped.
+        channel_cap: videos of one channel in that part.
+        language_penalty: places that a video in another language loses; 0 switches the rule off.
+        new_per_ten: places out of ten kept for new videos in a viewer's own list.
+        new_per_ten_related: the same in a list of related videos.
+    """
+
+    channel_window: int = 5
+    channel_cap: int = 2
+    language_penalty: int = 10
+    new_per_ten: int = 2
+    new_per_ten_related: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers that make no list."""
+        if min(self.channel_window, self.language_penalty) < 0 or self.channel_cap < 1:
+            raise ValueError(
+                "channel_window and language_penalty must not be negative, channel_cap at least 1"
+            )
+        if not (0 <= self.new_per_ten <= 10 and 0 <= self.new_per_ten_related <= 10):
+            raise ValueError("reserved places must be between 0 and 10 out of ten")
+
+
+def best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Positions of the k best scores, best first; equal ones: lower position first; -inf is never listed.
+
+    Args:
+        scores: (n,).
+        k: how many at most.
+    """
+    cut = scores.size - k
+    if cut > 0:
+        least = np.partition(scores, cut)[cut]
+        found = np.flatnonzero(scores >= least)
+    else:
+        found = np.arange(scores.size)
+    found = found[scores[found] > -np.inf]
+    return found[np.lexsort((found, -scores[found]))][:k]
+
+
+def prefer_language(
+    videos: Sequence[int], language: NDArray[np.int32], wanted: int, penalty: int
+) -> list[int]:
+    """Move videos in another language down by `penalty` places; unknown languages stay.
+
+    Args:
+        videos: best first.
+        language: (videos of the catalogue,) -1 unknown.
+        wanted: language number, -1 for no wish.
+        penalty: places.
+    """
+    if wanted < 0 or penalty == 0:
+        return list(videos)
+    key = [
+        place + (penalty if language[video] not in (-1, wanted) else 0) for place, video in enumerate(videos)
+    ]
+    return [videos[place] for place in sorted(range(len(videos)), key=lambda place: (key[place], place))]
+
+
+def reserved_places(limit: int, per_ten: int) -> list[int]:
+    """0-based places for new videos, evenly spread: one in ten is the fifth, two the third and eighth."""
+    # The middle of each of `per_ten` equal parts of the ten, rounded up, counted from 0.
+    middles = [-(-(2 * part + 1) * 10 // (2 * per_ten)) - 1 for part in range(per_ten)]
+    places = [ten + middle for ten in range(0, limit, 10) for middle in middles]
+    return [place for place in places if place < limit]
+
+
+def interleave(familiar: Sequence[int], new: Sequence[int], per_ten: int) -> list[int]:
+    """Put new videos into their reserved places; each list fills the other's gaps; no video occurs twice."""
+    merged: list[int] = []
+    seen: set[int] = set()
+    places = set(reserved_places(len(familiar) + len(new), per_ten)) if per_ten else set()
+    queues = (iter(familiar), iter(new))
+    while True:
+        first, second = queues[::-1] if len(merged) in places else queues
+        video = _next(first, seen)
+        if video is None:
+            video = _next(second, seen)
+        if video is None:
+            return merged
+        seen.add(video)
+        merged.append(video)
+
+
+def cap_channels(videos: Sequence[int], channel: NDArray[np.int32], window: int, cap: int) -> list[int]:
+    """Hold back further videos of a channel until the first `window` places are taken.
+
+    Where there is not enough else to show, the held-back videos fill the places after all.
+    """
+    first: list[int] = []
+    held: list[int] = []
+    taken: dict[int, int] = {}
+    for place, video in enumerate(videos):
+        if len(first) >= window:
+            return [*first, *held, *videos[place:]]
+        number = int(channel[video])
+        if number >= 0 and taken.get(number, 0) >= cap:
+            held.append(video)
+        else:
+            taken[number] = taken.get(number, 0) + 1
+            first.append(video)
+    return [*first, *held]
+
+
+def arrange(
+    familiar: Sequence[int],
+    new: Sequence[int],
+    *,
+    limit: int,
+    per_ten: int,
+    rules: ListRules,
+    channel: NDArray[np.int32],
+    language: NDArray[np.int32],
+    wanted_language: int,
+    forbidden: Collection[int],
+) -> list[int]:
+    """Apply all rules to two lists of candidates, each best first.
+
+    Args:
+        familiar: candidates with a place by their score.
+        new: candidates for the reserved places.
+        limit: length of the list.
+        per_ten: reserved places out of ten.
+        rules: the other rules.
+        channel: (videos of the catalogue,) -1 unknown.
+        language: likewise.
+        wanted_language: of the seed or the viewer, -1 unknown.
+        forbidden: never in the result.
+    """
+    ordered = prefer_language(familiar, language, wanted_language, rules.language_penalty)
+    fresh = prefer_language(new, language, wanted_language, rules.language_penalty)
+    merged = interleave(ordered, fresh, per_ten)
+    capped = cap_channels(merged, channel, rules.channel_window, rules.channel_cap)
+    return [video for video in capped if video not in forbidden][:limit]
+
+
+def _next(queue: Iterator[int], seen: set[int]) -> int | None:
+    return next((video for video in queue if video not in seen), None)

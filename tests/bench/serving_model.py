@@ -1,0 +1,100 @@
+"""Times of a served model of 100,000 videos, and the memory that opening it takes. No network, one thread."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from models import artefact
+from tests.models.made import made_labels, made_model
+
+VIDEOS, ITEMS, RANK, TAGS, CHANNELS = 100_000, 4_096, 256, 30_000, 40_000
+REQUESTS = 1_000
+
+# Resident pages of files count as well, so this is what the operating system would report.
+_OPEN = """
+import sys
+from pathlib import Path
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("VmRSS", "VmHWM"))}
+from models import artefact
+before = resident()["VmRSS"]
+model = artefact.load(Path(sys.argv[1]))
+opened = resident()["VmRSS"]
+for video in range(0, len(model), 100):
+    model.related(video)
+    model.recommend([video, video // 2, video // 3])
+after = resident()
+print(opened - before, after["VmRSS"] - before, after["VmHWM"] - before)
+"""
+
+
+def run() -> dict[str, float]:
+    """Measure.
+
+    Returns:
+        milliseconds (median and 99th percentile) of related() and recommend() with a history of 50 videos;
+        seconds to open; mebibytes that opening adds, that 1,000 requests of each kind add to that, and the
+        peak while opening.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "model"
+        model = made_model(VIDEOS, ITEMS, rank=RANK, tags=TAGS, related=40, channels=CHANNELS)
+        labels = made_labels(VIDEOS, channels=CHANNELS)
+        artefact.save(model, place, labels=labels, provenance={}, created=datetime(2026, 1, 1, tzinfo=UTC))
+        started = time.perf_counter()
+        served = artefact.load(place)
+        opened = time.perf_counter() - started
+        rng = np.random.default_rng(1)
+        seeds = [
+            *rng.choice(model.items, REQUESTS // 2).tolist(),
+            *rng.integers(0, VIDEOS, REQUESTS // 2).tolist(),
+        ]
+        histories = [
+            [*rng.choice(model.items, 40, replace=False).tolist(), *rng.integers(0, VIDEOS, 10).tolist()]
+            for _ in range(REQUESTS)
+        ]
+        served.recommend(histories[0])
+        related = _times(served.related, seeds)
+        recommended = _times(served.recommend, histories)
+        memory = _memory(place)
+    return {
+        "related_ms_median": float(np.median(related)),
+        "related_ms_p99": float(np.percentile(related, 99)),
+        "recommend_ms_median": float(np.median(recommended)),
+        "recommend_ms_p99": float(np.percentile(recommended, 99)),
+        "open_seconds": opened,
+        "open_mib": memory[0],
+        "open_and_used_mib": memory[1],
+        "peak_mib": memory[2],
+    }
+
+
+def _times(call: Callable[..., object], arguments: list[object] | list[int] | list[list[int]]) -> list[float]:
+    times = []
+    for argument in arguments:
+        started = time.perf_counter()
+        call(argument)
+        times.append((time.perf_counter() - started) * 1000)
+    return times
+
+
+def _memory(place: Path) -> list[float]:
+    command = [sys.executable, "-c", _OPEN, str(place)]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    return [int(number) / 1024 for number in done.stdout.split()]
+
+
+if __name__ == "__main__":
+    for name, value in run().items():
+        print(f"{name}: {value:.2f}")
