@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine
@@ -24,12 +24,15 @@ from daemon.store.tables import SCHEMA
 
 logger = logging.getLogger(__name__)
 
+SMALLEST_STEP: Final = 0.02
+
 
 class Events:
     """Writes one JSON object per line, and nothing else, to the real standard output."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._last = ("", 0.0)
 
     def send(self, event: str, **values: Any) -> None:
         """Write one event at once."""
@@ -37,8 +40,12 @@ class Events:
         self._stream.flush()
 
     def progress(self, stage: str, fraction: float) -> None:
-        """Report that part of the job is done."""
-        self.send("progress", stage=stage, fraction=round(min(max(fraction, 0.0), 1.0), 4))
+        """Report that part of the job is done; steps too small to see are left out."""
+        part = round(min(max(fraction, 0.0), 1.0), 4)
+        known, before = self._last
+        if stage != known or part - before >= SMALLEST_STEP or part == 1.0:
+            self._last = (stage, part)
+            self.send("progress", stage=stage, fraction=part)
 
 
 def main(argv: list[str]) -> int:

@@ -1,0 +1,38 @@
+"""Deletes what is no longer needed: superseded models, sums and old records. Never what is served."""
+
+import shutil
+from typing import Any, Final
+
+from daemon import pointer
+from daemon.jobs.registry import JobContext
+from daemon.store import model_records, records, sums
+
+KEEP_SUMS: Final = 2
+KEEP_JOBS_SECONDS: Final = 90 * 86400.0
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """Keep the current model, the newest local one and the configured number of others."""
+    config, now = context.config, context.clock()
+    known = model_records.models(context.engine)
+    current = pointer.read(config.models_dir)
+    newest_local = next((model.id for model in known if model.kind == "local"), None)
+    kept = {model.id for model in known[: config.model.keep]} | {newest_local, current}
+    kept |= {model.id for model in known if model.directory == current}
+    dropped = [model for model in known if model.id not in kept]
+    # The row first: a folder without a row is swept below, a row without its folder would be a lie.
+    model_records.forget(context.engine, [model.id for model in dropped])
+    folders = {model.directory for model in known if model.id in kept} | {current}
+    swept = 0
+    for path in config.models_dir.iterdir() if config.models_dir.is_dir() else ():
+        if path.is_dir() and path.name not in folders:
+            shutil.rmtree(path)
+            swept += 1
+    before = now - config.schedule.keep_sessions.total_seconds()
+    return {
+        "models": len(dropped),
+        "folders": swept,
+        "sums": sums.prune(context.engine, config.sums_dir, keep=KEEP_SUMS),
+        "sessions": records.prune_sessions(context.engine, before=before),
+        "jobs": records.prune_jobs(context.engine, before=now - KEEP_JOBS_SECONDS),
+    }

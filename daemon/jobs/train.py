@@ -1,0 +1,117 @@
+"""Trains the instance's models from what is stored, and puts the best one into service."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from daemon import pointer
+from daemon.errors import JobError
+from daemon.jobs.registry import JobContext
+from daemon.jobs.training_data import features, interactions, labels, statistic
+from daemon.store import model_records, reading, sums
+from models import artefact
+from models.errors import ModelError
+from models.features import Features
+from models.interactions import Interactions
+from models.labels import Labels
+from models.statistics import Statistic
+from models.training import Recipe, TrainingData, train
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """Train a local model, and a federated one when there is a sum to learn from; switch to the latter.
+
+    The local model stays ready beside the federated one, so that leaving a federation takes no training.
+
+    Raises:
+        JobError: there is nothing to train from.
+    """
+    config = context.config
+    config.models_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    context.progress("reading the store", 0.0)
+    catalogue, engagements = reading.read(context.engine)
+    if not len(catalogue):
+        raise JobError("there are no videos to train on", advice="Run `shoal sync` first.")
+    own = interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
+    trainer = _Trainer(context, features(catalogue), own, labels(catalogue))
+    others, refused = _newest_sum(context)
+    halfway = 0.5 if others is not None else 1.0
+    model = trainer.train(None, {}, lambda stage, part: context.progress(stage, part * halfway))
+    if others is not None:
+        head = statistic(others, catalogue)
+        about = {"session": others.session_id, "survivors": list(others.survivors)}
+        model = trainer.train(head, about, lambda stage, part: context.progress(stage, 0.5 + part / 2))
+    pointer.write(config.models_dir, model.directory)
+    model_records.make_current(context.engine, model.id)
+    context.progress("in service", 1.0)
+    summary = {"model": model.id, "kind": model.kind, "videos": len(catalogue), "quality": model.quality}
+    return summary | ({"sum_not_used": refused} if refused else {})
+
+
+def _newest_sum(context: JobContext) -> tuple[sums.StoredSum | None, str]:
+    """Return the sum to learn from, and why there is none where a stored one must not be used."""
+    if context.config.mode not in {"consume", "contribute"}:
+        return None, ""
+    found = sums.newest(context.engine, context.config.sums_dir)
+    if found is None:
+        return None, ""
+    strangers = sorted(set(found.survivors) - {peer.host for peer in context.config.peers})
+    if strangers:
+        return None, f"it contains {', '.join(strangers)}, which [[peers]] does not name any more"
+    return found, ""
+
+
+class _Trainer:
+    def __init__(self, context: JobContext, features: Features, own: Interactions, labels: Labels) -> None:
+        self._context, self._features, self._own, self._labels = context, features, own, labels
+
+    def train(
+        self, others: Statistic | None, about: dict[str, Any], progress: Callable[[str, float], None]
+    ) -> model_records.ModelRecord:
+        """Train, store and record one model; it is not in service yet."""
+        config, now = self._context.config, self._context.clock()
+        recipe = Recipe(
+            rank=config.model.rank,
+            min_users=config.sharing.min_users,
+            max_head=config.model.max_head,
+            seed=config.model.seed,
+            threads=config.model.threads or os.cpu_count() or 1,
+        )
+        kind: model_records.Kind = "local" if others is None else "federated"
+        try:
+            if others is not None:
+                others.check()
+            trained = train(TrainingData(self._features, self._own, others), recipe, progress)
+        except ModelError as error:
+            raise JobError(
+                f"no {kind} model could be trained: {error}", advice="See docs/operation.md."
+            ) from error
+        created = datetime.fromtimestamp(now, UTC)
+        name = f"{created:%Y%m%d-%H%M%S}-{kind}-{secrets.token_hex(3)}"
+        directory = config.models_dir / name
+        provenance = {"host": config.instance.host, "kind": kind, **about}
+        artefact.save(trained, directory, labels=self._labels, provenance=provenance, created=created)
+        digest = hashlib.sha256((directory / artefact.MANIFEST).read_bytes()).hexdigest()
+        quality = {"lambda": trained.chosen_lambda, "alpha": trained.chosen_alpha, **_best(trained.quality)}
+        record = model_records.ModelRecord(
+            id=name,
+            created=now,
+            kind=kind,
+            session_id=about.get("session"),
+            directory=name,
+            manifest_sha256=digest,
+            quality=quality,
+        )
+        model_records.save(self._context.engine, record)
+        return record
+
+
+def _best(quality: dict[str, float]) -> dict[str, float]:
+    """Return the NDCG@10 on the held-out part of the recipe that was chosen; nothing where none was tried."""
+    values = [value for value in quality.values() if np.isfinite(value)]
+    return {"held_out_ndcg10": round(max(values), 4)} if values else {}

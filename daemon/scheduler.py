@@ -1,0 +1,124 @@
+"""When jobs run by themselves, inside the serving process; the work itself happens in child processes."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from daemon.jobs.process import JobOutcome, run_job
+from daemon.jobs.registry import JOBS
+from daemon.serve.context import ServeContext
+from daemon.store import records
+
+logger = logging.getLogger(__name__)
+
+MISFIRE_GRACE_SECONDS: Final = 3600
+SOON_SECONDS: Final = 1.0
+
+
+class Scheduler:
+    """Runs sync, training, sessions and pruning at jittered intervals, one at a time.
+
+    A run that was missed while the machine slept is made up for once. The first run of a job is due one
+    interval after its last success, so that restarts neither skip nor repeat work.
+    """
+
+    def __init__(self, context: ServeContext, *, rng: random.Random | None = None) -> None:
+        self._context = context
+        self._rng = rng or random.Random()  # noqa: S311 (spreads load; nothing secret depends on it)
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._one_at_a_time = asyncio.Lock()
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Plan every job that the configuration wants."""
+        settings = self._context.config.schedule
+        if not settings.enabled:
+            return
+        self._plan("sync", settings.sync, self._sync)
+        self._plan("prune", settings.prune, self._prune)
+        if "session" in JOBS and self._context.config.mode in {"consume", "contribute"}:
+            self._plan("session", settings.session, self._session)
+        self._context.upcoming = self.upcoming
+        self._scheduler.start()
+
+    async def stop(self) -> None:
+        """Plan nothing further and end the job that runs; what it had not finished never happened."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def upcoming(self) -> Mapping[str, float]:
+        """Return when each job runs next, Unix seconds."""
+        return {job.id: job.next_run_time.timestamp() for job in self._scheduler.get_jobs()}
+
+    def _plan(self, name: str, every: timedelta, work: Callable[[], Awaitable[None]]) -> None:
+        seconds = every.total_seconds()
+        spread = seconds * self._context.config.schedule.jitter
+        now = time.time()
+        last = records.last_success(self._context.engine, name)
+        if last is not None:
+            first = max(last + seconds, now + SOON_SECONDS) + self._rng.uniform(0, spread)
+        else:
+            # A new instance wants content at once; it has nothing to add up with others before that.
+            first = now + SOON_SECONDS + (spread if name == "session" else 0.0)
+
+        async def begin() -> None:
+            task = asyncio.create_task(_finish(work))
+            self._running.add(task)
+            try:
+                await task
+            finally:
+                self._running.discard(task)
+
+        self._scheduler.add_job(
+            begin,
+            IntervalTrigger(seconds=max(round(seconds), 1), jitter=spread or None, timezone=UTC),
+            id=name,
+            next_run_time=datetime.fromtimestamp(first, UTC),
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=MISFIRE_GRACE_SECONDS,
+        )
+
+    async def _sync(self) -> None:
+        if (await self._run("sync")).ok and self._context.config.schedule.train_after_sync:
+            await self._run("train")
+
+    async def _session(self) -> None:
+        if (await self._run("session")).ok:
+            await self._run("train")
+
+    async def _prune(self) -> None:
+        await self._run("prune")
+
+    async def _run(self, name: str) -> JobOutcome:
+        limit = self._context.config.limits.job_time.total_seconds()
+        async with self._one_at_a_time:
+            outcome = await run_job(name, self._context.config_file, time_limit=limit)
+        metrics = self._context.metrics
+        metrics.jobs.labels(name, outcome.code or "ok").inc()
+        if outcome.ok:
+            metrics.job_seconds.labels(name).set(outcome.seconds)
+            logger.info("job done", extra={"job": name, "seconds": outcome.seconds})
+        else:
+            problem = {
+                "job": name,
+                "code": outcome.code,
+                "problem": outcome.message,
+                "advice": outcome.advice,
+            }
+            logger.error("job failed", extra=problem)
+        return outcome
+
+
+async def _finish(work: Callable[[], Awaitable[None]]) -> None:
+    await work()

@@ -1,0 +1,73 @@
+"""The local API: related videos, recommendations, explanations."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from daemon.serve import answers, params
+from daemon.serve.context import CONTEXT, ServeContext
+from daemon.serve.guard import json_answer
+from daemon.store import viewers
+
+_BODY_KEYS: Final = frozenset({"history", "viewer", "limit", "exclude", "nsfw"})
+MAX_VIEWER: Final = 200
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/v1/related")
+async def related(request: web.Request) -> web.Response:
+    """Answer `?video=<uuid|url>&limit=&exclude=&nsfw=` with videos related to one."""
+    context = request.app[CONTEXT]
+    loaded = context.model.get()
+    limits = context.config.limits
+    seed = params.video(loaded.model, request.query.get("video"))
+    count = params.limit(request.query.get("limit"), limits)
+    exclude = params.known(loaded.model, params.keys(request, "exclude", limits.max_exclude))
+    nsfw = params.flag(request.query.get("nsfw"))
+    found = loaded.model.related(seed, limit=count, exclude=exclude, nsfw=nsfw)
+    return json_answer({"model": loaded.id, "videos": answers.suggestions(loaded.model, found)})
+
+
+@routes.post("/v1/recommendations")
+async def recommendations(request: web.Request) -> web.Response:
+    """Answer `{"history", "viewer", "limit", "exclude", "nsfw"}`, all optional, with videos for one viewer.
+
+    Without a history, the stored one of `viewer` is used; unknown viewers get what suits everybody.
+    """
+    context = request.app[CONTEXT]
+    loaded = context.model.get()
+    limits = context.config.limits
+    body = await params.body(request, _BODY_KEYS)
+    count = params.limit(body.get("limit"), limits)
+    keys = params.texts(body.get("history"), "history", limits.max_history)
+    if not keys and body.get("viewer"):
+        keys = await _stored_history(context, body["viewer"])
+    history = params.known(loaded.model, keys)
+    exclude = params.known(loaded.model, params.texts(body.get("exclude"), "exclude", limits.max_exclude))
+    nsfw = params.flag(body.get("nsfw"))
+    found = loaded.model.recommend(history, limit=count, exclude=exclude, nsfw=nsfw)
+    videos = answers.suggestions(loaded.model, found)
+    return json_answer({"model": loaded.id, "history": len(history), "videos": videos})
+
+
+@routes.get("/v1/explain")
+async def explain(request: web.Request) -> web.Response:
+    """Answer `?video=&history=` with the exact parts of the video's score for that history."""
+    context = request.app[CONTEXT]
+    loaded = context.model.get()
+    position = params.video(loaded.model, request.query.get("video"))
+    keys = params.keys(request, "history", context.config.limits.max_history)
+    history = params.known(loaded.model, keys)
+    why = loaded.model.explain(history, position)
+    return json_answer({"model": loaded.id, **answers.explanation(loaded.model, why)})
+
+
+async def _stored_history(context: ServeContext, viewer: object) -> list[str]:
+    name = params.texts([viewer], "viewer", 1)[0]
+    if len(name) > MAX_VIEWER:
+        return []
+    pseudonym = context.pseudonyms.of(name)
+    most = context.config.limits.max_history
+    return await asyncio.to_thread(viewers.history, context.engine, pseudonym, limit=most)

@@ -1,0 +1,109 @@
+"""The model that answers: loaded in a thread, then swapped in; one that does not load changes nothing."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daemon import pointer
+from daemon.errors import NoModelError
+from models.artefact import load
+from models.errors import ModelError
+from models.serving import ServedModel
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in service: its id, and when it was loaded (Unix seconds)."""
+
+    id: str
+    model: ServedModel
+    since: float
+
+
+class CurrentModel:
+    """Follows the pointer file `models/current`."""
+
+    def __init__(self, models_dir: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._dir = models_dir
+        self._clock = clock
+        self._loaded: Loaded | None = None
+        self._seen: tuple[int, int] | None = None
+        self.failures = 0
+        self.problem = "no model has been trained yet"
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """The model in service, None before the first."""
+        return self._loaded
+
+    def get(self) -> Loaded:
+        """Return the model in service.
+
+        Raises:
+            NoModelError: there is none yet.
+        """
+        if self._loaded is None:
+            raise NoModelError(
+                f"there is no model to answer from: {self.problem}",
+                advice="Run `shoal sync`, then `shoal train`.",
+            )
+        return self._loaded
+
+    async def refresh(self) -> bool:
+        """Load the model that the pointer names, if it changed; tells whether a new one serves now."""
+        mark = self._mark()
+        if mark is None or mark == self._seen:
+            return False
+        # A model that fails is tried again only when the pointer is written again.
+        self._seen = mark
+        name = pointer.read(self._dir)
+        if name is None:
+            self._fail("the pointer file models/current makes no sense", None)
+            return False
+        try:
+            model = await asyncio.to_thread(_open, self._dir / name)
+        except (ModelError, OSError) as error:
+            self._fail(f"model {name} does not load", error)
+            return False
+        self._loaded = Loaded(name, model, self._clock())
+        self.problem = ""
+        logger.info("model in service", extra={"model": name, "videos": len(model.labels)})
+        return True
+
+    async def follow(self) -> None:
+        """Refresh about once a second until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _mark(self) -> tuple[int, int] | None:
+        try:
+            status = (self._dir / pointer.POINTER_NAME).stat()
+        except OSError:
+            return None
+        # Every replacement is a new file, so the inode tells them apart even within one clock tick.
+        return status.st_ino, status.st_mtime_ns
+
+    def _fail(self, problem: str, error: Exception | None) -> None:
+        self.failures += 1
+        self.problem = problem
+        kept = self._loaded.id if self._loaded else "none"
+        kind = type(error).__name__ if error else "unreadable"
+        logger.error("model refused", extra={"problem": problem, "kind": kind, "kept": kept})
+
+
+def _open(directory: Path) -> ServedModel:
+    model = load(directory)
+    if len(model):
+        # The first answers build small indices: do that here, not while somebody waits.
+        model.related(0, limit=1)
+        model.recommend([0], limit=1)
+    return model

@@ -1,0 +1,85 @@
+"""What every request passes: Host check, errors as JSON, timing. Addresses and queries are never logged."""
+
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from daemon.config.types import is_loopback
+from daemon.errors import ShoalError
+from daemon.serve.context import CONTEXT
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_ADVICE: Final = {
+    404: "Known routes: /v1/related, /v1/recommendations, /v1/explain, /v1/status, /health/ready, /metrics.",
+    405: "See the Allow header for the methods of this route.",
+    413: "Send fewer videos in history or exclude.",
+}
+HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def json_answer(body: Any, status: int = 200) -> web.Response:
+    """Return a compact JSON answer that nobody caches."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return web.Response(text=text, status=status, content_type="application/json", headers=HEADERS)
+
+
+def error_answer(status: int, code: str, message: str, advice: str) -> web.Response:
+    """Return an error in the one form that all of them have."""
+    return json_answer({"code": code, "message": message, "advice": advice}, status)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Check the Host header, answer errors as JSON, count and time."""
+    began = time.perf_counter()
+    answer = await _guarded(request, handler)
+    seconds = time.perf_counter() - began
+    route = _route(request)
+    metrics = request.app[CONTEXT].metrics
+    metrics.requests.labels(route, str(answer.status)).inc()
+    metrics.latency.labels(route).observe(seconds)
+    logger.debug("request", extra={"route": route, "status": answer.status, "ms": round(seconds * 1000, 2)})
+    return answer
+
+
+async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if not _host_allowed(request):
+        return error_answer(
+            403,
+            "host-refused",
+            "the Host header names another machine",
+            "Call the API by its loopback address.",
+        )
+    try:
+        return await handler(request)
+    except ShoalError as error:
+        return error_answer(error.status, error.code, error.message, error.advice)
+    except web.HTTPException as error:
+        code = "-".join(error.reason.lower().split())
+        answer = error_answer(error.status, code, error.reason, _ADVICE.get(error.status, ""))
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer
+    except Exception:
+        logger.exception("request failed", extra={"route": _route(request)})
+        return error_answer(500, "bug", "the request failed here", "The daemon's log has the details.")
+
+
+def _host_allowed(request: web.Request) -> bool:
+    """Refuse names that are not loopback: a web page under a re-bound name must not read answers."""
+    name = request.host.lower()
+    bare = name.rsplit(":", 1)[0] if not name.endswith("]") else name
+    settings = request.app[CONTEXT].config.listen
+    return is_loopback(bare) or bare in settings.api_allowed_hosts or name in settings.api_allowed_hosts
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"

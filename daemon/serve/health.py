@@ -1,0 +1,83 @@
+"""Whether the daemon lives, whether it can answer, and how it is doing."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from daemon.serve.context import CONTEXT, ServeContext
+from daemon.serve.guard import error_answer, json_answer
+from daemon.serve.metrics import CONTENT_TYPE
+from daemon.store import records
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/health/live")
+async def live(_request: web.Request) -> web.Response:
+    """Answer 200 while the process answers at all."""
+    return json_answer({"live": True})
+
+
+@routes.get("/health/ready")
+async def ready(request: web.Request) -> web.Response:
+    """Answer 200 once a model serves, 503 with the reason before."""
+    model = request.app[CONTEXT].model
+    if model.loaded is None:
+        return error_answer(503, "not-ready", model.problem, "Run `shoal sync`, then `shoal train`.")
+    return json_answer({"ready": True, "model": model.loaded.id})
+
+
+@routes.get("/metrics")
+async def metrics(request: web.Request) -> web.Response:
+    """Answer in the text format of Prometheus."""
+    context = request.app[CONTEXT]
+    numbers, loaded = context.metrics, context.model.loaded
+    numbers.model_loaded.set(loaded is not None)
+    numbers.model_failures.set(context.model.failures)
+    if loaded is not None:
+        numbers.model_since.set(loaded.since)
+        numbers.model_videos.set(len(loaded.model.labels))
+    text = await asyncio.to_thread(numbers.render)
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+
+@routes.get("/v1/status")
+async def status(request: web.Request) -> web.Response:
+    """Answer with what `shoal` and the plugin's admin page show."""
+    context = request.app[CONTEXT]
+    history = await asyncio.to_thread(_records, context)
+    return json_answer(describe(context) | history)
+
+
+def describe(context: ServeContext) -> dict[str, Any]:
+    """Return the part of the status that needs no database."""
+    loaded = context.model.loaded
+    model = (
+        None
+        if loaded is None
+        else {"id": loaded.id, "videos": len(loaded.model.labels), "since": loaded.since}
+    )
+    return {
+        "host": context.config.instance.host,
+        "mode": context.config.mode,
+        "peers": len(context.config.peers),
+        "uptime_seconds": round(context.clock() - context.started, 1),
+        "addresses": context.addresses,
+        "model": model,
+        "problem": context.model.problem,
+        "next": dict(context.upcoming()),
+    }
+
+
+def _records(context: ServeContext) -> dict[str, Any]:
+    jobs = records.jobs(context.engine, limit=10)
+    found = records.sessions(context.engine, limit=10)
+    return {
+        "jobs": [vars(job) for job in jobs],
+        "sessions": [
+            {"id": s.id, "role": s.role, "outcome": s.outcome, "reason": s.reason, "started": s.started}
+            for s in found
+        ],
+        "refusals": records.refusals(context.engine),
+    }

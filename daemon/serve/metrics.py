@@ -1,0 +1,57 @@
+"""Numbers for Prometheus: about requests, jobs and the model, never about viewers, videos or addresses."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """All metrics of one daemon. Labels are route names, status codes, job names and refusal codes only."""
+
+    def __init__(self, refusals: Callable[[], Mapping[str, int]] = dict) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "shoal_requests", "Requests to the local API.", ["route", "status"], registry=self.registry
+        )
+        self.latency = Histogram(
+            "shoal_request_seconds", "Time to answer.", ["route"], buckets=BUCKETS, registry=self.registry
+        )
+        self.model_loaded = Gauge("shoal_model_loaded", "1 while a model serves.", registry=self.registry)
+        self.model_since = Gauge(
+            "shoal_model_since_seconds", "When it began to serve, Unix time.", registry=self.registry
+        )
+        self.model_videos = Gauge("shoal_model_videos", "Videos it knows.", registry=self.registry)
+        self.model_failures = Gauge(
+            "shoal_model_load_failures", "Models that did not load since the start.", registry=self.registry
+        )
+        self.jobs = Counter(
+            "shoal_jobs", "Finished jobs by outcome code.", ["job", "code"], registry=self.registry
+        )
+        self.job_seconds = Gauge(
+            "shoal_job_seconds", "Duration of the last run that ended well.", ["job"], registry=self.registry
+        )
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_Refusals(refusals))
+
+    def render(self) -> bytes:
+        """Return the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _Refusals(Collector):
+    """Reads the stored counters when asked: they survive restarts and count other processes' refusals too."""
+
+    def __init__(self, read: Callable[[], Mapping[str, int]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily("shoal_refusals", "Refused messages and requests.", labels=["code"])
+        for code, count in sorted(self._read().items()):
+            family.add_metric([code], count)
+        yield family

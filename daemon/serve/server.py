@@ -1,0 +1,142 @@
+"""The serving process from start to stop: two listeners, the model in service, the scheduler."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from daemon import log
+from daemon.config import Config
+from daemon.errors import ShoalError
+from daemon.running import Running, announce, only_daemon
+from daemon.scheduler import Scheduler
+from daemon.serve import api, health
+from daemon.serve.context import CONTEXT, ServeContext
+from daemon.serve.current import CurrentModel
+from daemon.serve.guard import guard
+from daemon.serve.metrics import Metrics
+from daemon.store.engine import open_checked
+from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.records import refusals
+
+logger = logging.getLogger(__name__)
+
+MAX_FEDERATION_REQUEST: Final = 100_000
+STOP_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Apps:
+    """The two applications of the process; `federation` is None while nothing may come in from peers."""
+
+    api: web.Application
+    federation: web.Application | None
+
+
+def build_apps(context: ServeContext) -> Apps:
+    """Wire routes to handlers; everything the listeners serve is named here."""
+    local = web.Application(
+        middlewares=[guard], client_max_size=context.config.limits.max_request_bytes, logger=logger
+    )
+    local[CONTEXT] = context
+    local.add_routes(api.routes)
+    local.add_routes(health.routes)
+    peers = None
+    if routes := list(context.federation_routes):
+        peers = web.Application(client_max_size=MAX_FEDERATION_REQUEST, logger=logger)
+        peers[CONTEXT] = context
+        peers.add_routes(routes)
+    return Apps(local, peers)
+
+
+def build_context(config: Config, config_file: Path) -> ServeContext:
+    """Open what the handlers need.
+
+    Raises:
+        StoreError: the database is missing or at another schema.
+    """
+    engine = open_checked(config.database)
+    return ServeContext(
+        config=config,
+        config_file=config_file,
+        engine=engine,
+        model=CurrentModel(config.models_dir),
+        pseudonyms=Pseudonyms.open(config.data_dir / "viewers.key"),
+        metrics=Metrics(lambda: refusals(engine)),
+    )
+
+
+async def serve(config: Config, config_file: Path) -> None:
+    """Serve until SIGTERM or SIGINT; requests in progress are finished, a running job is ended."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    context = build_context(config, config_file)
+    apps = build_apps(context)
+    # The first model is loaded before anybody can ask, so that a restart is never "not ready" for long.
+    await context.model.refresh()
+    scheduler = Scheduler(context)
+    runners: list[web.AppRunner] = []
+    tasks: list[asyncio.Task[None]] = []
+    listen = config.listen
+    try:
+        context.addresses["api"] = await _listen(runners, apps.api, listen.api_host, listen.api_port)
+        if apps.federation is not None:
+            where = (listen.federation_host, listen.federation_port)
+            context.addresses["federation"] = await _listen(runners, apps.federation, *where)
+        announce(
+            config.data_dir,
+            Running(
+                os.getpid(), context.addresses["api"], context.addresses.get("federation", ""), time.time()
+            ),
+        )
+        tasks.append(asyncio.create_task(context.model.follow()))
+        scheduler.start()
+        logger.info("serving", extra={"api": context.addresses["api"], "mode": config.mode})
+        await stop.wait()
+        logger.info("stopping")
+    finally:
+        await scheduler.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for runner in runners:
+            await runner.cleanup()
+        context.engine.dispose()
+
+
+async def _listen(runners: list[web.AppRunner], app: web.Application, host: str, port: int) -> str:
+    # aiohttp's own access log would write addresses and queries.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=75.0)
+    runners.append(runner)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise ListenError(
+            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)})",
+            advice="Another program may use that port: choose another one under [listen].",
+        ) from error
+    bound = runner.addresses[0]
+    return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
+
+
+class ListenError(ShoalError):
+    """A configured address cannot be used."""
+
+    code = "cannot-listen"
+    exit_code = 2
+
+
+def run(config: Config, config_file: Path) -> None:
+    """Serve in this process, as the only daemon of its data directory."""
+    log.configure(config.log)
+    with only_daemon(config.data_dir):
+        asyncio.run(serve(config, config_file))
