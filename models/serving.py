@@ -106,6 +106,15 @@ class ServedModel:
             nsfw=bool(self.labels.nsfw[video]),
         )
 
+    def item(self, video: int) -> int | None:
+        """Row of a video in `U` and `V`, None where nobody is known to have engaged with it."""
+        row = int(self._row[video])
+        return row if row >= 0 else None
+
+    def tags(self, video: int) -> list[str]:
+        """Tags of a video."""
+        return [self._tag_names[tag] for tag in self._content.tags(video)[0].tolist()]
+
     def related(
         self, video: int, *, limit: int = 30, exclude: Collection[int] = (), nsfw: bool = False
     ) -> list[Suggestion]:
