@@ -18,6 +18,10 @@ class Allowlist:
         """Return the pinned identity of an approved host."""
         return self._peers.get(host)
 
+    def members(self) -> tuple[PublicIdentity, ...]:
+        """Return all approved peers, sorted: the roster of a sum of our own."""
+        return tuple(sorted(self._peers.values()))
+
     def recognises(self, member: PublicIdentity) -> bool:
         """Tell whether a roster's member is approved.
 

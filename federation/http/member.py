@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 Prepare = Callable[[Preparation, Mapping[str, bytes]], Awaitable[NDArray[np.int64]]]
 """From an admitted proposal and its blobs to this instance's vector; raises Refusal."""
 
+OnAnswer = Callable[[bytes, Stage, int, int], None]
+"""Called with the sum, the stage of the request, and the bytes received and sent."""
+
 _ANSWER_WITHIN = 20.0
 _BODY_WITHIN = 20.0
 _FETCH_WITHIN = 120.0
@@ -55,6 +58,7 @@ class MemberService:
         limits: Limits,
         on_stage: Callable[[Stage], None] = lambda _stage: None,
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
+        on_answer: OnAnswer = lambda _sum_id, _stage, _received, _sent: None,
         answer_within: float = _ANSWER_WITHIN,
     ) -> None:
         self._identity = identity
@@ -66,6 +70,7 @@ class MemberService:
         self._limits = limits
         self._on_stage = on_stage
         self._on_refusal = on_refusal
+        self._on_answer = on_answer
         self._answer_within = answer_within
         self._node_lock = asyncio.Lock()
         self._at_once = 0
@@ -74,6 +79,11 @@ class MemberService:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to mount on the listener for peers."""
         return [web.post(MESSAGE_PATH, self._message), web.get(CARD_PATH, self._card)]
+
+    async def prune(self) -> None:
+        """Let the node close what has expired."""
+        async with self._node_lock:
+            await asyncio.to_thread(self._node.prune)
 
     async def close(self) -> None:
         """Stop preparing."""
@@ -124,10 +134,14 @@ class MemberService:
         if message.stage is Stage.FETCH:
             return await asyncio.to_thread(self._desk.serve, message)
         async with self._node_lock:
-            answer = await asyncio.to_thread(self._node.receive, raw)
-        if isinstance(answer, bytes):
-            return answer
-        return await self._prepared(answer)
+            answer: bytes | Preparation | None = await asyncio.to_thread(self._node.receive, raw)
+        sum_id = message.sum_id
+        if isinstance(answer, Preparation):
+            sum_id = answer.signed.sum_id
+            answer = await self._prepared(answer)
+        if answer is not None:
+            await asyncio.to_thread(self._on_answer, sum_id, message.stage, len(raw), len(answer))
+        return answer
 
     async def _prepared(self, preparation: Preparation) -> bytes | None:
         sum_id = preparation.signed.sum_id

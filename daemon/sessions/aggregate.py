@@ -1,0 +1,323 @@
+"""The job that asks the approved peers for a sum: two rounds over HTTP, then the statistic is stored.
+
+The journal makes it resumable: a job that is started again while its session is open continues with the same
+proposals, and members answer what they have answered before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.errors import JobError
+from daemon.identity import open_identity
+from daemon.jobs.registry import JobContext
+from daemon.sessions import terms
+from daemon.sessions.contribution import read_counts, write_counts
+from daemon.sessions.counting import over, own_interactions
+from daemon.sessions.traffic import Traffic
+from daemon.store import sums
+from daemon.store.reading import Catalogue, read
+from daemon.store.records import SessionRecord, save_session
+from federation import envelope
+from federation.aggregator import REQUESTS, Aggregator, SumResult
+from federation.desk import BlobDesk, reference_to
+from federation.envelope import Stage
+from federation.errors import CohortLost, Refusal
+from federation.http.aggregator import Patience, drive
+from federation.http.client import PeerClient, new_session
+from federation.proposal import Proposal, SignedProposal, least_threshold
+from models.interactions import Interactions
+from models.trainer import GramState, GramTrainer, PairCounting, Summed
+from policies.sharing import TRAINER
+
+ROUNDS = ("counts", "pairs")
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """Run one session to its end, or continue the open one.
+
+    Raises:
+        PolicyRefusedError: mode or peers do not allow a session.
+        JobError: the session was abandoned; nothing was learned.
+
+    """
+    session = _Session(context)
+    terms.require_peers(context.config, session.urls)
+    return session.simulate() if context.config.mode == "simulate" else asyncio.run(session.run())
+
+
+@dataclass
+class _Session:
+    context: JobContext
+    seconds: dict[str, float] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def __post_init__(self) -> None:
+        config = self.context.config
+        self.config = config
+        self.urls = terms.urls(config)
+        self.limits = terms.limits(config)
+        self.identity = open_identity(config.identity_file, config.instance.host)
+        self.journal = terms.aggregator_journal(config)
+        self.desk = BlobDesk(self.identity, self.journal, clock=self.context.clock, limits=self.limits)
+        self.trainer = GramTrainer(config.sharing.min_users, config.model.max_head)
+        catalogue, engagements = read(self.context.engine)
+        self.own = own_interactions(catalogue, engagements, config.sharing.max_videos_per_user)
+        self.catalogue = catalogue
+
+    def simulate(self) -> dict[str, Any]:
+        """Compute what would be asked and added, and send nothing."""
+        vocabulary = _vocabulary(self.catalogue, self.config.sharing.max_vocabulary)
+        users = over(vocabulary, self.catalogue, self.own)
+        state = self.trainer.start(len(vocabulary))
+        counts = self.trainer.contribution(state, users)
+        return {
+            "simulated": True,
+            "peers": sorted(self.urls),
+            "vocabulary": len(vocabulary),
+            "own_users": users.users,
+            "own_videos": int((counts > 0).sum()),
+        }
+
+    async def run(self) -> dict[str, Any]:
+        """Both rounds, then the store."""
+        first = self._open_session() or self._propose_first()
+        record = SessionRecord(
+            id=first.sum_id.hex(),
+            role="aggregator",
+            aggregator=self.identity.host,
+            started=float(first.proposal.created),
+            roster=list(first.proposal.hosts),
+        )
+        save_session(self.context.engine, record)
+        try:
+            async with new_session() as http:
+                client = PeerClient(http, on_traffic=self.traffic.add)
+                counted, state, counts = await self._count(first, client)
+                paired, summed = await self._pair(first, counted, state, counts, client)
+        except (CohortLost, Refusal) as error:
+            reason = str(error)
+            self._finish(record, "abandoned", reason=reason, survivors=())
+            self._forget(first.sum_id)
+            raise JobError(
+                f"the session was abandoned: {reason}",
+                advice="The served model is unchanged. `shoal sessions show` lists who was missing and why.",
+            ) from error
+        vocabulary = self._vocabulary_of(first)
+        statistic = summed.statistic
+        record = self._finish(record, "done", reason="", survivors=paired.survivors)
+        sums.save(
+            self.context.engine,
+            self.config.sums_dir,
+            session_id=record.id,
+            urls=tuple(vocabulary[place] for place in statistic.head),
+            counts=counted.total[statistic.head],
+            triangle=paired.total,
+            now=self.context.clock(),
+        )
+        self._forget(first.sum_id)
+        return {
+            "session": record.id,
+            "survivors": list(paired.survivors),
+            "lost": {**counted.lost, **paired.lost},
+            "vocabulary": len(vocabulary),
+            "head": len(statistic.head),
+            "bytes_out": self.traffic.sent,
+            "bytes_in": self.traffic.received,
+            "seconds": self.seconds,
+        }
+
+    # -- rounds ---------------------------------------------------------------------------------------------
+
+    async def _count(
+        self, first: SignedProposal, client: PeerClient
+    ) -> tuple[SumResult, GramState, NDArray[np.int64]]:
+        result = await self._drive(first, client, 0)
+        state = self.trainer.start(first.proposal.length)
+        total = result.total + self._own_part(state, first)
+        return result, self.trainer.advance(state, total), total
+
+    async def _pair(
+        self,
+        first: SignedProposal,
+        counted: SumResult,
+        state: GramState,
+        counts: NDArray[np.int64],
+        client: PeerClient,
+    ) -> tuple[SumResult, Summed]:
+        second = self._child_of(first)
+        if second is not None:
+            # What members were shown stays, whatever changed here since.
+            shown = self.journal.read(second.sum_id, f"blob.{terms.COUNTS}") or b""
+            counts = read_counts(shown, first.proposal.length)
+            state = self.trainer.advance(self.trainer.start(first.proposal.length), counts)
+        if not isinstance(state, PairCounting):
+            raise JobError(
+                "no two videos have enough users in the cohort for pair counts",
+                advice="Approve more or larger peers; the local model keeps serving.",
+            )
+        if second is None:
+            second = self._propose_second(first, counted, counts, state)
+        result = await self._drive(second, client, 1)
+        summed = self.trainer.advance(state, result.total + self._own_part(state, first))
+        if not isinstance(summed, Summed):
+            raise TypeError("pair counts end a session")
+        return result, summed
+
+    async def _drive(self, signed: SignedProposal, client: PeerClient, round_: int) -> SumResult:
+        aggregator = Aggregator(signed, self.identity, self.journal, self.limits)
+        marks: dict[str, float] = defaultdict(float)
+        last = time.monotonic()
+
+        # A member answers a proposal only after it has fetched these from our listener.
+        blobs = sum(blob.size for blob in signed.proposal.blobs.values())
+
+        def on_stage(stage: str, _host: str, outcome: str) -> None:
+            nonlocal last
+            now = time.monotonic()
+            marks[f"{ROUNDS[round_]}.{stage}"] += now - last
+            last = now
+            if outcome == "answered" and stage == Stage.PROPOSE:
+                self.traffic.sent += blobs
+            done = (round_ + (REQUESTS.index(Stage(stage)) + 1) / len(REQUESTS)) / len(ROUNDS)
+            self.context.progress(f"{ROUNDS[round_]}: {stage}", done)
+
+        stage_timeout = self.config.cohort.stage_timeout.total_seconds()
+        patience = Patience(propose=max(stage_timeout, Patience.propose), stage=stage_timeout)
+        try:
+            return await drive(
+                aggregator,
+                client,
+                self.urls,
+                threshold=signed.proposal.threshold,
+                patience=patience,
+                on_stage=on_stage,
+            )
+        finally:
+            self.seconds.update({stage: round(spent, 3) for stage, spent in marks.items()})
+
+    def _own_part(self, state: GramState, first: SignedProposal) -> NDArray[np.int64] | int:
+        """Our own viewers are added in the clear: here they are at home. In mode `consume` they stay out."""
+        if self.config.mode != "contribute":
+            return 0
+        return self.trainer.contribution(state, self._users(first))
+
+    def _users(self, first: SignedProposal) -> Interactions:
+        return over(self._vocabulary_of(first), self.catalogue, self.own)
+
+    def _vocabulary_of(self, first: SignedProposal) -> tuple[str, ...]:
+        blob = self.journal.read(first.sum_id, f"blob.{terms.VOCABULARY}") or b""
+        return terms.decode_vocabulary(blob, at_most=first.proposal.length)
+
+    # -- proposals ------------------------------------------------------------------------------------------
+
+    def _propose_first(self) -> SignedProposal:
+        vocabulary = _vocabulary(self.catalogue, self.config.sharing.max_vocabulary)
+        blob = terms.encode_vocabulary(vocabulary)
+        roster = terms.allowlist(self.config).members()
+        now = int(self.context.clock())
+        proposal = Proposal(
+            aggregator=self.identity.host,
+            roster=roster,
+            threshold=least_threshold(len(roster)),
+            trainer=TRAINER,
+            round=0,
+            length=len(vocabulary),
+            entry_bound=self.config.sharing.max_users,
+            ring=32,
+            nonce=secrets.token_bytes(16),
+            created=now,
+            expires=now + int(self.config.cohort.session_expiry.total_seconds()),
+            parameters=terms.parameters(self.config, len(vocabulary)),
+            blobs={terms.VOCABULARY: reference_to(blob)},
+        )
+        return self._sign(proposal, {terms.VOCABULARY: blob})
+
+    def _propose_second(
+        self,
+        first: SignedProposal,
+        counted: SumResult,
+        counts: NDArray[np.int64],
+        state: PairCounting,
+    ) -> SignedProposal:
+        vocabulary = self.journal.read(first.sum_id, f"blob.{terms.VOCABULARY}") or b""
+        shown = write_counts(counts)
+        head = len(state.head)
+        proposal = replace(
+            first.proposal,
+            round=1,
+            parent=first.sum_id,
+            survivors=counted.survivors,
+            length=head * (head - 1) // 2,
+            nonce=secrets.token_bytes(16),
+            blobs={terms.VOCABULARY: reference_to(vocabulary), terms.COUNTS: reference_to(shown)},
+        )
+        return self._sign(proposal, {terms.VOCABULARY: vocabulary, terms.COUNTS: shown})
+
+    def _sign(self, proposal: Proposal, blobs: dict[str, bytes]) -> SignedProposal:
+        signed = SignedProposal.sign(proposal, self.identity, self.limits)
+        self.desk.publish(signed.sum_id, blobs)
+        self.journal.write(signed.sum_id, "proposal", signed.raw)
+        return signed
+
+    # -- journal --------------------------------------------------------------------------------------------
+
+    def _signed(self) -> list[SignedProposal]:
+        found = []
+        for sum_id in self.journal.sums():
+            raw = self.journal.read(sum_id, "proposal")
+            if raw is None:
+                self.journal.erase(sum_id)
+                continue
+            message = envelope.parse(raw, max_size=self.limits.max_request)
+            found.append(SignedProposal.read(message, self.identity.public, self.limits))
+        return found
+
+    def _open_session(self) -> SignedProposal | None:
+        now = self.context.clock()
+        for signed in self._signed():
+            if now >= signed.proposal.expires:
+                self.journal.erase(signed.sum_id)
+            elif signed.proposal.round == 0:
+                return signed
+        return None
+
+    def _child_of(self, first: SignedProposal) -> SignedProposal | None:
+        return next((s for s in self._signed() if s.proposal.parent == first.sum_id), None)
+
+    def _forget(self, session: bytes) -> None:
+        for signed in self._signed():
+            if session in (signed.sum_id, signed.proposal.parent):
+                self.journal.erase(signed.sum_id)
+
+    def _finish(
+        self, record: SessionRecord, outcome: str, *, reason: str, survivors: tuple[str, ...]
+    ) -> SessionRecord:
+        record = replace(
+            record,
+            ended=self.context.clock(),
+            outcome=outcome,
+            reason=reason,
+            survivors=list(survivors),
+            bytes_in=self.traffic.received,
+            bytes_out=self.traffic.sent,
+            seconds=self.seconds,
+        )
+        save_session(self.context.engine, record)
+        return record
+
+
+def _vocabulary(catalogue: Catalogue, at_most: int) -> tuple[str, ...]:
+    """Every video of the public catalogue; of too many, the most viewed. Public numbers alone decide."""
+    if len(catalogue) <= at_most:
+        return catalogue.urls
+    order = np.lexsort((np.arange(len(catalogue)), -catalogue.likes, -catalogue.views))[:at_most]
+    return tuple(catalogue.urls[place] for place in np.sort(order))

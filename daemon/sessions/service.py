@@ -1,0 +1,146 @@
+"""Takes part in other instances' sums, in the serving process: answers peers, counts in a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import shutil
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from daemon.config import Config
+from daemon.identity import open_identity
+from daemon.jobs.process import run_job
+from daemon.sessions import faults, terms
+from daemon.sessions.members import MemberRecords
+from daemon.store.records import count_refusal
+from federation.desk import BlobDesk
+from federation.errors import Code, Refusal
+from federation.http.client import PeerClient, new_session
+from federation.http.member import MemberService
+from federation.node import MemberNode, Preparation
+
+log = logging.getLogger(__name__)
+
+_KEEPING_SECONDS = 30.0
+
+
+@contextlib.asynccontextmanager
+async def open_service(
+    config: Config,
+    config_file: Path,
+    engine: Engine,
+    *,
+    on_refused: Callable[[str], None] = lambda _code: None,
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[MemberService]:
+    """Build the node, the desk and the service of an instance, and close them at the end."""
+    identity = open_identity(config.identity_file, config.instance.host)
+    limits = terms.limits(config)
+    known = terms.allowlist(config)
+    urls = terms.urls(config)
+    scratch = config.journal_dir / "preparing"
+    shutil.rmtree(scratch, ignore_errors=True)
+    node = MemberNode(
+        identity,
+        terms.member_journal(config),
+        peer=known.find,
+        admit=terms.policy(config).check,
+        clock=clock,
+        random=secrets.token_bytes,
+        limits=limits,
+    )
+    node.prune()
+    desk = BlobDesk(identity, terms.aggregator_journal(config), clock=clock, limits=limits)
+    records = MemberRecords(engine, node, clock)
+
+    async def prepare(preparation: Preparation, blobs: Mapping[str, bytes]) -> NDArray[np.int64]:
+        return await _count(config, config_file, scratch, preparation, blobs)
+
+    # Written now and then: a flood of nonsense must not become a flood of transactions.
+    refused: Counter[str] = Counter()
+
+    def on_refusal(refusal: Refusal) -> None:
+        on_refused(refusal.code.value)
+        refused[refusal.code.value] += 1
+
+    async with new_session() as session:
+        service = MemberService(
+            identity,
+            node,
+            desk,
+            PeerClient(session),
+            prepare=prepare,
+            url_of=urls.get,
+            limits=limits,
+            on_stage=faults.from_environment(),
+            on_refusal=on_refusal,
+            on_answer=records.answered,
+        )
+        keeping = asyncio.create_task(_keep(engine, service, refused, clock))
+        try:
+            yield service
+        finally:
+            keeping.cancel()
+            await service.close()
+            _write_refusals(engine, refused, clock())
+
+
+async def _keep(
+    engine: Engine, service: MemberService, refused: Counter[str], clock: Callable[[], float]
+) -> None:
+    while True:
+        await asyncio.sleep(_KEEPING_SECONDS)
+        try:
+            await asyncio.to_thread(_write_refusals, engine, refused, clock())
+            await service.prune()
+        except (OSError, SQLAlchemyError):
+            log.exception("housekeeping failed; it is tried again")
+
+
+def _write_refusals(engine: Engine, refused: Counter[str], now: float) -> None:
+    for code in list(refused):
+        count_refusal(engine, code, now=now, times=refused.pop(code))
+
+
+async def _count(
+    config: Config,
+    config_file: Path,
+    scratch: Path,
+    preparation: Preparation,
+    blobs: Mapping[str, bytes],
+) -> NDArray[np.int64]:
+    folder = scratch / preparation.signed.sum_id.hex()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(_write, folder, preparation, blobs)
+        outcome = await run_job(
+            "contribution",
+            config_file,
+            time_limit=config.limits.job_time.total_seconds(),
+            arguments={"folder": str(folder)},
+        )
+        if not outcome.ok:
+            log.error("contribution failed code=%s message=%s", outcome.code, outcome.message)
+            raise Refusal(Code.BUSY, "this instance could not count its viewers now; its log says why")
+        refusal = terms.refusal_from(outcome.result)
+        if refusal is not None:
+            raise refusal
+        return await asyncio.to_thread(np.load, folder / terms.VECTOR_FILE, allow_pickle=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(folder: Path, preparation: Preparation, blobs: Mapping[str, bytes]) -> None:
+    (folder / terms.PROPOSAL_FILE).write_bytes(preparation.proposal.to_payload())
+    for name, data in blobs.items():
+        (folder / f"blob.{name}").write_bytes(data)
