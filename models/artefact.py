@@ -164,7 +164,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     path = directory / MANIFEST
     _check_regular(path)
     try:
-        raw = path.open("rb").read(MAX_MANIFEST + 1)
+        with path.open("rb") as file:
+            raw = file.read(MAX_MANIFEST + 1)
     except OSError as error:
         raise broken(MANIFEST, f"it cannot be read ({error.strerror or 'unknown reason'})") from None
     if len(raw) > MAX_MANIFEST:

@@ -54,7 +54,7 @@ def best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         k: how many at most.
     """
     cut = scores.size - k
-    if cut > 0:
+    if 0 < cut < scores.size:
         least = np.partition(scores, cut)[cut]
         found = np.flatnonzero(scores >= least)
     else:
