@@ -63,7 +63,8 @@ def _read(path: Path) -> dict[str, Any]:
             raise ConfigError((f"{path.name}: is larger than 1 MB, so it is not a configuration.",))
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        line = f"{path}: there is no such file. Create one with: shoal init {path.parent}"
+        folder = path.parent if path.suffix == ".toml" else path
+        line = f"{path}: there is no such file. Create one with: shoal init {folder}"
         raise ConfigError((line,), where="the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(

@@ -1,0 +1,70 @@
+"""`shoal run` and `shoal stop`."""
+
+import os
+import signal
+import time
+from typing import Annotated
+
+import typer
+
+from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("run")(run)
+    app.command("stop")(stop)
+
+
+def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Serve until stopped: the local API, peers, scheduled jobs. Migrates the database first."""
+    from daemon.cli.work import job
+    from daemon.config import load
+    from daemon.errors import AlreadyRunningError
+    from daemon.jobs.process import python_module
+    from daemon.running import find
+
+    settings = load(config)
+    if (running := find(settings.data_dir)) is not None:
+        raise AlreadyRunningError(
+            f"a daemon with process id {running.pid} already serves {settings.data_dir}",
+            advice=f"Stop it with: shoal stop -c {config}",
+        )
+    job("migrate", config, settings)
+    command, environment = python_module("daemon.serve", "--config", str(config))
+    # Replacing this process leaves the command line's packages behind.
+    os.execve(command[0], command, environment)  # noqa: S606 (no shell is wanted)
+
+
+def stop(
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for it to finish.")] = 20.0,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Stop the running daemon; answers in progress are finished."""
+    from daemon.config import load
+    from daemon.errors import NotRunningError, ShoalError
+    from daemon.running import find
+
+    settings = load(config)
+    running = find(settings.data_dir)
+    if running is None:
+        raise NotRunningError(
+            f"no daemon serves {settings.data_dir}", advice=f"Start one with: shoal run -c {config}"
+        )
+    os.kill(running.pid, signal.SIGTERM)
+    began = time.monotonic()
+    while find(settings.data_dir) is not None:
+        if time.monotonic() - began > wait:
+            raise ShoalError(
+                f"the daemon with process id {running.pid} is still running",
+                advice="It may be finishing a request; try again, or end it by hand.",
+            )
+        time.sleep(0.05)
+    seconds = time.monotonic() - began
+    result(
+        output,
+        {"stopped": running.pid, "seconds": round(seconds, 2)},
+        lambda: out.print(f"Stopped the daemon (process {running.pid}) after {seconds:.1f} s."),
+    )

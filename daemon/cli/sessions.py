@@ -1,0 +1,136 @@
+"""`shoal sessions`: which sums this instance took part in, and asking for a new one."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.cli.terminal import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    Output,
+    OutputOption,
+    ago,
+    out,
+    result,
+    table,
+)
+from daemon.errors import PolicyRefusedError, RequestError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from daemon.store.records import SessionRecord
+
+app = typer.Typer(help="Sums with other instances: list, show, start.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """List sessions, newest first."""
+    from daemon.store.records import sessions
+
+    found = sessions(_store(config), limit=limit)
+
+    def show() -> None:
+        if not found:
+            out.print("No session yet. Peers are named under \\[\\[peers]]; then: shoal sessions start")
+            return
+        now = time.time()
+        table(
+            ["SESSION", "ROLE", "AGGREGATOR", "STARTED", "OUTCOME", "SURVIVORS", "SENT", "SECONDS"],
+            [
+                (
+                    s.id[:12],
+                    s.role,
+                    s.aggregator,
+                    ago(now - s.started),
+                    f"{s.outcome} ({s.reason})" if s.reason else s.outcome,
+                    f"{len(s.survivors)} of {len(s.roster)}",
+                    size(s.bytes_out),
+                    f"{s.ended - s.started:.1f}" if s.ended else "",
+                )
+                for s in found
+            ],
+            right=("SENT", "SECONDS"),
+        )
+
+    result(output, [vars(s) for s in found], show)
+
+
+@app.command("show")
+def show_(
+    session: Annotated[str, typer.Argument(help="Id of a session, or how it begins.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Show one session: who took part, what was sent, how long each stage took."""
+    from daemon.store.records import session as find
+
+    found = find(_store(config), session)
+    if found is None:
+        raise RequestError("there is no such session", advice="See: shoal sessions list")
+    result(output, vars(found), lambda: _show(found))
+
+
+@app.command("start")
+def start(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
+    """Ask the approved peers for a sum now, as its aggregator."""
+    from daemon.cli.work import job
+    from daemon.config import load
+    from daemon.jobs import JOBS
+
+    settings = load(config)
+    if settings.mode not in {"simulate", "consume", "contribute"}:
+        raise PolicyRefusedError(
+            'mode is "off": this instance takes part in no sum',
+            advice='Set mode = "consume" or "contribute" in shoal.toml and restart the daemon.',
+        )
+    if len(settings.peers) < settings.cohort.min_cohort:
+        raise PolicyRefusedError(
+            f"{len(settings.peers)} peers are approved, a sum needs at least {settings.cohort.min_cohort}",
+            advice="Approve more peers under [[peers]]; a smaller cohort would hide too little.",
+        )
+    if "session" not in JOBS:
+        raise PolicyRefusedError("this installation has no session job", advice="Install Shoal completely.")
+    outcome = job("session", config, settings)
+    result(
+        output,
+        {**outcome.result, "seconds": outcome.seconds},
+        lambda: out.print(f"The session ended well in {outcome.seconds:.1f} s. Next: shoal train"),
+    )
+
+
+def size(count: int) -> str:
+    """Write a number of bytes with a unit."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def _store(config_path: object) -> "Engine":
+    from pathlib import Path
+
+    from daemon.config import load
+    from daemon.store.engine import open_checked
+
+    return open_checked(load(Path(str(config_path))).database)
+
+
+def _show(s: "SessionRecord") -> None:
+    rows: list[tuple[str, str]] = [
+        ("session", s.id),
+        ("role", s.role),
+        ("aggregator", s.aggregator),
+        ("started", ago(time.time() - s.started)),
+        ("outcome", f"{s.outcome} ({s.reason})" if s.reason else s.outcome),
+        ("roster", ", ".join(s.roster)),
+        ("survivors", ", ".join(s.survivors)),
+        ("sent / received", f"{size(s.bytes_out)} / {size(s.bytes_in)}"),
+        *((f"{stage}", f"{float(seconds):.2f} s") for stage, seconds in s.seconds.items()),
+    ]
+    table(["", ""], rows)
