@@ -50,9 +50,9 @@ class Recipe:
     """Cap of head and own tail together."""
     lambdas: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
     """Candidate ridge weights, in multiples of the mean diagonal of the Gram matrix."""
-    alphas: tuple[float, ...] = (0.0, 0.1, 1.0)
+    alphas: tuple[float, ...] = (0.0, 0.3, 1.0)
     """Candidate weights of the pseudo-users made of tags, in the same unit."""
-    default_alpha: float = 0.1
+    default_alpha: float = 0.3
     """Weight of the pseudo-users where the held-out part is too small to choose."""
     held_out: float = 0.1
     """Part of the own interactions held out to choose lambda and alpha."""
@@ -60,7 +60,7 @@ class Recipe:
     """With fewer own users that have held-out interactions, defaults are used instead of a choice."""
     max_validation_users: int = 2000
     """Own users that the choice is made on, at most."""
-    related_lambda: float = 100.0
+    related_lambda: float = 300.0
     """Ridge weight of the second solve, for related videos, in the same unit."""
     related_tag_weight: float = 0.3
     """Weight of the content similarity beside co-engagement in related lists."""
@@ -130,7 +130,7 @@ class TrainedModel:
     """In multiples of the mean diagonal, as in the recipe."""
     chosen_alpha: float
     quality: dict[str, float] = field(default_factory=dict)
-    """NDCG@10 on the held-out part per candidate tried, as "lambda=3 alpha=0.1"; empty when defaults were
+    """NDCG@10 on the held-out part per candidate tried, as "lambda=3 alpha=0.3"; empty when defaults were
     used."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time per phase."""
