@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,6 @@ class Features:
     def videos(self) -> int:
         """Number of videos of the catalogue."""
         return int(self.tags.shape[0])
-
-    def side(self) -> csr_array:
-        """Tags, then one-hot channel, category and language; (videos, features) float32."""
-        blocks = [self.tags, *(one_hot(column) for column in (self.channel, self.category, self.language))]
-        return csr_array(hstack(blocks, format="csr", dtype=np.float32))
 
 
 def one_hot(column: NDArray[np.int32]) -> csr_array:
