@@ -10,7 +10,8 @@ from federation.errors import Code, Refusal
 
 T = TypeVar("T")
 
-_MAX_HOST = 255
+_MAX_HOST = 230
+"""A journal's file name holds a stage beside it, and file systems stop at 255 bytes."""
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-:[]")
 
 
@@ -65,12 +66,14 @@ def sequence(item: Item, read: Callable[[Item], T], *, at_most: int) -> list[T]:
 
 
 def mapping(item: Item, read: Callable[[Item], T], *, at_most: int) -> dict[str, T]:
-    """Return `item` as a map of at most `at_most` entries, each value through `read`."""
+    """Return `item` as a map of at most `at_most` entries with printable names, each value through `read`."""
     if not isinstance(item, dict) or len(item) > at_most:
         raise malformed(f"expected a map of at most {at_most} entries")
-    return {key: read(part) for key, part in item.items()}
+    return {text(key): read(part) for key, part in item.items()}
 
 
 def host_map(item: Item, read: Callable[[Item], T], *, at_most: int) -> dict[str, T]:
-    """Return `item` as a map from host names, each value through `read`."""
-    return {host(key): value for key, value in mapping(item, read, at_most=at_most).items()}
+    """Return `item` as a map from at most `at_most` host names, each value through `read`."""
+    if not isinstance(item, dict) or len(item) > at_most:
+        raise malformed(f"expected a map of at most {at_most} hosts")
+    return {host(key): read(part) for key, part in item.items()}

@@ -70,6 +70,7 @@ class FileJournal:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
 
     def write(self, sum_id: bytes, name: str, data: bytes) -> None:
         """Store: temporary file, flush to disk, rename, flush the folder."""
@@ -114,11 +115,17 @@ class FileJournal:
         )
 
     def erase(self, sum_id: bytes, *names: str) -> None:
-        """Remove."""
-        for name in names:
-            self.path(sum_id, name).unlink(missing_ok=True)
+        """Remove, and with it what a crash left half-written; durably, so that secrets do not come back."""
+        folder = self._directory / sum_id.hex()
+        if not folder.exists():
+            return
         if not names:
-            shutil.rmtree(self._directory / sum_id.hex(), ignore_errors=True)
+            shutil.rmtree(folder)
+            _flush_folder(self._directory)
+            return
+        for file in [self.path(sum_id, name) for name in names] + list(folder.glob(".*")):
+            file.unlink(missing_ok=True)
+        _flush_folder(folder)
 
     def path(self, sum_id: bytes, name: str) -> Path:
         """Return the file of a name, for streaming it.

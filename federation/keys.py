@@ -23,6 +23,7 @@ from federation.masks import keystream
 
 KEY_SIZE = 32
 _ZERO_NONCE = bytes(12)
+_FIELD = 2**255 - 19
 
 
 def derive(secret: bytes, sum_id: bytes, label: str, size: int = KEY_SIZE) -> bytes:
@@ -35,13 +36,27 @@ def agree(private: bytes, public: bytes, owner: str) -> bytes:
     """Return the X25519 shared secret (32 bytes) with the key that `owner` advertised.
 
     Raises:
-        Refusal: `keys-invalid`, when the key is of low order, so that the secret would be known to anyone.
+        Refusal: `keys-invalid`, when the key is of low order, so that the secret would be known to anyone,
+            or not in its shortest form, so that one key could pass for two (RFC 7748, section 5, reads both).
 
     """
+    if int.from_bytes(public, "little") >= _FIELD:
+        raise Refusal(Code.KEYS_INVALID, f"{owner} advertised a key that is not in its shortest form", owner)
     try:
         return crypto_scalarmult(private, public)
     except RuntimeError as error:
         raise Refusal(Code.KEYS_INVALID, f"{owner} advertised a key of low order", owner) from error
+
+
+def check_public(public: bytes, owner: str) -> None:
+    """Check that others can agree on a secret with a key that `owner` advertised.
+
+    Raises:
+        Refusal: `keys-invalid`.
+
+    """
+    # Whether the result is zero does not depend on the private key: all are multiples of the cofactor.
+    agree(bytes(KEY_SIZE), public, owner)
 
 
 def public_of(private: bytes) -> bytes:

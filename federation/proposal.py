@@ -247,11 +247,13 @@ class SignedProposal:
         """Verify a received proposal against the pinned key of its aggregator; rules are checked apart.
 
         Raises:
-            Refusal: `malformed`, `bad-signature`, `wrong-sender`.
+            Refusal: `malformed`, `bad-signature`, `wrong-sender`, `wrong-stage`, `not-for-me`.
 
         """
         if message.stage is not Stage.PROPOSE or message.sum_id != NO_SUM:
             raise Refusal(Code.WRONG_STAGE, "this is not a proposal", message.sender)
+        if message.recipient:
+            raise Refusal(Code.NOT_FOR_ME, "a proposal goes to the whole cohort", message.sender)
         message.verify(aggregator)
         proposal = Proposal.from_payload(bytes(message.payload), limits)
         if proposal.aggregator != message.sender:
