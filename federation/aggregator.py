@@ -19,17 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from federation import cbor, envelope, masks, messages, shamir
+from federation import cbor, envelope, masks, messages
 from federation.envelope import NO_SUM, Envelope, Stage
 from federation.errors import Code, CohortLost, ProtocolMisuse, Refusal
-from federation.hashing import commitment
 from federation.identity import Identity
 from federation.journal import Journal
-from federation.keys import mask_key, public_of, self_mask_key
+from federation.keys import check_public, mask_key, self_mask_key
 from federation.limits import Limits
-from federation.member import share_commitment
-from federation.messages import Advertisement, Confirmation, Revealed, SealedShares
+from federation.messages import Advertisement, Confirmation, SealedShares
 from federation.proposal import SignedProposal
+from federation.reveals import Reveals
 
 REQUESTS = (Stage.PROPOSE, Stage.KEYS, Stage.SHARES, Stage.SURVIVORS, Stage.CONFIRMATIONS)
 _ANSWER = dict(
@@ -48,6 +47,9 @@ class SumResult:
     survivors: tuple[str, ...]
     lost: dict[str, str]
     """Members that dropped out, with the reason."""
+    doubts: tuple[tuple[str, str], ...] = ()
+    """Pairs (owner, holder): the holder revealed no right share of the owner's. One of the two is at fault;
+    the evidence does not say which, unless one of them is in many pairs."""
 
 
 class Aggregator:
@@ -72,7 +74,7 @@ class Aggregator:
         self._survivors: tuple[str, ...] = ()
         self._keys_hash = b""
         self._expected_confirmation = b""
-        self._revealed: dict[str, Revealed] = {}
+        self._reveals: Reveals | None = None
         self._total = np.zeros(0, dtype=masks.dtype_of(proposal.ring))
         self._result: SumResult | None = None
         journal.write(signed.sum_id, "proposal", signed.raw)
@@ -184,10 +186,13 @@ class Aggregator:
         elif stage is Stage.KEYS:
             self._sealed[host] = SealedShares.from_payload(bytes(message.payload), self._limits)
         elif stage is Stage.CONFIRMATIONS:
-            self._revealed[host] = Revealed.from_payload(bytes(message.payload), self._limits)
+            self._require_reveals().take(host, bytes(message.payload))
         elif stage is Stage.SHARES:
             vector = np.frombuffer(message.payload, dtype=self._total.dtype)
-            self._total = vector.copy() if not self._total.size else np.add(self._total, vector)
+            if self._total.size:
+                np.add(self._total, vector, out=self._total)
+            else:
+                self._total = vector.copy()
             # Only that it answered matters from here on, not the megabytes.
             self._survivors = tuple(sorted({*self._survivors, host}))
             return
@@ -200,6 +205,8 @@ class Aggregator:
         }
         if mine.seal_public in taken or mine.mask_public in taken or mine.seal_public == mine.mask_public:
             raise Refusal(Code.KEYS_INVALID, f"{host} advertised a key that occurs twice", host)
+        for key in (mine.seal_public, mine.mask_public):
+            check_public(key, host)
 
     def _check_sealed(self, host: str, message: Envelope) -> None:
         shares = SealedShares.from_payload(bytes(message.payload), self._limits)
@@ -216,22 +223,12 @@ class Aggregator:
             raise Refusal(Code.SURVIVORS_DIFFER, f"{host} confirmed another view of this sum", host)
 
     def _check_revealed(self, host: str, message: Envelope) -> None:
-        revealed = Revealed.from_payload(bytes(message.payload), self._limits)
-        vanished = set(self._sealed) - set(self._survivors)
-        if set(revealed.self_seeds) != set(self._survivors) or set(revealed.mask_keys) != vanished:
-            raise Refusal(Code.SHARE_INVALID, f"{host} revealed other shares than were asked for", host)
-        for purpose, part, shares in (
-            ("self seed", 0, revealed.self_seeds),
-            ("mask key", 1, revealed.mask_keys),
-        ):
-            for owner, share in shares.items():
-                expected = self._sealed[owner].commitments[host][part]
-                if share_commitment(purpose, self._signed.sum_id, owner, host, share) != expected:
-                    raise Refusal(
-                        Code.SHARE_INVALID,
-                        f"{host} revealed a false share of {owner}, or was dealt one",
-                        host,
-                    )
+        self._require_reveals().check(host, bytes(message.payload))
+
+    def _require_reveals(self) -> Reveals:
+        if self._reveals is None:
+            raise ProtocolMisuse("nothing is revealed before the survivors are confirmed")
+        return self._reveals
 
     # -- stages ---------------------------------------------------------------------------------------------
 
@@ -271,6 +268,13 @@ class Aggregator:
                 sharers=messages.hash_hosts(tuple(self._sealed)),
                 keys=self._keys_hash,
             ).to_payload()
+            self._reveals = Reveals(
+                self._signed,
+                self._limits,
+                advertisements=self._advertisements,
+                sealed=self._sealed,
+                survivors=self._survivors,
+            )
             payload = messages.encode_hosts(self._survivors)
             self._ask(Stage.SURVIVORS, dict.fromkeys(self._survivors, payload), broadcast=True)
         elif stage is Stage.SURVIVORS:
@@ -296,12 +300,12 @@ class Aggregator:
         self._awaited = set(payloads)
 
     def _finish(self) -> None:
+        reveals = self._require_reveals()
         keys = [
-            (self_mask_key(self._reconstruct_seed(host), self._signed.sum_id), False)
-            for host in self._survivors
+            (self_mask_key(reveals.self_seed(host), self._signed.sum_id), False) for host in self._survivors
         ]
         for gone in sorted(set(self._sealed) - set(self._survivors)):
-            private = self._reconstruct_mask_key(gone)
+            private = reveals.mask_private(gone)
             for host in self._survivors:
                 key = mask_key(
                     private, self._advertisements[host].mask_public, self._signed.sum_id, gone, host
@@ -309,33 +313,15 @@ class Aggregator:
                 keys.append((key, host < gone))
         masks.apply(self._total, keys)
         total = masks.from_ring(self._total)
-        if int(total.min()) < 0 or int(total.max()) > len(self._survivors) * self._proposal.entry_bound:
+        bound = len(self._survivors) * self._proposal.entry_bound
+        if int(total.min()) < -bound or int(total.max()) > bound:
             raise Refusal(
                 Code.SUM_IMPLAUSIBLE,
                 "the sum lies outside what its members declared; one of them did not follow the protocol",
             )
-        self._result = SumResult(self._signed.sum_id, total, self._survivors, dict(self._lost))
-
-    def _reconstruct(self, owner: str, part: str) -> bytes | None:
-        hosts = self._proposal.hosts
-        revealers = sorted(self._revealed)[: self._proposal.threshold]
-        return shamir.combine(
-            [hosts.index(host) + 1 for host in revealers],
-            [getattr(self._revealed[host], part)[owner] for host in revealers],
+        self._result = SumResult(
+            self._signed.sum_id, total, self._survivors, dict(self._lost), reveals.doubts
         )
-
-    def _reconstruct_seed(self, owner: str) -> bytes:
-        seed = self._reconstruct(owner, "self_seeds")
-        expected = self._advertisements[owner].seed_commitment
-        if seed is None or commitment("self seed", self._signed.sum_id, seed) != expected:
-            raise Refusal(Code.SHARE_INVALID, f"{owner} dealt shares that do not give its seed", owner)
-        return seed
-
-    def _reconstruct_mask_key(self, owner: str) -> bytes:
-        key = self._reconstruct(owner, "mask_keys")
-        if key is None or public_of(key) != self._advertisements[owner].mask_public:
-            raise Refusal(Code.SHARE_INVALID, f"{owner} dealt shares that do not give its mask key", owner)
-        return key
 
     # -- restart --------------------------------------------------------------------------------------------
 
@@ -343,16 +329,17 @@ class Aggregator:
         journal, sum_id = self._journal, self._signed.sum_id
         while not self.finished:
             stage = REQUESTS[self._position].value
+            closed = journal.read(sum_id, f"{stage}-closed")
+            lost = {} if closed is None else cbor.decode(closed)
+            # First, because the decision counts, not what else may have reached the disk.
+            for host, reason in (lost if isinstance(lost, dict) else {}).items():
+                self.drop(host, str(reason))
             for host in sorted(self._awaited):
                 raw = journal.read(sum_id, f"{stage}.{host}")
                 if raw is not None:
                     self._take(host, self._accept(host, raw))
-            closed = journal.read(sum_id, f"{stage}-closed")
             if closed is None:
                 return
-            lost = cbor.decode(closed)
-            for host, reason in (lost if isinstance(lost, dict) else {}).items():
-                self.drop(host, str(reason))
             self._advance()
 
 

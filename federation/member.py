@@ -3,8 +3,10 @@
 Rules, each enforced here whatever the aggregator says:
 
 - stages come in order, none twice;
-- the advertised keys are signed by at least `threshold` members of the roster, mine among them, unchanged;
-- shares open, and come from at least `threshold` members, all of whom advertised, me included;
+- the advertised keys are signed by at least `threshold` members of the roster, mine among them, unchanged,
+  no key occurs twice and none is of low order;
+- shares come from at least `threshold` members, all of whom advertised, me included; one that does not open
+  is held as missing and never revealed, so that a single bad dealer cannot drive its peers out;
 - the survivor set contains me, lies within the set that shared, and has at least `threshold` members;
 - in a later round all these sets are exactly the survivors of the parent sum;
 - shares are revealed once, after `threshold` valid confirmations by distinct survivors that all saw the same
@@ -14,13 +16,14 @@ Rules, each enforced here whatever the aggregator says:
     Invited --keys--> Shared --shares--> Masked --survivors--> Confirmed --confirmations--> Finished
 
 Every method takes the verified request of its stage, moves the state and returns the payload to answer with.
-Journalling and signatures are the caller's (`federation.node`).
+What can be refused is checked before the state moves: after a `Refusal` everything is as it was. Journalling
+and signatures are the caller's (`federation.node`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -31,7 +34,7 @@ from federation import masks, messages
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, ProtocolMisuse, Refusal
 from federation.hashing import commitment
-from federation.keys import Sealer, SumSecrets, mask_key, self_mask_key
+from federation.keys import KEY_SIZE, Sealer, SumSecrets, mask_key, self_mask_key
 from federation.limits import Limits
 from federation.messages import Advertisement, Confirmation, Revealed, SealedShares
 from federation.proposal import Proposal, SignedProposal
@@ -44,11 +47,21 @@ class Invited:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """What I agreed on with one other member: how to seal shares to it, and the mask between us."""
+
+    sealer: Sealer = field(repr=False)
+    mask: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Shared:
     """I know everybody's keys and have sealed my shares."""
 
     keys_hash: bytes
-    advertisements: dict[str, Advertisement]
+    channels: dict[str, Channel]
+    own: tuple[bytes, bytes] = field(repr=False)
+    """The shares of my own secrets that I keep."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,7 @@ class Masked:
     shared: Shared
     sharers: tuple[str, ...]
     held: dict[str, tuple[bytes, bytes]] = field(repr=False)
+    """Shares of self seed and mask key, by owner. A sharer whose shares did not open is missing."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +101,16 @@ def check_bounds(values: NDArray[np.int64], proposal: Proposal) -> None:
     """Check shape and size of this instance's own vector before it is promised to anyone.
 
     Raises:
-        ProtocolMisuse: the shape is not (length,).
+        ProtocolMisuse: the shape is not (length,) or the type not int64.
         Refusal: `bounds-exceeded`.
 
     """
-    if values.shape != (proposal.length,):
-        raise ProtocolMisuse(f"expected {proposal.length} values, got shape {values.shape}")
-    if int(np.abs(values).max(initial=0)) > proposal.entry_bound:
+    if values.shape != (proposal.length,) or values.dtype != np.int64:
+        raise ProtocolMisuse(
+            f"expected {proposal.length} values of int64, got {values.dtype} of shape {values.shape}"
+        )
+    # Not by absolute values: that of the smallest integer is negative.
+    if not -proposal.entry_bound <= int(values.min()) <= int(values.max()) <= proposal.entry_bound:
         raise Refusal(
             Code.BOUNDS_EXCEEDED,
             f"this instance has entries above the declared bound of {proposal.entry_bound}; "
@@ -138,15 +155,22 @@ class Member:
             host: Advertisement.from_payload(bytes(message.payload)) for host, message in found.items()
         }
         self._check_keys(advertisements)
-        self._state = Shared(hashlib.sha256(request.payload).digest(), advertisements)
-        return self._sealed_shares(advertisements).to_payload()
+        channels = {
+            host: self._channel(host, advertisement)
+            for host, advertisement in advertisements.items()
+            if host != self._host
+        }
+        pairs = self._my_shares(advertisements)
+        answer = self._seal_shares(channels, pairs).to_payload()
+        self._state = Shared(hashlib.sha256(request.payload).digest(), channels, pairs[self._host])
+        return answer
 
     def take_shares(self, request: Envelope) -> None:
         """Stage 3, first half: take the shares sealed to me."""
         state = self._expect(Shared, Stage.MASK)
         sealed = messages.decode_sealed(bytes(request.payload), self._limits)
-        sharers = self._check_sharers(sealed, state.advertisements)
-        self._state = Masked(state, sharers, self._open_shares(sealed, state.advertisements))
+        sharers = self._check_sharers(sealed, state.channels)
+        self._state = Masked(state, sharers, self._open_shares(sealed, state))
 
     def mask(self, values: NDArray[np.int64]) -> bytes:
         """Stage 3, second half: return my vector under all masks, `masked_size` bytes.
@@ -156,7 +180,7 @@ class Member:
         state = self._expect(Masked, Stage.MASK)
         check_bounds(values, self._proposal)
         vector = masks.to_ring(values, self._proposal.ring)
-        masks.apply(vector, self._mask_keys(state.sharers, state.shared.advertisements))
+        masks.apply(vector, self._masks(state))
         return vector.tobytes()
 
     def confirm(self, request: Envelope) -> bytes:
@@ -199,15 +223,16 @@ class Member:
             )
         held = state.masked.held
         survivors = set(state.survivors)
-        self._state = Finished()
+        self.finish()
         return Revealed(
-            self_seeds={host: held[host][0] for host in state.masked.sharers if host in survivors},
-            mask_keys={host: held[host][1] for host in state.masked.sharers if host not in survivors},
+            self_seeds={host: pair[0] for host, pair in held.items() if host in survivors},
+            mask_keys={host: pair[1] for host, pair in held.items() if host not in survivors},
         ).to_payload()
 
     def finish(self) -> None:
-        """Mark a sum whose last answer is journalled and whose secrets are erased."""
+        """Mark a sum whose last answer is given, and let go of its secrets."""
         self._state = Finished()
+        self._secrets = SumSecrets(bytes(KEY_SIZE), self._sum_id)
 
     # -- checks ---------------------------------------------------------------------------------------------
 
@@ -233,10 +258,8 @@ class Member:
             raise Refusal(Code.KEYS_INVALID, "two members advertised the same key")
         self._require_parents_survivors(tuple(advertisements), "advertised keys")
 
-    def _check_sharers(
-        self, sealed: dict[str, bytes], advertisements: dict[str, Advertisement]
-    ) -> tuple[str, ...]:
-        if self._host in sealed or not set(sealed) <= set(advertisements):
+    def _check_sharers(self, sealed: dict[str, bytes], channels: dict[str, Channel]) -> tuple[str, ...]:
+        if not set(sealed) <= set(channels):
             raise Refusal(Code.SHARE_INVALID, "shares come from me or from somebody who advertised no keys")
         sharers = tuple(sorted({*sealed, self._host}))
         if len(sharers) < self._proposal.threshold:
@@ -268,56 +291,46 @@ class Member:
 
     # -- secrets --------------------------------------------------------------------------------------------
 
-    def _sealed_shares(self, advertisements: dict[str, Advertisement]) -> SealedShares:
-        seeds, keys = self._my_shares()
-        sealed: dict[str, bytes] = {}
-        commitments: dict[str, tuple[bytes, bytes]] = {}
-        for number, host in enumerate(self._proposal.hosts):
-            if host not in advertisements:
-                continue
-            pair = seeds[number], keys[number]
-            commitments[host] = (
-                share_commitment("self seed", self._sum_id, self._host, host, pair[0]),
-                share_commitment("mask key", self._sum_id, self._host, host, pair[1]),
-            )
-            if host != self._host:
-                sealer = Sealer(self._secrets, self._host, host, advertisements[host].seal_public)
-                sealed[host] = sealer.seal(pair[0] + pair[1])
-        return SealedShares(sealed, commitments)
-
-    def _my_shares(self) -> tuple[list[bytes], list[bytes]]:
-        members, threshold = len(self._proposal.roster), self._proposal.threshold
+    def _channel(self, host: str, advertisement: Advertisement) -> Channel:
         secrets = self._secrets
-        return (
-            secrets.shares(secrets.self_seed, "self seed", members=members, threshold=threshold),
-            secrets.shares(secrets.mask_private, "mask key", members=members, threshold=threshold),
+        return Channel(
+            Sealer(secrets, self._host, host, advertisement.seal_public),
+            mask_key(secrets.mask_private, advertisement.mask_public, self._sum_id, self._host, host),
         )
 
-    def _open_shares(
-        self, sealed: dict[str, bytes], advertisements: dict[str, Advertisement]
-    ) -> dict[str, tuple[bytes, bytes]]:
-        held = {}
+    def _my_shares(self, hosts: Collection[str]) -> dict[str, tuple[bytes, bytes]]:
+        members, threshold = len(self._proposal.roster), self._proposal.threshold
+        secrets = self._secrets
+        seeds = secrets.shares(secrets.self_seed, "self seed", members=members, threshold=threshold)
+        keys = secrets.shares(secrets.mask_private, "mask key", members=members, threshold=threshold)
+        numbered = zip(self._proposal.hosts, seeds, keys, strict=True)
+        return {host: (seed, key) for host, seed, key in numbered if host in hosts}
+
+    def _seal_shares(
+        self, channels: dict[str, Channel], pairs: dict[str, tuple[bytes, bytes]]
+    ) -> SealedShares:
+        return SealedShares(
+            sealed={host: channel.sealer.seal(b"".join(pairs[host])) for host, channel in channels.items()},
+            commitments={
+                host: (
+                    share_commitment("self seed", self._sum_id, self._host, host, seed),
+                    share_commitment("mask key", self._sum_id, self._host, host, key),
+                )
+                for host, (seed, key) in pairs.items()
+            },
+        )
+
+    def _open_shares(self, sealed: dict[str, bytes], state: Shared) -> dict[str, tuple[bytes, bytes]]:
+        held = {self._host: state.own}
         for host, box in sealed.items():
-            sealer = Sealer(self._secrets, self._host, host, advertisements[host].seal_public)
-            plain = sealer.open(box)
+            try:
+                plain = state.channels[host].sealer.open(box)
+            except Refusal:
+                continue
             held[host] = plain[:SHARE_SIZE], plain[SHARE_SIZE:]
-        seeds, keys = self._my_shares()
-        number = self._proposal.hosts.index(self._host)
-        held[self._host] = seeds[number], keys[number]
         return held
 
-    def _mask_keys(
-        self, sharers: Sequence[str], advertisements: dict[str, Advertisement]
-    ) -> list[tuple[bytes, bool]]:
-        keys = [(self_mask_key(self._secrets.self_seed, self._sum_id), True)]
-        for host in sharers:
-            if host != self._host:
-                key = mask_key(
-                    self._secrets.mask_private,
-                    advertisements[host].mask_public,
-                    self._sum_id,
-                    self._host,
-                    host,
-                )
-                keys.append((key, self._host > host))
-        return keys
+    def _masks(self, state: Masked) -> list[tuple[bytes, bool]]:
+        others = [host for host in state.sharers if host != self._host]
+        pairwise = [(state.shared.channels[host].mask, self._host > host) for host in others]
+        return [(self_mask_key(self._secrets.self_seed, self._sum_id), True), *pairwise]
