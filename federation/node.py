@@ -4,9 +4,9 @@ One request in, one answer out. What is answered is journalled first, so that a 
 bytes for the same request and refuses a different one: no second input under one key, no second unmask
 answer.
 
-Journal names of one sum: `proposal`, `root` (sealed), `input`, one per answered stage (request and answer),
-`child` (the next sum of the session), and `closed`, which outlives the others so that an old proposal is
-never taken up again.
+Journal names of one sum: `root` (sealed), `input`, one per answered stage (request and answer; that of the
+proposal makes a sum exist), `child` (the next sum of the session), and `closed`, which outlives the others so
+that an old proposal is never taken up again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from numpy.typing import NDArray
 
@@ -109,46 +110,66 @@ class MemberNode:
             return self._proposed(message, aggregator)
         if message.stage not in ANSWERS:
             raise Refusal(Code.WRONG_STAGE, f"{message.stage} is not a request to a member", message.sender)
-        running = self._find(message)
+        # First, so that nobody else learns which sums are open here.
         message.verify(aggregator)
-        return self._answer(message, running)
+        return self._answer(message, self._find(message))
 
     def accept(self, preparation: Preparation, values: NDArray[np.int64]) -> bytes:
-        """Commit to a sum with this instance's vector, shape (length,); return the signed advertisement.
+        """Commit to a sum with this instance's vector, int64 of shape (length,); return the advertisement.
+
+        Preparing takes time, so everything that may have changed meanwhile is checked again. A sum that was
+        accepted before keeps its first vector and gives its first answer.
 
         Raises:
-            Refusal: `bounds-exceeded`, `busy`, `expired`.
+            Refusal: `bounds-exceeded`, or what `receive` would refuse this proposal with by now.
 
         """
         signed = preparation.signed
         proposal = signed.proposal
+        if self._peer(proposal.aggregator) != preparation.aggregator:
+            raise Refusal(Code.UNKNOWN_PEER, f"{proposal.aggregator} is no longer an approved peer")
+        known = self._recorded(signed.sum_id, Stage.PROPOSE, signed.raw)
+        if known is not None:
+            return known
+        self._check_proposal(signed)
         check_bounds(values, proposal)
-        proposal.check(limits=self._limits, now=self._clock())
-        self._check_parent(signed)
-        self._check_capacity(proposal)
-        if self._journal.read(signed.sum_id, "proposal") is not None:
-            raise ProtocolMisuse("this proposal was accepted before")
         root = self._random(32)
         member = Member(signed, self._identity.host, root, self._limits)
         answer = self._seal(signed, Stage.ADVERTISE, member.advertise())
-        journal = self._journal
+        try:
+            self._record_acceptance(signed, root, values, answer)
+        except BaseException:
+            # Exactly what the journal says now, whichever write it was that failed.
+            self._restore(signed.sum_id)
+            raise
+        self._running[signed.sum_id] = _Running(signed, member)
+        return answer
+
+    def _record_acceptance(
+        self, signed: SignedProposal, root: bytes, values: NDArray[np.int64], answer: bytes
+    ) -> None:
+        journal, proposal = self._journal, signed.proposal
         if proposal.parent:
             journal.write(proposal.parent, "child", signed.sum_id)
         journal.write(signed.sum_id, "root", self._box.encrypt(root, self._random(SecretBox.NONCE_SIZE)))
         journal.write(signed.sum_id, "input", values.astype(f"<i{proposal.ring // 8}").tobytes())
+        # Last, and what makes the sum exist: without it no answer was given, and the rest is dropped.
         journal.write(signed.sum_id, Stage.PROPOSE.value, _record(signed.raw, answer))
-        # Last, because a sum without it is incomplete and dropped at the next start.
-        journal.write(signed.sum_id, "proposal", signed.raw)
-        self._running[signed.sum_id] = _Running(signed, member)
-        return answer
 
     def open_sums(self) -> dict[bytes, Proposal]:
         """Return the sums that are neither finished nor expired."""
-        return {sum_id: running.signed.proposal for sum_id, running in self._running.items()}
+        now = self._clock()
+        return {
+            sum_id: running.signed.proposal
+            for sum_id, running in self._running.items()
+            if not isinstance(running.member.state, Finished) and now < running.signed.proposal.expires
+        }
 
     def abandon(self, sum_id: bytes) -> None:
         """Leave a sum for good: erase its secrets; its id stays known."""
-        self._close(sum_id, keep=())
+        running = self._running.get(sum_id)
+        if running is not None:
+            self._close(sum_id, running.signed.proposal.expires)
 
     def prune(self) -> None:
         """Close what has expired, and forget ids that no clock could still accept."""
@@ -165,20 +186,25 @@ class MemberNode:
 
     def _proposed(self, message: Envelope, aggregator: PublicIdentity) -> bytes | Preparation:
         signed = SignedProposal.read(message, aggregator, self._limits)
-        proposal = signed.proposal
         known = self._recorded(signed.sum_id, Stage.PROPOSE, message.raw)
         if known is not None:
             return known
+        self._check_proposal(signed)
+        return Preparation(signed, aggregator)
+
+    def _check_proposal(self, signed: SignedProposal) -> None:
+        proposal = signed.proposal
         if self._journal.read(signed.sum_id, "closed") is not None:
-            raise Refusal(Code.REPLAYED, "this proposal was answered before and is closed", message.sender)
+            raise Refusal(Code.REPLAYED, "this proposal was answered before and is closed")
         proposal.check(limits=self._limits, now=self._clock())
         me = self._identity.public
+        if me.host not in proposal.hosts:
+            raise Refusal(Code.ROSTER_INVALID, f"{me.host} is not in the roster of the proposed sum")
         if proposal.member(me.host) != me:
             raise Refusal(Code.KEY_MISMATCH, f"the roster lists another key for {me.host} than it has now")
         self._check_parent(signed)
         self._check_capacity(proposal)
         self._admit(proposal)
-        return Preparation(signed, aggregator)
 
     def _find(self, message: Envelope) -> _Running:
         running = self._running.get(message.sum_id)
@@ -201,27 +227,29 @@ class MemberNode:
         if known is not None:
             return known
         sum_id = message.sum_id
-        stage = ANSWERS[message.stage]
-        payload = self._advance(running, message, None if stage is not Stage.MASK else self._input(running))
-        answer = self._seal(running.signed, stage, payload)
         try:
+            payload = self._advance(running, message)
+            if message.stage is Stage.SHARES:
+                payload = running.member.mask(self._input(running))
+            answer = self._seal(running.signed, ANSWERS[message.stage], payload)
             self._journal.write(sum_id, message.stage.value, _record(message.raw, answer))
-        except OSError:
-            # The state in memory is ahead of the journal: go back to what the journal knows.
+        except Refusal:
+            raise
+        except BaseException:
+            # The state in memory may be ahead of the journal: go back to what the journal knows.
             self._restore(sum_id)
             raise
         if isinstance(running.member.state, Finished):
-            # The seeds of this sum are of no more use to anyone; only the last answer may be asked for again.
-            self._journal.erase(sum_id, "root", "input", Stage.SHARES.value, Stage.KEYS.value)
+            self._erase_secrets(sum_id)
         return answer
 
-    def _advance(self, running: _Running, message: Envelope, values: NDArray[np.int64] | None) -> bytes:
+    def _advance(self, running: _Running, message: Envelope) -> bytes:
         member = running.member
         if message.stage is Stage.KEYS:
             return member.share(message)
         if message.stage is Stage.SHARES:
             member.take_shares(message)
-            return b"" if values is None else member.mask(values)
+            return b""
         if message.stage is Stage.SURVIVORS:
             return member.confirm(message)
         return member.unmask(message)
@@ -298,53 +326,67 @@ class MemberNode:
     def _input(self, running: _Running) -> NDArray[np.int64]:
         stored = self._journal.read(running.signed.sum_id, "input")
         if stored is None:
-            raise Refusal(Code.CLOSED, "this sum is over")
+            raise ProtocolMisuse("the journal lost the input of an open sum")
         return np.frombuffer(stored, dtype=f"<i{running.signed.proposal.ring // 8}").astype(np.int64)
 
-    def _close(self, sum_id: bytes, *, keep: tuple[str, ...]) -> None:
-        running = self._running.pop(sum_id, None)
-        if running is not None:
-            expires = running.signed.proposal.expires
-            self._journal.write(sum_id, "closed", str(expires).encode())
-        self._journal.erase(
-            sum_id, *(name for name in self._journal.names(sum_id) if name not in ("closed", *keep))
-        )
+    def _erase_secrets(self, sum_id: bytes) -> None:
+        # Of no more use to anyone once the last answer is recorded; only that may be asked for again.
+        self._journal.erase(sum_id, "root", "input", Stage.SHARES.value, Stage.KEYS.value)
+
+    def _close(self, sum_id: bytes, expires: int) -> None:
+        self._journal.write(sum_id, "closed", str(expires).encode())
+        self._running.pop(sum_id, None)
+        self._erase_all_but_closed(sum_id)
+
+    def _erase_all_but_closed(self, sum_id: bytes) -> None:
+        names = [name for name in self._journal.names(sum_id) if name != "closed"]
+        if names:
+            self._journal.erase(sum_id, *names)
 
     def _restore(self, sum_id: bytes) -> None:
-        """Rebuild a sum from its journal by going through the recorded requests again."""
+        """Make memory what the journal says, and finish an erasure that a crash interrupted."""
         self._running.pop(sum_id, None)
-        journal = self._journal
-        if journal.read(sum_id, "closed") is not None:
+        if self._journal.read(sum_id, "closed") is not None:
+            self._erase_all_but_closed(sum_id)
             return
-        raw = journal.read(sum_id, "proposal")
-        if raw is None:
-            journal.erase(sum_id)
+        record = self._journal.read(sum_id, Stage.PROPOSE.value)
+        if record is None:
+            self._journal.erase(sum_id)
             return
+        try:
+            self._running[sum_id] = self._rebuild(sum_id, _unrecord(record)[0])
+        except (Refusal, ProtocolMisuse, CryptoError):
+            # The peer is no longer approved or has another key, I have another key, the limits are lower, or
+            # the journal is damaged: nothing can be continued. No proposal can be valid for longer than this.
+            longest = self._limits.max_clock_skew + self._limits.max_lifetime
+            self._close(sum_id, int(self._clock()) + longest)
+
+    def _rebuild(self, sum_id: bytes, raw: bytes) -> _Running:
         message = envelope.parse(raw, max_size=self._limits.max_request)
         aggregator = self._peer(message.sender)
-        sealed = journal.read(sum_id, "root")
-        signed = None if aggregator is None else SignedProposal.read(message, aggregator, self._limits)
-        if signed is None or (sealed is None and journal.read(sum_id, Stage.CONFIRMATIONS.value) is None):
-            # The peer is no longer approved, or the secrets are gone: nothing can be continued.
-            expires = Proposal.from_payload(bytes(message.payload), self._limits).expires
-            journal.write(sum_id, "closed", str(expires).encode())
-            self._close(sum_id, keep=())
-            return
-        root = bytes(32) if sealed is None else self._box.decrypt(sealed)
-        running = _Running(signed, Member(signed, self._identity.host, root, self._limits))
-        if sealed is None:
+        if aggregator is None:
+            raise Refusal(Code.UNKNOWN_PEER, f"{message.sender} is no longer an approved peer")
+        signed = SignedProposal.read(message, aggregator, self._limits)
+        if self._journal.read(sum_id, Stage.CONFIRMATIONS.value) is not None:
+            running = _Running(signed, Member(signed, self._identity.host, bytes(32), self._limits))
             running.member.finish()
-        else:
-            self._replay(running)
-        self._running[sum_id] = running
+            self._erase_secrets(sum_id)
+            return running
+        sealed = self._journal.read(sum_id, "root")
+        if sealed is None:
+            raise ProtocolMisuse("the journal lost the secrets of an open sum")
+        root = self._box.decrypt(sealed)
+        running = _Running(signed, Member(signed, self._identity.host, root, self._limits))
+        self._replay(running)
+        return running
 
     def _replay(self, running: _Running) -> None:
-        for stage in (Stage.KEYS, Stage.SHARES, Stage.SURVIVORS, Stage.CONFIRMATIONS):
+        """Take the recorded requests again, in order: one behind a gap raises, as it would have then."""
+        for stage in (Stage.KEYS, Stage.SHARES, Stage.SURVIVORS):
             record = self._journal.read(running.signed.sum_id, stage.value)
-            if record is None:
-                return
-            request, _ = _unrecord(record)
-            self._advance(running, envelope.parse(request, max_size=self._limits.max_request), None)
+            if record is not None:
+                request, _ = _unrecord(record)
+                self._advance(running, envelope.parse(request, max_size=self._limits.max_request))
 
 
 def _record(request: bytes, answer: bytes) -> bytes:
