@@ -16,6 +16,7 @@ from federation.errors import Code, Refusal
 Item: TypeAlias = "bool | int | bytes | str | list[Item] | dict[str, Item] | None"
 
 _MAX_DEPTH = 8
+_SCALARS = frozenset((type(None), bool, int, bytes, str))
 
 
 def encode(item: Item) -> bytes:
@@ -59,12 +60,15 @@ def decode(data: bytes) -> Item:
 
 
 def _require_plain(item: object) -> None:
-    if item is None or isinstance(item, bool | int | bytes | str):
+    kind = type(item)
+    if kind in _SCALARS:
         return
     if isinstance(item, list):
         for part in item:
             _require_plain(part)
-    elif isinstance(item, dict) and all(isinstance(key, str) for key in item):
+    elif isinstance(item, dict):
+        if not all(type(key) is str for key in item):
+            raise TypeError("a key that is not a text")
         for part in item.values():
             _require_plain(part)
     else:

@@ -7,8 +7,5 @@ import hashlib
 
 def commitment(purpose: str, *parts: bytes) -> bytes:
     """Return SHA-256 over the purpose and the length-prefixed parts (32 bytes)."""
-    digest = hashlib.sha256(b"shoal/1 " + purpose.encode("utf-8") + b"\x00")
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()
+    prefixed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return hashlib.sha256(b"shoal/1 " + purpose.encode("utf-8") + b"\x00" + prefixed).digest()
