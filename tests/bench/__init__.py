@@ -1,0 +1,24 @@
+"""Speed and memory, as numbers from one run against named limits. `python -m tests.bench` prints the table.
+
+Every module here that has a `run()` is a benchmark; it returns names and values. `TARGETS` holds, by
+`module.name`, the largest value that is good.
+"""
+
+from __future__ import annotations
+
+TARGETS: dict[str, float] = {
+    "secure_sum.client_vs_flwr_n10": 1 / 2,
+    "secure_sum.client_vs_flwr_n50": 1 / 6,
+    "secure_sum.client_vs_flwr_n100": 1 / 10,
+    "secure_sum.client_vs_keystream_n50": 2.0,
+    "secure_sum.client_vs_keystream_n100": 1.6,
+    "secure_sum.aggregator_seconds": 3.0,
+    "serving_model.related_ms_p99": 5.0,
+    "serving_http.related_ms_p99": 5.0,
+    "serving_http.rss_mib": 150.0,
+    "serving_http.forbidden": 0,
+    "training.head_4096_seconds": 30.0,
+    "training.head_4096_peak_mib": 2000.0,
+    "training.tags_100000_seconds": 60.0,
+    "training.tags_100000_more_mib": 1000.0,
+}
