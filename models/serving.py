@@ -80,6 +80,11 @@ class ServedModel:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def factors(self) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+        """Items (m,) as catalogue positions, U and V (m, rank): scores of a history x are x @ U @ V.T."""
+        return self._items, self._U, self._V
+
     @cached_property
     def _profiler(self) -> Profiler:
         return Profiler(self._content, len(self._tag_names), self._items)

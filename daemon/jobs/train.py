@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from daemon import pointer
+from daemon.config import Config
 from daemon.errors import JobError
 from daemon.jobs.registry import JobContext
 from daemon.jobs.training_data import features, interactions, labels, statistic
@@ -66,6 +67,18 @@ def _newest_sum(context: JobContext) -> tuple[sums.StoredSum | None, str]:
     return found, ""
 
 
+def recipe_of(config: Config) -> Recipe:
+    """Return how this instance trains."""
+    return Recipe(
+        rank=config.model.rank,
+        min_users=config.sharing.min_users,
+        min_pair_users=config.sharing.min_users,
+        max_head=config.model.max_head,
+        seed=config.model.seed,
+        threads=config.model.threads or os.cpu_count() or 1,
+    )
+
+
 class _Trainer:
     def __init__(self, context: JobContext, features: Features, own: Interactions, labels: Labels) -> None:
         self._context, self._features, self._own, self._labels = context, features, own, labels
@@ -75,13 +88,7 @@ class _Trainer:
     ) -> model_records.ModelRecord:
         """Train, store and record one model; it is not in service yet."""
         config, now = self._context.config, self._context.clock()
-        recipe = Recipe(
-            rank=config.model.rank,
-            min_users=config.sharing.min_users,
-            max_head=config.model.max_head,
-            seed=config.model.seed,
-            threads=config.model.threads or os.cpu_count() or 1,
-        )
+        recipe = recipe_of(config)
         kind: model_records.Kind = "local" if others is None else "federated"
         try:
             if others is not None:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from daemon.errors import JobError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
+from daemon.jobs.training_data import interactions
 from daemon.sessions import terms
 from daemon.sessions.contribution import read_counts, write_counts
-from daemon.sessions.counting import over, own_interactions
+from daemon.sessions.counting import over
 from daemon.sessions.traffic import Traffic
 from daemon.store import sums
 from daemon.store.reading import Catalogue, read
@@ -70,7 +71,7 @@ class _Session:
         self.desk = BlobDesk(self.identity, self.journal, clock=self.context.clock, limits=self.limits)
         self.trainer = GramTrainer(config.sharing.min_users, config.model.max_head)
         catalogue, engagements = read(self.context.engine)
-        self.own = own_interactions(catalogue, engagements, config.sharing.max_videos_per_user)
+        self.own = interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
         self.catalogue = catalogue
 
     def simulate(self) -> dict[str, Any]:

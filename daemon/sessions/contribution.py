@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.jobs.registry import JobContext
+from daemon.jobs.training_data import interactions
 from daemon.sessions import terms
-from daemon.sessions.counting import over, own_interactions
+from daemon.sessions.counting import over
 from daemon.store.reading import read
 from federation.errors import Code, Refusal
 from federation.proposal import Proposal
@@ -32,8 +33,8 @@ def run(context: JobContext) -> dict[str, Any]:
     proposal = Proposal.from_payload((folder / terms.PROPOSAL_FILE).read_bytes(), limits)
     blobs = {name: (folder / f"blob.{name}").read_bytes() for name in proposal.blobs}
     catalogue, engagements = read(context.engine)
-    own_limit = context.config.sharing.max_videos_per_user
-    own = own_interactions(catalogue, engagements, min(own_limit, proposal.parameters["max_videos_per_user"]))
+    limit = min(context.config.sharing.max_videos_per_user, proposal.parameters["max_videos_per_user"])
+    own = interactions(engagements, len(catalogue), limit=limit)
     try:
         vocabulary = terms.decode_vocabulary(
             blobs[terms.VOCABULARY], at_most=context.config.sharing.max_vocabulary

@@ -6,22 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.store.reading import Catalogue, Engagements
-from models.interactions import Interactions, from_events
-
-
-def own_interactions(catalogue: Catalogue, engagements: Engagements, limit: int) -> Interactions:
-    """Return who engaged with what, (users, videos of the catalogue), at most `limit` videos per user."""
-    return from_events(
-        engagements.users,
-        engagements.videos,
-        liked=engagements.liked,
-        disliked=engagements.disliked,
-        watched=engagements.watched,
-        when=engagements.when,
-        shape=(engagements.user_count, len(catalogue)),
-        limit=limit,
-    )
+from daemon.store.reading import Catalogue
+from models.interactions import Interactions
 
 
 def over(vocabulary: tuple[str, ...], catalogue: Catalogue, own: Interactions) -> Interactions:

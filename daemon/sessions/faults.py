@@ -1,4 +1,4 @@
-"""Dying on purpose, so that tests and the demo can show what a crash does: SHOAL_DIE_AT=<stage>.
+"""Dying on purpose, so that tests and the demo can show what a crash does: TEST_SHOAL_DIE_AT=<stage>.
 
 The process ends by SIGKILL when a request of that stage arrives, before it is handled.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from federation.envelope import Stage
 
-VARIABLE = "SHOAL_DIE_AT"
+VARIABLE = "TEST_SHOAL_DIE_AT"
 
 
 def from_environment() -> Callable[[Stage], None]:

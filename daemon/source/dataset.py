@@ -117,13 +117,19 @@ class DatasetFiles:
             )
 
     def urls(self) -> list[str]:
-        """Return the address of each item: its column `url` where the set has one."""
-        given = self.data.columns.get("url", ("",) * len(self.data.item_ids))
-        hosts = self.data.columns.get("host", ("",) * len(self.data.item_ids))
-        return [
-            url or video_url(self.name, item, host or self._host)
-            for url, item, host in zip(given, self.data.item_ids, hosts, strict=True)
-        ]
+        """Return the address of each item."""
+        return addresses(self.data, name=self.name, host=self._host)
+
+
+def addresses(data: DataSet, *, name: str = "", host: str | None = None) -> list[str]:
+    """Return the address of each item: its column `url` where the set has one."""
+    unknown = ("",) * len(data.item_ids)
+    given = data.columns.get("url", unknown)
+    hosts = data.columns.get("host", unknown)
+    return [
+        url or video_url(name or data.name, item, own or host)
+        for url, item, own in zip(given, data.item_ids, hosts, strict=True)
+    ]
 
 
 def _renamed(data: DataSet, name: str) -> DataSet:

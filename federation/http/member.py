@@ -147,7 +147,7 @@ class MemberService:
         sum_id = preparation.signed.sum_id
         task = self._preparing.get(sum_id)
         if task is None:
-            if len(self._preparing) >= _MAX_PREPARING:
+            if sum(not other.done() for other in self._preparing.values()) >= _MAX_PREPARING:
                 raise Refusal(Code.BUSY, "several sums are being prepared here; try again later")
             task = asyncio.create_task(self._accept(preparation))
             self._preparing[sum_id] = task

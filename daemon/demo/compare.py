@@ -1,0 +1,160 @@
+"""What each model is worth on one instance, and whether the federated one is the pooled one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
+
+from daemon import pointer
+from daemon.config import Config, load
+from daemon.demo.world import Community
+from daemon.jobs.train import recipe_of
+from daemon.jobs.training_data import features, interactions, statistic
+from daemon.store import model_records, reading, sums
+from daemon.store.engine import open_checked
+from models import artefact, statistics
+from models.baselines import Newest, PeerTubeRule, Popularity
+from models.evaluation import NDCG_AT, latest, next_videos, top, without
+from models.interactions import Interactions
+from models.recommender import Recommender, Scores, spread
+from models.statistics import Statistic
+from models.trained import Recipe, TrainingData
+from models.training import train
+
+MODELS = ("popularity", "peertube_rule", "local", "federated", "pooled")
+
+
+@dataclass(frozen=True)
+class Equality:
+    """Federated against pooled: integers, scores relative to the largest one, and the lists of ten."""
+
+    integers: bool
+    difference: float
+    top10: bool
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One instance's numbers. `ndcg` maps each model to NDCG@10 per viewer with something to find."""
+
+    host: str
+    users: int
+    ndcg: dict[str, NDArray[np.float64]]
+    head: int
+    survivors: tuple[str, ...]
+    equality: Equality | None
+    """None where no session of this instance was finished; it then serves, and shows, its local model."""
+
+
+def compare(community: Community, everyone: Sequence[Community], order: NDArray[np.float64]) -> Compared:
+    """Measure all models on what was held back; `order` is what newest-first means, (videos,)."""
+    config = load(community.config_file)
+    engine = open_checked(config.database)
+    catalogue, engagements = reading.read(engine)
+    described = features(catalogue)
+    own = interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
+    crowd = {c.host: _interactions(c) for c in everyone if c.host != community.host}
+    stored = sums.newest(engine, config.sums_dir)
+    federated = any(model.kind == "federated" for model in model_records.models(engine))
+    engine.dispose()
+
+    everybody = sum(statistics.counts(x) for x in (own, *crowd.values()))
+    # A yardstick that is served to nobody needs no minimum of users per pair; videos of one user cost it more
+    # than they give (measured on this set).
+    alone = replace(recipe_of(config), min_users=2, min_pair_users=1)
+    served = artefact.load(config.models_dir / (pointer.read(config.models_dir) or ""))
+    models: dict[str, Recommender] = {
+        "popularity": Popularity(np.asarray(everybody, np.int64)),
+        "local": _trained(TrainingData(described, own, None), alone),
+        "federated": _Factors(*served.factors, len(catalogue)),
+    }
+    equality = None
+    if stored is not None and federated:
+        pooled = _pooled([crowd[host] for host in stored.survivors], own, config)
+        models["pooled"] = _trained(TrainingData(described, own, pooled), recipe_of(config))
+        equality = _equality(
+            statistic(stored, catalogue),
+            pooled,
+            models["federated"],
+            models["pooled"],
+            community.history.matrix,
+        )
+    known, wanted = community.history.matrix, community.relevant
+    ndcg = {name: next_videos(model, known, wanted).ndcg for name, model in models.items()}
+    when = community.history.recency
+    watching = latest(known, np.zeros(known.nnz) if when is None else when)
+    rule = PeerTubeRule(described.tags, Newest(order, ""))
+    ndcg["peertube_rule"] = next_videos(rule, watching, wanted, seen=known).ndcg
+    return Compared(
+        community.host,
+        own.users,
+        ndcg,
+        0 if stored is None else len(stored.urls),
+        () if stored is None else stored.survivors,
+        equality,
+    )
+
+
+class _Factors:
+    """The factorization of a model, before reserved places and channel caps: `x @ U @ V.T` over its items."""
+
+    def __init__(
+        self, items: NDArray[np.int32], U: NDArray[np.float32], V: NDArray[np.float32], videos: int
+    ) -> None:
+        self._items, self._U, self._V, self._videos = items, U, V, videos
+
+    def scores(self, history: csr_array) -> Scores:
+        rows = history[:, self._items].astype(np.float64)
+        return spread(
+            (rows @ self._U.astype(np.float64)) @ self._V.T.astype(np.float64), self._items, self._videos
+        )
+
+    def related_scores(self, seeds: NDArray[np.int64]) -> Scores:
+        ones = (np.ones(len(seeds), np.uint8), seeds, np.arange(len(seeds) + 1))
+        return self.scores(csr_array(ones, shape=(len(seeds), self._videos)))
+
+
+def _trained(data: TrainingData, recipe: Recipe) -> _Factors:
+    model = train(data, recipe)
+    return _Factors(model.items, model.U, model.V, data.features.videos)
+
+
+def _interactions(community: Community) -> Interactions:
+    config = load(community.config_file)
+    engine = open_checked(config.database)
+    catalogue, engagements = reading.read(engine)
+    engine.dispose()
+    return interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
+
+
+def _pooled(others: Sequence[Interactions], own: Interactions, config: Config) -> Statistic:
+    """Return what the others' users give when simply put together, over the head of everybody."""
+    together = Interactions(csr_array(vstack([x.matrix for x in others], format="csr")))
+    total = statistics.counts(together) + statistics.counts(own)
+    head = statistics.head(total, min_users=config.sharing.min_users, max_head=config.model.max_head)
+    return Statistic(head, statistics.counts(together, head), statistics.pair_counts(together, head))
+
+
+def _equality(
+    summed: Statistic,
+    pooled: Statistic,
+    federated: Recommender,
+    reference: Recommender,
+    history: csr_array,
+) -> Equality:
+    integers = all(
+        np.array_equal(getattr(summed, name), getattr(pooled, name))
+        for name in ("head", "counts", "triangle")
+    )
+    one, other = (without(np.array(m.scores(history), np.float64), history) for m in (federated, reference))
+    finite = np.isfinite(other)
+    if not np.array_equal(finite, np.isfinite(one)):
+        return Equality(integers, float("inf"), top10=False)
+    scale = float(np.abs(other[finite]).max(initial=0.0)) or 1.0
+    difference = float(np.abs(one[finite] - other[finite]).max(initial=0.0)) / scale
+    same = np.array_equal(top(one, NDCG_AT), top(other, NDCG_AT))
+    return Equality(integers, difference, top10=same)
