@@ -111,7 +111,7 @@ def _hide_private_pairs(gram: NDArray[np.float64], summed: int, min_users: int) 
     kappa = mass / expected if enough else 0.0
     for row in range(counts.size):
         hidden = _hidden(gram[row], index, row, summed, min_users)
-        gram[row, hidden] = np.minimum(kappa * counts[row] * counts[hidden], min_users - 1)
+        gram[row, hidden] = np.minimum(kappa * (counts[row] * counts[hidden]), min_users - 1)
     return True
 
 

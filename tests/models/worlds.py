@@ -1,0 +1,83 @@
+"""Small worlds with a known right answer, and random ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from models import statistics
+from models.features import Features, unknown
+from models.interactions import Interactions
+from models.statistics import Statistic
+
+GROUP = 8
+
+
+def interactions(rows: list[list[int]], videos: int) -> Interactions:
+    """One list of videos per user."""
+    dense = np.zeros((len(rows), videos), np.uint8)
+    for user, row in enumerate(rows):
+        dense[user, row] = 1
+    return Interactions(csr_array(dense))
+
+
+def two_tastes(users: int = 60, seed: int = 0) -> Interactions:
+    """Even users like 4 of videos 0..7, odd users 4 of videos 8..15; nobody likes both kinds."""
+    rng = np.random.default_rng(seed)
+    rows = [(rng.choice(GROUP, 4, replace=False) + GROUP * (u % 2)).tolist() for u in range(users)]
+    return interactions(rows, 2 * GROUP)
+
+
+def crowd(users: int, videos: int, seed: int = 0) -> Interactions:
+    """Users with two tastes out of six and skewed popularity."""
+    rng = np.random.default_rng(seed)
+    taste = rng.integers(0, 6, videos)
+    popularity = 1.0 / (np.arange(videos) + 5.0)
+    rows = []
+    for _ in range(users):
+        weight = popularity * np.where(np.isin(taste, rng.integers(0, 6, 2)), 1.0, 0.05)
+        size = int(rng.integers(5, max(6, videos // 4)))
+        rows.append(rng.choice(videos, size, replace=False, p=weight / weight.sum()).tolist())
+    return interactions(rows, videos)
+
+
+def summed(users: Interactions, head: NDArray[np.int64]) -> Statistic:
+    """The statistic of these users over a given head."""
+    return Statistic(head, statistics.counts(users, head), statistics.pair_counts(users, head))
+
+
+def features(
+    tags: list[list[int]],
+    *,
+    channel: list[int] | None = None,
+    language: list[int] | None = None,
+    published: list[float] | None = None,
+) -> Features:
+    """One list of tag numbers per video; nothing else known unless given."""
+    videos, width = len(tags), max((t for row in tags for t in row), default=-1) + 1
+    dense = np.zeros((videos, width), np.float32)
+    for video, row in enumerate(tags):
+        dense[video, row] = 1
+    return Features(
+        tags=csr_array(dense),
+        tag_names=tuple(f"tag{i}" for i in range(width)),
+        channel=unknown(videos) if channel is None else np.array(channel, np.int32),
+        category=unknown(videos),
+        language=unknown(videos) if language is None else np.array(language, np.int32),
+        published=np.full(videos, np.nan) if published is None else np.array(published, np.float64),
+    )
+
+
+def plain(videos: int) -> Features:
+    """A catalogue of which nothing is known."""
+    return features([[] for _ in range(videos)])
+
+
+@st.composite
+def small_worlds(draw: st.DrawFn, max_users: int = 12, max_videos: int = 7) -> Interactions:
+    """Any binary matrix of a few users and videos."""
+    videos = draw(st.integers(2, max_videos))
+    row = st.lists(st.integers(0, videos - 1), max_size=videos, unique=True)
+    return interactions(draw(st.lists(row, min_size=1, max_size=max_users)), videos)
