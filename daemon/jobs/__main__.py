@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -17,7 +18,7 @@ from daemon import log
 from daemon.config import Config, load
 from daemon.errors import JobBusyError, JobError, ShoalError, StoreError
 from daemon.jobs import limits
-from daemon.jobs.registry import JOBS, JobContext
+from daemon.jobs.registry import JOBS, LOCKS, JobContext
 from daemon.store import engine as store
 from daemon.store.records import JobRecord, save_job
 from daemon.store.tables import SCHEMA
@@ -86,7 +87,7 @@ def run(name: str, config: Config, events: Events, arguments: dict[str, str]) ->
     """Run one job under the data directory's job lock; its outcome is recorded."""
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     limits.be_modest(config.limits.job_memory_mb)
-    with _job_lock(config.data_dir, events):
+    with _job_lock(config.data_dir / LOCKS.get(name, "job.lock"), events):
         engine = _migrated(config.database, events)
         started = time.time()
         context = JobContext(config, engine, events.progress, time.time, arguments)
@@ -117,8 +118,10 @@ def _migrated(database: Path, events: Events) -> Engine:
     return store.open_checked(database)
 
 
-def _job_lock(data_dir: Path, events: Events) -> FileLock:
-    lock = FileLock(data_dir / "job.lock")
+def _job_lock(path: Path, events: Events) -> AbstractContextManager[object]:
+    if path.is_dir():
+        return nullcontext()
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:

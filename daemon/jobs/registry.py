@@ -49,5 +49,11 @@ JOBS: dict[str, JobFunction] = {
     "sync": lazy("daemon.jobs.sync:run"),
     "train": lazy("daemon.jobs.train:run"),
     "prune": lazy("daemon.jobs.prune:run"),
+    "session": lazy("daemon.sessions.aggregate:run"),
+    "contribution": lazy("daemon.sessions.contribution:run"),
     "migrate": lambda _context: {},  # every job migrates first
 }
+
+LOCKS: Mapping[str, str] = {"session": "session.lock", "contribution": ""}
+"""Jobs that do not take the data directory's job lock. A session waits for peers, whose own sessions may wait
+for a contribution of ours: a contribution only reads, and never waits."""

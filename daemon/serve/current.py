@@ -10,6 +10,7 @@ from typing import Final
 
 from daemon import pointer
 from daemon.errors import NoModelError
+from daemon.serve.memory import MappedPages
 from models.artefact import load
 from models.errors import ModelError
 from models.serving import ServedModel
@@ -36,6 +37,7 @@ class CurrentModel:
         self._clock = clock
         self._loaded: Loaded | None = None
         self._seen: tuple[int, int] | None = None
+        self._pages: MappedPages | None = None
         self.failures = 0
         self.problem = "no model has been trained yet"
 
@@ -74,6 +76,7 @@ class CurrentModel:
             self._fail(f"model {name} does not load", error)
             return False
         self._loaded = Loaded(name, model, self._clock())
+        self._pages = MappedPages(model)
         self.problem = ""
         logger.info("model in service", extra={"model": name, "videos": len(model.labels)})
         return True
@@ -82,6 +85,8 @@ class CurrentModel:
         """Refresh about once a second until cancelled."""
         while True:
             await self.refresh()
+            if self._pages is not None:
+                self._pages.release_if_many()
             await asyncio.sleep(POLL_SECONDS)
 
     def _mark(self) -> tuple[int, int] | None:

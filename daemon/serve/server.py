@@ -1,10 +1,12 @@
 """The serving process from start to stop: two listeners, the model in service, the scheduler."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 MAX_FEDERATION_REQUEST: Final = 100_000
 STOP_SECONDS: Final = 5.0
+FEDERATED: Final = frozenset({"consume", "contribute"})
+"""Modes in which peers are listened to: as a member, or for what an own session publishes."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,18 @@ async def serve(config: Config, config_file: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     context = build_context(config, config_file)
+    async with AsyncExitStack() as stack:
+        if config.mode in FEDERATED:
+            # In any other mode nothing listens for peers, and none of this is loaded.
+            from daemon.sessions.service import open_service
+
+            service = await stack.enter_async_context(open_service(config, config_file, context.engine))
+            context.federation_routes = service.routes()
+        await _serve(context, stop)
+
+
+async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
+    config = context.config
     apps = build_apps(context)
     # The first model is loaded before anybody can ask, so that a restart is never "not ready" for long.
     await context.model.refresh()
@@ -99,6 +115,9 @@ async def serve(config: Config, config_file: Path) -> None:
         )
         tasks.append(asyncio.create_task(context.model.follow()))
         scheduler.start()
+        # What is there now stays: looking through it again and again would delay answers by milliseconds.
+        gc.collect()
+        gc.freeze()
         logger.info("serving", extra={"api": context.addresses["api"], "mode": config.mode})
         await stop.wait()
         logger.info("stopping")

@@ -77,13 +77,13 @@ def prune_sessions(engine: Engine, *, before: float) -> int:
         return connection.execute(statement).rowcount
 
 
-def count_refusal(engine: Engine, code: str, *, peer: str = "", now: float) -> None:
-    """Count one refusal of that code; `peer` only when its signature was checked."""
-    statement = insert(Refusal).values(code=code, peer=peer, count=1, last=now)
+def count_refusal(engine: Engine, code: str, *, peer: str = "", now: float, times: int = 1) -> None:
+    """Count refusals of that code; `peer` only when its signature was checked."""
+    statement = insert(Refusal).values(code=code, peer=peer, count=times, last=now)
     with writes(engine) as connection:
         connection.execute(
             statement.on_conflict_do_update(
-                index_elements=["code", "peer"], set_={"count": Refusal.count + 1, "last": now}
+                index_elements=["code", "peer"], set_={"count": Refusal.count + times, "last": now}
             )
         )
 
