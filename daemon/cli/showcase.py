@@ -1,11 +1,13 @@
 """`shoal evaluate` and `shoal demo`: what the method is worth, on data that anybody can have."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from daemon.cli.terminal import Output, OutputOption
+from daemon.cli.terminal import Output, OutputOption, progress_bar, result
+from daemon.errors import SourceError
 
 
 def register(app: typer.Typer) -> None:
@@ -17,13 +19,43 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     data: Annotated[Path, typer.Option(help="Folder of a data set.", exists=True, file_okay=False)],
     *,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 1,
+    instances: Annotated[
+        int | None,
+        typer.Option(min=2, max=1000, help="Split the users into so many instances, and compare them."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every draw.")] = 1,
+    like_at: Annotated[
+        float | None, typer.Option(help="A value of at least this is a like; unset follows the set.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, max=256, help="Threads; 0 takes every core.")] = 0,
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Compare the models with popularity, neighbours and PeerTube's own rule on a data set."""
-    from daemon.evaluate import main
+    from daemon.cli import evaluation
+    from daemon.evaluate import Options
+    from daemon.evaluate import evaluate as measure
+    from daemon.evaluate_instances import Crowd, evaluate_instances
+    from daemon.source.dataset_files import DataSetError, read
+    from models.trained import Recipe
 
-    raise typer.Exit(main(data, seed=seed, as_json=output is Output.JSON))
+    # Evaluation releases nothing, so pairs of few users may count.
+    recipe = Recipe(min_pair_users=1, threads=threads or os.cpu_count() or 1)
+    options = Options(positive_from=like_at, seed=seed, recipe=recipe)
+    try:
+        tables = read(data)
+        with progress_bar("evaluate") as progress:
+            if instances is None:
+                report = measure(tables, options, progress)
+                result(output, evaluation.as_json(report), lambda: evaluation.show(report))
+            else:
+                split = evaluate_instances(tables, options, Crowd(instances=instances), progress)
+                result(output, evaluation.as_json(split), lambda: evaluation.show_instances(split))
+    except DataSetError as error:
+        raise SourceError(str(error), advice="See the format in the documentation of data sets.") from error
+    except ValueError as error:
+        raise SourceError(
+            f"this data set cannot be evaluated: {error}", advice="Give more users, or fewer instances."
+        ) from error
 
 
 def demo(

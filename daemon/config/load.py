@@ -70,6 +70,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(
             (f"{path.name}: cannot be read ({type(error).__name__}). Check its owner and encoding.",)
         ) from None
+    except RecursionError:
+        line = f"{path.name}: is nested too deeply. Settings have at most one list in another."
+        raise ConfigError((line,), where=path.name) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             (f"{path.name}: is not valid TOML: {error}. Strings need quotes, tables need [brackets].",)
@@ -96,7 +99,7 @@ def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> list
         if not _is_scalar(field.annotation):
             try:
                 value = json.loads(value)
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, RecursionError):
                 problems.append(
                     f"{name}: is not JSON. Lists and tables in the environment are written as JSON."
                 )

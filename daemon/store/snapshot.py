@@ -129,20 +129,26 @@ def replace(engine: Engine, pseudonyms: Pseudonyms) -> Iterator[Snapshot]:
     ```
     """
     with engine.connect() as connection:
-        _create_temporary(connection)
-        snapshot = Snapshot(connection, pseudonyms)
-        yield snapshot
-        connection.commit()
-        connection.execution_options(writes=True)
-        with connection.begin():
-            for table in reversed(_CONTENT):
-                connection.exec_driver_sql(f"DELETE FROM main.{table}")  # noqa: S608
-            for table in _CONTENT:
-                connection.exec_driver_sql(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
-        # Temporary tables live as long as the connection, which would otherwise go back to the pool.
-        connection.invalidate()
+        try:
+            _create_temporary(connection)
+            snapshot = Snapshot(connection, pseudonyms)
+            yield snapshot
+            connection.commit()
+            _swap(connection)
+        finally:
+            # Temporary tables hide the stored ones as long as the connection lives: it must not be used again.
+            connection.invalidate()
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+
+
+def _swap(connection: Connection) -> None:
+    connection.execution_options(writes=True)
+    with connection.begin():
+        for table in reversed(_CONTENT):
+            connection.exec_driver_sql(f"DELETE FROM main.{table}")  # noqa: S608
+        for table in _CONTENT:
+            connection.exec_driver_sql(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
 
 
 def _create_temporary(connection: Connection) -> None:

@@ -1,0 +1,166 @@
+"""A configuration is either usable, or every problem in it is named together with the fix."""
+
+import base64
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.config import load
+from daemon.config.template import render
+from daemon.config.types import check_host, format_duration, parse_duration
+from daemon.errors import ConfigError
+
+MINIMAL = '[instance]\nhost = "one.example"\n[source]\npath = "dataset"\n'
+KEY = "ed25519:" + base64.b64encode(bytes(32)).decode()
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "shoal.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(folder: Path, text: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(write(folder, text), environ or {})
+    return caught.value.problems
+
+
+def test_defaults_listen_to_this_machine_only_and_share_nothing(tmp_path: Path) -> None:
+    config = load(write(tmp_path, MINIMAL), {})
+    assert config.mode == "off"
+    assert config.peers == []
+    assert config.listen.api_host == config.listen.federation_host == "127.0.0.1"
+    assert config.cohort.min_cohort == 4
+    assert config.data_dir == tmp_path
+    assert config.source.path == tmp_path / "dataset"
+
+
+def test_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL + "[listen]\napi_port = 1000\n")
+    peers = '[{"host": "two.example", "url": "https://two.example/x", "key": "' + KEY + '"}]'
+    environ = {"SHOAL_LISTEN__API_PORT": "2000", "SHOAL_MODE": "simulate", "SHOAL_PEERS": peers, "HOME": "/"}
+    config = load(path, environ)
+    assert config.listen.api_port == 2000
+    assert config.mode == "simulate"
+    assert config.peers[0].host == "two.example"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[listen]\napi_port = 70000\n", "listen.api_port: 70000 is too high, the most is 65535."),
+        ("[cohort]\nmin_cohort = 2\n", "cohort.min_cohort: 2 is too low, the least is 3. The default is 4."),
+        (
+            "[cohort]\nmin_cohrt = 4\n",
+            "cohort.min_cohrt: there is no such setting. Did you mean cohort.min_cohort?",
+        ),
+        ("[cohort]\nrank = 4\n", "cohort.rank: there is no such setting. Did you mean model.rank?"),
+        ("[schedule]\nsync = 'soon'\n", 'schedule.sync: is not a duration; write it like "30m"'),
+        ("[model]\nrank = 'x'\n", 'model.rank: "x" is not a whole number. The default is 256.'),
+        ("[schedule]\nenabled = 'perhaps'\n", 'schedule.enabled: "perhaps" is neither true nor false.'),
+        ("[listen]\napi_host = '0.0.0.0'\n", "dangerously_expose_api = true"),
+        ("listen = 3\n", "source.listen: there is no such setting. Remove it; known here: kind, path"),
+    ],
+)
+def test_a_problem_names_key_and_fix(tmp_path: Path, text: str, expected: str) -> None:
+    found = problems(tmp_path, MINIMAL + text)
+    assert len(found) == 1
+    assert expected in found[0]
+    assert "\n" not in found[0]
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    found = problems(tmp_path, "mode = 'on'\n[instance]\n[listen]\napi_port = -1\n", {"SHOAL_MODD": "x"})
+    assert [line.split(":")[0] for line in found] == [
+        "SHOAL_MODD",
+        "mode",
+        "instance.host",
+        "source",
+        "listen.api_port",
+    ]
+    assert "Did you mean SHOAL_MODE?" in found[0]
+
+
+def test_secrets_are_not_echoed(tmp_path: Path) -> None:
+    peer = (
+        "[[peers]]\nhost = 'two.example'\nurl = 'https://me:hunter2@two.example'\nkey = 'ed25519:c2VjcmV0'\n"
+    )
+    found = problems(tmp_path, MINIMAL + peer, {"SHOAL_PEERS": "[hunter2"})
+    assert len(found) == 3
+    assert not any(word in line for line in found for word in ("hunter2", "c2VjcmV0"))
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        'host = "one.example"\nurl = "https://one.example"',
+        'host = "two.example"\nurl = "http://two.example"',
+        'host = "https://two.example"\nurl = "https://two.example"',
+    ],
+)
+def test_unusable_peers_are_refused(tmp_path: Path, peer: str) -> None:
+    assert problems(tmp_path, f'{MINIMAL}[[peers]]\n{peer}\nkey = "{KEY}"\n')
+
+
+def test_peers_are_distinct(tmp_path: Path) -> None:
+    peer = f'[[peers]]\nhost = "two.example"\nurl = "https://two.example"\nkey = "{KEY}"\n'
+    assert "twice" in problems(tmp_path, MINIMAL + peer + peer)[0]
+
+
+@pytest.mark.parametrize("text", ["[instance", "\x00", "a = " + "[" * 2000])
+def test_what_is_not_toml_is_told_in_one_line(tmp_path: Path, text: str) -> None:
+    assert len(problems(tmp_path, text)) == 1
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="shoal init"):
+        load(tmp_path / "shoal.toml", {})
+
+
+def test_the_written_file_is_complete_and_changes_nothing(tmp_path: Path) -> None:
+    text = render({"instance": {"host": "one.example"}, "source": {"path": "dataset"}})
+    assert load(write(tmp_path, text), {}) == load(write(tmp_path, MINIMAL), {})
+    live = "\n".join(
+        line[2:]
+        if line.startswith("# ") and (" = " in line and line.split(" = ")[0][2:].isidentifier())
+        else line
+        for line in text.splitlines()
+    )
+    optional = ("catalogue_host", "like_at", "url =", "key =", 'host = "peer')
+    live = "\n".join(line for line in live.splitlines() if not line.startswith(optional))
+    assert load(write(tmp_path, live), {}) == load(write(tmp_path, MINIMAL), {})
+
+
+@given(st.integers(1, 10**7), st.sampled_from("smhdw"))
+def test_durations_read_back_as_they_were_written(number: int, unit: str) -> None:
+    value = parse_duration(f"{number}{unit}")
+    assert isinstance(value, timedelta)
+    assert parse_duration(format_duration(value)) == value
+
+
+@given(st.text(max_size=80))
+def test_a_host_is_refused_or_safe_in_an_address(text: str) -> None:
+    try:
+        host = check_host(text)
+    except ValueError:
+        return
+    assert set(host) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-:")
+    assert check_host(host) == host
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["mode", "instance", "source", "listen", "peers", "x"]), st.integers() | st.text()
+    )
+)
+def test_nonsense_never_ends_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object]
+) -> None:
+    folder = tmp_path_factory.mktemp("config")
+    lines = [f"{key} = {value if isinstance(value, int) else '1.5'}" for key, value in tree.items()]
+    with pytest.raises(ConfigError):
+        load(write(folder, "\n".join(lines)), {})
