@@ -85,7 +85,9 @@ def assemble(
     """
     users = data.own if own is None else own
     gram = statistics.gram(users.matrix, items.positions)
-    hidden = _hide_private_pairs(gram, items.head_size if data.others else 0, recipe.min_pair_users)
+    hidden = _hide_private_pairs(
+        gram, items.head_size if data.others is not None else 0, recipe.min_pair_users
+    )
     if data.others is not None:
         size = items.head_size
         gram[:size, :size] += statistics.to_matrix(data.others.counts, data.others.triangle)

@@ -206,3 +206,13 @@ def test_a_single_item_has_nothing_to_say() -> None:
     assert model.items.tolist() == [1]
     np.testing.assert_allclose(model.U @ model.V.T, [[0.0]], atol=1e-6)
     assert (model.related_videos == -1).all()
+
+
+def test_hidden_pairs_never_make_training_fail() -> None:
+    """With hardly any ridge, only the shift keeps a matrix with hidden pairs solvable."""
+    recipe = dataclasses.replace(
+        RECIPE, lambdas=(1e-6,), alphas=(0.0,), related_lambda=1e-6, min_pair_users=8
+    )
+    model = train(TrainingData(plain(VIDEOS), crowd(60, VIDEOS), None), recipe)
+    assert np.isfinite(model.U).all()
+    assert np.isfinite(model.related_scores).all()
