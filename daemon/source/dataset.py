@@ -13,6 +13,7 @@ from daemon.errors import SourceError
 from daemon.source.dataset_files import DataSet, DataSetError, read
 from daemon.source.dataset_meaning import codes, positive_from, publication
 from daemon.store.rows import EngagementRow, VideoRow
+from policies.sharing import PUBLIC, public_only
 
 PAGE: Final = 1_000
 NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://shoal.example/data-set-videos")
@@ -61,7 +62,7 @@ class DatasetFiles:
         return self._name or self.data.name
 
     def videos(self) -> Iterator[tuple[float, Sequence[VideoRow]]]:
-        """Yield pages of videos, in the set's order."""
+        """Yield pages of public videos, in the set's order; a column `privacy` holds PeerTube's numbers."""
         data = self.data
         total = len(data.item_ids)
         unknown = ("",) * total
@@ -69,6 +70,11 @@ class DatasetFiles:
         titles = data.columns.get("title", unknown)
         hosts = data.columns.get("host", unknown)
         published = publication(data).published
+        # Whatever is not clearly public is not.
+        privacy = [
+            int(value) if value.isdigit() else 0
+            for value in data.columns.get("privacy", (str(PUBLIC),) * total)
+        ]
         channel, channels = codes(data, "channel", "developer")
         category, categories = codes(data, "category", "type")
         language, languages = codes(data, "language")
@@ -77,23 +83,21 @@ class DatasetFiles:
         tag_ids = data.tag_ids[order]
         for first in range(0, total, PAGE):
             last = min(first + PAGE, total)
-            yield (
-                last / total,
-                [
-                    VideoRow(
-                        url=urls[i],
-                        uuid=video_uuid(self.name, data.item_ids[i]),
-                        title=titles[i],
-                        channel=channels[channel[i]] if channel[i] >= 0 else "",
-                        host=hosts[i] or self._host or catalogue_host(self.name),
-                        category=categories[category[i]] if category[i] >= 0 else "",
-                        language=languages[language[i]] if language[i] >= 0 else "",
-                        published=float(published[i]) if math.isfinite(published[i]) else None,
-                        tags=tuple(data.tag_names[t] for t in tag_ids[starts[i] : starts[i + 1]]),
-                    )
-                    for i in range(first, last)
-                ],
-            )
+            page = [
+                VideoRow(
+                    url=urls[i],
+                    uuid=video_uuid(self.name, data.item_ids[i]),
+                    title=titles[i],
+                    channel=channels[channel[i]] if channel[i] >= 0 else "",
+                    host=hosts[i] or self._host or catalogue_host(self.name),
+                    category=categories[category[i]] if category[i] >= 0 else "",
+                    language=languages[language[i]] if language[i] >= 0 else "",
+                    published=float(published[i]) if math.isfinite(published[i]) else None,
+                    tags=tuple(data.tag_names[t] for t in tag_ids[starts[i] : starts[i + 1]]),
+                )
+                for i in range(first, last)
+            ]
+            yield last / total, public_only(zip(page, privacy[first:last], strict=True))
 
     def engagements(self) -> Iterator[tuple[float, Sequence[EngagementRow]]]:
         """Yield pages of likes, in the set's order; without timestamps all happened at 0."""
