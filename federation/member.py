@@ -172,8 +172,8 @@ class Member:
         sharers = self._check_sharers(sealed, state.channels)
         self._state = Masked(state, sharers, self._open_shares(sealed, state))
 
-    def mask(self, values: NDArray[np.int64]) -> bytes:
-        """Stage 3, second half: return my vector under all masks, `masked_size` bytes.
+    def mask(self, values: NDArray[np.int64]) -> memoryview:
+        """Stage 3, second half: return my vector under all masks, `masked_size` bytes, not copied again.
 
         `values` has shape (length,); every entry lies in [-entry_bound, entry_bound].
         """
@@ -181,7 +181,7 @@ class Member:
         check_bounds(values, self._proposal)
         vector = masks.to_ring(values, self._proposal.ring)
         masks.apply(vector, self._masks(state))
-        return vector.tobytes()
+        return vector.data.cast("B")
 
     def confirm(self, request: Envelope) -> bytes:
         """Stage 4: take the survivor set, return what I sign about it."""

@@ -228,7 +228,7 @@ class MemberNode:
             return known
         sum_id = message.sum_id
         try:
-            payload = self._advance(running, message)
+            payload: bytes | memoryview = self._advance(running, message)
             if message.stage is Stage.SHARES:
                 payload = running.member.mask(self._input(running))
             answer = self._seal(running.signed, ANSWERS[message.stage], payload)
@@ -314,7 +314,7 @@ class MemberNode:
         if len(unfinished) >= self._limits.max_open_sums:
             raise Refusal(Code.BUSY, "too many sums are open here; try again later")
 
-    def _seal(self, signed: SignedProposal, stage: Stage, payload: bytes) -> bytes:
+    def _seal(self, signed: SignedProposal, stage: Stage, payload: bytes | memoryview) -> bytes:
         return envelope.seal(
             self._identity,
             sum_id=signed.sum_id,

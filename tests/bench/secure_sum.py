@@ -99,7 +99,7 @@ class Party:
         """Return a fresh member."""
         return Member(self.signed, self.identities[number].host, bytes([number]) * 32, LIMITS)
 
-    def answer(self, number: int, stage: Stage, payload: bytes) -> bytes:
+    def answer(self, number: int, stage: Stage, payload: bytes | memoryview) -> bytes:
         """Return a member's signed answer."""
         return envelope.seal(
             self.identities[number],
@@ -275,6 +275,7 @@ def _answers(party: Party, cohort: dict[str, int], losses: int) -> Iterator[tupl
             if stage is Stage.SHARES and host in gone:
                 continue
             member, request = running[host], envelope.parse(raw, max_size=LIMITS.max_request)
+            payload: bytes | memoryview
             if stage is Stage.PROPOSE:
                 kind, payload = Stage.ADVERTISE, member.advertise()
             elif stage is Stage.KEYS:
