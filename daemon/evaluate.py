@@ -313,14 +313,14 @@ def _row(name: str, measured: Measured, detail: str, started: float) -> Row:
 
 def _notes(users: World, options: Options) -> tuple[str, ...]:
     drawn = (
-        "Which video of a viewer is the most recent, and which ones a limit keeps, go by the times in the set."
+        "A viewer's most recent video, and what a limit keeps, go by the times in the set."
         if users.when is not None
-        else "The set has no times: a viewer's most recent video, and what a limit keeps, are drawn at random."
+        else "Without times in the set, a viewer's most recent video and what a limit keeps are random."
     )
     held_out = (
-        f"Each interaction is in the test part with probability {options.test:g}, seed {options.seed}; rows are "
-        "binary, without a limit on videos per user; everything outside the training part is ranked, before "
-        "reserved places and channel caps."
+        f"Each interaction is in the test part with probability {options.test:g}, seed {options.seed}; "
+        "rows are binary, without a limit on videos per user; everything outside the training part is "
+        "ranked, before reserved places and channel caps."
     )
     fitted = (
         f"Lambda is chosen on {options.validation:.0%} of the training part. The head has at most "
