@@ -34,10 +34,8 @@ class Limits:
     """Clocks of servers kept by NTP differ by far less; a peer five minutes ahead is still served."""
 
     max_open_sums: int = 32
-    """Sums a member takes part in at one time: bounds memory and disk whatever its peers start."""
-
-    max_open_sums_per_peer: int = 2
-    """Counts and pair counts of one session; a third from the same aggregator is refused."""
+    """Unfinished sums a member takes part in: bounds memory and disk. Each aggregator has one at a time: a
+    new one takes the place of one it left unfinished."""
 
     max_sums_per_peer: int = 64
     """Unexpired sums of one aggregator, finished ones included: bounds what its retries leave on disk."""

@@ -142,7 +142,10 @@ class MemberNode:
             # Exactly what the journal says now, whichever write it was that failed.
             self._restore(signed.sum_id)
             raise
+        superseded = self._unfinished(proposal.aggregator)
         self._running[signed.sum_id] = _Running(signed, member)
+        for sum_id in superseded:
+            self.abandon(sum_id)
         return answer
 
     def _record_acceptance(
@@ -164,6 +167,11 @@ class MemberNode:
             for sum_id, running in self._running.items()
             if not isinstance(running.member.state, Finished) and now < running.signed.proposal.expires
         }
+
+    def proposal_of(self, sum_id: bytes) -> Proposal | None:
+        """Return what was proposed in a sum accepted here, finished ones included until they expire."""
+        running = self._running.get(sum_id)
+        return None if running is None else running.signed.proposal
 
     def abandon(self, sum_id: bytes) -> None:
         """Leave a sum for good: erase its secrets; its id stays known."""
@@ -302,17 +310,21 @@ class MemberNode:
         )
         if of_peer >= self._limits.max_sums_per_peer:
             raise Refusal(Code.BUSY, "this aggregator started too many sums here; wait until they expire")
-        unfinished = [
-            running.signed.proposal.aggregator
-            for running in self._running.values()
-            if not isinstance(running.member.state, Finished)
-        ]
-        if unfinished.count(proposal.aggregator) >= self._limits.max_open_sums_per_peer:
-            raise Refusal(
-                Code.BUSY, "this aggregator has unfinished sums here; finish them or let them expire"
-            )
-        if len(unfinished) >= self._limits.max_open_sums:
+        # A new sum of the same aggregator takes the place of one it left unfinished, and adds nothing.
+        superseded = self._unfinished(proposal.aggregator)
+        if any(self._running[sum_id].signed.proposal.created > proposal.created for sum_id in superseded):
+            # Whoever else holds an old proposal must not end a new sum with it.
+            raise Refusal(Code.REPLAYED, "a newer sum of this aggregator is under way")
+        if len(self._unfinished()) - len(superseded) >= self._limits.max_open_sums:
             raise Refusal(Code.BUSY, "too many sums are open here; try again later")
+
+    def _unfinished(self, aggregator: str | None = None) -> list[bytes]:
+        return [
+            sum_id
+            for sum_id, running in self._running.items()
+            if not isinstance(running.member.state, Finished)
+            and aggregator in (None, running.signed.proposal.aggregator)
+        ]
 
     def _seal(self, signed: SignedProposal, stage: Stage, payload: bytes | memoryview) -> bytes:
         return envelope.seal(

@@ -133,7 +133,7 @@ class _Demo:
 
     async def _start(self, number: int, daemon: Daemon) -> None:
         wanted = self.victim is not None and self.victim.number == number
-        await daemon.start(die_at=self.victim.stage if self.victim and wanted else "")
+        await daemon.start(die_at=f"member.{self.victim.stage}" if self.victim and wanted else "")
 
     async def _sum(self, daemons: Sequence[Daemon]) -> None:
         """One session after the other; who was killed is started again at the end and has its own then."""

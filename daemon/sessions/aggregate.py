@@ -20,7 +20,7 @@ from daemon.errors import JobError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.jobs.training_data import interactions
-from daemon.sessions import terms
+from daemon.sessions import faults, terms
 from daemon.sessions.contribution import read_counts, write_counts
 from daemon.sessions.counting import over
 from daemon.sessions.traffic import Traffic
@@ -190,6 +190,7 @@ class _Session:
                 self.traffic.sent += blobs
             done = (round_ + (REQUESTS.index(Stage(stage)) + 1) / len(REQUESTS)) / len(ROUNDS)
             self.context.progress(f"{ROUNDS[round_]}: {stage}", done)
+            faults.pass_point(f"aggregator.{ROUNDS[round_]}.{stage}")
 
         stage_timeout = self.config.cohort.stage_timeout.total_seconds()
         patience = Patience(propose=max(stage_timeout, Patience.propose), stage=stage_timeout)

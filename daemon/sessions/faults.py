@@ -1,25 +1,19 @@
-"""Dying on purpose, so that tests and the demo can show what a crash does: TEST_SHOAL_DIE_AT=<stage>.
+"""Dying on purpose, so that tests and the demo can show what a crash does.
 
-The process ends by SIGKILL when a request of that stage arrives, before it is handled.
+With TEST_SHOAL_DIE_AT=member.<stage> the serving process ends by SIGKILL when a request of that stage
+arrives, before it is handled; with aggregator.<round>.<stage> a session's job ends so after the first answer
+to that stage.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-
-from federation.envelope import Stage
 
 VARIABLE = "TEST_SHOAL_DIE_AT"
 
 
-def from_environment() -> Callable[[Stage], None]:
-    """Return what to call for each request's stage."""
-    wanted = os.environ.get(VARIABLE, "")
-
-    def on_stage(stage: Stage) -> None:
-        if stage.value == wanted:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return on_stage
+def pass_point(name: str) -> None:
+    """End this process if it was told to die at this point."""
+    if os.environ.get(VARIABLE) == name:
+        os.kill(os.getpid(), signal.SIGKILL)

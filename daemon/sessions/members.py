@@ -23,7 +23,7 @@ class MemberRecords:
 
     def answered(self, sum_id: bytes, stage: Stage, received: int, sent: int) -> None:
         """Take note of one answered request of `received` bytes, answered by `sent` bytes."""
-        proposal = self._node.open_sums().get(sum_id)
+        proposal = self._node.proposal_of(sum_id)
         if proposal is None:
             return
         record = self._record(sum_id, proposal)

@@ -82,7 +82,7 @@ async def open_service(
             prepare=prepare,
             url_of=urls.get,
             limits=limits,
-            on_stage=faults.from_environment(),
+            on_stage=lambda stage: faults.pass_point(f"member.{stage}"),
             on_refusal=on_refusal,
             on_answer=records.answered,
         )

@@ -1,0 +1,176 @@
+"""Sessions between real daemons on loopback, with members and aggregators killed at every stage."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from scipy.sparse import csr_array, vstack
+
+from daemon.config import load
+from daemon.demo.processes import Daemon, every, require
+from daemon.demo.world import Community, build
+from daemon.jobs.training_data import interactions, statistic
+from daemon.sessions import terms
+from daemon.sessions.faults import VARIABLE
+from daemon.store import reading, records, sums
+from daemon.store.engine import open_checked
+from federation.aggregator import REQUESTS
+from models import statistics
+from models.interactions import Interactions
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+STAGES = [stage.value for stage in REQUESTS]
+
+
+def write_set(folder: Path) -> Path:
+    """Write 60 users in three tastes over 120 videos: enough for pairs, and read in no time."""
+    rng = random.Random(7)
+    folder.mkdir()
+    with (folder / "interactions.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["user", "item", "value"])
+        for user in range(60):
+            liked = rng.sample(range(40), 18) if user % 3 else rng.sample(range(30, 120), 25)
+            rows.writerows([f"u{user}", f"v{video}", 1] for video in liked)
+    with (folder / "items.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["item", "title"])
+        rows.writerows([f"v{video}", f"Secret title {video}"] for video in range(120))
+    return folder
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Daemon]]:
+    base = tmp_path_factory.mktemp("sessions")
+    world = build(base / "instances", write_set(base / "set"), 5)
+    for community in world.communities:
+        # A stage that nobody answers ends sooner than an admin would want it to.
+        with community.config_file.open("a") as file:
+            file.write('[cohort]\nstage_timeout = "20s"\n')
+    found = [Daemon(community) for community in world.communities]
+    try:
+        require(await every(found, "sync"))
+        for daemon in found:
+            await daemon.start()
+        yield found
+    finally:
+        for daemon in found:
+            await daemon.stop()
+
+
+@contextmanager
+def fault(point: str) -> Iterator[None]:
+    os.environ[VARIABLE] = point
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+
+
+def users_of(community: Community) -> Interactions:
+    engine = open_checked(load(community.config_file).database)
+    catalogue, engagements = reading.read(engine)
+    engine.dispose()
+    return interactions(engagements, len(catalogue), limit=200)
+
+
+def assert_exact(daemon: Daemon, everyone: list[Daemon], survivors: set[str]) -> None:
+    """Check the newest stored sum against simply putting the survivors' users together."""
+    config = load(daemon.community.config_file)
+    engine = open_checked(config.database)
+    stored = sums.newest(engine, config.sums_dir)
+    catalogue, _ = reading.read(engine)
+    engine.dispose()
+    assert stored is not None
+    assert set(stored.survivors) == survivors
+    members = [users_of(d.community).matrix for d in everyone if d.community.host in survivors]
+    together = Interactions(csr_array(vstack(members, format="csr")))
+    total = statistics.counts(together) + statistics.counts(users_of(daemon.community))
+    head = statistics.head(total, min_users=5, max_head=4096)
+    found = statistic(stored, catalogue)
+    np.testing.assert_array_equal(found.head, head)
+    np.testing.assert_array_equal(found.counts, statistics.counts(together, head))
+    np.testing.assert_array_equal(found.triangle, statistics.pair_counts(together, head))
+
+
+def hosts(daemons: list[Daemon], *but: Daemon) -> set[str]:
+    return {d.community.host for d in daemons if d not in but}
+
+
+async def test_a_session_gives_the_plain_sum_and_both_sides_remember_it(daemons: list[Daemon]) -> None:
+    outcome = await daemons[0].job("session")
+    assert outcome.ok, outcome.message
+    assert_exact(daemons[0], daemons, hosts(daemons, daemons[0]))
+    for daemon in daemons:
+        engine = open_checked(load(daemon.community.config_file).database)
+        found = records.session(engine, outcome.result["session"])
+        engine.dispose()
+        assert found is not None
+        assert (found.role, found.outcome) == ("aggregator" if daemon is daemons[0] else "member", "done")
+        assert found.bytes_out > 0
+        # What was secret or large is gone from the journal; only answers that may be asked for again stay.
+        member = terms.member_journal(load(daemon.community.config_file))
+        for sum_id in member.sums():
+            assert not {"root", "input", "shares"} & set(member.names(sum_id))
+    assert terms.aggregator_journal(load(daemons[0].community.config_file)).sums() == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_member_killed_at_any_stage(daemons: list[Daemon], stage: str) -> None:
+    aggregator, victim = daemons[1], daemons[3]
+    await victim.stop()
+    await victim.start(die_at=f"member.{stage}")
+    outcome = await aggregator.job("session")
+    assert not victim.alive
+    if stage in ("propose", "keys", "shares"):
+        assert outcome.ok, outcome.message
+        assert_exact(aggregator, daemons, hosts(daemons, aggregator, victim))
+    else:
+        # Its vector is in the counts, so the pair counts would need it too.
+        assert outcome.code == "job-failed"
+        assert "abandoned" in outcome.message
+    await victim.start()
+
+
+async def test_after_all_those_deaths_everybody_is_in_the_next_session(daemons: list[Daemon]) -> None:
+    outcome = await daemons[1].job("session")
+    assert outcome.ok, outcome.message
+    assert_exact(daemons[1], daemons, hosts(daemons, daemons[1]))
+
+
+@pytest.mark.parametrize(
+    "point", ["counts.propose", "counts.survivors", "pairs.shares", "pairs.confirmations"]
+)
+async def test_an_aggregator_killed_at_any_stage_goes_on_where_it_was(
+    daemons: list[Daemon], point: str
+) -> None:
+    aggregator = daemons[2]
+    with fault(f"aggregator.{point}"):
+        died = await aggregator.job("session")
+    assert died.code == "job-died"
+    engine = open_checked(load(aggregator.community.config_file).database)
+    begun = records.sessions(engine, limit=1)[0]
+    engine.dispose()
+    assert begun.outcome == "running"
+    outcome = await aggregator.job("session")
+    assert outcome.ok, outcome.message
+    assert outcome.result["session"] == begun.id
+    assert_exact(aggregator, daemons, hosts(daemons, aggregator))
+
+
+async def test_logs_name_no_viewer_title_or_address(daemons: list[Daemon]) -> None:
+    for daemon in daemons:
+        text = (daemon.community.folder / "daemon.log").read_text()
+        assert "Secret title" not in text
+        assert "/videos/watch/" not in text
+        for user in range(60):
+            assert f"u{user} " not in text
