@@ -16,13 +16,12 @@ ITEMS = 'item,title,release_date,developer\na,Alpha (1999),,Z\nb,"Beta, or so (2
 TAGS = "item,tag,kind,count\na,Jazz,genre,1\na,jazz,user,3\nb,rock,user,1\nd,jazz,user,1\n"
 
 
-def write(folder: Path, *, pack: bool = True, **tables: str | None) -> Path:
-    content: dict[str, str | None] = {
-        "interactions": INTERACTIONS,
-        "items": ITEMS,
-        "item_tags": TAGS,
-    } | tables
-    for name, text in content.items():
+Tables = dict[str, str | None]
+
+
+def write(folder: Path, tables: Tables | None = None, *, pack: bool = True) -> Path:
+    content: Tables = {"interactions": INTERACTIONS, "items": ITEMS, "item_tags": TAGS}
+    for name, text in (content | (tables or {})).items():
         if text is not None:
             raw = text.encode()
             path = folder / f"{name}.csv{'.gz' if pack else ''}"
@@ -47,14 +46,16 @@ def test_tables_become_arrays(tmp_path: Path, pack: bool) -> None:
 
 
 def test_items_tags_and_times_are_optional(tmp_path: Path) -> None:
-    data = read(write(tmp_path, interactions="user,item,value\n1,5,1\n", items=None, item_tags=None))
+    data = read(
+        write(tmp_path, {"interactions": "user,item,value\n1,5,1\n", "items": None, "item_tags": None})
+    )
     assert data.timestamps is None
     assert data.item_ids == ("5",)
     assert data.columns == {}
     assert data.tag_names == ()
 
 
-BROKEN: list[tuple[dict[str, str | None], str, int | None, str]] = [
+BROKEN: list[tuple[Tables, str, int | None, str]] = [
     ({"interactions": None}, "interactions.csv.gz", None, "missing"),
     ({"interactions": ""}, "interactions.csv.gz", None, "empty"),
     ({"interactions": "user,item,value\n"}, "interactions.csv.gz", None, "no rows"),
@@ -76,10 +77,10 @@ BROKEN: list[tuple[dict[str, str | None], str, int | None, str]] = [
 
 @pytest.mark.parametrize(("tables", "file", "line", "problem"), BROKEN)
 def test_broken_tables_are_named_with_line_and_fix(
-    tmp_path: Path, tables: dict[str, str | None], file: str, line: int | None, problem: str
+    tmp_path: Path, tables: Tables, file: str, line: int | None, problem: str
 ) -> None:
     with pytest.raises(DataSetError, match=problem) as caught:
-        read(write(tmp_path, **tables))
+        read(write(tmp_path, tables))
     error = caught.value
     assert (error.file, error.line) == (file, line)
     assert error.advice
@@ -108,7 +109,7 @@ def spoil(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
 def test_half_written_files(tmp_path: Path, change: Callable[[Path], None], problem: str) -> None:
     rng = random.Random(0)
     rows = "".join(f"{user},{rng.randrange(10**9)},{rng.random()}\n" for user in range(3000))
-    write(tmp_path, interactions="user,item,value\n" + rows)
+    write(tmp_path, {"interactions": "user,item,value\n" + rows})
     change(tmp_path / "interactions.csv.gz")
     with pytest.raises(DataSetError, match=problem) as caught:
         read(tmp_path)
@@ -123,9 +124,9 @@ def test_a_folder_that_is_none_and_a_file_that_is_one(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def rated(folder: Path, values: list[float], **tables: str | None) -> DataSet:
+def rated(folder: Path, values: list[float]) -> DataSet:
     rows = "".join(f"{place},{place},{value}\n" for place, value in enumerate(values))
-    return read(write(folder, interactions="user,item,value\n" + rows, **tables))
+    return read(write(folder, {"interactions": "user,item,value\n" + rows}))
 
 
 def test_which_values_count_as_liked(tmp_path: Path) -> None:
@@ -154,17 +155,17 @@ def test_dates_come_from_columns_before_titles(tmp_path: Path) -> None:
 
 
 def test_years_in_titles_and_nothing_at_all(tmp_path: Path) -> None:
-    found = publication(read(write(tmp_path, items="item,title\na,Alpha (1999)\nb,Beta\n")))
+    found = publication(read(write(tmp_path, {"items": "item,title\na,Alpha (1999)\nb,Beta\n"})))
     assert found.rule == "year in title"
     assert found.published[0] == 915148800
-    none = publication(read(write(tmp_path, items="item,title\na,Alpha\nb,Beta (99)\n")))
+    none = publication(read(write(tmp_path, {"items": "item,title\na,Alpha\nb,Beta (99)\n"})))
     assert none.rule is None
     assert np.isnan(none.published).all()
 
 
 def test_iso_dates_and_unix_seconds(tmp_path: Path) -> None:
     text = "item,published\na,2024-02-03T04:05:06Z\nb,1700000000\nc,2024-02-03\nd,soon\n"
-    found = publication(read(write(tmp_path, items=text)))
+    found = publication(read(write(tmp_path, {"items": text})))
     assert found.published[:3].tolist() == [1706933106, 1700000000, 1706918400]
     assert np.isnan(found.published[3])
 

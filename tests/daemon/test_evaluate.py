@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from daemon.evaluate import CLOSED_FORM, FACTORIZATION, PEERTUBE, POPULARITY, Options, Report, evaluate
+from daemon.evaluate_instances import (
+    FEDERATED,
+    LOCAL,
+    MODELS,
+    POOLED,
+    Crowd,
+    InstancesReport,
+    assign,
+    evaluate_instances,
+    summed,
+)
+from daemon.evaluate_world import split, world
+from daemon.source.dataset_files import DataSet, read
+from models import statistics
+from models.interactions import Interactions
+from models.trained import Recipe
+from models.trainer import GramTrainer
+
+USERS, VIDEOS, WORLDS = 240, 120, 4
+RECIPE = Recipe(rank=16, min_pair_users=1, lambdas=(1.0, 10.0), alphas=(0.0,), default_alpha=0.0)
+OPTIONS = Options(recipe=RECIPE, limit=8)
+
+
+def write_set(folder: Path, *, times: bool = True) -> DataSet:
+    """Users mostly like videos of their own one of four worlds; each world has its tag."""
+    rng = np.random.default_rng(0)
+    rows = ["user,item,value" + (",timestamp" if times else "")]
+    for user in range(USERS):
+        own = rng.permutation(np.arange(user % WORLDS, VIDEOS - 1, WORLDS))[:12]
+        other = rng.integers(0, VIDEOS - 1, 3)
+        rows.extend(
+            f"u{user},v{item},{rng.integers(4, 6)}" + (f",{rng.integers(10**9)}" if times else "")
+            for item in dict.fromkeys([*own.tolist(), *other.tolist()])
+        )
+        rows.append(f"u{user},v{VIDEOS - 1},1" + (",5" if times else ""))  # disliked by everybody
+    (folder / "interactions.csv").write_text("\n".join(rows) + "\n")
+    tags = [f"v{item},world{item % WORLDS}" for item in range(VIDEOS)]
+    (folder / "item_tags.csv").write_text("\n".join(["item,tag", *tags]) + "\n")
+    titles = [f"v{item},Film {item} ({1950 + item % 70})" for item in range(VIDEOS)]
+    (folder / "items.csv").write_text("\n".join(["item,title", *titles]) + "\n")
+    return read(folder)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    return write_set(tmp_path_factory.mktemp("made-up"))
+
+
+@pytest.fixture(scope="module")
+def report(data: DataSet) -> Report:
+    return evaluate(data, OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def instances(data: DataSet) -> InstancesReport:
+    return evaluate_instances(data, OPTIONS, Crowd(sizes=(120, 40, *[16] * 5), tastes=4, strength=0.1))
+
+
+def test_models_that_learn_beat_popularity(report: Report) -> None:
+    popular = report.row(POPULARITY).summary
+    for name in (CLOSED_FORM, FACTORIZATION):
+        learnt = report.row(name).summary
+        assert learnt.ndcg10 > popular.ndcg10 + 2 * (popular.ndcg10_se + learnt.ndcg10_se)
+        assert learnt.viewers == popular.viewers > USERS * 0.8
+
+
+def test_the_report_says_what_it_rests_on(report: Report) -> None:
+    assert report.users == USERS
+    assert report.videos == VIDEOS - 1  # the disliked one is not among the liked
+    assert "at least 4" in report.positive
+    assert report.newest == "year in title"
+    assert any("lambda is chosen on 10%" in note.lower() for note in report.notes)
+    assert any("times in the set" in note for note in report.notes)
+    assert report.row(PEERTUBE).detail == "newest by year in title"
+    assert "lambda" in report.row(CLOSED_FORM).detail
+
+
+def test_the_cost_of_the_limit_is_shown(report: Report) -> None:
+    assert [row.model for row in report.limited] == [CLOSED_FORM, FACTORIZATION]
+    assert all(row.detail == "at most 8 videos per user" for row in report.limited)
+    assert report.limited[0].summary.ndcg10 != report.row(CLOSED_FORM).summary.ndcg10
+
+
+def test_related_videos_of_unseen_users(report: Report) -> None:
+    quality = {row.model: row.summary for row in report.related}
+    assert quality["related lists"].ndcg10 > quality[POPULARITY].ndcg10
+    assert {summary.viewers for summary in quality.values()} == {round(USERS * 0.2)}
+    assert {row.model for row in report.related_less_seen} == set(quality)
+    assert {row.model for row in report.cold} == {PEERTUBE, "tag profile"}
+
+
+def test_the_threshold_can_be_chosen(data: DataSet) -> None:
+    assert world(data, from_value=1, min_interactions=5).matrix.shape[1] == VIDEOS
+    with pytest.raises(ValueError, match="no user of"):
+        world(data, from_value=99, min_interactions=5)
+
+
+def test_progress_is_reported(data: DataSet) -> None:
+    seen: list[tuple[str, float]] = []
+    evaluate_instances(data, OPTIONS, Crowd(sizes=(200, 40)), lambda phase, part: seen.append((phase, part)))
+    assert all(0 <= part <= 1 for _, part in seen)
+    assert {"sums", "lambda", "local only"} <= {phase for phase, _ in seen}
+
+
+def test_split_is_repeatable_and_loses_nothing(data: DataSet) -> None:
+    users = world(data, from_value=None, min_interactions=5)
+    first, second = split(users, test=0.2, seed=3), split(users, test=0.2, seed=3)
+    assert first.test.indices.tolist() == second.test.indices.tolist()
+    assert first.train.matrix.nnz + first.test.nnz == users.matrix.nnz
+    assert first.train.matrix.multiply(first.test).nnz == 0
+    assert users.when is not None
+    # Times stay with their interactions.
+    dense = np.zeros(users.matrix.shape)
+    dense[np.repeat(np.arange(USERS), np.diff(users.matrix.indptr)), users.matrix.indices] = users.when
+    train = first.train
+    rows = np.repeat(np.arange(USERS), np.diff(train.matrix.indptr))
+    assert train.recency is not None
+    assert (dense[rows, train.matrix.indices] == train.recency).all()
+    for user in range(10):
+        mine = dense[user] * train.matrix[[user]].toarray()[0]
+        assert first.latest[[user]].indices.tolist() == [int(mine.argmax())]
+
+
+def test_without_times_the_report_says_so(tmp_path: Path) -> None:
+    users = world(write_set(tmp_path, times=False), from_value=None, min_interactions=5)
+    assert users.when is None
+    parts = split(users, test=0.2, seed=3)
+    assert (np.diff(parts.latest.indptr) == 1).all()
+
+
+def test_federated_is_pooled_and_helps_the_small(instances: InstancesReport) -> None:
+    assert instances.sums_equal
+    assert instances.max_relative_difference <= 1e-6
+    assert instances.sizes == (120, 40, 16, 16, 16, 16, 16)
+    for group in (*instances.classes, *instances.instances, instances.everybody):
+        assert set(group.quality) == set(MODELS)
+        assert group.quality[FEDERATED] == group.quality[POOLED]
+    small = next(group for group in instances.classes if group.name == "<20")
+    assert (small.instances, small.users) == (5, 80)
+    assert small.quality[FEDERATED].ndcg10 > small.quality[LOCAL].ndcg10
+    assert small.quality[FEDERATED].ndcg10 > small.quality[POPULARITY].ndcg10
+
+
+def test_groups_are_means_over_the_same_viewers(instances: InstancesReport) -> None:
+    for model in MODELS:
+        viewers = sum(group.quality[model].viewers for group in instances.instances)
+        weighted = sum(
+            group.quality[model].ndcg10 * group.quality[model].viewers
+            for group in instances.instances
+            if group.quality[model].viewers
+        )
+        everybody = instances.everybody.quality[model]
+        assert everybody.viewers == viewers
+        assert everybody.ndcg10 == pytest.approx(weighted / viewers)
+
+
+def test_sums_of_parts_are_the_sum_of_the_whole(data: DataSet) -> None:
+    users = world(data, from_value=None, min_interactions=5)
+    parts = split(users, test=0.2, seed=1)
+    members = assign(users, parts, Crowd(instances=12, at_least=5), seed=1)
+    assert len(members) == 12
+    own = [parts.train.rows(rows) for rows in members]
+    together = summed(own, GramTrainer(5, 50), lambda _: None).statistic
+    head = statistics.head(statistics.counts(parts.train), min_users=5, max_head=50)
+    assert together.head.tolist() == head.tolist()
+    assert (
+        together.triangle.tolist() == statistics.pair_counts(Interactions(parts.train.matrix), head).tolist()
+    )
+
+
+def test_instances_have_their_own_tastes(data: DataSet) -> None:
+    users = world(data, from_value=None, min_interactions=5)
+    parts = split(users, test=0.2, seed=1)
+
+    def purity(strength: float) -> float:
+        members = assign(users, parts, Crowd(sizes=(20,) * 12, tastes=4, strength=strength), seed=1)
+        shares = [np.bincount(rows % WORLDS, minlength=WORLDS).max() / len(rows) for rows in members]
+        return float(np.mean(shares))
+
+    assert purity(0) < 0.5
+    assert purity(20) > 0.7
+
+
+def test_reports_are_plain_data(report: Report, instances: InstancesReport) -> None:
+    for found in (report, instances):
+        text = repr(asdict(found))
+        assert "array(" not in text
+    assert not math.isnan(report.row(FACTORIZATION).summary.coverage)
+
+
+def test_too_few_users_for_the_sizes(data: DataSet) -> None:
+    with pytest.raises(ValueError, match="240 users cannot fill"):
+        evaluate_instances(data, OPTIONS, Crowd(sizes=(200, 100)))
+    with pytest.raises(ValueError, match="cannot fill 50 instances"):
+        evaluate_instances(data, replace(OPTIONS, seed=2), Crowd(instances=50))
