@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 from nacl.exceptions import BadSignatureError
@@ -78,7 +77,7 @@ def parse_key(text: str) -> bytes:
     """
     try:
         key = base64.b64decode(text.removeprefix(_PREFIX), validate=True) if text.startswith(_PREFIX) else b""
-    except binascii.Error:
+    except ValueError:
         key = b""
     # Base64 leaves bits of its last digit unused: without the second test two texts would be one key.
     if len(key) != KEY_SIZE or format_key(key) != text:

@@ -1,0 +1,173 @@
+"""A proposal that breaks a rule is refused with the code of that rule, by its maker and by every member."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from federation import cbor, envelope
+from federation.envelope import NO_SUM, Stage
+from federation.errors import Code, Refusal
+from federation.identity import Identity, PublicIdentity
+from federation.limits import Limits
+from federation.proposal import BlobReference, Proposal, SignedProposal, least_threshold
+
+NOW = 1_800_000_000
+LIMITS = Limits()
+AGGREGATOR = Identity("aggregator.example", b"a" * 32)
+ROSTER = tuple(Identity(f"m{n}.example", bytes([n]) * 32).public for n in range(6))
+HASH = b"h" * 32
+GOOD = Proposal(
+    aggregator=AGGREGATOR.host,
+    roster=ROSTER,
+    threshold=5,
+    trainer="gram",
+    round=0,
+    length=1000,
+    entry_bound=500,
+    ring=32,
+    nonce=bytes(16),
+    created=NOW,
+    expires=NOW + 600,
+    parameters={"min_users": 5},
+    blobs={"vocabulary": BlobReference(HASH, 100)},
+)
+HOSTS = GOOD.hosts
+
+
+def refusal_of(now: float = NOW, **changes: Any) -> Code | None:
+    try:
+        dataclasses.replace(GOOD, **changes).check(limits=LIMITS, now=now)
+    except Refusal as refusal:
+        return refusal.code
+    return None
+
+
+def test_the_example_is_good() -> None:
+    assert refusal_of() is None
+
+
+@given(st.integers(3, 500))
+def test_two_disjoint_sets_of_honest_members_cannot_both_reach_the_threshold(members: int) -> None:
+    threshold = least_threshold(members)
+    assert 3 * threshold > 2 * members
+    assert 3 * (threshold - 1) <= 2 * members, "and it is no higher than it has to be"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"created": NOW + 301, "expires": NOW + 600}, Code.EXPIRED),
+        ({"created": NOW - 700, "expires": NOW}, Code.EXPIRED),
+        ({"expires": NOW + LIMITS.max_lifetime + 1}, Code.EXPIRED),
+        ({"created": NOW + 100, "expires": NOW + 100}, Code.EXPIRED),
+        ({"roster": ROSTER[::-1]}, Code.ROSTER_INVALID),
+        ({"roster": (*ROSTER[:5], ROSTER[4])}, Code.ROSTER_INVALID),
+        ({"roster": (*ROSTER[:5], PublicIdentity("z.example", ROSTER[0].key))}, Code.ROSTER_INVALID),
+        ({"roster": (AGGREGATOR.public, *ROSTER)}, Code.ROSTER_INVALID),
+        ({"roster": ROSTER[:2], "threshold": 2}, Code.COHORT_TOO_SMALL),
+        ({"threshold": 4}, Code.THRESHOLD_TOO_LOW),
+        ({"threshold": 7}, Code.THRESHOLD_TOO_LOW),
+        ({"threshold": 0}, Code.THRESHOLD_TOO_LOW),
+        ({"parent": HASH}, Code.SURVIVORS_INVALID),
+        ({"round": 1}, Code.SURVIVORS_INVALID),
+        ({"survivors": HOSTS}, Code.SURVIVORS_INVALID),
+        ({"parent": HASH, "survivors": HOSTS}, Code.SURVIVORS_INVALID),
+        ({"parent": HASH, "round": 1, "survivors": HOSTS[::-1]}, Code.SURVIVORS_INVALID),
+        ({"parent": HASH, "round": 1, "survivors": (*HOSTS[:5], "z.example")}, Code.SURVIVORS_INVALID),
+        ({"parent": HASH, "round": 1, "survivors": HOSTS[:4]}, Code.SURVIVORS_INVALID),
+        ({"ring": 16}, Code.RING_TOO_SMALL),
+        ({"ring": 33}, Code.RING_TOO_SMALL),
+        ({"entry_bound": 2**31 // 6 + 1}, Code.RING_TOO_SMALL),
+        ({"entry_bound": 2**63 - 1, "ring": 64}, Code.RING_TOO_SMALL),
+        ({"length": LIMITS.max_length + 1}, Code.OVERSIZED),
+        ({"blobs": {"b": BlobReference(HASH, LIMITS.max_blob + 1)}}, Code.OVERSIZED),
+        ({"noise": 1}, Code.PARAMETERS_REFUSED),
+    ],
+    ids=str,
+)
+def test_every_rule_has_its_code(changes: dict[str, Any], code: Code) -> None:
+    assert refusal_of(**changes) is code
+    if "created" in changes:
+        return  # A proposal is signed at the time of its creation, whatever the clock says.
+    with pytest.raises(Refusal) as refused:
+        SignedProposal.sign(dataclasses.replace(GOOD, **changes), AGGREGATOR, LIMITS)
+    assert refused.value.code is code
+
+
+def test_the_largest_bounds_that_cannot_wrap_pass() -> None:
+    assert refusal_of(entry_bound=(2**31 - 1) // 6) is None
+    assert refusal_of(entry_bound=(2**63 - 1) // 6, ring=64) is None
+    assert refusal_of(now=NOW + 599.9) is None
+    assert refusal_of(parent=HASH, round=1, survivors=HOSTS[1:]) is None
+
+
+def test_a_signed_proposal_is_read_back() -> None:
+    signed = SignedProposal.sign(GOOD, AGGREGATOR, LIMITS)
+    message = envelope.parse(signed.raw, max_size=LIMITS.max_request)
+    read = SignedProposal.read(message, AGGREGATOR.public, LIMITS)
+    assert read == signed
+    assert read.sum_id == message.digest
+
+
+def test_another_signature_is_another_sum() -> None:
+    one = SignedProposal.sign(GOOD, AGGREGATOR, LIMITS)
+    two = SignedProposal.sign(dataclasses.replace(GOOD, nonce=b"1" * 16), AGGREGATOR, LIMITS)
+    assert one.sum_id != two.sum_id
+
+
+def read(payload: bytes, **envelope_changes: Any) -> Code | None:
+    about: dict[str, Any] = {"sum_id": NO_SUM, "stage": Stage.PROPOSE, "recipient": ""} | envelope_changes
+    raw = envelope.seal(AGGREGATOR, payload=payload, **about)
+    try:
+        message = envelope.parse(raw, max_size=LIMITS.max_request)
+        SignedProposal.read(message, AGGREGATOR.public, LIMITS)
+    except Refusal as refusal:
+        return refusal.code
+    return None
+
+
+def test_only_a_proposal_is_read_as_one() -> None:
+    payload = GOOD.to_payload()
+    assert read(payload) is None
+    assert read(payload, stage=Stage.KEYS) is Code.WRONG_STAGE
+    assert read(payload, sum_id=HASH) is Code.WRONG_STAGE
+    assert read(payload, recipient=HOSTS[0]) is Code.NOT_FOR_ME
+    other = dataclasses.replace(GOOD, aggregator="somebody.example")
+    assert read(other.to_payload()) is Code.WRONG_SENDER
+
+
+FIELDS = cbor.decode(GOOD.to_payload())
+assert isinstance(FIELDS, dict)
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS))
+def test_no_field_can_be_missing_or_of_another_type(name: str) -> None:
+    assert isinstance(FIELDS, dict)
+    without = {key: value for key, value in FIELDS.items() if key != name}
+    assert read(cbor.encode(without)) is Code.MALFORMED
+    assert read(cbor.encode({**FIELDS, "more": 1})) is Code.MALFORMED
+    wrongs: list[cbor.Item] = [None, True, -1, 2**63, "", "\x00", b"\x01", [1], {"": 1}, {"a\nb": 1}, [[]]]
+    for wrong in wrongs:
+        assert read(cbor.encode({**FIELDS, name: wrong})) is Code.MALFORMED, (name, wrong)
+
+
+@given(st.binary(max_size=300))
+def test_any_payload_is_malformed(payload: bytes) -> None:
+    assert read(payload) is Code.MALFORMED
+
+
+def test_lists_and_maps_have_limits() -> None:
+    assert isinstance(FIELDS, dict)
+    many: dict[str, cbor.Item] = {
+        "roster": [[f"m{n:03}.example", bytes(32)] for n in range(LIMITS.max_members + 1)],
+        "survivors": [f"m{n:03}.example" for n in range(LIMITS.max_members + 1)],
+        "parameters": {f"p{n}": n for n in range(LIMITS.max_parameters + 1)},
+        "blobs": {f"b{n}": [HASH, n] for n in range(LIMITS.max_parameters + 1)},
+    }
+    for name, value in many.items():
+        assert read(cbor.encode({**FIELDS, name: value})) is Code.MALFORMED
