@@ -210,9 +210,7 @@ def test_a_single_item_has_nothing_to_say() -> None:
 
 def test_hidden_pairs_never_make_training_fail() -> None:
     """With hardly any ridge, only the shift keeps a matrix with hidden pairs solvable."""
-    recipe = dataclasses.replace(
-        RECIPE, lambdas=(1e-6,), alphas=(0.0,), related_lambda=1e-6, min_pair_users=8
-    )
+    recipe = dataclasses.replace(RECIPE, lambdas=(1e-6,), alphas=(0.0,), related_lambda=1e-6)
     model = train(TrainingData(plain(VIDEOS), crowd(60, VIDEOS), None), recipe)
     assert np.isfinite(model.U).all()
     assert np.isfinite(model.related_scores).all()
