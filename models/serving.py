@@ -142,8 +142,7 @@ class ServedModel:
         familiar = self._allowed(places, forbidden, nsfw=nsfw)
         new, new_scores = self._new_for_seed(video, forbidden, nsfw=nsfw)
         if len(familiar) + len(new) < limit:
-            wanted = 2 * limit + len(forbidden)
-            familiar += self._allowed(self._popular[:wanted].tolist(), forbidden, nsfw=nsfw)
+            familiar += self._allowed(self._popular.tolist(), forbidden | set(familiar), nsfw=nsfw)[:limit]
         chosen = arrange(
             familiar,
             new,

@@ -72,6 +72,8 @@ def test_related_lists_leak_nothing(seed: int, excluded: set[int], limit: int, n
     videos = [suggestion.video for suggestion in found]
     assert len(videos) == len(set(videos)) <= limit
     assert not {seed, *excluded} & set(videos)
+    left = [v for v in ITEMS - {seed, *excluded} if nsfw or not SERVED.label(v).nsfw]
+    assert len(videos) >= min(limit, len(left))
     for suggestion in found:
         assert not excluded & set(suggestion.reason.via)
         assert nsfw or not SERVED.label(suggestion.video).nsfw
