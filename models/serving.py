@@ -141,7 +141,7 @@ class ServedModel:
         places = {int(other): place for place, other in enumerate(listed.tolist()) if other >= 0}
         familiar = self._allowed(places, forbidden, nsfw=nsfw)
         new, new_scores = self._new_for_seed(video, forbidden, nsfw=nsfw)
-        if len(familiar) + len(new) < limit:
+        if len({*familiar, *new}) < limit:
             familiar += self._allowed(self._popular.tolist(), forbidden | set(familiar), nsfw=nsfw)[:limit]
         chosen = arrange(
             familiar,
