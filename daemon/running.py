@@ -44,6 +44,8 @@ def only_daemon(data_dir: Path) -> Iterator[None]:
             "another daemon already serves this data directory",
             advice="Stop it first with `shoal stop`, or set another data_dir.",
         ) from None
+    # A daemon that was killed could not take its notice down.
+    (data_dir / STATE_NAME).unlink(missing_ok=True)
     try:
         yield
     finally:

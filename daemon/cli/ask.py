@@ -138,7 +138,7 @@ def _open(settings: "Config") -> "tuple[ServedModel, str]":
 
 
 def _title(model: "ServedModel", position: int | None) -> str:
-    return "?" if position is None else model.labels.title[position] or model.labels.url[position]
+    return "?" if position is None else printable(model.labels.title[position] or model.labels.url[position])
 
 
 def _ask(settings: "Config", path: str, parameters: dict[str, Any]) -> dict[str, Any] | None:

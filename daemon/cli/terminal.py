@@ -72,9 +72,9 @@ def failure(error: ShoalError) -> None:
         sys.stdout.write(json.dumps(error.as_json(), ensure_ascii=False) + "\n")
         return
     for number, line in enumerate(error.message.splitlines()):
-        err.print(Text.assemble(("Error: " if number == 0 else "       ", "bold red"), line))
+        err.print(Text.assemble(("Error: " if number == 0 else "       ", "bold red"), printable(line)))
     if error.advice:
-        err.print(Text(f"       {error.advice}"))
+        err.print(Text(f"       {printable(error.advice)}"))
 
 
 def say(text: str) -> None:

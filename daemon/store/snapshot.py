@@ -136,7 +136,7 @@ def replace(engine: Engine, pseudonyms: Pseudonyms) -> Iterator[Snapshot]:
             connection.commit()
             _swap(connection)
         finally:
-            # Temporary tables hide the stored ones as long as the connection lives: it must not be used again.
+            # Temporary tables hide the stored ones as long as the connection lives: never use it again.
             connection.invalidate()
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()

@@ -13,7 +13,6 @@ from typing import Any
 
 import aiohttp
 import numpy as np
-import psutil
 
 from tests.bench.serving_model import CHANNELS, ITEMS, RANK, TAGS, VIDEOS
 from tests.daemon.live import daemon, instance, put_model
@@ -43,11 +42,11 @@ def run() -> dict[str, Any]:
         del model, labels
         with daemon(config) as running:
             base = f"http://{running.running.api}"
-            process = psutil.Process(running.process.pid)
-            idle = process.memory_info().rss / 2**20
+            pid = running.process.pid
+            idle = _resident_mib(pid)
             result: dict[str, Any] = {"idle_mib": idle, "peak_mib": idle}
             for kind in ("nothing", "related", "recommendations"):
-                times, resident = _from_another_process(base, kind, seeds, process)
+                times, resident = _from_another_process(base, kind, seeds, pid)
                 result["peak_mib"] = max(result["peak_mib"], resident)
                 result |= {
                     f"{kind}_ms_median": float(np.median(times)),
@@ -58,17 +57,20 @@ def run() -> dict[str, Any]:
     return result
 
 
-def _from_another_process(
-    base: str, kind: str, seeds: list[str], daemon_process: psutil.Process
-) -> tuple[list[float], float]:
+def _from_another_process(base: str, kind: str, seeds: list[str], pid: int) -> tuple[list[float], float]:
     context = multiprocessing.get_context("spawn")
     peak = 0.0
     with context.Pool(1) as pool:
         answer = pool.apply_async(_load, (base, kind, seeds))
         while not answer.ready():
-            peak = max(peak, daemon_process.memory_info().rss / 2**20)
+            peak = max(peak, _resident_mib(pid))
             answer.wait(0.1)
         return answer.get(), peak
+
+
+def _resident_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def _load(base: str, kind: str, seeds: list[str]) -> list[float]:
