@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -124,6 +125,22 @@ def evaluate(data: DataSet, options: Options, progress: Progress = lambda _phase
     Raises:
         ValueError: nobody has enough likes.
     """
+    with dense_threads(options.recipe.threads):
+        return _evaluate(data, options, progress)
+
+
+@contextmanager
+def dense_threads(number: int) -> Iterator[None]:
+    """Use so many threads for dense algebra; their number decides the last bits of results."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _evaluate(data: DataSet, options: Options, progress: Progress) -> Report:
     progress("split", 0.0)
     users = world(data, from_value=options.positive_from, min_interactions=options.min_interactions)
     parts = split(users, test=options.test, seed=options.seed)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.evaluate import PEERTUBE, POPULARITY, Options, Progress, closed_form_of
+from daemon.evaluate import PEERTUBE, POPULARITY, Options, Progress, closed_form_of, dense_threads
 from daemon.evaluate_world import Split, World, split, world
 from daemon.source.dataset_files import DataSet
 from models import statistics
@@ -133,7 +133,8 @@ def evaluate_instances(
     members = assign(users, parts, crowd, options.seed)
     chosen = np.sort(np.concatenate(members))
     clock.done("split")
-    found = _measure(users, parts, members, options, clock)
+    with dense_threads(options.recipe.threads):
+        found = _measure(users, parts, members, options, clock)
     sizes = tuple(len(rows) for rows in members)
     classes = [
         _group(name, [rows for rows in members if size_class(len(rows)) == name], found.quality)
