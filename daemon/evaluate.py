@@ -33,6 +33,7 @@ FACTORIZATION = "factorization"
 TAG_PROFILE = "tag profile"
 RELATED_LISTS = "related lists"
 MOST_SEEN = 0.02
+USER_TAGS = 0.5
 
 
 @dataclass(frozen=True)
@@ -345,4 +346,8 @@ def _notes(users: World, options: Options) -> tuple[str, ...]:
         "count, because nothing leaves an evaluation."
     )
     tail = f"Less-seen videos are those outside the {MOST_SEEN:.0%} that most users engaged with."
-    return held_out, fitted, drawn, tail
+    flattered = (
+        "Most tags of this set come from users, maybe for the very videos held out: rows that rest on tags "
+        "are flattered."
+    )
+    return held_out, fitted, drawn, tail, *((flattered,) if users.tags_by_users > USER_TAGS else ())

@@ -28,6 +28,7 @@ class World:
             no times.
         features: of the videos.
         publication: of the videos.
+        tags_by_users: share of the taggings that come from viewers.
     """
 
     name: str
@@ -36,6 +37,7 @@ class World:
     when: NDArray[np.float64] | None
     features: Features
     publication: Publication
+    tags_by_users: float
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def world(data: DataSet, *, from_value: float | None, min_interactions: int) -> 
         when=None if data.timestamps is None else data.timestamps[rows[order]],
         features=_features(data, videos, dates),
         publication=Publication(dates.published[videos], dates.rule),
+        tags_by_users=data.tags_by_users,
     )
 
 

@@ -58,6 +58,7 @@ class DataSet:
         columns: further columns of ``items``, each a (videos,) tuple of text, "" where unknown.
         tag_items, tag_ids: (taggings,) int32, distinct pairs, into `item_ids` and `tag_names`.
         tag_names: (tags,) lower-case text.
+        tags_by_users: share of the taggings whose ``kind`` is ``user``.
     """
 
     name: str
@@ -71,6 +72,7 @@ class DataSet:
     tag_items: NDArray[np.int32] = field(repr=False)
     tag_ids: NDArray[np.int32] = field(repr=False)
     tag_names: tuple[str, ...] = field(repr=False)
+    tags_by_users: float = 0.0
 
 
 def read(folder: Path) -> DataSet:
@@ -86,7 +88,7 @@ def read(folder: Path) -> DataSet:
     numbering: dict[str, int] = {}
     columns = _read_items(folder, numbering)
     users, items, values, timestamps, user_ids = _read_interactions(folder, numbering)
-    tag_items, tag_ids, tag_names = _read_tags(folder, numbering)
+    tag_items, tag_ids, tag_names, tags_by_users = _read_tags(folder, numbering)
     missing = len(numbering) - len(next(iter(columns.values()), ()))
     return DataSet(
         name=folder.resolve().name,
@@ -100,6 +102,7 @@ def read(folder: Path) -> DataSet:
         tag_items=tag_items,
         tag_ids=tag_ids,
         tag_names=tag_names,
+        tags_by_users=tags_by_users,
     )
 
 
@@ -159,19 +162,19 @@ def _read_interactions(
 
 def _read_tags(
     folder: Path, numbering: dict[str, int]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], tuple[str, ...]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], tuple[str, ...], float]:
     table = _Table.find(folder, "item_tags")
     names: dict[str, int] = {}
-    pairs: dict[tuple[int, int], None] = {}
+    pairs: dict[tuple[int, int], bool] = {}
     if table is not None:
         table.header(required=("item", "tag"))
         for _, row in table.rows():
             item = numbering.setdefault(row["item"], len(numbering))
             tag = names.setdefault(row["tag"].lower(), len(names))
             # One film can carry the same word as a genre and as a viewer's tag.
-            pairs[item, tag] = None
+            pairs[item, tag] = row.get("kind") == "user" and pairs.get((item, tag), True)
     flat = np.array(list(pairs), np.int32).reshape(-1, 2)
-    return flat[:, 0].copy(), flat[:, 1].copy(), tuple(names)
+    return flat[:, 0].copy(), flat[:, 1].copy(), tuple(names), sum(pairs.values()) / max(1, len(pairs))
 
 
 class _Table:

@@ -42,6 +42,7 @@ def test_tables_become_arrays(tmp_path: Path, pack: bool) -> None:
     assert data.timestamps.tolist() == [100, 200, 50]
     assert data.columns["title"] == ("Alpha (1999)", "Beta, or so (2001)", "", "")
     assert data.tag_names == ("jazz", "rock")
+    assert data.tags_by_users == pytest.approx(2 / 3)  # a word that is a genre too is no user's invention
     assert list(zip(data.tag_items.tolist(), data.tag_ids.tolist(), strict=True)) == [(0, 0), (1, 1), (3, 0)]
 
 
