@@ -161,13 +161,13 @@ class Aggregator:
 
     def _accept(self, host: str, raw: bytes) -> Envelope:
         message = envelope.parse(raw, max_size=self.max_answer)
+        message.verify(self._proposal.member(host))
         messages.require(
             message,
             stage=_ANSWER[REQUESTS[self._position]],
             sum_id=self._signed.sum_id,
             recipient=self._identity.host,
         )
-        message.verify(self._proposal.member(host))
         check = (
             self._check_advertisement,
             self._check_sealed,

@@ -127,8 +127,8 @@ def decode_messages(
     if senders != sorted(set(senders)):
         raise fields.malformed("members' messages are not in order or one occurs twice")
     for message in parsed:
-        require(message, stage=stage, sum_id=sum_id, recipient=proposal.aggregator)
         message.verify(proposal.member(message.sender))
+        require(message, stage=stage, sum_id=sum_id, recipient=proposal.aggregator)
     return {message.sender: message for message in parsed}
 
 

@@ -250,11 +250,11 @@ class SignedProposal:
             Refusal: `malformed`, `bad-signature`, `wrong-sender`, `wrong-stage`, `not-for-me`.
 
         """
+        message.verify(aggregator)
         if message.stage is not Stage.PROPOSE or message.sum_id != NO_SUM:
             raise Refusal(Code.WRONG_STAGE, "this is not a proposal", message.sender)
         if message.recipient:
             raise Refusal(Code.NOT_FOR_ME, "a proposal goes to the whole cohort", message.sender)
-        message.verify(aggregator)
         proposal = Proposal.from_payload(bytes(message.payload), limits)
         if proposal.aggregator != message.sender:
             raise Refusal(
