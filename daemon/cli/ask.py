@@ -108,20 +108,20 @@ def resolve(model: "ServedModel", text: str) -> int:
     """Return the position of the video that a uuid, an address or a part of a title means.
 
     Raises:
-        UnknownVideoError: none. RequestError: several titles match and none is equal.
+        UnknownVideoError: none. RequestError: several titles match, and not just one is equal or begins so.
     """
     if (position := model.index(text)) is not None:
         return position
     wanted = text.casefold()
     titles = [(i, model.labels.title[i].casefold()) for i in range(len(model.labels))]
     matches = [i for i, title in titles if wanted in title]
-    exact = [i for i, title in titles if title == wanted]
+    closer = [i for i, title in titles if title == wanted] or [i for i, t in titles if t.startswith(wanted)]
     if not matches:
         raise UnknownVideoError(
             "the model knows no such video", advice="Give a uuid, an address, or part of a title."
         )
-    if len(exact) == 1 or len(matches) == 1:
-        return (exact or matches)[0]
+    if len(closer) == 1 or len(matches) == 1:
+        return (closer or matches)[0]
     shown = "; ".join(printable(model.labels.title[i]) for i in matches[:MAX_MATCHES])
     more = f"; and {len(matches) - MAX_MATCHES} more" if len(matches) > MAX_MATCHES else ""
     raise RequestError(

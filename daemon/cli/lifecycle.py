@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result
+from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command("stop")(stop)
 
 
-def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def run(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """Serve until stopped: the local API, peers, scheduled jobs. Migrates the database first."""
     from daemon.cli.work import job
     from daemon.config import load
@@ -31,6 +31,8 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
             advice=f"Stop it with: shoal stop -c {config}",
         )
     job("migrate", config, settings)
+    if output is Output.HUMAN:
+        say(f"Serving {settings.instance.host}. Stop with Ctrl+C, or: shoal stop -c {config}")
     command, environment = python_module("daemon.serve", "--config", str(config))
     # Replacing this process leaves the command line's packages behind.
     os.execve(command[0], command, environment)  # noqa: S606 (no shell is wanted)

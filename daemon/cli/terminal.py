@@ -85,7 +85,9 @@ def say(text: str) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
     """Print a table; text from videos is printed as it is, never as markup."""
-    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    grid = Table(
+        box=None, pad_edge=False, show_header=any(columns), header_style="bold", padding=(0, 2, 0, 0)
+    )
     for name in columns:
         grid.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:

@@ -96,7 +96,8 @@ class _Trainer:
             trained = train(TrainingData(self._features, self._own, others), recipe, progress)
         except ModelError as error:
             raise JobError(
-                f"no {kind} model could be trained: {error}", advice="See docs/operation.md."
+                f"no {kind} model could be trained: {error}",
+                advice="What is served now stays; train again after the next sync.",
             ) from error
         created = datetime.fromtimestamp(now, UTC)
         name = f"{created:%Y%m%d-%H%M%S}-{kind}-{secrets.token_hex(3)}"
