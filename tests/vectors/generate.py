@@ -1,0 +1,164 @@
+"""`python -m tests.vectors.generate`: write the fixed vectors anew.
+
+Do that only with a new version of the protocol: another daemon computes these bytes too. Everything follows
+from the seeds below, the clock and the nonce.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from federation import keys, masks, member, shamir
+from federation.aggregator import Aggregator
+from federation.hashing import commitment
+from federation.identity import Identity, format_key
+from federation.journal import MemoryJournal
+from federation.keys import Sealer, SumSecrets
+from federation.limits import Limits
+from federation.node import MemberNode, Preparation
+from federation.proposal import BlobReference, Proposal, SignedProposal
+
+FOLDER = Path(__file__).parent
+NOW = 1_800_000_000
+SUM_ID = hashlib.sha256(b"a sum").digest()
+
+
+def seed(name: str) -> bytes:
+    """Return the 32 bytes that stand for a random seed here."""
+    return hashlib.sha256(f"shoal test vector {name}".encode()).digest()
+
+
+def derivations() -> dict[str, Any]:
+    """Return every derived key of two members of one sum."""
+    alice, bob = (SumSecrets(seed(f"root {name}"), SUM_ID) for name in ("alice", "bob"))
+    sealed = Sealer(alice, "alice", "bob", bob.seal_public).seal(b"two shares")
+    randomness = masks.keystream(
+        keys.derive(alice.root, SUM_ID, "shamir self seed"), shamir.randomness_size(3)
+    )
+    identity = Identity("alice.example", seed("identity"))
+    return {
+        "sum_id": SUM_ID.hex(),
+        "root_alice": alice.root.hex(),
+        "root_bob": bob.root.hex(),
+        "seal_private": alice.seal_private.hex(),
+        "seal_public": alice.seal_public.hex(),
+        "mask_private": alice.mask_private.hex(),
+        "mask_public": alice.mask_public.hex(),
+        "self_seed": alice.self_seed.hex(),
+        "self_mask_key": keys.self_mask_key(alice.self_seed, SUM_ID).hex(),
+        "seed_commitment": alice.seed_commitment.hex(),
+        "pairwise_mask_key": keys.mask_key(alice.mask_private, bob.mask_public, SUM_ID, "alice", "bob").hex(),
+        "sealed_from_alice_to_bob": sealed.hex(),
+        "sealed_plain": b"two shares".hex(),
+        "shamir_randomness_self_seed_threshold_3": randomness.hex(),
+        "share_commitment": member.share_commitment("self seed", SUM_ID, "alice", "bob", bytes(33)).hex(),
+        "commitment_of_parts": commitment("purpose", b"one", b"", b"three").hex(),
+        "journal_key": keys.derive(identity.seed, b"storage", "journal").hex(),
+        "identity_seed": identity.seed.hex(),
+        "identity_key": format_key(identity.public.key),
+        "signature_of_hello": identity.sign(b"hello").hex(),
+        "keystream_of_pairwise_mask_80": masks.keystream(
+            keys.mask_key(alice.mask_private, bob.mask_public, SUM_ID, "alice", "bob"), 80
+        ).hex(),
+    }
+
+
+def sharings() -> list[dict[str, Any]]:
+    """Return splits of several secrets."""
+    rows = []
+    for shares, threshold, secret in ((1, 1, seed("a")), (3, 3, bytes(32)), (5, 4, b"\xff" * 32)):
+        randomness = masks.keystream(seed(f"split {shares}"), shamir.randomness_size(threshold))
+        dealt = shamir.split(secret, shares=shares, threshold=threshold, randomness=randomness)
+        rows.append(
+            {
+                "secret": secret.hex(),
+                "threshold": threshold,
+                "randomness": randomness.hex(),
+                "shares": [share.hex() for share in dealt],
+            }
+        )
+    return rows
+
+
+def whole_sum() -> dict[str, Any]:
+    """Return every message of a sum of three members, in the order in which they are sent."""
+    aggregator = Identity("aggregator.example", seed("aggregator"))
+    identities = [Identity(f"{name}.example", seed(name)) for name in ("alice", "bob", "carol")]
+    inputs = {
+        identity.host: np.arange(4, dtype=np.int64) * (number + 1)
+        for number, identity in enumerate(identities)
+    }
+    peers = {aggregator.host: aggregator.public}
+    limits = Limits()
+    nodes = {
+        identity.host: MemberNode(
+            identity,
+            MemoryJournal(),
+            peer=peers.get,
+            admit=lambda _: None,
+            clock=lambda: float(NOW),
+            random=hashlib.shake_256(b"root of " + identity.host.encode()).digest,
+            limits=limits,
+        )
+        for identity in identities
+    }
+    proposal = Proposal(
+        aggregator=aggregator.host,
+        roster=tuple(identity.public for identity in identities),
+        threshold=3,
+        trainer="gram",
+        round=0,
+        length=4,
+        entry_bound=1000,
+        ring=32,
+        nonce=seed("nonce")[:16],
+        created=NOW,
+        expires=NOW + 3600,
+        parameters={"min_users": 5, "max_head": 4096},
+        blobs={"vocabulary": BlobReference(hashlib.sha256(b"vocabulary").digest(), 10)},
+    )
+    signed = SignedProposal.sign(proposal, aggregator, limits)
+    aggregation = Aggregator(signed, aggregator, MemoryJournal(), limits)
+    messages = []
+    while not aggregation.finished:
+        for host, request in aggregation.requests().items():
+            answer = nodes[host].receive(request)
+            if isinstance(answer, Preparation):
+                answer = nodes[host].accept(answer, inputs[host])
+            stage = str(aggregation.stage)
+            messages.append(
+                {"stage": stage, "member": host, "request": request.hex(), "answer": answer.hex()}
+            )
+            aggregation.receive(host, answer)
+        aggregation.close()
+    return {
+        "sum_id": signed.sum_id.hex(),
+        "seeds": {identity.host: identity.seed.hex() for identity in [aggregator, *identities]},
+        "roots": {
+            identity.host: hashlib.shake_256(b"root of " + identity.host.encode()).hexdigest(32)
+            for identity in identities
+        },
+        "inputs": {host: values.tolist() for host, values in inputs.items()},
+        "messages": messages,
+        "total": aggregation.result.total.tolist(),
+    }
+
+
+def everything() -> dict[str, Any]:
+    """Return the content of each file by its name."""
+    return {"derivations": derivations(), "sharings": sharings(), "whole_sum": whole_sum()}
+
+
+def main() -> None:
+    """Write the files."""
+    for name, content in everything().items():
+        (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
