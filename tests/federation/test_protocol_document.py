@@ -1,0 +1,67 @@
+"""docs/protocol.md names every stage, every refusal, every field and every limit, as the code has them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from federation import cbor
+from federation.envelope import Stage
+from federation.errors import Code
+from federation.limits import Limits
+from federation.messages import Advertisement, Confirmation, Revealed, SealedShares
+from federation.node import ANSWERS
+from federation.proposal import Proposal
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_refusal_has_a_row_with_cause_and_remedy(code: Code) -> None:
+    rows = re.findall(rf"^\| `{code}` \| (.+) \| (.+) \|$", DOCUMENT, flags=re.MULTILINE)
+    assert len(rows) == 1
+    assert all(len(cell) >= len("nothing") for cell in rows[0])
+
+
+def test_no_refusal_is_described_that_does_not_exist() -> None:
+    refusals = DOCUMENT[DOCUMENT.index("## Refusals") :]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", refusals, flags=re.MULTILINE)) == set(Code)
+
+
+def test_every_stage_has_a_row() -> None:
+    for request, answer in ANSWERS.items():
+        assert re.search(rf"^\| `{request}` \| .+ \| `{answer}` \|", DOCUMENT, flags=re.MULTILINE)
+    assert {*ANSWERS, *ANSWERS.values(), Stage.FETCH} == set(Stage)
+    assert f"`{Stage.FETCH}`" in DOCUMENT
+
+
+def test_every_field_is_described() -> None:
+    payloads = (
+        Advertisement(b"", b"", b"").to_payload(),
+        SealedShares({}, {}).to_payload(),
+        Confirmation(b"", b"", b"").to_payload(),
+        Revealed({}, {}).to_payload(),
+    )
+    names = {field.name for field in fields(Proposal)} | {
+        "v",
+        "sum",
+        "stage",
+        "from",
+        "to",
+        "payload",
+        "blob",
+    }
+    for payload in payloads:
+        content = cbor.decode(payload)
+        assert isinstance(content, dict)
+        names |= set(content)
+    assert [name for name in sorted(names) if f"`{name}`" not in DOCUMENT] == []
+
+
+def test_every_limit_is_the_one_in_use() -> None:
+    limits = DOCUMENT[DOCUMENT.index("## Limits") : DOCUMENT.index("## Refusals")]
+    numbers = {int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", limits)}
+    assert {getattr(Limits(), field.name) for field in fields(Limits)} <= numbers
