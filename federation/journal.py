@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+_LENGTH_SIZE = 8
 _NAME = re.compile(r"[a-z0-9.:\[\]-]{1,300}")
 
 
@@ -137,6 +138,17 @@ class FileJournal:
         if not _NAME.fullmatch(name) or name.startswith("."):
             raise ValueError(f"not a journal name: {name!r}")
         return self._directory / sum_id.hex() / name
+
+
+def join_record(request: bytes, answer: bytes) -> bytes:
+    """Return one entry that holds a request and its answer."""
+    return len(request).to_bytes(_LENGTH_SIZE, "big") + request + answer
+
+
+def split_record(entry: bytes) -> tuple[bytes, bytes]:
+    """Return request and answer."""
+    end = _LENGTH_SIZE + int.from_bytes(entry[:_LENGTH_SIZE], "big")
+    return entry[_LENGTH_SIZE:end], entry[end:]
 
 
 def _flush_folder(folder: Path) -> None:

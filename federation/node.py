@@ -19,15 +19,16 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from numpy.typing import NDArray
 
-from federation import envelope, messages
+from federation import envelope
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, ProtocolMisuse, Refusal
 from federation.identity import Identity, PublicIdentity
-from federation.journal import Journal
+from federation.journal import Journal, join_record, split_record
 from federation.keys import derive
 from federation.limits import Limits
 from federation.member import Finished, Member, check_bounds
 from federation.proposal import Proposal, SignedProposal
+from federation.succession import check_succession
 
 ANSWERS = {
     Stage.PROPOSE: Stage.ADVERTISE,
@@ -38,7 +39,6 @@ ANSWERS = {
 }
 """Which stage answers which request."""
 
-_LENGTH_SIZE = 8
 _STORAGE_KEY_SALT = b"storage"
 
 
@@ -157,7 +157,7 @@ class MemberNode:
         journal.write(signed.sum_id, "root", self._box.encrypt(root, self._random(SecretBox.NONCE_SIZE)))
         journal.write(signed.sum_id, "input", values.astype(f"<i{proposal.ring // 8}").tobytes())
         # Last, and what makes the sum exist: without it no answer was given, and the rest is dropped.
-        journal.write(signed.sum_id, Stage.PROPOSE.value, _record(signed.raw, answer))
+        journal.write(signed.sum_id, Stage.PROPOSE.value, join_record(signed.raw, answer))
 
     def open_sums(self) -> dict[bytes, Proposal]:
         """Return the sums that are neither finished nor expired."""
@@ -240,7 +240,7 @@ class MemberNode:
             if message.stage is Stage.SHARES:
                 payload = running.member.mask(self._input(running))
             answer = self._seal(running.signed, ANSWERS[message.stage], payload)
-            self._journal.write(sum_id, message.stage.value, _record(message.raw, answer))
+            self._journal.write(sum_id, message.stage.value, join_record(message.raw, answer))
         except Refusal:
             raise
         except BaseException:
@@ -266,7 +266,7 @@ class MemberNode:
         record = self._journal.read(sum_id, stage.value)
         if record is None:
             return None
-        request, answer = _unrecord(record)
+        request, answer = split_record(record)
         if request != raw:
             raise Refusal(Code.STAGE_REPEATED, f"stage {stage} was answered before, to a different request")
         return answer
@@ -274,35 +274,9 @@ class MemberNode:
     # -- helpers --------------------------------------------------------------------------------------------
 
     def _check_parent(self, signed: SignedProposal) -> None:
-        """Check that a later round continues a sum that I finished, with the people I confirmed."""
-        proposal = signed.proposal
-        if not proposal.parent:
-            return
-        parent = self._running.get(proposal.parent)
-        record = self._journal.read(proposal.parent, Stage.SURVIVORS.value)
-        if parent is None or record is None or not isinstance(parent.member.state, Finished):
-            raise Refusal(Code.UNKNOWN_SUM, "the parent of this sum was not finished here")
-        before = parent.signed.proposal
-        same = (before.aggregator, before.roster, before.threshold, before.trainer, before.round + 1)
-        if same != (
-            proposal.aggregator,
-            proposal.roster,
-            proposal.threshold,
-            proposal.trainer,
-            proposal.round,
-        ):
-            raise Refusal(Code.ROSTER_INVALID, "this sum does not continue its parent")
-        kept = {name: proposal.blobs.get(name) for name in before.blobs}
-        if proposal.parameters != before.parameters or kept != before.blobs:
-            raise Refusal(
-                Code.PARAMETERS_REFUSED, "this sum changes the parameters or the public data of its parent"
-            )
-        request = envelope.parse(_unrecord(record)[0], max_size=self._limits.max_request)
-        if messages.decode_hosts(bytes(request.payload), self._limits) != proposal.survivors:
-            raise Refusal(Code.SURVIVORS_DIFFER, "other survivors are required than those of the parent sum")
-        child = self._journal.read(proposal.parent, "child")
-        if child is not None and child != signed.sum_id:
-            raise Refusal(Code.STAGE_REPEATED, "another sum already continues this parent")
+        parent = self._running.get(signed.proposal.parent)
+        finished = parent is not None and isinstance(parent.member.state, Finished)
+        check_succession(signed, parent.signed if parent and finished else None, self._journal, self._limits)
 
     def _check_capacity(self, proposal: Proposal) -> None:
         of_peer = sum(
@@ -366,7 +340,7 @@ class MemberNode:
             self._journal.erase(sum_id)
             return
         try:
-            self._running[sum_id] = self._rebuild(sum_id, _unrecord(record)[0])
+            self._running[sum_id] = self._rebuild(sum_id, split_record(record)[0])
         except (Refusal, ProtocolMisuse, CryptoError):
             # The peer is no longer approved or has another key, I have another key, the limits are lower, or
             # the journal is damaged: nothing can be continued. No proposal can be valid for longer than this.
@@ -397,14 +371,5 @@ class MemberNode:
         for stage in (Stage.KEYS, Stage.SHARES, Stage.SURVIVORS):
             record = self._journal.read(running.signed.sum_id, stage.value)
             if record is not None:
-                request, _ = _unrecord(record)
+                request, _ = split_record(record)
                 self._advance(running, envelope.parse(request, max_size=self._limits.max_request))
-
-
-def _record(request: bytes, answer: bytes) -> bytes:
-    return len(request).to_bytes(_LENGTH_SIZE, "big") + request + answer
-
-
-def _unrecord(record: bytes) -> tuple[bytes, bytes]:
-    end = _LENGTH_SIZE + int.from_bytes(record[:_LENGTH_SIZE], "big")
-    return record[_LENGTH_SIZE:end], record[end:]

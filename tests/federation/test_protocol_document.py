@@ -18,17 +18,18 @@ from federation.proposal import Proposal
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 
+REFUSALS = DOCUMENT[DOCUMENT.index("## Refusals") :]
+
 
 @pytest.mark.parametrize("code", list(Code))
 def test_every_refusal_has_a_row_with_cause_and_remedy(code: Code) -> None:
-    rows = re.findall(rf"^\| `{code}` \| (.+) \| (.+) \|$", DOCUMENT, flags=re.MULTILINE)
+    rows = re.findall(rf"^\| `{code}` \| (.+) \| (.+) \|$", REFUSALS, flags=re.MULTILINE)
     assert len(rows) == 1
     assert all(len(cell) >= len("nothing") for cell in rows[0])
 
 
 def test_no_refusal_is_described_that_does_not_exist() -> None:
-    refusals = DOCUMENT[DOCUMENT.index("## Refusals") :]
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", refusals, flags=re.MULTILINE)) == set(Code)
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", REFUSALS, flags=re.MULTILINE)) == set(Code)
 
 
 def test_every_stage_has_a_row() -> None:
