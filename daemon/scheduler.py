@@ -11,6 +11,7 @@ from typing import Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from daemon.config import Config
 from daemon.jobs.process import JobOutcome, run_job
 from daemon.jobs.registry import JOBS
 from daemon.serve.context import ServeContext
@@ -65,7 +66,10 @@ class Scheduler:
         spread = seconds * self._context.config.schedule.jitter
         now = time.time()
         last = records.last_success(self._context.engine, name)
-        if last is not None:
+        if name == "session" and _session_open(self._context.config):
+            # Its members wait, and their answers are journalled: go on before the proposals expire.
+            first = now + SOON_SECONDS
+        elif last is not None:
             first = max(last + seconds, now + SOON_SECONDS) + self._rng.uniform(0, spread)
         else:
             # A new instance wants content at once; it has nothing to add up with others before that.
@@ -122,3 +126,10 @@ class Scheduler:
 
 async def _finish(work: Callable[[], Awaitable[None]]) -> None:
     await work()
+
+
+def _session_open(config: Config) -> bool:
+    # Loaded only where sessions are planned: the other modes need none of it.
+    from daemon.sessions.terms import session_open
+
+    return session_open(config)

@@ -64,6 +64,11 @@ def aggregator_journal(config: Config) -> FileJournal:
     return FileJournal(config.journal_dir / "aggregator")
 
 
+def session_open(config: Config) -> bool:
+    """Tell whether a session of this instance was interrupted: started again, its job goes on with it."""
+    return config.journal_dir.is_dir() and bool(aggregator_journal(config).sums())
+
+
 def parameters(config: Config, vocabulary: int) -> dict[str, int]:
     """Return the terms of a sum that this instance proposes."""
     return {
