@@ -64,6 +64,11 @@ def test_members_refuse_such_keys_from_a_careless_aggregator(which: str) -> None
     table = Table(5)
     table.play(Stage.PROPOSE)
     honest = Advertisement.from_payload(bytes(read(table.answers[Stage.PROPOSE][THIEF]).payload))
+    victims = Advertisement.from_payload(bytes(read(table.answers[Stage.PROPOSE]["m001.example"]).payload))
+    stolen = Advertisement(honest.seal_public, victims.mask_public, honest.seed_commitment).to_payload()
+    shown = {**table.answers[Stage.PROPOSE], THIEF: table.answer(THIEF, Stage.ADVERTISE, stolen)}
+    raw = table.request(Stage.KEYS, messages.encode_messages(shown))
+    assert table.refusal("m000.example", raw) is Code.KEYS_INVALID
     for key in LOW_ORDER:
         seal, mask = (key, honest.mask_public) if which == "seal" else (honest.seal_public, key)
         bad = Advertisement(seal, mask, honest.seed_commitment).to_payload()

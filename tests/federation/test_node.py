@@ -479,6 +479,25 @@ def test_a_crash_lets_nothing_different_be_answered(at: int, after: bool) -> Non
         assert len(said[stage]) <= 1, f"two answers at {stage}"
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_crash_while_leaving_a_sum_leaves_it_or_not(at: int, after: bool) -> None:
+    instance = table_at(Stage.SURVIVORS).instance(ME)
+    instance.journal = journal = FailingJournal(instance.journal, at=at, after=after, error=Crash)
+    instance.start()
+    with pytest.raises(Crash):
+        instance.node.abandon(TABLE.signed.sum_id)
+    instance.journal = journal.inner
+    instance.start()
+    if (at, after) == (0, False):
+        assert instance.handle(SENT[Stage.SURVIVORS]) == TABLE.answers[Stage.SURVIVORS][ME]
+        return
+    assert instance.journal.names(TABLE.signed.sum_id) == ["closed"], "no secret stays behind"
+    with pytest.raises(Refusal) as refused:
+        instance.handle(SENT[Stage.PROPOSE])
+    assert refused.value.code is Code.REPLAYED
+
+
 def test_two_nodes_on_one_journal_give_the_same_bytes() -> None:
     """What a restart finds is all there is: no answer depends on memory."""
     table = Table(4)

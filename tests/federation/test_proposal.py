@@ -84,6 +84,7 @@ def test_two_disjoint_sets_of_honest_members_cannot_both_reach_the_threshold(mem
         ({"ring": 33}, Code.RING_TOO_SMALL),
         ({"entry_bound": 2**31 // 6 + 1}, Code.RING_TOO_SMALL),
         ({"entry_bound": 2**63 - 1, "ring": 64}, Code.RING_TOO_SMALL),
+        ({"entry_bound": 2**29, "roster": ROSTER[:4], "threshold": 3}, Code.RING_TOO_SMALL),
         ({"length": LIMITS.max_length + 1}, Code.OVERSIZED),
         ({"blobs": {"b": BlobReference(HASH, LIMITS.max_blob + 1)}}, Code.OVERSIZED),
         ({"noise": 1}, Code.PARAMETERS_REFUSED),
