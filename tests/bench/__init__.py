@@ -17,8 +17,8 @@ TARGETS: dict[str, float] = {
     "serving_http.related_ms_p99": 5.0,
     "serving_http.rss_mib": 150.0,
     "serving_http.forbidden": 0,
-    "training.head_4096_seconds": 30.0,
-    "training.head_4096_peak_mib": 2000.0,
-    "training.tags_100000_seconds": 60.0,
-    "training.tags_100000_more_mib": 1000.0,
+    "training.head_seconds": 30.0,
+    "training.head_peak_mib": 2048.0,
+    "training.lists_seconds": 60.0,
+    "training.lists_extra_mib": 1024.0,
 }
