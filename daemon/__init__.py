@@ -1,0 +1,1 @@
+"""The daemon beside an instance: the only package that wires models, federation and policies together."""

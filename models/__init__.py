@@ -1,0 +1,1 @@
+"""Models learnt from sums over users: arrays in, arrays out. See docs/architecture.md."""
