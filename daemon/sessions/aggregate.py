@@ -129,6 +129,8 @@ class _Session:
             "session": record.id,
             "survivors": list(paired.survivors),
             "lost": {**counted.lost, **paired.lost},
+            # (owner, holder) of shares that did not fit together: one of the two broke the protocol.
+            "doubts": [list(pair) for pair in sorted({*counted.doubts, *paired.doubts})],
             "vocabulary": len(vocabulary),
             "head": len(statistic.head),
             "bytes_out": self.traffic.sent,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from aiohttp import web
@@ -33,10 +35,19 @@ OnAnswer = Callable[[bytes, Stage, int, int], None]
 """Called with the sum, the stage of the request, and the bytes received and sent."""
 
 _ANSWER_WITHIN = 20.0
-_BODY_WITHIN = 20.0
+_BODY_WITHIN = 10.0
 _FETCH_WITHIN = 120.0
+_MAX_READING = 256
 _MAX_AT_ONCE = 16
 _MAX_PREPARING = 4
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Preparing:
+    aggregator: str
+    task: asyncio.Task[bytes]
 
 
 class MemberService:
@@ -73,8 +84,9 @@ class MemberService:
         self._on_answer = on_answer
         self._answer_within = answer_within
         self._node_lock = asyncio.Lock()
+        self._reading = 0
         self._at_once = 0
-        self._preparing: dict[bytes, asyncio.Task[bytes]] = {}
+        self._preparing: dict[bytes, _Preparing] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to mount on the listener for peers."""
@@ -82,40 +94,56 @@ class MemberService:
 
     async def prune(self) -> None:
         """Let the node close what has expired."""
-        async with self._node_lock:
-            await asyncio.to_thread(self._node.prune)
+        await self._with_node(self._node.prune)
 
     async def close(self) -> None:
         """Stop preparing."""
-        for task in self._preparing.values():
+        tasks = [preparing.task for preparing in self._preparing.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._preparing.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _with_node(self, work: Callable[[], T]) -> T:
+        async def run() -> T:
+            async with self._node_lock:
+                return await asyncio.to_thread(work)
+
+        # A caller that goes away must not free the lock while its thread still works on the node.
+        return await asyncio.shield(asyncio.ensure_future(run()))
 
     async def _card(self, _request: web.Request) -> web.Response:
         me = self._identity.public
         return web.json_response({"version": 1, "host": me.host, "key": format_key(me.key)})
 
     async def _message(self, request: web.Request) -> web.StreamResponse:
-        if self._at_once >= _MAX_AT_ONCE:
-            return _refuse(Refusal(Code.BUSY, "too many requests at once; try again"))
-        self._at_once += 1
         try:
             raw = await self._body(request)
-            answer = await self._handle(raw)
+            answer = await self._one_of_few(raw)
         except Refusal as refusal:
             self._on_refusal(refusal)
             log.info("refused code=%s culprit=%s", refusal.code, refusal.culprit)
             return _refuse(refusal)
-        finally:
-            self._at_once -= 1
         if answer is None:
             return web.Response(status=202)
         return web.Response(body=answer, content_type=CONTENT_TYPE)
 
+    async def _one_of_few(self, raw: bytes) -> bytes | None:
+        if self._at_once >= _MAX_AT_ONCE:
+            raise Refusal(Code.BUSY, "too many requests at once; try again")
+        self._at_once += 1
+        try:
+            return await self._handle(raw)
+        finally:
+            self._at_once -= 1
+
     async def _body(self, request: web.Request) -> bytes:
         if (request.content_length or 0) > self._limits.max_request:
             raise Refusal(Code.OVERSIZED, f"a request has at most {self._limits.max_request} bytes")
+        if self._reading >= _MAX_READING:
+            raise Refusal(Code.BUSY, "too many requests at once; try again")
         body = bytearray()
+        # Counted apart from the work: whoever sends slowly keeps nobody's finished request waiting.
+        self._reading += 1
         try:
             async with asyncio.timeout(_BODY_WITHIN):
                 async for chunk in request.content.iter_any():
@@ -126,6 +154,8 @@ class MemberService:
                         )
         except TimeoutError:
             raise Refusal(Code.MALFORMED, "the request did not arrive in time") from None
+        finally:
+            self._reading -= 1
         return bytes(body)
 
     async def _handle(self, raw: bytes) -> bytes | None:
@@ -133,8 +163,7 @@ class MemberService:
         self._on_stage(message.stage)
         if message.stage is Stage.FETCH:
             return await asyncio.to_thread(self._desk.serve, message)
-        async with self._node_lock:
-            answer: bytes | Preparation | None = await asyncio.to_thread(self._node.receive, raw)
+        answer: bytes | Preparation | None = await self._with_node(lambda: self._node.receive(raw))
         sum_id = message.sum_id
         if isinstance(answer, Preparation):
             sum_id = answer.signed.sum_id
@@ -145,15 +174,20 @@ class MemberService:
 
     async def _prepared(self, preparation: Preparation) -> bytes | None:
         sum_id = preparation.signed.sum_id
-        task = self._preparing.get(sum_id)
-        if task is None:
-            if sum(not other.done() for other in self._preparing.values()) >= _MAX_PREPARING:
-                raise Refusal(Code.BUSY, "several sums are being prepared here; try again later")
-            task = asyncio.create_task(self._accept(preparation))
-            self._preparing[sum_id] = task
-            task.add_done_callback(lambda done: self._forget_later(sum_id, done))
+        known = self._preparing.get(sum_id)
+        task = known.task if known else self._begin(preparation)
         done, _ = await asyncio.wait({task}, timeout=self._answer_within)
         return task.result() if done else None
+
+    def _begin(self, preparation: Preparation) -> asyncio.Task[bytes]:
+        sum_id, aggregator = preparation.signed.sum_id, preparation.aggregator.host
+        busy = [one.aggregator for one in self._preparing.values() if not one.task.done()]
+        if aggregator in busy or len(busy) >= _MAX_PREPARING:
+            raise Refusal(Code.BUSY, "another sum is being prepared here; try again later")
+        task = asyncio.create_task(self._accept(preparation))
+        self._preparing[sum_id] = _Preparing(aggregator, task)
+        task.add_done_callback(lambda done: self._forget_later(sum_id, done))
+        return task
 
     def _forget_later(self, sum_id: bytes, done: asyncio.Task[bytes]) -> None:
         # Kept for a moment, so that the aggregator's next poll still finds the outcome.
@@ -164,8 +198,7 @@ class MemberService:
     async def _accept(self, preparation: Preparation) -> bytes:
         blobs = await self._fetch(preparation)
         values = await self._prepare(preparation, blobs)
-        async with self._node_lock:
-            return await asyncio.to_thread(self._node.accept, preparation, values)
+        return await self._with_node(lambda: self._node.accept(preparation, values))
 
     async def _fetch(self, preparation: Preparation) -> dict[str, bytes]:
         host = preparation.aggregator.host

@@ -229,3 +229,31 @@ async def test_nobody_listening_is_said_without_an_address(listen) -> None:  # t
     with pytest.raises(PeerUnreachable) as caught:
         await listening.client.send("x.example", "http://127.0.0.1:1", b"", max_answer=1, timeout=5)
     assert "127.0.0.1" not in str(caught.value)
+
+
+async def test_one_aggregator_prepares_one_sum_at_a_time(listen) -> None:  # type: ignore[no-untyped-def]
+    listening = await listen(vectors(3), prepare_seconds=0.6)
+    url = listening.urls["m000.example"]
+    first, second = (listening.cohort.propose(nonce=bytes([n]) * 16).raw for n in (1, 2))
+    one = asyncio.create_task(listening.client.send("m000.example", url, first, max_answer=10_000, timeout=5))
+    await asyncio.sleep(0.2)
+    with pytest.raises(PeerUnreachable):
+        await listening.client.send("m000.example", url, second, max_answer=10_000, timeout=5)
+    assert {refusal.code for refusal in listening.refusals} == {Code.BUSY}
+    assert await one
+
+
+async def test_slow_senders_keep_nobody_waiting(listen) -> None:  # type: ignore[no-untyped-def]
+    listening = await listen(vectors(3))
+    url = listening.urls["m000.example"]
+    host, port = url.removeprefix("http://").split(":")
+    slow = []
+    for _ in range(40):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /federation/v1/message HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nSHOAL")
+        slow.append((reader, writer))
+    aggregator = start(listening)
+    result = await drive(aggregator, listening.client, listening.urls, threshold=3, patience=QUICK)
+    assert len(result.survivors) == 3
+    for _, writer in slow:
+        writer.close()
