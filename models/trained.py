@@ -60,7 +60,7 @@ class Recipe:
     """With fewer own users that have held-out interactions, defaults are used instead of a choice."""
     max_validation_users: int = 2000
     """Own users that the choice is made on, at most."""
-    related_lambda: float = 300.0
+    related_lambda: float = 100.0
     """Ridge weight of the second solve, for related videos, in the same unit."""
     related_tag_weight: float = 0.3
     """Weight of the content similarity beside co-engagement in related lists."""

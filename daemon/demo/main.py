@@ -154,7 +154,7 @@ class _Demo:
         outcome = await daemon.job("session")
         host = daemon.community.host
         self.sessions[host] = "done" if outcome.ok else outcome.message
-        self.console.print(f"  {host}: {_told(outcome)}")
+        self.console.print(f"  {host.removesuffix('.example')}: {_told(outcome)}")
 
     async def _compare(self, communities: Sequence[Community], order: Newest) -> list[Compared]:
         loop = asyncio.get_running_loop()
@@ -184,8 +184,8 @@ def _told(outcome: JobOutcome) -> str:
     found = outcome.result
     lost = "".join(f"; without {host} ({why})" for host, why in found["lost"].items())
     return (
-        f"{len(found['survivors'])} members, {found['vocabulary']} videos counted, pairs of {found['head']}, "
-        f"{(found['bytes_in'] + found['bytes_out']) / 1e6:.1f} MB in {outcome.seconds:.1f} s{lost}"
+        f"{len(found['survivors'])} members, {found['vocabulary']} videos, pairs of {found['head']}, "
+        f"{(found['bytes_in'] + found['bytes_out']) / 1e6:.1f} MB, {outcome.seconds:.1f} s{lost}"
     )
 
 

@@ -18,7 +18,7 @@ from daemon.demo.compare import MODELS, Compared
 
 _TITLES = {
     "popularity": "Popularity",
-    "peertube_rule": "PeerTube's rule",
+    "peertube_rule": "PeerTube",
     "local": "Local only",
     "federated": "Federated",
     "pooled": "Pooled",
@@ -109,11 +109,13 @@ def _quality(story: Story) -> Table:
         title=f"NDCG@10 on held-out likes, {story.data_set} (± standard error)",
         box=box.SIMPLE_HEAD,
         title_justify="left",
+        pad_edge=False,
+        padding=0,
     )
-    table.add_column("Instance")
-    table.add_column("Users", justify="right")
+    table.add_column("Instance", no_wrap=True)
+    table.add_column("Users", justify="right", no_wrap=True)
     for name in MODELS:
-        table.add_column(_TITLES[name], justify="right")
+        table.add_column(_TITLES[name], justify="right", no_wrap=True)
     for found in story.compared:
         cells = [_cell(found.ndcg.get(name)) for name in MODELS]
         table.add_row(found.host.removesuffix(".example"), str(found.users), *cells)
@@ -133,7 +135,11 @@ def _verdicts(story: Story) -> list[Text]:
         lines.append(
             Text(
                 f"Federated equals pooled: summed integers {_same(integers)}, top-10 lists {_same(lists)}, "
-                f"scores differ by at most {worst:.1e} of the largest.",
+                + (
+                    f"scores differ by at most {worst:.1e} of the largest."
+                    if worst
+                    else "scores to the last bit."
+                ),
                 style="green" if integers and lists else "red",
             )
         )
@@ -149,9 +155,9 @@ def _verdicts(story: Story) -> list[Text]:
             lines.append(Text(f"{host}: {outcome}", style="yellow"))
     lines.append(
         Text(
-            f"Likes: {story.positive}. Popularity and PeerTube's rule see all instances; PeerTube's rule "
-            f"orders by {story.newest}. Local only is the same model on own users alone, without the minimum "
-            "of users per pair that a served model keeps.",
+            f"Likes: {story.positive}. Popularity counts the users of all instances. PeerTube: its own rule, "
+            f"any shared tag with the video watched last, newest first by {story.newest}. Local only: the "
+            "same model on own users alone, without the minimum of users per pair that a served model keeps.",
             style="dim",
         )
     )
@@ -193,7 +199,7 @@ def _cell(values: NDArray[np.float64] | None) -> str:
     if values is None or not len(values):
         return "–"
     error = _error(values)
-    return f"{_mean(values):.3f}" + ("" if error is None else f" ±{error:.3f}")
+    return f"{_mean(values):.3f}" + ("" if error is None else f"±{error:.3f}".replace("0.", "."))
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
