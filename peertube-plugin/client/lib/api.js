@@ -1,0 +1,139 @@
+/** @typedef {import('@peertube/peertube-types/client').RegisterClientHelpers} Helpers */
+
+/** What went wrong, as far as what to do about it differs. */
+export const SENTENCES = {
+  unreachable: 'The instance did not answer. Check your connection, then try again.',
+  session: 'Your session has ended. Log in again, then come back to this page.',
+  forbidden: 'You are not allowed to do this. If you should be, log in again.',
+  missing: 'This was not found. The plugin may just have been updated or removed: reload the page.',
+  busy: 'Too many requests at once. Wait a minute, then try again.',
+  refused: 'This was refused: {reason}',
+  unavailable: 'Suggestions are not available right now and this could not be done. Try again later. ' +
+    'If it keeps failing, tell the administrators of this instance.',
+  nonsense: 'The instance gave an answer that this page does not understand. Reload the page, then try again.'
+}
+
+/** @typedef {keyof typeof SENTENCES} Problem */
+
+const DEADLINE_MS = 20_000
+
+/** A request that failed, with the name of the sentence that says what to do. */
+export class RequestError extends Error {
+  /**
+   * @param {Problem} problem which sentence applies
+   * @param {string} [reason] what the server said, shown as text
+   */
+  constructor (problem, reason = '') {
+    super(`${problem} ${reason}`)
+    this.problem = problem
+    this.reason = reason
+  }
+}
+
+/** Requests to the plugin's routes and to PeerTube, with the viewer's token when there is one. */
+export class Api {
+  /** @param {Helpers} helpers PeerTube's helpers */
+  constructor (helpers) {
+    this.helpers = helpers
+  }
+
+  /**
+   * Ask one of the plugin's own routes.
+   *
+   * @param {'GET' | 'PUT' | 'POST' | 'DELETE'} method of the request
+   * @param {string} path below the plugin's router, without a leading slash
+   * @param {unknown} [body] sent as JSON
+   * @returns {Promise<any>} the parsed answer, `null` where there is none
+   * @throws {RequestError} when it failed
+   */
+  plugin (method, path, body) {
+    return this.#request(method, `${this.helpers.getBaseRouterRoute()}/${path}`, body)
+  }
+
+  /**
+   * Read from PeerTube's own REST API.
+   *
+   * @param {string} path below `/api/v1/`
+   * @returns {Promise<any>} the parsed answer
+   * @throws {RequestError} when it failed
+   */
+  peertube (path) {
+    return this.#request('GET', `/api/v1/${path}`)
+  }
+
+  /**
+   * @param {string} method of the request
+   * @param {string} address of the request
+   * @param {unknown} [body] sent as JSON
+   */
+  async #request (method, address, body) {
+    /** @type {Record<string, string>} */
+    const headers = { ...this.helpers.getAuthHeader(), Accept: 'application/json' }
+    if (body !== undefined) headers['Content-Type'] = 'application/json'
+
+    /** @type {Response} */
+    let response
+    let text
+    try {
+      response = await fetch(address, {
+        method,
+        headers,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        signal: AbortSignal.timeout(DEADLINE_MS)
+      })
+      text = await response.text()
+    } catch {
+      throw new RequestError('unreachable')
+    }
+
+    const answer = parsed(text)
+    if (!response.ok) throw failure(response.status, answer)
+    if (answer === undefined) throw new RequestError('nonsense')
+    return answer
+  }
+}
+
+/**
+ * Say a failure in the viewer's language.
+ *
+ * @param {unknown} error what was thrown
+ * @param {import('./texts.js').Say<Problem>} say sentences of this module
+ * @returns {string} what happened and what to do
+ */
+export function problemText (error, say) {
+  if (!(error instanceof RequestError)) {
+    console.error('Shoal:', error)
+    return say('nonsense')
+  }
+  return say(error.problem, { reason: error.reason })
+}
+
+/**
+ * @param {string} text body of an answer
+ * @returns {any} its JSON, `null` for an empty body, `undefined` for what is not JSON
+ */
+function parsed (text) {
+  if (text.trim() === '') return null
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * @param {number} status of the answer
+ * @param {any} answer its JSON
+ * @returns {RequestError} the matching failure
+ */
+function failure (status, answer) {
+  if (status === 401) return new RequestError('session')
+  if (status === 403) return new RequestError('forbidden')
+  if (status === 404 || status === 410) return new RequestError('missing')
+  if (status === 429) return new RequestError('busy')
+
+  const reason = [ answer?.error?.message, answer?.error, answer?.detail, answer?.message ]
+    .find(text => typeof text === 'string' && text !== '')
+  if (status < 500 && reason) return new RequestError('refused', reason.slice(0, 300))
+  return new RequestError('unavailable')
+}

@@ -1,0 +1,120 @@
+/** @typedef {import('@peertube/peertube-types/client').RegisterClientHelpers} Helpers */
+
+/**
+ * Sentences in the viewer's language. Calling it with a name gives the sentence; `{word}` in it is replaced by the value.
+ *
+ * @template {string} N
+ * @typedef {((name: N, values?: Record<string, string | number>) => string)
+ *   & { counted: (one: N, other: N, count: number) => string }} Say
+ */
+
+/**
+ * Load the viewer's language for a set of sentences. What has no translation, or cannot be loaded, stays English.
+ *
+ * @template {string} N
+ * @param {Helpers} helpers PeerTube's helpers
+ * @param {Record<N, string>} sentences English sentences by name
+ * @returns {Promise<Say<N>>} the sentences, ready to say
+ */
+export async function loadTexts (helpers, sentences) {
+  const names = /** @type {N[]} */ (Object.keys(sentences))
+  const translated = await Promise.all(names.map(name => translate(helpers, sentences[name])))
+  const texts = new Map(names.map((name, place) => [ name, translated[place] ?? sentences[name] ]))
+
+  /** @type {(name: N, values?: Record<string, string | number>) => string} */
+  const say = (name, values = {}) => fill(texts.get(name) ?? '', values)
+
+  return Object.assign(say, {
+    /** @type {(one: N, other: N, count: number) => string} */
+    counted: (one, other, count) => say(isOne(count) ? one : other, { count: number(count) })
+  })
+}
+
+/**
+ * One sentence in the viewer's language, or as it is.
+ *
+ * @param {Helpers} helpers PeerTube's helpers
+ * @param {string} sentence English
+ * @returns {Promise<string>} translated
+ */
+export async function translate (helpers, sentence) {
+  try {
+    return await helpers.translate(sentence) || sentence
+  } catch {
+    return sentence
+  }
+}
+
+/**
+ * Language of the page.
+ *
+ * @returns {string} a language tag that `Intl` accepts
+ */
+export function language () {
+  try {
+    return Intl.getCanonicalLocales(document.documentElement.lang)[0] ?? 'en'
+  } catch {
+    return 'en'
+  }
+}
+
+/**
+ * @param {number} value any number
+ * @returns {string} as written in the viewer's language
+ */
+export function number (value) {
+  return new Intl.NumberFormat(language()).format(value)
+}
+
+/**
+ * @param {number} value a fraction between 0 and 1
+ * @returns {string} as a percentage
+ */
+export function percent (value) {
+  return new Intl.NumberFormat(language(), { style: 'percent', maximumFractionDigits: 0 }).format(value)
+}
+
+/**
+ * @param {number} seconds Unix seconds
+ * @returns {string} the day
+ */
+export function day (seconds) {
+  return new Intl.DateTimeFormat(language(), { dateStyle: 'medium' }).format(new Date(seconds * 1000))
+}
+
+/**
+ * Words joined as the language does ("a, b and c"). Each keeps its own direction of writing.
+ *
+ * @param {string[]} words written by anybody
+ * @returns {string} the list
+ */
+export function listed (words) {
+  return new Intl.ListFormat(language(), { type: 'conjunction' }).format(words.map(isolated))
+}
+
+/**
+ * A text that cannot turn the writing direction of what stands around it.
+ *
+ * @param {string} text written by anybody
+ * @returns {string} between Unicode isolates
+ */
+export function isolated (text) {
+  return `\u2068${text.replace(/[\u202A-\u202E\u2066-\u2069]/g, '')}\u2069`
+}
+
+/**
+ * @param {number} count how many
+ * @returns {boolean} whether the language uses its singular for it
+ */
+function isOne (count) {
+  return new Intl.PluralRules(language()).select(count) === 'one'
+}
+
+/**
+ * @param {string} sentence with `{word}` gaps
+ * @param {Record<string, string | number>} values what goes into them
+ * @returns {string} filled; an unknown gap stays as it is
+ */
+function fill (sentence, values) {
+  return sentence.replace(/\{(\w+)\}/g, (gap, word) => String(values[word] ?? gap))
+}

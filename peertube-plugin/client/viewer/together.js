@@ -1,0 +1,37 @@
+import { el } from '../lib/dom.js'
+
+/**
+ * How many take part, and which instances receive sums.
+ *
+ * @param {import('./sentences.js').ViewerPage} page the page
+ * @param {() => Promise<import('./page.js').About>} about what holds on this instance
+ * @returns {HTMLElement} the part of the page
+ */
+export function together (page, about) {
+  const { say } = page
+
+  const { box } = page.loaded(about, ({ participants, enough, mode, peers }) => [
+    el('p', {}, say.counted('participantOne', 'participantOther', Number(participants) || 0)),
+    enough === false ? el('div', { class: 'alert pt-alert-primary' }, say('tooFew')) : null,
+    ...receivers(page, mode, peers)
+  ])
+
+  return page.section(say('together'), box)
+}
+
+/**
+ * @param {import('./sentences.js').ViewerPage} page the page
+ * @param {string} mode what the instance exchanges
+ * @param {string[]} peers hosts
+ * @returns {HTMLElement[]} who receives what
+ */
+function receivers ({ say }, mode, peers) {
+  if (mode === 'consume') return [ el('p', {}, say('consumes')) ]
+  if (mode !== 'contribute') return [ el('p', {}, say('noReceivers')) ]
+  if (peers.length === 0) return [ el('p', {}, say('noReceiversYet')) ]
+
+  return [
+    el('p', {}, say('receivers')),
+    el('ul', {}, ...peers.map(host => el('li', {}, el('bdi', {}, host))))
+  ]
+}

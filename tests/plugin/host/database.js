@@ -1,0 +1,48 @@
+import { Worker } from 'node:worker_threads'
+
+/** A connection to PostgreSQL in a worker thread, with the part of Sequelize's `query` that the plugin uses. */
+export class Database {
+  #worker
+  #next = 1
+  #waiting = new Map()
+  /** Every statement since the last `watch()`: tests assert on what was asked and with which values. */
+  seen = []
+
+  /** @param {{ directory?: string }} [options] */
+  static async open (options = {}) {
+    const database = new Database()
+    const worker = new Worker(new URL('./database-worker.js', import.meta.url), { workerData: options })
+    database.#worker = worker
+    await new Promise((resolve, reject) => {
+      worker.once('error', reject)
+      worker.once('message', resolve)
+    })
+    worker.on('message', ({ id, rows, affected, error }) => {
+      const { resolve, reject } = database.#waiting.get(id)
+      database.#waiting.delete(id)
+      if (error) reject(new Error(error))
+      else resolve({ rows, affected })
+    })
+    return database
+  }
+
+  /** @returns {Promise<any[]>} the rows */
+  async rows (sql, bind) {
+    const id = this.#next++
+    const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
+    this.#worker.postMessage({ id, sql, bind })
+    return (await answer).rows
+  }
+
+  /** Sequelize's `query`: rows for `type: 'SELECT'`, else rows and metadata. Only bound values are supported. */
+  query = async (sql, options = {}) => {
+    if (options.replacements) throw new Error('pass values with bind')
+    this.seen.push({ sql, bind: options.bind ?? [], type: options.type })
+    const rows = await this.rows(sql, options.bind ?? [])
+    return options.type === 'SELECT' ? rows : [rows, {}]
+  }
+
+  async close () {
+    await this.#worker.terminate()
+  }
+}
