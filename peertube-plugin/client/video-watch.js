@@ -13,7 +13,7 @@ import { WhyLines } from './watch/lines.js'
  */
 export async function register ({ registerHook, peertubeHelpers }) {
   const api = new Api(peertubeHelpers)
-  const [ sayReason, say, sayProblem ] = await Promise.all([
+  const [sayReason, say, sayProblem] = await Promise.all([
     loadTexts(peertubeHelpers, REASONS),
     loadTexts(peertubeHelpers, HIDING),
     loadTexts(peertubeHelpers, PROBLEMS)

@@ -51,14 +51,16 @@ export class Api {
   }
 
   /**
-   * Read from PeerTube's own REST API.
+   * Ask PeerTube's own REST API.
    *
+   * @param {'GET' | 'PUT'} method of the request
    * @param {string} path below `/api/v1/`
-   * @returns {Promise<any>} the parsed answer
+   * @param {unknown} [body] sent as JSON
+   * @returns {Promise<any>} the parsed answer, `null` where there is none
    * @throws {RequestError} when it failed
    */
-  peertube (path) {
-    return this.#request('GET', `/api/v1/${path}`)
+  peertube (method, path, body) {
+    return this.#request(method, `/api/v1/${path}`, body)
   }
 
   /**
@@ -132,7 +134,7 @@ function failure (status, answer) {
   if (status === 404 || status === 410) return new RequestError('missing')
   if (status === 429) return new RequestError('busy')
 
-  const reason = [ answer?.error?.message, answer?.error, answer?.detail, answer?.message ]
+  const reason = [answer?.error?.message, answer?.error, answer?.detail, answer?.message]
     .find(text => typeof text === 'string' && text !== '')
   if (status < 500 && reason) return new RequestError('refused', reason.slice(0, 300))
   return new RequestError('unavailable')

@@ -11,7 +11,7 @@
 export function el (tag, attributes = {}, ...children) {
   const element = document.createElement(tag)
 
-  for (const [ name, value ] of Object.entries(attributes)) {
+  for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === 'function') element.addEventListener(name, value)
     else if (value === true) element.setAttribute(name, '')
     else if (typeof value === 'string') element.setAttribute(name, value)
@@ -59,7 +59,7 @@ export function safeLink (address, text) {
  */
 export function isWebAddress (text) {
   try {
-    return [ 'http:', 'https:' ].includes(new URL(text, location.href).protocol)
+    return ['http:', 'https:'].includes(new URL(text, location.href).protocol)
   } catch {
     return false
   }

@@ -31,5 +31,16 @@ export function uuidOf (id) {
   if (value >= LIMIT) return null
 
   const hex = value.toString(16).padStart(32, '0')
-  return [ hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20) ].join('-')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+}
+
+/**
+ * A channel's address in the form people know it: `name@host`.
+ *
+ * @param {string} address of the channel, the same on every instance
+ * @returns {string} its name and host, or the address itself if it has another form
+ */
+export function channelName (address) {
+  const found = /^https?:\/\/([^/]+)\/(?:video-channels|c)\/([^/?#]+)/.exec(address)
+  return found ? `${found[2]}@${found[1]}` : address
 }

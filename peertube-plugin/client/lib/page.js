@@ -38,7 +38,7 @@ export class Page {
    * @returns {Promise<Page<N>>} the page
    */
   static async open (helpers, sentences) {
-    const [ say, sayProblem, sayLoading ] = await Promise.all([
+    const [say, sayProblem, sayLoading] = await Promise.all([
       loadTexts(helpers, sentences), loadTexts(helpers, PROBLEMS), loadTexts(helpers, SENTENCES)
     ])
     return new Page(helpers, say, sayProblem, sayLoading)

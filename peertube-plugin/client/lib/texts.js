@@ -19,7 +19,7 @@
 export async function loadTexts (helpers, sentences) {
   const names = /** @type {N[]} */ (Object.keys(sentences))
   const translated = await Promise.all(names.map(name => translate(helpers, sentences[name])))
-  const texts = new Map(names.map((name, place) => [ name, translated[place] ?? sentences[name] ]))
+  const texts = new Map(names.map((name, place) => [name, translated[place] ?? sentences[name]]))
 
   /** @type {(name: N, values?: Record<string, string | number>) => string} */
   const say = (name, values = {}) => fill(texts.get(name) ?? '', values)

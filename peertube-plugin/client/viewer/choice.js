@@ -13,7 +13,7 @@ export function choice (page, about) {
 
   const { box, reload } = page.loaded(
     async () => {
-      const [ rules, chosen ] = await Promise.all([ about(), api.plugin('GET', 'viewer/v1/choice') ])
+      const [rules, chosen] = await Promise.all([about(), api.plugin('GET', 'viewer/v1/choice')])
       return { rules, current: { training: chosen.training === true, personal: chosen.personal === true }, history: chosen.history }
     },
     ({ rules, current, history }) => {

@@ -3,7 +3,11 @@ import { el, safeLink } from '../lib/dom.js'
 import { day, percent } from '../lib/texts.js'
 import { titlesOf } from '../lib/titles.js'
 
-/** @typedef {{ uuid: string, url: string, liked?: boolean, disliked?: boolean, watched?: number, at?: number }} Known */
+/**
+ * One video the daemon knows this viewer engaged with.
+ *
+ * @typedef {{ uuid: string, url: string, liked?: boolean, disliked?: boolean, watched?: number, at?: number }} Known
+ */
 
 const AT_ONCE = 50
 
@@ -18,18 +22,75 @@ export function known (page) {
   const problem = problemLine()
   const shown = el('div', {})
 
-  const button = actionButton({
+  const show = actionButton({
     text: say('showKnown'),
     problem,
     sayProblem,
     run: async () => {
-      const { videos } = await api.plugin('POST', 'viewer/v1/known').catch(retryWithGet(page))
+      /** @type {{ videos: Known[] }} */
+      const { videos } = await api.plugin('GET', 'viewer/v1/known')
       await draw(page, shown, videos)
     }
   })
 
   return {
-    section: page.section(say('known'), el('p', {}, say('knownText')), button, problem, shown),
+    section: page.section(say('known'), el('p', {}, say('knownText')), show, problem, shown),
     clear: () => shown.replaceChildren()
   }
+}
+
+/**
+ * @param {import('./sentences.js').ViewerPage} page the page
+ * @param {HTMLElement} shown where it goes
+ * @param {Known[]} videos everything that is known
+ */
+async function draw (page, shown, videos) {
+  const { say, sayProblem } = page
+  const count = el('p', { tabindex: '-1', class: 'shoal-count' },
+    videos.length ? say.counted('knownOne', 'knownOther', videos.length) : say('nothingKnown'))
+  const list = el('ul', { class: 'shoal-list' })
+  const problem = problemLine()
+
+  let next = 0
+  const showMore = async () => {
+    const some = videos.slice(next, next + AT_ONCE)
+    const titles = await titlesOf(page.api, some.map(video => video.uuid))
+    const entries = some.map(video => entry(page, video, titles.get(video.uuid)))
+    list.append(...entries)
+    next += some.length
+    more.hidden = next >= videos.length
+    return entries[0]
+  }
+
+  const more = actionButton({
+    text: say('more'),
+    problem,
+    sayProblem,
+    run: async () => {
+      const first = await showMore()
+      first?.focus()
+    }
+  })
+
+  await showMore()
+  shown.replaceChildren(count, list, more, problem)
+  count.focus()
+}
+
+/**
+ * @param {import('./sentences.js').ViewerPage} page the page
+ * @param {Known} video what is known of it
+ * @param {string | undefined} title its title, where this instance shows the video
+ */
+function entry ({ say }, video, title) {
+  const facts = [
+    video.liked ? say('liked') : '',
+    video.disliked ? say('disliked') : '',
+    video.watched ? say('watched', { part: percent(video.watched) }) : '',
+    video.at ? day(video.at) : ''
+  ].filter(fact => fact !== '')
+
+  return el('li', { tabindex: '-1' },
+    safeLink(title ? `/w/${video.uuid}` : video.url, title ?? video.url),
+    el('span', { class: 'muted-2' }, facts.join(' · ')))
 }

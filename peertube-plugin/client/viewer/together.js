@@ -26,9 +26,9 @@ export function together (page, about) {
  * @returns {HTMLElement[]} who receives what
  */
 function receivers ({ say }, mode, peers) {
-  if (mode === 'consume') return [ el('p', {}, say('consumes')) ]
-  if (mode !== 'contribute') return [ el('p', {}, say('noReceivers')) ]
-  if (peers.length === 0) return [ el('p', {}, say('noReceiversYet')) ]
+  if (mode === 'consume') return [el('p', {}, say('consumes'))]
+  if (mode !== 'contribute') return [el('p', {}, say('noReceivers'))]
+  if (peers.length === 0) return [el('p', {}, say('noReceiversYet'))]
 
   return [
     el('p', {}, say('receivers')),

@@ -137,7 +137,7 @@ export class Hiding {
    * @returns {Promise<string>} address of its channel, the same on every instance
    */
   async #channelOf (video) {
-    const details = await this.options.api.peertube(`videos/${video}`)
+    const details = await this.options.api.peertube('GET', `videos/${video}`)
     return details.channel.url
   }
 

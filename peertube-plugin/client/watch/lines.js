@@ -19,7 +19,7 @@ const MINIATURE = 'my-video-miniature'
 const LINE = 'shoal-why'
 
 // The list may be on the page before its reasons are ready, so an answer without them is asked for again.
-const PAUSES_MS = [ 0, 800, 2500 ]
+const PAUSES_MS = [0, 800, 2500]
 
 /** One short line under each suggestion of PeerTube's own list. Without that list on the page it does nothing. */
 export class WhyLines {
@@ -53,7 +53,7 @@ export class WhyLines {
     if (!this.#root) return
 
     this.observer.observe(this.#root, {
-      childList: true, subtree: true, attributes: true, attributeFilter: [ 'href' ]
+      childList: true, subtree: true, attributes: true, attributeFilter: ['href']
     })
     this.refresh()
   }
@@ -105,7 +105,7 @@ export class WhyLines {
   #drawLine (miniature, place, video, reason) {
     const hidden = this.options.markHidden(miniature, video)
     const text = reasonText(reason, this.options.say)
-    const state = text || hidden ? [ video, String(hidden), text ].join(' ') : ''
+    const state = text || hidden ? [video, String(hidden), text].join(' ') : ''
     const old = place.querySelector(`:scope > .${LINE}`)
 
     // Writing only what differs keeps the observer from answering itself.
@@ -139,7 +139,7 @@ export class WhyLines {
     // An answer for a video that is no longer on the page must not touch the next one's lines.
     if (visit !== this.#visit || this.#video !== video) return
     this.#asking = false
-    for (const [ uuid, reason ] of Object.entries(reasons)) this.#reasons.set(uuid.toLowerCase(), reason)
+    for (const [uuid, reason] of Object.entries(reasons)) this.#reasons.set(uuid.toLowerCase(), reason)
     this.refresh()
   }
 }
