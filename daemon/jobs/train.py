@@ -16,7 +16,7 @@ from daemon.jobs.registry import JobContext
 from daemon.jobs.training_data import features, interactions, labels, statistic
 from daemon.store import model_records, reading, sums
 from models import artefact
-from models.errors import ModelError
+from models.errors import ModelError, TooLittleDataError
 from models.features import Features
 from models.interactions import Interactions
 from models.labels import Labels
@@ -42,11 +42,18 @@ def run(context: JobContext) -> dict[str, Any]:
     trainer = _Trainer(context, features(catalogue), own, labels(catalogue))
     others, refused = _newest_sum(context)
     halfway = 0.5 if others is not None else 1.0
-    model = trainer.train(None, {}, lambda stage, part: context.progress(stage, part * halfway))
+    model = None
+    try:
+        model = trainer.train(None, {}, lambda stage, part: context.progress(stage, part * halfway))
+    except JobError as error:
+        # A new instance has too little of its own; that is what the others are for.
+        if others is None or not isinstance(error.__cause__, TooLittleDataError):
+            raise
     if others is not None:
         head = statistic(others, catalogue)
         about = {"session": others.session_id, "survivors": list(others.survivors)}
         model = trainer.train(head, about, lambda stage, part: context.progress(stage, 0.5 + part / 2))
+    assert model is not None  # noqa: S101 (one of the two was trained, or an error raised)
     pointer.write(config.models_dir, model.directory)
     model_records.make_current(context.engine, model.id)
     context.progress("in service", 1.0)
