@@ -230,7 +230,8 @@ class Flower:
             mask = pseudo_rand_gen(secret, modulus, shape)
             combine = arithmetic.parameters_addition if number % 2 else arithmetic.parameters_subtraction
             vector = combine(vector, mask)
-        return ndarray_to_bytes(arithmetic.parameters_mod(vector, modulus)[0])
+        sent: bytes = ndarray_to_bytes(arithmetic.parameters_mod(vector, modulus)[0])
+        return sent
 
 
 def keystream(masks: int) -> None:
