@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 # Logarithm of the accounts per instance, 415 PeerTube instances listed by the-federation.info in 2023.
 LOG_SIZE_MEAN = 2.44
 LOG_SIZE_SD = 2.15
+_NO_SKEW = 1e-9  # below it a Dirichlet draw is the crowd's mixture to within rounding
 
 
 def heavy_tailed_sizes(
@@ -123,7 +124,7 @@ def taste_skewed(
     shares = np.bincount(taste, minlength=kinds) / len(taste)
     members: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(wanted)
     for instance in np.argsort(wanted, kind="stable"):
-        mixture = shares if strength == 0 else _dirichlet(shares / strength, rng)
+        mixture = shares if strength < _NO_SKEW else _dirichlet(shares / strength, rng)
         members[instance] = np.sort(_fill(int(wanted[instance]), mixture, waiting, rng))
     return members
 

@@ -230,8 +230,8 @@ class Flower:
             mask = pseudo_rand_gen(secret, modulus, shape)
             combine = arithmetic.parameters_addition if number % 2 else arithmetic.parameters_subtraction
             vector = combine(vector, mask)
-        sent: bytes = ndarray_to_bytes(arithmetic.parameters_mod(vector, modulus)[0])
-        return sent
+        body: bytes = ndarray_to_bytes(arithmetic.parameters_mod(vector, modulus)[0])
+        return body
 
 
 def keystream(masks: int) -> None:
