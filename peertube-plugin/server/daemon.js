@@ -1,0 +1,178 @@
+'use strict'
+
+const { isUuid } = require('./uuid.js')
+
+/**
+ * @typedef {{ kind: string, text: string, users: number | null, tags: string[] }} Reason
+ * @typedef {{ uuid: string, reason: Reason }} Candidate
+ */
+
+const MAX_ANSWER = 256 * 1024
+const MAX_KNOWN = 8 * 1024 * 1024
+const MAX_CANDIDATES = 100
+const KINDS = new Set(['co-engagement', 'tags', 'channel', 'language', 'history', 'popular', 'new'])
+
+/** The daemon gave no usable answer; `status` is its HTTP status, 0 without one. */
+class DaemonError extends Error {
+  /** @param {string} code @param {number} [status] */
+  constructor (code, status = 0) {
+    super(code)
+    this.name = 'DaemonError'
+    this.code = code
+    this.status = status
+  }
+}
+
+/** The daemon's local API. Every call has a time limit and a size limit, and none survives `close`. */
+class Daemon {
+  /** @type {Set<AbortController>} */
+  #running = new Set()
+  #closed = false
+
+  /**
+   * @param {{ settings: import('./settings.js').Settings, clock: import('./clock.js').Clock,
+   *           fetch?: typeof globalThis.fetch }} parts
+   */
+  constructor ({ settings, clock, fetch = globalThis.fetch }) {
+    this.settings = settings
+    this.clock = clock
+    this.fetch = fetch
+  }
+
+  /**
+   * Candidates for the list beside a video, best first, without duplicates and without the video itself.
+   *
+   * @param {{ video: string, viewer?: string, nsfw: boolean, limit: number, language?: string }} wanted
+   * @returns {Promise<Candidate[]>}
+   */
+  async related ({ video, viewer, nsfw, limit, language }) {
+    const query = new URLSearchParams({ video, limit: String(limit), nsfw: nsfw ? '1' : '0' })
+    if (viewer) query.set('viewer', viewer)
+    if (language) query.set('language', language)
+    const answer = await this.#json(`/v1/related?${query}`, { timeout: 2000, most: MAX_ANSWER })
+    if (!Array.isArray(answer?.videos)) throw new DaemonError('UNEXPECTED_ANSWER')
+    return candidates(answer.videos, video)
+  }
+
+  /** What the daemon says of itself. @returns {Promise<any>} */
+  async status () {
+    const answer = await this.#json('/v1/status', { timeout: 1500, most: MAX_ANSWER })
+    if (typeof answer !== 'object' || answer === null) throw new DaemonError('UNEXPECTED_ANSWER')
+    return answer
+  }
+
+  /** Everything the daemon holds about a viewer. @param {string} viewer @returns {Promise<any[]>} */
+  async known (viewer) {
+    const answer = await this.#json('/v1/viewers/known', { timeout: 5000, most: MAX_KNOWN, body: { viewer } })
+    if (!Array.isArray(answer?.videos)) throw new DaemonError('UNEXPECTED_ANSWER')
+    return answer.videos
+  }
+
+  /** Have a viewer forgotten; returns when nothing is left. @param {string} viewer */
+  async forget (viewer) {
+    await this.#json('/v1/viewers/forget', { timeout: 30000, most: MAX_ANSWER, body: { viewer } })
+  }
+
+  /** The card of the daemon's listener for peers. @returns {Promise<any>} */
+  async card () {
+    const { federationUrl } = this.settings.values
+    const answer = await this.#json('/federation/v1/card', { timeout: 3000, most: 64 * 1024, base: federationUrl })
+    if (typeof answer !== 'object' || answer === null) throw new DaemonError('UNEXPECTED_ANSWER')
+    return answer
+  }
+
+  /** End every call; later ones fail at once. */
+  close () {
+    this.#closed = true
+    for (const controller of this.#running) controller.abort()
+  }
+
+  /**
+   * @param {string} path
+   * @param {{ timeout: number, most: number, body?: unknown, base?: string | null }} options
+   * @returns {Promise<any>} undefined for an empty answer
+   */
+  async #json (path, { timeout, most, body, base = this.settings.values.daemonUrl }) {
+    if (!base) throw new DaemonError('NO_ADDRESS')
+    if (this.#closed) throw new DaemonError('CLOSED')
+    const controller = new AbortController()
+    this.#running.add(controller)
+    const timer = this.clock.setTimeout(() => { controller.abort() }, timeout)
+    try {
+      const response = await this.fetch(base + path, {
+        method: body === undefined ? 'GET' : 'POST',
+        body: body === undefined ? undefined : JSON.stringify(body),
+        headers: {
+          accept: 'application/json',
+          ...(base === this.settings.values.daemonUrl ? { 'x-shoal-secret': this.settings.values.secret } : {}),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' })
+        },
+        redirect: 'error',
+        signal: controller.signal
+      })
+      const text = await readText(response, most)
+      if (!response.ok) throw new DaemonError('REFUSED', response.status)
+      return text === '' ? undefined : JSON.parse(text)
+    } catch (error) {
+      if (controller.signal.aborted) throw new DaemonError(this.#closed ? 'CLOSED' : 'TIMEOUT')
+      throw error
+    } finally {
+      this.clock.clearTimeout(timer)
+      this.#running.delete(controller)
+      // Whatever was not read: without this a refused body would keep its connection.
+      controller.abort()
+    }
+  }
+}
+
+/**
+ * The body as text, never more than `most` bytes of it.
+ *
+ * @param {Response} response
+ * @param {number} most
+ */
+async function readText (response, most) {
+  if (Number(response.headers.get('content-length')) > most) throw new DaemonError('TOO_LARGE')
+  if (!response.body) return ''
+  const reader = response.body.getReader()
+  const chunks = []
+  let size = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return Buffer.concat(chunks).toString('utf8')
+    size += value.byteLength
+    if (size > most) throw new DaemonError('TOO_LARGE')
+    chunks.push(value)
+  }
+}
+
+/** @param {any[]} videos @param {string} current @returns {Candidate[]} */
+function candidates (videos, current) {
+  /** @type {Map<string, Candidate>} */
+  const found = new Map()
+  for (const video of videos) {
+    const uuid = typeof video?.uuid === 'string' ? video.uuid.toLowerCase() : undefined
+    if (!isUuid(uuid) || uuid === current || found.has(uuid)) continue
+    found.set(uuid, { uuid, reason: reason(video.reason) })
+    if (found.size === MAX_CANDIDATES) break
+  }
+  return [...found.values()]
+}
+
+/** @param {any} given @returns {Reason} */
+function reason (given) {
+  const { kind, text, users, tags } = given ?? {}
+  return {
+    kind: KINDS.has(kind) ? kind : '',
+    text: short(text, 200),
+    users: Number.isSafeInteger(users) && users > 0 ? users : null,
+    tags: Array.isArray(tags) ? tags.slice(0, 3).map(tag => short(tag, 60)).filter(Boolean) : []
+  }
+}
+
+/** @param {unknown} text @param {number} most */
+function short (text, most) {
+  return typeof text === 'string' ? text.replace(/\p{Cc}+/gu, ' ').trim().slice(0, most) : ''
+}
+
+module.exports = { Daemon, DaemonError }

@@ -1,0 +1,111 @@
+'use strict'
+
+const { createHash, timingSafeEqual } = require('node:crypto')
+
+/**
+ * @typedef {import('express').Request} Request
+ * @typedef {import('express').Response} Response
+ * @typedef {import('express').NextFunction} Next
+ * @typedef {{ id: number, role: number, blocked: boolean }} User
+ */
+
+/** What the caller can put right; its message goes to them. */
+class RouteError extends Error {
+  /** @param {number} status @param {string} message what to do next */
+  constructor (status, message) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** Who may use a route, and what happens when a handler fails. */
+class Guards {
+  /**
+   * @param {{ settings: import('./settings.js').Settings, log: import('./log.js').Log,
+   *           user: import('@peertube/peertube-types').PeerTubeHelpers['user'] }} parts
+   */
+  constructor ({ settings, log, user }) {
+    this.settings = settings
+    this.log = log
+    this.user = user
+  }
+
+  /** @param {(req: Request, res: Response) => unknown} handler */
+  everybody (handler) {
+    return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(res, () => handler(req, res))
+  }
+
+  /**
+   * Holders of the shared secret. Anybody else gets what an unknown route answers, so that nothing tells them there
+   * is one.
+   *
+   * @param {(req: Request, res: Response) => unknown} handler
+   */
+  daemon (handler) {
+    return (/** @type {Request} */ req, /** @type {Response} */ res, /** @type {Next} */ next) => {
+      if (!sameSecret(req.headers['x-shoal-secret'], this.settings.values.secret)) return next()
+      return this.#run(res, () => handler(req, res))
+    }
+  }
+
+  /** Local users, by their PeerTube token. @param {(req: Request, res: Response, user: User) => unknown} handler */
+  viewer (handler) {
+    return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(res, async () => {
+      return handler(req, res, await this.#loggedIn(res))
+    })
+  }
+
+  /** Administrators. @param {(req: Request, res: Response) => unknown} handler */
+  admin (handler) {
+    return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(res, async () => {
+      const user = await this.#loggedIn(res)
+      if (user.role !== 0) throw new RouteError(403, 'This is for administrators of this instance only.')
+      return handler(req, res)
+    })
+  }
+
+  /** The user of a request where being logged in is a choice. @param {Response} res @returns {Promise<User | undefined>} */
+  async maybe (res) {
+    const user = await this.user.getAuthUser(res)
+    return user && !user.blocked ? user : undefined
+  }
+
+  /** @param {Response} res @returns {Promise<User>} */
+  async #loggedIn (res) {
+    const user = await this.user.getAuthUser(res)
+    if (!user) throw new RouteError(401, 'Log in first.')
+    if (user.blocked) throw new RouteError(403, 'This account is blocked.')
+    return user
+  }
+
+  /** @param {Response} res @param {() => unknown} work */
+  async #run (res, work) {
+    try {
+      res.set('Cache-Control', 'no-store')
+      await work()
+    } catch (error) {
+      const known = error instanceof RouteError
+      if (!known) this.log.error('a request failed', error)
+      if (res.headersSent) {
+        res.destroy()
+        return
+      }
+      res.status(known ? error.status : 500)
+        .json({ error: known ? error.message : 'This did not work; the server\'s log says more.' })
+    }
+  }
+}
+
+/**
+ * Compare in constant time, whatever the lengths.
+ *
+ * @param {unknown} given
+ * @param {string} secret
+ */
+function sameSecret (given, secret) {
+  if (typeof given !== 'string' || !secret) return false
+  const digest = (/** @type {string} */ text) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(given), digest(secret))
+}
+
+module.exports = { Guards, RouteError }

@@ -1,0 +1,104 @@
+'use strict'
+
+const { AdminRoutes } = require('./admin.js')
+const { systemClock } = require('./clock.js')
+const { Consent } = require('./consent.js')
+const { Daemon } = require('./daemon.js')
+const { Diagnostics } = require('./diagnostics.js')
+const { Exclusions } = require('./exclusions.js')
+const { Export } = require('./export.js')
+const { Guards } = require('./guards.js')
+const { InstanceCard } = require('./identity.js')
+const { Lists } = require('./lists.js')
+const { createLog } = require('./log.js')
+const { Proxy } = require('./proxy.js')
+const { Pseudonyms } = require('./pseudonym.js')
+const { Related } = require('./related.js')
+const { Settings, declare } = require('./settings.js')
+const { Queries } = require('./sql.js')
+const { ViewerRoutes } = require('./viewer.js')
+const { Viewers } = require('./viewers.js')
+const { version } = require('../package.json')
+
+/** @type {(() => void)[]} */
+let closing = []
+
+/**
+ * Called by PeerTube at its start and after installation. It never throws: PeerTube would keep the plugin enabled but
+ * unregistered, and no update would repair that. `parts` is for tests.
+ *
+ * @param {import('@peertube/peertube-types').RegisterServerOptions} options
+ * @param {{ clock?: import('./clock.js').Clock, fetch?: typeof globalThis.fetch }} [parts]
+ */
+async function register (options, parts) {
+  const log = createLog(options.peertubeHelpers.logger)
+  try {
+    declare(options.registerSetting)
+    await wire(options, log, parts)
+  } catch (error) {
+    log.error('the plugin could not start; PeerTube works as without it', error)
+  }
+}
+
+/** Leaves nothing running. */
+async function unregister () {
+  for (const close of closing) close()
+  closing = []
+}
+
+/**
+ * @param {import('@peertube/peertube-types').RegisterServerOptions} options
+ * @param {import('./log.js').Log} log
+ * @param {{ clock?: import('./clock.js').Clock, fetch?: typeof globalThis.fetch }} [parts]
+ */
+async function wire (options, log, { clock = systemClock, fetch = globalThis.fetch } = {}) {
+  const { peertubeHelpers: helpers, settingsManager, storageManager, registerHook, videoCategoryManager } = options
+  const { config } = helpers
+  const query = /** @type {any} */ (helpers.database.query)
+  const consent = new Consent(query)
+  await consent.createTables()
+  const settings = await Settings.load(settingsManager)
+  const pseudonyms = await Pseudonyms.load(storageManager)
+  const sql = await Queries.open(query)
+
+  const daemon = new Daemon({ settings, clock, fetch })
+  const proxy = new Proxy({ settings, clock, fetch })
+  const viewers = new Viewers({ settings, sql, clock })
+  const exclusions = new Exclusions({ sql, clock })
+  const lists = new Lists({ daemon, sql, clock, log })
+  const related = new Related({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock })
+  const identity = new InstanceCard({ daemon, clock, helpers })
+  closing = [() => { related.close() }, () => { proxy.close() }, () => { daemon.close() }]
+  settings.onChange(() => { related.clear() })
+
+  let erased = false
+  const isErased = () => erased
+  const erase = async () => {
+    erased = true
+    await settings.erase()
+    await Pseudonyms.erase(storageManager)
+    await consent.dropTables()
+    related.clear()
+    return ['choices', 'hidden videos and channels', 'exclusions', 'key of the pseudonyms', 'secret']
+  }
+  const categories = () => /** @type {any} */ (videoCategoryManager.getConstants())
+  const diagnostics = new Diagnostics({ settings, sql, daemon, identity, related, lists, config, isErased })
+
+  const guards = new Guards({ settings, log, user: helpers.user })
+  const router = options.getRouter()
+  const routes = [
+    new Export({ settings, sql, pseudonyms, exclusions, config, categories, version, isErased }),
+    new ViewerRoutes({ settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, log, isErased }),
+    new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
+    identity,
+    proxy
+  ]
+  for (const route of routes) route.mount(router, guards)
+
+  /** @param {import('@peertube/peertube-types').ServerHookName} target @param {Function} handler */
+  const filter = (target, handler) => { registerHook({ target, handler: /** @type {any} */ (handler) }) }
+  filter('filter:api.search.videos.local.list.params', related.params.bind(related))
+  filter('filter:api.search.videos.local.list.result', related.result.bind(related))
+}
+
+module.exports = { register, unregister }

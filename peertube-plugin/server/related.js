@@ -1,0 +1,237 @@
+'use strict'
+
+const { hostOf } = require('./exclusions.js')
+const { Lru } = require('./lru.js')
+const { recognise } = require('./search-call.js')
+const { isUuid } = require('./uuid.js')
+
+/**
+ * @typedef {import('./daemon.js').Reason} Reason
+ * @typedef {import('./exclusions.js').Excluded} Excluded
+ * @typedef {import('./viewers.js').Hidden} Hidden
+ * @typedef {{ excluded: Excluded, hidden: Hidden | null }} Unwanted
+ * @typedef {object} Plan how to arrange what PeerTube finds
+ * @property {number} count how many the page asked for
+ * @property {Unwanted} unwanted
+ * @property {import('./lists.js').List | null} list null: PeerTube's own list, only without what nobody wants there
+ * @property {string | undefined} video
+ * @property {string | undefined} viewer pseudonym, when the list is for one viewer
+ * @property {boolean} nsfw
+ */
+
+const DEADLINE_MS = 100
+const REASONS_MS = 30 * 60_000
+const POLICY_MS = 5 * 60_000
+const PUBLIC = 1
+const SCOPE = { platform: 2, account: 3, channel: 4 }
+
+/** Fills PeerTube's "Other videos" through the filters around its own search, which decides what is visible. */
+class Related {
+  /** @type {WeakMap<object, Plan>} */
+  #plans = new WeakMap()
+  /** @type {Lru<string, { at: number, reasons: Map<string, Reason> }>} */
+  #reasons = new Lru(2000)
+  /** @type {Set<() => void>} */
+  #waiting = new Set()
+  /** @type {{ at: number, display: boolean } | undefined} */
+  #policy
+  #closed = false
+  counts = { filled: 0, stock: 0, late: 0, withoutVideo: 0 }
+
+  /**
+   * @param {{ settings: import('./settings.js').Settings, lists: import('./lists.js').Lists,
+   *           viewers: import('./viewers.js').Viewers, exclusions: import('./exclusions.js').Exclusions,
+   *           pseudonyms: import('./pseudonym.js').Pseudonyms, sql: import('./sql.js').Queries,
+   *           config: import('@peertube/peertube-types').PeerTubeHelpers['config'],
+   *           clock: import('./clock.js').Clock }} parts
+   */
+  constructor ({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock }) {
+    this.settings = settings
+    this.lists = lists
+    this.viewers = viewers
+    this.exclusions = exclusions
+    this.pseudonyms = pseudonyms
+    this.sql = sql
+    this.config = config
+    this.clock = clock
+  }
+
+  /**
+   * `filter:api.search.videos.local.list.params`: put the daemon's candidates in place of the tags. On any doubt, and
+   * after 100 ms at the latest, the search goes on as it was.
+   *
+   * @param {any} params
+   * @param {{ req?: import('express').Request }} [context]
+   */
+  async params (params, context) {
+    if (this.#closed || !this.settings.values.relatedList) return params
+    const call = recognise(params, context?.req, this.config.getWebserverUrl())
+    if (!call) return params
+    if (!call.video) this.counts.withoutVideo++
+    const plan = await this.#withinDeadline(this.#plan(call, params))
+    if (!plan) {
+      this.counts.stock++
+      return params
+    }
+    if (!plan.list) {
+      this.counts.stock++
+      this.#plans.set(params, plan)
+      return params
+    }
+    const uuids = plan.list.candidates.map(({ uuid }) => uuid)
+    const replaced = { ...params, uuids, count: uuids.length }
+    delete replaced.tagsOneOf
+    // Known again by the object or, when another plugin copied that, by the list in it.
+    this.#plans.set(replaced, plan)
+    this.#plans.set(uuids, plan)
+    this.counts.filled++
+    return replaced
+  }
+
+  /**
+   * `filter:api.search.videos.local.list.result`: drop what is not public or not wanted, put the rest in the daemon's
+   * order, cut to what was asked for.
+   *
+   * @param {any} result
+   * @param {any} params
+   */
+  result (result, params) {
+    /** @type {Plan | undefined} */
+    const plan = this.#plans.get(params) ?? this.#plans.get(params?.uuids)
+    if (!plan || !Array.isArray(result?.data)) return result
+    const { list, unwanted } = plan
+    const wanted = result.data.filter((/** @type {any} */ video) => !isUnwanted(video, unwanted))
+    if (!list) return { ...result, data: wanted }
+
+    const place = new Map(list.candidates.map(({ uuid }, index) => /** @type {const} */ ([uuid, index])))
+    const data = wanted
+      .filter((/** @type {any} */ video) => video.privacy === PUBLIC && place.has(video.uuid))
+      .filter((/** @type {any} */ video) => plan.nsfw || video.nsfw === false)
+      .filter((/** @type {any} */ video) => withinScope(video, list.current))
+      .sort((/** @type {any} */ a, /** @type {any} */ b) => Number(place.get(a.uuid)) - Number(place.get(b.uuid)))
+      .slice(0, plan.count)
+    this.#remember(plan, data.map((/** @type {any} */ video) => list.candidates[Number(place.get(video.uuid))]))
+    return { ...result, data }
+  }
+
+  /**
+   * Why each video stood in the list last shown beside a video; only of videos that are public now.
+   *
+   * @param {string} video
+   * @param {string | undefined} viewer pseudonym of who asks
+   * @returns {Promise<Record<string, Reason>>}
+   */
+  async reasons (video, viewer) {
+    const fresh = (/** @type {string} */ key) => {
+      const kept = this.#reasons.get(key)
+      return kept && this.clock.now() - kept.at < REASONS_MS ? kept.reasons : undefined
+    }
+    const reasons = (viewer && fresh(`${viewer} ${video}`)) || fresh(`- ${video}`)
+    if (!reasons || reasons.size === 0) return {}
+    const visible = new Set((await this.sql.publicVideos([video, ...reasons.keys()])).map(row => row.uuid))
+    if (!visible.has(video)) return {}
+    return Object.fromEntries([...reasons].filter(([uuid]) => visible.has(uuid)))
+  }
+
+  /** Drop what is kept about one viewer. @param {number} userId */
+  forgetViewer (userId) {
+    const viewer = this.pseudonyms.of(userId)
+    this.viewers.changed(userId)
+    this.lists.forgetViewer(viewer)
+    this.#reasons.deleteWhere(key => key.startsWith(`${viewer} `))
+  }
+
+  clear () {
+    this.lists.clear()
+    this.viewers.clear()
+    this.exclusions.changed()
+    this.#reasons.clear()
+    this.#policy = undefined
+  }
+
+  /** Let go of every search that still waits. */
+  close () {
+    this.#closed = true
+    for (const give of this.#waiting) give()
+    this.clear()
+  }
+
+  /**
+   * @param {import('./search-call.js').RelatedCall} call
+   * @param {any} params
+   * @returns {Promise<Plan>}
+   */
+  async #plan (call, params) {
+    const user = params.user
+    const viewer = user?.id ? this.viewers.of(user.id) : undefined
+    const [excluded, hidden, standing, display] = await Promise.all([
+      this.exclusions.current(), viewer?.hidden ?? null, viewer?.standing, this.#displaysNsfw()
+    ])
+    const personal = standing?.effective.personal ? this.pseudonyms.of(user.id) : undefined
+    const nsfw = display && params.nsfw !== false
+    const plan = { count: call.count, unwanted: { excluded, hidden }, video: call.video, viewer: personal, nsfw }
+    if (!isUuid(call.video)) return { ...plan, list: null }
+    const list = await this.lists.get({ video: call.video, viewer: personal, nsfw, language: call.language })
+    // With fewer than two the page would fill up with its own newest videos.
+    return { ...plan, list: list && list.candidates.length > 1 ? list : null }
+  }
+
+  /** @template T @param {Promise<T>} work @returns {Promise<T | undefined>} undefined: too late, or it failed */
+  #withinDeadline (work) {
+    return new Promise(resolve => {
+      const give = (/** @type {T | undefined} */ value) => {
+        this.clock.clearTimeout(timer)
+        this.#waiting.delete(stop)
+        resolve(value)
+      }
+      const stop = () => { give(undefined) }
+      const timer = this.clock.setTimeout(() => {
+        this.counts.late++
+        this.lists.late()
+        stop()
+      }, DEADLINE_MS)
+      this.#waiting.add(stop)
+      work.then(give, stop)
+    })
+  }
+
+  async #displaysNsfw () {
+    if (!this.#policy || this.clock.now() - this.#policy.at >= POLICY_MS) {
+      const { instance } = await this.config.getServerConfig()
+      this.#policy = { at: this.clock.now(), display: instance?.defaultNSFWPolicy === 'display' }
+    }
+    return this.#policy.display
+  }
+
+  /** @param {Plan} plan @param {import('./daemon.js').Candidate[]} shown */
+  #remember ({ video, viewer }, shown) {
+    const key = `${viewer ?? '-'} ${video}`
+    const kept = this.#reasons.get(key)
+    // Two visitors may get different parts of one list, so what was shown lately adds up.
+    const recent = kept && this.clock.now() - kept.at < REASONS_MS && kept.reasons.size <= 70 ? kept.reasons : []
+    const reasons = new Map([...recent, ...shown.map(({ uuid, reason }) => /** @type {const} */ ([uuid, reason]))])
+    this.#reasons.set(key, { at: this.clock.now(), reasons })
+  }
+}
+
+/** @param {any} video @param {Unwanted} unwanted */
+function isUnwanted (video, { excluded, hidden }) {
+  return excluded.channels.has(video.channelId) || excluded.videos.has(video.url) ||
+    (excluded.hosts.size > 0 && excluded.hosts.has(hostOf(video.url))) ||
+    hidden?.videos.has(video.id) || hidden?.channels.has(video.channelId) || false
+}
+
+/**
+ * What the owner of the current video accepts beside it. A list whose channel or account is not known stays out.
+ *
+ * @param {any} video
+ * @param {import('./lists.js').Current} current
+ */
+function withinScope (video, current) {
+  if (current.scope === SCOPE.platform) return hostOf(video.url) === hostOf(current.url)
+  if (current.scope === SCOPE.account) return video.VideoChannel?.accountId === current.accountId
+  if (current.scope === SCOPE.channel) return video.channelId === current.channelId
+  return true
+}
+
+module.exports = { Related, DEADLINE_MS }
