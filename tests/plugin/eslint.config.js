@@ -16,7 +16,6 @@ const rules = {
   'no-var': 'error',
   'object-shorthand': 'error',
   'prefer-const': 'error',
-  'require-await': 'error',
   semi: ['error', 'never'],
   // What peers and viewers wrote reaches a page as text only.
   'no-restricted-properties': ['error', ...['innerHTML', 'outerHTML', 'insertAdjacentHTML'].map(property => (
@@ -39,11 +38,11 @@ export default [
   {
     files: ['tests/plugin/**/*.js'],
     languageOptions: { sourceType: 'module', globals: globals.node },
-    rules: { ...rules, 'require-await': 'off' }
+    rules: { ...rules, 'no-shadow': 'off' }
   },
   {
     files: ['tests/plugin/browser/**/*.js'],
     languageOptions: { sourceType: 'module', globals: { ...globals.node, ...globals.browser } },
-    rules: { ...rules, 'require-await': 'off' }
+    rules: { ...rules, 'no-shadow': 'off' }
   }
 ]

@@ -334,7 +334,6 @@ class Host {
     })
     this.app.use('/plugins', (_req, res) => res.status(404).end())
     app.use('/api', (_req, res) => res.status(404).end())
-    // eslint-disable-next-line no-unused-vars -- express tells an error handler by its four parameters
     app.use((error, _req, res, _next) => {
       this.#log('error', 'request failed', { err: error })
       if (!res.headersSent) res.status(error.status ?? 500).json({ error: error.message })
