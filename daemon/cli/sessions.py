@@ -15,11 +15,12 @@ from daemon.cli.terminal import (
     result,
     table,
 )
-from daemon.errors import PolicyRefusedError, RequestError
+from daemon.errors import RequestError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from daemon.jobs.process import JobOutcome
     from daemon.store.records import SessionRecord
 
 app = typer.Typer(help="Sums with other instances: list, show, start.", no_args_is_help=True)
@@ -84,27 +85,29 @@ def start(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
     """Ask the approved peers for a sum now, as its aggregator."""
     from daemon.cli.work import job
     from daemon.config import load
-    from daemon.jobs import JOBS
+    from daemon.sessions import terms
 
     settings = load(config)
-    if settings.mode not in {"simulate", "consume", "contribute"}:
-        raise PolicyRefusedError(
-            'mode is "off": this instance takes part in no sum',
-            advice='Set mode = "consume" or "contribute" in shoal.toml and restart the daemon.',
-        )
-    if len(settings.peers) < settings.cohort.min_cohort:
-        raise PolicyRefusedError(
-            f"{len(settings.peers)} peers are approved, a sum needs at least {settings.cohort.min_cohort}",
-            advice="Approve more peers under [[peers]]; a smaller cohort would hide too little.",
-        )
-    if "session" not in JOBS:
-        raise PolicyRefusedError("this installation has no session job", advice="Install Shoal completely.")
+    terms.require_session(settings)
     outcome = job("session", config, settings)
-    result(
-        output,
-        {**outcome.result, "seconds": outcome.seconds},
-        lambda: out.print(f"The session ended well in {outcome.seconds:.1f} s. Next: shoal train"),
+    result(output, {**outcome.result, "seconds": outcome.seconds}, lambda: _ended(outcome))
+
+
+def _ended(outcome: "JobOutcome") -> None:
+    found = outcome.result
+    if found.get("simulated"):
+        asked = ", ".join(found["peers"]) or "nobody (no peer is approved)"
+        out.print(
+            f"Nothing was sent. A session would ask {asked} about {found['vocabulary']:,} videos; "
+            f"this instance counts {found['own_users']:,} viewers and {found['own_videos']:,} videos that any of them engaged with."
+        )
+        return
+    out.print(
+        f"{len(found['survivors'])} members were summed over a head of {found['head']:,} videos in "
+        f"{outcome.seconds:.1f} s. Next: shoal train"
     )
+    for host, reason in found["lost"].items():
+        out.print(f"  without {host}: {reason}")
 
 
 def size(count: int) -> str:

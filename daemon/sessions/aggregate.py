@@ -46,12 +46,12 @@ def run(context: JobContext) -> dict[str, Any]:
     """Run one session to its end, or continue the open one.
 
     Raises:
-        PolicyRefusedError: mode or peers do not allow a session.
+        PolicyRefusedError, NotRunningError: there can be no session now.
         JobError: the session was abandoned; nothing was learned.
 
     """
+    terms.require_session(context.config)
     session = _Session(context)
-    terms.require_peers(context.config, session.urls)
     return session.simulate() if context.config.mode == "simulate" else asyncio.run(session.run())
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from daemon import running
 from daemon.config import Config
-from daemon.errors import PolicyRefusedError
+from daemon.errors import NotRunningError, PolicyRefusedError
 from federation import cbor
 from federation.errors import Code, Refusal
 from federation.fields import sequence, text
@@ -94,23 +95,31 @@ def decode_vocabulary(blob: bytes, *, at_most: int) -> tuple[str, ...]:
     return tuple(sequence(cbor.decode(blob), lambda item: text(item, _MAX_URL), at_most=at_most))
 
 
-def require_peers(config: Config, known: Mapping[str, str]) -> None:
+def require_session(config: Config) -> None:
     """Check that a session can be started at all.
 
     Raises:
         PolicyRefusedError: the mode forbids it, or too few peers are approved.
+        NotRunningError: the daemon, from which members fetch what a session is about, does not run.
 
     """
     if config.mode == "off":
         raise PolicyRefusedError(
             'federation is switched off (mode "off")',
-            advice='Set mode = "consume" or "contribute" in shoal.toml.',
+            advice='Set mode = "simulate", "consume" or "contribute" in shoal.toml and restart the daemon.',
         )
+    if config.mode == "simulate":
+        return
     needed = config.cohort.min_cohort
-    if len(known) < needed:
+    if len(config.peers) < needed:
         raise PolicyRefusedError(
-            f"{len(known)} peers are approved, a session needs {needed}",
-            advice=f"Approve {needed - len(known)} more under [[peers]] in shoal.toml.",
+            f"{len(config.peers)} peers are approved, a session needs {needed}",
+            advice=f"Approve {needed - len(config.peers)} more under [[peers]] in shoal.toml.",
+        )
+    if running.find(config.data_dir) is None:
+        raise NotRunningError(
+            "the daemon is not running; members fetch from it what a session is about",
+            advice="Start it with `shoal run`, then try again.",
         )
 
 
