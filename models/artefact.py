@@ -33,7 +33,7 @@ from models.tensors import Array, Schema, Spec, broken
 if TYPE_CHECKING:
     from models.trained import TrainedModel
 
-FORMAT = 1
+FORMAT = 2
 MODEL, LABELS, MANIFEST = "model.safetensors", "labels.safetensors", "manifest.json"
 MAX_MANIFEST = 4 * 2**20
 MAX_SCALAR = 1e9
@@ -75,13 +75,17 @@ LABELS_SCHEMA: Schema = {
     **_texts("languages", "languages"),
     "hashes": Spec("U64", ("keys",)),
     "positions": Spec("I32", ("keys",), low=0, high="videos"),
+    **_texts("hosts", "hosts"),
+    "host": Spec("I32", ("videos",), low=-1, high="hosts"),
+    "account": Spec("I32", ("videos",), low=-1),
+    "scope": Spec("U8", ("videos",), low=1, high=5),
 }
 # Offsets into another array: they start at 0, never fall, and end at that array's size.
 _OFFSETS = {
     MODEL: {"tag_offsets": "taggings", "new.offsets": "new", "tag_names.offsets": "tag_names_bytes"},
     LABELS: {
         f"{name}.offsets": f"{name}_bytes"
-        for name in ("uuid", "url", "title", "channels", "categories", "languages")
+        for name in ("uuid", "url", "title", "channels", "categories", "languages", "hosts")
     },
 }
 
@@ -251,9 +255,10 @@ def _check_labels(model: TrainedModel, labels: Labels) -> None:
         (labels.channels, model.channel),
         (labels.categories, model.category),
         (labels.languages, model.language),
+        (labels.hosts, labels.host),
     ):
         if int(column.max(initial=-1)) >= len(names):
-            raise ValueError("every channel, category and language number needs a name")
+            raise ValueError("every channel, category, language and host number needs a name")
 
 
 def _labels(arrays: Mapping[str, Array]) -> Labels:
@@ -270,6 +275,10 @@ def _labels(arrays: Mapping[str, Array]) -> Labels:
         languages=texts("languages"),
         hashes=arrays["hashes"],
         positions=arrays["positions"],
+        host=arrays["host"],
+        account=arrays["account"],
+        scope=arrays["scope"],
+        hosts=texts("hosts"),
     )
 
 

@@ -68,6 +68,11 @@ class Labels:
         channels, categories, languages: names by the numbers that `Features` uses.
         hashes: (keys,) uint64, sorted; every uuid and url that is not empty.
         positions: (keys,) int32, the video of each hash.
+        host: (videos,) int32 numbers of `hosts`, -1 unknown.
+        account: (videos,) int32, equal for videos of one account, -1 unknown.
+        scope: (videos,) uint8, what the owner wants to be suggested beside the video: 1 anything, 2 the same
+            platform, 3 the same account, 4 the same channel.
+        hosts: names by the numbers in `host`.
     """
 
     uuid: Texts
@@ -79,6 +84,10 @@ class Labels:
     languages: Texts
     hashes: NDArray[np.uint64]
     positions: NDArray[np.int32]
+    host: NDArray[np.int32]
+    account: NDArray[np.int32]
+    scope: NDArray[np.uint8]
+    hosts: Texts
 
     @classmethod
     def pack(
@@ -91,16 +100,25 @@ class Labels:
         channels: Sequence[str] = (),
         categories: Sequence[str] = (),
         languages: Sequence[str] = (),
+        host: NDArray[np.int32] | None = None,
+        account: NDArray[np.int32] | None = None,
+        scope: NDArray[np.uint8] | None = None,
+        hosts: Sequence[str] = (),
     ) -> Labels:
         """Pack the names of a catalogue.
 
         `uuid`, `url` and `title` hold one text per video, "" where unknown; `nsfw` one flag per video, none
         is marked unless given; `channels`, `categories` and `languages` the names by the numbers that
-        `Features` uses. Raises ValueError when the columns have different lengths.
+        `Features` uses; `host`, `account` and `scope` as the attributes, unknown and 1 unless given. Raises
+        ValueError when the columns have different lengths.
         """
-        flags = np.zeros(len(uuid), np.uint8) if nsfw is None else np.asarray(nsfw, np.bool_).astype(np.uint8)
-        if not len(uuid) == len(url) == len(title) == len(flags):
-            raise ValueError("uuid, url, title and nsfw need one entry per video each")
+        size = len(uuid)
+        flags = np.zeros(size, np.uint8) if nsfw is None else np.asarray(nsfw, np.bool_).astype(np.uint8)
+        host = np.full(size, -1, np.int32) if host is None else host
+        account = np.full(size, -1, np.int32) if account is None else account
+        scope = np.ones(size, np.uint8) if scope is None else scope
+        if {len(column) for column in (url, title, flags, host, account, scope)} != {size}:
+            raise ValueError("every column needs one entry per video")
         pairs = sorted(
             (key_hash(key), position)
             for position, keys in enumerate(zip(uuid, url, strict=True))
@@ -117,6 +135,10 @@ class Labels:
             languages=Texts.pack(languages),
             hashes=np.array([hashed for hashed, _ in pairs], np.uint64),
             positions=np.array([position for _, position in pairs], np.int32),
+            host=host,
+            account=account,
+            scope=scope,
+            hosts=Texts.pack(hosts),
         )
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class ListRules:
             raise ValueError("reserved places must be between 0 and 10 out of ten")
 
 
-def best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+def best(scores: NDArray[np.float32] | NDArray[np.float64], k: int) -> NDArray[np.int64]:
     """Positions of the k best scores, best first; equal ones: lower position first; -inf is never listed.
 
     Args:
@@ -137,7 +138,8 @@ def arrange(
     channel: NDArray[np.int32],
     language: NDArray[np.int32],
     wanted_language: int,
-    forbidden: Collection[int],
+    forbidden: Collection[int] = (),
+    allowed: NDArray[np.bool_] | None = None,
 ) -> list[int]:
     """Apply all rules to two lists of candidates, each best first.
 
@@ -151,12 +153,88 @@ def arrange(
         language: likewise.
         wanted_language: of the seed or the viewer, -1 unknown.
         forbidden: never in the result.
+        allowed: (videos of the catalogue,), nothing else is in the result; None allows everything.
     """
     ordered = prefer_language(familiar, language, wanted_language, rules.language_penalty)
     fresh = prefer_language(new, language, wanted_language, rules.language_penalty)
     merged = interleave(ordered, fresh, per_ten)
     capped = cap_channels(merged, channel, rules.channel_window, rules.channel_cap)
-    return [video for video in capped if video not in forbidden][:limit]
+    return only_allowed([video for video in capped if video not in forbidden], allowed)[:limit]
+
+
+def mix(
+    near: Sequence[int],
+    own: Sequence[int],
+    *,
+    limit: int,
+    rules: ListRules,
+    channel: NDArray[np.int32],
+    allowed: NDArray[np.bool_],
+) -> list[int]:
+    """Take turns between two arranged lists, the first beginning; variety and what is allowed hold again.
+
+    Args:
+        near: videos like the one that is watched, best first.
+        own: videos that suit the viewer, best first.
+        limit: length of the list.
+        rules: how channels are capped.
+        channel: (videos of the catalogue,) -1 unknown.
+        allowed: (videos of the catalogue,), nothing else is in the result.
+    """
+    queues = (iter(near), iter(own))
+    seen: set[int] = set()
+    merged: list[int] = []
+    while True:
+        first, second = queues if len(merged) % 2 == 0 else queues[::-1]
+        video = _next(first, seen)
+        if video is None:
+            video = _next(second, seen)
+        if video is None:
+            break
+        seen.add(video)
+        merged.append(video)
+    capped = cap_channels(merged, channel, rules.channel_window, rules.channel_cap)
+    return only_allowed(capped, allowed)[:limit]
+
+
+def fill(
+    familiar: list[int],
+    new: Sequence[int],
+    popular: NDArray[np.integer[Any]],
+    published: NDArray[np.float64] | None,
+    allowed: NDArray[np.bool_],
+    limit: int,
+) -> None:
+    """Lengthen a short list of candidates, in place.
+
+    Args:
+        familiar: candidates with a place by their score.
+        new: candidates for the reserved places.
+        popular: positions, most popular first: what is added.
+        published: (videos of the catalogue,) Unix seconds, nan unknown: where only few videos are allowed,
+            the newest of them are added as well; None adds none.
+        allowed: (videos of the catalogue,), nothing else is added.
+        limit: length wanted, of both lists together.
+    """
+    if len({*familiar, *new}) >= limit:
+        return
+    rest = allowed.copy()
+    rest[familiar] = False
+    added = only_allowed(popular.tolist(), rest)[:limit]
+    familiar += added
+    if published is not None and len({*familiar, *new}) < limit:
+        rest[added] = False
+        others = np.flatnonzero(rest)
+        familiar += others[best(np.nan_to_num(published[others], nan=0.0), limit)].tolist()
+
+
+def only_allowed(videos: Sequence[int], allowed: NDArray[np.bool_] | None) -> list[int]:
+    """Return the videos that are allowed, in their order."""
+    if allowed is None or not videos:
+        return list(videos)
+    positions = np.asarray(videos, np.int64)
+    kept: list[int] = positions[allowed[positions]].tolist()
+    return kept
 
 
 def _next(queue: Iterator[int], seen: set[int]) -> int | None:

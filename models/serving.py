@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from models.content import PROFILE_TAGS, Content, Profile, Profiler
 from models.explain import SHOWN_TAGS, SHOWN_VIDEOS, Explanation, Reason, total, weightiest
 from models.labels import Label, Labels, Texts
-from models.ranking import ListRules, arrange, best
+from models.ranking import ListRules, arrange, best, fill, mix, only_allowed
+from models.visibility import Mask, Visibility
 
 _FEATURES = ("channel", "category", "language")
 _SEED_TAGS = 8  # weightiest tags of a seed that new videos are looked up by
@@ -40,6 +41,7 @@ class ServedModel:
         labels: names of the videos, in catalogue order.
         manifest: the model's description: format, recipe, sizes, quality, provenance.
         rules: how lists are arranged.
+        visibility: what may be in lists; exclusions are set there.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class ServedModel:
         self._row = np.full(len(labels), -1, np.int32)
         self._row[self._items] = np.arange(len(self._items), dtype=np.int32)
         self._popular = self._items[np.argsort(-self._counts, kind="stable")]
+        self.visibility = Visibility(labels, self._channel)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -121,28 +124,35 @@ class ServedModel:
         return [self._tag_names[tag] for tag in self._content.tags(video)[0].tolist()]
 
     def related(
-        self, video: int, *, limit: int = 30, exclude: Collection[int] = (), nsfw: bool = False
+        self,
+        video: int,
+        *,
+        limit: int = 30,
+        exclude: Collection[int] = (),
+        nsfw: bool = False,
+        language: int = -1,
     ) -> list[Suggestion]:
-        """Videos related to one video.
+        """Videos related to one video, within what its owner wants beside it.
 
         Args:
             video: catalogue position of the seed.
             limit: length of the list at most.
             exclude: positions that must not be shown, nor named in a reason.
             nsfw: whether videos not safe for work may appear.
+            language: number of the language to prefer, -1 for the seed's.
 
         Raises:
             IndexError: there is no such position.
         """
         if not 0 <= video < len(self):
             raise IndexError(video)
-        forbidden = {video, *exclude}
+        allowed = self.visibility.allowed(exclude={video, *exclude}, nsfw=nsfw, beside=video)
         listed = self._related[video]
         places = {int(other): place for place, other in enumerate(listed.tolist()) if other >= 0}
-        familiar = self._allowed(places, forbidden, nsfw=nsfw)
-        new, new_scores = self._new_for_seed(video, forbidden, nsfw=nsfw)
-        if len({*familiar, *new}) < limit:
-            familiar += self._allowed(self._popular.tolist(), forbidden | set(familiar), nsfw=nsfw)[:limit]
+        familiar = only_allowed(list(places), allowed)
+        new, new_scores = self._new_for_seed(video, allowed)
+        newest = None if self.visibility.same(video) is None else self._published
+        fill(familiar, new, self._popular, newest, allowed, limit)
         chosen = arrange(
             familiar,
             new,
@@ -151,8 +161,8 @@ class ServedModel:
             rules=self.rules,
             channel=self._channel,
             language=self._language,
-            wanted_language=int(self._language[video]),
-            forbidden=forbidden,
+            wanted_language=language if language >= 0 else int(self._language[video]),
+            allowed=allowed,
         )
         via = () if video in exclude else (video,)
         return [
@@ -161,7 +171,13 @@ class ServedModel:
         ]
 
     def recommend(
-        self, history: Sequence[int], *, limit: int = 30, exclude: Collection[int] = (), nsfw: bool = False
+        self,
+        history: Sequence[int],
+        *,
+        limit: int = 30,
+        exclude: Collection[int] = (),
+        nsfw: bool = False,
+        beside: int | None = None,
     ) -> list[Suggestion]:
         """Next videos for a viewer known by a history only; nothing about the viewer is kept.
 
@@ -170,16 +186,17 @@ class ServedModel:
             limit: length of the list at most.
             exclude: further positions that must not be shown, nor named in a reason.
             nsfw: whether videos not safe for work may appear.
+            beside: the video that the list is shown next to; its owner's wishes are kept.
 
         Raises:
             IndexError: there is no such position.
         """
         past = self._checked(history)
-        forbidden = {*past, *exclude}
+        allowed = self.visibility.allowed(exclude={*past, *exclude}, nsfw=nsfw, beside=beside)
         profile = self._profiler.profile(past)
         rows = self._rows(past)
-        familiar = self._familiar(rows, profile, limit + len(forbidden) + 50, forbidden, nsfw=nsfw)
-        new = self._new_for_profile(past, profile, forbidden, limit, nsfw=nsfw)
+        familiar = self._familiar(rows, profile, limit + 50, allowed)
+        new = self._new_for_profile(past, profile, allowed, limit)
         chosen = arrange(
             familiar,
             new,
@@ -189,9 +206,42 @@ class ServedModel:
             channel=self._channel,
             language=self._language,
             wanted_language=self._usual_language(past),
-            forbidden=forbidden,
+            allowed=allowed,
         )
-        return self._own_suggestions(rows, profile, chosen, exclude)
+        hidden = [video for video in past if not self.visibility.shown[video]]
+        return self._own_suggestions(rows, profile, chosen, {*exclude, *hidden})
+
+    def mixed(
+        self,
+        video: int,
+        history: Sequence[int],
+        *,
+        limit: int = 30,
+        exclude: Collection[int] = (),
+        nsfw: bool = False,
+    ) -> list[Suggestion]:
+        """Videos like the one that is watched and videos that suit the viewer, in turns.
+
+        Args and errors as for `related` and `recommend`. Nothing of the history is listed. A viewer about
+        whom nothing is known gets what everybody gets beside this video.
+        """
+        past = self._checked(history)
+        language = self._usual_language(past)
+        near = self.related(video, limit=limit, exclude={*exclude, *past}, nsfw=nsfw, language=language)
+        if not past:
+            return near
+        own = self.recommend(past, limit=limit, exclude={*exclude, video}, nsfw=nsfw, beside=video)
+        own = [item for item in own if item.reason.kind != "popular"]
+        found = {item.video: item for item in (*own, *near)}
+        chosen = mix(
+            [item.video for item in near],
+            [item.video for item in own],
+            limit=limit,
+            rules=self.rules,
+            channel=self._channel,
+            allowed=self.visibility.allowed(exclude={video, *exclude, *past}, nsfw=nsfw, beside=video),
+        )
+        return [found[other] for other in chosen]
 
     def explain(self, history: Sequence[int], video: int) -> Explanation:
         """Split the score of a video for a viewer; the parts add up to it exactly.
@@ -235,39 +285,29 @@ class ServedModel:
         rows = self._row[past] if past else self._row[:0]
         return rows[rows >= 0]
 
-    def _allowed(self, videos: Iterable[int], forbidden: Collection[int], *, nsfw: bool) -> list[int]:
-        kept = [video for video in videos if video not in forbidden]
-        return kept if nsfw else [video for video in kept if not self.labels.nsfw[video]]
-
-    def _familiar(
-        self, rows: NDArray[np.int32], profile: Profile, k: int, forbidden: set[int], *, nsfw: bool
-    ) -> list[int]:
+    def _familiar(self, rows: NDArray[np.int32], profile: Profile, k: int, allowed: Mask) -> list[int]:
         if rows.size:
             scores = self._V @ self._U[rows].sum(axis=0)
         elif not profile.empty:
             scores = profile.scores(self._items.astype(np.int64)).astype(np.float32)
         else:
-            return self._allowed(self._popular.tolist(), forbidden, nsfw=nsfw)[:k]
-        if not nsfw:
-            scores[self.labels.nsfw[self._items] > 0] = -np.inf
-        return self._allowed(self._items[best(scores, k)].tolist(), forbidden, nsfw=nsfw)
+            return only_allowed(self._popular.tolist(), allowed)[:k]
+        scores[~allowed[self._items]] = -np.inf
+        found: list[int] = self._items[best(scores, k)].tolist()
+        return found
 
-    def _new_for_profile(
-        self, past: list[int], profile: Profile, forbidden: set[int], k: int, *, nsfw: bool
-    ) -> list[int]:
+    def _new_for_profile(self, past: list[int], profile: Profile, allowed: Mask, k: int) -> list[int]:
         known = {tag for video in past for tag in self._content.tags(video)[0].tolist()}
         tags = sorted(known, key=lambda tag: (-profile.tags[tag], tag))[:PROFILE_TAGS]
-        candidates = self._new_with(tags, forbidden, nsfw=nsfw)
+        candidates = self._new_with(tags, allowed)
         scores = profile.scores(candidates)
         chosen = best(np.where(scores > 0, scores, -np.inf).astype(np.float32), k)
         return [int(video) for video in candidates[chosen]]
 
-    def _new_for_seed(
-        self, video: int, forbidden: set[int], *, nsfw: bool
-    ) -> tuple[list[int], dict[int, float]]:
+    def _new_for_seed(self, video: int, allowed: Mask) -> tuple[list[int], dict[int, float]]:
         ids, weights = self._content.tags(video)
         tags = ids[np.argsort(-weights, kind="stable")[:_SEED_TAGS]].tolist()
-        candidates = self._new_with(tags, forbidden, nsfw=nsfw)
+        candidates = self._new_with(tags, allowed)
         if candidates.size == 0:
             return [], {}
         scores = self._content.similarity(video, candidates, len(self._tag_names)).astype(np.float32)
@@ -277,13 +317,12 @@ class ServedModel:
         videos = candidates[chosen].tolist()
         return videos, dict(zip(videos, scores[chosen].tolist(), strict=True))
 
-    def _new_with(self, tags: list[int], forbidden: set[int], *, nsfw: bool) -> NDArray[np.int64]:
+    def _new_with(self, tags: list[int], allowed: Mask) -> NDArray[np.int64]:
         lists = [self._new_videos[self._new_offsets[tag] : self._new_offsets[tag + 1]] for tag in tags]
         if not lists:
             return np.zeros(0, np.int64)
-        return np.array(
-            self._allowed(np.unique(np.concatenate(lists)).tolist(), forbidden, nsfw=nsfw), np.int64
-        )
+        found = np.unique(np.concatenate(lists)).astype(np.int64)
+        return found[allowed[found]]
 
     def _usual_language(self, past: list[int]) -> int:
         spoken = Counter(int(self._language[video]) for video in past)

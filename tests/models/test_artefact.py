@@ -209,8 +209,8 @@ def test_overlapping_buffers_are_refused(stored: Path) -> None:
 
 
 MANIFESTS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
-    (lambda m: m.update(format=2), "format is not 1"),
-    (lambda m: m.pop("format"), "format is not 1"),
+    (lambda m: m.update(format=1), "format is not 2"),
+    (lambda m: m.pop("format"), "format is not 2"),
     (lambda m: m["files"].pop(artefact.LABELS), "exactly"),
     (lambda m: m["files"].update({"../../etc/passwd": {"bytes": 1, "sha256": ""}}), "exactly"),
     (lambda m: m["files"].update({artefact.MODEL: "x"}), "incomplete"),
