@@ -99,8 +99,8 @@ def _ended(outcome: "JobOutcome") -> None:
         asked = ", ".join(found["peers"]) or "nobody (no peer is approved)"
         out.print(
             f"Nothing was sent. A session would ask {asked} about {found['vocabulary']:,} videos; "
-            f"this instance counts {found['own_users']:,} viewers and {found['own_videos']:,} videos that any "
-            "of them engaged with."
+            f"this instance counts {found['own_users']:,} viewers, and {found['own_videos']:,} videos that "
+            "any of them engaged with."
         )
         return
     out.print(
