@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from daemon.config import Config
+from daemon.config import Config, PeerTubeSource
 from daemon.jobs.process import JobOutcome, run_job
 from daemon.jobs.registry import JOBS
 from daemon.serve.context import ServeContext
@@ -21,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 MISFIRE_GRACE_SECONDS: Final = 3600
 SOON_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 600.0
+SYNC_WHEN_LOST: Final = 10
+"""A check that removes more than one viewer in so many brings the next sync forward."""
+AT_LEAST_BETWEEN_SYNCS: Final = 3600.0
 
 
 class Scheduler:
@@ -44,6 +50,9 @@ class Scheduler:
             return
         self._plan("sync", settings.sync, self._sync)
         self._plan("prune", settings.prune, self._prune)
+        source = self._context.config.source
+        if isinstance(source, PeerTubeSource):
+            self._plan("consent", source.check, self._consent)
         if "session" in JOBS and self._context.config.mode in {"consume", "contribute"}:
             self._plan("session", settings.session, self._session)
         self._context.upcoming = self.upcoming
@@ -104,9 +113,23 @@ class Scheduler:
     async def _prune(self) -> None:
         await self._run("prune")
 
-    async def _run(self, name: str) -> JobOutcome:
-        limit = self._context.config.limits.job_time.total_seconds()
-        async with self._one_at_a_time:
+    async def _consent(self) -> None:
+        # Not one at a time with the others: a session may wait for peers for an hour, a viewer must not.
+        outcome = await self._run("consent", nullcontext(), at_most=CHECK_SECONDS)
+        lost, before = outcome.result.get("removed", 0), outcome.result.get("viewers", 0)
+        if lost * SYNC_WHEN_LOST > before and self._sync_is_old():
+            # A video that many had seen is gone, most likely: their other rows are still there to be read.
+            self._scheduler.modify_job("sync", next_run_time=datetime.now(UTC))
+
+    def _sync_is_old(self) -> bool:
+        last = records.last_success(self._context.engine, "sync")
+        return last is None or time.time() - last > AT_LEAST_BETWEEN_SYNCS
+
+    async def _run(
+        self, name: str, turn: AbstractAsyncContextManager[None] | None = None, at_most: float = math.inf
+    ) -> JobOutcome:
+        limit = min(self._context.config.limits.job_time.total_seconds(), at_most)
+        async with turn or self._one_at_a_time:
             outcome = await run_job(name, self._context.config_file, time_limit=limit)
         metrics = self._context.metrics
         metrics.jobs.labels(name, outcome.code or "ok").inc()

@@ -131,10 +131,18 @@ def resolve(model: "ServedModel", text: str) -> int:
 
 def _open(settings: "Config") -> "tuple[ServedModel, str]":
     from daemon.cli.models import find
+    from daemon.store import source_facts
+    from daemon.store.engine import open_checked
     from models.artefact import load as load_model
 
     directory = find(settings.models_dir, "current")
-    return load_model(directory), directory.name
+    model = load_model(directory)
+    if settings.database.exists():
+        out_of_lists = source_facts.exclusions(open_checked(settings.database))
+        model.visibility.exclude(
+            channels=out_of_lists.channels, hosts=out_of_lists.hosts, videos=out_of_lists.videos
+        )
+    return model, directory.name
 
 
 def _title(model: "ServedModel", position: int | None) -> str:

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final, Union, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from daemon.config.sections import Config
+from daemon.config.fields import Place, is_scalar, keys_below, locate, model_of, variable, variables
+from daemon.config.sections import Config, DatasetSource
 from daemon.config.types import format_duration
 from daemon.errors import ConfigError
 
@@ -48,7 +49,9 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     if problems:
         raise ConfigError(tuple(problems), where=_where(path, origin))
     base = path.resolve().parent
-    source = config.source.model_copy(update={"path": (base / config.source.path.expanduser()).resolve()})
+    source = config.source
+    if isinstance(source, DatasetSource):
+        source = source.model_copy(update={"path": (base / source.path.expanduser()).resolve()})
     data_dir = (base / config.data_dir.expanduser()).resolve()
     return config.model_copy(update={"data_dir": data_dir, "source": source})
 
@@ -85,9 +88,9 @@ def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> list
         if not name.startswith(PREFIX) or name in RESERVED:
             continue
         steps = name.removeprefix(PREFIX).lower().split("__")
-        field = _field(Config, steps)
+        field = variable(steps)
         if field is None:
-            close = difflib.get_close_matches(name, _variables(Config, PREFIX), n=1)
+            close = difflib.get_close_matches(name, variables(Config, PREFIX), n=1)
             hint = (
                 f" Did you mean {close[0]}?"
                 if close
@@ -96,7 +99,7 @@ def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> list
             problems.append(f"{name}: there is no such setting.{hint}")
             continue
         value: Any = environ[name]
-        if not _is_scalar(field.annotation):
+        if not is_scalar(field.annotation):
             try:
                 value = json.loads(value)
             except (json.JSONDecodeError, RecursionError):
@@ -115,43 +118,17 @@ def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> list
     return problems
 
 
-def model_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the settings model inside an annotation: itself, or the element of a list of it."""
-    for part in (annotation, *get_args(annotation)):
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            return part
-    return None
-
-
-def _is_scalar(annotation: Any) -> bool:
-    return get_origin(annotation) not in {list, dict, tuple, set} and model_of(annotation) is None
-
-
-def _field(model: type[BaseModel], steps: list[str]) -> FieldInfo | None:
-    field = model.model_fields.get(steps[0])
-    if field is None or len(steps) == 1:
-        return field
-    child = None if get_origin(field.annotation) is list else model_of(field.annotation)
-    return _field(child, steps[1:]) if child else None
-
-
-def _variables(model: type[BaseModel], prefix: str) -> list[str]:
-    names = []
-    for key, field in model.model_fields.items():
-        child = None if get_origin(field.annotation) is list else model_of(field.annotation)
-        names += _variables(child, f"{prefix}{key.upper()}__") if child else [prefix + key.upper()]
-    return names
-
-
 def describe(error: ErrorDetails) -> str:
     """One pydantic error as `key: problem. Fix.`, without the value where the key may hold a secret."""
-    steps = [str(step) for step in error["loc"]]
+    place = locate([str(step) for step in error["loc"]])
+    steps, field = place.steps, place.field
     key = _spell(steps)
     context = error.get("ctx", {})
     kind = error["type"]
     if kind == "extra_forbidden":
-        return f"{key}: there is no such setting.{_suggest(steps)}"
-    field = _field_at(steps)
+        return f"{key}: there is no such setting.{_suggest(place)}"
+    if kind == "union_tag_invalid":
+        return f"{key}.kind: is not one of {context['expected_tags']}. The first is the default."
     if kind == "missing":
         return f"{key}: is missing. {_fix(steps, field) or 'Add it.'}"
     if kind == "value_error":
@@ -193,41 +170,17 @@ def _shown(steps: list[str], value: object) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} "
 
 
-def _field_at(steps: list[str]) -> FieldInfo | None:
-    model: type[BaseModel] | None = Config
-    field: FieldInfo | None = None
-    for step in steps:
-        if step.isdecimal():
-            continue
-        field = model.model_fields.get(step) if model else None
-        if field is None:
-            return None
-        model = model_of(field.annotation)
-    return field
-
-
-def _suggest(steps: list[str]) -> str:
-    parent = [s for s in steps[:-1] if not s.isdecimal()]
-    field = _field_at(parent) if parent else None
-    model = (model_of(field.annotation) if field else None) if parent else Config
-    names = list(model.model_fields) if model else []
+def _suggest(place: Place) -> str:
+    steps = place.steps
+    names = [name for model in place.within for name in model.model_fields]
     close = difflib.get_close_matches(steps[-1], names, n=1)
     if close:
         return f" Did you mean {_spell([*steps[:-1], close[0]])}?"
-    elsewhere = [
-        name
-        for section in Config.model_fields
-        for name in _keys_below(section)
-        if name.endswith(f".{steps[-1]}")
-    ]
+    everywhere = [name for section in Config.model_fields for name in keys_below(section)]
+    elsewhere = [name for name in everywhere if name.endswith(f".{steps[-1]}")]
     if elsewhere:
         return f" Did you mean {elsewhere[0]}?"
     return f" Remove it; known here: {', '.join(names)}." if names else " Remove it."
-
-
-def _keys_below(section: str) -> list[str]:
-    child = model_of(Config.model_fields[section].annotation)
-    return [f"{section}.{name}" for name in child.model_fields] if child else []
 
 
 def _fix(steps: list[str], field: FieldInfo | None) -> str:

@@ -2,19 +2,15 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from daemon.config.section import Section
+from daemon.config.sources import DatasetSource, PeerTubeSource, Source
 from daemon.config.types import Duration, Host, PeerUrl, PublicKey, is_loopback
 
 Mode = Literal["off", "simulate", "consume", "contribute"]
-
-
-class Section(BaseModel):
-    """A table of shoal.toml: unknown keys are errors, values cannot change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
 
 class Instance(Section):
@@ -74,36 +70,6 @@ class Listen(Section):
                 'Set api_host = "127.0.0.1", or dangerously_expose_api = true inside a private network'
             )
         return self
-
-
-class DatasetSource(Section):
-    """An instance's videos and viewers read from files."""
-
-    kind: Literal["dataset"] = Field(default="dataset", description="Where videos and engagements come from.")
-    path: Path = Field(
-        description=(
-            "Folder with interactions.csv.gz, items.csv.gz and item_tags.csv.gz; relative to this file."
-        ),
-        examples=["dataset"],
-    )
-    name: str = Field(
-        default="",
-        max_length=100,
-        description=(
-            "Name of the data set. Instances that use the same name agree on the addresses of its "
-            "videos; empty takes the folder's name."
-        ),
-    )
-    catalogue_host: Host | None = Field(
-        default=None,
-        description="Host in the addresses of the set's videos; unset takes a name that all instances share.",
-        examples=["videos.example"],
-    )
-    like_at: float | None = Field(
-        default=None,
-        description="A value of at least this is a like; unset takes the upper part of the set's own scale.",
-        examples=[4.0],
-    )
 
 
 class Peer(Section):
@@ -313,7 +279,7 @@ class Config(Section):
         ),
     )
     instance: Instance
-    source: DatasetSource
+    source: Source
     listen: Listen = Listen()
     peers: list[Peer] = Field(
         default_factory=list,
@@ -326,6 +292,23 @@ class Config(Section):
     model: Model = Model()
     schedule: Schedule = Schedule()
     log: Log = Log()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_source_is_a_data_set_unless_it_says_otherwise(cls, tree: Any) -> Any:
+        source = tree.get("source") if isinstance(tree, dict) else None
+        if isinstance(source, dict) and "kind" not in source:
+            return {**tree, "source": {"kind": "dataset", **source}}
+        return tree
+
+    @model_validator(mode="after")
+    def _real_viewers_are_in_no_sum_yet(self) -> Self:
+        if self.mode == "contribute" and self.source.kind == "peertube":
+            raise ValueError(
+                'mode is "contribute" and source.kind is "peertube": sums carry no noise yet, so real '
+                'viewers must not be in them. Set mode = "consume" to learn from others, or "off"'
+            )
+        return self
 
     @field_validator("peers")
     @classmethod
@@ -369,4 +352,4 @@ class Config(Section):
         return self.data_dir / "identity.key"
 
 
-__all__ = ["Config", "DatasetSource", "Mode", "Peer", "Section"]
+__all__ = ["Config", "DatasetSource", "Mode", "Peer", "PeerTubeSource", "Section"]

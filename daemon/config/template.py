@@ -3,12 +3,12 @@
 import json
 import textwrap
 from datetime import timedelta
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from daemon.config.load import model_of
+from daemon.config.fields import model_of, models_of
 from daemon.config.sections import Config
 from daemon.config.types import format_duration
 
@@ -31,7 +31,7 @@ def render(values: dict[str, dict[str, Any]]) -> str:
     top = {n: f for n, f in Config.model_fields.items() if model_of(f.annotation) is None}
     blocks += [_entry(name, field, values.get("", {})) for name, field in top.items()]
     for name, field in Config.model_fields.items():
-        section = model_of(field.annotation)
+        section = _chosen(models_of(field.annotation), values.get(name, {}))
         if section is None:
             continue
         if get_origin(field.annotation) is list:
@@ -41,6 +41,14 @@ def render(values: dict[str, dict[str, Any]]) -> str:
         blocks.append(f"\n[{name}]\n" + _comment((section.__doc__ or "").split("\n\n")[0]))
         blocks += [_entry(key, f, given) for key, f in section.model_fields.items()]
     return "\n".join(blocks)
+
+
+def _chosen(choices: list[type[BaseModel]], given: dict[str, Any]) -> type[BaseModel] | None:
+    """Return the table to write: where there are several kinds, the one that is given."""
+    for section in choices[1:]:
+        if given.get("kind") in get_args(section.model_fields["kind"].annotation):
+            return section
+    return choices[0] if choices else None
 
 
 def _comment(text: str) -> str:

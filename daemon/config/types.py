@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
 
 KEY_PREFIX: Final = "ed25519:"
 KEY_BYTES: Final = 32
@@ -57,6 +57,49 @@ def check_peer_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def check_source_url(value: str) -> str:
+    """Check the address of a PeerTube: https, or http within this machine or a private network."""
+    example = 'it looks like "http://127.0.0.1:9000"'
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL; {example}") from error
+    if parts.username or parts.password:
+        raise ValueError("must not contain a user name or password")
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        raise ValueError(f"is not a URL; {example}")
+    if not value.isascii() or any(c.isspace() for c in value):
+        raise ValueError(f"is not a URL; {example}")
+    if parts.scheme == "http" and not _is_private(host):
+        raise ValueError(
+            "uses plain http to another machine, which would show the secret and what viewers watched; "
+            "use https://, or the address within the private network"
+        )
+    return value.rstrip("/")
+
+
+def _is_private(host: str) -> bool:
+    """Whether a host is this machine, a name without dots (a compose service), or in a private network."""
+    if is_loopback(host) or ("." not in host.strip("[]") and ":" not in host) or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_private
+    except ValueError:
+        return False
+
+
+def check_secret(value: SecretStr) -> SecretStr:
+    """Check a shared secret: 16 to 200 characters that can stand in an HTTP header."""
+    text = value.get_secret_value()
+    if not 16 <= len(text) <= 200 or not all("!" <= c <= "~" for c in text):
+        raise ValueError(
+            "is not a secret of the plugin: 16 to 200 characters without spaces; copy it from the plugin's "
+            "settings page"
+        )
+    return value
+
+
 def check_key(value: str) -> str:
     """Check an Ed25519 public key: `ed25519:` and 32 bytes in base64."""
     try:
@@ -95,6 +138,8 @@ def format_duration(value: timedelta) -> str:
 
 Host = Annotated[str, AfterValidator(check_host)]
 PeerUrl = Annotated[str, AfterValidator(check_peer_url)]
+SourceUrl = Annotated[str, AfterValidator(check_source_url)]
+Secret = Annotated[SecretStr, AfterValidator(check_secret)]
 PublicKey = Annotated[str, AfterValidator(check_key)]
 Duration = Annotated[
     timedelta,

@@ -48,12 +48,17 @@ def lazy(target: str) -> JobFunction:
 JOBS: dict[str, JobFunction] = {
     "sync": lazy("daemon.jobs.sync:run"),
     "train": lazy("daemon.jobs.train:run"),
+    "consent": lazy("daemon.jobs.consent:run"),
     "prune": lazy("daemon.jobs.prune:run"),
     "session": lazy("daemon.sessions.aggregate:run"),
     "contribution": lazy("daemon.sessions.contribution:run"),
     "migrate": lambda _context: {},  # every job migrates first
 }
 
-LOCKS: Mapping[str, str] = {"session": "session.lock", "contribution": ""}
+LOCKS: Mapping[str, str] = {"session": "session.lock", "contribution": "", "consent": "check.lock"}
 """Jobs that do not take the data directory's job lock. A session waits for peers, whose own sessions may wait
-for a contribution of ours: a contribution only reads, and never waits."""
+for a contribution of ours: a contribution only reads, and never waits. The check of consent does not wait for
+a training either; what it must not overlap with is in `daemon.store.withdrawal`."""
+
+RECORDED_ONCE: frozenset[str] = frozenset({"consent"})
+"""Jobs that run so often that only their last run is kept on record."""

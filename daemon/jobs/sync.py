@@ -1,12 +1,14 @@
 """Reads the instance's videos and engagements anew and replaces what is stored."""
 
+from contextlib import ExitStack
 from typing import Any
 
 from daemon.errors import SourceError
 from daemon.jobs.registry import JobContext
-from daemon.source import open_source
+from daemon.source import Source, open_source
+from daemon.store import withdrawal
 from daemon.store.pseudonyms import Pseudonyms
-from daemon.store.snapshot import replace
+from daemon.store.snapshot import Snapshot, replace
 
 
 def run(context: JobContext) -> dict[str, Any]:
@@ -16,20 +18,36 @@ def run(context: JobContext) -> dict[str, Any]:
         SourceError: the source cannot be read, or has no public video, which is more likely a fault than
         the truth.
     """
-    source = open_source(context.config)
     pseudonyms = Pseudonyms.open(context.config.data_dir / "viewers.key")
     context.progress("reading videos", 0.0)
-    with replace(context.engine, pseudonyms) as snapshot:
-        for done, videos in source.videos():
-            snapshot.add_videos(videos)
-            context.progress("reading videos", 0.05 + 0.4 * done)
-        if not snapshot.counts.videos:
-            raise SourceError(
-                "the source has no public video", advice="Check [source]; the stored catalogue was kept."
-            )
-        for done, engagements in source.engagements():
-            snapshot.add_engagements(engagements)
-            context.progress("reading engagements", 0.45 + 0.4 * done)
+    with (
+        ExitStack() as held,
+        open_source(context.config) as source,
+        replace(context.engine, pseudonyms) as snapshot,
+    ):
+        _read(source, snapshot, context)
+        facts = source.facts()
+        # From here until the snapshot is in place nobody can withdraw: who did before is left out now.
+        held.enter_context(withdrawal.turn(context.config.data_dir))
+        states = source.confirmed()
+        if states is not None:
+            snapshot.confirm(states)
+        participants = snapshot.counts.viewers if states is None else len(states)
+        snapshot.counts.skipped += source.left_out
+        snapshot.describe(facts, now=context.clock(), participants=participants)
         context.progress("storing", 0.85)
     context.progress("storing", 1.0)
     return vars(snapshot.counts)
+
+
+def _read(source: Source, snapshot: Snapshot, context: JobContext) -> None:
+    for done, videos in source.videos():
+        snapshot.add_videos(videos)
+        context.progress("reading videos", 0.05 + 0.4 * done)
+    if not snapshot.counts.videos:
+        raise SourceError(
+            "the source has no public video", advice="Check [source]; the stored catalogue was kept."
+        )
+    for done, engagements in source.engagements():
+        snapshot.add_engagements(engagements)
+        context.progress("reading engagements", 0.45 + 0.4 * done)

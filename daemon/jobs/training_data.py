@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_array
 
-from daemon.store.reading import Catalogue, Engagements
+from daemon.store.reading import Catalogue, Engagements, codes
 from daemon.store.sums import StoredSum
 from models.features import Features
 from models.interactions import Interactions, from_events
@@ -41,6 +41,7 @@ def interactions(engagements: Engagements, videos: int, *, limit: int | None) ->
 
 def labels(catalogue: Catalogue) -> Labels:
     """Return the names that a model carries with it."""
+    host, hosts = codes(catalogue.hosts)
     return Labels.pack(
         uuid=catalogue.uuids,
         url=catalogue.urls,
@@ -49,6 +50,10 @@ def labels(catalogue: Catalogue) -> Labels:
         channels=catalogue.channel_names,
         categories=catalogue.category_names,
         languages=catalogue.language_names,
+        host=host,
+        account=catalogue.account,
+        scope=catalogue.scope,
+        hosts=hosts,
     )
 
 

@@ -1,24 +1,27 @@
 """The local API: related videos, recommendations, explanations."""
 
-import asyncio
 from typing import Final
 
 from aiohttp import web
 
-from daemon.serve import answers, params
-from daemon.serve.context import CONTEXT, ServeContext
+from daemon.serve import answers, params, secret
+from daemon.serve.context import CONTEXT
 from daemon.serve.guard import json_answer
-from daemon.store import viewers
+from daemon.serve.viewers import pseudonym_of
 
 _BODY_KEYS: Final = frozenset({"history", "viewer", "limit", "exclude", "nsfw"})
-MAX_VIEWER: Final = 200
+MIXED_HISTORY: Final = 200
+"""Newest videos of a viewer that a list beside a video is made from: a page is waiting for it."""
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/v1/related")
 async def related(request: web.Request) -> web.Response:
-    """Answer `?video=<uuid|url>&limit=&exclude=&nsfw=` with videos related to one."""
+    """Answer `?video=<uuid|url>&limit=&exclude=&nsfw=&viewer=` with videos related to one.
+
+    With a viewer, videos that suit the viewer take turns with those like the one that is watched.
+    """
     context = request.app[CONTEXT]
     loaded = context.model.get()
     limits = context.config.limits
@@ -26,7 +29,12 @@ async def related(request: web.Request) -> web.Response:
     count = params.limit(request.query.get("limit"), limits)
     exclude = params.known(loaded.model, params.keys(request, "exclude", limits.max_exclude))
     nsfw = params.flag(request.query.get("nsfw"))
-    found = loaded.model.related(seed, limit=count, exclude=exclude, nsfw=nsfw)
+    history: list[int] = []
+    if viewer := request.query.get("viewer"):
+        secret.require(request)
+        pseudonym = pseudonym_of(context, viewer)
+        history = params.known(loaded.model, await context.stored.history(pseudonym))
+    found = loaded.model.mixed(seed, history[:MIXED_HISTORY], limit=count, exclude=exclude, nsfw=nsfw)
     return json_answer({"model": loaded.id, "videos": answers.suggestions(loaded.model, found)})
 
 
@@ -43,7 +51,8 @@ async def recommendations(request: web.Request) -> web.Response:
     count = params.limit(body.get("limit"), limits)
     keys = params.texts(body.get("history"), "history", limits.max_history)
     if not keys and body.get("viewer"):
-        keys = await _stored_history(context, body["viewer"])
+        secret.require(request)
+        keys = await context.stored.history(pseudonym_of(context, body["viewer"]), deadline=None)
     history = params.known(loaded.model, keys)
     exclude = params.known(loaded.model, params.texts(body.get("exclude"), "exclude", limits.max_exclude))
     nsfw = params.flag(body.get("nsfw"))
@@ -62,12 +71,3 @@ async def explain(request: web.Request) -> web.Response:
     history = params.known(loaded.model, keys)
     why = loaded.model.explain(history, position)
     return json_answer({"model": loaded.id, **answers.explanation(loaded.model, why)})
-
-
-async def _stored_history(context: ServeContext, viewer: object) -> list[str]:
-    name = params.texts([viewer], "viewer", 1)[0]
-    if len(name) > MAX_VIEWER:
-        return []
-    pseudonym = context.pseudonyms.of(name)
-    most = context.config.limits.max_history
-    return await asyncio.to_thread(viewers.history, context.engine, pseudonym, limit=most)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.serve.current import CurrentModel
 from daemon.serve.metrics import Metrics
+from daemon.serve.stored import Stored
 from daemon.store.pseudonyms import Pseudonyms
 
 
@@ -28,6 +29,7 @@ class ServeContext:
     config: Config
     config_file: Path
     engine: Engine
+    stored: Stored
     model: CurrentModel
     pseudonyms: Pseudonyms
     metrics: Metrics

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,8 +32,16 @@ class Loaded:
 class CurrentModel:
     """Follows the pointer file `models/current`."""
 
-    def __init__(self, models_dir: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        models_dir: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        prepare: Callable[[ServedModel], None] = lambda _model: None,
+    ) -> None:
+        """Follow a folder; `prepare` is called in a thread with every model before it serves."""
         self._dir = models_dir
+        self._prepare = prepare
         self._clock = clock
         self._loaded: Loaded | None = None
         self._seen: tuple[int, int] | None = None
@@ -71,7 +79,7 @@ class CurrentModel:
             self._fail("the pointer file models/current makes no sense", None)
             return False
         try:
-            model = await asyncio.to_thread(_open, self._dir / name)
+            model = await asyncio.to_thread(_open, self._dir / name, self._prepare)
         except (ModelError, OSError) as error:
             self._fail(f"model {name} does not load", error)
             return False
@@ -81,10 +89,11 @@ class CurrentModel:
         logger.info("model in service", extra={"model": name, "videos": len(model.labels)})
         return True
 
-    async def follow(self) -> None:
-        """Refresh about once a second until cancelled."""
+    async def follow(self, then: Callable[[ServedModel | None], Awaitable[None]]) -> None:
+        """Refresh about once a second until cancelled, each time followed by `then` with the model."""
         while True:
             await self.refresh()
+            await then(self._loaded.model if self._loaded else None)
             if self._pages is not None:
                 self._pages.release_if_many()
             await asyncio.sleep(POLL_SECONDS)
@@ -105,8 +114,9 @@ class CurrentModel:
         logger.error("model refused", extra={"problem": problem, "kind": kind, "kept": kept})
 
 
-def _open(directory: Path) -> ServedModel:
+def _open(directory: Path, prepare: Callable[[ServedModel], None]) -> ServedModel:
     model = load(directory)
+    prepare(model)
     if len(model):
         # The first answers build small indices: do that here, not while somebody waits.
         model.related(0, limit=1)

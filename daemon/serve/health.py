@@ -8,7 +8,7 @@ from aiohttp import web
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.guard import error_answer, json_answer
 from daemon.serve.metrics import CONTENT_TYPE
-from daemon.store import records
+from daemon.store import records, source_facts
 
 routes = web.RouteTableDef()
 
@@ -62,6 +62,10 @@ def describe(context: ServeContext) -> dict[str, Any]:
         "host": context.config.instance.host,
         "mode": context.config.mode,
         "peers": len(context.config.peers),
+        "federation": {
+            "mode": context.config.mode,
+            "peers": [peer.host for peer in context.config.peers],
+        },
         "uptime_seconds": round(context.clock() - context.started, 1),
         "addresses": context.addresses,
         "model": model,
@@ -80,4 +84,21 @@ def _records(context: ServeContext) -> dict[str, Any]:
             for s in found
         ],
         "refusals": records.refusals(context.engine),
+        "source": _source(context),
+    }
+
+
+def _source(context: ServeContext) -> dict[str, Any]:
+    known = source_facts.read(context.engine)
+    # What is stored may still be of a source that was configured before.
+    kind = context.config.source.kind
+    stored = known if known is not None and known.kind == kind else None
+    return {
+        "kind": kind,
+        "participants": stored.participants if stored else 0,
+        "viewers": stored.viewers if stored else 0,
+        "min_users": context.config.sharing.min_users,
+        "follows": stored.follows if stored else 0,
+        "last_sync": stored.synced if stored else None,
+        "last_check": stored.checked if stored else None,
     }

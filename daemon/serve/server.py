@@ -18,11 +18,12 @@ from daemon.config import Config
 from daemon.errors import ShoalError
 from daemon.running import Running, announce, only_daemon
 from daemon.scheduler import Scheduler
-from daemon.serve import api, health
+from daemon.serve import api, health, viewers
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.current import CurrentModel
 from daemon.serve.guard import guard
 from daemon.serve.metrics import Metrics
+from daemon.serve.stored import Stored
 from daemon.store.engine import open_checked
 from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.records import refusals
@@ -51,6 +52,7 @@ def build_apps(context: ServeContext) -> Apps:
     local[CONTEXT] = context
     local.add_routes(api.routes)
     local.add_routes(health.routes)
+    local.add_routes(viewers.routes)
     peers = None
     if routes := list(context.federation_routes):
         peers = web.Application(client_max_size=MAX_FEDERATION_REQUEST, logger=logger)
@@ -66,11 +68,13 @@ def build_context(config: Config, config_file: Path) -> ServeContext:
         StoreError: the database is missing or at another schema.
     """
     engine = open_checked(config.database)
+    stored = Stored(engine, history=config.limits.max_history)
     return ServeContext(
         config=config,
         config_file=config_file,
         engine=engine,
-        model=CurrentModel(config.models_dir),
+        stored=stored,
+        model=CurrentModel(config.models_dir, prepare=stored.prepare),
         pseudonyms=Pseudonyms.open(config.data_dir / "viewers.key"),
         metrics=Metrics(lambda: refusals(engine)),
     )
@@ -97,6 +101,7 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
     config = context.config
     apps = build_apps(context)
     # The first model is loaded before anybody can ask, so that a restart is never "not ready" for long.
+    await context.stored.refresh(None)
     await context.model.refresh()
     scheduler = Scheduler(context)
     runners: list[web.AppRunner] = []
@@ -113,7 +118,7 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
                 os.getpid(), context.addresses["api"], context.addresses.get("federation", ""), time.time()
             ),
         )
-        tasks.append(asyncio.create_task(context.model.follow()))
+        tasks.append(asyncio.create_task(context.model.follow(context.stored.refresh)))
         scheduler.start()
         # What is there now stays: looking through it again and again would delay answers by milliseconds.
         gc.collect()
@@ -128,6 +133,7 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         for runner in runners:
             await runner.cleanup()
+        context.stored.close()
         context.engine.dispose()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from daemon.errors import SourceError
 from daemon.source.dataset_files import DataSet, DataSetError, read
 from daemon.source.dataset_meaning import codes, positive_from, publication
-from daemon.store.rows import EngagementRow, VideoRow
+from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from policies.sharing import PUBLIC, public_only
 
 PAGE: Final = 1_000
@@ -45,6 +45,7 @@ class DatasetFiles:
         self._host = host
         self._like_at = like_at
         self._read: DataSet | None = None
+        self.left_out = 0
 
     @property
     def data(self) -> DataSet:
@@ -119,6 +120,13 @@ class DatasetFiles:
                     for r in rows
                 ],
             )
+
+    def facts(self) -> SourceFacts:
+        """Return that it is a data set: it excludes nothing and follows nobody."""
+        return SourceFacts("dataset")
+
+    def confirmed(self) -> None:
+        """Return None: nobody in a data set can withdraw."""
 
     def urls(self) -> list[str]:
         """Return the address of each item."""

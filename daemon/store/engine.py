@@ -1,6 +1,7 @@
 """Opening the SQLite file: the same settings on every connection, only at the schema of this program."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from daemon.errors import StoreError
 from daemon.store.tables import SCHEMA
 
 BUSY_TIMEOUT_MS: Final = 5_000
+TRUNCATE_SECONDS: Final = 30.0
 
 
 def connect(path: Path) -> Engine:
@@ -60,6 +62,22 @@ def reads(engine: Engine) -> Iterator[Connection]:
     """Run a block on one consistent snapshot of the database."""
     with engine.connect() as connection:
         yield connection
+
+
+def truncate_wal(engine: Engine, *, patience: float = TRUNCATE_SECONDS) -> bool:
+    """Move everything into the main file and empty the log, in which deleted rows would live on.
+
+    Returns whether it was done: a reader that stays longer than `patience` seconds keeps the log.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        with engine.connect() as connection:
+            row = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if row[0] == 0:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
 
 
 def schema_version(engine: Engine) -> str | None:

@@ -18,6 +18,8 @@ class Catalogue:
 
     Attributes:
         channel, category, language: int32 positions in the names beside them, -1 unknown.
+        account: int32, equal for videos of one account, -1 unknown.
+        scope: uint8, what the owner wants beside the video (`daemon.store.rows.VideoRow`).
         published: float64 Unix seconds, nan unknown.
         tag_offsets, tag_ids: CSR index, (videos + 1,) int64 and (stored tags,) int32 ascending per video.
     """
@@ -36,6 +38,8 @@ class Catalogue:
     nsfw: NDArray[np.bool_]
     views: NDArray[np.int64]
     likes: NDArray[np.int64]
+    account: NDArray[np.int32]
+    scope: NDArray[np.uint8]
     tag_offsets: NDArray[np.int64]
     tag_ids: NDArray[np.int32]
     tag_names: tuple[str, ...]
@@ -71,7 +75,8 @@ def read(engine: Engine) -> tuple[Catalogue, Engagements]:
     with engine.connect() as connection:
         videos = _rows(
             connection,
-            "SELECT id, url, uuid, title, host, channel, category, language, published, nsfw, views, likes "
+            "SELECT id, url, uuid, title, host, channel, category, language, published, nsfw, views, likes, "
+            "account, scope "
             "FROM videos ORDER BY url",
         )
         tags = _rows(connection, "SELECT id, name FROM tags ORDER BY name")
@@ -92,7 +97,7 @@ def _rows(connection: Connection, query: str) -> list[tuple[object, ...]]:
 def _catalogue(
     videos: list[tuple[object, ...]], tags: list[tuple[object, ...]], links: list[tuple[object, ...]]
 ) -> Catalogue:
-    columns: list[tuple[object, ...]] = list(zip(*videos, strict=True)) or [()] * 12
+    columns: list[tuple[object, ...]] = list(zip(*videos, strict=True)) or [()] * 14
     ids = np.array(columns[0], np.int64)
     text = [tuple(str(value) for value in column) for column in columns[1:8]]
     channel, channel_names = codes(text[4])
@@ -118,6 +123,8 @@ def _catalogue(
         nsfw=np.array(columns[9], np.bool_),
         views=np.array(columns[10], np.int64),
         likes=np.array(columns[11], np.int64),
+        account=codes([str(value) for value in columns[12]])[0],
+        scope=np.array(columns[13], np.uint8),
         tag_offsets=offsets.astype(np.int64),
         tag_ids=tag_ids[order].astype(np.int32),
         tag_names=tuple(str(row[1]) for row in tags),

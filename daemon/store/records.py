@@ -95,9 +95,11 @@ def refusals(engine: Engine) -> dict[str, int]:
         return {code: int(count) for code, count in rows}
 
 
-def save_job(engine: Engine, record: JobRecord) -> None:
-    """Append a finished job."""
+def save_job(engine: Engine, record: JobRecord, *, only: bool = False) -> None:
+    """Append a finished job; as the only one of its name where asked to."""
     with writes(engine) as connection:
+        if only:
+            connection.execute(delete(JobRun).where(JobRun.name == record.name))
         connection.execute(insert(JobRun).values(vars(record)))
 
 

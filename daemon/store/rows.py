@@ -1,11 +1,15 @@
 """The plain rows that a source delivers and the store keeps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class VideoRow:
-    """A public video. `published` is Unix seconds or None; unknown text is empty."""
+    """A public video. `published` is Unix seconds or None; unknown text is empty.
+
+    `scope` is what the owner wants to be suggested beside it: 1 anything, 2 the same platform, 3 the same
+    account, 4 the same channel.
+    """
 
     url: str
     uuid: str
@@ -19,6 +23,8 @@ class VideoRow:
     views: int = 0
     likes: int = 0
     tags: tuple[str, ...] = ()
+    account: str = ""
+    scope: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +40,30 @@ class EngagementRow:
     disliked: bool = False
     watched: float = 0.0
     at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Exclusions:
+    """What must not be suggested: channels by url, hosts, videos by url."""
+
+    channels: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    videos: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What a source says beside videos and engagements.
+
+    Attributes:
+        kind: as in the configuration.
+        rates, history: highest row numbers that were read, 0 where a source has none.
+        exclusions: what must not be suggested.
+        follows: hosts that the instance follows.
+    """
+
+    kind: str
+    rates: int = 0
+    history: int = 0
+    exclusions: Exclusions = field(default_factory=Exclusions)
+    follows: tuple[str, ...] = ()

@@ -5,15 +5,17 @@ that dies half-way leaves the old content untouched. There is no event log: what
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, Engine
 
+from daemon.store import source_facts
+from daemon.store.engine import truncate_wal
 from daemon.store.pseudonyms import Pseudonyms
-from daemon.store.rows import EngagementRow, VideoRow
+from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 
 MAX_TEXT: Final = 500
 MAX_URL: Final = 2_000
@@ -50,6 +52,7 @@ class Snapshot:
         self._videos: dict[str, int] = {}
         self._tags: dict[str, int] = {}
         self._viewers: dict[str, int] = {}
+        self._facts: tuple[SourceFacts, float, int] | None = None
         self.counts = Counts()
 
     def add_videos(self, page: Iterable[VideoRow]) -> None:
@@ -71,14 +74,14 @@ class Snapshot:
                     tag = self._tags[name] = len(self._tags) + 1
                     tags.append((tag, name))
                 links.append((number, tag))
-        self._insert("videos", 12, rows)
+        self._insert("videos", 14, rows)
         self._insert("tags", 2, tags)
         self._insert("video_tags", 2, links)
         self.counts.videos, self.counts.tags = len(self._videos), len(self._tags)
 
     def add_engagements(self, page: Iterable[EngagementRow]) -> None:
         """Add engagements with videos added before; several of one viewer and video combine."""
-        viewers: list[tuple[int, bytes]] = []
+        viewers: list[tuple[int, bytes, str]] = []
         rows: list[tuple[object, ...]] = []
         for row in page:
             video = self._videos.get(row.video_url)
@@ -88,13 +91,37 @@ class Snapshot:
             viewer = self._viewers.get(row.viewer)
             if viewer is None:
                 viewer = self._viewers[row.viewer] = len(self._viewers) + 1
-                viewers.append((viewer, self._pseudonyms.of(row.viewer)))
+                viewers.append((viewer, self._pseudonyms.of(row.viewer), ""))
             rows.append((viewer, video, row.liked, row.disliked, row.watched, row.at))
-        self._insert("viewers", 2, viewers)
+        self._insert("viewers", 3, viewers)
         if rows:
             self._connection.exec_driver_sql(_UPSERT, rows)
         self.counts.viewers = len(self._viewers)
         self.counts.engagements += len(rows)
+
+    def confirm(self, states: Mapping[str, str]) -> None:
+        """Keep only the viewers named here, each with the source's digest of their rows."""
+        kept = [(states[viewer], number) for viewer, number in self._viewers.items() if viewer in states]
+        gone = [(number,) for viewer, number in self._viewers.items() if viewer not in states]
+        if kept:
+            self._connection.exec_driver_sql("UPDATE temp.viewers SET state = ? WHERE id = ?", kept)
+        if gone:
+            self._connection.exec_driver_sql("DELETE FROM temp.engagements WHERE viewer_id = ?", gone)
+            self._connection.exec_driver_sql("DELETE FROM temp.viewers WHERE id = ?", gone)
+        self._viewers = {viewer: n for viewer, n in self._viewers.items() if viewer in states}
+        self.counts.viewers = len(self._viewers)
+        left = self._connection.exec_driver_sql("SELECT count(*) FROM temp.engagements").scalar()
+        self.counts.engagements = int(left or 0)
+
+    def describe(self, facts: SourceFacts, *, now: float, participants: int) -> None:
+        """Store what the source says of itself, together with the content; `now` in Unix seconds."""
+        self._facts = (facts, now, participants)
+
+    def store_facts(self) -> None:
+        """Write what `describe` was given, inside the caller's transaction."""
+        if self._facts is not None:
+            facts, now, participants = self._facts
+            source_facts.write(self._connection, facts, now=now, participants=participants)
 
     def _insert(self, table: str, columns: int, rows: Sequence[tuple[object, ...]]) -> None:
         if rows:
@@ -115,6 +142,8 @@ def _cut(video: VideoRow) -> tuple[object, ...]:
         video.nsfw,
         max(video.views, 0),
         max(video.likes, 0),
+        video.account[:MAX_TEXT],
+        video.scope,
     )
 
 
@@ -134,25 +163,26 @@ def replace(engine: Engine, pseudonyms: Pseudonyms) -> Iterator[Snapshot]:
             snapshot = Snapshot(connection, pseudonyms)
             yield snapshot
             connection.commit()
-            _swap(connection)
+            _swap(connection, snapshot)
         finally:
             # Temporary tables hide the stored ones as long as the connection lives: never use it again.
             connection.invalidate()
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+    truncate_wal(engine)
 
 
-def _swap(connection: Connection) -> None:
+def _swap(connection: Connection, snapshot: Snapshot) -> None:
     connection.execution_options(writes=True)
     with connection.begin():
         for table in reversed(_CONTENT):
             connection.exec_driver_sql(f"DELETE FROM main.{table}")  # noqa: S608
         for table in _CONTENT:
             connection.exec_driver_sql(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
+        snapshot.store_facts()
 
 
 def _create_temporary(connection: Connection) -> None:
     for table in _CONTENT:
         connection.exec_driver_sql(f"CREATE TEMP TABLE {table} AS SELECT * FROM main.{table} WHERE 0")  # noqa: S608
     connection.exec_driver_sql("CREATE UNIQUE INDEX temp.one_per_pair ON engagements (viewer_id, video_id)")
+    connection.exec_driver_sql("CREATE UNIQUE INDEX temp.one_viewer ON viewers (id)")
     connection.commit()

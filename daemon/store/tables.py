@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 """Newest migration that this program knows."""
 
 NAMING: Final = {
@@ -45,6 +45,8 @@ class Video(Base):
     nsfw: Mapped[bool]
     views: Mapped[int]
     likes: Mapped[int]
+    account: Mapped[str] = mapped_column(server_default="")
+    scope: Mapped[int] = mapped_column(server_default="1")
 
 
 class Tag(Base):
@@ -67,12 +69,16 @@ class VideoTag(Base):
 
 
 class Viewer(Base):
-    """A consenting local viewer, known only by a keyed hash of the instance's own identifier."""
+    """A consenting local viewer, known only by a keyed hash of the instance's own identifier.
+
+    `state` is the source's digest of the rows it delivered; another one means that some of them are gone.
+    """
 
     __tablename__ = "viewers"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     pseudonym: Mapped[bytes] = mapped_column(LargeBinary(16), unique=True)
+    state: Mapped[str] = mapped_column(server_default="")
 
 
 class Engagement(Base):
@@ -90,6 +96,42 @@ class Engagement(Base):
     disliked: Mapped[bool]
     watched: Mapped[float]
     at: Mapped[float]
+
+
+class SourceRecord(Base):
+    """What is known of the source itself: one row, with id 1.
+
+    `rates` and `history` are its highest row numbers at the last sync, up to which digests are compared.
+    """
+
+    __tablename__ = "source"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    rates: Mapped[int]
+    history: Mapped[int]
+    participants: Mapped[int]
+    synced: Mapped[float]
+    checked: Mapped[float | None]
+
+
+class Exclusion(Base):
+    """A channel (by url), host or video (by url) that must not be suggested."""
+
+    __tablename__ = "exclusions"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    kind: Mapped[str] = mapped_column(String, primary_key=True)
+    value: Mapped[str] = mapped_column(String, primary_key=True)
+
+
+class FollowedHost(Base):
+    """An instance that this one follows."""
+
+    __tablename__ = "followed_hosts"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    host: Mapped[str] = mapped_column(String, primary_key=True)
 
 
 class Session(Base):

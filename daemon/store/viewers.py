@@ -1,5 +1,7 @@
 """One viewer's own history, for answers that the viewer asks for."""
 
+from typing import Any
+
 from sqlalchemy import Engine, desc, select
 
 from daemon.store.engine import reads
@@ -22,3 +24,24 @@ def history(engine: Engine, pseudonym: bytes, *, limit: int, watched_threshold: 
     )
     with reads(engine) as connection:
         return list(connection.execute(query).scalars())
+
+
+def known(engine: Engine, pseudonym: bytes) -> list[dict[str, Any]]:
+    """Return everything stored of a viewer: uuid, url, liked, disliked, watched, at; newest first."""
+    columns = (
+        Video.uuid,
+        Video.url,
+        Engagement.liked,
+        Engagement.disliked,
+        Engagement.watched,
+        Engagement.at,
+    )
+    query = (
+        select(*columns)
+        .join(Engagement, Engagement.video_id == Video.id)
+        .join(Viewer, Viewer.id == Engagement.viewer_id)
+        .where(Viewer.pseudonym == pseudonym)
+        .order_by(desc(Engagement.at), Video.url)
+    )
+    with reads(engine) as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config import load
+from daemon.config import DatasetSource, load
 from daemon.config.template import render
 from daemon.config.types import check_host, format_duration, parse_duration
 from daemon.errors import ConfigError
@@ -36,6 +36,7 @@ def test_defaults_listen_to_this_machine_only_and_share_nothing(tmp_path: Path) 
     assert config.listen.api_host == config.listen.federation_host == "127.0.0.1"
     assert config.cohort.min_cohort == 4
     assert config.data_dir == tmp_path
+    assert isinstance(config.source, DatasetSource)
     assert config.source.path == tmp_path / "dataset"
 
 

@@ -42,6 +42,8 @@ def catalogue(urls: list[str]) -> Catalogue:
         nsfw=np.zeros(size, np.bool_),
         views=np.zeros(size, np.int64),
         likes=np.zeros(size, np.int64),
+        account=nothing,
+        scope=np.ones(size, np.uint8),
         tag_offsets=np.zeros(size + 1, np.int64),
         tag_ids=np.zeros(0, np.int32),
         tag_names=(),

@@ -1,0 +1,53 @@
+"""Looks who still takes part: viewers who withdrew, or deleted some of what they gave, leave the store."""
+
+from typing import Any, Final
+
+from daemon.config import PeerTubeSource
+from daemon.errors import JobError
+from daemon.jobs.registry import JobContext
+from daemon.source.peertube import open_client, read_exclusions, read_participants
+from daemon.store import source_facts, withdrawal
+from daemon.store.pseudonyms import Pseudonyms
+
+ATTEMPTS: Final = 3
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """Delete who is gone or has another digest, and take over the exclusions.
+
+    A viewer of whom a single row is gone is deleted as a whole: what is left of them comes with the next
+    sync. While the source does not answer, nothing changes.
+
+    Raises:
+        SourceError: the source cannot be asked.
+        JobError: syncs keep replacing what is being checked.
+    """
+    settings = context.config.source
+    if not isinstance(settings, PeerTubeSource):
+        return {"viewers": 0, "removed": 0, "exclusions_changed": False}
+    with open_client(settings) as client:
+        for _ in range(ATTEMPTS):
+            known = source_facts.read(context.engine)
+            if known is None or known.kind != settings.kind:
+                return {"viewers": 0, "removed": 0, "exclusions_changed": False}
+            there = read_participants(client, rates=known.rates, history=known.history, page=settings.page)
+            exclusions = read_exclusions(client)
+            with withdrawal.turn(context.config.data_dir):
+                now = source_facts.read(context.engine)
+                if now is None or now.synced != known.synced:
+                    # Digests up to the marks of the snapshot before mean nothing for this one.
+                    continue
+                removed = _remove(context, there)
+                changed = source_facts.checked(
+                    context.engine, exclusions, now=context.clock(), participants=len(there)
+                )
+                return {"viewers": known.viewers, "removed": removed, "exclusions_changed": changed}
+    raise JobError("what is stored was replaced again and again", advice="The next check comes by itself.")
+
+
+def _remove(context: JobContext, there: dict[str, str]) -> int:
+    pseudonyms = Pseudonyms.open(context.config.data_dir / "viewers.key")
+    states = {pseudonyms.of(viewer): state for viewer, state in there.items()}
+    stored = withdrawal.states(context.engine)
+    gone = [pseudonym for pseudonym, state in stored.items() if states.get(pseudonym) != state]
+    return withdrawal.forget(context.engine, gone)

@@ -1,0 +1,37 @@
+"""Who may ask about viewers: only the plugin, which knows the shared secret."""
+
+import hmac
+from typing import Final
+
+from aiohttp import web
+
+from daemon.config import PeerTubeSource
+from daemon.errors import ShoalError
+from daemon.serve.context import CONTEXT
+
+HEADER: Final = "X-Shoal-Secret"
+
+
+class SecretRefusedError(ShoalError):
+    """A question about a viewer came without the plugin's secret."""
+
+    code = "secret-refused"
+    status = 403
+
+
+def require(request: web.Request) -> None:
+    """Let a question about a viewer through; with a data set as source there is nobody to protect.
+
+    Raises:
+        SecretRefusedError: the secret is missing or another one; how much of it is right takes no time to
+        tell.
+    """
+    source = request.app[CONTEXT].config.source
+    if not isinstance(source, PeerTubeSource):
+        return
+    given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
+    if not hmac.compare_digest(given, source.secret.get_secret_value().encode()):
+        raise SecretRefusedError(
+            f"questions about viewers need the header {HEADER}",
+            advice="Set source.secret to the secret on the plugin's settings page.",
+        )

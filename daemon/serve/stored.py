@@ -1,0 +1,84 @@
+"""What the serving process keeps in memory of the store: exclusions, and histories asked for lately.
+
+SQLite tells through `PRAGMA data_version` that another connection has changed the file; then all of it is
+read again. So what a sync, a check or the command line changed holds here about a second later.
+"""
+
+import asyncio
+from collections import OrderedDict
+from typing import Any, Final
+
+from sqlalchemy import Engine
+
+from daemon.store import source_facts, viewers
+from daemon.store.rows import Exclusions
+from models.serving import ServedModel
+
+MOST_HISTORIES: Final = 2_000
+DEADLINE: Final = 0.05
+"""Seconds that a list waits for a viewer's history before it is made without."""
+
+
+class Stored:
+    """Follows one database. Its methods may be called from the event loop, unless they say otherwise."""
+
+    def __init__(self, engine: Engine, *, history: int) -> None:
+        self._engine = engine
+        self._most = history
+        self._version: int | None = None
+        self._connection: Any = None
+        self._exclusions = Exclusions()
+        self._histories: OrderedDict[bytes, list[str]] = OrderedDict()
+        # Counts how often everything was dropped: what was read before must not be kept after.
+        self._round = 0
+
+    def prepare(self, model: ServedModel) -> None:
+        """Make a model honour the exclusions; for any thread."""
+        out = self._exclusions
+        model.visibility.exclude(channels=out.channels, hosts=out.hosts, videos=out.videos)
+
+    async def refresh(self, model: ServedModel | None) -> None:
+        """Read again what may have changed, and make the model in service honour it."""
+        if not await asyncio.to_thread(self._changed):
+            return
+        self.drop()
+        exclusions = await asyncio.to_thread(source_facts.exclusions, self._engine)
+        if exclusions != self._exclusions:
+            self._exclusions = exclusions
+            if model is not None:
+                await asyncio.to_thread(self.prepare, model)
+
+    def drop(self) -> None:
+        """Keep no history any longer."""
+        self._round += 1
+        self._histories.clear()
+
+    async def history(self, pseudonym: bytes, *, deadline: float | None = DEADLINE) -> list[str]:
+        """Return the urls a viewer liked or half watched, newest first; none where it takes too long."""
+        if (known := self._histories.get(pseudonym)) is not None:
+            self._histories.move_to_end(pseudonym)
+            return known
+        began = self._round
+        reading = asyncio.to_thread(viewers.history, self._engine, pseudonym, limit=self._most)
+        try:
+            found = await asyncio.wait_for(reading, deadline)
+        except TimeoutError:
+            return []
+        if began == self._round:
+            self._histories[pseudonym] = found
+            if len(self._histories) > MOST_HISTORIES:
+                self._histories.popitem(last=False)
+        return found
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _changed(self) -> bool:
+        if self._connection is None:
+            self._connection = self._engine.raw_connection()
+        version = int(self._connection.driver_connection.execute("PRAGMA data_version").fetchone()[0])
+        changed, self._version = version != self._version, version
+        return changed

@@ -1,0 +1,198 @@
+"""Asks PeerTube and its plugin: paced, bounded in time and size, with errors that say what to do."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from daemon.errors import SourceError
+from daemon.source.pacing import TokenBucket
+
+SECRET_HEADER: Final = "X-Shoal-Secret"  # noqa: S105 (a name)
+EXPORT: Final = "/plugins/shoal/router/export/v1/"
+MAX_ANSWER: Final = 16 * 2**20
+TIMEOUT: Final = 20.0
+DEFAULT_PAUSE: Final = 10.0
+LONGEST_PAUSE: Final = 60.0
+PATIENCE: Final = 5
+"""How often an answer "too many requests" is waited out."""
+PAUSES_AFTER_FAILURE: Final = (1.0, 3.0)
+PASSING: Final = frozenset({502, 503, 504})
+KEPT: Final = "What was stored is kept."
+
+Wall = Callable[[], datetime]
+
+
+class ExportClient:
+    """One connection to one PeerTube; use it as a context manager, from one thread.
+
+    Attributes:
+        requests: how many were sent.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secret: str,
+        bucket: TokenBucket,
+        *,
+        timeout: float = TIMEOUT,
+        wall: Wall = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url, self._secret, self._bucket = url, secret, bucket
+        self._timeout, self._wall, self._sleep = timeout, wall, sleep
+        self._runner = asyncio.Runner()
+        self._session: aiohttp.ClientSession | None = None
+        self.requests = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            self._runner.run(self._session.close())
+        self._runner.close()
+
+    def export(self, route: str, **parameters: int | str) -> dict[str, Any]:
+        """Return the plugin's answer to a page that only this daemon may read.
+
+        Raises:
+            SourceError: there is no usable answer.
+        """
+        return self._get(EXPORT + route, parameters, {SECRET_HEADER: self._secret})
+
+    def public(self, path: str, **parameters: int | str) -> dict[str, Any]:
+        """Return PeerTube's answer to what anybody may ask; the secret is not sent.
+
+        Raises:
+            SourceError: there is no usable answer.
+        """
+        return self._get(path, parameters, {})
+
+    def _get(
+        self, path: str, parameters: Mapping[str, int | str], headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        waited, failures = 0, 0
+        while True:
+            self._bucket.take()
+            self.requests += 1
+            try:
+                status, after, body = self._runner.run(self._fetch(path, parameters, headers))
+            except TimeoutError:
+                raise _error(
+                    f"PeerTube did not answer {_name(path)} within {self._timeout:g} seconds",
+                    "Look whether it is overloaded; lower source.page or source.requests_per_second.",
+                ) from None
+            except aiohttp.ClientError as error:
+                if failures == len(PAUSES_AFTER_FAILURE):
+                    raise _unreachable(path, error) from None
+                status, after, body = 503, None, b""
+            if status == 429:
+                waited += 1
+                self._bucket.pause(self._told_to_wait(path, after, waited))
+            elif status in PASSING and failures < len(PAUSES_AFTER_FAILURE):
+                self._sleep(PAUSES_AFTER_FAILURE[failures])
+                failures += 1
+            else:
+                return _json(path, status, body)
+
+    async def _fetch(
+        self, path: str, parameters: Mapping[str, int | str], headers: Mapping[str, str]
+    ) -> tuple[int, str | None, bytes]:
+        if self._session is None:
+            # Bodies are taken as they are: a compressed one could unfold to any size.
+            self._session = aiohttp.ClientSession(
+                auto_decompress=False,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                timeout=aiohttp.ClientTimeout(total=None),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        async with asyncio.timeout(self._timeout):
+            request = self._session.get(
+                self._url + path, params=dict(parameters), headers=dict(headers), allow_redirects=False
+            )
+            async with request as answer:
+                body = bytearray()
+                async for chunk in answer.content.iter_any():
+                    body += chunk
+                    if len(body) > MAX_ANSWER:
+                        answer.close()
+                        raise _error(
+                            f"PeerTube's answer to {_name(path)} is larger than {MAX_ANSWER // 2**20} MiB",
+                            "Lower source.page; if that does not help, the plugin is not ours.",
+                        )
+                return answer.status, answer.headers.get("Retry-After"), bytes(body)
+
+    def _told_to_wait(self, path: str, header: str | None, waited: int) -> float:
+        seconds = _retry_after(header, self._wall())
+        if waited > PATIENCE or seconds > LONGEST_PAUSE:
+            raise _error(
+                f"PeerTube refuses {_name(path)}: too many requests",
+                "Lower source.requests_per_second, or try again later.",
+            )
+        return seconds
+
+
+def _retry_after(header: str | None, now: datetime) -> float:
+    """Read seconds or a date (RFC 9110, section 10.2.3); PeerTube's own window where there is neither."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdecimal() and len(text) < 10:
+        return float(text)
+    try:
+        then = parsedate_to_datetime(text)
+        return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return DEFAULT_PAUSE
+
+
+def _json(path: str, status: int, body: bytes) -> dict[str, Any]:
+    if status == 404:
+        raise _error(
+            f"PeerTube knows no {_name(path)}",
+            "Install the plugin and copy its secret to source.secret: with another one, no page exists.",
+        )
+    if status != 200:
+        raise _error(
+            f"PeerTube answered {_name(path)} with status {status}",
+            "Look into PeerTube's log; the next sync tries again.",
+        )
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _error(
+            f"PeerTube's answer to {_name(path)} is not JSON, or only a part of it",
+            "Check that source.url is PeerTube itself and not a page in front of it.",
+        ) from None
+    if not isinstance(value, dict):
+        raise _error(
+            f"PeerTube's answer to {_name(path)} is not a JSON object",
+            "Check that source.url is PeerTube itself.",
+        )
+    return value
+
+
+def _name(path: str) -> str:
+    return path.removeprefix("/plugins/shoal/router/")
+
+
+def _unreachable(path: str, error: aiohttp.ClientError) -> SourceError:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _error("PeerTube cannot be reached", "Check source.url, and that PeerTube runs.")
+    kind = type(error).__name__
+    return _error(
+        f"PeerTube broke off its answer to {_name(path)} ({kind})",
+        "Look into PeerTube's log; the next sync tries again.",
+    )
+
+
+def _error(message: str, advice: str) -> SourceError:
+    return SourceError(message, advice=f"{advice} {KEPT}")

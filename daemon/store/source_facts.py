@@ -1,0 +1,104 @@
+"""What the source says of itself: up to where it was read, what must not be suggested, whom it follows."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+
+from daemon.store.engine import reads, writes
+from daemon.store.rows import Exclusions, SourceFacts
+from daemon.store.tables import Exclusion, FollowedHost, SourceRecord, Viewer
+
+_CHANNEL, _HOST, _VIDEO = "channel", "host", "video"
+
+
+@dataclass(frozen=True)
+class StoredSource:
+    """The last sync in numbers; times in Unix seconds, `checked` is None before the first check.
+
+    `participants` take part at the source; `viewers` of them are stored, because they engaged with something.
+    """
+
+    kind: str
+    rates: int
+    history: int
+    participants: int
+    viewers: int
+    follows: int
+    synced: float
+    checked: float | None
+
+
+def write(connection: Connection, facts: SourceFacts, *, now: float, participants: int) -> None:
+    """Replace everything known of the source, inside the caller's transaction."""
+    connection.execute(delete(SourceRecord))
+    record = {
+        "id": 1,
+        "kind": facts.kind,
+        "rates": facts.rates,
+        "history": facts.history,
+        "participants": participants,
+        "synced": now,
+        "checked": None,
+    }
+    connection.execute(insert(SourceRecord), record)
+    write_exclusions(connection, facts.exclusions)
+    connection.execute(delete(FollowedHost))
+    if follows := sorted(set(facts.follows)):
+        connection.execute(insert(FollowedHost), [{"host": host} for host in follows])
+
+
+def write_exclusions(connection: Connection, exclusions: Exclusions) -> bool:
+    """Replace the exclusions, inside the caller's transaction; tells whether they changed."""
+    if _read_exclusions(connection) == exclusions:
+        return False
+    connection.execute(delete(Exclusion))
+    rows = [
+        {"kind": kind, "value": value}
+        for kind, values in (
+            (_CHANNEL, exclusions.channels),
+            (_HOST, exclusions.hosts),
+            (_VIDEO, exclusions.videos),
+        )
+        for value in sorted(values)
+    ]
+    if rows:
+        connection.execute(insert(Exclusion), rows)
+    return True
+
+
+def checked(engine: Engine, exclusions: Exclusions, *, now: float, participants: int) -> bool:
+    """Record a check of the source; tells whether the exclusions changed."""
+    with writes(engine) as connection:
+        connection.execute(update(SourceRecord).values(checked=now, participants=participants))
+        return write_exclusions(connection, exclusions)
+
+
+def read(engine: Engine) -> StoredSource | None:
+    """Return what is known of the source, None before the first sync."""
+    with reads(engine) as connection:
+        row = connection.execute(select(SourceRecord.__table__)).mappings().first()
+        if row is None:
+            return None
+        viewers = connection.execute(select(func.count()).select_from(Viewer)).scalar() or 0
+        follows = connection.execute(select(func.count()).select_from(FollowedHost)).scalar() or 0
+    known = {key: value for key, value in row.items() if key != "id"}
+    return StoredSource(**known, viewers=viewers, follows=follows)
+
+
+def exclusions(engine: Engine) -> Exclusions:
+    """Return what must not be suggested."""
+    with reads(engine) as connection:
+        return _read_exclusions(connection)
+
+
+def follows(engine: Engine) -> list[str]:
+    """Return the hosts that the instance follows, sorted."""
+    with reads(engine) as connection:
+        return list(connection.execute(select(FollowedHost.host).order_by(FollowedHost.host)).scalars())
+
+
+def _read_exclusions(connection: Connection) -> Exclusions:
+    found: dict[str, set[str]] = {_CHANNEL: set(), _HOST: set(), _VIDEO: set()}
+    for kind, value in connection.execute(select(Exclusion.kind, Exclusion.value)):
+        found[kind].add(value)
+    return Exclusions(frozenset(found[_CHANNEL]), frozenset(found[_HOST]), frozenset(found[_VIDEO]))
