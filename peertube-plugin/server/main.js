@@ -33,7 +33,6 @@ let closing = []
 async function register (options, parts) {
   const log = createLog(options.peertubeHelpers.logger)
   try {
-    declare(options.registerSetting)
     await wire(options, log, parts)
   } catch (error) {
     log.error('the plugin could not start; PeerTube works as without it', error)
@@ -55,9 +54,10 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   const { peertubeHelpers: helpers, settingsManager, storageManager, registerHook, videoCategoryManager } = options
   const { config } = helpers
   const query = /** @type {any} */ (helpers.database.query)
+  const settings = await Settings.load({ settings: settingsManager, storage: storageManager })
+  declare(options.registerSetting, settings.generated)
   const consent = new Consent(query)
   await consent.createTables()
-  const settings = await Settings.load(settingsManager)
   const pseudonyms = await Pseudonyms.load(storageManager)
   const sql = await Queries.open(query)
 
@@ -94,6 +94,8 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     proxy
   ]
   for (const route of routes) route.mount(router, guards)
+  // PeerTube would answer what is left with its own page.
+  router.use(guards.everybody((_req, res) => { res.status(404).end() }))
 
   /** @param {import('@peertube/peertube-types').ServerHookName} target @param {Function} handler */
   const filter = (target, handler) => { registerHook({ target, handler: /** @type {any} */ (handler) }) }

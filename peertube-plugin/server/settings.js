@@ -6,7 +6,7 @@ const { randomBytes } = require('node:crypto')
  * @typedef {object} Values
  * @property {string | null} daemonUrl base address of the daemon's local API, null when what was typed is no address
  * @property {string | null} federationUrl base address of the daemon's listener for peers, null likewise
- * @property {string} secret shared with the daemon
+ * @property {string} secret shared with the daemon; empty, and good for nothing, when the admin's is too short
  * @property {boolean} relatedList
  * @property {'opt-in' | 'opt-out'} consent
  */
@@ -20,34 +20,45 @@ const DEFAULTS = {
   consent: 'opt-in'
 }
 const NAMES = Object.keys(DEFAULTS)
+const SECRET = 'secret'
+const MIN_SECRET = 16
+const ERASED = /** @type {const} */ ([['secret', ''], ['related-list', false], ['consent', 'opt-in']])
+
+/**
+ * @typedef {{ settings: import('@peertube/peertube-types').PluginSettingsManager,
+ *             storage: import('@peertube/peertube-types').PluginStorageManager }} Managers
+ */
 
 /** The settings, read once and then kept: PeerTube asks its database on every `getSetting`. */
 class Settings {
   /** @type {((values: Values) => void)[]} */
   #listeners = []
 
-  /**
-   * @param {import('@peertube/peertube-types').PluginSettingsManager} manager
-   * @param {Record<string, unknown>} saved
-   */
-  constructor (manager, saved) {
-    this.manager = manager
+  /** @param {Managers} managers @param {string} generated the secret that holds unless the admin typed another */
+  constructor (managers, generated) {
+    this.managers = managers
+    this.generated = generated
     /** @type {Values} */
-    this.values = read(saved)
+    this.values = read({}, generated)
   }
 
   /**
-   * Read what is saved, make a secret when there is none, and follow changes.
+   * Read what is saved, and follow changes. The generated secret is in the storage: PeerTube's `setSetting` takes
+   * every other setting away (7.2), and what the admin saved must survive.
    *
-   * @param {import('@peertube/peertube-types').PluginSettingsManager} manager
+   * @param {Managers} managers
    */
-  static async load (manager) {
-    const settings = new Settings(manager, await manager.getSettings(NAMES))
-    await settings.#ensureSecret()
-    manager.onSettingsChange(async saved => {
-      settings.values = read(saved)
-      await settings.#ensureSecret()
+  static async load (managers) {
+    const { settings: manager, storage } = managers
+    const stored = await storage.getData(SECRET)
+    const generated = typeof stored === 'string' && stored ? stored : randomBytes(32).toString('hex')
+    if (generated !== stored) await storage.storeData(SECRET, generated)
+    const settings = new Settings(managers, generated)
+    settings.values = read(await manager.getSettings(NAMES), generated)
+    manager.onSettingsChange(saved => {
+      settings.values = read(saved, generated)
       for (const listener of settings.#listeners) listener(settings.values)
+      return Promise.resolve()
     })
     return settings
   }
@@ -57,36 +68,28 @@ class Settings {
     this.#listeners.push(listener)
   }
 
-  /** Leave settings behind under which nobody takes part and nothing is shown, and no secret in the database. */
+  /** Leave settings behind under which nobody takes part, and no secret in the database. */
   async erase () {
-    const { manager, values } = this
-    await manager.setSetting('secret', '')
-    await manager.setSetting('related-list', false)
-    await manager.setSetting('consent', 'opt-in')
-    this.values = { ...values, relatedList: false, consent: 'opt-in' }
-  }
-
-  async #ensureSecret () {
-    if (this.values.secret) return
-    const secret = randomBytes(32).toString('hex')
-    await this.manager.setSetting('secret', secret)
-    this.values = { ...this.values, secret }
+    await this.managers.storage.storeData(SECRET, '')
+    for (const [name, value] of ERASED) await this.managers.settings.setSetting(name, value)
+    this.values = { ...this.values, relatedList: false, consent: 'opt-in' }
   }
 }
 
 /**
  * @param {Record<string, unknown>} saved
+ * @param {string} generated
  * @returns {Values}
  */
-function read (saved) {
+function read (saved, generated) {
   /** @type {(name: keyof typeof DEFAULTS) => unknown} */
   const value = name => saved?.[name] ?? DEFAULTS[name]
-  const secret = value('secret')
+  const typed = String(value('secret')).trim()
   const related = value('related-list')
   return {
     daemonUrl: address(value('daemon-url')),
     federationUrl: address(value('federation-url')),
-    secret: typeof secret === 'string' ? secret.trim() : '',
+    secret: typed === '' ? generated : typed.length < MIN_SECRET ? '' : typed,
     relatedList: related === true || related === 'true',
     consent: value('consent') === 'opt-out' ? 'opt-out' : 'opt-in'
   }
@@ -104,11 +107,14 @@ function address (text) {
   }
 }
 
-/** @param {(setting: import('@peertube/peertube-types').RegisterServerSettingOptions) => void} registerSetting */
-function declare (registerSetting) {
+/**
+ * @param {(setting: import('@peertube/peertube-types').RegisterServerSettingOptions) => void} registerSetting
+ * @param {string} secret the generated one, shown to the admin until another is saved
+ */
+function declare (registerSetting, secret) {
   registerSetting({
     type: 'html',
-    html: '<p><a href="/p/shoal">Diagnostics and exclusions</a></p>',
+    html: '<p><a href="/p/shoal">Diagnostics, exclusions, erasing everything</a></p>',
     private: true
   })
   registerSetting({
@@ -151,8 +157,9 @@ function declare (registerSetting) {
     name: 'secret',
     label: 'Secret shared with the daemon',
     type: 'input-password',
-    descriptionHTML: 'Give it to <code>shoal init --secret</code>. Empty it and save to make a new one.',
-    default: DEFAULTS.secret,
+    descriptionHTML: 'Generated here; give it to <code>shoal init --secret</code>. Type another of at least ' +
+      `${MIN_SECRET} characters to change it; emptied, the generated one holds again.`,
+    default: secret,
     private: true
   })
 }

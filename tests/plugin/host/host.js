@@ -196,8 +196,16 @@ class Host {
   }
 
   #setting (name) {
-    if (this.saved === null) return this.declared.find(setting => setting.name === name)?.default
-    return this.saved[name]
+    return this.saved === null ? this.#declared(name) : this.saved[name]
+  }
+
+  #declared (name) {
+    return this.declared.find(setting => setting.name === name)?.default
+  }
+
+  /** The secret as the admin reads it on the settings page. */
+  get secret () {
+    return this.saved?.secret ?? this.#declared('secret')
   }
 
   #registerOptions () {
@@ -223,8 +231,11 @@ class Host {
       registerWebSocketRoute: () => {},
       settingsManager: {
         getSetting: async name => this.#setting(name),
-        getSettings: async names => Object.fromEntries(names.map(name => [name, this.#setting(name)])),
-        setSetting: async (name, value) => { this.saved = { ...this.saved, [name]: value } },
+        getSettings: async names => Object.fromEntries(names
+          .map(name => [name, this.saved?.[name] ?? this.#declared(name)])
+          .filter(([, value]) => value !== undefined)),
+        // PeerTube 7.2 replaces everything that was saved by this one setting.
+        setSetting: async (name, value) => { this.saved = { [name]: value } },
         onSettingsChange: callback => { this.#settingCallbacks.push(callback) }
       },
       storageManager: {
