@@ -90,7 +90,8 @@ class Host {
 
   // ------------------------------------------------------------- plugin life
 
-  async load () {
+  /** @param {object} [parts] a clock or fetch in place of the real ones */
+  async load (parts) {
     const require = createRequire(join(this.plugin, 'package.json'))
     const entry = require.resolve(this.package.library)
     // PeerTube forgets the plugin's modules before it loads them again.
@@ -102,7 +103,7 @@ class Host {
     this.declared = []
     this.#settingCallbacks = []
     this.registered = true
-    await this.#library.register(this.#registerOptions())
+    await this.#library.register(this.#registerOptions(), parts)
   }
 
   async unload () {
