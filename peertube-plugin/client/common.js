@@ -44,8 +44,9 @@ export async function register ({ registerHook, registerClientRoute, peertubeHel
     handler: (/** @type {MenuSection[]} */ sections) => {
       if (peertubeHelpers.getUser()?.role?.id !== ADMINISTRATOR) return sections
 
+      const link = { path: '/p/shoal', label: adminTitle, icon: 'trending', iconClass: '' }
       return sections.map(section => section.key === 'admin'
-        ? { ...section, links: [...section.links, { path: '/p/shoal', label: adminTitle, icon: 'trending', iconClass: '' }] }
+        ? { ...section, links: [...section.links, link] }
         : section)
     }
   })

@@ -19,10 +19,21 @@ export async function register ({ registerHook, peertubeHelpers }) {
     loadTexts(peertubeHelpers, PROBLEMS)
   ])
 
+  /** @type {Promise<boolean> | undefined} */
+  let on
+  const isOn = () => {
+    // Asked when the first list is shown, and once: PeerTube reads its database for it.
+    on ??= peertubeHelpers.getSettings().then(settings => settings?.['related-list'] !== false, () => true)
+    return on
+  }
+
   const hiding = new Hiding({ api, say, sayProblem, changed: () => lines.refresh() })
   const lines = new WhyLines({
     say: sayReason,
-    reasonsOf: async video => (await api.plugin('GET', `why/v1/reasons?video=${video}`))?.reasons ?? {},
+    reasonsOf: async video => {
+      if (!await isOn()) return null
+      return (await api.plugin('GET', `why/v1/reasons?video=${video}`))?.reasons ?? {}
+    },
     controlsFor: (video, title) => peertubeHelpers.isLoggedIn() ? hiding.controls(video, title) : null,
     markHidden: (miniature, video) => hiding.mark(miniature, video)
   })

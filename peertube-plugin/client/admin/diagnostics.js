@@ -1,12 +1,18 @@
+import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
 import { translate } from '../lib/texts.js'
 
 /**
- * One thing that must be right for suggestions to work.
+ * One thing that must be right for suggestions to work, with what it is or what to do about it in English.
  *
- * @typedef {{ name: string, ok: boolean, text: string, advice?: string }} Check
+ * @typedef {{ id: string, ok: boolean | null, message: string, advice: string }} Check
  */
+
+/** Names of checks. One that this version of the page does not know goes by its id. */
+const NAMES = /** @type {const} */ ([
+  'settings', 'tables', 'daemon', 'secret', 'sync', 'participants', 'related', 'search', 'federation'
+])
 
 /**
  * Whether everything works and, if not, what to do.
@@ -20,25 +26,58 @@ export function diagnostics (page) {
 
   const { box, reload } = page.loaded(
     async () => {
-      /** @type {{ checks: Check[] }} */
-      const { checks } = await api.plugin('GET', 'admin/v1/diagnostics')
-      return Promise.all(checks.map(async check => ({
-        ok: check.ok === true,
-        text: await translate(helpers, check.text),
-        advice: check.advice ? await translate(helpers, check.advice) : ''
+      /** @type {Check[]} */
+      const checks = listIn(await api.plugin('GET', 'admin/v1/diagnostics'), 'checks')
+      return Promise.all(checks.map(async ({ id, ok, message, advice }) => ({
+        id,
+        ok,
+        texts: await Promise.all([message, advice].filter(text => text).map(text => inLanguage(helpers, text)))
       })))
     },
     checks => {
-      const failing = checks.filter(check => !check.ok).length
+      const failing = checks.filter(({ ok }) => ok === false).length
       return [
         el('p', { role: 'status' }, failing ? say.counted('problemOne', 'problemOther', failing) : say('allWell')),
-        el('ul', { class: 'shoal-list' }, ...checks.map(check => el('li', {},
-          el('span', { class: `pt-badge ${check.ok ? 'badge-green' : 'badge-red'}` }, say(check.ok ? 'works' : 'attention')), ' ',
-          el('span', {}, check.text),
-          check.ok || !check.advice ? null : el('p', { class: 'shoal-advice' }, check.advice))))
+        el('ul', { class: 'shoal-list' }, ...checks.map(({ id, ok, texts }) => el('li', { class: 'shoal-check' },
+          badge(page, ok),
+          el('div', {}, el('strong', {}, name(page, id)), ...texts.map(text => el('p', {}, text))))))
       ]
     })
 
   const again = actionButton({ text: say('checkAgain'), small: true, problem, sayProblem, run: reload })
   return page.section(say('state'), box, again, problem)
+}
+
+/**
+ * @param {import('./sentences.js').AdminPage} page the page
+ * @param {boolean | null} ok how a check went
+ */
+function badge ({ say }, ok) {
+  if (ok === true) return el('span', { class: 'pt-badge badge-green' }, say('works'))
+  if (ok === false) return el('span', { class: 'pt-badge badge-red' }, say('attention'))
+  return el('span', { class: 'pt-badge badge-secondary' }, say('open'))
+}
+
+/**
+ * @param {import('./sentences.js').AdminPage} page the page
+ * @param {string} id of a check
+ */
+function name ({ say }, id) {
+  const known = NAMES.find(candidate => candidate === id)
+  return known ? say(`check_${known}`) : id
+}
+
+/**
+ * The server speaks English. Numbers in a sentence are gaps `{0}`, `{1}` of its translation.
+ *
+ * @param {import('../lib/texts.js').Helpers} helpers PeerTube's helpers
+ * @param {string} text of the server
+ * @returns {Promise<string>} in the viewer's language, where there is a translation
+ */
+async function inLanguage (helpers, text) {
+  /** @type {string[]} */
+  const numbers = []
+  const pattern = text.replace(/\d+/g, digits => `{${numbers.push(digits) - 1}}`)
+  const translated = await translate(helpers, pattern)
+  return translated.replace(/\{(\d+)\}/g, (gap, place) => numbers[Number(place)] ?? gap)
 }

@@ -1,4 +1,7 @@
-const HOST = /^(?=.{1,253}(?::\d{1,5})?$)[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?(?:\.[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?)*(?::\d{1,5})?$/u
+import { videoOf } from '../lib/ids.js'
+
+const LABEL = '[\\p{L}\\p{N}](?:[\\p{L}\\p{N}-]{0,61}[\\p{L}\\p{N}])?'
+const HOST = new RegExp(`^${LABEL}(?:\\.${LABEL})*(?::\\d{1,5})?$`, 'u')
 
 /**
  * @param {string} text host name, or an address on it
@@ -30,11 +33,12 @@ export function parseChannel (text) {
 
 /**
  * @param {string} text address of a video
- * @returns {string | null} the address, `null` if it is none
+ * @returns {string | null} the address that all instances know it by, `null` if it is none
  */
 export function parseVideo (text) {
   const address = parseAddress(text)
-  return address && /^\/(?:w|videos\/watch)\/[^/]+$/.test(address.pathname) ? `${address.origin}${address.pathname}` : null
+  const uuid = address && videoOf(address.pathname)
+  return uuid ? `${address.origin}/videos/watch/${uuid}` : null
 }
 
 /**

@@ -24,7 +24,7 @@ export function erase (page) {
       })
       if (!sure) return
 
-      await api.plugin('POST', 'admin/v1/erase', {})
+      await api.plugin('POST', 'admin/v1/erase', { confirm: 'erase' })
       outcome.textContent = say('erased')
     }
   })

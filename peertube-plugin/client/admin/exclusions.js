@@ -1,11 +1,15 @@
+import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el, uniqueId } from '../lib/dom.js'
+import { videoOf } from '../lib/ids.js'
 import { isolated } from '../lib/texts.js'
 import { parseChannel, parseHost, parseVideo } from './entries.js'
 
 /** @typedef {{ channels: string[], hosts: string[], videos: string[] }} Exclusions */
 
-/** @type {{ kind: keyof Exclusions, text: 'channelsText' | 'hostsText' | 'videosText', parse: (text: string) => string | null }[]} */
+/** @typedef {'channelsText' | 'hostsText' | 'videosText'} Description */
+
+/** @type {{ kind: keyof Exclusions, text: Description, parse: (text: string) => string | null }[]} */
 const LISTS = [
   { kind: 'channels', text: 'channelsText', parse: parseChannel },
   { kind: 'hosts', text: 'hostsText', parse: parseHost },
@@ -23,12 +27,12 @@ export function exclusions (page) {
 
   const { box } = page.loaded(
     async () => {
-      /** @type {Exclusions} */
-      const stored = await api.plugin('GET', 'admin/v1/exclusions')
-      return stored
+      const answer = await api.plugin('GET', 'admin/v1/exclusions')
+      return LISTS.map(list => ({ ...list, stored: listIn(answer, list.kind) }))
     },
-    stored => {
-      const fields = LISTS.map(list => ({ ...list, field: new ListField(page, list.kind, list.text, stored[list.kind] ?? []) }))
+    lists => {
+      const fields = lists.map(({ kind, text, parse, stored }) => (
+        { kind, parse, field: new ListField(page, kind, text, stored) }))
       const problem = problemLine()
       const outcome = el('p', { role: 'status' })
 
@@ -47,8 +51,10 @@ export function exclusions (page) {
             return
           }
 
-          await api.plugin('PUT', 'admin/v1/exclusions', Object.fromEntries(read.map(({ kind, entries }) => [kind, entries])))
-          for (const { field, entries } of read) field.write(entries ?? [])
+          const wanted = Object.fromEntries(read.map(({ kind, entries }) => [kind, entries ?? []]))
+          wanted.videos = await originals(api, wanted.videos ?? [])
+          const kept = await api.plugin('PUT', 'admin/v1/exclusions', wanted)
+          for (const { kind, field } of read) field.write(listIn(kept, kind))
           outcome.textContent = say('saved')
         }
       })
@@ -59,12 +65,32 @@ export function exclusions (page) {
   return page.section(say('exclusions'), el('p', {}, say('exclusionsText')), box)
 }
 
+/**
+ * A video of another instance that is watched here has an address here too; excluded is the one all instances know.
+ *
+ * @param {import('../lib/api.js').Api} api for the requests
+ * @param {string[]} addresses of videos
+ * @returns {Promise<string[]>} the same, each as its own instance names it
+ */
+async function originals (api, addresses) {
+  const here = addresses.filter(address => new URL(address).host === location.host)
+    .flatMap(address => videoOf(address) ?? [])
+  const known = new Map()
+  for (let start = 0; start < here.length; start += 100) {
+    const query = new URLSearchParams({ count: '100', nsfw: 'both' })
+    for (const uuid of here.slice(start, start + 100)) query.append('uuids', uuid)
+    const found = await api.peertube('GET', `search/videos?${query}`)
+    for (const video of listIn(found, 'data')) known.set(video.uuid, video.url)
+  }
+  return [...new Set(addresses.map(address => known.get(videoOf(address)) ?? address))]
+}
+
 /** A list to type, one entry per line, with what is wrong under it. */
 class ListField {
   /**
    * @param {import('./sentences.js').AdminPage} page the page
    * @param {keyof Exclusions} kind its label
-   * @param {'channelsText' | 'hostsText' | 'videosText'} text its description
+   * @param {Description} text its description
    * @param {string[]} entries what it starts with
    */
   constructor ({ say }, kind, text, entries) {
@@ -98,7 +124,8 @@ class ListField {
 
     this.input.setAttribute('aria-invalid', String(wrong >= 0))
     this.input.classList.toggle('input-error', wrong >= 0)
-    this.problem.textContent = wrong < 0 ? '' : this.say('badLine', { line: wrong + 1, text: isolated(lines[wrong] ?? '') })
+    const values = { line: wrong + 1, text: isolated(lines[wrong] ?? '') }
+    this.problem.textContent = wrong < 0 ? '' : this.say('badLine', values)
     return wrong < 0 ? [...new Set(lines.flatMap(line => parse(line) ?? []))] : null
   }
 }

@@ -22,12 +22,29 @@ export class RequestError extends Error {
   /**
    * @param {Problem} problem which sentence applies
    * @param {string} [reason] what the server said, shown as text
+   * @param {number} [status] of the answer, if there was one
    */
-  constructor (problem, reason = '') {
+  constructor (problem, reason = '', status = 0) {
     super(`${problem} ${reason}`)
     this.problem = problem
     this.reason = reason
+    this.status = status
   }
+}
+
+/**
+ * The list that an answer must hold.
+ *
+ * @template T
+ * @param {any} answer of a request
+ * @param {string} name of the list in it
+ * @returns {T[]} the list
+ * @throws {RequestError} when there is none
+ */
+export function listIn (answer, name) {
+  const list = answer?.[name]
+  if (!Array.isArray(list)) throw new RequestError('nonsense')
+  return list
 }
 
 /** Requests to the plugin's routes and to PeerTube, with the viewer's token when there is one. */
@@ -131,11 +148,11 @@ function parsed (text) {
 function failure (status, answer) {
   if (status === 401) return new RequestError('session')
   if (status === 403) return new RequestError('forbidden')
-  if (status === 404 || status === 410) return new RequestError('missing')
+  if (status === 404) return new RequestError('missing')
   if (status === 429) return new RequestError('busy')
 
   const reason = [answer?.error?.message, answer?.error, answer?.detail, answer?.message]
     .find(text => typeof text === 'string' && text !== '')
   if (status < 500 && reason) return new RequestError('refused', reason.slice(0, 300))
-  return new RequestError('unavailable')
+  return new RequestError('unavailable', '', status)
 }

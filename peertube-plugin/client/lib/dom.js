@@ -3,8 +3,8 @@
  *
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag name of the element
- * @param {Record<string, string | boolean | EventListener | undefined>} [attributes] attributes; functions are listeners
- *   of the event named by the key; `true` sets an empty attribute, `false` and `undefined` set none
+ * @param {Record<string, string | boolean | EventListener | undefined>} [attributes] attributes; functions are
+ *   listeners of the event named by the key; `true` sets an empty attribute, `false` and `undefined` set none
  * @param {...(Node | string | null)} children what it holds; `null` is skipped
  * @returns {HTMLElementTagNameMap[K]} the element
  */

@@ -1,7 +1,7 @@
 /** @typedef {import('@peertube/peertube-types/client').RegisterClientHelpers} Helpers */
 
 /**
- * Sentences in the viewer's language. Calling it with a name gives the sentence; `{word}` in it is replaced by the value.
+ * Sentences in the viewer's language. Calling it with a name gives the sentence; `{word}` in it is replaced by a value.
  *
  * @template {string} N
  * @typedef {((name: N, values?: Record<string, string | number>) => string)

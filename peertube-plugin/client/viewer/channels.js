@@ -1,3 +1,4 @@
+import { listIn } from '../lib/api.js'
 import { savingSwitch } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
 import { channelName } from '../lib/ids.js'
@@ -11,22 +12,20 @@ import { isolated } from '../lib/texts.js'
  */
 export function channels (page) {
   const { api, say, sayProblem, helpers } = page
-  const own = helpers.getUser()?.videoChannels ?? []
-  if (own.length === 0) return null
+  if (!helpers.getUser()?.videoChannels?.length) return null
 
-  const names = new Map(own.map(channel => [channel.url, channel.displayName]))
   const { box } = page.loaded(
     async () => {
-      /** @type {{ channels: Record<string, boolean> }} */
-      const { channels } = await api.plugin('GET', 'owner/v1/channels')
-      return channels
+      /** @type {{ url: string, name: string, excluded: boolean }[]} */
+      const own = listIn(await api.plugin('GET', 'owner/v1/channels'), 'channels')
+      return own
     },
-    excluded => Object.entries(excluded).map(([url, out]) => savingSwitch({
-      label: say('takeOut', { name: isolated(names.get(url) ?? channelName(url)) }),
-      checked: out === true,
+    own => own.map(({ url, name, excluded }) => savingSwitch({
+      label: say('takeOut', { name: isolated(name || channelName(url)) }),
+      checked: excluded === true,
       sayProblem,
       save: async wanted => {
-        await api.plugin('PUT', 'owner/v1/channels', { channels: { [url]: wanted } })
+        await api.plugin('PUT', 'owner/v1/channels', { [url]: wanted })
         page.announce(say('saved'))
       }
     })))

@@ -6,7 +6,7 @@ import { el } from '../lib/dom.js'
  *
  * @param {import('./sentences.js').ViewerPage} page the page
  * @param {() => Promise<import('./page.js').About>} about what holds on this instance
- * @returns {{ section: HTMLElement, reload: () => Promise<void> }} the part of the page, and a function that fills it anew
+ * @returns {{ section: HTMLElement, reload: () => Promise<void> }} the part, and a function that fills it anew
  */
 export function choice (page, about) {
   const { api, say, sayProblem, helpers } = page
@@ -14,7 +14,8 @@ export function choice (page, about) {
   const { box, reload } = page.loaded(
     async () => {
       const [rules, chosen] = await Promise.all([about(), api.plugin('GET', 'viewer/v1/choice')])
-      return { rules, current: { training: chosen.training === true, personal: chosen.personal === true }, history: chosen.history }
+      const current = { training: chosen.training === true, personal: chosen.personal === true }
+      return { rules, current, history: chosen.history }
     },
     ({ rules, current, history }) => {
       const historyOn = history ?? helpers.getUser()?.videosHistoryEnabled ?? true

@@ -1,32 +1,39 @@
+import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el, safeLink } from '../lib/dom.js'
 import { channelName } from '../lib/ids.js'
 import { isolated } from '../lib/texts.js'
-import { titlesOf } from '../lib/titles.js'
 
-/** @typedef {{ kind: 'video' | 'channel', id: string }} Hidden */
+/**
+ * One thing that is hidden. A video without a name is no longer public.
+ *
+ * @typedef {{ kind: 'video' | 'channel', id: number, uuid?: string, url: string, name?: string | null }} Hidden
+ */
 
 /**
  * Videos and channels this viewer does not want to be suggested, each with a way back.
  *
  * @param {import('./sentences.js').ViewerPage} page the page
- * @returns {{ section: HTMLElement, reload: () => Promise<void> }} the part of the page, and a function that fills it anew
+ * @returns {{ section: HTMLElement, reload: () => Promise<void> }} the part, and a function that fills it anew
  */
 export function hidden (page) {
   const { api, say } = page
 
   const { box, reload } = page.loaded(
     async () => {
-      /** @type {{ items: Hidden[] }} */
-      const { items } = await api.plugin('GET', 'viewer/v1/hidden')
-      const videos = items.filter(item => item.kind === 'video').map(item => item.id)
-      return { items, titles: await titlesOf(api, videos) }
+      const answer = await api.plugin('GET', 'viewer/v1/hidden')
+      /** @type {Hidden[]} */
+      const items = [
+        ...listIn(answer, 'videos').map((/** @type {any} */ video) => ({ ...video, kind: 'video' })),
+        ...listIn(answer, 'channels').map((/** @type {any} */ channel) => ({ ...channel, kind: 'channel' }))
+      ]
+      return items
     },
-    ({ items, titles }) => {
+    items => {
       if (items.length === 0) return [el('p', { class: 'muted-2' }, say('nothingHidden'))]
 
       const list = el('ul', { class: 'shoal-list' })
-      list.append(...items.map(item => entry(page, list, item, titles)))
+      list.append(...items.map(item => entry(page, list, item)))
       return [list]
     })
 
@@ -37,19 +44,18 @@ export function hidden (page) {
  * @param {import('./sentences.js').ViewerPage} page the page
  * @param {HTMLElement} list where it stands
  * @param {Hidden} item what is hidden
- * @param {Map<string, string>} titles of videos by uuid
  */
-function entry (page, list, item, titles) {
+function entry (page, list, item) {
   const { api, say, sayProblem } = page
   const problem = problemLine()
   const isVideo = item.kind === 'video'
-  const name = isVideo ? titles.get(item.id) ?? item.id : channelName(item.id)
+  const name = isVideo ? item.name ?? item.url : channelName(item.url)
 
   const line = el('li', {},
     el('div', { class: 'shoal-row' },
       el('div', {},
         el('span', { class: 'pt-badge badge-secondary' }, say(isVideo ? 'hiddenVideo' : 'hiddenChannel')), ' ',
-        safeLink(isVideo ? `/w/${item.id}` : item.id, name)),
+        safeLink(isVideo && item.name ? `/w/${item.uuid}` : item.url, name)),
       actionButton({
         text: say('showAgain'),
         label: say('showAgainNamed', { name: isolated(name) }),
@@ -57,7 +63,7 @@ function entry (page, list, item, titles) {
         problem,
         sayProblem,
         run: async () => {
-          await api.plugin('DELETE', 'viewer/v1/hidden', item)
+          await api.plugin('DELETE', 'viewer/v1/hidden', { kind: item.kind, id: item.id })
           remove()
         }
       })),

@@ -1,12 +1,14 @@
+import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el, safeLink } from '../lib/dom.js'
 import { day, percent } from '../lib/texts.js'
-import { titlesOf } from '../lib/titles.js'
 
 /**
  * One video the daemon knows this viewer engaged with.
  *
- * @typedef {{ uuid: string, url: string, liked?: boolean, disliked?: boolean, watched?: number, at?: number }} Known
+ * @typedef {{
+ *   uuid: string, url: string, title?: string, liked?: boolean, disliked?: boolean, watched?: number, at?: number | null
+ * }} Known
  */
 
 const AT_ONCE = 50
@@ -15,7 +17,7 @@ const AT_ONCE = 50
  * What the daemon keeps about this viewer, to read.
  *
  * @param {import('./sentences.js').ViewerPage} page the page
- * @returns {{ section: HTMLElement, clear: () => void }} the part of the page, and a function that puts away what is shown
+ * @returns {{ section: HTMLElement, clear: () => void }} the part, and a function that empties it
  */
 export function known (page) {
   const { api, say, sayProblem } = page
@@ -27,9 +29,7 @@ export function known (page) {
     problem,
     sayProblem,
     run: async () => {
-      /** @type {{ videos: Known[] }} */
-      const { videos } = await api.plugin('GET', 'viewer/v1/known')
-      await draw(page, shown, videos)
+      draw(page, shown, listIn(await api.plugin('GET', 'viewer/v1/known'), 'videos'))
     }
   })
 
@@ -44,7 +44,7 @@ export function known (page) {
  * @param {HTMLElement} shown where it goes
  * @param {Known[]} videos everything that is known
  */
-async function draw (page, shown, videos) {
+function draw (page, shown, videos) {
   const { say, sayProblem } = page
   const count = el('p', { tabindex: '-1', class: 'shoal-count' },
     videos.length ? say.counted('knownOne', 'knownOther', videos.length) : say('nothingKnown'))
@@ -52,12 +52,10 @@ async function draw (page, shown, videos) {
   const problem = problemLine()
 
   let next = 0
-  const showMore = async () => {
-    const some = videos.slice(next, next + AT_ONCE)
-    const titles = await titlesOf(page.api, some.map(video => video.uuid))
-    const entries = some.map(video => entry(page, video, titles.get(video.uuid)))
+  const showMore = () => {
+    const entries = videos.slice(next, next + AT_ONCE).map(video => entry(page, video))
     list.append(...entries)
-    next += some.length
+    next += entries.length
     more.hidden = next >= videos.length
     return entries[0]
   }
@@ -66,13 +64,10 @@ async function draw (page, shown, videos) {
     text: say('more'),
     problem,
     sayProblem,
-    run: async () => {
-      const first = await showMore()
-      first?.focus()
-    }
+    run: () => showMore()?.focus()
   })
 
-  await showMore()
+  showMore()
   shown.replaceChildren(count, list, more, problem)
   count.focus()
 }
@@ -80,9 +75,8 @@ async function draw (page, shown, videos) {
 /**
  * @param {import('./sentences.js').ViewerPage} page the page
  * @param {Known} video what is known of it
- * @param {string | undefined} title its title, where this instance shows the video
  */
-function entry ({ say }, video, title) {
+function entry ({ say }, video) {
   const facts = [
     video.liked ? say('liked') : '',
     video.disliked ? say('disliked') : '',
@@ -91,6 +85,6 @@ function entry ({ say }, video, title) {
   ].filter(fact => fact !== '')
 
   return el('li', { tabindex: '-1' },
-    safeLink(title ? `/w/${video.uuid}` : video.url, title ?? video.url),
+    safeLink(video.title ? `/w/${video.uuid}` : video.url, video.title ?? video.url),
     el('span', { class: 'muted-2' }, facts.join(' · ')))
 }

@@ -1,3 +1,4 @@
+import { listIn } from '../lib/api.js'
 import { el } from '../lib/dom.js'
 import { Page } from '../lib/page.js'
 import { channels } from './channels.js'
@@ -15,7 +16,8 @@ import { withdraw } from './withdraw.js'
  * @property {'opt-in' | 'opt-out'} consent whether viewers must opt in or may opt out
  * @property {number} participants how many take part
  * @property {boolean} enough whether that is enough to learn from
- * @property {string} mode what the instance exchanges with others
+ * @property {number | null} min_users how many are enough, `null` while nobody can tell
+ * @property {string | null} mode what the instance exchanges with others, `null` while nobody can tell
  * @property {string[]} peers hosts that receive sums
  */
 
@@ -36,9 +38,10 @@ export async function show (helpers, rootEl) {
   }
 
   const about = shared(async () => {
-    /** @type {About} */
     const answer = await page.api.plugin('GET', 'viewer/v1/about')
-    return { ...answer, peers: answer.peers ?? [] }
+    /** @type {About} */
+    const complete = { ...answer, peers: listIn(answer, 'peers') }
+    return complete
   })
 
   const chosen = choice(page, about)

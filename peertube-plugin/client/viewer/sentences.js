@@ -11,13 +11,14 @@ export const SENTENCES = {
   training: 'Take part in training',
   trainingText: 'Your likes and what you watch of public videos are counted together with those of other viewers.',
   personal: 'Personal suggestions',
-  personalText: 'Suggestions for you also follow what you liked and watched, not only the video you are looking at.',
+  personalText: 'Suggestions for you also follow what you liked and watched, not only the video you are looking at. Only for those who take part in training.',
   saved: 'Saved.',
 
   together: 'Learning together',
   participantOne: '{count} viewer of this instance takes part.',
   participantOther: '{count} viewers of this instance take part.',
-  tooFew: 'Too few viewers take part yet: nothing is learned from them, because a small number could point at single persons. Until more join, suggestions follow what the videos are about.',
+  tooFew: 'Too few viewers take part yet: nothing is learned from them, because a small number could point at single persons. Until there are {needed}, suggestions follow what the videos are about.',
+  notKnown: 'What your instance exchanges with others cannot be told right now. Try again later.',
   receivers: 'These instances receive sums in which the viewers who take part are counted. They learn how many people engaged with a video, never who:',
   noReceivers: 'No other instance receives anything: your instance learns on its own.',
   noReceiversYet: 'Your instance may send sums to others, but there is no such instance now.',
@@ -53,6 +54,7 @@ export const SENTENCES = {
   withdrawTitle: 'Withdraw and erase?',
   withdrawYes: 'Erase',
   cancel: 'Cancel',
+  withdrawnLater: 'You no longer take part. What is known about you could not be erased yet; that follows at the next check. To be sure, withdraw again later.',
   withdrawn: 'You no longer take part, and what was known about you has been erased.'
 }
 

@@ -1,4 +1,5 @@
 import { el } from '../lib/dom.js'
+import { number } from '../lib/texts.js'
 
 /**
  * How many take part, and which instances receive sums.
@@ -10,9 +11,11 @@ import { el } from '../lib/dom.js'
 export function together (page, about) {
   const { say } = page
 
-  const { box } = page.loaded(about, ({ participants, enough, mode, peers }) => [
+  const { box } = page.loaded(about, ({ participants, enough, min_users: needed, mode, peers }) => [
     el('p', {}, say.counted('participantOne', 'participantOther', Number(participants) || 0)),
-    enough === false ? el('div', { class: 'alert pt-alert-primary' }, say('tooFew')) : null,
+    needed !== null && !enough
+      ? el('div', { class: 'alert pt-alert-primary' }, say('tooFew', { needed: number(needed) }))
+      : null,
     ...receivers(page, mode, peers)
   ])
 
@@ -21,11 +24,12 @@ export function together (page, about) {
 
 /**
  * @param {import('./sentences.js').ViewerPage} page the page
- * @param {string} mode what the instance exchanges
+ * @param {string | null} mode what the instance exchanges
  * @param {string[]} peers hosts
  * @returns {HTMLElement[]} who receives what
  */
 function receivers ({ say }, mode, peers) {
+  if (mode === null) return [el('p', {}, say('notKnown'))]
   if (mode === 'consume') return [el('p', {}, say('consumes'))]
   if (mode !== 'contribute') return [el('p', {}, say('noReceivers'))]
   if (peers.length === 0) return [el('p', {}, say('noReceiversYet'))]

@@ -1,3 +1,4 @@
+import { RequestError } from '../lib/api.js'
 import { actionButton, confirmed, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
 
@@ -28,8 +29,14 @@ export function withdraw (page, done) {
       })
       if (!sure) return
 
-      await api.plugin('POST', 'viewer/v1/withdraw', {})
-      outcome.textContent = say('withdrawn')
+      try {
+        await api.plugin('POST', 'viewer/v1/withdraw', {})
+        outcome.textContent = say('withdrawn')
+      } catch (error) {
+        // The plugin stops using everything first, and tells apart that the daemon could not erase its part yet.
+        if (!(error instanceof RequestError && error.status === 502)) throw error
+        problem.textContent = say('withdrawnLater')
+      }
       done()
     }
   })

@@ -68,7 +68,8 @@ export class Hiding {
     const { say } = this.options
     const id = uniqueId('hide')
     const problem = problemLine()
-    const choices = el('div', { id, class: 'shoal-hide-choices', role: 'group', 'aria-label': say('choices'), hidden: true },
+    const group = { id, class: 'shoal-hide-choices', role: 'group', 'aria-label': say('choices'), hidden: true }
+    const choices = el('div', group,
       this.#button(say('hideVideo'), problem, () => this.#hide(video, 'video')),
       this.#button(say('hideChannel'), problem, () => this.#hide(video, 'channel')))
 

@@ -9,7 +9,8 @@ import { reasonText } from '../lib/reasons.js'
  *
  * @typedef {object} LinesOptions
  * @property {import('../lib/reasons.js').SayReason} say sentences
- * @property {(video: string) => Promise<Record<string, Reason>>} reasonsOf reasons of the list last made for a video
+ * @property {(video: string) => Promise<Record<string, Reason> | null>} reasonsOf reasons of the list last made for a
+ *   video, `null` when there are none to be had on this instance
  * @property {(video: string, title: string) => Node | null} controlsFor what stands beside the reason, if anything
  * @property {(miniature: Element, video: string) => boolean} markHidden marks what the viewer has hidden; true if it is
  */
@@ -113,10 +114,9 @@ export class WhyLines {
     if (!state) return old?.remove()
 
     const title = miniature.querySelector('.video-name')?.textContent?.trim() ?? ''
+    const lead = el('span', { class: 'visually-hidden' }, this.options.say('why'), ' ')
     const line = el('div', { class: LINE, 'data-shoal': state },
-      hidden
-        ? null
-        : el('p', { class: 'shoal-why-text' }, el('span', { class: 'visually-hidden' }, this.options.say('why'), ' '), text),
+      hidden ? null : el('p', { class: 'shoal-why-text', dir: 'auto' }, lead, text),
       this.options.controlsFor(video, title))
     if (old) old.replaceWith(line)
     else place.append(line)
@@ -132,13 +132,17 @@ export class WhyLines {
     this.#asking = true
     if (pause) await new Promise(resolve => setTimeout(resolve, pause))
 
-    /** @type {Record<string, Reason>} */
+    /** @type {Record<string, Reason> | null} */
     let reasons = {}
     if (visit === this.#visit) reasons = await this.options.reasonsOf(video).catch(() => ({}))
 
     // An answer for a video that is no longer on the page must not touch the next one's lines.
     if (visit !== this.#visit || this.#video !== video) return
     this.#asking = false
+    if (reasons === null) {
+      this.#asked = PAUSES_MS.length
+      return
+    }
     for (const [uuid, reason] of Object.entries(reasons)) this.#reasons.set(uuid.toLowerCase(), reason)
     this.refresh()
   }

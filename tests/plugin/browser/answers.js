@@ -1,0 +1,64 @@
+/** What the plugin's routes answer when all is well, for tests and screenshots. */
+import { answer } from './browser.js'
+
+export const VIDEO = '0b6d7d0e-2f5a-4d0f-8f6c-1d2e3f4a5b6c'
+export const SECOND_VIDEO = '11111111-2222-4333-8444-555555555555'
+export const CHANNEL = 'https://far.example/video-channels/news'
+export const VIDEO_URL = `https://far.example/videos/watch/${VIDEO}`
+
+/** How the instance stands: what `viewer/v1/about` says. */
+export const about = {
+  consent: 'opt-in', participants: 42, enough: true, min_users: 5, mode: 'contribute', peers: ['far.example', 'near.example'], daemon: true
+}
+
+/** @param {any} site made by `openSite` */
+export function viewerRoutes (site) {
+  const noon = Date.UTC(2026, 10, 12, 12) / 1000
+  let choice = { training: false, personal: false, chosen: false, history: true, consent: 'opt-in' }
+  set(site, {
+    'GET viewer/v1/about': () => about,
+    'GET viewer/v1/choice': () => choice,
+    'PUT viewer/v1/choice': ({ body }) => { choice = { ...choice, ...body }; return choice },
+    'GET viewer/v1/known': () => ({
+      videos: [
+        { uuid: VIDEO, url: VIDEO_URL, title: 'Sailing <b>home</b>', liked: true, disliked: false, watched: 0.8, at: noon },
+        { uuid: SECOND_VIDEO, url: 'https://far.example/videos/watch/gone', liked: false, disliked: true, watched: 0, at: null }
+      ]
+    }),
+    'GET viewer/v1/hidden': () => ({
+      videos: [{ id: 7, uuid: VIDEO, url: VIDEO_URL, name: 'Sailing <b>home</b>', at: noon }],
+      channels: [{ id: 9, name: 'News', url: CHANNEL, at: noon }]
+    }),
+    'DELETE viewer/v1/hidden': () => answer(204, ''),
+    'POST viewer/v1/withdraw': () => answer(204, ''),
+    'GET owner/v1/channels': () => ({ channels: [{ url: CHANNEL, name: 'News & <i>views</i>', excluded: false }] }),
+    'PUT owner/v1/channels': () => ({ channels: [] })
+  })
+}
+
+/** @param {any} site made by `openSite` */
+export function adminRoutes (site) {
+  let settings = { 'related-list': true, 'daemon-url': 'http://127.0.0.1:9731', secret: 'kept' }
+  let exclusions = { channels: [CHANNEL], hosts: ['spam.example'], videos: [] }
+  set(site, {
+    'GET admin/v1/diagnostics': () => ({
+      ok: false,
+      checks: [
+        { id: 'daemon', ok: true, message: 'The daemon answers.', advice: '' },
+        { id: 'secret', ok: false, message: '', advice: 'Copy the secret from the settings into [source] of the daemon\'s shoal.toml and restart it.' },
+        { id: 'participants', ok: null, message: '', advice: '3 viewers take part, 5 are needed before what they watch counts; until then suggestions rest on tags, channels and languages. Tell viewers about the choice in their account.' },
+        { id: 'of tomorrow', ok: true, message: '<b>new</b>', advice: '' }
+      ]
+    }),
+    'GET admin/v1/exclusions': () => exclusions,
+    'PUT admin/v1/exclusions': ({ body }) => { exclusions = body; return exclusions },
+    'POST admin/v1/erase': () => ({ erased: ['choices'] }),
+    'api GET plugins/peertube-plugin-shoal': () => ({ settings }),
+    'api PUT plugins/peertube-plugin-shoal/settings': ({ body }) => { settings = body.settings; return answer(204, '') },
+    'api GET search/videos': () => ({ total: 1, data: [{ uuid: VIDEO, url: VIDEO_URL }] })
+  })
+}
+
+function set (site, routes) {
+  for (const [key, route] of Object.entries(routes)) site.routes.set(key, route)
+}

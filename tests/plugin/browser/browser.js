@@ -1,0 +1,128 @@
+/**
+ * A browser, and a page with PeerTube's anchors, classes and theme variables, for tests of what the plugin shows.
+ *
+ *   const site = await openSite(t)               // skips the test where there is no browser
+ *   const page = await site.page({ width: 360 })
+ *   site.routes.set('GET viewer/v1/about', () => ({ ... }))
+ */
+import express from 'express'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright-core'
+
+const CHROMIUM = process.env.SHOAL_CHROMIUM ?? '/usr/bin/chromium'
+const REQUIRED = process.env.SHOAL_REQUIRE_BROWSER === '1'
+const PLUGIN = fileURLToPath(new URL('../../../peertube-plugin/', import.meta.url))
+const PAGE = fileURLToPath(new URL('./page/', import.meta.url))
+
+/** Options of a test that needs the browser. */
+export const needsBrowser = {
+  skip: existsSync(CHROMIUM) || REQUIRED ? false : `no browser at ${CHROMIUM}; install Chromium or set SHOAL_CHROMIUM`,
+  timeout: 120_000
+}
+
+/** Body and status of an answer that is no plain 200 with JSON. */
+export const answer = (status, body = {}) => ({ [STATUS]: status, body })
+const STATUS = Symbol('status')
+
+/** Start the page's server and a browser; call `close` at the end. */
+export async function openSite () {
+  const site = new Site()
+  await site.start()
+  return site
+}
+
+class Site {
+  /** What routes answer: `'METHOD path'` to a function of `{ body, query, headers }`. */
+  routes = new Map()
+  /** Every request to a route: `{ key, body, query, headers }`. */
+  requests = []
+
+  async start () {
+    this.package = JSON.parse(readFileSync(join(PLUGIN, 'package.json'), 'utf8'))
+    this.base = `/plugins/shoal/${this.package.version}/`
+    this.server = this.#app().listen(0, '127.0.0.1')
+    await once(this.server, 'listening')
+    this.url = `http://127.0.0.1:${this.server.address().port}`
+    this.browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
+  }
+
+  async close () {
+    await this.browser.close()
+    this.server.closeAllConnections()
+    this.server.close()
+  }
+
+  /** Forget routes and requests of the test before. */
+  reset () {
+    this.routes.clear()
+    this.requests.length = 0
+  }
+
+  /** Requests to one route so far. */
+  asked (key) {
+    return this.requests.filter(request => request.key === key)
+  }
+
+  /** A fresh tab on the page; errors in it fail the test that calls `page.problems()`. */
+  async page ({ width = 1280, height = 900, dark = false, language = 'en', rtl = false } = {}) {
+    const context = await this.browser.newContext({
+      viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce'
+    })
+    const page = await context.newPage()
+    page.errors = []
+    page.on('pageerror', error => page.errors.push(String(error)))
+    page.on('console', message => {
+      if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) page.errors.push(message.text())
+    })
+    await page.goto(`${this.url}/?language=${language}`)
+    await page.waitForFunction(() => 'shell' in window)
+    await page.evaluate(({ language, rtl }) => {
+      document.documentElement.lang = language
+      if (rtl) document.documentElement.dir = 'rtl'
+    }, { language, rtl })
+    return page
+  }
+
+  #app () {
+    const app = express()
+    app.use(express.json())
+    app.get('/page/plugin.json', (_req, res) => {
+      res.json({ base: this.base, name: this.package.name, scripts: this.package.clientScripts })
+    })
+    app.use('/page', express.static(PAGE))
+    app.get('/plugins/global.css', (_req, res) => {
+      res.type('css').send(this.package.css.map(path => readFileSync(join(PLUGIN, path), 'utf8')).join('\n'))
+    })
+    app.get('/plugins/translations/:locale.json', (req, res) => {
+      const path = this.package.translations[req.params.locale]
+      res.json(path ? { [this.package.name]: JSON.parse(readFileSync(join(PLUGIN, path), 'utf8')) } : {})
+    })
+    // PeerTube serves the scripts that package.json names, and no other file.
+    app.get(`${this.base}client-scripts/*`, (req, res) => {
+      const script = this.package.clientScripts.find(entry => entry.script === req.params[0])
+      if (script) res.sendFile(join(PLUGIN, script.script))
+      else res.status(404).end()
+    })
+    app.use(`${this.base}router/`, (req, res) => this.#answer(req, res))
+    app.use('/api/v1/', (req, res) => this.#answer(req, res, 'api '))
+    app.get('*', (_req, res) => res.sendFile(join(PAGE, 'index.html')))
+    return app
+  }
+
+  async #answer (req, res, prefix = '') {
+    const key = `${prefix}${req.method} ${req.path.slice(1)}`
+    const request = { key, body: req.body, query: req.query, headers: req.headers }
+    this.requests.push(request)
+    const found = await this.routes.get(key)?.(request)
+    if (found === undefined) return res.status(404).json({ error: 'not found' })
+    if (found === DROPPED) return req.socket.destroy()
+    if (found && STATUS in found) return res.status(found[STATUS]).send(found.body)
+    res.json(found)
+  }
+}
+
+/** An answer that never comes: the connection breaks. */
+export const DROPPED = Symbol('dropped')
