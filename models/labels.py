@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +144,11 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.uuid)
+
+    @cached_property
+    def language_numbers(self) -> dict[str, int]:
+        """Numbers of the languages by their names."""
+        return {self.languages[number]: number for number in range(len(self.languages))}
 
     def index(self, key: str) -> int | None:
         """Position of the video with this uuid or url, None if there is none; by binary search."""

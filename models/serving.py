@@ -178,6 +178,7 @@ class ServedModel:
         exclude: Collection[int] = (),
         nsfw: bool = False,
         beside: int | None = None,
+        language: int = -1,
     ) -> list[Suggestion]:
         """Next videos for a viewer known by a history only; nothing about the viewer is kept.
 
@@ -187,6 +188,7 @@ class ServedModel:
             exclude: further positions that must not be shown, nor named in a reason.
             nsfw: whether videos not safe for work may appear.
             beside: the video that the list is shown next to; its owner's wishes are kept.
+            language: number of the language to prefer, -1 for the one most of the history is in.
 
         Raises:
             IndexError: there is no such position.
@@ -205,7 +207,7 @@ class ServedModel:
             rules=self.rules,
             channel=self._channel,
             language=self._language,
-            wanted_language=self._usual_language(past),
+            wanted_language=language if language >= 0 else self._usual_language(past),
             allowed=allowed,
         )
         hidden = [video for video in past if not self.visibility.shown[video]]
@@ -219,6 +221,7 @@ class ServedModel:
         limit: int = 30,
         exclude: Collection[int] = (),
         nsfw: bool = False,
+        language: int = -1,
     ) -> list[Suggestion]:
         """Videos like the one that is watched and videos that suit the viewer, in turns.
 
@@ -226,11 +229,13 @@ class ServedModel:
         whom nothing is known gets what everybody gets beside this video.
         """
         past = self._checked(history)
-        language = self._usual_language(past)
+        language = language if language >= 0 else self._usual_language(past)
         near = self.related(video, limit=limit, exclude={*exclude, *past}, nsfw=nsfw, language=language)
         if not past:
             return near
-        own = self.recommend(past, limit=limit, exclude={*exclude, video}, nsfw=nsfw, beside=video)
+        own = self.recommend(
+            past, limit=limit, exclude={*exclude, video}, nsfw=nsfw, beside=video, language=language
+        )
         own = [item for item in own if item.reason.kind != "popular"]
         found = {item.video: item for item in (*own, *near)}
         chosen = mix(

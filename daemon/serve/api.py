@@ -18,9 +18,10 @@ routes = web.RouteTableDef()
 
 @routes.get("/v1/related")
 async def related(request: web.Request) -> web.Response:
-    """Answer `?video=<uuid|url>&limit=&exclude=&nsfw=&viewer=` with videos related to one.
+    """Answer `?video=<uuid|url>&limit=&exclude=&nsfw=&viewer=&language=` with videos related to one.
 
-    With a viewer, videos that suit the viewer take turns with those like the one that is watched.
+    With a viewer, videos that suit the viewer take turns with those like the one that is watched. Videos in
+    the language come first; without one, those in the language of the viewer's history or of the seed.
     """
     context = request.app[CONTEXT]
     loaded = context.model.get()
@@ -34,7 +35,14 @@ async def related(request: web.Request) -> web.Response:
         secret.require(request)
         pseudonym = pseudonym_of(context, viewer)
         history = params.known(loaded.model, await context.stored.history(pseudonym))
-    found = loaded.model.mixed(seed, history[:MIXED_HISTORY], limit=count, exclude=exclude, nsfw=nsfw)
+    found = loaded.model.mixed(
+        seed,
+        history[:MIXED_HISTORY],
+        limit=count,
+        exclude=exclude,
+        nsfw=nsfw,
+        language=loaded.model.labels.language_numbers.get(request.query.get("language", ""), -1),
+    )
     return json_answer({"model": loaded.id, "videos": answers.suggestions(loaded.model, found)})
 
 

@@ -12,7 +12,7 @@ from daemon.serve.guard import HEADERS, json_answer
 from daemon.store import viewers, withdrawal
 
 MAX_VIEWER: Final = 200
-PATIENCE: Final = 30.0
+PATIENCE: Final = 20.0
 """Seconds to wait for a sync that is putting its snapshot in place."""
 
 _KEYS: Final = frozenset({"viewer"})

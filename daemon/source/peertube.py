@@ -107,20 +107,23 @@ class PeerTubeExport:
 def read_pages(
     client: ExportClient, route: str, limit: int, **parameters: int | str
 ) -> Iterator[tuple[int | None, Sequence[rows.Item]]]:
-    """Yield every page of a listing with the number at which the next begins.
+    """Yield every page of a listing with the number at which the next begins, which may be in any order.
 
     Raises:
         SourceError: a page is not one, or they never end.
     """
     after: int | None = 0
-    for _ in range(MAX_PAGES):
-        if after is None:
-            return
+    seen = {0}
+    while after is not None:
         answer = client.export(route, after=after, limit=limit, **parameters)
-        items, after = rows.page(answer, after=after, limit=limit)
+        items, after = rows.page(answer, limit=limit)
+        if after in seen:
+            raise rows.misfit(f"the pages of {route} lead in a circle")
+        if len(seen) == MAX_PAGES:
+            raise rows.misfit(f"{route} has more than {MAX_PAGES} pages")
         yield after, items
-    if after is not None:
-        raise rows.misfit(f"{route} has more than {MAX_PAGES} pages")
+        if after is not None:
+            seen.add(after)
 
 
 def read_participants(client: ExportClient, *, rates: int, history: int, page: int) -> dict[str, str]:

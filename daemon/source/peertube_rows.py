@@ -49,11 +49,11 @@ def misfit(what: str) -> SourceError:
     )
 
 
-def page(answer: Item, *, after: int, limit: int) -> tuple[list[Item], int | None]:
+def page(answer: Item, *, limit: int) -> tuple[list[Item], int | None]:
     """Return the items of a page and where the next begins, None after the last.
 
     Raises:
-        SourceError: it is no page, holds more than was asked for, or leads back.
+        SourceError: it is no page, or holds more than was asked for.
     """
     items = _list(answer, "items")
     if len(items) > limit:
@@ -65,10 +65,7 @@ def page(answer: Item, *, after: int, limit: int) -> tuple[list[Item], int | Non
         raise misfit("next is missing")
     if answer["next"] is None:
         return list(items), None
-    following = _count(answer, "next")
-    if following <= after:
-        raise misfit("a page leads back to where it began")
-    return list(items), following
+    return list(items), _count(answer, "next")
 
 
 def status(answer: Item) -> Status:

@@ -64,6 +64,23 @@ def reads(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def emptying(connection: Connection) -> Iterator[None]:
+    """Run a block in a writing transaction in which whole tables can be emptied at once.
+
+    Only where no foreign key is looked after does SQLite drop, and with `secure_delete` overwrite, all pages
+    of a table instead of taking out row by row. The connection must be invalidated afterwards.
+    """
+    driver = connection.connection.driver_connection
+    if driver is None or connection.in_transaction():
+        raise ValueError("the connection must be open, and outside of a transaction")
+    # Inside a transaction, which SQLAlchemy would begin, this would have no effect.
+    driver.execute("PRAGMA foreign_keys = OFF")
+    connection.execution_options(writes=True)
+    with connection.begin():
+        yield
+
+
 def truncate_wal(engine: Engine, *, patience: float = TRUNCATE_SECONDS) -> bool:
     """Move everything into the main file and empty the log, in which deleted rows would live on.
 

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 
 from daemon.store import source_facts
-from daemon.store.engine import truncate_wal
+from daemon.store.engine import emptying, truncate_wal
 from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 
@@ -171,8 +171,8 @@ def replace(engine: Engine, pseudonyms: Pseudonyms) -> Iterator[Snapshot]:
 
 
 def _swap(connection: Connection, snapshot: Snapshot) -> None:
-    connection.execution_options(writes=True)
-    with connection.begin():
+    # Foreign keys hold by construction: a snapshot numbers its own rows.
+    with emptying(connection):
         for table in reversed(_CONTENT):
             connection.exec_driver_sql(f"DELETE FROM main.{table}")  # noqa: S608
         for table in _CONTENT:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from daemon.errors import StoreError
-from daemon.store.engine import reads, truncate_wal, writes
+from daemon.store.engine import emptying, reads, truncate_wal
+
+# Names and keys for the statements below; numbers come from the database itself.
+_VIEWERS: Final = (("viewers", "id"), ("engagements", "viewer_id"))
 
 LOCK_NAME: Final = "consent.lock"
 PATIENCE: Final = 60.0
@@ -43,22 +46,48 @@ def turn(data_dir: Path, *, patience: float = PATIENCE) -> Iterator[None]:
 def forget(engine: Engine, pseudonyms: Collection[bytes]) -> int:
     """Delete viewers and all their rows, so that the files hold no byte of them; returns how many there were.
 
+    Deleting single rows is not enough, even with `secure_delete`: when half-empty pages are merged, SQLite
+    leaves old copies of rows in the unused part of a page. So both tables are emptied, by which their pages
+    are overwritten as a whole, and filled again with the rows of those who stay.
+
     Raises:
         StoreError: the rows are deleted, but a reader keeps the log from being emptied.
     """
-    gone = 0
-    with writes(engine) as connection:
-        for pseudonym in pseudonyms:
-            which = "SELECT id FROM viewers WHERE pseudonym = ?"
-            connection.exec_driver_sql(f"DELETE FROM engagements WHERE viewer_id = ({which})", (pseudonym,))  # noqa: S608
-            deleted = connection.exec_driver_sql("DELETE FROM viewers WHERE pseudonym = ?", (pseudonym,))
-            gone += deleted.rowcount
+    gone = _gone(engine, pseudonyms)
+    if gone:
+        with _own_connection(engine) as connection, emptying(connection):
+            marks = ", ".join(map(str, gone))
+            for table, column in _VIEWERS:
+                connection.exec_driver_sql(
+                    f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM main.{table} WHERE {column} NOT IN ({marks})"  # noqa: S608, E501
+                )
+            for table, _ in reversed(_VIEWERS):
+                connection.exec_driver_sql(f"DELETE FROM main.{table}")  # noqa: S608
+            for table, _ in _VIEWERS:
+                connection.exec_driver_sql(f"INSERT INTO main.{table} SELECT * FROM temp.kept_{table}")  # noqa: S608
     if not truncate_wal(engine):
         raise StoreError(
             "withdrawn rows are deleted, but still in the log of the database",
             advice="The next check empties it; end whatever else reads shoal.db.",
         )
-    return gone
+    return len(gone)
+
+
+@contextmanager
+def _own_connection(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        try:
+            yield connection
+        finally:
+            # Its temporary tables, and foreign keys that it does not look after, end with it.
+            connection.invalidate()
+
+
+def _gone(engine: Engine, pseudonyms: Collection[bytes]) -> list[int]:
+    wanted = set(pseudonyms)
+    with reads(engine) as connection:
+        rows = connection.exec_driver_sql("SELECT id, pseudonym FROM viewers").all()
+    return [int(number) for number, pseudonym in rows if bytes(pseudonym) in wanted]
 
 
 def states(engine: Engine) -> dict[bytes, str]:
