@@ -1,6 +1,6 @@
 # make demo   sets up and runs five federated instances on this machine
-# make test   sets up and runs every test
-# make check  ruff and mypy
+# make test   sets up and runs every test; browser tests need /usr/bin/chromium and are skipped without it
+# make check  ruff, mypy, tsc, eslint
 # make bench  speed, as ratios against named baselines
 #
 # TORCH_INDEX: package index for torch. Without it pip may pull the CUDA build, several gigabytes that Shoal
@@ -8,6 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -16,13 +17,15 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	npm --prefix $(JS) test
 
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	npm --prefix $(JS) run --silent check
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
@@ -44,5 +47,9 @@ $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	$(PIP_INSTALL) --editable '.[bench]'
 	touch $@
 
+$(JS)/node_modules/.installed: $(JS)/package-lock.json
+	npm --prefix $(JS) ci --no-audit --no-fund --silent
+	touch $@
+
 clean:
-	rm -rf $(VENV) .shoal-demo build *.egg-info
+	rm -rf $(VENV) $(JS)/node_modules build *.egg-info
