@@ -22,7 +22,7 @@ function kind (error) {
   if (!error) return ''
   const code = error.code ?? error.cause?.code ?? error.original?.code
   const name = /^\w{1,60}$/.test(error.name) ? error.name : 'Error'
-  return /^\w{1,40}$/.test(code) ? ` (${name}, ${code})` : ` (${name})`
+  return typeof code === 'string' && /^\w{1,40}$/.test(code) ? ` (${name}, ${code})` : ` (${name})`
 }
 
 /** @typedef {ReturnType<typeof createLog>} Log */

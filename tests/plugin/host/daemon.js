@@ -48,7 +48,7 @@ export class FakeDaemon {
     const body = Buffer.concat(chunks)
     const asked = { method: request.method, url, headers: request.headers, body }
     this.asked.push(asked)
-    request.socket.once('close', () => { asked.left = true })
+    response.once('close', () => { asked.left = !response.writableFinished })
     const answer = this.answers.get(url.pathname)
     if (!answer) return response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"unknown"}')
     const content = await answer(request, response, body)

@@ -49,7 +49,7 @@ class Host {
   registered = false
   nsfwPolicy = 'do_not_list'
   #library
-  #router
+  router
   #settingCallbacks = []
 
   constructor ({ major = 8, plugin = PLUGIN, saved = null, database, queryDelay } = {}) {
@@ -99,7 +99,7 @@ class Host {
       if (path.startsWith(this.plugin)) delete require.cache[path]
     }
     this.#library = require(entry)
-    this.#router = express.Router()
+    this.router = express.Router()
     this.declared = []
     this.#settingCallbacks = []
     this.registered = true
@@ -228,11 +228,11 @@ class Host {
       registerSetting: setting => {
         this.declared = [...this.declared.filter(({ name }) => !name || name !== setting.name), setting]
       },
-      getRouter: () => this.#router,
+      getRouter: () => this.router,
       registerWebSocketRoute: () => {},
       settingsManager: {
         getSetting: async name => this.#setting(name),
-        getSettings: async names => Object.fromEntries(names
+        getSettings: async names => this.brokenSettings ? Promise.reject(new Error('out of order')) : Object.fromEntries(names
           .map(name => [name, this.saved?.[name] ?? this.#declared(name)])
           .filter(([, value]) => value !== undefined)),
         // PeerTube 7.2 replaces everything that was saved by this one setting.
@@ -329,7 +329,7 @@ class Host {
       if (!path) return res.status(404).end()
       res.sendFile(join(this.plugin, path, file.join('/')), sent)
     })
-    const custom = (req, res, next) => this.registered ? this.#router(req, res, next) : res.status(404).end()
+    const custom = (req, res, next) => this.registered ? this.router(req, res, next) : res.status(404).end()
     app.use(`/plugins/${this.name}/router`, this.#authenticate, custom)
     app.use(`${this.versioned}router`, this.#authenticate, custom)
 

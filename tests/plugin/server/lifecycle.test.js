@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+
+import { createHost } from '../host/host.js'
+import { fixture, shown } from './fixture.js'
+
+test('a fresh installation works with its own defaults', async () => {
+  const host = await createHost({ saved: null })
+  try {
+    await host.load()
+    assert.equal(host.saved, null, 'no setting is written: PeerTube would take the others away')
+    assert.match(host.secret, /^[0-9a-f]{64}$/)
+    assert.deepEqual(host.publicSettings(), { 'related-list': true, consent: 'opt-in' })
+    for (const setting of host.declared) assert.equal(typeof setting.private, 'boolean', setting.name)
+    assert.ok(!JSON.stringify(host.publicSettings()).includes(host.secret))
+    const { secret } = host
+    await host.unload()
+    await host.load()
+    assert.equal(host.secret, secret, 'the secret stays')
+    assert.deepEqual(host.logs, [])
+  } finally {
+    await host.close()
+  }
+})
+
+describe('settings', () => {
+  test('that were never saved keep their defaults after others were', async () => {
+    const world = await fixture()
+    try {
+      await world.host.save({ consent: 'opt-out' })
+      assert.equal((await world.export('status')).body.consent, 'opt-out')
+      assert.match(world.host.storage.get('secret'), /^[0-9a-f]{64}$/)
+      await world.host.save({ 'related-list': 'true', consent: 'whatever', secret: '' })
+      const headers = { 'x-shoal-secret': world.host.storage.get('secret') }
+      const { body } = await world.call('GET', 'export/v1/status', { headers })
+      assert.equal(body.consent, 'opt-in')
+      await world.host.save({ secret: 'of the admin\'s own choice' })
+      assert.equal((await world.call('GET', 'export/v1/status', { headers })).status, 404)
+      assert.equal((await world.export('status')).status, 200)
+    } finally {
+      await world.close()
+    }
+  })
+
+  test('are read once, not with every search', async () => {
+    const world = await fixture()
+    try {
+      const [a, b, c] = await Promise.all([1, 2, 3].map(() => world.seed.video(world.creator.channel)))
+      world.daemon.suggests([b, c])
+      await shown(world, a.uuid)
+      world.database.seen.length = 0
+      for (let i = 0; i < 5; i++) assert.deepEqual(await shown(world, a.uuid), [b.uuid, c.uuid])
+      assert.deepEqual(world.database.seen, [], 'a list from memory costs no query at all')
+    } finally {
+      await world.close()
+    }
+  })
+})
+
+test('register never throws, whatever fails', async () => {
+  for (const broken of ['database', 'settings', 'storage', 'hooks']) {
+    const host = await createHost({ saved: null })
+    try {
+      const fail = () => Promise.reject(new Error('out of order'))
+      if (broken === 'database') host.queryDelay = fail
+      if (broken === 'hooks') host.hooks.get = () => { throw new Error('out of order') }
+      if (broken === 'storage') host.storage.get = () => { throw new Error('out of order') }
+      if (broken === 'settings') host.brokenSettings = true
+      await host.load()
+      assert.equal(host.logs.at(-1)?.level, 'error', broken)
+      assert.match(host.logs.at(-1).message, /^the plugin could not start; PeerTube works as without it/)
+      assert.equal((await host.fetch('/api/v1/search/videos?start=0&count=7')).status, broken === 'hooks' ? 500 : 200)
+      host.hooks = new Map()
+      await host.unload()
+      host.queryDelay = undefined
+    } finally {
+      await host.close()
+    }
+  }
+})
+
+test('ten rounds of unregister and register leave one set of hooks and work', async () => {
+  const world = await fixture()
+  try {
+    const [a, b, c] = await Promise.all([1, 2, 3].map(() => world.seed.video(world.creator.channel)))
+    world.daemon.suggests([c, b])
+    for (let round = 0; round < 10; round++) {
+      await world.host.unload()
+      await world.host.load()
+    }
+    assert.deepEqual([...world.host.hooks.values()].map(handlers => handlers.length), [1, 1])
+    assert.deepEqual(await shown(world, a.uuid), [c.uuid, b.uuid])
+    const choices = await world.database.rows('SELECT count(*) AS n FROM plugin_shoal_choice')
+    assert.deepEqual(choices, [{ n: '0' }])
+  } finally {
+    await world.close()
+  }
+})
+
+test('unregister before register is no error', async () => {
+  const { createRequire } = await import('node:module')
+  const library = createRequire(import.meta.url)('../../../peertube-plugin/server/main.js')
+  await library.unregister()
+  await library.unregister()
+})
