@@ -34,7 +34,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
       if (!await isOn()) return null
       return (await api.plugin('GET', `why/v1/reasons?video=${video}`))?.reasons ?? {}
     },
-    controlsFor: (video, title) => peertubeHelpers.isLoggedIn() ? hiding.controls(video, title) : null,
+    controlsFor: (miniature, video) => peertubeHelpers.isLoggedIn() ? hiding.controls(miniature, video) : null,
     markHidden: (miniature, video) => hiding.mark(miniature, video)
   })
 

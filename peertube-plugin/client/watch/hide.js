@@ -26,8 +26,10 @@ export const SENTENCES = {
 
 /** "Hide" under each suggestion: the video or its whole channel, with undo in the same place. */
 export class Hiding {
-  /** What was hidden on this page, by the video where it was asked for. @type {Map<string, Hidden>} */
-  #hidden = new Map()
+  /** @type {Map<string, Hidden>} hidden videos by uuid */
+  #videos = new Map()
+  /** @type {Map<string, Hidden>} hidden channels by the address of their page here, as suggestions link to it */
+  #channels = new Map()
 
   /** @param {HidingOptions} options what it needs */
   constructor (options) {
@@ -43,7 +45,7 @@ export class Hiding {
    * @returns {boolean} whether the viewer hid it
    */
   mark (miniature, video) {
-    const hidden = this.#hidden.has(video)
+    const hidden = this.#of(miniature, video) !== undefined
     if (miniature.classList.contains('shoal-hidden') !== hidden) miniature.classList.toggle('shoal-hidden', hidden)
     return hidden
   }
@@ -51,27 +53,36 @@ export class Hiding {
   /**
    * Buttons of one suggestion.
    *
+   * @param {Element} miniature the suggestion
    * @param {string} video its uuid
-   * @param {string} title its title
    * @returns {HTMLElement} the buttons
    */
-  controls (video, title) {
-    const hidden = this.#hidden.get(video)
-    return hidden ? this.#undoBox(video, hidden) : this.#hideBox(video, title)
+  controls (miniature, video) {
+    const hidden = this.#of(miniature, video)
+    return hidden ? this.#undoBox(video, hidden) : this.#hideBox(miniature, video)
   }
 
   /**
-   * @param {string} video uuid of the suggestion
-   * @param {string} title of the suggestion
+   * @param {Element} miniature the suggestion
+   * @param {string} video its uuid
    */
-  #hideBox (video, title) {
+  #of (miniature, video) {
+    return this.#videos.get(video) ?? this.#channels.get(channelPage(miniature) || video)
+  }
+
+  /**
+   * @param {Element} miniature the suggestion
+   * @param {string} video its uuid
+   */
+  #hideBox (miniature, video) {
     const { say } = this.options
+    const title = miniature.querySelector('.video-name')?.textContent?.trim() ?? ''
     const id = uniqueId('hide')
     const problem = problemLine()
     const group = { id, class: 'shoal-hide-choices', role: 'group', 'aria-label': say('choices'), hidden: true }
     const choices = el('div', group,
-      this.#button(say('hideVideo'), problem, () => this.#hide(video, 'video')),
-      this.#button(say('hideChannel'), problem, () => this.#hide(video, 'channel')))
+      this.#button(say('hideVideo'), problem, () => this.#hideVideo(video)),
+      this.#button(say('hideChannel'), problem, () => this.#hideChannel(miniature, video)))
 
     const toggle = el('button', {
       type: 'button',
@@ -111,16 +122,28 @@ export class Hiding {
       problem)
   }
 
+  /** @param {string} video uuid of the suggestion */
+  async #hideVideo (video) {
+    /** @type {Hidden} */
+    const hidden = { kind: 'video', id: video }
+    await this.options.api.plugin('POST', 'viewer/v1/hidden', hidden)
+    this.#videos.set(video, hidden)
+    this.#changed(video, this.options.say('videoHidden'))
+  }
+
   /**
-   * @param {string} video uuid of the suggestion
-   * @param {'video' | 'channel'} kind what to hide
+   * @param {Element} miniature the suggestion
+   * @param {string} video its uuid
    */
-  async #hide (video, kind) {
+  async #hideChannel (miniature, video) {
     const { api, say } = this.options
-    const id = kind === 'video' ? video : await this.#channelOf(video)
-    await api.plugin('POST', 'viewer/v1/hidden', { kind, id })
-    this.#hidden.set(video, { kind, id })
-    this.#changed(video, say(kind === 'video' ? 'videoHidden' : 'channelHidden'))
+    // Its address is the same on every instance; the suggestion shows only that of its page here.
+    const { channel } = await api.peertube('GET', `videos/${video}`)
+    /** @type {Hidden} */
+    const hidden = { kind: 'channel', id: channel.url }
+    await api.plugin('POST', 'viewer/v1/hidden', hidden)
+    this.#channels.set(channelPage(miniature) || video, hidden)
+    this.#changed(video, say('channelHidden'))
   }
 
   /**
@@ -129,17 +152,10 @@ export class Hiding {
    */
   async #undo (video, hidden) {
     await this.options.api.plugin('DELETE', 'viewer/v1/hidden', hidden)
-    this.#hidden.delete(video)
+    for (const kept of [this.#videos, this.#channels]) {
+      for (const [key, { id }] of kept) if (id === hidden.id) kept.delete(key)
+    }
     this.#changed(video, this.options.say('undone'))
-  }
-
-  /**
-   * @param {string} video uuid
-   * @returns {Promise<string>} address of its channel, the same on every instance
-   */
-  async #channelOf (video) {
-    const details = await this.options.api.peertube('GET', `videos/${video}`)
-    return details.channel.url
   }
 
   /**
@@ -164,4 +180,12 @@ export class Hiding {
   #button (text, problem, run) {
     return actionButton({ text, small: true, problem, sayProblem: this.options.sayProblem, run })
   }
+}
+
+/**
+ * @param {Element} miniature a suggestion
+ * @returns {string} where it links to for its channel, empty if it does not
+ */
+function channelPage (miniature) {
+  return miniature.querySelector('.owner a[href*="/c/"]')?.getAttribute('href') ?? ''
 }

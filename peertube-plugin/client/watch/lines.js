@@ -11,7 +11,7 @@ import { reasonText } from '../lib/reasons.js'
  * @property {import('../lib/reasons.js').SayReason} say sentences
  * @property {(video: string) => Promise<Record<string, Reason> | null>} reasonsOf reasons of the list last made for a
  *   video, `null` when there are none to be had on this instance
- * @property {(video: string, title: string) => Node | null} controlsFor what stands beside the reason, if anything
+ * @property {(miniature: Element, video: string) => Node | null} controlsFor what stands beside the reason, if anything
  * @property {(miniature: Element, video: string) => boolean} markHidden marks what the viewer has hidden; true if it is
  */
 
@@ -113,11 +113,10 @@ export class WhyLines {
     if ((old?.getAttribute('data-shoal') ?? '') === state) return
     if (!state) return old?.remove()
 
-    const title = miniature.querySelector('.video-name')?.textContent?.trim() ?? ''
     const lead = el('span', { class: 'visually-hidden' }, this.options.say('why'), ' ')
     const line = el('div', { class: LINE, 'data-shoal': state },
       hidden ? null : el('p', { class: 'shoal-why-text', dir: 'auto' }, lead, text),
-      this.options.controlsFor(video, title))
+      this.options.controlsFor(miniature, video))
     if (old) old.replaceWith(line)
     else place.append(line)
   }

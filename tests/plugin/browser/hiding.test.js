@@ -67,6 +67,18 @@ describe('hiding suggestions', needsBrowser, () => {
     await page.getByRole('button', { name: 'Hide this channel' }).first().click()
     await page.getByText('This channel is hidden from your suggestions.').first().waitFor()
     assert.deepEqual(site.asked(HIDE)[0].body, { kind: 'channel', id: CHANNEL })
+    assert.equal(await page.locator('.shoal-hidden').count(), 1)
+  })
+
+  it('hides all suggestions of a channel at once, and brings all back from any of them', async () => {
+    const videos = [FIRST, SECOND].map((uuid, place) => ({ uuid, title: ['First', 'Second'][place], page: 'news@far.example' }))
+    await page.evaluate(videos => window.shell.list(videos), videos)
+    await toggle().click()
+    await page.getByRole('button', { name: 'Hide this channel' }).first().click()
+    await page.waitForFunction(() => document.querySelectorAll('.shoal-hidden').length === 2)
+    await page.getByRole('button', { name: 'Undo' }).last().click()
+    await page.waitForFunction(() => document.querySelectorAll('.shoal-hidden').length === 0)
+    assert.deepEqual(site.asked(SHOW)[0].body, { kind: 'channel', id: CHANNEL })
   })
 
   it('closes with Escape and gives the focus back', async () => {

@@ -1,6 +1,7 @@
 /** What holds for the client's files and texts without a browser. */
 import assert from 'node:assert/strict'
 import { readFileSync, readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -59,9 +60,19 @@ describe('texts', () => {
       .map(file => readFileSync(file, 'utf8')).join('\n').replace(/['"`] \+\s+['"`]/g, '').replace(/\\'/g, '\'')
     for (const sentence of Object.keys(FRENCH)) {
       // Numbers are gaps in what the server says; a constant's value is one in its source.
-      const parts = sentence.split(/\{\d+\}|\b32\b/)
+      const parts = sentence.split(/\{\d+\}|\b16\b/)
       assert.ok(parts.every(part => said.includes(part)), `nothing says “${sentence}”`)
     }
+  })
+
+  it('of the settings are all in French', () => {
+    const { declare } = createRequire(import.meta.url)(join(PLUGIN, 'server/settings.js'))
+    const declared = []
+    declare(setting => declared.push(setting), 'secret')
+    const texts = declared.flatMap(({ label, html, descriptionHTML, options = [] }) => (
+      [label, html, descriptionHTML, ...options.map(option => option.label)]))
+    assert.ok(declared.length > 4)
+    for (const text of texts.filter(text => text)) assert.ok(FRENCH[text], `no French for “${text}”`)
   })
 
   it('are written out where a number decides', async () => {

@@ -55,7 +55,7 @@ function tag (markup) {
 }
 
 /** One suggestion, shaped like PeerTube's. */
-function miniature ({ uuid, href, title, channel }) {
+function miniature ({ uuid, href, title, channel, page }) {
   const element = tag(`<my-video-miniature><div class="video-miniature">
     <my-video-thumbnail><a class="video-thumbnail" tabindex="-1"></a></my-video-thumbnail>
     <div class="video-info">
@@ -67,7 +67,7 @@ function miniature ({ uuid, href, title, channel }) {
   element.querySelector('.video-thumbnail').setAttribute('aria-label', title)
   element.querySelector('.video-name a').textContent = title
   element.querySelector('.owner-label a').textContent = channel ?? 'A channel'
-  element.querySelector('.owner-label a').href = '/c/channel'
+  element.querySelector('.owner-label a').href = `/c/${page ?? uuid}/videos`
   return element
 }
 
