@@ -170,7 +170,7 @@ def mix(
     rules: ListRules,
     channel: NDArray[np.int32],
     allowed: NDArray[np.bool_],
-) -> list[int]:
+) -> tuple[list[int], set[int]]:
     """Take turns between two arranged lists, the first beginning; variety and what is allowed hold again.
 
     Args:
@@ -180,21 +180,28 @@ def mix(
         rules: how channels are capped.
         channel: (videos of the catalogue,) -1 unknown.
         allowed: (videos of the catalogue,), nothing else is in the result.
+
+    Returns:
+        the list; which of its videos took a turn of `own`.
     """
     queues = (iter(near), iter(own))
     seen: set[int] = set()
     merged: list[int] = []
+    suited: set[int] = set()
     while True:
-        first, second = queues if len(merged) % 2 == 0 else queues[::-1]
-        video = _next(first, seen)
+        turn = len(merged) % 2
+        video = _next(queues[turn], seen)
         if video is None:
-            video = _next(second, seen)
+            turn = 1 - turn
+            video = _next(queues[turn], seen)
         if video is None:
             break
         seen.add(video)
         merged.append(video)
+        if turn == 1:
+            suited.add(video)
     capped = cap_channels(merged, channel, rules.channel_window, rules.channel_cap)
-    return only_allowed(capped, allowed)[:limit]
+    return only_allowed(capped, allowed)[:limit], suited
 
 
 def fill(

@@ -237,8 +237,7 @@ class ServedModel:
             past, limit=limit, exclude={*exclude, video}, nsfw=nsfw, beside=video, language=language
         )
         own = [item for item in own if item.reason.kind != "popular"]
-        found = {item.video: item for item in (*own, *near)}
-        chosen = mix(
+        chosen, suited = mix(
             [item.video for item in near],
             [item.video for item in own],
             limit=limit,
@@ -246,7 +245,8 @@ class ServedModel:
             channel=self._channel,
             allowed=self.visibility.allowed(exclude={video, *exclude, *past}, nsfw=nsfw, beside=video),
         )
-        return [found[other] for other in chosen]
+        by_taste, by_seed = ({item.video: item for item in items} for items in (own, near))
+        return [by_taste[other] if other in suited else by_seed[other] for other in chosen]
 
     def explain(self, history: Sequence[int], video: int) -> Explanation:
         """Split the score of a video for a viewer; the parts add up to it exactly.

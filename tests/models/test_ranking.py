@@ -10,7 +10,9 @@ from models.ranking import (
     arrange,
     best,
     cap_channels,
+    fill,
     interleave,
+    mix,
     prefer_language,
     reserved_places,
 )
@@ -104,3 +106,57 @@ def test_whatever_the_rules_the_list_is_full_and_holds_nothing_forbidden(
 def test_rules_that_make_no_list_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must"):
         ListRules(**wrong)
+
+
+LISTS = st.lists(st.integers(0, 29), unique=True, max_size=20)
+
+
+@given(
+    LISTS, LISTS, st.integers(0, 30), st.sets(st.integers(0, 29)), st.lists(st.integers(-1, 3), min_size=30)
+)
+def test_two_lists_take_turns_and_nothing_forbidden_comes_of_it(
+    near: list[int], own: list[int], limit: int, out: set[int], channels: list[int]
+) -> None:
+    allowed = np.ones(30, np.bool_)
+    allowed[list(out)] = False
+    channel = np.array(channels[:30], np.int32)
+    rules = ListRules()
+    chosen, suited = mix(near, own, limit=limit, rules=rules, channel=channel, allowed=allowed)
+    assert len(set(chosen)) == len(chosen) == min(limit, len({*near, *own} - out))
+    assert set(chosen) <= {*near, *own} - out
+    assert suited <= set(own)
+    free = ListRules(channel_window=0)
+    plain, _ = mix(near, own, limit=30, rules=free, channel=channel, allowed=np.ones(30, np.bool_))
+    if near:
+        assert plain[0] == near[0]
+    if near and (rest := [video for video in own if video != near[0]]):
+        assert plain[1] == rest[0]
+
+
+def test_of_one_channel_at_most_two_are_among_the_first_five_of_a_mix() -> None:
+    channel = np.array([0] * 6 + list(range(1, 25)), np.int32)
+    everything = np.ones(30, np.bool_)
+    chosen, suited = mix(
+        [0, 1, 2, 10, 11], [3, 4, 5, 12, 13], limit=10, rules=ListRules(), channel=channel, allowed=everything
+    )
+    assert sum(channel[video] == 0 for video in chosen[:5]) == 2
+    assert chosen[:2] == [0, 3]
+    assert 3 in suited
+    assert 0 not in suited
+
+
+@given(LISTS, LISTS, st.integers(0, 30), st.sets(st.integers(0, 29)))
+def test_a_narrow_choice_is_filled_with_all_there_is(
+    familiar: list[int], new: list[int], limit: int, out: set[int]
+) -> None:
+    allowed = np.ones(30, np.bool_)
+    allowed[list(out)] = False
+    familiar = [video for video in familiar if video not in out]
+    new = [video for video in new if video not in out]
+    filled = list(familiar)
+    published = np.where(np.arange(30) % 4 == 0, np.nan, 1e9 + np.arange(30))
+    fill(filled, new, np.array([7, 8, 9]), published, allowed, limit)
+    assert filled[: len(familiar)] == familiar
+    assert len(set(filled)) == len(filled)
+    assert not set(filled) & out
+    assert len({*filled, *new}) >= min(limit, 30 - len(out))
