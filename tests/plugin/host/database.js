@@ -2,6 +2,8 @@ import { Worker } from 'node:worker_threads'
 
 /** A connection to PostgreSQL in a worker thread, with the part of Sequelize's `query` that the plugin uses. */
 export class Database {
+  /** @type {Promise<Database> | undefined} */
+  static #shared
   #worker
   #next = 1
   #waiting = new Map()
@@ -26,12 +28,25 @@ export class Database {
     return database
   }
 
+  /** One for the whole process, empty again: starting one takes a second. It keeps no process alive. */
+  static async shared () {
+    Database.#shared ??= Database.open()
+    const database = await Database.#shared
+    await database.rows('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+    return database
+  }
+
   /** @returns {Promise<any[]>} the rows */
   async rows (sql, bind) {
     const id = this.#next++
     const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
+    this.#worker.ref()
     this.#worker.postMessage({ id, sql, bind })
-    return (await answer).rows
+    try {
+      return (await answer).rows
+    } finally {
+      if (this.#waiting.size === 0) this.#worker.unref()
+    }
   }
 
   /** Sequelize's `query`: rows for `type: 'SELECT'`, else rows and metadata. Only bound values are supported. */

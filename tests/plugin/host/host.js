@@ -29,8 +29,9 @@ const CATEGORIES = { 1: 'Music', 2: 'Films', 11: 'News & Politics', 13: 'Educati
 
 /**
  * @param {{ major?: 7 | 8, plugin?: string, saved?: Record<string, unknown>, database?: Database,
- *           queryDelay?: () => Promise<void> }} [options] `saved`: settings as an admin saved them before;
- *   `database`: one that has the schema already
+ *           shared?: boolean, queryDelay?: () => Promise<void> }} [options] `saved`: settings as an admin saved them before;
+ *   `database`: one that has the schema already; `shared`: the process's database,
+ *   emptied first, for hosts that follow one another
  */
 export async function createHost (options = {}) {
   const host = new Host(options)
@@ -52,13 +53,14 @@ class Host {
   router
   #settingCallbacks = []
 
-  constructor ({ major = 8, plugin = PLUGIN, saved = null, database, queryDelay } = {}) {
+  constructor ({ major = 8, plugin = PLUGIN, saved = null, database, shared = false, queryDelay } = {}) {
     this.major = major
     this.plugin = plugin
     this.saved = saved
     this.queryDelay = queryDelay
     this.database = database
     this.ownsDatabase = !database
+    this.sharesDatabase = shared
     this.package = JSON.parse(readFileSync(join(plugin, 'package.json'), 'utf8'))
     this.name = this.package.name.replace('peertube-plugin-', '')
     this.directory = mkdtempSync(join(tmpdir(), 'plugin-host-'))
@@ -66,7 +68,7 @@ class Host {
 
   async start () {
     if (this.ownsDatabase) {
-      this.database = await Database.open()
+      this.database = this.sharesDatabase ? await Database.shared() : await Database.open()
       await this.database.rows(schema(this.major))
     }
     this.app = express()
@@ -116,7 +118,7 @@ class Host {
     if (this.registered) await this.unload()
     this.server.closeAllConnections()
     this.server.close()
-    if (this.ownsDatabase) await this.database.close()
+    if (this.ownsDatabase && !this.sharesDatabase) await this.database.close()
     rmSync(this.directory, { recursive: true, force: true })
   }
 

@@ -8,7 +8,7 @@ import { Seed } from '../host/seed.js'
 export async function fixture ({ major = 8, saved = {}, parts } = {}) {
   const daemon = await FakeDaemon.start()
   const urls = { 'daemon-url': daemon.url, 'federation-url': daemon.url }
-  const host = await createHost({ major, saved: { 'related-list': true, ...urls, ...saved } })
+  const host = await createHost({ major, shared: true, saved: { 'related-list': true, ...urls, ...saved } })
   const seed = new Seed(host)
   await seed.instance()
   const creator = await seed.user('creator')

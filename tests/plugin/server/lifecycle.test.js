@@ -5,7 +5,7 @@ import { createHost } from '../host/host.js'
 import { fixture, shown } from './fixture.js'
 
 test('a fresh installation works with its own defaults', async () => {
-  const host = await createHost({ saved: null })
+  const host = await createHost({ shared: true, saved: null })
   try {
     await host.load()
     assert.equal(host.saved, null, 'no setting is written: PeerTube would take the others away')
@@ -59,7 +59,7 @@ describe('settings', () => {
 
 test('register never throws, whatever fails', async () => {
   for (const broken of ['database', 'settings', 'storage', 'hooks']) {
-    const host = await createHost({ saved: null })
+    const host = await createHost({ shared: true, saved: null })
     try {
       const fail = () => Promise.reject(new Error('out of order'))
       if (broken === 'database') host.queryDelay = fail

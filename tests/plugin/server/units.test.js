@@ -61,7 +61,8 @@ test('the least recently used entry goes first', () => {
 
 test('a log line holds a sentence and the kind of error, never its message', () => {
   const lines = []
-  const log = createLog({ info: line => lines.push(line), warn: line => lines.push(line), error: line => lines.push(line) })
+  const add = line => lines.push(line)
+  const log = createLog({ info: add, warn: add, error: add })
   const error = Object.assign(new Error('SELECT 192.0.2.7 secret'), { cause: { code: 'ECONNREFUSED' } })
   log.warn('it failed', error)
   log.error('it failed', Object.assign(new Error('x'), { name: 'a b\n', code: 'no code: 10.0.0.1' }))
