@@ -193,9 +193,8 @@ def address_host(url: str) -> str | None:
         parts.port  # noqa: B018 (raises where it is not a number)
     except ValueError:
         return None
-    if parts.scheme not in {"https", "http"} or "@" in parts.netloc or parts.fragment or len(parts.path) < 2:
-        return None
-    return _host(parts.netloc)
+    usual = url.startswith(("https://", "http://")) and "@" not in parts.netloc and not parts.fragment
+    return _host(parts.netloc) if usual and len(parts.path) >= 2 else None
 
 
 def clean(text: str) -> str:

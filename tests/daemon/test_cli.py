@@ -13,6 +13,7 @@ import pytest
 from daemon.jobs.process import python_module
 from daemon.running import find
 from models.labels import Labels
+from tests.daemon import peertube
 from tests.daemon.live import daemon, instance, put_model, until
 from tests.daemon.worlds import write_set
 from tests.models.made import made_labels
@@ -43,6 +44,35 @@ def test_help_appears_at_once_and_explains_exit_statuses() -> None:
     assert "3 refused by a policy" in " ".join(done.stdout.split())
     # Half a second is the aim; a busy machine gets three times that.
     assert seconds < 1.5
+
+
+def test_init_asks_the_plugin_and_leaves_a_working_pair(tmp_path: Path) -> None:
+    folder = tmp_path / "pair"
+    with peertube.peertube(peertube.small_world()) as server:
+        address = ("--peertube", server.url, "--secret")
+        wrong = shoal("init", folder, *address, "another-secret-0123456789")
+        assert (wrong.returncode, wrong.stdout) == (5, "")
+        assert "secret" in wrong.stderr
+        assert not (folder / "shoal.toml").exists()
+        answer = as_json(shoal("init", folder, *address, peertube.SECRET, "-o", "json"))
+        assert answer["host"] == peertube.HOST
+        assert peertube.SECRET not in json.dumps(answer)
+        assert (folder / "shoal.toml").stat().st_mode & 0o777 == 0o600
+        assert sorted(path.name for path in folder.iterdir()) == ["identity.key", "shoal.toml"]
+        assert as_json(shoal("sync", "-c", folder, "-o", "json"))["videos"] == 30
+        assert as_json(shoal("train", "-c", folder, "-o", "json"))["kind"] == "local"
+        seed = peertube.video_uuid(8)
+        found = as_json(shoal("related", seed, "-c", folder, "-o", "json"))["videos"]
+        # Without a daemon, the command line keeps to the exclusions too.
+        server.world.exclusions["videos"] = [found[0]["url"]]
+        as_json(shoal("sync", "-c", folder, "-o", "json"))
+        after = as_json(shoal("related", seed, "-c", folder, "-o", "json"))["videos"]
+        assert found[0]["uuid"] not in {item["uuid"] for item in after}
+    gone = shoal("sync", "-c", folder)
+    assert gone.returncode == 5
+    assert "cannot be reached" in gone.stderr
+    both = shoal("init", tmp_path / "x", "--peertube", "http://127.0.0.1:1", "--dataset", tmp_path)
+    assert both.returncode == 2
 
 
 def test_init_writes_a_usable_folder_once(tmp_path: Path) -> None:

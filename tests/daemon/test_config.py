@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config import DatasetSource, load
+from daemon.config import DatasetSource, PeerTubeSource, load
 from daemon.config.template import render
 from daemon.config.types import check_host, format_duration, parse_duration
 from daemon.errors import ConfigError
@@ -105,6 +105,93 @@ def test_secrets_are_not_echoed(tmp_path: Path) -> None:
 )
 def test_unusable_peers_are_refused(tmp_path: Path, peer: str) -> None:
     assert problems(tmp_path, f'{MINIMAL}[[peers]]\n{peer}\nkey = "{KEY}"\n')
+
+
+PEERTUBE = (
+    '[instance]\nhost = "one.example"\n'
+    '[source]\nkind = "peertube"\nurl = "http://127.0.0.1:9000"\nsecret = "0123456789abcdef"\n'
+)
+
+
+def test_a_peertube_is_a_source_with_careful_defaults(tmp_path: Path) -> None:
+    config = load(write(tmp_path, PEERTUBE), {})
+    assert isinstance(config.source, PeerTubeSource)
+    assert (config.source.page, config.source.requests_per_second) == (1000, 20.0)
+    assert config.source.check == timedelta(minutes=5)
+    assert "0123456789abcdef" not in repr(config)
+    environ = {"SHOAL_SOURCE__SECRET": "fedcba9876543210", "SHOAL_SOURCE__PAGE": "500"}
+    changed = load(write(tmp_path, PEERTUBE), environ).source
+    assert isinstance(changed, PeerTubeSource)
+    assert (changed.page, changed.secret.get_secret_value()) == (500, "fedcba9876543210")
+
+
+@pytest.mark.parametrize("mode", ["off", "simulate", "consume"])
+def test_real_viewers_are_in_no_sum_yet(tmp_path: Path, mode: str) -> None:
+    (refused,) = problems(tmp_path, 'mode = "contribute"\n' + PEERTUBE)
+    assert "no noise yet" in refused
+    assert 'mode = "consume"' in refused
+    assert load(write(tmp_path, f'mode = "{mode}"\n' + PEERTUBE), {}).mode == mode
+    assert load(write(tmp_path, 'mode = "contribute"\n' + MINIMAL), {}).mode == "contribute"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("requests_per_second = 41\n", ""), "source.requests_per_second: 41 is too high, the most is 40.0"),
+        (("page = 5000\n", ""), "source.page: 5000 is too high"),
+        (("path = 'x'\n", ""), "source.path: there is no such setting."),
+        (("", 'secret = "0123456789abcdef"\n'), "source.secret: is missing."),
+        (("", 'url = "http://127.0.0.1:9000"\n'), "source.url: is missing."),
+        (("pag = 5\n", ""), "source.pag: there is no such setting. Did you mean source.page?"),
+    ],
+)
+def test_problems_of_a_peertube_source_are_named(
+    tmp_path: Path, change: tuple[str, str], expected: str
+) -> None:
+    added, removed = change
+    (found,) = problems(tmp_path, PEERTUBE.replace(removed, "") + added)
+    assert expected in found
+    assert "peertube." not in found
+    assert "0123456789abcdef" not in found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://video.example.org",
+        "ftp://127.0.0.1",
+        "http://me:pw@127.0.0.1:9000",
+        "x",
+        "http://8.8.8.8:9000",
+    ],
+)
+def test_the_secret_is_not_sent_in_the_open(tmp_path: Path, url: str) -> None:
+    (found,) = problems(tmp_path, PEERTUBE.replace("http://127.0.0.1:9000", url))
+    assert found.startswith("source.url:")
+    assert "me:pw" not in found
+
+
+@pytest.mark.parametrize(
+    "url", ["http://peertube:9000", "https://video.example.org", "http://172.18.0.42:9000/"]
+)
+def test_an_address_within_a_private_network_will_do(tmp_path: Path, url: str) -> None:
+    source = load(write(tmp_path, PEERTUBE.replace("http://127.0.0.1:9000", url)), {}).source
+    assert isinstance(source, PeerTubeSource)
+    assert source.url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "secret", ["short", "with space in it 0123456789", "x" * 300, "ümlaut-0123456789abc"]
+)
+def test_a_secret_can_stand_in_a_header(tmp_path: Path, secret: str) -> None:
+    (found,) = problems(tmp_path, PEERTUBE.replace("0123456789abcdef", secret))
+    assert "source.secret: is not a secret" in found
+    assert secret not in found
+
+
+def test_an_unknown_kind_of_source_is_told_the_known_ones(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, PEERTUBE.replace('"peertube"', '"mastodon"'))
+    assert found.startswith("source.kind: is not one of 'dataset', 'peertube'")
 
 
 def test_peers_are_distinct(tmp_path: Path) -> None:

@@ -5,17 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from daemon.errors import StoreError
-from daemon.store import reading, records, sums, viewers
+from daemon.store import migrations, reading, records, source_facts, sums, viewers, withdrawal
 from daemon.store.engine import connect, open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.records import SessionRecord
-from daemon.store.rows import EngagementRow, VideoRow
+from daemon.store.rows import EngagementRow, Exclusions, VideoRow
 from daemon.store.snapshot import replace
 from daemon.store.tables import SCHEMA, Base
 
@@ -54,6 +56,38 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     assert migrate(tmp_path / "shoal.db") == (None, SCHEMA)
     assert migrate(tmp_path / "shoal.db") == (SCHEMA, SCHEMA)
     assert (tmp_path / "shoal.db").stat().st_mode & 0o077 == 0
+
+
+def test_what_an_older_program_stored_survives_the_migration(tmp_path: Path) -> None:
+    path = tmp_path / "shoal.db"
+    old = connect(path)
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    with old.execution_options(writes=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in (
+            "INSERT INTO videos VALUES (1, 'https://v.example/a', 'a', 'T', 'c', 'h', '', 'en', 5.0, 0, 7, 1)",
+            "INSERT INTO viewers VALUES (1, x'00112233445566778899aabbccddeeff')",
+            "INSERT INTO engagements VALUES (1, 1, 1, 0, 0.5, 9.0)",
+        ):
+            connection.execute(text(statement))
+    old.dispose()
+    with pytest.raises(StoreError, match="at schema 0001"):
+        open_checked(path)
+    assert migrate(path) == ("0001", SCHEMA)
+    engine = open_checked(path)
+    catalogue, engagements = reading.read(engine)
+    assert catalogue.urls == ("https://v.example/a",)
+    assert (catalogue.scope.tolist(), catalogue.account.tolist()) == ([1], [-1])
+    assert (engagements.user_count, engagements.when.tolist()) == (1, [9.0])
+    assert withdrawal.states(engine) == {bytes.fromhex("00112233445566778899aabbccddeeff"): ""}
+    assert source_facts.read(engine) is None
+    assert source_facts.exclusions(engine) == Exclusions()
+    # The next sync works on it.
+    fill(engine, [video("b", scope=4, account="me")], [like("v", "b")])
+    assert reading.read(engine)[0].scope.tolist() == [4]
 
 
 def test_a_newer_database_is_refused_with_advice(tmp_path: Path, engine: Engine) -> None:
