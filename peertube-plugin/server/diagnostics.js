@@ -71,7 +71,8 @@ class Diagnostics {
   /** @param {any} status @returns {Promise<Check>} */
   async #secret (status) {
     if (!status) return unknown('secret', 'Not known before the daemon answers.')
-    const agreed = await this.parts.daemon.known(NOBODY).then(() => true, error => error.status === 0 ? null : false)
+    const agreed = await this.parts.daemon.known(NOBODY).then(
+      () => true, ({ status: code }) => code >= 400 && code < 500 ? false : null)
     return check('secret', agreed, 'The daemon has the same secret.',
       'Copy the secret from the settings into [source] of the daemon\'s shoal.toml and restart it.')
   }
