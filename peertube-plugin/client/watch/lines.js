@@ -115,7 +115,7 @@ export class WhyLines {
 
     const lead = el('span', { class: 'visually-hidden' }, this.options.say('why'), ' ')
     const line = el('div', { class: LINE, 'data-shoal': state },
-      hidden ? null : el('p', { class: 'shoal-why-text', dir: 'auto' }, lead, text),
+      hidden ? null : el('p', { class: 'shoal-why-text' }, lead, el('bdi', {}, text)),
       this.options.controlsFor(miniature, video))
     if (old) old.replaceWith(line)
     else place.append(line)

@@ -31,6 +31,24 @@ describe('looks', needsBrowser, () => {
       })
     }
 
+    it(`${view} keeps neighbours apart, left to right and right to left`, async () => {
+      for (const rtl of [false, true]) {
+        const page = await site.page({ rtl })
+        await show(site, page, view)
+        const touching = await page.evaluate(() => [...document.querySelectorAll('.shoal-why, .shoal-switch-row, .shoal-row')]
+          .filter(row => {
+            const button = row.querySelector('button, input').getBoundingClientRect()
+            const texts = [...row.querySelectorAll('bdi, label, a')].filter(element => !element.closest('.visually-hidden'))
+            return texts.flatMap(element => [...element.getClientRects()])
+              .filter(text => text.top < button.bottom && text.bottom > button.top)
+              .some(text => Math.max(text.left - button.right, button.left - text.right) < 3)
+          })
+          .map(row => row.textContent))
+        assert.deepEqual(touching, [])
+        await page.context().close()
+      }
+    })
+
     it(`${view} has readable text and big enough targets, light and dark`, async () => {
       for (const dark of [false, true]) {
         const page = await site.page({ dark })
