@@ -173,6 +173,14 @@ describe('paging', () => {
       for (const limit of [1, 5, 76, 77, 78]) {
         assert.deepEqual(await pages(world, `engagements?kind=history&upto=${marks.history}`, { limit, between }), wanted)
       }
+      for (const video of videos.slice(0, 5)) await seed.rate(people[0].account, video)
+      const upto = (await world.export('status')).body.marks.rates
+      const rated = await pages(world, `engagements?kind=rates&upto=${upto}`)
+      for (const video of videos.slice(5)) await seed.rate(people[1].account, video)
+      for (const limit of [1, 4, 5, 6]) {
+        assert.deepEqual(await pages(world, `engagements?kind=rates&upto=${upto}`, { limit }), rated)
+      }
+      assert.equal(rated.length, 5)
       const catalogue = await pages(world, 'videos')
       for (const limit of [1, 4, 11]) assert.deepEqual(await pages(world, 'videos', { limit }), catalogue)
       const states = `participants?rates=${marks.rates}&history=${marks.history}`
