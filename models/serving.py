@@ -342,7 +342,9 @@ class ServedModel:
         exclude: Collection[int],
     ) -> list[Suggestion]:
         shown = self._row[chosen] if chosen else self._row[:0]
-        parts = self._U[rows].astype(np.float64) @ self._V[shown].astype(np.float64).T
+        # Without items there is no row to take, not even a wrong one that is not looked at.
+        vectors = self._V[shown] if rows.size else self._V[:0]
+        parts = self._U[rows].astype(np.float64) @ vectors.astype(np.float64).T
         seeds = self._items[rows].tolist()
         content = profile.scores(np.array(chosen, np.int64))
         suggestions = []

@@ -158,7 +158,9 @@ def _json(path: str, status: int, body: bytes) -> dict[str, Any]:
     if status == 404:
         raise _error(
             f"PeerTube knows no {_name(path)}",
-            "Install the plugin and copy its secret to source.secret: with another one, no page exists.",
+            "Check that source.url is PeerTube itself."
+            if not path.startswith(EXPORT)
+            else "Install the plugin and copy its secret to source.secret: with another one, no page exists.",
         )
     if status != 200:
         raise _error(

@@ -68,7 +68,7 @@ def test_what_an_older_program_stored_survives_the_migration(tmp_path: Path) -> 
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         for statement in (
-            "INSERT INTO videos VALUES (1, 'https://v.example/a', 'a', 'T', 'c', 'h', '', 'en', 5.0, 0, 7, 1)",
+            "INSERT INTO videos VALUES (1, 'https://v.example/a', 'a', 'T', 'c', 'h', '', '', 5.0, 0, 7, 1)",
             "INSERT INTO viewers VALUES (1, x'00112233445566778899aabbccddeeff')",
             "INSERT INTO engagements VALUES (1, 1, 1, 0, 0.5, 9.0)",
         ):

@@ -215,3 +215,14 @@ def test_equal_tags_beat_different_ones_for_new_videos() -> None:
     assert [suggestion.video for suggestion in served.recommend([0]) if suggestion.reason.kind == "new"] == [
         4
     ]
+
+
+def test_a_model_that_nobody_engaged_enough_for_still_answers() -> None:
+    """On a small instance no video may have enough viewers: then there are no items at all."""
+    served = artefact.in_memory(made_model(20, 0), made_labels(20))
+    histories: list[list[int]] = [[], [3], [3, 4, 5]]
+    for history in histories:
+        for found in (served.recommend(history), served.mixed(1, history)):
+            assert not {*history} & {item.video for item in found}
+    assert served.related(1)
+    assert served.recommend([3])
