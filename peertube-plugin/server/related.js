@@ -171,7 +171,8 @@ class Related {
     const nsfw = display && params.nsfw !== false
     const plan = { count: call.count, unwanted: { excluded, hidden }, video: call.video, viewer: personal, nsfw }
     if (!isUuid(call.video)) return { ...plan, list: null }
-    const list = await this.lists.get({ video: call.video, viewer: personal, nsfw, language: call.language })
+    const language = chosenLanguage(user) ?? call.language
+    const list = await this.lists.get({ video: call.video, viewer: personal, nsfw, language })
     // With fewer than two the page would fill up with its own newest videos.
     return { ...plan, list: list && list.candidates.length > 1 ? list : null }
   }
@@ -212,6 +213,13 @@ class Related {
     const reasons = new Map([...recent, ...shown.map(({ uuid, reason }) => /** @type {const} */ ([uuid, reason]))])
     this.#reasons.set(key, { at: this.clock.now(), reasons })
   }
+}
+
+/** The language a user told PeerTube, when it is one. @param {any} user @returns {string | undefined} */
+function chosenLanguage (user) {
+  const languages = user?.videoLanguages
+  const known = Array.isArray(languages) ? languages.filter(language => /^[a-z]{2,3}(-\w{2,8})?$/i.test(language)) : []
+  return known.length === 1 ? known[0] : undefined
 }
 
 /** @param {any} video @param {Unwanted} unwanted */

@@ -166,7 +166,7 @@ class Host {
   }
 
   /** The request that PeerTube's watch page sends for its "Other videos". */
-  related (uuid, { user, count = 7, tags = [], referer = `${this.url}/w/${uuid}`, query = {} } = {}) {
+  related (uuid, { user, count = 7, tags = [], language = '*', referer = `${this.url}/w/${uuid}`, query = {} } = {}) {
     const parameters = new URLSearchParams({
       start: '0',
       count: String(count),
@@ -177,7 +177,9 @@ class Host {
       ...query
     })
     for (const tag of tags) parameters.append('tagsOneOf', tag)
-    return this.fetch(`/api/v1/search/videos?${parameters}`, { user, headers: referer ? { referer } : {} })
+    return this.fetch(`/api/v1/search/videos?${parameters}`, {
+      user, headers: { 'accept-language': language, ...(referer ? { referer } : {}) }
+    })
   }
 
   /** PeerTube's rule for hooks: a throwing filter is logged and what came before is kept. */

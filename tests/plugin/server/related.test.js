@@ -152,6 +152,25 @@ for (const major of [7, 8]) {
       assert.deepEqual(await list({ user: anna }), uuids([videos[0], videos[1]]))
     })
 
+    test('is asked for in the viewer\'s language: the one told to PeerTube, else the browser\'s', async () => {
+      world.daemon.suggests(videos)
+      const asked = async (user, header) => {
+        world.daemon.asked.length = 0
+        await world.host.save(world.host.saved)
+        await world.host.related(current.uuid, { user, language: header })
+        return world.daemon.asked[0].url.searchParams.get('language')
+      }
+      const told = languages => world.database.rows(
+        'UPDATE "user" SET "videoLanguages" = $1 WHERE id = $2', [languages, anna.id])
+      assert.equal(await asked(undefined, 'pt-BR,en;q=0.8'), 'pt')
+      assert.equal(await asked(undefined, '*'), null)
+      await told(['_unknown', 'zh-Hans'])
+      assert.equal(await asked(anna, 'pt-BR'), 'zh-Hans')
+      await told(['fr', 'de'])
+      assert.equal(await asked(anna, 'pt-BR'), 'pt')
+      await told(null)
+    })
+
     test('honours the scope that an owner set, where PeerTube has one', async () => {
       const far = await world.seed.remote('far.example')
       const remote = await world.seed.video(far.channel, { host: 'far.example' })
