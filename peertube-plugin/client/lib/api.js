@@ -6,6 +6,7 @@ export const SENTENCES = {
   session: 'Your session has ended. Log in again, then come back to this page.',
   forbidden: 'You are not allowed to do this. If you should be, log in again.',
   missing: 'This was not found. The plugin may just have been updated or removed: reload the page.',
+  erased: 'Everything was erased here; the plugin is about to be uninstalled.',
   busy: 'Too many requests at once. Wait a minute, then try again.',
   refused: 'This was refused: {reason}',
   unavailable: 'Suggestions are not available right now and this could not be done. Try again later. ' +
@@ -149,6 +150,7 @@ function failure (status, answer) {
   if (status === 401) return new RequestError('session')
   if (status === 403) return new RequestError('forbidden')
   if (status === 404) return new RequestError('missing')
+  if (status === 410) return new RequestError('erased')
   if (status === 429) return new RequestError('busy')
 
   const reason = [answer?.error?.message, answer?.error, answer?.detail, answer?.message]

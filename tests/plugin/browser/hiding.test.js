@@ -105,6 +105,7 @@ describe('hiding suggestions', needsBrowser, () => {
       [answer(401), /Log in again/],
       [answer(403), /not allowed/],
       [answer(404), /reload the page/],
+      [answer(410, { error: 'Gone' }), /Everything was erased/],
       [answer(429), /Wait a minute/],
       [answer(400, { error: 'You have hidden 5000 things' }), /refused: You have hidden 5000 things/],
       [answer(503), /Try again later/],
