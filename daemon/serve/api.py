@@ -34,7 +34,7 @@ async def related(request: web.Request) -> web.Response:
     if viewer := request.query.get("viewer"):
         secret.require(request)
         pseudonym = pseudonym_of(context, viewer)
-        history = params.known(loaded.model, await context.stored.history(pseudonym))
+        history = await context.stored.history(loaded.model, pseudonym)
     found = loaded.model.mixed(
         seed,
         history[:MIXED_HISTORY],
@@ -58,10 +58,11 @@ async def recommendations(request: web.Request) -> web.Response:
     body = await params.body(request, _BODY_KEYS)
     count = params.limit(body.get("limit"), limits)
     keys = params.texts(body.get("history"), "history", limits.max_history)
+    history = params.known(loaded.model, keys)
     if not keys and body.get("viewer"):
         secret.require(request)
-        keys = await context.stored.history(pseudonym_of(context, body["viewer"]), deadline=None)
-    history = params.known(loaded.model, keys)
+        pseudonym = pseudonym_of(context, body["viewer"])
+        history = await context.stored.history(loaded.model, pseudonym, deadline=None)
     exclude = params.known(loaded.model, params.texts(body.get("exclude"), "exclude", limits.max_exclude))
     nsfw = params.flag(body.get("nsfw"))
     found = loaded.model.recommend(history, limit=count, exclude=exclude, nsfw=nsfw)

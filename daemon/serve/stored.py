@@ -6,8 +6,11 @@ read again. So what a sync, a check or the command line changed holds here about
 
 import asyncio
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from daemon.store import source_facts, viewers
@@ -27,8 +30,11 @@ class Stored:
         self._most = history
         self._version: int | None = None
         self._connection: Any = None
+        # One thread, so one connection: each has megabytes of pages of its own.
+        self._reader = ThreadPoolExecutor(1, "histories")
         self._exclusions = Exclusions()
-        self._histories: OrderedDict[bytes, list[str]] = OrderedDict()
+        self._histories: OrderedDict[bytes, NDArray[np.int32]] = OrderedDict()
+        self._model: ServedModel | None = None
         # Counts how often everything was dropped: what was read before must not be kept after.
         self._round = 0
 
@@ -53,13 +59,21 @@ class Stored:
         self._round += 1
         self._histories.clear()
 
-    async def history(self, pseudonym: bytes, *, deadline: float | None = DEADLINE) -> list[str]:
-        """Return the urls a viewer liked or half watched, newest first; none where it takes too long."""
+    async def history(
+        self, model: ServedModel, pseudonym: bytes, *, deadline: float | None = DEADLINE
+    ) -> list[int]:
+        """Return what a viewer liked or half watched, as positions in the model's catalogue, newest first.
+
+        Where it takes longer than `deadline` seconds, nothing: the list is then made without it.
+        """
+        if model is not self._model:
+            self.drop()
+            self._model = model
         if (known := self._histories.get(pseudonym)) is not None:
             self._histories.move_to_end(pseudonym)
-            return known
+            return [int(position) for position in known]
         began = self._round
-        reading = asyncio.to_thread(viewers.history, self._engine, pseudonym, limit=self._most)
+        reading = asyncio.get_running_loop().run_in_executor(self._reader, self._read, model, pseudonym)
         try:
             found = await asyncio.wait_for(reading, deadline)
         except TimeoutError:
@@ -68,10 +82,16 @@ class Stored:
             self._histories[pseudonym] = found
             if len(self._histories) > MOST_HISTORIES:
                 self._histories.popitem(last=False)
-        return found
+        return [int(position) for position in found]
+
+    def _read(self, model: ServedModel, pseudonym: bytes) -> NDArray[np.int32]:
+        urls = viewers.history(self._engine, pseudonym, limit=self._most)
+        found = (model.index(url) for url in urls)
+        return np.array([position for position in found if position is not None], np.int32)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection and the thread back."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
         if self._connection is not None:
             self._connection.close()
             self._connection = None
