@@ -98,6 +98,7 @@ for (const major of [7, 8]) {
       assert.deepEqual(first, await states())
       const later = await world.seed.video(world.creator.channel)
       await world.seed.rate(viewers.anna.account, later)
+      await world.seed.watch(viewers.anna, later)
       assert.deepEqual(await states(), first, 'rows after the mark do not count')
       await world.database.rows('UPDATE video SET privacy = 3 WHERE id = $1', [far.id])
       const second = await states()

@@ -180,6 +180,23 @@ test('unregister lets go of everything: a waiting search, the daemon, a peer', a
   }
 })
 
+test('unregister lets go of a search that waits for the database', async () => {
+  const clock = new ManualClock()
+  const world = await fixture({ parts: { clock } })
+  try {
+    const [current, other] = [await world.seed.video(world.creator.channel, { tags: ['sea'] }),
+      await world.seed.video(world.creator.channel, { tags: ['sea'] })]
+    world.host.queryDelay = () => new Promise(() => {})
+    const list = shown(world, current.uuid, { tags: ['sea'] })
+    await until(() => clock.waiting > 0)
+    await world.host.unload()
+    assert.deepEqual(await list, [other.uuid, current.uuid])
+    assert.equal(clock.waiting, 0)
+  } finally {
+    await world.close()
+  }
+})
+
 test('a process whose plugin was unregistered ends by itself', async () => {
   const { spawn } = await import('node:child_process')
   const child = spawn(process.execPath, [new URL('./lifecycle-process.js', import.meta.url).pathname], { stdio: 'pipe' })
