@@ -37,7 +37,9 @@ export async function openSite () {
 class Site {
   /** What routes answer: `'METHOD path'` to a function of `{ body, query, headers }`. */
   routes = new Map()
-  /** Every request to a route: `{ key, body, query, headers }`. */
+  /** Answers what no route does; by default nothing. @type {((request: any) => unknown) | undefined} */
+  fallback
+  /** Every request to a route: `{ key, path, method, body, query, headers }`. */
   requests = []
 
   async start () {
@@ -114,9 +116,10 @@ class Site {
 
   async #answer (req, res, prefix = '') {
     const key = `${prefix}${req.method} ${req.path.slice(1)}`
-    const request = { key, body: req.body, query: req.query, headers: req.headers }
+    const { method, body, query, headers } = req
+    const request = { key, path: req.url.slice(1), method, body, query, headers }
     this.requests.push(request)
-    const found = await this.routes.get(key)?.(request)
+    const found = await (this.routes.get(key) ?? this.fallback)?.(request)
     if (found === undefined) return res.status(404).json({ error: 'not found' })
     if (found === DROPPED) return req.socket.destroy()
     if (found && STATUS in found) return res.status(found[STATUS]).send(found.body)
