@@ -5,6 +5,7 @@ read again. So what a sync, a check or the command line changed holds here about
 """
 
 import asyncio
+import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -30,6 +31,8 @@ class Stored:
         self._most = history
         self._version: int | None = None
         self._connection: Any = None
+        self._lock = threading.Lock()
+        self._closed = False
         # One thread, so one connection: each has megabytes of pages of its own.
         self._reader = ThreadPoolExecutor(1, "histories")
         self._exclusions = Exclusions()
@@ -90,15 +93,21 @@ class Stored:
         return np.array([position for position in found if position is not None], np.int32)
 
     def close(self) -> None:
-        """Give the connection and the thread back."""
-        self._reader.shutdown(wait=False, cancel_futures=True)
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Give the connection and the thread back; what runs in them is waited for, which is milliseconds."""
+        self._reader.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def _changed(self) -> bool:
-        if self._connection is None:
-            self._connection = self._engine.raw_connection()
-        version = int(self._connection.driver_connection.execute("PRAGMA data_version").fetchone()[0])
-        changed, self._version = version != self._version, version
-        return changed
+        # A thread goes on when the task that waits for it is cancelled: it must not meet a closed connection.
+        with self._lock:
+            if self._closed:
+                return False
+            if self._connection is None:
+                self._connection = self._engine.raw_connection()
+            version = int(self._connection.driver_connection.execute("PRAGMA data_version").fetchone()[0])
+            changed, self._version = version != self._version, version
+            return changed
