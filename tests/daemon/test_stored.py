@@ -1,4 +1,4 @@
-"""What the serving process keeps of the store is dropped in time; closing does not pull it from under a thread."""
+"""What the serving process keeps of the store is dropped in time; closing waits for a thread that looks."""
 
 import threading
 from pathlib import Path
