@@ -18,6 +18,8 @@ from models.serving import ServedModel
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0
+REQUESTS_PER_MEMORY_CHECK: Final = 16
+"""Each list maps megabytes for a moment: with a page the kernel maps its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class CurrentModel:
         self._loaded: Loaded | None = None
         self._seen: tuple[int, int] | None = None
         self._pages: MappedPages | None = None
+        self._asked = 0
         self.failures = 0
         self.problem = "no model has been trained yet"
 
@@ -65,6 +68,9 @@ class CurrentModel:
                 f"there is no model to answer from: {self.problem}",
                 advice="Run `shoal sync`, then `shoal train`.",
             )
+        self._asked += 1
+        if self._pages is not None and self._asked % REQUESTS_PER_MEMORY_CHECK == 0:
+            self._pages.release_if_many()
         return self._loaded
 
     async def refresh(self) -> bool:
