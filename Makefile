@@ -27,8 +27,9 @@ check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/mypy
 	npm --prefix $(JS) run --silent check
 
-bench: $(VENV)/.installed-bench
+bench: $(VENV)/.installed-bench $(JS)/node_modules/.installed
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+	npm --prefix $(JS) run --silent bench
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
