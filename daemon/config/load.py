@@ -24,7 +24,8 @@ from daemon.config.types import format_duration
 from daemon.errors import ConfigError
 
 PREFIX: Final = "SHOAL_"
-RESERVED: Final = frozenset({"SHOAL_CONFIG"})
+RESERVED: Final = frozenset({"SHOAL_CONFIG", "SHOAL_REQUIRE_BROWSER"})
+"""No settings: the first is the command line's, the second says that browser tests must not be skipped."""
 FILE_NAME: Final = "shoal.toml"
 MAX_FILE_BYTES: Final = 1_000_000
 _SECRET_WORDS: Final = ("secret", "token", "password", "key")
