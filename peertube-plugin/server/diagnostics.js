@@ -93,8 +93,8 @@ class Diagnostics {
     }
     const { settings, sql } = this.parts
     const count = await sql.countParticipants(settings.values.consent === 'opt-out')
-    return check('participants', count >= needed ? true : null, `${count} viewers take part.`,
-      `${count} viewers take part, ${needed} are needed before what they watch counts; until then suggestions rest on ` +
+    return check('participants', count >= needed ? true : null, `Viewers who take part: ${count}.`,
+      `Viewers who take part: ${count}; ${needed} are needed before what they watch counts. Until then suggestions rest on ` +
       'tags, channels and languages. Tell viewers about the choice in their account.')
   }
 

@@ -55,7 +55,7 @@ describe('admin page', needsBrowser, () => {
     assert.equal(await region('Does it work?').getByRole('status').textContent(), '1 thing needs attention.')
     assert.equal(items[0], 'worksDaemonThe daemon answers.')
     assert.match(items[1], /^needs attentionSecretCopy the secret from the settings/)
-    assert.match(items[2], /^nothing to say yetViewers who take part3 viewers take part, 5 are needed/)
+    assert.match(items[2], /^nothing to say yetViewers who take partViewers who take part: 3; 5 are needed/)
     assert.equal(items[3], 'worksof tomorrow<b>new</b>')
 
     site.routes.set('GET admin/v1/diagnostics', () => ({ checks: [{ id: 'daemon', ok: true, message: 'The daemon answers.', advice: '' }] }))

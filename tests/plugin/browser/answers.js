@@ -46,7 +46,7 @@ export function adminRoutes (site) {
       checks: [
         { id: 'daemon', ok: true, message: 'The daemon answers.', advice: '' },
         { id: 'secret', ok: false, message: '', advice: 'Copy the secret from the settings into [source] of the daemon\'s shoal.toml and restart it.' },
-        { id: 'participants', ok: null, message: '', advice: '3 viewers take part, 5 are needed before what they watch counts; until then suggestions rest on tags, channels and languages. Tell viewers about the choice in their account.' },
+        { id: 'participants', ok: null, message: '', advice: 'Viewers who take part: 3; 5 are needed before what they watch counts. Until then suggestions rest on tags, channels and languages. Tell viewers about the choice in their account.' },
         { id: 'of tomorrow', ok: true, message: '<b>new</b>', advice: '' }
       ]
     }),

@@ -50,7 +50,7 @@ describe('the admin', () => {
     const second = await checks()
     assert.deepEqual(Object.entries(second.checks).filter(([, { ok }]) => ok === false).map(([id]) => id),
       ['secret', 'sync', 'federation'])
-    assert.match(second.checks.participants.advice, /0 viewers take part, 5 are needed/)
+    assert.match(second.checks.participants.advice, /Viewers who take part: 0; 5 are needed/)
 
     refuses = false
     world.daemon.on('/v1/status', () => ({
