@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
 
+import { ManualClock } from '../host/clock.js'
 import { fixture, planted, shown, until } from './fixture.js'
 
 const uuids = videos => videos.map(({ uuid }) => uuid)
@@ -9,7 +10,8 @@ for (const major of [7, 8]) {
   describe(`related list on PeerTube ${major}`, () => {
     let world, current, videos, stock, other, anna
     before(async () => {
-      world = await fixture({ major })
+      // Time stands still: what is tested here is lists, and a busy machine must not turn them into the stock one.
+      world = await fixture({ major, parts: { clock: new ManualClock() } })
       const { seed, creator } = world
       current = await seed.video(creator.channel, { tags: ['sea'] })
       other = await seed.user('other')
@@ -197,7 +199,7 @@ for (const major of [7, 8]) {
 describe('a video that is not public', () => {
   let world, hidden, current, open, member, admin
   before(async () => {
-    world = await fixture()
+    world = await fixture({ parts: { clock: new ManualClock() } })
     hidden = await planted(world)
     current = await world.seed.video(world.creator.channel, { tags: ['sea'] })
     open = [await world.seed.video(world.creator.channel), await world.seed.video(world.creator.channel)]
@@ -278,7 +280,7 @@ describe('a video that is not public', () => {
 
 describe('reasons', () => {
   test('of a personal list are told to nobody else', async () => {
-    const world = await fixture()
+    const world = await fixture({ parts: { clock: new ManualClock() } })
     try {
       const [current, a, b] = await Promise.all([1, 2, 3].map(() => world.seed.video(world.creator.channel)))
       const [anna, bob] = [await world.seed.user('anna'), await world.seed.user('bob')]
@@ -298,7 +300,7 @@ describe('reasons', () => {
   })
 
   test('hold nothing but short plain values, whatever the daemon says', async () => {
-    const world = await fixture()
+    const world = await fixture({ parts: { clock: new ManualClock() } })
     try {
       const [current, a, b] = await Promise.all([1, 2, 3].map(() => world.seed.video(world.creator.channel)))
       world.daemon.suggests([a, b], {
