@@ -69,7 +69,7 @@ describe('admin page', needsBrowser, () => {
     await open()
     const items = await page.getByRole('region', { name: 'Est-ce que tout fonctionne ?' }).getByRole('listitem').allTextContents()
     assert.equal(items[0], 'fonctionneServiceLe service répond.')
-    assert.match(items[2], /3 membres participent, il en faut 5/)
+    assert.match(items[2], /Membres qui participent : 3 ; il en faut 5/)
   })
 
   it('switches the related list without losing other settings', async () => {
