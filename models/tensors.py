@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from models.errors import ModelFileError
 
 Array = NDArray[Any]
-Arrays = Mapping[str, Array]
 
 MAX_HEADER = 64 * 1024
 MAX_FILE = 16 * 2**30
