@@ -14,7 +14,7 @@ the same noise on every machine.
 
 **How exact.** The total variation distance between a draw and Skellam(v) is below 2^-100 for every accepted
 variance: 2^-128 for the values cut off, (2 tail + 1) 2^-128 for cumulative probabilities rounded to 128 bits,
-and less than 2^-200 for the recurrence (2^-256 for each rounded step; its start lies beyond a tail of 2^-320).
+and less than 2^-200 for the recurrence (2^-256 for each rounded step, a start beyond a tail of 2^-320).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def pmf(variance: Fraction) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _Law:
-    """What a draw looks up: its value is the number of thresholds at or below 128 uniform bits, less `tail`."""
+    """A draw is the number of thresholds at or below 128 uniform bits, less `tail`."""
 
     tail: int
     thresholds: tuple[int, ...]
@@ -120,8 +120,8 @@ def _weights(variance: Fraction) -> list[int]:
     """Return integers in proportion to P(0), P(1), ... P(tail)."""
     if variance == 0:
         return [1]
-    # Bernstein's inequality, P(X >= k) <= exp(-k^2 / (2 (v + k/3))), puts the start beyond a tail of 2^-320. The
-    # ratio I_k / I_{k-1} starts wrong by less than 1, and each step multiplies its error by about its square.
+    # Bernstein's inequality, P(X >= k) <= exp(-k^2 / (2 (v + k/3))), puts the start beyond a tail of 2^-320.
+    # The ratio I_k / I_{k-1} starts wrong by less than 1; each step multiplies its error by about its square.
     start = 150 + math.isqrt(444 * math.ceil(variance))
     over, under = variance.numerator, variance.denominator
     weights = [0, 1 << _START_BITS]
