@@ -313,7 +313,7 @@ class Aggregator:
                 keys.append((key, host < gone))
         masks.apply(self._total, keys)
         total = masks.from_ring(self._total)
-        bound = len(self._survivors) * self._proposal.entry_bound
+        bound = len(self._survivors) * self._proposal.value_bound
         if int(total.min()) < -bound or int(total.max()) > bound:
             raise Refusal(
                 Code.SUM_IMPLAUSIBLE,

@@ -39,6 +39,9 @@ class Code(StrEnum):
     PARAMETERS_REFUSED = "parameters-refused"
     VOCABULARY_TOO_SMALL = "vocabulary-too-small"
     SHARING_OFF = "sharing-off"
+    NOISE_TOO_LOW = "noise-too-low"
+    WINDOW_OPEN = "window-open"
+    BUDGET_SPENT = "budget-spent"
 
 
 class FederationError(Exception):

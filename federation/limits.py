@@ -40,5 +40,8 @@ class Limits:
     max_sums_per_peer: int = 64
     """Unexpired sums of one aggregator, finished ones included: bounds what its retries leave on disk."""
 
+    max_noise: int = 1_000_000
+    """Variance of the noise in a sum, in counts squared. The table behind the sampler grows with its root."""
+
     max_parameters: int = 32
-    """Named numbers and blobs in one proposal; the trainer in use has five."""
+    """Named numbers and blobs in one proposal; the trainer in use has about ten."""

@@ -98,7 +98,7 @@ def share_commitment(purpose: str, sum_id: bytes, owner: str, holder: str, share
 
 
 def check_bounds(values: NDArray[np.int64], proposal: Proposal) -> None:
-    """Check shape and size of this instance's own vector before it is promised to anyone.
+    """Check shape and size of this instance's own vector, noise included, before it is promised to anyone.
 
     Raises:
         ProtocolMisuse: the shape is not (length,) or the type not int64.
@@ -110,7 +110,7 @@ def check_bounds(values: NDArray[np.int64], proposal: Proposal) -> None:
             f"expected {proposal.length} values of int64, got {values.dtype} of shape {values.shape}"
         )
     # Not by absolute values: that of the smallest integer is negative.
-    if not -proposal.entry_bound <= int(values.min()) <= int(values.max()) <= proposal.entry_bound:
+    if not -proposal.value_bound <= int(values.min()) <= int(values.max()) <= proposal.value_bound:
         raise Refusal(
             Code.BOUNDS_EXCEEDED,
             f"this instance has entries above the declared bound of {proposal.entry_bound}; "
@@ -135,6 +135,11 @@ class Member:
     def state(self) -> State:
         """Where this sum stands."""
         return self._state
+
+    @property
+    def survivors(self) -> tuple[str, ...]:
+        """The survivors that I confirmed and have not yet helped to unmask; else nobody."""
+        return self._state.survivors if isinstance(self._state, Confirmed) else ()
 
     def advertise(self) -> bytes:
         """Return the payload of stage 1."""
@@ -175,7 +180,7 @@ class Member:
     def mask(self, values: NDArray[np.int64]) -> memoryview:
         """Stage 3, second half: return my vector under all masks, `masked_size` bytes, not copied again.
 
-        `values` has shape (length,); every entry lies in [-entry_bound, entry_bound].
+        `values` has shape (length,); every entry lies in [-value_bound, value_bound].
         """
         state = self._expect(Masked, Stage.MASK)
         check_bounds(values, self._proposal)

@@ -20,6 +20,7 @@ from nacl.secret import SecretBox
 from numpy.typing import NDArray
 
 from federation import envelope
+from federation.contributions import Contributions, Unlimited
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, ProtocolMisuse, Refusal
 from federation.identity import Identity, PublicIdentity
@@ -65,7 +66,8 @@ class MemberNode:
     """The member side of an instance.
 
     `peer` returns the approved identity of a host, or None; `admit` raises `Refusal` for a proposal that the
-    admin's policies do not allow; `clock` returns Unix seconds; `random` returns n secret random bytes.
+    admin's policies do not allow; `clock` returns Unix seconds; `random` returns n secret random bytes;
+    `contributions` is asked at every stage, and told before a sum is opened.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class MemberNode:
         clock: Callable[[], float],
         random: Callable[[int], bytes],
         limits: Limits | None = None,
+        contributions: Contributions | None = None,
     ) -> None:
         self._identity = identity
         self._journal = journal
@@ -86,6 +89,7 @@ class MemberNode:
         self._clock = clock
         self._random = random
         self._limits = limits or Limits()
+        self._contributions = contributions or Unlimited()
         self._box = SecretBox(derive(identity.seed, _STORAGE_KEY_SALT, "journal"))
         self._running: dict[bytes, _Running] = {}
         for sum_id in journal.sums():
@@ -180,10 +184,10 @@ class MemberNode:
             self._close(sum_id, running.signed.proposal.expires)
 
     def prune(self) -> None:
-        """Close what has expired, and forget ids that no clock could still accept."""
+        """Close what has expired or must not go on, and forget ids that no clock could still accept."""
         now = self._clock()
         for sum_id, running in list(self._running.items()):
-            if now >= running.signed.proposal.expires:
+            if now >= running.signed.proposal.expires or not self._may_go_on(sum_id, running):
                 self.abandon(sum_id)
         for sum_id in self._journal.sums():
             closed = self._journal.read(sum_id, "closed")
@@ -234,7 +238,10 @@ class MemberNode:
         known = self._recorded(message.sum_id, message.stage, message.raw)
         if known is not None:
             return known
-        sum_id = message.sum_id
+        sum_id, proposal = message.sum_id, running.signed.proposal
+        self._contributions.check(sum_id, proposal, message.stage)
+        if message.stage is Stage.CONFIRMATIONS and running.member.survivors:
+            self._contributions.release(proposal, running.member.survivors)
         try:
             payload: bytes | memoryview = self._advance(running, message)
             if message.stage is Stage.SHARES:
@@ -291,6 +298,15 @@ class MemberNode:
             raise Refusal(Code.REPLAYED, "a newer sum of this aggregator is under way")
         if len(self._unfinished()) - len(superseded) >= self._limits.max_open_sums:
             raise Refusal(Code.BUSY, "too many sums are open here; try again later")
+
+    def _may_go_on(self, sum_id: bytes, running: _Running) -> bool:
+        if isinstance(running.member.state, Finished):
+            return True
+        try:
+            self._contributions.check(sum_id, running.signed.proposal, Stage.PROPOSE)
+        except Refusal:
+            return False
+        return True
 
     def _unfinished(self, aggregator: str | None = None) -> list[bytes]:
         return [

@@ -8,6 +8,8 @@ know the members, is the cohort large enough) is a policy and is passed in by th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
 
 from federation import cbor, envelope, fields
 from federation.cbor import Item
@@ -15,6 +17,7 @@ from federation.envelope import NO_SUM, Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.identity import KEY_SIZE, Identity, PublicIdentity
 from federation.limits import Limits
+from federation.noise import share_variance, tail
 
 _HASH_SIZE = 32
 _NONCE_SIZE = 16
@@ -45,6 +48,10 @@ class Proposal:
     `trainer`, `parameters` and `blobs` mean something to the caller only. A proposal with a `parent` is a
     later sum of the same session: it goes to the same roster and only counts if exactly the parent's
     survivors survive again.
+
+    `noise` is the declared variance of the sum, in counts squared, that the honest members of the smallest
+    surviving set already reach when `colluders` of them add none: see `share_variance`. `entry_bound` is that
+    of an entry before its noise.
     """
 
     aggregator: str
@@ -61,6 +68,7 @@ class Proposal:
     parent: bytes = b""
     survivors: tuple[str, ...] = ()
     noise: int = 0
+    colluders: int = 1
     parameters: dict[str, int] = field(default_factory=dict)
     blobs: dict[str, BlobReference] = field(default_factory=dict)
 
@@ -80,6 +88,19 @@ class Proposal:
             if identity.host == host:
                 return identity
         raise Refusal(Code.WRONG_SENDER, f"{host} is not in the roster of this sum", host)
+
+    @cached_property
+    def share_variance(self) -> Fraction:
+        """Variance of the Skellam noise that each member adds to each entry: noise / (threshold - colluders).
+
+        Sums of Skellam noise are Skellam, and variances add up.
+        """
+        return share_variance(self.noise, self.threshold, self.colluders)
+
+    @cached_property
+    def value_bound(self) -> int:
+        """Largest absolute value of one entry of one member, noise included."""
+        return self.entry_bound + tail(self.share_variance)
 
     @property
     def masked_size(self) -> int:
@@ -104,6 +125,7 @@ class Proposal:
                 "parent": self.parent,
                 "survivors": list(self.survivors),
                 "noise": self.noise,
+                "colluders": self.colluders,
                 "parameters": dict(self.parameters),
                 "blobs": {name: [blob.sha256, blob.size] for name, blob in self.blobs.items()},
             }
@@ -137,6 +159,7 @@ class Proposal:
             parent=parent,
             survivors=tuple(fields.sequence(content["survivors"], fields.host, at_most=limits.max_members)),
             noise=fields.integer(content["noise"]),
+            colluders=fields.integer(content["colluders"], low=1),
             parameters=fields.mapping(content["parameters"], fields.integer, at_most=limits.max_parameters),
             blobs=fields.mapping(content["blobs"], _read_blob, at_most=limits.max_parameters),
         )
@@ -192,10 +215,16 @@ class Proposal:
     def _check_sizes(self, limits: Limits) -> None:
         if self.ring not in _RINGS:
             raise Refusal(Code.RING_TOO_SMALL, "the ring is Z/2^32 or Z/2^64")
-        if len(self.roster) * self.entry_bound >= 1 << (self.ring - 1):
+        if not 1 <= self.colluders < self.threshold or not 0 <= self.noise <= limits.max_noise:
+            raise Refusal(
+                Code.PARAMETERS_REFUSED,
+                f"noise is a variance of at most {limits.max_noise}, declared for 1 to {self.threshold - 1} "
+                f"colluders; the proposal has {self.noise} for {self.colluders}",
+            )
+        if len(self.roster) * self.value_bound >= 1 << (self.ring - 1):
             raise Refusal(
                 Code.RING_TOO_SMALL,
-                f"{len(self.roster)} members with entries up to {self.entry_bound} could wrap in "
+                f"{len(self.roster)} members with entries up to {self.value_bound} could wrap in "
                 f"{self.ring} bits; lower the bound on users per instance or use 64 bits",
             )
         if self.length > limits.max_length:
@@ -204,8 +233,6 @@ class Proposal:
             )
         if any(blob.size > limits.max_blob for blob in self.blobs.values()):
             raise Refusal(Code.OVERSIZED, f"a blob is larger than {limits.max_blob} bytes")
-        if self.noise != 0:
-            raise Refusal(Code.PARAMETERS_REFUSED, "noise inside the sum is not supported yet")
 
 
 def _read_member(item: Item) -> PublicIdentity:

@@ -12,6 +12,17 @@ LEAST_COHORT = 3
 """No configuration goes below: among two, each subtracts itself and holds the other's input."""
 
 
+def strangers(proposal: Proposal, me: str, allowlist: Allowlist) -> int:
+    """Return how many might work together: the aggregator and every member that `me` has not approved.
+
+    Raises:
+        Refusal: `key-mismatch`.
+
+    """
+    known = sum(member.host == me or allowlist.recognises(member) for member in proposal.roster)
+    return 1 + len(proposal.roster) - known
+
+
 @dataclass(frozen=True)
 class CohortPolicy:
     """Counts whom I recognise: the peers my admin approved, and myself.
@@ -31,20 +42,18 @@ class CohortPolicy:
 
     def check(self, proposal: Proposal) -> None:
         """Raise `cohort-too-small`, `threshold-too-low` or `key-mismatch`."""
-        recognised = sum(
-            member.host == self.me or self.allowlist.recognises(member) for member in proposal.roster
-        )
+        unknown = strangers(proposal, self.me, self.allowlist)
         members = len(proposal.roster)
+        recognised = members - (unknown - 1)
         if recognised < self.min_cohort:
             raise Refusal(
                 Code.COHORT_TOO_SMALL,
                 f"{recognised} of the {members} members are approved here, {self.min_cohort} are needed; "
                 "approve more of them or ask for a larger cohort",
             )
-        strangers = 1 + members - recognised
-        if 2 * proposal.threshold <= members + strangers:
+        if 2 * proposal.threshold <= members + unknown:
             raise Refusal(
                 Code.THRESHOLD_TOO_LOW,
                 f"the threshold {proposal.threshold} is too low for {members} members of whom "
-                f"{members - recognised} are strangers here; approve them or ask for a higher threshold",
+                f"{unknown - 1} are strangers here; approve them or ask for a higher threshold",
             )

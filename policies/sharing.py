@@ -13,7 +13,17 @@ from federation.proposal import Proposal
 TRAINER = "gram/1"
 """Counts, then pair counts over the head: the one kind of sum this version takes part in."""
 
-PARAMETERS = ("max_head", "max_videos_per_user", "min_users", "vocabulary")
+PARAMETERS = (
+    "counts_noise",
+    "max_head",
+    "max_videos_per_user",
+    "min_users",
+    "pairs_noise",
+    "publish",
+    "vocabulary",
+)
+"""Terms of a session: the declared noise of both sums, the sizes, the limits, and whether vectors of videos
+computed from it may be published (0 or 1)."""
 ROUNDS: tuple[tuple[str, ...], ...] = (("vocabulary",), ("counts", "vocabulary"))
 """The blobs of each round."""
 
@@ -33,7 +43,6 @@ class SharingPolicy:
     """The admin's terms for being counted in somebody's sum."""
 
     mode: Literal["off", "simulate", "consume", "contribute"]
-    min_users: int = 5
     min_vocabulary: int = 100
     max_vocabulary: int = 200_000
     max_head: int = 4096
@@ -56,12 +65,6 @@ class SharingPolicy:
 
     def _check_terms(self, proposal: Proposal) -> None:
         terms = proposal.parameters
-        if terms["min_users"] < self.min_users:
-            raise Refusal(
-                Code.PARAMETERS_REFUSED,
-                f"pairs would be summed for videos with only {terms['min_users']} users; this instance "
-                f"wants at least {self.min_users}",
-            )
         if terms["vocabulary"] < self.min_vocabulary:
             raise Refusal(
                 Code.VOCABULARY_TOO_SMALL,

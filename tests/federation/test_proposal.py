@@ -87,7 +87,10 @@ def test_two_disjoint_sets_of_honest_members_cannot_both_reach_the_threshold(mem
         ({"entry_bound": 2**29, "roster": ROSTER[:4], "threshold": 3}, Code.RING_TOO_SMALL),
         ({"length": LIMITS.max_length + 1}, Code.OVERSIZED),
         ({"blobs": {"b": BlobReference(HASH, LIMITS.max_blob + 1)}}, Code.OVERSIZED),
-        ({"noise": 1}, Code.PARAMETERS_REFUSED),
+        ({"noise": LIMITS.max_noise + 1}, Code.PARAMETERS_REFUSED),
+        ({"colluders": 5}, Code.PARAMETERS_REFUSED),
+        # Only with its noise does an entry reach the edge.
+        ({"entry_bound": 2**31 // 6 - 100, "noise": 1000}, Code.RING_TOO_SMALL),
     ],
     ids=str,
 )

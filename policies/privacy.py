@@ -1,0 +1,116 @@
+"""Privacy levels: how much noise a sum must carry before this instance is counted in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from federation.errors import Code, Refusal
+from federation.noise import share_variance
+from federation.proposal import Proposal
+from policies.allowlist import Allowlist
+from policies.cohort import strangers
+
+
+class Level(StrEnum):
+    """What an admin chooses; the numbers behind it are in `PROTECTION`."""
+
+    NONE = "none"
+    DEFAULT = "default"
+    STRICT = "strict"
+    USER_LEVEL = "user-level"
+
+
+@dataclass(frozen=True)
+class Protection:
+    """The least that a level asks of a sum. Noise is a variance per entry, in users squared."""
+
+    counts_noise: int
+    pairs_noise: int
+    max_videos_per_user: int
+    least_audience: int = 0
+    """Viewers that the cohort's most watched video must have; with fewer, the noise drowns everything."""
+
+    def noise(self, round_: int) -> int:
+        """Return the variance of the counts (round 0) or of the pairs."""
+        return self.pairs_noise if round_ else self.counts_noise
+
+
+PROTECTION: Mapping[Level, Protection] = MappingProxyType(
+    {
+        Level.NONE: Protection(0, 0, 200),
+        Level.DEFAULT: Protection(4, 4, 200),
+        Level.STRICT: Protection(16, 16, 100),
+        Level.USER_LEVEL: Protection(400, 400, 20, least_audience=10_000),
+    }
+)
+"""Declared for the sum: what its honest survivors reach even when only a threshold of members is left."""
+
+
+def head_minimum(min_users: int, noise: int, *, members: int, threshold: int, colluders: int) -> int:
+    """Return the noisy count from which a video enters the head.
+
+    Two standard deviations above `min_users`, with everybody's noise in the sum: a video of few users then
+    rarely enters by luck, and its pairs, which could show a single history, stay out.
+    """
+    most = members * share_variance(noise, threshold, colluders)
+    return min_users + math.ceil(2 * math.sqrt(most))
+
+
+@dataclass(frozen=True)
+class PrivacyPolicy:
+    """Refuses sums that carry less noise than this instance's level, or would be made public against it."""
+
+    me: str
+    allowlist: Allowlist
+    level: Level
+    min_users: int = 5
+    allow_publication: bool = False
+    """Whether vectors of videos computed from the sum may be shown to everybody."""
+
+    def check(self, proposal: Proposal) -> None:
+        """Raise `noise-too-low` or `parameters-refused`."""
+        needed, terms = PROTECTION[self.level], proposal.parameters
+        declared = Protection(
+            terms["counts_noise"], terms["pairs_noise"], terms["max_videos_per_user"], needed.least_audience
+        )
+        if declared.noise(proposal.round) != proposal.noise:
+            raise Refusal(
+                Code.PARAMETERS_REFUSED, "the proposal's noise is not the one that its terms declare"
+            )
+        if declared.counts_noise < needed.counts_noise or declared.pairs_noise < needed.pairs_noise:
+            raise Refusal(
+                Code.NOISE_TOO_LOW,
+                f"noise of variance {declared.counts_noise} and {declared.pairs_noise} is proposed; the "
+                "level "
+                f'"{self.level}" of this instance needs {needed.counts_noise} and {needed.pairs_noise}',
+            )
+        unknown = strangers(proposal, self.me, self.allowlist)
+        if proposal.colluders < unknown:
+            raise Refusal(
+                Code.NOISE_TOO_LOW,
+                f"the noise is laid out for {proposal.colluders} members that work together; the aggregator "
+                f"and members that are strangers here are {unknown}",
+            )
+        least = head_minimum(
+            self.min_users,
+            terms["counts_noise"],
+            members=len(proposal.roster),
+            threshold=proposal.threshold,
+            colluders=proposal.colluders,
+        )
+        if terms["min_users"] < least:
+            raise Refusal(
+                Code.PARAMETERS_REFUSED,
+                f"pairs would be summed for videos with a noisy count of {terms['min_users']}; this instance "
+                f"wants at least {least}",
+            )
+        if terms["publish"] and not (self.allow_publication and declared.pairs_noise):
+            raise Refusal(
+                Code.PARAMETERS_REFUSED,
+                "vectors of videos from this sum would be public; this instance does not agree "
+                "(privacy.allow_published_vectors)",
+            )
