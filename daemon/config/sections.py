@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from daemon.config.privacy import Privacy
 from daemon.config.section import Section
 from daemon.config.sources import DatasetSource, PeerTubeSource, Source
 from daemon.config.types import Duration, Host, PeerUrl, PublicKey, is_loopback
@@ -288,6 +289,7 @@ class Config(Section):
     )
     cohort: Cohort = Cohort()
     sharing: Sharing = Sharing()
+    privacy: Privacy = Privacy()
     limits: Limits = Limits()
     model: Model = Model()
     schedule: Schedule = Schedule()
@@ -302,11 +304,21 @@ class Config(Section):
         return tree
 
     @model_validator(mode="after")
-    def _real_viewers_are_in_no_sum_yet(self) -> Self:
-        if self.mode == "contribute" and self.source.kind == "peertube":
+    def _real_viewers_are_protected(self) -> Self:
+        if self.mode != "contribute" or self.source.kind != "peertube":
+            return self
+        privacy = self.privacy
+        if privacy.level == "none":
             raise ValueError(
-                'mode is "contribute" and source.kind is "peertube": sums carry no noise yet, so real '
-                'viewers must not be in them. Set mode = "consume" to learn from others, or "off"'
+                'privacy.level is "none" and real viewers would be in the sums. Set privacy.level = '
+                '"default", or '
+                'mode = "consume" to learn from others without them'
+            )
+        if privacy.window < timedelta(days=1) or privacy.min_changed_users < 1:
+            raise ValueError(
+                "privacy.window is under a day, or privacy.min_changed_users is 0, and real viewers would "
+                "be in the "
+                "sums: their differences would show single people. Remove both lines to get the defaults"
             )
         return self
 
@@ -340,6 +352,11 @@ class Config(Section):
     def sums_dir(self) -> Path:
         """Pair counts of finished sessions."""
         return self.data_dir / "sums"
+
+    @property
+    def windows_dir(self) -> Path:
+        """What was given to each aggregator in the current data window."""
+        return self.data_dir / "windows"
 
     @property
     def journal_dir(self) -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +64,8 @@ class World:
     """From a video's url to its title."""
 
 
-def build(folder: Path, data: Path | None, instances: int) -> World:
-    """Write the files of all instances below `folder`.
+def build(folder: Path, data: Path | None, instances: int, privacy: Mapping[str, str | int] | None = None) -> World:
+    """Write the files of all instances below `folder`; `privacy` holds settings of that section.
 
     Raises:
         SourceError: the data set is missing, broken, or has too few users.
@@ -95,7 +96,7 @@ def build(folder: Path, data: Path | None, instances: int) -> World:
         place = folder / f"{name}.example"
         _write_tables(place / "dataset", data or SHIPPED, found, group, known.matrix, order)
         communities.append(Community(place.name, place, known.rows(group), csr_array(relevant.matrix[group])))
-    _write_settings(communities, found.name, positive.from_value)
+    _write_settings(communities, found.name, positive.from_value, privacy or {})
     titles = dict(zip(urls.tolist(), found.columns.get("title", ()), strict=False))
     return World(found.name, tuple(communities), positive, titles)
 
@@ -160,7 +161,9 @@ def _write_tables(
             writer.writerow(line if times is None else [*line, float(times[row])])
 
 
-def _write_settings(communities: Sequence[Community], set_name: str, like_at: float) -> None:
+def _write_settings(
+    communities: Sequence[Community], set_name: str, like_at: float, privacy: Mapping[str, str | int]
+) -> None:
     ports = iter(_free_ports(2 * len(communities)))
     listen = {c.host: (next(ports), next(ports)) for c in communities}
     keys = {
@@ -185,6 +188,10 @@ def _write_settings(communities: Sequence[Community], set_name: str, like_at: fl
             "threads = 1",
             "[schedule]",
             "enabled = false",
+            "[privacy]",
+            # The catalogue of a data set is as old as the demo: minutes.
+            'min_video_age = "0s"',
+            *(f"{name} = {json.dumps(value)}" for name, value in privacy.items()),
         ]
         for peer in communities:
             if peer.host != community.host:

@@ -5,6 +5,7 @@ from typing import Any, Final
 from daemon.config import PeerTubeSource
 from daemon.errors import JobError
 from daemon.jobs.registry import JobContext
+from daemon.sessions.leaving import void
 from daemon.source.peertube import open_client, read_exclusions, read_participants
 from daemon.store import source_facts, withdrawal
 from daemon.store.pseudonyms import Pseudonyms
@@ -38,6 +39,8 @@ def run(context: JobContext) -> dict[str, Any]:
                     # Digests up to the marks of the snapshot before mean nothing for this one.
                     continue
                 removed = _remove(context, there)
+                if removed:
+                    void(context.config, context.engine)
                 changed = source_facts.checked(
                     context.engine, exclusions, now=context.clock(), participants=len(there)
                 )

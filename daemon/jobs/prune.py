@@ -5,10 +5,12 @@ from typing import Any, Final
 
 from daemon import pointer
 from daemon.jobs.registry import JobContext
-from daemon.store import model_records, records, sums
+from daemon.store import model_records, records, releases, sums
 
 KEEP_SUMS: Final = 2
 KEEP_JOBS_SECONDS: Final = 90 * 86400.0
+KEEP_RELEASES_SECONDS: Final = 2 * 365 * 86400.0
+"""Twice what the yearly budgets look back on."""
 
 
 def run(context: JobContext) -> dict[str, Any]:
@@ -34,5 +36,6 @@ def run(context: JobContext) -> dict[str, Any]:
         "folders": swept,
         "sums": sums.prune(context.engine, config.sums_dir, keep=KEEP_SUMS),
         "sessions": records.prune_sessions(context.engine, before=before),
+        "releases": releases.prune(context.engine, before=now - KEEP_RELEASES_SECONDS),
         "jobs": records.prune_jobs(context.engine, before=now - KEEP_JOBS_SECONDS),
     }

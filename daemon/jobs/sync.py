@@ -5,6 +5,7 @@ from typing import Any
 
 from daemon.errors import SourceError
 from daemon.jobs.registry import JobContext
+from daemon.sessions.leaving import void
 from daemon.source import Source, open_source
 from daemon.store import withdrawal
 from daemon.store.pseudonyms import Pseudonyms
@@ -36,6 +37,7 @@ def run(context: JobContext) -> dict[str, Any]:
         snapshot.counts.skipped += source.left_out
         snapshot.describe(facts, now=context.clock(), participants=participants)
         context.progress("storing", 0.85)
+    void(context.config, context.engine)
     context.progress("storing", 1.0)
     return vars(snapshot.counts)
 

@@ -59,3 +59,8 @@ async def _asked(request: web.Request, context: ServeContext) -> bytes:
 def _forget(context: ServeContext, pseudonym: bytes) -> None:
     with withdrawal.turn(context.config.data_dir, patience=PATIENCE):
         withdrawal.forget(context.engine, [pseudonym])
+    if context.config.windows_dir.is_dir():
+        # Loaded only where something was ever given to peers.
+        from daemon.sessions.leaving import void
+
+        void(context.config, context.engine)

@@ -7,6 +7,7 @@ proposals, and members answer what they have answered before.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections import defaultdict
@@ -19,13 +20,13 @@ from numpy.typing import NDArray
 from daemon.errors import JobError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.jobs.training_data import interactions
 from daemon.sessions import faults, terms
-from daemon.sessions.contribution import read_counts, write_counts
-from daemon.sessions.counting import over
+from daemon.sessions.contribution import noisy, open_windows, read_counts, trainer_of, write_counts
+from daemon.sessions.counting import over, own_viewers
+from daemon.sessions.given import release_of
 from daemon.sessions.traffic import Traffic
-from daemon.store import sums
-from daemon.store.reading import Catalogue, read
+from daemon.store import releases, sums
+from daemon.store.reading import Catalogue
 from daemon.store.records import SessionRecord, save_session
 from federation import envelope
 from federation.aggregator import REQUESTS, Aggregator, SumResult
@@ -35,9 +36,11 @@ from federation.errors import CohortLost, Refusal
 from federation.http.aggregator import Patience, drive
 from federation.http.client import PeerClient, new_session
 from federation.proposal import Proposal, SignedProposal, least_threshold
-from models.interactions import Interactions
-from models.trainer import GramState, GramTrainer, PairCounting, Summed
+from models import statistics
+from models.trainer import PairCounting, Summed
 from policies.sharing import TRAINER
+
+log = logging.getLogger(__name__)
 
 ROUNDS = ("counts", "pairs")
 
@@ -69,17 +72,15 @@ class _Session:
         self.identity = open_identity(config.identity_file, config.instance.host)
         self.journal = terms.aggregator_journal(config)
         self.desk = BlobDesk(self.identity, self.journal, clock=self.context.clock, limits=self.limits)
-        self.trainer = GramTrainer(config.sharing.min_users, config.model.max_head)
-        catalogue, engagements = read(self.context.engine)
-        self.own = interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
-        self.catalogue = catalogue
+        self.asking = terms.asking(config, self.context.clock)
+        self.own = own_viewers(self.context.engine, config, now=self.context.clock())
 
     def simulate(self) -> dict[str, Any]:
         """Compute what would be asked and added, and send nothing."""
-        vocabulary = _vocabulary(self.catalogue, self.config.sharing.max_vocabulary)
-        users = over(vocabulary, self.catalogue, self.own)
-        state = self.trainer.start(len(vocabulary))
-        counts = self.trainer.contribution(state, users)
+        catalogue = self.own.catalogue
+        vocabulary = _vocabulary(catalogue, self.config.sharing.max_vocabulary)
+        users = over(vocabulary, catalogue, self.own.limited(self.own.most))
+        counts = statistics.counts(users)
         return {
             "simulated": True,
             "peers": sorted(self.urls),
@@ -90,7 +91,10 @@ class _Session:
 
     async def run(self) -> dict[str, Any]:
         """Both rounds, then the store."""
-        first = self._open_session() or self._propose_first()
+        first = self._open_session()
+        if first is None:
+            self.asking.require_new()
+            first = self._propose_first()
         record = SessionRecord(
             id=first.sum_id.hex(),
             role="aggregator",
@@ -102,8 +106,8 @@ class _Session:
         try:
             async with new_session() as http:
                 client = PeerClient(http, on_traffic=self.traffic.add)
-                counted, state, counts = await self._count(first, client)
-                paired, summed = await self._pair(first, counted, state, counts, client)
+                counted, counts = await self._count(first, client)
+                paired, summed = await self._pair(first, counted, counts, client)
         except (CohortLost, Refusal) as error:
             reason = str(error)
             self._finish(record, "abandoned", reason=reason, survivors=())
@@ -122,8 +126,10 @@ class _Session:
             urls=tuple(vocabulary[place] for place in statistic.head),
             counts=counted.total[statistic.head],
             triangle=paired.total,
+            privacy=terms.privacy_of(first.proposal, survivors=len(paired.survivors)),
             now=self.context.clock(),
         )
+        self.asking.answered(record.id)
         self._forget(first.sum_id)
         return {
             "session": record.id,
@@ -140,28 +146,21 @@ class _Session:
 
     # -- rounds ---------------------------------------------------------------------------------------------
 
-    async def _count(
-        self, first: SignedProposal, client: PeerClient
-    ) -> tuple[SumResult, GramState, NDArray[np.int64]]:
+    async def _count(self, first: SignedProposal, client: PeerClient) -> tuple[SumResult, NDArray[np.int64]]:
+        """Return the others' counts, and those with our own part, which members are shown."""
         result = await self._drive(first, client, 0)
-        state = self.trainer.start(first.proposal.length)
-        total = result.total + self._own_part(state, first)
-        return result, self.trainer.advance(state, total), total
+        return result, result.total + self._own_part(first)
 
     async def _pair(
-        self,
-        first: SignedProposal,
-        counted: SumResult,
-        state: GramState,
-        counts: NDArray[np.int64],
-        client: PeerClient,
+        self, first: SignedProposal, counted: SumResult, counts: NDArray[np.int64], client: PeerClient
     ) -> tuple[SumResult, Summed]:
         second = self._child_of(first)
         if second is not None:
             # What members were shown stays, whatever changed here since.
             shown = self.journal.read(second.sum_id, f"blob.{terms.COUNTS}") or b""
             counts = read_counts(shown, first.proposal.length)
-            state = self.trainer.advance(self.trainer.start(first.proposal.length), counts)
+        trainer = trainer_of(first.proposal)
+        state = trainer.advance(trainer.start(first.proposal.length), counts)
         if not isinstance(state, PairCounting):
             raise JobError(
                 "no two videos have enough users in the cohort for pair counts",
@@ -170,7 +169,7 @@ class _Session:
         if second is None:
             second = self._propose_second(first, counted, counts, state)
         result = await self._drive(second, client, 1)
-        summed = self.trainer.advance(state, result.total + self._own_part(state, first))
+        summed = trainer.advance(state, result.total)
         if not isinstance(summed, Summed):
             raise TypeError("pair counts end a session")
         return result, summed
@@ -208,14 +207,26 @@ class _Session:
         finally:
             self.seconds.update({stage: round(spent, 3) for stage, spent in marks.items()})
 
-    def _own_part(self, state: GramState, first: SignedProposal) -> NDArray[np.int64] | int:
-        """Our own viewers are added in the clear: here they are at home. In mode `consume` they stay out."""
+    def _own_part(self, first: SignedProposal) -> NDArray[np.int64] | int:
+        """Return our own viewers' noisy counts, as members will see them in the total, or 0.
+
+        The members are shown this total, so our own part obeys the rules of any contribution: it carries
+        noise, is frozen for a window, and costs budget. At home our own viewers are added in the clear, when
+        training.
+        """
         if self.config.mode != "contribute":
             return 0
-        return self.trainer.contribution(state, self._users(first))
-
-    def _users(self, first: SignedProposal) -> Interactions:
-        return over(self._vocabulary_of(first), self.catalogue, self.own)
+        blobs = {terms.VOCABULARY: self.journal.read(first.sum_id, f"blob.{terms.VOCABULARY}") or b""}
+        windows = open_windows(self.context)
+        try:
+            counts = noisy(self.context, first.proposal, blobs, self.own, windows)
+            window = windows.check(first.proposal)
+        except Refusal as refusal:
+            log.info("own viewers sit out of this session: %s", refusal)
+            return 0
+        record = release_of(first.sum_id, first.proposal, window, now=self.context.clock())
+        releases.save(self.context.engine, record)
+        return counts
 
     def _vocabulary_of(self, first: SignedProposal) -> tuple[str, ...]:
         blob = self.journal.read(first.sum_id, f"blob.{terms.VOCABULARY}") or b""
@@ -224,23 +235,31 @@ class _Session:
     # -- proposals ------------------------------------------------------------------------------------------
 
     def _propose_first(self) -> SignedProposal:
-        vocabulary = _vocabulary(self.catalogue, self.config.sharing.max_vocabulary)
-        blob = terms.encode_vocabulary(vocabulary)
+        asking = self.asking.current()
+        if asking is None:
+            fresh = _vocabulary(self.own.catalogue, self.config.sharing.max_vocabulary)
+            self.asking.open(terms.encode_vocabulary(fresh))
+            asking = self.asking.current()
+        blob = asking.vocabulary if asking is not None else terms.encode_vocabulary(())
+        length = len(terms.decode_vocabulary(blob, at_most=self.config.sharing.max_vocabulary))
         roster = terms.allowlist(self.config).members()
+        threshold = least_threshold(len(roster))
         now = int(self.context.clock())
         proposal = Proposal(
             aggregator=self.identity.host,
             roster=roster,
-            threshold=least_threshold(len(roster)),
+            threshold=threshold,
             trainer=TRAINER,
             round=0,
-            length=len(vocabulary),
+            length=length,
             entry_bound=self.config.sharing.max_users,
             ring=32,
             nonce=secrets.token_bytes(16),
             created=now,
             expires=now + int(self.config.cohort.session_expiry.total_seconds()),
-            parameters=terms.parameters(self.config, len(vocabulary)),
+            noise=terms.protection(self.config).counts_noise,
+            colluders=terms.COLLUDERS,
+            parameters=terms.parameters(self.config, length, members=len(roster), threshold=threshold),
             blobs={terms.VOCABULARY: reference_to(blob)},
         )
         return self._sign(proposal, {terms.VOCABULARY: blob})
@@ -261,6 +280,7 @@ class _Session:
             parent=first.sum_id,
             survivors=counted.survivors,
             length=head * (head - 1) // 2,
+            noise=first.proposal.parameters["pairs_noise"],
             nonce=secrets.token_bytes(16),
             blobs={terms.VOCABULARY: reference_to(vocabulary), terms.COUNTS: reference_to(shown)},
         )

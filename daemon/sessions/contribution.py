@@ -2,6 +2,8 @@
 
 Every claim of the aggregator that can be checked against our own data is checked here: the vocabulary is the
 sorted list that was declared, our own counts fit into the counts it shows, and the head follows from them.
+Then the
+data window decides: what was given before is given again, or fresh counts get their noise.
 """
 
 from __future__ import annotations
@@ -11,55 +13,91 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Engine
 
+from daemon.config import Config
+from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.jobs.training_data import interactions
-from daemon.sessions import terms
-from daemon.sessions.counting import over
-from daemon.store.reading import read
+from daemon.sessions import budget, terms
+from daemon.sessions.counting import Own, over, own_viewers
+from daemon.sessions.windows import Windows
+from daemon.store.records import sessions
 from federation.errors import Code, Refusal
+from federation.noise import share_variance, tail
 from federation.proposal import Proposal
 from models import statistics
 from models.errors import SumError
 from models.interactions import Interactions
 from models.trainer import GramState, GramTrainer
+from policies.privacy import Level
 from policies.sharing import check_vocabulary
 
 
 def run(context: JobContext) -> dict[str, Any]:
     """Count into `vector.npy`, in the folder named by the argument `folder`; report a refusal as a result."""
     folder = Path(context.arguments["folder"])
-    limits = terms.limits(context.config)
-    proposal = Proposal.from_payload((folder / terms.PROPOSAL_FILE).read_bytes(), limits)
+    config = context.config
+    proposal = Proposal.from_payload((folder / terms.PROPOSAL_FILE).read_bytes(), terms.limits(config))
     blobs = {name: (folder / f"blob.{name}").read_bytes() for name in proposal.blobs}
-    catalogue, engagements = read(context.engine)
-    limit = min(context.config.sharing.max_videos_per_user, proposal.parameters["max_videos_per_user"])
-    own = interactions(engagements, len(catalogue), limit=limit)
+    own = own_viewers(context.engine, config, now=context.clock())
     try:
-        vocabulary = terms.decode_vocabulary(
-            blobs[terms.VOCABULARY], at_most=context.config.sharing.max_vocabulary
-        )
-        check_vocabulary(vocabulary, proposal)
-        users = over(vocabulary, catalogue, own)
-        vector = contribution(proposal, blobs, users)
+        vector = noisy(context, proposal, blobs, own, open_windows(context))
     except Refusal as refusal:
         return {"refused": refusal.code.value, "sentence": refusal.sentence}
     np.save(folder / terms.VECTOR_FILE, vector, allow_pickle=False)
-    return {"users": users.users, "entries": int(vector.size)}
+    return {"users": own.interactions.users, "entries": int(vector.size)}
+
+
+def open_windows(context: JobContext) -> Windows:
+    """Return what was given to whom."""
+    config = context.config
+    identity = open_identity(config.identity_file, config.instance.host)
+    return terms.windows(config, identity, context.clock, served=lambda: anything_given(context.engine))
+
+
+def anything_given(engine: Engine) -> bool:
+    """Tell whether this instance took part in any sum as far as its records go."""
+    return bool(sessions(engine, limit=1))
+
+
+def noisy(
+    context: JobContext, proposal: Proposal, blobs: dict[str, bytes], own: Own, windows: Windows
+) -> NDArray[np.int64]:
+    """Return what this instance gives to a sum, (length,) int64: its counts with its share of the noise.
+
+    Raises:
+        Refusal: `window-open`, `budget-spent`, `noise-too-low`, or what `contribution` raises.
+
+    """
+    vocabulary = terms.decode_vocabulary(
+        blobs[terms.VOCABULARY], at_most=context.config.sharing.max_vocabulary
+    )
+    check_vocabulary(vocabulary, proposal)
+
+    def count() -> NDArray[np.int64]:
+        _check_audience(context.config, proposal, blobs)
+        budget.require(context, proposal)
+        users = over(vocabulary, own.catalogue, own.limited(proposal.parameters["max_videos_per_user"]))
+        return contribution(proposal, blobs, users)
+
+    return windows.contribution(proposal, own.digests, count)
 
 
 def contribution(proposal: Proposal, blobs: dict[str, bytes], users: Interactions) -> NDArray[np.int64]:
-    """Return this instance's vector, (length,) int64, for users over the session's vocabulary.
+    """Return this instance's counts, (length,) int64, without noise, for users over the session's vocabulary.
 
     Raises:
         Refusal: `blob-mismatch` for impossible counts, `parameters-refused` for a head that does not follow.
 
     """
-    trainer = GramTrainer(proposal.parameters["min_users"], proposal.parameters["max_head"])
+    trainer = trainer_of(proposal)
     state: GramState = trainer.start(users.videos)
     if proposal.round > 0:
         counts = read_counts(blobs[terms.COUNTS], users.videos)
-        if (statistics.counts(users) > counts).any():
+        # What the noise of everybody, the aggregator included, can have taken away at most.
+        share = share_variance(proposal.parameters["counts_noise"], proposal.threshold, proposal.colluders)
+        slack = (len(proposal.survivors) + 1) * tail(share)
+        if (statistics.counts(users) > counts + slack).any():
             raise Refusal(
                 Code.BLOB_MISMATCH,
                 "the aggregator shows smaller counts than this instance alone contributed",
@@ -78,8 +116,13 @@ def contribution(proposal: Proposal, blobs: dict[str, bytes], users: Interaction
     return vector
 
 
+def trainer_of(proposal: Proposal) -> GramTrainer:
+    """Return the trainer that both sides of a session run."""
+    return GramTrainer(proposal.parameters["min_users"], proposal.parameters["max_head"])
+
+
 def read_counts(blob: bytes, vocabulary: int) -> NDArray[np.int64]:
-    """Return the cohort's counts per video, (vocabulary,) int64.
+    """Return the cohort's noisy counts per video, (vocabulary,) int64.
 
     Raises:
         Refusal: `blob-mismatch`.
@@ -93,3 +136,17 @@ def read_counts(blob: bytes, vocabulary: int) -> NDArray[np.int64]:
 def write_counts(counts: NDArray[np.int64]) -> bytes:
     """Return the blob for such counts."""
     return counts.astype(terms.COUNT_TYPE).tobytes()
+
+
+def _check_audience(config: Config, proposal: Proposal, blobs: dict[str, bytes]) -> None:
+    """Refuse pairs for a cohort so small that the level's noise leaves nothing of them."""
+    needed = terms.protection(config).least_audience
+    if proposal.round == 0 or not needed:
+        return
+    most = int(read_counts(blobs[terms.COUNTS], proposal.parameters["vocabulary"]).max())
+    if most < needed:
+        raise Refusal(
+            Code.COHORT_TOO_SMALL,
+            f'the level "{Level.USER_LEVEL}" needs a cohort whose most watched video has {needed:,} viewers; '
+            f"here it has {most:,}",
+        )

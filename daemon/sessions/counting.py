@@ -1,13 +1,52 @@
-"""Our own viewers over the videos of a session."""
+"""Our own viewers, as far as they count in sums, and over the videos of a session."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from sqlalchemy import Engine
 
-from daemon.store.reading import Catalogue
+from daemon.config import Config
+from daemon.jobs.training_data import interactions
+from daemon.sessions import terms, who
+from daemon.store import since
+from daemon.store.reading import Catalogue, read
 from models.interactions import Interactions
+
+
+@dataclass(frozen=True)
+class Own:
+    """Consenting viewers and the videos that count: public and not excluded here for long enough.
+
+    `interactions` is (viewers, videos of the catalogue), with all videos of a viewer, most recent kept first.
+    """
+
+    catalogue: Catalogue
+    interactions: Interactions
+    pseudonyms: tuple[bytes, ...] = field(repr=False)
+    most: int
+
+    def limited(self, limit: int) -> Interactions:
+        """Return at most `limit` videos per viewer, and never more than this instance's own limit."""
+        return self.interactions.limited(min(limit, self.most))
+
+    def digests(self, key: bytes) -> dict[bytes, bytes]:
+        """Return the viewers as keyed hashes, for `daemon.sessions.windows`."""
+        matrix = self.limited(self.most).matrix
+        return who.digests(key, self.pseudonyms, self.catalogue.urls, matrix.indptr, matrix.indices)
+
+
+def own_viewers(engine: Engine, config: Config, *, now: float) -> Own:
+    """Read who counts, and with what."""
+    catalogue, engagements = read(engine)
+    everything = interactions(engagements, len(catalogue), limit=None)
+    age = config.privacy.min_video_age.total_seconds()
+    old = since.settled(engine, catalogue.urls, before=now - age)
+    counted = everything.where(old[everything.matrix.indices])
+    return Own(catalogue, counted, engagements.pseudonyms, terms.videos_per_user(config))
 
 
 def over(vocabulary: tuple[str, ...], catalogue: Catalogue, own: Interactions) -> Interactions:

@@ -21,8 +21,9 @@ from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.jobs.process import run_job
 from daemon.sessions import faults, terms
+from daemon.sessions.given import GivenRecord
 from daemon.sessions.members import MemberRecords
-from daemon.store.records import count_refusal
+from daemon.store.records import count_refusal, sessions
 from federation.desk import BlobDesk
 from federation.errors import Code, Refusal
 from federation.http.client import PeerClient, new_session
@@ -50,6 +51,7 @@ async def open_service(
     urls = terms.urls(config)
     scratch = config.journal_dir / "preparing"
     shutil.rmtree(scratch, ignore_errors=True)
+    windows = terms.windows(config, identity, clock, served=lambda: bool(sessions(engine, limit=1)))
     node = MemberNode(
         identity,
         terms.member_journal(config),
@@ -58,7 +60,13 @@ async def open_service(
         clock=clock,
         random=secrets.token_bytes,
         limits=limits,
+        contributions=GivenRecord(windows, engine, clock),
     )
+    if windows.restored:
+        # Sums that were open in the backup may have gone on since.
+        log.warning("the data folder was restored or copied: every data window counts as served")
+        for sum_id in node.open_sums():
+            node.abandon(sum_id)
     node.prune()
     desk = BlobDesk(identity, terms.aggregator_journal(config), clock=clock, limits=limits)
     records = MemberRecords(engine, node, clock)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from daemon import running
 from daemon.config import Config
 from daemon.errors import NotRunningError, PolicyRefusedError
+from daemon.sessions.asking import AskingRecord
+from daemon.sessions.windows import Windows
 from federation import cbor
 from federation.errors import Code, Refusal
 from federation.fields import sequence, text
-from federation.identity import PublicIdentity, parse_key
+from federation.identity import Identity, PublicIdentity, parse_key
 from federation.journal import FileJournal
 from federation.limits import Limits
+from federation.noise import share_variance
+from federation.proposal import Proposal
 from policies.allowlist import Allowlist
 from policies.base import AllOf
 from policies.cohort import CohortPolicy
+from policies.privacy import PROTECTION, Level, PrivacyPolicy, Protection, head_minimum
 from policies.sharing import SharingPolicy
 
 VOCABULARY = "vocabulary"
 COUNTS = "counts"
-COUNT_TYPE = "<u4"
+COUNT_TYPE = "<i4"
+"""Signed: noise may leave a count below zero."""
 PROPOSAL_FILE = "proposal"
 VECTOR_FILE = "vector.npy"
 """Files between the serving process and the job that counts; their folder is removed afterwards."""
@@ -41,12 +49,19 @@ def policy(config: Config) -> AllOf:
     """Return what has to hold before this instance is counted in somebody's sum."""
     sharing = SharingPolicy(
         mode=config.mode,
-        min_users=config.sharing.min_users,
         min_vocabulary=config.sharing.min_vocabulary,
         max_vocabulary=config.sharing.max_vocabulary,
         max_head=config.model.max_head,
     )
-    return AllOf((sharing, CohortPolicy(config.instance.host, allowlist(config), config.cohort.min_cohort)))
+    known = allowlist(config)
+    privacy = PrivacyPolicy(
+        me=config.instance.host,
+        allowlist=known,
+        level=Level(config.privacy.level),
+        min_users=config.sharing.min_users,
+        allow_publication=config.privacy.allow_published_vectors,
+    )
+    return AllOf((sharing, CohortPolicy(config.instance.host, known, config.cohort.min_cohort), privacy))
 
 
 def limits(config: Config) -> Limits:
@@ -65,19 +80,88 @@ def aggregator_journal(config: Config) -> FileJournal:
     return FileJournal(config.journal_dir / "aggregator")
 
 
+def asking(config: Config, clock: Callable[[], float]) -> AskingRecord:
+    """Return what this instance asks its peers in the current data window."""
+    return AskingRecord(FileJournal(config.journal_dir / "asking"), config.privacy.window, clock)
+
+
 def session_open(config: Config) -> bool:
     """Tell whether a session of this instance was interrupted: started again, its job goes on with it."""
     return config.journal_dir.is_dir() and bool(aggregator_journal(config).sums())
 
 
-def parameters(config: Config, vocabulary: int) -> dict[str, int]:
-    """Return the terms of a sum that this instance proposes."""
+COLLUDERS = 1
+"""Assumed for sums of our own: ourselves, whom no member need trust. All members are approved here."""
+
+
+def protection(config: Config) -> Protection:
+    """Return the numbers of the configured privacy level."""
+    return PROTECTION[Level(config.privacy.level)]
+
+
+def videos_per_user(config: Config) -> int:
+    """Return how many videos of one viewer count: the lower of the setting and the level's limit."""
+    return min(config.sharing.max_videos_per_user, protection(config).max_videos_per_user)
+
+
+def parameters(config: Config, vocabulary: int, *, members: int, threshold: int) -> dict[str, int]:
+    """Return the terms of a sum that this instance proposes to a roster of that size."""
+    level = protection(config)
     return {
         "vocabulary": vocabulary,
-        "min_users": config.sharing.min_users,
+        "min_users": head_minimum(
+            config.sharing.min_users,
+            level.counts_noise,
+            members=members,
+            threshold=threshold,
+            colluders=COLLUDERS,
+        ),
         "max_head": config.model.max_head,
-        "max_videos_per_user": config.sharing.max_videos_per_user,
+        "max_videos_per_user": videos_per_user(config),
+        "counts_noise": level.counts_noise,
+        "pairs_noise": level.pairs_noise,
+        "publish": int(config.privacy.publish_vectors and level.pairs_noise > 0),
     }
+
+
+def privacy_of(proposal: Proposal, *, survivors: int) -> dict[str, Any]:
+    """Return what is kept with a sum, and in the manifest of each model trained from it.
+
+    Declared is the variance that honest survivors reach in the worst case, realised that of the noise in
+    this sum.
+    """
+    shares = [
+        survivors * share_variance(proposal.parameters[name], proposal.threshold, proposal.colluders)
+        for name in ("counts_noise", "pairs_noise")
+    ]
+    return {
+        "counts_noise": proposal.parameters["counts_noise"],
+        "pairs_noise": proposal.parameters["pairs_noise"],
+        "counts_noise_realised": float(shares[0]),
+        "pairs_noise_realised": float(shares[1]),
+        "max_videos_per_user": proposal.parameters["max_videos_per_user"],
+        "min_users": proposal.parameters["min_users"],
+        "members": len(proposal.roster),
+        "threshold": proposal.threshold,
+        "colluders": proposal.colluders,
+        "survivors": survivors,
+        "publish": bool(proposal.parameters["publish"]),
+    }
+
+
+def windows(
+    config: Config, identity: Identity, clock: Callable[[], float], *, served: Callable[[], bool]
+) -> Windows:
+    """Return what was given to whom; `served` as there."""
+    return Windows(
+        config.windows_dir,
+        identity,
+        length=config.privacy.window,
+        least_changed=config.privacy.min_changed_users,
+        clock=clock,
+        rng=secrets.token_bytes,
+        served=served,
+    )
 
 
 def encode_vocabulary(videos: tuple[str, ...]) -> bytes:

@@ -59,6 +59,7 @@ class Engagements:
         users: int64 row numbers of viewers, 0..user_count-1.
         videos: int64 positions in the catalogue.
         liked, disliked: bool. watched: float64 fraction. when: float64 Unix seconds.
+        pseudonyms: 16 bytes per row number.
     """
 
     users: NDArray[np.int64]
@@ -68,6 +69,7 @@ class Engagements:
     watched: NDArray[np.float64]
     when: NDArray[np.float64]
     user_count: int
+    pseudonyms: tuple[bytes, ...]
 
 
 def read(engine: Engine) -> tuple[Catalogue, Engagements]:
@@ -84,8 +86,9 @@ def read(engine: Engine) -> tuple[Catalogue, Engagements]:
         events = _rows(
             connection, "SELECT viewer_id, video_id, liked, disliked, watched, at FROM engagements"
         )
+        names = _rows(connection, "SELECT id, pseudonym FROM viewers")
     catalogue = _catalogue(videos, tags, links)
-    return catalogue, _engagements(events, _positions(catalogue.ids))
+    return catalogue, _engagements(events, _positions(catalogue.ids), names)
 
 
 def _rows(connection: Connection, query: str) -> list[tuple[object, ...]]:
@@ -132,8 +135,11 @@ def _catalogue(
     )
 
 
-def _engagements(events: list[tuple[object, ...]], positions: NDArray[np.int64]) -> Engagements:
+def _engagements(
+    events: list[tuple[object, ...]], positions: NDArray[np.int64], names: list[tuple[object, ...]]
+) -> Engagements:
     columns: list[tuple[object, ...]] = list(zip(*events, strict=True)) or [()] * 6
+    pseudonyms = {row[0]: row[1] for row in names}
     viewers, users = np.unique(np.array(columns[0], np.int64), return_inverse=True)
     videos = positions[np.array(columns[1], np.int64)]
     order = np.lexsort((videos, users))
@@ -145,6 +151,7 @@ def _engagements(events: list[tuple[object, ...]], positions: NDArray[np.int64])
         watched=np.array(columns[4], np.float64)[order],
         when=np.array(columns[5], np.float64)[order],
         user_count=len(viewers),
+        pseudonyms=tuple(pseudonyms[int(viewer)] for viewer in viewers),  # type: ignore[misc]
     )
 
 

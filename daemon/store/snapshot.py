@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from daemon.store import source_facts
+from daemon.store import since, source_facts
 from daemon.store.engine import emptying, truncate_wal
 from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
@@ -122,6 +122,7 @@ class Snapshot:
         if self._facts is not None:
             facts, now, participants = self._facts
             source_facts.write(self._connection, facts, now=now, participants=participants)
+            since.refresh(self._connection, now=now)
 
     def _insert(self, table: str, columns: int, rows: Sequence[tuple[object, ...]]) -> None:
         if rows:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
+from daemon.store import since
 from daemon.store.engine import reads, writes
 from daemon.store.rows import Exclusions, SourceFacts
 from daemon.store.tables import Exclusion, FollowedHost, SourceRecord, Viewer
@@ -70,7 +71,10 @@ def checked(engine: Engine, exclusions: Exclusions, *, now: float, participants:
     """Record a check of the source; tells whether the exclusions changed."""
     with writes(engine) as connection:
         connection.execute(update(SourceRecord).values(checked=now, participants=participants))
-        return write_exclusions(connection, exclusions)
+        changed = write_exclusions(connection, exclusions)
+        if changed:
+            since.refresh(connection, now=now)
+        return changed
 
 
 def read(engine: Engine) -> StoredSource | None:

@@ -8,6 +8,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ class StoredSum:
         counts: (h,) int64 viewers per video.
         triangle: (h(h-1)/2,) int64 viewers per pair, strict upper triangle, row-major.
         survivors: hosts whose contributions are in the sum.
+        privacy: the noise in it and the terms it was given on, see `daemon.sessions.terms.privacy_of`.
     """
 
     session_id: str
@@ -35,6 +37,7 @@ class StoredSum:
     counts: NDArray[np.int64]
     triangle: NDArray[np.int64]
     survivors: tuple[str, ...]
+    privacy: dict[str, Any]
 
 
 def save(
@@ -45,6 +48,7 @@ def save(
     urls: tuple[str, ...],
     counts: NDArray[np.int64],
     triangle: NDArray[np.int64],
+    privacy: dict[str, Any],
     now: float,
 ) -> None:
     """Store a sum; its session must have been saved before.
@@ -74,6 +78,7 @@ def save(
             "created": now,
             "triangle_file": path.name,
             "triangle_sha256": digest,
+            "privacy": privacy,
         }
         connection.execute(insert(Sum).values(values))
         if rows:
@@ -106,6 +111,7 @@ def newest(engine: Engine, directory: Path) -> StoredSum | None:
         counts=np.array([count for _, count in videos], np.int64),
         triangle=np.load(path, allow_pickle=False).astype(np.int64),
         survivors=tuple(row["survivors"]),
+        privacy=dict(row["privacy"]),
     )
 
 

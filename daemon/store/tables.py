@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA: Final = "0002"
+SCHEMA: Final = "0003"
 """Newest migration that this program knows."""
 
 NAMING: Final = {
@@ -134,6 +134,33 @@ class FollowedHost(Base):
     host: Mapped[str] = mapped_column(String, primary_key=True)
 
 
+class VideoSince(Base):
+    """Since when a video of the catalogue is public and not excluded here."""
+
+    __tablename__ = "video_since"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    url: Mapped[str] = mapped_column(String, primary_key=True)
+    since: Mapped[float]
+
+
+class Release(Base):
+    """A noisy vector that this instance's viewers are in, given once per data window and aggregator."""
+
+    __tablename__ = "releases"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    window: Mapped[str] = mapped_column(String, primary_key=True)
+    round: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float] = mapped_column(index=True)
+    aggregator: Mapped[str]
+    session_id: Mapped[str]
+    noise: Mapped[int]
+    share_variance: Mapped[float]
+    max_videos_per_user: Mapped[int]
+    videos: Mapped[int]
+
+
 class Session(Base):
     """One secure sum session, as aggregator or as member."""
 
@@ -162,6 +189,7 @@ class Sum(Base):
     created: Mapped[float] = mapped_column(index=True)
     triangle_file: Mapped[str]
     triangle_sha256: Mapped[str]
+    privacy: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
 
 
 class SumVideo(Base):

@@ -249,6 +249,7 @@ def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> N
             urls=("a", "b", "c"),
             counts=counts,
             triangle=triangle,
+            privacy={"pairs_noise": number},
             now=number,
         )
     found = sums.newest(engine, folder)
@@ -259,6 +260,7 @@ def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> N
         [3, 2, 1],
     )
     assert found.survivors == ("two.example",)
+    assert found.privacy == {"pairs_noise": 1}
     assert sums.prune(engine, folder, keep=1) == 1
     (path,) = folder.iterdir()
     raw = bytearray(path.read_bytes())

@@ -59,7 +59,7 @@ def test_a_stored_sum_keeps_its_meaning_in_another_catalogue(head: list[int], kn
         min(head[i], head[j]) * 31 + max(head[i], head[j]) for i in range(size) for j in range(i + 1, size)
     ]
     urls = tuple(f"https://v.example/{video:02}" for video in head)
-    stored = StoredSum("s", 0.0, urls, diagonal, np.array(pairs, np.int64), ())
+    stored = StoredSum("s", 0.0, urls, diagonal, np.array(pairs, np.int64), (), {})
     now = catalogue([f"https://v.example/{video:02}" for video in sorted(known)])
     found = statistic(stored, now)
     videos = [int(now.urls[position][-2:]) for position in found.head]
@@ -99,6 +99,7 @@ def add_sum(context: JobContext, *survivors: str) -> None:
         urls=tuple(stored.urls[video] for video in head),
         counts=counts(own)[head],
         triangle=pair_counts(own, head),
+        privacy={},
         now=2.0,
     )
 

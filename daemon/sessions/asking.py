@@ -1,0 +1,67 @@
+"""The aggregator's side of data windows: one vocabulary per window, and no second sum in it.
+
+Members answer the same question with the same numbers until their windows are over, and refuse another one.
+So a session that failed is tried again with its vocabulary, and one that succeeded is not repeated before the
+length of a window has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from daemon.errors import PolicyRefusedError
+from federation.journal import FileJournal
+
+_KEY = bytes(32)
+"""The one folder of this journal."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked about in the current window; `done` is the session that has the answer, or empty."""
+
+    opened: float
+    vocabulary: bytes
+    done: str
+
+
+class AskingRecord:
+    """Keeps it in a journal of its own."""
+
+    def __init__(self, journal: FileJournal, length: timedelta, clock: Callable[[], float]) -> None:
+        self._journal, self._length, self._clock = journal, length.total_seconds(), clock
+
+    def current(self) -> Asking | None:
+        """Return what is asked in a window that is not over; None where a new one may begin."""
+        opened = self._journal.read(_KEY, "opened")
+        vocabulary = self._journal.read(_KEY, "vocabulary")
+        if opened is None or vocabulary is None or self._clock() >= float(opened) + self._length:
+            return None
+        return Asking(float(opened), vocabulary, (self._journal.read(_KEY, "done") or b"").decode())
+
+    def open(self, vocabulary: bytes) -> None:
+        """Begin a window with this question."""
+        self._journal.erase(_KEY)
+        self._journal.write(_KEY, "vocabulary", vocabulary)
+        self._journal.write(_KEY, "opened", repr(self._clock()).encode())
+
+    def answered(self, session_id: str) -> None:
+        """Note that this window has its sum."""
+        self._journal.write(_KEY, "done", session_id.encode())
+
+    def next_at(self) -> float:
+        """Return from when on a new sum may be asked for, Unix seconds; 0 where it may be now."""
+        asking = self.current()
+        return asking.opened + self._length if asking is not None and asking.done else 0.0
+
+    def require_new(self) -> None:
+        """Raise PolicyRefusedError when this window's sum is here already."""
+        until = self.next_at()
+        if until:
+            day = f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC"
+            raise PolicyRefusedError(
+                f"the peers gave their sum for this data window; they give the next one from {day} on",
+                advice="Train from the stored sum with `shoal train`. The length is privacy.window.",
+            )

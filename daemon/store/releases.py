@@ -1,0 +1,51 @@
+"""The record of what was released: which sums this instance's viewers are in, with how much noise.
+
+It is what the accounting of privacy rests on, so a row is written before anybody can open the sum, and kept
+for as long as its budget counts. The same contribution given again within its window is the same row.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from daemon.store.engine import reads, writes
+from daemon.store.tables import Release
+
+
+@dataclass(frozen=True)
+class ReleaseRecord:
+    """One noisy vector in one data window of one aggregator; `at` in Unix seconds.
+
+    `noise` is the declared variance of the sum, `share_variance` that of this instance's own part. `videos`
+    is the length of the vocabulary in round 0 (counts), of the head in round 1 (pairs).
+    """
+
+    window: str
+    round: int
+    at: float
+    aggregator: str
+    session_id: str
+    noise: int
+    share_variance: float
+    max_videos_per_user: int
+    videos: int
+
+
+def save(engine: Engine, record: ReleaseRecord) -> None:
+    """Keep a release; one that is on record stays as it was first written."""
+    with writes(engine) as connection:
+        connection.execute(insert(Release).values(vars(record)).on_conflict_do_nothing())
+
+
+def since(engine: Engine, start: float) -> list[ReleaseRecord]:
+    """Return what was released since that time, oldest first."""
+    query = select(Release.__table__).where(Release.at >= start).order_by(Release.at, Release.round)
+    with reads(engine) as connection:
+        return [ReleaseRecord(**row) for row in connection.execute(query).mappings()]
+
+
+def prune(engine: Engine, *, before: float) -> int:
+    """Forget releases before that time; returns how many."""
+    with writes(engine) as connection:
+        return connection.execute(delete(Release).where(Release.at < before)).rowcount
