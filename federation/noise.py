@@ -145,6 +145,11 @@ def _law(variance: Fraction) -> _Law:
     for value in range(-end, end):
         reached += weights[abs(value)]
         thresholds.append((reached << _UNIFORM_BITS) // total)
+    return _table(thresholds, end)
+
+
+def _table(thresholds: list[int], end: int) -> _Law:
+    """Return the look-up of a law on -end ... end from its ascending thresholds of 128 bits."""
     high = np.array([threshold >> 64 for threshold in thresholds], dtype=np.uint64)
     first = np.arange(1 << _PREFIX_BITS, dtype=np.uint64) << np.uint64(64 - _PREFIX_BITS)
     last = first | np.uint64((1 << (64 - _PREFIX_BITS)) - 1)
