@@ -25,10 +25,8 @@ from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
-from dp_accounting.pld.privacy_loss_distribution import (
-    PrivacyLossDistribution,
-    from_two_probability_mass_functions,
-)
+from dp_accounting.pld.pld_pmf import create_pmf_pessimistic_connect_dots
+from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 from dp_accounting.rdp.rdp_privacy_accountant import compute_epsilon
 from numpy.typing import NDArray
 
@@ -40,7 +38,7 @@ YEAR = 365 * 24 * 3600.0
 _ORDERS = 1 + np.geomspace(0.0101, 511, 96)
 # With a privacy loss as of a Gaussian shifted by 12 standard deviations, guesses fail once in 10^9.
 _CERTAIN = 12.0
-_LOSS_STEP = 1e-4
+_WIDEST_STEP, _FINEST_STEP = 1e-3, 2e-5
 _LEAST_LOG = math.log(1e-18)
 
 
@@ -133,7 +131,7 @@ def detection(
     loss = _loss(_entries(releases, relation))
     if loss is None:
         return 1.0
-    steps = np.linspace(0, 20, 401)
+    steps = np.append(0, np.geomspace(1e-3, 20, 400))
     delta = np.asarray(loss.get_delta_for_epsilon(steps.tolist()))
     found = delta + np.exp(steps) * false_positives
     found = np.minimum(found, 1 - np.exp(-steps) * (1 - delta - false_positives))
@@ -188,18 +186,29 @@ def _loss(entries: Counter[float]) -> PrivacyLossDistribution | None:
     """Return the distribution of the privacy loss, or None where a guess is as good as certain."""
     if 0 in entries or sum(count / variance for variance, count in entries.items()) > _CERTAIN**2:
         return None
-    loss = from_two_probability_mass_functions({0: 0.0}, {0: 0.0}, value_discretization_interval=_LOSS_STEP)
+    # The steps widen each loss by a fraction of their square, so their number may grow with the root.
+    step = min(_WIDEST_STEP, max(_FINEST_STEP, 20 * _WIDEST_STEP / math.sqrt(max(entries.total(), 1))))
+    loss = PrivacyLossDistribution(create_pmf_pessimistic_connect_dots(step, [0], [0.0]))
     for variance, count in entries.items():
-        loss = loss.compose(_one_loss(variance).self_compose(count))
+        loss = loss.compose(_one_loss(variance, step).self_compose(count))
     return loss
 
 
 @lru_cache(maxsize=64)
-def _one_loss(variance: float) -> PrivacyLossDistribution:
+def _one_loss(variance: float, step: float) -> PrivacyLossDistribution:
+    """Return the privacy loss of one entry, on multiples of `step`.
+
+    By connecting the dots (Doroshenko et al. 2022): never below the exact delta, and closer than rounding.
+    """
     log = _log_law(variance, 100 + math.ceil(12 * math.sqrt(variance)))
-    values = range(len(log))
-    law = {k: float(log[k]) for k in values if log[k] > _LEAST_LOG}
-    shifted = {k + 1: float(log[k]) for k in values if log[k] > _LEAST_LOG}
-    return from_two_probability_mass_functions(
-        law, shifted, value_discretization_interval=_LOSS_STEP, symmetric=True
-    )
+    log = log[log > _LEAST_LOG]
+    # The law and the one shifted by 1, side by side; the loss falls from the first value to the last.
+    loss = np.diff(log)
+    law, shifted = (np.concatenate(([0.0], np.cumsum(np.exp(part)))) for part in (log[1:], log[:-1]))
+    most = math.ceil(float(np.abs(loss).max()) / step) + 1
+    places = np.arange(-most, most + 1)
+    above = np.searchsorted(-loss, -step * places)
+    delta = np.clip(law[above] - np.exp(step * places) * shifted[above], 0, 1)
+    delta[-1] = 2 * math.exp(_LEAST_LOG)
+    delta = np.maximum.accumulate(delta[::-1])[::-1]
+    return PrivacyLossDistribution(create_pmf_pessimistic_connect_dots(step, places, delta))

@@ -1,4 +1,4 @@
-"""Noise for the largest sum of pairs: 8.4 million draws, beside numpy's generator, which is not secret-keyed."""
+"""Noise for the largest sum of pairs: 8.4 million draws, beside numpy's generator, which keeps no secret."""
 
 from __future__ import annotations
 
