@@ -118,7 +118,7 @@ def guess(releases: Iterable[Release], relation: Relation = Relation.PAIR) -> fl
     The guesser knows everything else, has seen all releases, and holds both answers for equally likely.
     """
     loss = _loss(_entries(releases, relation))
-    return 1.0 if loss is None else min(1.0, (1 + float(loss.get_delta_for_epsilon(0.0))) / 2)
+    return 1.0 if loss is None else (1 + float(np.clip(loss.get_delta_for_epsilon(0.0), 0, 1))) / 2
 
 
 def detection(
