@@ -1,6 +1,7 @@
 """`shoal evaluate` and `shoal demo`: what the method is worth, on data that anybody can have."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,14 @@ import typer
 
 from daemon.cli.terminal import Output, OutputOption, progress_bar, result
 from daemon.errors import SourceError
+
+
+class Level(StrEnum):
+    """Levels that a demo can show; the highest needs more viewers than any set here has."""
+
+    none = "none"
+    default = "default"
+    strict = "strict"
 
 
 def register(app: typer.Typer) -> None:
@@ -67,6 +76,9 @@ def demo(
     kill: Annotated[
         str | None, typer.Option(metavar="N@STAGE", help="Kill instance N at a stage, to see what happens.")
     ] = None,
+    level: Annotated[
+        Level, typer.Option(help="Privacy level; without noise, federated and pooled are the same model.")
+    ] = Level.default,
     as_json: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
     output: OutputOption = Output.HUMAN,
 ) -> None:
@@ -74,5 +86,11 @@ def demo(
     from daemon.demo.main import main
 
     raise typer.Exit(
-        main(data=data, instances=instances, kill=kill, as_json=as_json or output is Output.JSON)
+        main(
+            data=data,
+            instances=instances,
+            kill=kill,
+            level=level.value,
+            as_json=as_json or output is Output.JSON,
+        )
     )

@@ -1,7 +1,8 @@
-"""What each model is worth on one instance, and whether the federated one is the pooled one."""
+"""What each model is worth on one instance, and whether its sum is the plain one plus the noise drawn."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,11 +12,14 @@ from scipy.sparse import csr_array, vstack
 
 from daemon import pointer
 from daemon.config import Config, load
+from daemon.demo.noise import drawn
 from daemon.demo.world import Community
 from daemon.jobs.train import recipe_of
-from daemon.jobs.training_data import features, interactions, statistic
+from daemon.jobs.training_data import features, interactions, noise_of, statistic
+from daemon.sessions import terms
 from daemon.store import model_records, reading, sums
 from daemon.store.engine import open_checked
+from daemon.store.sums import StoredSum
 from models import artefact, statistics
 from models.baselines import Newest, PeerTubeRule, Popularity
 from models.evaluation import NDCG_AT, latest, next_videos, top, without
@@ -30,7 +34,11 @@ MODELS = ("popularity", "peertube_rule", "local", "federated", "pooled")
 
 @dataclass(frozen=True)
 class Equality:
-    """Federated against pooled: integers, scores relative to the largest one, and the lists of ten."""
+    """The secure sum against the plain one plus the noise that its members drew.
+
+    Compared are the integers, and of the models trained from both the scores, relative to the largest one,
+    and the lists of ten.
+    """
 
     integers: bool
     difference: float
@@ -46,6 +54,8 @@ class Compared:
     ndcg: dict[str, NDArray[np.float64]]
     head: int
     survivors: tuple[str, ...]
+    noise: tuple[float, float]
+    """Standard deviation of a pair count: declared, and of the noise in the sum."""
     equality: Equality | None
     """None where no session of this instance was finished; it then serves, and shows, its local model."""
 
@@ -57,12 +67,12 @@ def compare(community: Community, everyone: Sequence[Community], order: NDArray[
     catalogue, engagements = reading.read(engine)
     described = features(catalogue)
     own = interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
-    crowd = {c.host: _interactions(c) for c in everyone if c.host != community.host}
+    crowd = {c.host: _counted(c) for c in everyone}
     stored = sums.newest(engine, config.sums_dir)
     federated = any(model.kind == "federated" for model in model_records.models(engine))
     engine.dispose()
 
-    everybody = sum(statistics.counts(x) for x in (own, *crowd.values()))
+    everybody = sum(statistics.counts(x) for x in crowd.values())
     # A yardstick that is served to nobody needs no minimum of users per pair; videos of one user cost it more
     # than they give (measured on this set).
     alone = replace(recipe_of(config), min_users=2, min_pair_users=1)
@@ -74,14 +84,14 @@ def compare(community: Community, everyone: Sequence[Community], order: NDArray[
     }
     equality = None
     if stored is not None and federated:
-        pooled = _pooled([crowd[host] for host in stored.survivors], own, config)
-        models["pooled"] = _trained(TrainingData(described, own, pooled), recipe_of(config))
+        recipe = recipe_of(config)
+        alike = [crowd[host] for host in stored.survivors]
+        pooled = _pooled(alike, crowd[community.host], config)
+        models["pooled"] = _trained(TrainingData(described, own, pooled), recipe)
+        again = _noisy(stored, alike, crowd[community.host], community, everyone)
+        reference = _trained(TrainingData(described, own, again, noise_of(stored)), recipe)
         equality = _equality(
-            statistic(stored, catalogue),
-            pooled,
-            models["federated"],
-            models["pooled"],
-            community.history.matrix,
+            statistic(stored, catalogue), again, models["federated"], reference, community.history.matrix
         )
     known, wanted = community.history.matrix, community.relevant
     ndcg = {name: next_videos(model, known, wanted).ndcg for name, model in models.items()}
@@ -95,6 +105,7 @@ def compare(community: Community, everyone: Sequence[Community], order: NDArray[
         ndcg,
         0 if stored is None else len(stored.urls),
         () if stored is None else stored.survivors,
+        (0.0, 0.0) if stored is None else _deviations(stored),
         equality,
     )
 
@@ -123,12 +134,36 @@ def _trained(data: TrainingData, recipe: Recipe) -> _Factors:
     return _Factors(model.items, model.U, model.V, data.features.videos)
 
 
-def _interactions(community: Community) -> Interactions:
+def _counted(community: Community) -> Interactions:
+    """Return what counts of an instance's viewers in sums."""
     config = load(community.config_file)
     engine = open_checked(config.database)
     catalogue, engagements = reading.read(engine)
     engine.dispose()
-    return interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
+    return interactions(engagements, len(catalogue), limit=terms.videos_per_user(config))
+
+
+def _deviations(stored: StoredSum) -> tuple[float, float]:
+    return math.sqrt(stored.privacy["pairs_noise"]), math.sqrt(noise_of(stored).pairs)
+
+
+def _noisy(
+    stored: StoredSum,
+    others: Sequence[Interactions],
+    own: Interactions,
+    community: Community,
+    everyone: Sequence[Community],
+) -> Statistic:
+    """Return what simply putting the others' users together gives, plus the noise that everybody drew."""
+    together = Interactions(csr_array(vstack([x.matrix for x in others], format="csr")))
+    members = [one for one in everyone if one.host in stored.survivors]
+    counts = statistics.counts(together) + drawn(members, community.host, 0, together.videos)
+    total = counts + statistics.counts(own) + drawn([community], community.host, 0, counts.size)
+    head = statistics.head(
+        total, min_users=stored.privacy["min_users"], max_head=load(community.config_file).model.max_head
+    )
+    pairs = statistics.pair_counts(together, head)
+    return Statistic(head, counts[head], pairs + drawn(members, community.host, 1, pairs.size))
 
 
 def _pooled(others: Sequence[Interactions], own: Interactions, config: Config) -> Statistic:

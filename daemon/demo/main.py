@@ -42,7 +42,9 @@ _STAGES = {answer.value: request.value for request, answer in ANSWERS.items()}
 _STAGES.update({request.value: request.value for request in ANSWERS})
 
 
-def main(*, data: Path | None, instances: int, kill: str | None, as_json: bool) -> int:
+def main(
+    *, data: Path | None, instances: int, kill: str | None, level: str = "default", as_json: bool
+) -> int:
     """Run the demo; return the exit status.
 
     Raises:
@@ -52,7 +54,7 @@ def main(*, data: Path | None, instances: int, kill: str | None, as_json: bool) 
     console = Console(stderr=True, highlight=False, quiet=as_json)
     folder = Path(tempfile.mkdtemp(prefix="shoal-demo-"))
     try:
-        story = asyncio.run(_Demo(folder, console, victim).run(data, instances))
+        story = asyncio.run(_Demo(folder, console, victim, level).run(data, instances))
     except ShoalError:
         console.print(f"The files and logs of this run are in {folder}.")
         raise
@@ -95,13 +97,14 @@ class _Demo:
     folder: Path
     console: Console
     victim: Victim | None
+    level: str
     seconds: dict[str, float] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
     killed: str = ""
 
     async def run(self, data: Path | None, instances: int) -> Story:
         with self._phase("setup", "Splitting the users into instances by taste"):
-            world = build(self.folder, data, instances)
+            world = build(self.folder, data, instances, {"level": self.level})
         daemons = [Daemon(community) for community in world.communities]
         try:
             with self._phase("sync", f"Reading {len(daemons)} instances' videos and viewers"):

@@ -68,6 +68,8 @@ def as_json(story: Story) -> dict[str, Any]:
                 "survivors": list(found.survivors),
                 "bytes_sent": story.bytes_sent[found.host],
                 "head": found.head,
+                "noise_declared": found.noise[0],
+                "noise_realised": found.noise[1],
                 "integers_identical": found.equality.integers if found.equality else None,
                 "top10_identical": found.equality.top10 if found.equality else None,
                 "relative_difference_from_pooled": found.equality.difference if found.equality else None,
@@ -132,9 +134,11 @@ def _verdicts(story: Story) -> list[Text]:
         integers = all(found.equality.integers for found in equal if found.equality)
         lists = all(found.equality.top10 for found in equal if found.equality)
         worst = max(found.equality.difference for found in equal if found.equality)
+        noisy = any(found.noise[1] for found in equal)
+        what = "pooled plus the noise its members drew" if noisy else "pooled"
         lines.append(
             Text(
-                f"Federated equals pooled: summed integers {_same(integers)}, top-10 lists {_same(lists)}, "
+                f"Federated equals {what}: summed integers {_same(integers)}, top-10 lists {_same(lists)}, "
                 + (
                     f"scores differ by at most {worst:.1e} of the largest."
                     if worst
@@ -143,6 +147,8 @@ def _verdicts(story: Story) -> list[Text]:
                 style="green" if integers and lists else "red",
             )
         )
+        if noisy:
+            lines.append(_noise(story, equal))
     behind = [
         found.host.removesuffix(".example")
         for found in story.compared
@@ -162,6 +168,18 @@ def _verdicts(story: Story) -> list[Text]:
         )
     )
     return lines
+
+
+def _noise(story: Story, found: Sequence[Compared]) -> Text:
+    declared = min(one.noise[0] for one in found)
+    realised = sorted({f"{one.noise[1]:.1f}" for one in found})
+    with_noise, without = (mean_over_instances(story.compared, name) for name in ("federated", "pooled"))
+    cost = f" It costs {1 - with_noise / without:.0%} of NDCG@10." if with_noise and without else ""
+    return Text(
+        f"Noise: every count in a sum is off by about ±{' to '.join(realised)}, of which ±{declared:.1f} "
+        "hold "
+        f"whoever drops out (one standard deviation).{cost}"
+    )
 
 
 def _same(holds: bool) -> str:  # noqa: FBT001

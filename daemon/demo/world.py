@@ -64,7 +64,9 @@ class World:
     """From a video's url to its title."""
 
 
-def build(folder: Path, data: Path | None, instances: int, privacy: Mapping[str, str | int] | None = None) -> World:
+def build(
+    folder: Path, data: Path | None, instances: int, privacy: Mapping[str, str | int] | None = None
+) -> World:
     """Write the files of all instances below `folder`; `privacy` holds settings of that section.
 
     Raises:

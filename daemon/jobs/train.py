@@ -13,13 +13,14 @@ from daemon import pointer
 from daemon.config import Config
 from daemon.errors import JobError
 from daemon.jobs.registry import JobContext
-from daemon.jobs.training_data import features, interactions, labels, statistic
+from daemon.jobs.training_data import features, interactions, labels, noise_of, statistic
 from daemon.store import model_records, reading, sums
 from models import artefact
 from models.errors import ModelError, TooLittleDataError
 from models.features import Features
 from models.interactions import Interactions
 from models.labels import Labels
+from models.noise import SumNoise
 from models.statistics import Statistic
 from models.training import Recipe, TrainingData, train
 
@@ -51,8 +52,13 @@ def run(context: JobContext) -> dict[str, Any]:
             raise
     if others is not None:
         head = statistic(others, catalogue)
-        about = {"session": others.session_id, "survivors": list(others.survivors)}
-        model = trainer.train(head, about, lambda stage, part: context.progress(stage, 0.5 + part / 2))
+        about = {
+            "session": others.session_id,
+            "survivors": list(others.survivors),
+            "privacy": others.privacy,
+        }
+        noise = noise_of(others)
+        model = trainer.train(head, about, lambda stage, part: context.progress(stage, 0.5 + part / 2), noise)
     assert model is not None  # noqa: S101 (one of the two was trained, or an error raised)
     pointer.write(config.models_dir, model.directory)
     model_records.make_current(context.engine, model.id)
@@ -91,7 +97,11 @@ class _Trainer:
         self._context, self._features, self._own, self._labels = context, features, own, labels
 
     def train(
-        self, others: Statistic | None, about: dict[str, Any], progress: Callable[[str, float], None]
+        self,
+        others: Statistic | None,
+        about: dict[str, Any],
+        progress: Callable[[str, float], None],
+        noise: SumNoise = SumNoise(),  # noqa: B008 (frozen)
     ) -> model_records.ModelRecord:
         """Train, store and record one model; it is not in service yet."""
         config, now = self._context.config, self._context.clock()
@@ -99,8 +109,8 @@ class _Trainer:
         kind: model_records.Kind = "local" if others is None else "federated"
         try:
             if others is not None:
-                others.check()
-            trained = train(TrainingData(self._features, self._own, others), recipe, progress)
+                others.check(noise)
+            trained = train(TrainingData(self._features, self._own, others, noise), recipe, progress)
         except ModelError as error:
             raise JobError(
                 f"no {kind} model could be trained: {error}",

@@ -8,6 +8,7 @@ from daemon.store.sums import StoredSum
 from models.features import Features
 from models.interactions import Interactions, from_events
 from models.labels import Labels
+from models.noise import SumNoise
 from models.statistics import Statistic, to_matrix
 
 
@@ -54,6 +55,14 @@ def labels(catalogue: Catalogue) -> Labels:
         account=catalogue.account,
         scope=catalogue.scope,
         hosts=hosts,
+    )
+
+
+def noise_of(stored: StoredSum) -> SumNoise:
+    """Return the variances of the noise in a stored sum; sums from before there was any have none."""
+    return SumNoise(
+        counts=stored.privacy.get("counts_noise_realised", 0.0),
+        pairs=stored.privacy.get("pairs_noise_realised", 0.0),
     )
 
 

@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ADVICE: Final = {
-    404: "Known routes: /v1/related, /v1/recommendations, /v1/explain, /v1/status, /v1/viewers/known, "
-    "/v1/viewers/forget, /health/ready, /metrics.",
+    404: "Known routes: /v1/related, /v1/recommendations, /v1/explain, /v1/status, /v1/vectors, "
+    "/v1/vectors/ranking, /v1/viewers/known, /v1/viewers/forget, /health/ready, /metrics.",
     405: "See the Allow header for the methods of this route.",
     413: "Send fewer videos in history or exclude.",
 }

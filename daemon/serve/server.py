@@ -18,7 +18,7 @@ from daemon.config import Config
 from daemon.errors import ShoalError
 from daemon.running import Running, announce, only_daemon
 from daemon.scheduler import Scheduler
-from daemon.serve import api, health, viewers
+from daemon.serve import api, health, vectors, viewers
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.current import CurrentModel
 from daemon.serve.guard import guard
@@ -53,6 +53,8 @@ def build_apps(context: ServeContext) -> Apps:
     local.add_routes(api.routes)
     local.add_routes(health.routes)
     local.add_routes(viewers.routes)
+    local[vectors.OFFERS] = vectors.Offers(context.config.models_dir)
+    local.add_routes(vectors.routes)
     peers = None
     if routes := list(context.federation_routes):
         peers = web.Application(client_max_size=MAX_FEDERATION_REQUEST, logger=logger)

@@ -37,13 +37,12 @@ from federation.proposal import Proposal
 from policies.window import Closed, Given, Window
 
 _SALT = b"storage"
-_LOCK = "lock"
 _ANCHOR = "anchor"
 _NOTE = "note"
 _ANY = bytes(32)
 """Journal folder of what concerns all aggregators."""
-SHORTEST = 0.85
-"""A window lasts from this part of the configured length to all of it, at random: a peer that asks once per
+PARTS = 0.85, 0.99
+"""A window lasts between these parts of the configured length, at random: a peer that asks once per
 length always finds it over in time, and its end does not show when it began."""
 
 Digests = Mapping[bytes, bytes]
@@ -109,7 +108,7 @@ class Windows:
         self._box = SecretBox(derive(identity.seed, _SALT, "windows"))
         self._length, self._least = length.total_seconds(), least_changed
         self._clock, self._rng = clock, rng
-        with self._turn():
+        with self._turn(_ANY):
             self.restored = self._check_anchor(lost=not existed and served())
 
     # -- what a contribution needs --------------------------------------------------------------------------
@@ -130,7 +129,7 @@ class Windows:
 
         """
         aggregator, terms = proposal.aggregator, terms_of(proposal)
-        with self._turn():
+        with self._turn(_key(aggregator)):
             kept = self._current(proposal, digests)
             if kept.window.repeats(proposal.round, terms, proposal.share_variance):
                 return self._read_vector(proposal)
@@ -162,7 +161,7 @@ class Windows:
 
     def release(self, proposal: Proposal, survivors: tuple[str, ...]) -> None:
         """Note that a sum is about to be opened over these survivors. Raises Refusal (`window-open`)."""
-        with self._turn():
+        with self._turn(_key(proposal.aggregator)):
             kept = self._given(proposal)
             window = kept.window.release(survivors)
             if window != kept.window:
@@ -176,8 +175,8 @@ class Windows:
         `present` names those who are there, as `digests` does, under a key. Nothing is left of the others.
         """
         voided = 0
-        with self._turn():
-            for key in self._journal.sums():
+        for key in self._journal.sums():
+            with self._turn(key):
                 kept = None if key == _ANY else self._load(key)
                 if kept is not None and not kept.viewers.keys() <= present(kept.seed):
                     self._void(key, kept, present(kept.seed))
@@ -222,7 +221,7 @@ class Windows:
 
     def _open(self, now: float) -> Kept:
         seed = self._rng(32)
-        part = random.Random(derive(seed, _SALT, "length")).uniform(SHORTEST, 1.0)  # noqa: S311 (no secret)
+        part = random.Random(derive(seed, _SALT, "length")).uniform(*PARTS)  # noqa: S311 (no secret)
         return Kept(Window(now, now + part * self._length), seed, {})
 
     def _void(self, key: bytes, kept: Kept, present: frozenset[bytes]) -> Kept:
@@ -243,8 +242,9 @@ class Windows:
     # -- files ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        with FileLock(self._directory / _LOCK):
+    def _turn(self, key: bytes) -> Iterator[None]:
+        # One lock per aggregator: counting for one takes seconds, and must not hold up another.
+        with FileLock(self._directory / f"{key.hex()}.lock"):
             yield
 
     def _save(self, aggregator: str, kept: Kept) -> None:
