@@ -29,9 +29,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models import statistics
 from models.closed_form import Solved, solve
+from models.denoise import denoise
 from models.errors import TooLittleDataError
+from models.noise import SumNoise
 from models.statistics import Statistic
 from models.vector_file import MAX_VIDEOS, RANK, VideoVectors
 
@@ -52,25 +53,14 @@ class Texts(Protocol):
         """Return the text of one video."""
 
 
-class Noise(Protocol):
-    """Variances of the noise in a sum, per entry."""
-
-    @property
-    def counts(self) -> float:
-        """Of the users per video."""
-
-    @property
-    def pairs(self) -> float:
-        """Of the users per pair of videos."""
-
-
 def build(
     others: Statistic,
-    noise: Noise,
+    noise: SumNoise,
     uuids: Texts,
     *,
     created: datetime,
     ridge: float | None = None,
+    gram: NDArray[np.float64] | None = None,
     seed: int = 0,
 ) -> VideoVectors:
     """Make the vectors of a noisy sum's head; of the videos with the most users where there are too many.
@@ -81,18 +71,18 @@ def build(
         uuids: by catalogue position; videos of the head without a valid one are left out.
         created: time of training.
         ridge: in multiples of the mean diagonal; 10, or 3 where a video has 1,000 users, unless given.
+        gram: what `models.denoise.denoise(others, noise)` returns, where the caller has it already.
         seed: of the start of the iteration.
 
     Raises:
         ValueError: the sum has no noise. Whether it has enough is for a policy to say; one without any is
             never published.
-        TooLittleDataError: no video of the head stands out of the noise.
+        TooLittleDataError: the head is empty, or all noise.
     """
     if noise.counts <= 0 or noise.pairs <= 0:
         raise ValueError("vectors may be published from noisy sums only")
     chosen = np.sort(np.argsort(-others.counts, kind="stable")[:MAX_VIDEOS])
-    gram = statistics.to_matrix(others.counts, others.triangle)[np.ix_(chosen, chosen)]
-    gram = _above_the_noise(gram, noise)
+    gram = (denoise(others, noise) if gram is None else gram)[np.ix_(chosen, chosen)]
     unit = float(np.diagonal(gram).mean()) if gram.size else 0.0
     if unit <= 0:
         raise TooLittleDataError("no video stands out of the noise of the sum: wait for more viewers")
@@ -168,12 +158,3 @@ def _bytes_of(name: str) -> bytes | None:
         return uuid.UUID(name).bytes
     except ValueError:
         return None
-
-
-def _above_the_noise(gram: NDArray[np.float64], noise: Noise) -> NDArray[np.float64]:
-    """Keep the part of the spectrum above the largest eigenvalue of noise alone (Wigner: 2 s sqrt m)."""
-    edge = 2.0 * float(np.sqrt(noise.pairs * gram.shape[0]))
-    values, basis = torch.linalg.eigh(torch.from_numpy(gram))
-    kept = values > edge
-    part = basis[:, kept]
-    return np.asarray(((part * values[kept]) @ part.T).numpy())

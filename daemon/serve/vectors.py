@@ -1,4 +1,4 @@
-"""The file of vectors that browsers rank from, without what must not be suggested; and what they make of it."""
+"""The vectors that browsers rank from, without what must not be suggested, and the list they make of them."""
 
 import asyncio
 import hashlib
@@ -92,7 +92,7 @@ class Offers:
 
 @routes.get("/v1/vectors")
 async def vectors(request: web.Request) -> web.Response:
-    """Answer with the file that `models.vector_file` describes; 304 for an `If-None-Match` that still holds."""
+    """Answer with the file that `models.vector_file` describes, or 304 where `If-None-Match` still holds."""
     offer = await _offer(request)
     headers = {**HEADERS, "Cache-Control": "no-cache", "ETag": offer.tag}
     if offer.tag in request.headers.get("If-None-Match", ""):
