@@ -244,6 +244,7 @@ def describe(
         "chosen": {"lambda": model.chosen_lambda, "alpha": model.chosen_alpha},
         "quality": dict(model.quality),
         "seconds": dict(model.seconds),
+        "noise": asdict(model.noise),
         "provenance": dict(provenance),
     }
 

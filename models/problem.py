@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from models import statistics
 from models.closed_form import spectral_shift
+from models.denoise import denoise
 from models.interactions import Interactions
 from models.trained import Recipe, TrainingData
 
@@ -44,19 +45,32 @@ class GramProblem:
 
     items: Items
     gram: NDArray[np.float64]
-    """(m, m) symmetric; entries of at least `min_pair_users` are true numbers of users."""
+    """(m, m) symmetric; entries of at least `min_pair_users` are true numbers of users, or estimates of them
+    within a head that was summed with noise."""
     shift: float
     """To add to the diagonal, so that no eigenvalue is negative."""
-
-    @property
-    def counts(self) -> NDArray[np.float64]:
-        """(m,) users engaged with each item."""
-        return np.diagonal(self.gram)
+    counts: NDArray[np.int64]
+    """(m,) users engaged with each item, as counted: never negative."""
+    noisy: int = 0
+    """The first so many items are a head that was summed with noise."""
 
     @property
     def unit(self) -> float:
         """Mean diagonal: the unit of lambda and alpha."""
-        return float(self.counts.mean()) if self.gram.size else 1.0
+        return float(np.diagonal(self.gram).mean()) if self.gram.size else 1.0
+
+    def users(self) -> NDArray[np.float64]:
+        """Return the numbers of users per pair that can be shown, (m, m): estimates become plausible ones.
+
+        These are whole numbers, not negative, and at most either count. Without noise it is `gram` itself.
+        """
+        if not self.noisy:
+            return self.gram
+        shown = self.gram.copy()
+        block, counts = shown[: self.noisy, : self.noisy], self.counts[: self.noisy]
+        np.rint(block, out=block)
+        np.clip(block, 0.0, np.minimum(counts[:, None], counts[None, :]), out=block)
+        return shown
 
 
 def choose_items(data: TrainingData, recipe: Recipe) -> Items:
@@ -77,21 +91,49 @@ def choose_items(data: TrainingData, recipe: Recipe) -> Items:
 
 
 def assemble(
-    data: TrainingData, items: Items, recipe: Recipe, own: Interactions | None = None
+    data: TrainingData,
+    items: Items,
+    recipe: Recipe,
+    own: Interactions | None = None,
+    *,
+    others: NDArray[np.float64] | None = None,
 ) -> GramProblem:
     """Add up the Gram matrix over `items` and apply the rule for private pairs.
 
-    `own` replaces the own users of `data`, for a problem with a part of their interactions held out.
+    `own` replaces the own users of `data`, for a problem with a part of their interactions held out. `others`
+    is the others' sum without its noise, (h, h), for callers that need it more than once; left out, it is
+    worked out here. Own users' exact numbers are added to it.
     """
     users = data.own if own is None else own
     gram = statistics.gram(users.matrix, items.positions)
     hidden = _hide_private_pairs(
         gram, items.head_size if data.others is not None else 0, recipe.min_pair_users
     )
-    if data.others is not None:
-        size = items.head_size
-        gram[:size, :size] += statistics.to_matrix(data.others.counts, data.others.triangle)
-    return GramProblem(items, gram, spectral_shift(gram) if hidden else 0.0)
+    counts = np.diagonal(gram).astype(np.int64)
+    if data.others is None:
+        return GramProblem(items, gram, spectral_shift(gram) if hidden else 0.0, counts)
+    size = items.head_size
+    gram[:size, :size] += denoise(data.others, data.noise) if others is None else others
+    if not data.noise:
+        counts[:size] += data.others.counts
+        return GramProblem(items, gram, spectral_shift(gram) if hidden else 0.0, counts)
+    counts[:size] += np.maximum(data.others.counts, 0)
+    return GramProblem(items, gram, _shift(gram) if hidden else 0.0, counts, size)
+
+
+def _shift(gram: NDArray[np.float64]) -> float:
+    """Like `spectral_shift`, of a matrix with very many eigenvalues at 0.
+
+    Lanczos takes forever to tell these apart, to a precision relative to the lowest. Moved down by a tenth of
+    the mean diagonal they are all the same to it; the result is at most 0.5 % of the mean diagonal too large.
+    """
+    diagonal = np.diagonal(gram).copy()
+    down = 0.1 * float(diagonal.mean())
+    np.fill_diagonal(gram, diagonal - down)
+    try:
+        return max(0.0, spectral_shift(gram) - down)
+    finally:
+        np.fill_diagonal(gram, diagonal)
 
 
 def _hide_private_pairs(gram: NDArray[np.float64], summed: int, min_users: int) -> bool:

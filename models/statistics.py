@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from models.errors import SumError
 from models.interactions import Interactions
+from models.noise import NO_NOISE, SumNoise, slack
 
 _BLOCK = 512
 
@@ -37,17 +38,20 @@ class Statistic:
         if (np.diff(self.head) <= 0).any():
             raise ValueError("head positions must be strictly ascending")
 
-    def check(self) -> None:
-        """Raise SumError when no set of users can have produced these numbers.
+    def check(self, noise: SumNoise = NO_NOISE) -> None:
+        """Raise SumError when no set of users, with noise of this size, can have produced these numbers.
 
-        Tested are 0 <= pair <= both counts; a full test of realisability is NP-hard.
+        Tested are 0 <= pair <= both counts, each with the slack that honest noise needs; a full test of
+        realisability is NP-hard.
         """
-        if (self.counts < 0).any() or (self.triangle < 0).any():
+        if (self.counts < -slack(noise.counts)).any() or (self.triangle < -slack(noise.pairs)).any():
             raise SumError("the sum holds a negative number of users; drop this session and run it again")
         start = 0
+        above = slack(noise.counts + noise.pairs)
         for row in range(self.head.size - 1):
             stop = start + self.head.size - 1 - row
-            if (self.triangle[start:stop] > np.minimum(self.counts[row], self.counts[row + 1 :])).any():
+            most = np.minimum(self.counts[row], self.counts[row + 1 :]) + above
+            if (self.triangle[start:stop] > most).any():
                 raise SumError(
                     "the sum counts more users for a pair than for one of its videos; "
                     "drop this session and run it again"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.features import Features
 from models.interactions import Interactions
+from models.noise import NO_NOISE, SumNoise
 from models.statistics import Statistic
 
 
@@ -23,6 +24,8 @@ class TrainingData:
     """Sum over the other instances, own users not in it; its head (positions in the catalogue, chosen from
     the counts of the whole cohort) becomes the head of the model. None: local only, head from the own
     counts."""
+    noise: SumNoise = NO_NOISE
+    """That `others` carries; training takes out what it can."""
 
     def __post_init__(self) -> None:
         """Check shapes and positions."""
@@ -87,7 +90,8 @@ class TrainedModel:
     head_size: int
     """How many of the items are head."""
     counts: NDArray[np.int32]
-    """(m,) users engaged with each item: of the whole cohort in the head, own users in the tail."""
+    """(m,) users engaged with each item: of the whole cohort in the head, own users in the tail. From a sum
+    with noise, an estimate."""
     U: NDArray[np.float32]
     """(m, rank) history side."""
     V: NDArray[np.float32]
@@ -103,7 +107,8 @@ class TrainedModel:
     """(m, k) the part of `related_scores[items[i]]` that comes from co-engagement; 0 where there is none.
     Videos that are no items have none at all."""
     related_users: NDArray[np.int32]
-    """(m, k) users engaged with both videos, where the co-engagement part is positive; else 0."""
+    """(m, k) users engaged with both videos, where the co-engagement part is positive; else 0. From a sum
+    with noise, an estimate."""
     content_weight: float
     """Weight of the content similarity in the related lists of items; videos that are no items use weight
     1."""
@@ -134,5 +139,7 @@ class TrainedModel:
     used."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time per phase."""
+    noise: SumNoise = NO_NOISE
+    """That the others' sum carried."""
     closed_form: NDArray[np.float32] | None = None
     """(m, m) closed-form item weights with zero diagonal, `scores = x @ closed_form`; only on request."""

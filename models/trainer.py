@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models import statistics
 from models.errors import SumError
 from models.interactions import Interactions
+from models.noise import NO_NOISE, SumNoise, slack
 from models.statistics import Statistic
 
 S = TypeVar("S")
@@ -72,7 +73,10 @@ class GramTrainer:
     """Two sums, counts and then the Gram matrix over the head: all that the item model needs."""
 
     min_users: int
+    """Users a video needs for the head, by the first sum as it is: noise must be allowed for here."""
     max_head: int
+    noise: SumNoise = NO_NOISE
+    """The largest that honest sums may carry: with every member among the survivors."""
 
     def start(self, vocabulary: int) -> GramState:
         """Begin with the counts."""
@@ -93,14 +97,14 @@ class GramTrainer:
         """Go from counts to the head, then from pairs to the statistic; a head of one has no pairs to sum."""
         match state:
             case Counting():
-                _check_total(total, state.vocabulary)
+                _check_total(total, state.vocabulary, self.noise.counts)
                 head = statistics.head(total, min_users=self.min_users, max_head=self.max_head)
                 following = PairCounting(total.astype(np.int64), head)
                 return following if head.size > 1 else self.advance(following, np.zeros(0, np.int64))
             case PairCounting():
-                _check_total(total, statistics.pairs(state.head.size))
+                _check_total(total, statistics.pairs(state.head.size), self.noise.pairs)
                 found = Statistic(state.head, state.counts[state.head], total.astype(np.int64))
-                found.check()
+                found.check(self.noise)
                 return Summed(state.counts, found)
             case Summed():
                 raise ValueError("the session is done; it takes no further sum")
@@ -110,10 +114,10 @@ class GramTrainer:
         return isinstance(state, Summed)
 
 
-def _check_total(total: NDArray[np.int64], length: int) -> None:
+def _check_total(total: NDArray[np.int64], length: int, variance: float) -> None:
     if total.shape != (length,):
         raise SumError(
             f"the sum has {total.size} entries where {length} were expected; run the session again"
         )
-    if total.size and total.min() < 0:
+    if total.size and total.min() < -slack(variance):
         raise SumError("the sum holds a negative number of users; drop this session and run it again")

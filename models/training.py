@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from models import related, tags
 from models.closed_form import Solved, solve
+from models.denoise import denoise
 from models.errors import TooLittleDataError
 from models.factorization import Factors, factorize
 from models.problem import GramProblem, assemble, choose_items
@@ -44,11 +45,16 @@ def train(
                 f"no video has {recipe.min_users} users yet and none has a tag, channel, category or "
                 "language: wait for more viewers, or synchronise the catalogue"
             )
+        others = None
+        if data.others is not None and data.noise:
+            with clock.phase("denoise"):
+                others = denoise(data.others, data.noise)
         with clock.phase("choose"):
             side = tags.similarity(content, items.positions)
-            choice = choose(data, items, side, recipe, lambda part: progress("choose", part))
+            choice = choose(data, items, side, recipe, lambda part: progress("choose", part), others=others)
         with clock.phase("gram"):
-            problem = assemble(data, items, recipe)
+            problem = assemble(data, items, recipe, others=others)
+        del others
         with clock.phase("closed form"):
             solved = _solve(problem, choice, side)
             closed_form = solved.weights().float().numpy() if recipe.keep_closed_form else None
@@ -83,7 +89,7 @@ def _relate(
         lists,
         problem.items.positions,
         weights,
-        problem.gram,
+        problem.users(),
         content,
         data.features.published,
         min_users=recipe.min_pair_users,
@@ -132,6 +138,7 @@ def _finished(
         chosen_alpha=choice.alpha,
         quality=choice.tried,
         seconds=clock.seconds,
+        noise=data.noise,
         closed_form=closed_form,
     )
 

@@ -54,11 +54,13 @@ def choose(
     side: NDArray[np.float64],
     recipe: Recipe,
     progress: Callable[[float], None] = lambda _: None,
+    *,
+    others: NDArray[np.float64] | None = None,
 ) -> Choice:
     """Try every lambda with the default alpha, then every other alpha with the best lambda.
 
-    `side` is the (m, m) Gram matrix of the pseudo-users. Falls back to defaults where too few own users have
-    held-out interactions. A single candidate is taken as it is.
+    `side` is the (m, m) Gram matrix of the pseudo-users, `others` as in `assemble`. Falls back to defaults
+    where too few own users have held-out interactions. A single candidate is taken as it is.
     """
     ridges, alphas = recipe.lambdas, recipe.alphas
     alpha = recipe.default_alpha if recipe.default_alpha in alphas else alphas[0]
@@ -71,7 +73,7 @@ def choose(
         return Choice(default_ridge(data) if len(ridges) > 1 else ridges[0], alpha)
     history = csr_array(kept[judges][:, items.positions])
     truth = csr_array(held_out[judges][:, items.positions])
-    problem = assemble(data, items, recipe, Interactions(kept))
+    problem = assemble(data, items, recipe, Interactions(kept), others=others)
     tried: dict[tuple[float, float], float] = {}
 
     def attempt(ridge: float, alpha: float) -> None:
