@@ -6,7 +6,7 @@ import { Hiding, SENTENCES as HIDING } from './watch/hide.js'
 import { WhyLines } from './watch/lines.js'
 
 /**
- * Watch page: why each video of PeerTube's own list is suggested, and hiding it.
+ * Watch page: why each video of PeerTube's own list is suggested, hiding it, and suggestions made in the browser.
  *
  * @param {import('@peertube/peertube-types/client').RegisterClientOptions} options from PeerTube
  * @returns {Promise<void>} when ready
@@ -19,19 +19,36 @@ export async function register ({ registerHook, peertubeHelpers }) {
     loadTexts(peertubeHelpers, PROBLEMS)
   ])
 
-  /** @type {Promise<boolean> | undefined} */
-  let on
-  const isOn = () => {
-    // Asked when the first list is shown, and once: PeerTube reads its database for it.
-    on ??= peertubeHelpers.getSettings().then(settings => settings?.['related-list'] !== false, () => true)
-    return on
+  /** @type {Promise<Record<string, unknown>> | undefined} */
+  let asked
+  const settings = () => {
+    // Asked when they are needed, and once: PeerTube reads its database for it.
+    asked ??= peertubeHelpers.getSettings().then(found => found ?? {}, () => ({}))
+    return asked
+  }
+
+  /** @type {import('./watch/browser.js').BrowserSuggestions | undefined} */
+  let browser
+  let visit = 0
+  const suggestInBrowser = async (/** @type {import('./watch/browser.js').Watched} */ video) => {
+    visit += 1
+    browser?.stop()
+    const root = document.querySelector('my-recommended-videos')
+    if (!root || peertubeHelpers.isLoggedIn()) return
+
+    const current = visit
+    const on = (await settings())['browser-suggestions']
+    if (on !== true && on !== 'true') return
+    const { BrowserSuggestions, SENTENCES } = await import('./watch/browser.js')
+    browser ??= new BrowserSuggestions({ api, say: await loadTexts(peertubeHelpers, SENTENCES), sayProblem })
+    if (current === visit) await browser.show(video, root)
   }
 
   const hiding = new Hiding({ api, say, sayProblem, changed: () => lines.refresh() })
   const lines = new WhyLines({
     say: sayReason,
     reasonsOf: async video => {
-      if (!await isOn()) return null
+      if ((await settings())['related-list'] === false) return null
       return (await api.plugin('GET', `why/v1/reasons?video=${video}`))?.reasons ?? {}
     },
     controlsFor: (miniature, video) => peertubeHelpers.isLoggedIn() ? hiding.controls(miniature, video) : null,
@@ -40,19 +57,23 @@ export async function register ({ registerHook, peertubeHelpers }) {
 
   registerHook({
     target: 'action:video-watch.video.loaded',
-    handler: (/** @type {{ video?: { uuid?: string } }} */ { video }) => {
+    handler: (/** @type {{ video?: { uuid?: string, name?: string, duration?: number } }} */ { video }) => {
       const uuid = uuidOf(video?.uuid ?? '')
       if (!uuid) return
 
       if (!hiding.live.isConnected) document.body.append(hiding.live)
       lines.show(uuid)
+      void suggestInBrowser({ uuid, name: video?.name, duration: video?.duration })
     }
   })
 
   registerHook({
     target: 'action:router.navigation-end',
     handler: (/** @type {{ path?: string }} */ { path }) => {
-      if (!/^\/(w|videos\/watch)\//.test(path ?? '')) lines.stop()
+      if (/^\/(w|videos\/watch)\//.test(path ?? '')) return
+      lines.stop()
+      visit += 1
+      browser?.stop()
     }
   })
 }

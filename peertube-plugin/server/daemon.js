@@ -10,6 +10,7 @@ const { isUuid } = require('./uuid.js')
 const MAX_ANSWER = 256 * 1024
 const MAX_KNOWN = 8 * 1024 * 1024
 const MAX_CANDIDATES = 100
+const MAX_VECTORS = 500_000
 const KINDS = new Set(['co-engagement', 'tags', 'channel', 'language', 'history', 'popular', 'new'])
 
 /** The daemon gave no usable answer; `status` is its HTTP status, 0 without one. */
@@ -81,6 +82,11 @@ class Daemon {
     return answer
   }
 
+  /** The file of vectors that browsers rank from, as it is. @returns {Promise<Buffer>} */
+  vectors () {
+    return this.#call('/v1/vectors', { timeout: 5000, most: MAX_VECTORS })
+  }
+
   /** End every call; later ones fail at once. */
   close () {
     this.#closed = true
@@ -92,7 +98,17 @@ class Daemon {
    * @param {{ timeout: number, most: number, body?: unknown, base?: string | null }} options
    * @returns {Promise<any>} undefined for an empty answer
    */
-  async #json (path, { timeout, most, body, base = this.settings.values.daemonUrl }) {
+  async #json (path, options) {
+    const text = (await this.#call(path, options)).toString('utf8')
+    return text === '' ? undefined : JSON.parse(text)
+  }
+
+  /**
+   * @param {string} path
+   * @param {{ timeout: number, most: number, body?: unknown, base?: string | null }} options
+   * @returns {Promise<Buffer>}
+   */
+  async #call (path, { timeout, most, body, base = this.settings.values.daemonUrl }) {
     if (!base) throw new DaemonError('NO_ADDRESS')
     if (this.#closed) throw new DaemonError('CLOSED')
     const controller = new AbortController()
@@ -103,16 +119,16 @@ class Daemon {
         method: body === undefined ? 'GET' : 'POST',
         body: body === undefined ? undefined : JSON.stringify(body),
         headers: {
-          accept: 'application/json',
+          accept: 'application/json, application/octet-stream',
           ...(base === this.settings.values.daemonUrl ? { 'x-shoal-secret': this.settings.values.secret } : {}),
           ...(body === undefined ? {} : { 'content-type': 'application/json' })
         },
         redirect: 'error',
         signal: controller.signal
       })
-      const text = await readText(response, most)
+      const content = await readAll(response, most)
       if (!response.ok) throw new DaemonError('REFUSED', response.status)
-      return text === '' ? undefined : JSON.parse(text)
+      return content
     } catch (error) {
       if (controller.signal.aborted) throw new DaemonError(this.#closed ? 'CLOSED' : 'TIMEOUT')
       throw error
@@ -126,20 +142,20 @@ class Daemon {
 }
 
 /**
- * The body as text, never more than `most` bytes of it.
+ * The body, never more than `most` bytes of it.
  *
  * @param {Response} response
  * @param {number} most
  */
-async function readText (response, most) {
+async function readAll (response, most) {
   if (Number(response.headers.get('content-length')) > most) throw new DaemonError('TOO_LARGE')
-  if (!response.body) return ''
+  if (!response.body) return Buffer.alloc(0)
   const reader = response.body.getReader()
   const chunks = []
   let size = 0
   for (;;) {
     const { done, value } = await reader.read()
-    if (done) return Buffer.concat(chunks).toString('utf8')
+    if (done) return Buffer.concat(chunks)
     size += value.byteLength
     if (size > most) throw new DaemonError('TOO_LARGE')
     chunks.push(value)

@@ -12,6 +12,7 @@ class Diagnostics {
    * @param {{ settings: import('./settings.js').Settings, sql: import('./sql.js').Queries,
    *           daemon: import('./daemon.js').Daemon, identity: import('./identity.js').InstanceCard,
    *           related: import('./related.js').Related, lists: import('./lists.js').Lists,
+   *           vectors: import('./vectors.js').Vectors,
    *           config: import('@peertube/peertube-types').PeerTubeHelpers['config'], isErased: () => boolean }} parts
    */
   constructor (parts) {
@@ -30,6 +31,7 @@ class Diagnostics {
       this.#sync(status.value),
       this.#participants(status.value),
       this.#related(),
+      this.#browser(),
       this.#searchIndex(),
       this.#federation(status.value)
     ])
@@ -110,6 +112,17 @@ class Diagnostics {
     }
     return check('related', !lists.paused && filled > 0, 'The related list is filled.',
       'The daemon fails to answer within 100 ms: look at its log and at the load of its machine.')
+  }
+
+  /** @returns {Promise<Check>} */
+  async #browser () {
+    const { settings, vectors } = this.parts
+    if (!settings.values.browserSuggestions) {
+      return unknown('browser', 'Suggestions in the browser are switched off in the settings.')
+    }
+    return check('browser', await vectors.current() !== null, 'Browsers can rank by themselves.',
+      'The daemon has no vectors to offer: they come with a model whose sum was proposed with their publication and ' +
+      'with noise.')
   }
 
   /** @returns {Promise<Check>} */

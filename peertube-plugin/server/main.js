@@ -16,6 +16,7 @@ const { Pseudonyms } = require('./pseudonym.js')
 const { Related } = require('./related.js')
 const { Settings, declare } = require('./settings.js')
 const { Queries } = require('./sql.js')
+const { Vectors } = require('./vectors.js')
 const { ViewerRoutes } = require('./viewer.js')
 const { Viewers } = require('./viewers.js')
 const { version } = require('../package.json')
@@ -67,9 +68,13 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   const exclusions = new Exclusions({ sql, clock })
   const lists = new Lists({ daemon, sql, clock, log })
   const related = new Related({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock })
+  const vectors = new Vectors({ settings, daemon, clock, log })
   const identity = new InstanceCard({ daemon, clock, helpers })
   closing = [() => { related.close() }, () => { proxy.close() }, () => { daemon.close() }]
-  settings.onChange(() => { related.clear() })
+  settings.onChange(() => {
+    related.clear()
+    vectors.clear()
+  })
 
   let erased = false
   const isErased = () => erased
@@ -79,10 +84,11 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     await Pseudonyms.erase(storageManager)
     await consent.dropTables()
     related.clear()
+    vectors.clear()
     return ['choices', 'hidden videos and channels', 'exclusions', 'key of the pseudonyms', 'secret']
   }
   const categories = () => /** @type {any} */ (videoCategoryManager.getConstants())
-  const diagnostics = new Diagnostics({ settings, sql, daemon, identity, related, lists, config, isErased })
+  const diagnostics = new Diagnostics({ settings, sql, daemon, identity, related, lists, vectors, config, isErased })
 
   const guards = new Guards({ settings, log, user: helpers.user })
   const router = options.getRouter()
@@ -91,6 +97,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     new ViewerRoutes({ settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, log, isErased }),
     new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
     identity,
+    vectors,
     proxy
   ]
   for (const route of routes) route.mount(router, guards)

@@ -2,8 +2,8 @@
 
 const { hostOf } = require('./exclusions.js')
 const { Lru } = require('./lru.js')
-const { recognise } = require('./search-call.js')
-const { isUuid } = require('./uuid.js')
+const { isOfBrowser, recognise } = require('./search-call.js')
+const { isUuid, videoOfPage } = require('./uuid.js')
 
 /**
  * @typedef {import('./daemon.js').Reason} Reason
@@ -17,6 +17,8 @@ const { isUuid } = require('./uuid.js')
  * @property {string | undefined} video
  * @property {string | undefined} viewer pseudonym, when the list is for one viewer
  * @property {boolean} nsfw
+ * @property {{ current: import('./lists.js').Current | undefined } | null} [browser] of a list that a browser made: the
+ *   video beside it, if known; null when it cannot be told what is wanted, so that nothing is shown
  */
 
 const DEADLINE_MS = 100
@@ -64,7 +66,9 @@ class Related {
    * @param {{ req?: import('express').Request }} [context]
    */
   async params (params, context) {
-    if (this.#closed || !this.settings.values.relatedList) return params
+    if (this.#closed) return params
+    if (isOfBrowser(params, context?.req)) return this.#forBrowser(params, context?.req)
+    if (!this.settings.values.relatedList) return params
     const call = recognise(params, context?.req, this.config.getWebserverUrl())
     if (!call) return params
     if (!call.video) this.counts.withoutVideo++
@@ -99,6 +103,7 @@ class Related {
     /** @type {Plan | undefined} */
     const plan = this.#plans.get(params) ?? this.#plans.get(params?.uuids)
     if (!plan || !Array.isArray(result?.data)) return result
+    if (plan.browser !== undefined) return { ...result, data: withoutUnfit(result.data, plan.unwanted, plan.browser) }
     const { list, unwanted } = plan
     const wanted = result.data.filter((/** @type {any} */ video) => !isUnwanted(video, unwanted))
     if (!list) return { ...result, data: wanted }
@@ -154,6 +159,36 @@ class Related {
     this.#closed = true
     for (const give of this.#waiting) give()
     this.clear()
+  }
+
+  /**
+   * A browser that ranked by itself asks for what it may show of its list. PeerTube's rules hold as in any search; what
+   * was excluded, and what the owner of the video on the page does not want beside it, goes as well.
+   *
+   * @param {any} params
+   * @param {import('express').Request | undefined} req
+   */
+  async #forBrowser (params, req) {
+    const page = videoOfPage(req?.headers.referer, this.config.getWebserverUrl())
+    /** @type {Plan} */
+    const plan = {
+      count: params.uuids.length,
+      unwanted: { excluded: { channels: new Set(), hosts: new Set(), videos: new Set() }, hidden: null },
+      list: null,
+      video: page,
+      viewer: undefined,
+      nsfw: false,
+      browser: null
+    }
+    try {
+      plan.unwanted.excluded = await this.exclusions.current()
+      plan.browser = { current: page ? await this.sql.publicVideo(page) : undefined }
+    } catch {
+      // PeerTube logs what its database says; a list that cannot be checked is an empty one.
+    }
+    this.#plans.set(params, plan)
+    this.#plans.set(params.uuids, plan)
+    return params
   }
 
   /**
@@ -227,6 +262,19 @@ function isUnwanted (video, { excluded, hidden }) {
   return excluded.channels.has(video.channelId) || excluded.videos.has(video.url) ||
     (excluded.hosts.size > 0 && excluded.hosts.has(hostOf(video.url))) ||
     hidden?.videos.has(video.id) || hidden?.channels.has(video.channelId) || false
+}
+
+/**
+ * @param {any[]} videos
+ * @param {Unwanted} unwanted
+ * @param {NonNullable<Plan['browser']> | null} browser
+ */
+function withoutUnfit (videos, unwanted, browser) {
+  if (!browser) return []
+  return videos.filter(video => (
+    video.privacy === PUBLIC && video.nsfw === false && !isUnwanted(video, unwanted) &&
+    (!browser.current || withinScope(video, browser.current))
+  ))
 }
 
 /**

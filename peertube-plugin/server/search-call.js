@@ -40,10 +40,20 @@ function recognise (params, req, webserver) {
   return { count, video: videoOfPage(req.headers.referer, webserver), language: firstLanguage(req) }
 }
 
+/**
+ * Tell whether a search is that of a browser for the videos it ranked by itself: the plugin's own script marks it.
+ *
+ * @param {any} params what PeerTube is about to search with
+ * @param {import('express').Request | undefined} req
+ */
+function isOfBrowser (params, req) {
+  return req?.query?.shoal === 'browser' && Array.isArray(params?.uuids)
+}
+
 /** @param {import('express').Request} req */
 function firstLanguage (req) {
   const header = req.headers['accept-language']
   return typeof header === 'string' ? /^\s*([a-z]{2,3})\b/i.exec(header)?.[1].toLowerCase() : undefined
 }
 
-module.exports = { recognise }
+module.exports = { isOfBrowser, recognise }

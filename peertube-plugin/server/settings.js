@@ -8,6 +8,7 @@ const { randomBytes } = require('node:crypto')
  * @property {string | null} federationUrl base address of the daemon's listener for peers, null likewise
  * @property {string} secret shared with the daemon; empty, and good for nothing, when the admin's is too short
  * @property {boolean} relatedList
+ * @property {boolean} browserSuggestions suggestions computed in the browser for people who are not logged in
  * @property {'opt-in' | 'opt-out'} consent
  */
 
@@ -17,12 +18,15 @@ const DEFAULTS = {
   'federation-url': 'http://127.0.0.1:9732',
   secret: '',
   'related-list': true,
+  'browser-suggestions': false,
   consent: 'opt-in'
 }
 const NAMES = Object.keys(DEFAULTS)
 const SECRET = 'secret'
 const MIN_SECRET = 16
-const ERASED = /** @type {const} */ ([['secret', ''], ['related-list', false], ['consent', 'opt-in']])
+const ERASED = /** @type {const} */ ([
+  ['secret', ''], ['related-list', false], ['browser-suggestions', false], ['consent', 'opt-in']
+])
 
 /**
  * @typedef {{ settings: import('@peertube/peertube-types').PluginSettingsManager,
@@ -72,7 +76,7 @@ class Settings {
   async erase () {
     await this.managers.storage.storeData(SECRET, '')
     for (const [name, value] of ERASED) await this.managers.settings.setSetting(name, value)
-    this.values = { ...this.values, relatedList: false, consent: 'opt-in' }
+    this.values = { ...this.values, relatedList: false, browserSuggestions: false, consent: 'opt-in' }
   }
 }
 
@@ -85,12 +89,13 @@ function read (saved, generated) {
   /** @type {(name: keyof typeof DEFAULTS) => unknown} */
   const value = name => saved?.[name] ?? DEFAULTS[name]
   const typed = String(value('secret')).trim()
-  const related = value('related-list')
+  const isOn = (/** @type {keyof typeof DEFAULTS} */ name) => String(value(name)) === 'true'
   return {
     daemonUrl: address(value('daemon-url')),
     federationUrl: address(value('federation-url')),
     secret: typed === '' ? generated : typed.length < MIN_SECRET ? '' : typed,
-    relatedList: related === true || related === 'true',
+    relatedList: isOn('related-list'),
+    browserSuggestions: isOn('browser-suggestions'),
     consent: value('consent') === 'opt-out' ? 'opt-out' : 'opt-in'
   }
 }
@@ -123,6 +128,16 @@ function declare (registerSetting, secret) {
     type: 'input-checkbox',
     descriptionHTML: 'Off: PeerTube shows its own list.',
     default: DEFAULTS['related-list'],
+    private: false
+  })
+  registerSetting({
+    name: 'browser-suggestions',
+    label: 'Suggestions in the browser for people who are not logged in',
+    type: 'input-checkbox',
+    descriptionHTML: 'On: this plugin offers vectors of videos for download by anybody, and browsers rank them by the ' +
+      'watch history that PeerTube keeps in them. The history is sent nowhere; the server only sees which videos a ' +
+      'browser then asks for. Needs a model whose sum was proposed with publication. Every viewer can switch it off.',
+    default: DEFAULTS['browser-suggestions'],
     private: false
   })
   registerSetting({

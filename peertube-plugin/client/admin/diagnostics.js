@@ -11,7 +11,7 @@ import { translate } from '../lib/texts.js'
 
 /** Names of checks. One that this version of the page does not know goes by its id. */
 const NAMES = /** @type {const} */ ([
-  'settings', 'tables', 'daemon', 'secret', 'sync', 'participants', 'related', 'search', 'federation'
+  'settings', 'tables', 'daemon', 'secret', 'sync', 'participants', 'related', 'browser', 'search', 'federation'
 ])
 
 /**

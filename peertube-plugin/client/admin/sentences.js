@@ -16,6 +16,7 @@ export const SENTENCES = {
   check_sync: 'Reading from PeerTube',
   check_participants: 'Viewers who take part',
   check_related: 'Related videos',
+  check_browser: 'Suggestions in the browser',
   check_search: 'Search',
   check_federation: 'Other instances',
   checkAgain: 'Check again',
