@@ -61,7 +61,7 @@ def denoise(others: Statistic, noise: SumNoise) -> NDArray[np.float64]:
     if noise.pairs and triangle.size > 1:
         remainder = _symmetric(np.zeros_like(counts), others.triangle - triangle)
         _put_back(gram, remainder, 2.0 * math.sqrt(counts.size) * float((others.triangle - triangle).std()))
-        np.fill_diagonal(gram, counts)
+        _make_plausible(gram, counts)
     return _without_negative_part(gram)
 
 
@@ -167,6 +167,13 @@ def _put_back(gram: NDArray[np.float64], remainder: NDArray[np.float64], edge: f
     vectors = basis @ rotation[:, above]
     weight = torch.sign(values[above]) * torch.sqrt(values[above] ** 2 - edge**2)
     gram += _outer(vectors, weight)
+
+
+def _make_plausible(gram: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
+    """Bring every pair, in place, between 0 and the smaller count; the diagonal becomes the counts."""
+    for row in range(counts.size):
+        np.clip(gram[row], 0.0, np.minimum(counts, counts[row]), out=gram[row])
+    np.fill_diagonal(gram, counts)
 
 
 def _without_negative_part(gram: NDArray[np.float64]) -> NDArray[np.float64]:

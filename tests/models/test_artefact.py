@@ -65,6 +65,12 @@ def test_what_was_saved_is_what_is_served(stored: Path) -> None:
     assert loaded.manifest["provenance"] == {"sessions": ["s1"]}
     assert loaded.manifest["created"] == "2026-03-01T12:00:00+00:00"
     assert loaded.manifest["recipe"]["rank"] == 8
+    assert loaded.manifest["noise"] == {"counts": 0.0, "pairs": 0.0}
+
+
+def test_a_manifest_from_before_there_was_noise_still_loads(stored: Path) -> None:
+    rewrite_manifest(stored, lambda manifest: manifest.pop("noise"))
+    assert artefact.load(stored).recommend([1, 2, 3])
 
 
 def test_saving_twice_gives_the_same_bytes(stored: Path, tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import statistics
+from models.denoise import denoise
 from models.interactions import Interactions
+from models.noise import SumNoise
 from models.problem import assemble, choose_items
 from models.statistics import Statistic
 from models.trained import Recipe, TrainingData
-from tests.models.worlds import crowd, interactions, plain, summed
+from tests.models.worlds import crowd, interactions, plain, summed, with_noise
 
 RECIPE = Recipe(min_users=5, min_pair_users=5)
 
@@ -124,3 +126,49 @@ def test_parts_of_different_catalogues_are_refused() -> None:
     outside = Statistic(np.array([5]), np.array([1]), np.zeros(0, np.int64))
     with pytest.raises(ValueError, match="within the catalogue"):
         TrainingData(plain(3), own, outside)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.integers(40, 120), st.sampled_from([0.5, 8.0, 200.0]))
+def test_own_users_stay_exact_beside_a_noisy_sum(seed: int, users: int, variance: float) -> None:
+    whole, noise = crowd(users, 30, seed), SumNoise(variance, variance)
+    own, rest = whole.rows(np.arange(users // 2)), whole.rows(np.arange(users // 2, users))
+    others = with_noise(summed(rest, np.arange(0, 30, 2)), noise, seed)
+    data = TrainingData(plain(30), own, others, noise)
+    items = choose_items(data, RECIPE)
+    problem, size = assemble(data, items, RECIPE), items.head_size
+    alone = assemble(TrainingData(plain(30), own, summed(rest, others.head)), items, RECIPE)
+    np.testing.assert_array_equal(problem.gram[size:], alone.gram[size:])
+    np.testing.assert_array_equal(problem.gram[:size, size:], alone.gram[:size, size:])
+    clean = denoise(others, noise)
+    exact = statistics.gram(own.matrix, items.positions)[:size, :size]
+    np.testing.assert_array_equal(problem.gram[:size, :size], exact + clean)
+    np.testing.assert_array_equal(assemble(data, items, RECIPE, others=clean).gram, problem.gram)
+    values = np.linalg.eigvalsh(problem.gram)
+    assert values[0] + problem.shift > -1e-5 * values[-1]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 8.0, 200.0]))
+def test_numbers_for_people_are_plausible_under_any_noise(seed: int, variance: float) -> None:
+    own, rest = crowd(20, 30, seed), crowd(60, 30, seed + 1)
+    noise = SumNoise(variance, variance)
+    data = TrainingData(plain(30), own, with_noise(summed(rest, np.arange(30)), noise, seed), noise)
+    problem = assemble(data, choose_items(data, RECIPE), RECIPE)
+    shown, counts = problem.users(), problem.counts
+    assert (counts >= statistics.counts(own)).all()
+    np.testing.assert_array_equal(shown, np.rint(shown))
+    assert (shown >= 0).all()
+    assert (shown <= np.minimum(counts[:, None], counts)).all()
+    np.testing.assert_array_equal(np.diagonal(shown), counts)
+
+
+def test_many_zero_eigenvalues_do_not_stall_the_shift() -> None:
+    """A denoised head has hundreds; a few hidden pairs of the tail make the lowest one just negative."""
+    noise = SumNoise(8.0, 8.0)
+    own, rest = crowd(100, 420, 5), crowd(150, 420, 6)
+    data = TrainingData(plain(420), own, with_noise(summed(rest, np.arange(400)), noise), noise)
+    problem = assemble(data, choose_items(data, RECIPE), RECIPE)
+    lowest = -float(np.linalg.eigvalsh(problem.gram)[0])
+    assert problem.items.positions.size > 400
+    assert lowest < problem.shift < 1.06 * lowest + 0.006 * problem.unit

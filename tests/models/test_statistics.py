@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from models import statistics
 from models.errors import SumError
 from models.interactions import Interactions
+from models.noise import SumNoise, slack
 from models.statistics import Statistic
-from tests.models.worlds import crowd, interactions, small_worlds
+from tests.models.worlds import crowd, interactions, small_worlds, summed, with_noise
 
 
 @given(small_worlds(), st.data())
@@ -64,3 +65,27 @@ def test_impossible_sums_are_refused() -> None:
         Statistic(np.array([2, 1, 0]), np.array([3, 3, 2]), np.array([1, 1, 1]))
     with pytest.raises(ValueError, match="pairs"):
         statistics.to_matrix(np.array([3, 3, 2]), np.array([1, 1]))
+
+
+@given(small_worlds(), st.floats(0.1, 300.0), st.floats(0.1, 300.0), st.integers(0, 999))
+def test_honest_noise_is_plausible(x: Interactions, counts: float, pairs: float, seed: int) -> None:
+    noise = SumNoise(counts, pairs)
+    with_noise(summed(x, np.arange(x.videos)), noise, seed).check(noise)
+
+
+def test_more_than_noise_can_do_is_refused() -> None:
+    noise, head = SumNoise(4.0, 9.0), np.arange(2)
+    low, high = -slack(9.0), 5 + slack(13.0)
+    for count, pair in ((5, low), (5, high), (-slack(4.0), 0)):
+        Statistic(head, np.array([5 + high, count]), np.array([pair])).check(noise)
+    for count, pair, says in (
+        (5, low - 1, "negative"),
+        (5, high + 1, "pair"),
+        (-slack(4.0) - 1, 0, "negative"),
+    ):
+        with pytest.raises(SumError, match=says):
+            Statistic(head, np.array([5 + high, count]), np.array([pair])).check(noise)
+
+
+def test_a_negative_noisy_count_enters_no_head() -> None:
+    assert statistics.head(np.array([-7, 3, 12, -1]), min_users=3, max_head=9).tolist() == [1, 2]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from models import statistics
 from models.errors import SumError
 from models.interactions import Interactions, stack
+from models.noise import SumNoise, slack
 from models.trainer import Counting, GramTrainer, PairCounting, Summed
 from tests.models.worlds import crowd, interactions, small_worlds
 
@@ -77,3 +78,22 @@ def test_contributions_are_integers() -> None:
     first = trainer.contribution(state, world)
     second = trainer.contribution(trainer.advance(state, first), world)
     assert first.dtype == second.dtype == np.int64
+
+
+def test_noise_that_was_agreed_on_passes_and_more_does_not() -> None:
+    noise = SumNoise(counts=4.0, pairs=9.0)
+    trainer = GramTrainer(min_users=1, max_head=10, noise=noise)
+    start = trainer.start(3)
+    below = np.array([20, -slack(4.0), 20])
+    state = trainer.advance(start, below)
+    assert isinstance(state, PairCounting)
+    assert state.head.tolist() == [0, 2]
+    with pytest.raises(SumError, match="negative"):
+        trainer.advance(start, below - 1)
+    most = 20 + slack(13.0)
+    assert isinstance(trainer.advance(state, np.array([-slack(9.0)])), Summed)
+    assert isinstance(trainer.advance(state, np.array([most])), Summed)
+    with pytest.raises(SumError, match="negative"):
+        trainer.advance(state, np.array([-slack(9.0) - 1]))
+    with pytest.raises(SumError, match="more users for a pair"):
+        trainer.advance(state, np.array([most + 1]))

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from models import statistics
 from models.errors import TooLittleDataError
 from models.interactions import Interactions, stack
+from models.noise import SumNoise
 from models.statistics import Statistic
 from models.trainer import GramTrainer, Summed
 from models.training import Recipe, TrainedModel, TrainingData, train
-from tests.models.worlds import GROUP, crowd, features, interactions, plain, summed, two_tastes
+from tests.models.worlds import GROUP, crowd, features, interactions, plain, summed, two_tastes, with_noise
 
 VIDEOS = 60
 RECIPE = Recipe(rank=16, lambdas=(3.0, 10.0), max_head=40, related_length=10, keep_closed_form=True)
@@ -214,3 +215,27 @@ def test_hidden_pairs_never_make_training_fail() -> None:
     model = train(TrainingData(plain(VIDEOS), crowd(60, VIDEOS), None), recipe)
     assert np.isfinite(model.U).all()
     assert np.isfinite(model.related_scores).all()
+
+
+def test_a_noisy_sum_gives_the_same_bytes_twice_and_sensible_numbers() -> None:
+    noise = SumNoise(8.0, 8.0)
+    head = np.arange(40)
+    others = with_noise(summed(crowd(200, VIDEOS, 2), head), noise)
+    data = TrainingData(tagged(), crowd(60, VIDEOS, 1), others, noise)
+    one, two = (train(data, dataclasses.replace(RECIPE, threads=2)) for _ in range(2))
+    assert_same_bits(one, two)
+    assert one.noise == noise
+    assert (one.counts >= 0).all()
+    together = one.related_users[one.related_coengagement > 0]
+    assert together.size
+    assert (together >= RECIPE.min_pair_users).all()
+    assert (one.related_users <= one.counts[:, None]).all()
+
+
+def test_a_variance_of_zero_changes_no_bit() -> None:
+    others = summed(crowd(200, VIDEOS, 2), np.arange(40))
+    own = crowd(60, VIDEOS, 1)
+    assert_same_bits(
+        train(TrainingData(tagged(), own, others), RECIPE),
+        train(TrainingData(tagged(), own, others, SumNoise(0.0, 0.0)), RECIPE),
+    )

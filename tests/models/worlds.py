@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from models import statistics
 from models.features import Features, unknown
 from models.interactions import Interactions
+from models.noise import SumNoise
 from models.statistics import Statistic
 
 GROUP = 8
@@ -46,6 +47,17 @@ def crowd(users: int, videos: int, seed: int = 0) -> Interactions:
 def summed(users: Interactions, head: NDArray[np.int64]) -> Statistic:
     """The statistic of these users over a given head."""
     return Statistic(head, statistics.counts(users, head), statistics.pair_counts(users, head))
+
+
+def with_noise(sum_: Statistic, noise: SumNoise, seed: int = 0) -> Statistic:
+    """The statistic with Skellam noise on every entry."""
+    rng = np.random.default_rng([seed, 1])
+
+    def draw(variance: float, size: int) -> NDArray[np.int64]:
+        return rng.poisson(variance / 2, size) - rng.poisson(variance / 2, size)
+
+    counts = sum_.counts + draw(noise.counts, sum_.counts.size)
+    return Statistic(sum_.head, counts, sum_.triangle + draw(noise.pairs, sum_.triangle.size))
 
 
 def features(
