@@ -31,6 +31,8 @@ class Given:
 
     terms: bytes
     variance: Fraction
+    sum: bytes = b""
+    """Hash of the latest proposal it was given to; a sum proposed before that has no part in it any more."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Window:
             Refusal: `window-open`: the window gives nothing, or something else was given in it.
 
         """
-        self.require_open()
+        self._require_open()
         if round_ > len(self.given):
             raise Refusal(Code.WINDOW_OPEN, "in this window no first sum was given that this could follow")
         if round_ == len(self.given):
@@ -70,31 +72,39 @@ class Window:
             )
         return True
 
-    def require_open(self) -> None:
-        """Raise `Refusal` (`window-open`) when nothing may be given in this window any more."""
-        if self.closed is Closed.VOID:
-            raise Refusal(
-                Code.WINDOW_OPEN, f"what was given in this data window is withdrawn; wait {self._until()}"
-            )
-        if self.closed is Closed.SERVED:
-            raise Refusal(
-                Code.WINDOW_OPEN, f"this data window counts as served after a restore; wait {self._until()}"
-            )
-
-    def require_given(self, round_: int, terms: bytes) -> None:
-        """Check that a sum under way is the one that was given in this window.
+    def require_given(self, round_: int, sum_: bytes) -> None:
+        """Check that a sum under way is the one that what was frozen in this window was last given to.
 
         Raises:
             Refusal: `window-open`.
 
         """
-        self.require_open()
-        if round_ >= len(self.given) or self.given[round_].terms != terms:
-            raise Refusal(Code.WINDOW_OPEN, "what was given to this sum belongs to a window that is over")
+        self._require_open()
+        if round_ >= len(self.given) or self.given[round_].sum != sum_:
+            raise Refusal(
+                Code.WINDOW_OPEN, "what was given to this sum belongs to a window that is over, or to another"
+            )
+
+    def require_room(self, hosts: tuple[str, ...]) -> None:
+        """Check that a sum among these members can be opened at all: whom one was opened with is among them.
+
+        Else this instance would send its vector to a sum that it will not open, but that others might.
+
+        Raises:
+            Refusal: `window-open`.
+
+        """
+        if not set(self.survivors) <= set(hosts):
+            raise self._other_survivors()
 
     def give(self, given: Given) -> Window:
         """Return the window with one more round given."""
         return replace(self, given=(*self.given, given))
+
+    def repeat(self, round_: int, sum_: bytes) -> Window:
+        """Return the window with what was frozen for a round given to another sum."""
+        again = replace(self.given[round_], sum=sum_)
+        return replace(self, given=(*self.given[:round_], again, *self.given[round_ + 1 :]))
 
     def release(self, survivors: tuple[str, ...]) -> Window:
         """Return the window with a sum opened over these survivors.
@@ -104,13 +114,22 @@ class Window:
 
         """
         if self.survivors and self.survivors != survivors:
-            raise Refusal(
-                Code.WINDOW_OPEN,
-                "in this data window a sum was opened with other survivors, and the two would differ by "
-                "single "
-                f"members; wait for the same ones, or {self._until()}",
-            )
+            raise self._other_survivors()
         return replace(self, survivors=survivors)
+
+    def _require_open(self) -> None:
+        if self.closed is not Closed.NO:
+            # The peer is not told which: that a viewer left is not its business.
+            raise Refusal(
+                Code.WINDOW_OPEN, f"nothing more is given in this data window; wait {self._until()}"
+            )
+
+    def _other_survivors(self) -> Refusal:
+        return Refusal(
+            Code.WINDOW_OPEN,
+            "in this data window a sum was opened with other survivors, and the two would differ by single "
+            f"members; wait for the same ones, or {self._until()}",
+        )
 
     def _until(self) -> str:
         day = f"{datetime.fromtimestamp(self.ends, UTC):%Y-%m-%d %H:%M} UTC"

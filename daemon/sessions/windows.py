@@ -3,10 +3,13 @@
 One folder per aggregator: `state` (the window, and the seed of its noise), `viewers` (who was counted, as
 keyed hashes that only serve to see who changed or left), `given-0` and `given-1` (the noisy vectors). Rules
 are in `policies.window`; everything here is sealed under a key derived from the identity, and replaced or
-erased as soon as the window ends.
+erased as soon as the window ends. Writes come in an order by which a crash between two of them never lets a
+second vector out, nor one that somebody is in who left.
 
 A folder that was copied back from a backup may be older than what was given since. An anchor file shows that:
-no copy has the inode and the change time of the original. Then everything counts as served for one window.
+no copy has the inode and the change time of the original. Each new state has a new anchor, since what copies
+a backup over the folder may leave unchanged files alone. Then everything counts as served for one window.
+A snapshot of the whole file system, put back, cannot be told from the original.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -37,7 +41,7 @@ from federation.proposal import Proposal
 from policies.window import Closed, Given, Window
 
 _SALT = b"storage"
-_ANCHOR = "anchor"
+_ANCHORS = ("anchor-0", "anchor-1")
 _NOTE = "note"
 _ANY = bytes(32)
 """Journal folder of what concerns all aggregators."""
@@ -66,13 +70,17 @@ def terms_of(proposal: Proposal) -> bytes:
     ).digest()
 
 
+def _sum_of(proposal: Proposal) -> bytes:
+    return hashlib.sha256(proposal.to_payload()).digest()
+
+
 @dataclass(frozen=True)
 class Kept:
     """A window with its secrets."""
 
     window: Window
     seed: bytes = field(repr=False)
-    viewers: dict[bytes, bytes] = field(repr=False)
+    viewers: dict[bytes, bytes] = field(repr=False, default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -87,8 +95,8 @@ class Kept:
 class Windows:
     """All windows of one instance. Writers of several processes take turns by a lock file.
 
-    `rng` gives 32 secret bytes per window; `clock` Unix seconds. `served` tells that something was given
-    before although no folder is there.
+    `rng` gives 32 secret bytes per window; `clock` Unix seconds. `served` is asked where there is no record:
+    whether something was given before all the same.
     """
 
     def __init__(
@@ -102,14 +110,13 @@ class Windows:
         rng: Callable[[int], bytes],
         served: Callable[[], bool] = lambda: False,
     ) -> None:
-        existed = directory.exists()
         self._journal = FileJournal(directory)
         self._directory = directory
         self._box = SecretBox(derive(identity.seed, _SALT, "windows"))
         self._length, self._least = length.total_seconds(), least_changed
         self._clock, self._rng = clock, rng
         with self._turn(_ANY):
-            self.restored = self._check_anchor(lost=not existed and served())
+            self.restored = self._check_anchor(served)
 
     # -- what a contribution needs --------------------------------------------------------------------------
 
@@ -125,22 +132,35 @@ class Windows:
         something new is given.
 
         Raises:
-            Refusal: `window-open`, or what `count` raises; nothing new is given then.
+            Refusal: `window-open`, or what `count` raises; nothing new is given then. `busy`: somebody left,
+                or something else was given, while this was counted.
+            StoreError: what was given cannot be read.
 
         """
-        aggregator, terms = proposal.aggregator, terms_of(proposal)
-        with self._turn(_key(aggregator)):
+        key, round_ = _key(proposal.aggregator), proposal.round
+        given = Given(terms_of(proposal), proposal.share_variance, _sum_of(proposal))
+        with self._turn(key):
             kept = self._current(proposal, digests)
-            if kept.window.repeats(proposal.round, terms, proposal.share_variance):
-                return self._read_vector(proposal)
-            vector = count()
-            vector = vector + skellam(proposal.share_variance, vector.size, kept.noise_key(proposal.round))
-            given = Given(terms, proposal.share_variance)
-            # The vector first: a state that names it promises that it can be given again.
-            name = f"given-{proposal.round}"
-            self._write(aggregator, name, vector.astype(f"<i{proposal.ring // 8}").tobytes())
-            now = replace(kept, window=kept.window.give(given), viewers=dict(digests(kept.seed)))
-            self._save(aggregator, now)
+            kept.window.require_room(proposal.survivors or proposal.hosts)
+            if kept.window.repeats(round_, given.terms, given.variance):
+                vector = self._read_vector(proposal)
+                self._write_state(key, replace(kept, window=kept.window.repeat(round_, given.sum)))
+                return vector
+            before = self._load(key)
+        # This may take minutes. Neither a sum for somebody else nor a viewer who leaves waits for it.
+        vector = count()
+        vector = vector + skellam(given.variance, vector.size, kept.noise_key(round_))
+        with self._turn(key):
+            if self._load(key) != before:
+                raise Refusal(Code.BUSY, "what may be given changed while it was counted; try again")
+            if not kept.window.given:
+                # The window before is over. Its state first: without it the rest means nothing.
+                self._journal.erase(key, "state")
+                self._journal.erase(key)
+            # The state last: it promises that the vector can be given again, and withdrawn with its viewers.
+            self._write(key, f"given-{round_}", vector.astype(f"<i{proposal.ring // 8}").tobytes())
+            self._write_viewers(key, digests(kept.seed))
+            self._write_state(key, replace(kept, window=kept.window.give(given)))
             return vector
 
     def check(self, proposal: Proposal) -> str:
@@ -152,35 +172,46 @@ class Windows:
         """
         return self._given(proposal).id
 
-    def _given(self, proposal: Proposal) -> Kept:
-        kept = self.read(proposal.aggregator)
-        if kept is None:
-            raise Refusal(Code.WINDOW_OPEN, "what was given to this sum is not known any more; start another")
-        kept.window.require_given(proposal.round, terms_of(proposal))
-        return kept
-
     def release(self, proposal: Proposal, survivors: tuple[str, ...]) -> None:
         """Note that a sum is about to be opened over these survivors. Raises Refusal (`window-open`)."""
-        with self._turn(_key(proposal.aggregator)):
+        key = _key(proposal.aggregator)
+        with self._turn(key):
             kept = self._given(proposal)
             window = kept.window.release(survivors)
             if window != kept.window:
-                self._save(proposal.aggregator, replace(kept, window=window))
+                self._write_state(key, replace(kept, window=window))
+
+    def _given(self, proposal: Proposal) -> Kept:
+        kept = self._load(_key(proposal.aggregator), viewers=False)
+        if kept is None:
+            raise Refusal(Code.WINDOW_OPEN, "what was given to this sum is not known any more; start another")
+        kept.window.require_given(proposal.round, _sum_of(proposal))
+        return kept
 
     # -- withdrawal -----------------------------------------------------------------------------------------
 
-    def withdraw(self, present: Callable[[bytes], frozenset[bytes]]) -> int:
-        """Void every window in which somebody is counted who left; returns how many.
+    def withdraw(self, present: Callable[[bytes], frozenset[bytes]], *, aggregator: str = "") -> int:
+        """Void every window, or one aggregator's, in which somebody is counted who left; returns how many.
 
         `present` names those who are there, as `digests` does, under a key. Nothing is left of the others.
+
+        Raises:
+            StoreError: some window is damaged; the others were seen to.
+
         """
-        voided = 0
-        for key in self._journal.sums():
-            with self._turn(key):
-                kept = None if key == _ANY else self._load(key)
-                if kept is not None and not kept.viewers.keys() <= present(kept.seed):
-                    self._void(key, kept, present(kept.seed))
-                    voided += 1
+        voided, damaged = 0, None
+        for key in [_key(aggregator)] if aggregator else self._journal.sums():
+            try:
+                with self._turn(key):
+                    kept = None if key == _ANY else self._load(key)
+                    there = frozenset() if kept is None else present(kept.seed)
+                    if kept is not None and not kept.viewers.keys() <= there:
+                        self._void(key, kept, there)
+                        voided += 1
+            except StoreError as error:
+                damaged = error
+        if damaged is not None:
+            raise damaged
         return voided
 
     def read(self, aggregator: str) -> Kept | None:
@@ -195,9 +226,10 @@ class Windows:
     # -- opening and closing --------------------------------------------------------------------------------
 
     def _current(self, proposal: Proposal, digests: Callable[[bytes], Digests]) -> Kept:
-        """Return the window to give from; a first sum opens a new one when there is none or the last is over.
+        """Return the window to give from; a first sum begins a new one when none is there, or it is over.
 
-        A later sum belongs to the window of the first, however late it comes.
+        A new one is on disk as soon as something was given. A later sum belongs to the window of the first,
+        however late it comes.
         """
         aggregator, now = proposal.aggregator, self._clock()
         kept = self.read(aggregator)
@@ -208,31 +240,30 @@ class Windows:
             # What was given before the restore is unknown. Who is there now is what changes are counted from.
             kept = replace(self._open(now), window=Window(now, served_until, Closed.SERVED))
             kept = replace(kept, viewers=dict(digests(kept.seed)))
-            self._save(aggregator, kept)
+            self._write_viewers(_key(aggregator), kept.viewers)
+            self._write_state(_key(aggregator), kept)
             return kept
         present = digests(kept.seed)
         if not kept.viewers.keys() <= present.keys():
             kept = self._void(_key(aggregator), kept, frozenset(present))
         changed = sum(kept.viewers.get(who) != what for who, what in present.items())
         if proposal.round == 0 and kept.window.over(now, changed=changed, least=self._least):
-            self._journal.erase(_key(aggregator))
             return self._open(now)
         return kept
 
     def _open(self, now: float) -> Kept:
         seed = self._rng(32)
         part = random.Random(derive(seed, _SALT, "length")).uniform(*PARTS)  # noqa: S311 (no secret)
-        return Kept(Window(now, now + part * self._length), seed, {})
+        return Kept(Window(now, now + part * self._length), seed)
 
     def _void(self, key: bytes, kept: Kept, present: frozenset[bytes]) -> Kept:
-        window = kept.window
-        if window.closed is Closed.NO:
-            window = replace(window, closed=Closed.VOID)
-        kept = replace(
-            kept, window=window, viewers={who: what for who, what in kept.viewers.items() if who in present}
-        )
-        self._save_under(key, kept)
+        if kept.window.closed is Closed.NO:
+            kept = replace(kept, window=replace(kept.window, closed=Closed.VOID))
+        # Who left is forgotten last: as long as they are known, a crash before the end is made good.
+        self._write_state(key, kept)
         self._journal.erase(key, "given-0", "given-1")
+        kept = replace(kept, viewers={who: what for who, what in kept.viewers.items() if who in present})
+        self._write_viewers(key, kept.viewers)
         return kept
 
     def _served_until(self) -> float | None:
@@ -243,48 +274,40 @@ class Windows:
 
     @contextmanager
     def _turn(self, key: bytes) -> Iterator[None]:
-        # One lock per aggregator: counting for one takes seconds, and must not hold up another.
+        # One lock per aggregator, and one for the anchor, always taken last.
         with FileLock(self._directory / f"{key.hex()}.lock"):
             yield
 
-    def _save(self, aggregator: str, kept: Kept) -> None:
-        self._save_under(_key(aggregator), kept)
+    def _write_viewers(self, key: bytes, viewers: Digests) -> None:
+        self._write(key, "viewers", b"".join(who + what for who, what in sorted(viewers.items())))
 
-    def _save_under(self, key: bytes, kept: Kept) -> None:
+    def _write_state(self, key: bytes, kept: Kept) -> None:
         window = kept.window
-        viewers = b"".join(who + what for who, what in sorted(kept.viewers.items()))
-        self._write_under(key, "viewers", viewers)
         state: dict[str, cbor.Item] = {
             # As text: deterministic CBOR has no floats here.
             "opened": repr(window.opened),
             "ends": repr(window.ends),
             "closed": window.closed.value,
-            "given": [[g.terms, g.variance.numerator, g.variance.denominator] for g in window.given],
+            "given": [[g.terms, g.variance.numerator, g.variance.denominator, g.sum] for g in window.given],
             "survivors": list(window.survivors),
             "seed": kept.seed,
         }
-        self._write_under(key, "state", cbor.encode(state))
+        with self._turn(_ANY):
+            self._move_anchor()
+        self._write(key, "state", cbor.encode(state))
 
-    def _load(self, key: bytes) -> Kept | None:
+    def _load(self, key: bytes, *, viewers: bool = True) -> Kept | None:
         raw = self._read_sealed(key, "state")
         if raw is None:
             return None
-        state = cbor.decode(raw)
-        viewers = self._read_sealed(key, "viewers") or b""
-        if not isinstance(state, dict):
-            raise _damaged()
-        window = Window(
-            opened=float(str(state["opened"])),
-            ends=float(str(state["ends"])),
-            closed=Closed(str(state["closed"])),
-            given=tuple(Given(g[0], Fraction(g[1], g[2])) for g in state["given"]),  # type: ignore[union-attr,index,arg-type]
-            survivors=tuple(str(host) for host in state["survivors"]),  # type: ignore[union-attr]
+        hashes = (self._read_sealed(key, "viewers") or b"") if viewers else b""
+        try:
+            window, seed = _read_state(cbor.decode(raw))
+        except (Refusal, ValueError, KeyError, TypeError) as error:
+            raise _damaged() from error
+        return Kept(
+            window, seed, {hashes[i : i + 16]: hashes[i + 16 : i + 32] for i in range(0, len(hashes), 32)}
         )
-        seed = state["seed"]
-        if not isinstance(seed, bytes):
-            raise _damaged()
-        pairs = {viewers[i : i + 16]: viewers[i + 16 : i + 32] for i in range(0, len(viewers), 32)}
-        return Kept(window, seed, pairs)
 
     def _read_vector(self, proposal: Proposal) -> NDArray[np.int64]:
         raw = self._read_sealed(_key(proposal.aggregator), f"given-{proposal.round}")
@@ -294,10 +317,7 @@ class Windows:
             )
         return np.frombuffer(raw, f"<i{proposal.ring // 8}").astype(np.int64)
 
-    def _write(self, aggregator: str, name: str, data: bytes) -> None:
-        self._write_under(_key(aggregator), name, data)
-
-    def _write_under(self, key: bytes, name: str, data: bytes) -> None:
+    def _write(self, key: bytes, name: str, data: bytes) -> None:
         self._journal.write(key, name, self._box.encrypt(data))
 
     def _read_sealed(self, key: bytes, name: str) -> bytes | None:
@@ -307,27 +327,47 @@ class Windows:
         except CryptoError as error:
             raise _damaged() from error
 
-    def _check_anchor(self, *, lost: bool) -> bool:
-        """Compare the anchor with its note; on a copy, forget everything and count it as served."""
-        anchor = self._journal.path(_ANY, _ANCHOR)
+    def _check_anchor(self, served: Callable[[], bool]) -> bool:
+        """Look for the anchor that the note describes; without it, all is forgotten and counts as served."""
         note = self._journal.read(_ANY, _NOTE)
-        if note is not None and anchor.exists() and note == _mark(anchor):
+        if note is not None and note in map(self._mark, _ANCHORS):
             return False
-        copied = lost or note is not None or anchor.exists()
+        copied = note is not None or served()
         if copied:
             self._journal.write(_ANY, "served", repr(self._clock()).encode())
             for key in self._journal.sums():
                 if key != _ANY:
                     self._journal.erase(key)
-        anchor.unlink(missing_ok=True)
-        self._journal.write(_ANY, _ANCHOR, b"")
-        self._journal.write(_ANY, _NOTE, _mark(anchor))
+        self._move_anchor()
         return copied
 
+    def _move_anchor(self) -> None:
+        """Make a new anchor; the old one stays until the note describes the new one."""
+        note = self._journal.read(_ANY, _NOTE)
+        old, new = _ANCHORS if note is not None and note == self._mark(_ANCHORS[0]) else _ANCHORS[::-1]
+        self._journal.write(_ANY, new, b"")
+        self._journal.write(_ANY, _NOTE, self._mark(new) or b"")
+        self._journal.erase(_ANY, old)
 
-def _mark(path: Path) -> bytes:
-    status = path.stat()
-    return f"{status.st_ino} {status.st_ctime_ns}".encode()
+    def _mark(self, anchor: str) -> bytes | None:
+        try:
+            status = self._journal.path(_ANY, anchor).stat()
+        except FileNotFoundError:
+            return None
+        return f"{anchor} {status.st_ino} {status.st_ctime_ns}".encode()
+
+
+def _read_state(state: Any) -> tuple[Window, bytes]:
+    """Read what `_write_state` wrote; anything else raises ValueError, KeyError or TypeError."""
+    given = [Given(terms, Fraction(over, under), sum_) for terms, over, under, sum_ in state["given"]]
+    window = Window(
+        opened=float(state["opened"]),
+        ends=float(state["ends"]),
+        closed=Closed(state["closed"]),
+        given=tuple(given),
+        survivors=tuple(state["survivors"]),
+    )
+    return window, bytes(state["seed"])
 
 
 def _key(aggregator: str) -> bytes:
