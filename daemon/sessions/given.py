@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
+from daemon.errors import StoreError
+from daemon.sessions import who
 from daemon.sessions.windows import Windows
-from daemon.store import releases
+from daemon.store import releases, withdrawal
 from daemon.store.releases import ReleaseRecord
 from federation.envelope import Stage
+from federation.errors import Code, Refusal
 from federation.proposal import Proposal
+
+log = logging.getLogger(__name__)
+
+_LOOKING = (Stage.KEYS, Stage.SURVIVORS)
+"""When to look whether everybody who is counted is still there: before the vector leaves, and before the sum
+can be opened. Somebody may have left while the viewers were counted, or a crash may have hidden it."""
 
 
 class GivenRecord:
@@ -23,14 +34,29 @@ class GivenRecord:
 
     def check(self, sum_id: bytes, proposal: Proposal, stage: Stage) -> None:
         """Ask the window; before the survivors are confirmed, write down what the sum costs."""
-        window = self._windows.check(proposal)
+        with _readable():
+            if stage in _LOOKING:
+                stored = withdrawal.states(self._engine)
+                self._windows.withdraw(lambda key: who.tags(key, stored), aggregator=proposal.aggregator)
+            window = self._windows.check(proposal)
         if stage is Stage.SURVIVORS:
             record = release_of(sum_id, proposal, window, now=self._clock())
             releases.save(self._engine, record)
 
     def release(self, proposal: Proposal, survivors: tuple[str, ...]) -> None:
         """Hold the window to these survivors."""
-        self._windows.release(proposal, survivors)
+        with _readable():
+            self._windows.release(proposal, survivors)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Refuse where the record cannot be read: it must not end the daemon, nor be taken for empty."""
+    try:
+        yield
+    except StoreError as error:
+        log.exception("a sum is refused: %s", error.advice)
+        raise Refusal(Code.WINDOW_OPEN, "what was given to this sum cannot be read here any more") from None
 
 
 def release_of(sum_id: bytes, proposal: Proposal, window: str, *, now: float) -> ReleaseRecord:
