@@ -10,6 +10,7 @@ from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.sessions import terms, who
 from daemon.store import withdrawal
+from daemon.store.records import sessions
 
 
 def void(config: Config, engine: Engine) -> int:
@@ -20,6 +21,6 @@ def void(config: Config, engine: Engine) -> int:
     if not config.windows_dir.is_dir():
         return 0
     identity = open_identity(config.identity_file, config.instance.host)
-    windows = terms.windows(config, identity, time.time, served=lambda: False)
+    windows = terms.windows(config, identity, time.time, served=lambda: bool(sessions(engine, limit=1)))
     stored = withdrawal.states(engine)
     return windows.withdraw(lambda key: who.tags(key, stored))
