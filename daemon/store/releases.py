@@ -33,9 +33,22 @@ class ReleaseRecord:
 
 
 def save(engine: Engine, record: ReleaseRecord) -> None:
-    """Keep a release; one that is on record stays as it was first written."""
-    with writes(engine) as connection:
-        connection.execute(insert(Release).values(vars(record)).on_conflict_do_nothing())
+    """Keep a release; one that is on record stays as it was first written.
+
+    It is on disk when this returns: what is sent next cannot be taken back, so no cut of power may lose it.
+    """
+    with engine.connect() as connection:
+        connection.execution_options(writes=True)
+        driver = connection.connection.driver_connection
+        if driver is None:
+            raise ValueError("the connection must be open")
+        # Outside of the transaction, in which it could not be changed.
+        driver.execute("PRAGMA synchronous = FULL")
+        try:
+            with connection.begin():
+                connection.execute(insert(Release).values(vars(record)).on_conflict_do_nothing())
+        finally:
+            driver.execute("PRAGMA synchronous = NORMAL")
 
 
 def since(engine: Engine, start: float) -> list[ReleaseRecord]:
