@@ -2,6 +2,7 @@
 # make test   sets up and runs every test; browser tests need /usr/bin/chromium and are skipped without it
 # make check  ruff, mypy, tsc, eslint
 # make bench  speed, as ratios against named baselines
+# make privacy  attacks on our own sums, by privacy level, with what each level costs in quality
 #
 # TORCH_INDEX: package index for torch. Without it pip may pull the CUDA build, several gigabytes that Shoal
 # never uses: TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -12,7 +13,7 @@ JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench privacy clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
@@ -30,6 +31,9 @@ check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 bench: $(VENV)/.installed-bench $(JS)/node_modules/.installed
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 	npm --prefix $(JS) run --silent bench
+
+privacy: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.adversaries.privacy $(PRIVACY_ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,0 +1,219 @@
+"""Runs attacks against one cohort at one level and turns what they return into rows of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from policies.privacy import Level
+from tests.adversaries.privacy import (
+    als,
+    clique,
+    completion,
+    honeypot,
+    membership,
+    related_lists,
+    windows,
+)
+from tests.adversaries.privacy.release import Release, release
+from tests.adversaries.privacy.settings import LEVELS, Effort
+from tests.adversaries.privacy.stats import Interval, auc_interval, caught, mean_interval
+from tests.adversaries.privacy.worlds import Cohort, World
+
+_SMALL_MEMBER = 5
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One cell of the table.
+
+    Attributes:
+        attack: its number.
+        name: what it tries, with its figure.
+        level, users: where.
+        targets: how many were attacked; 0 where there was nothing to attack.
+        reached: the attack's figure.
+        baseline: the figure that it is compared with.
+        gain: their difference.
+        against: the baseline in words.
+        note: more about this cell.
+    """
+
+    attack: int
+    name: str
+    level: Level
+    users: int
+    targets: int
+    reached: float
+    baseline: float
+    gain: Interval
+    against: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One cohort at one level; what several attacks need is computed once."""
+
+    world: World
+    cohort: Cohort
+    level: Level
+    effort: Effort
+    seed: int
+
+    @cached_property
+    def matrix(self) -> csr_array:
+        """(users, videos) as they are counted."""
+        return self.cohort.limited(LEVELS[self.level].max_videos_per_user)
+
+    @cached_property
+    def release(self) -> Release:
+        """The sum at the declared noise."""
+        return release(self.matrix, LEVELS[self.level], (self.seed, self.users))
+
+    @cached_property
+    def smaller(self) -> Release:
+        """The same, only the most watched of its head."""
+        counts = self.release.head_counts
+        return self.release.of(np.sort(np.argsort(-counts, kind="stable")[: self.effort.largest]))
+
+    @property
+    def users(self) -> int:
+        """Size of the cohort."""
+        return self.cohort.users.users
+
+    def targets(self, number: int) -> NDArray[np.int64]:
+        """Draw users."""
+        order = np.random.default_rng([self.seed, 7]).permutation(self.users)
+        return order[:number].astype(np.int64)
+
+    def outcome(
+        self, attack: int, name: str, against: str, both: tuple[Values, Values], note: str = ""
+    ) -> Outcome:
+        """Compare two paired samples."""
+        reached, baseline = both
+        if not reached.size:
+            return self.nothing(attack, name, against)
+        gain = mean_interval(reached - baseline)
+        means = float(reached.mean()), float(baseline.mean())
+        return Outcome(attack, name, self.level, self.users, reached.size, *means, gain, against, note)
+
+    def nothing(self, attack: int, name: str, against: str) -> Outcome:
+        """The head is too small to attack anybody, or to recommend anything."""
+        nan = float("nan")
+        empty = Interval(nan, nan, nan)
+        return Outcome(attack, name, self.level, self.users, 0, nan, nan, empty, against, "head too small")
+
+
+def clique_rows(scene: Scene) -> Iterator[Outcome]:
+    """Attack 1."""
+    found = clique.attack(scene.matrix, scene.release, groups=scene.effort.groups, seed=scene.seed)
+    both = (found.fit, found.fit_without)
+    yield scene.outcome(1, "reconstruct: fit of best set", "sum without target", both, found.way)
+
+
+def completion_rows(scene: Scene) -> Iterator[Outcome]:
+    """Attack 2."""
+    against = "sum without target"
+    empty = scene.release.head.size < 2 * completion.NAMED
+    knowledge = None if empty else completion.prepare(scene.release)
+    for known, words in ((5, "5 known"), (10, "10 known"), (None, "half known")):
+        name = f"complete, {words}: precision@10"
+        if knowledge is None:
+            yield scene.nothing(2, name, against)
+            continue
+        done = completion.attack(
+            scene.matrix, knowledge, scene.targets(scene.effort.completions), known, scene.seed
+        )
+        if len(done.with_target) < 2:
+            yield scene.nothing(2, name, against)
+            continue
+        way, inside, outside, popular = done.best()
+        note = f"{way}; popularity alone {popular.mean():.3f}"
+        yield scene.outcome(2, name, against, (inside, outside), note)
+
+
+def membership_rows(scene: Scene) -> Iterator[Outcome]:
+    """Attack 3."""
+    for known, words in ((False, "others estimated"), (True, "others known")):
+        name = f"membership, {words}: AUC"
+        inside, outside = membership.attack(
+            scene.matrix, scene.release, scene.targets(scene.effort.members), everybody_known=known
+        )
+        if inside.size < 2:
+            yield scene.nothing(3, name, "coin")
+            continue
+        area = auc_interval(inside, outside)
+        rates = [caught(inside, outside, part) for part in (0.01, 0.05)]
+        note = f"TPR {rates[0]:.2f} at 1 % FPR, {rates[1]:.2f} at 5 %"
+        gain = Interval(area.value - 0.5, area.low - 0.5, area.high - 0.5)
+        size = inside.size
+        yield Outcome(3, name, scene.level, scene.users, size, area.value, 0.5, gain, "coin", note)
+
+
+def window_rows(scene: Scene) -> Iterator[Outcome]:
+    """Attack 4."""
+    number = scene.effort.windows
+    viewers = windows.one_viewer(scene.matrix, scene.smaller, scene.targets(number), (scene.seed, 4))
+    yield scene.outcome(4, "two windows, a viewer: precision@10", "popularity", viewers)
+    users = scene.targets(min(number * _SMALL_MEMBER, scene.users))
+    users = users[: users.size // _SMALL_MEMBER * _SMALL_MEMBER].reshape(-1, _SMALL_MEMBER)
+    member = windows.one_member(scene.matrix, scene.smaller, users, (scene.seed, 5))
+    yield scene.outcome(4, "two cohorts, a member of 5: pairs@100", "popularity", member)
+
+
+def als_rows(scene: Scene) -> Iterator[Outcome]:
+    """Attack 5."""
+    videos = np.argsort(-np.bincount(scene.matrix.indices, minlength=scene.matrix.shape[1]))[:1500]
+    matrix = csr_array(scene.matrix[:, np.sort(videos)])
+    both = als.attack(
+        matrix,
+        als.item_factors(csr_array(matrix[:600]), scene.seed),
+        variance=float(LEVELS[scene.level].pairs_noise),
+        length=3,
+        targets=scene.effort.inversions,
+        seed=scene.seed,
+    )
+    yield scene.outcome(
+        5, "invert ALS sums, 3 videos: part found", "popularity", both, "not built: see als.py"
+    )
+
+
+def honeypot_rows(scene: Scene) -> Iterator[Outcome]:
+    """Attack 6."""
+    for rows, words in ((1, "1 video"), (5, "5 videos")):
+        both = honeypot.attack(
+            scene.matrix, scene.release, scene.targets(scene.effort.honeypots), rows, (scene.seed, 6, rows)
+        )
+        yield scene.outcome(6, f"honeypot, {words}: precision@10", "popularity", both)
+
+
+def list_rows(scene: Scene) -> Iterator[Outcome]:
+    """Attack 7."""
+    for own, words in ((True, "own viewer"), (False, "a member's viewer")):
+        both = related_lists.attack(
+            scene.matrix,
+            scene.world.features,
+            LEVELS[scene.level],
+            own=own,
+            targets=scene.effort.lists,
+            seed=(scene.seed, 8),
+        )
+        yield scene.outcome(7, f"related lists, {words}: hit@10", "popularity", both)
+
+
+ATTACKS: dict[int, Callable[[Scene], Iterator[Outcome]]] = {
+    1: clique_rows,
+    2: completion_rows,
+    3: membership_rows,
+    4: window_rows,
+    5: als_rows,
+    6: honeypot_rows,
+    7: list_rows,
+}
