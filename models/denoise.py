@@ -14,10 +14,25 @@ than the ridge. Three steps take most of it out.
    these are the eigenvalues of the remainder above the edge of the noise. They are put back, each shrunk as
    is best for a low rank matrix in Wigner noise. Sources: J. Baik, G. Ben Arous, S. Peche, Ann. Probab. 33,
    2005; M. Gavish, D. Donoho, "Optimal shrinkage of singular values", IEEE Trans. Inf. Theory 63, 2017.
-3. *Nothing below zero.* A Gram matrix has no negative eigenvalues; they are noise and are dropped.
+3. *Nothing below zero.* Pairs lie between 0 and the smaller count, and a Gram matrix has no negative
+   eigenvalues: what is left of them is noise and is dropped.
 
 Nothing here looks at own users, whose part carries no noise: it is done once, and holds for the choice of
 lambda and for the model.
+
+NDCG@10 of the closed form, mean of two draws, everybody in one sum whose head takes 5 users and twice the
+standard deviation; lambda chosen on held-out interactions. "Cut" keeps the eigenvalues above 2 s sqrt(h),
+"none" only moves the spectrum up until nothing is negative:
+
+    standard deviation      0        2.6         2.83        4           8 (one draw)
+    anime-5k                0.428    0.412       0.410       0.405       0.380
+      cut / none                     .394/.399   .392/.397   .382/.386   .345/.343
+    ml-latest-small         0.286    0.272       0.271       0.262       0.235
+      cut / none                     .264/.258   .264/.257   .258/.250   .238/.222
+
+(0.405 is one draw, too.) A smaller Frobenius error does not make better recommendations: low rank with rows
+weighted by popularity has less of it and ranks worse, probably because its errors agree with each other and
+add up over a history.
 """
 
 from __future__ import annotations
@@ -41,7 +56,7 @@ _LEAST_OF_A_CLASS = 2000
 _LARGE = 60
 _SPAN = 8.0
 _ITERATIONS = 60
-_WIDTH = 64
+_WIDTH, _WIDEST = 64, 1024
 _SWEEPS = 12
 
 
@@ -77,7 +92,7 @@ def _symmetric(diagonal: NDArray[np.int64], triangle: NDArray[np.float64]) -> ND
 def _posterior_means(
     counts: NDArray[np.int64], triangle: NDArray[np.int64], variance: float
 ) -> NDArray[np.float64]:
-    """Posterior mean of every pair, (pairs,) float64; nothing is left to say about very large numbers."""
+    """Posterior mean of every pair, (pairs,) float64; very large numbers stay as they are."""
     reach = 3.0 * math.sqrt(variance)
     largest = math.ceil(max(_LARGE, _SPAN * reach / 1.5))
     # Values beyond the grid share its last cell, which is never looked up.
@@ -151,6 +166,8 @@ def _put_back(gram: NDArray[np.float64], remainder: NDArray[np.float64], edge: f
     This is 0 at the edge, so that subspace iteration, slow just there, is exact enough.
     """
     size = gram.shape[0]
+    if not edge:
+        return
     matrix = torch.from_numpy(remainder).float()
     generator = torch.Generator().manual_seed(0)
     width = min(_WIDTH, size)
@@ -160,7 +177,7 @@ def _put_back(gram: NDArray[np.float64], remainder: NDArray[np.float64], edge: f
             basis = torch.linalg.qr(matrix @ basis).Q
         small = basis.T @ (matrix @ basis)
         values, rotation = torch.linalg.eigh((small + small.T) / 2)
-        if width == size or float(values.abs().min()) < edge:
+        if width >= min(size, _WIDEST) or float(values.abs().min()) < edge:
             break
         width = min(2 * width, size)
     above = values.abs() > edge
