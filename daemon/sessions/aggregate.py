@@ -37,6 +37,7 @@ from federation.http.aggregator import Patience, drive
 from federation.http.client import PeerClient, new_session
 from federation.proposal import Proposal, SignedProposal, least_threshold
 from models import statistics
+from models.errors import SumError
 from models.trainer import PairCounting, Summed
 from policies.sharing import TRAINER
 
@@ -108,7 +109,7 @@ class _Session:
                 client = PeerClient(http, on_traffic=self.traffic.add)
                 counted, counts = await self._count(first, client)
                 paired, summed = await self._pair(first, counted, counts, client)
-        except (CohortLost, Refusal) as error:
+        except (CohortLost, Refusal, SumError) as error:
             reason = str(error)
             self._finish(record, "abandoned", reason=reason, survivors=())
             self._forget(first.sum_id)

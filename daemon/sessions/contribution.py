@@ -28,6 +28,7 @@ from federation.proposal import Proposal
 from models import statistics
 from models.errors import SumError
 from models.interactions import Interactions
+from models.noise import SumNoise
 from models.trainer import GramState, GramTrainer
 from policies.privacy import Level
 from policies.sharing import check_vocabulary
@@ -118,7 +119,14 @@ def contribution(proposal: Proposal, blobs: dict[str, bytes], users: Interaction
 
 def trainer_of(proposal: Proposal) -> GramTrainer:
     """Return the trainer that both sides of a session run."""
-    return GramTrainer(proposal.parameters["min_users"], proposal.parameters["max_head"])
+    terms, members = proposal.parameters, len(proposal.roster)
+    counts, pairs = (
+        share_variance(terms[name], proposal.threshold, proposal.colluders)
+        for name in ("counts_noise", "pairs_noise")
+    )
+    # The counts that members are shown have the aggregator's own share in them as well.
+    noise = SumNoise(counts=float((members + 1) * counts), pairs=float(members * pairs))
+    return GramTrainer(terms["min_users"], terms["max_head"], noise)
 
 
 def read_counts(blob: bytes, vocabulary: int) -> NDArray[np.int64]:
