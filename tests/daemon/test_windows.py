@@ -600,7 +600,6 @@ class Life:
     store: Store
     opened: Callable[[], Windows]
     given: dict[str, list[Values]] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
 
     def steps(self, *, withdraw_again: bool) -> Iterator[Callable[[], None]]:
         store = self.store
@@ -619,9 +618,8 @@ class Life:
         yield lambda: self.give("next counts", third)
         yield lambda: self.give("next counts", third)
         del store.viewers.rows[BOB]
-        yield lambda: self.withdraw()
+        yield self.withdraw
         if withdraw_again:
-            yield lambda: self.withdraw()
             yield lambda: self.refuse(lambda: self.opened().check(third))
         yield lambda: self.refuse(lambda: self.give("void", counts(vocabulary=b"v" * 32)))
         yield lambda: self.refuse(lambda: self.opened().check(third))
@@ -649,14 +647,15 @@ class Life:
 
 def lived(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, at: int, after: bool, withdraw_again: bool
-) -> tuple[Life, int]:
-    """Live with a crash at one change of the disk; returns how many changes there were."""
+) -> tuple[Life, list[int]]:
+    """Live with a crash at one change of the disk; returns how many there were at the end of each step."""
     journals: list[FailingFiles] = []
 
+    def changes() -> int:
+        return sum(journal.changes for journal in journals)
+
     def journal(directory: Path) -> FailingFiles:
-        made = FailingFiles(
-            FileJournal(directory), at=at - sum(j.changes for j in journals), after=after, error=Crash
-        )
+        made = FailingFiles(FileJournal(directory), at=at - changes(), after=after, error=Crash)
         journals.append(made)
         return made
 
@@ -669,28 +668,38 @@ def lived(
         return windows
 
     life = Life(store, opened)
-    crashed = False
-    for step in life.steps(withdraw_again=withdraw_again):
+    ends = []
+    for number, step in enumerate(life.steps(withdraw_again=withdraw_again)):
         try:
             step()
         except Crash:
-            assert not crashed
-            crashed = True
-            if step.__name__ == "<lambda>" and "withdraw" in step.__code__.co_names and not withdraw_again:
-                continue  # nobody comes back to it: the next contribution has to find out
-            step()
-    return life, sum(journal.changes for journal in journals)
+            if withdraw_again or number != WITHDRAWAL:
+                step()
+            # Else nobody comes back to it: the next contribution has to find out.
+        ends.append(changes())
+    return life, ends
 
 
-@pytest.mark.parametrize("withdraw_again", [True, False])
+WITHDRAWAL = 10
+"""The number of the step in which somebody leaves."""
+
+
+def assert_consistent(life: Life, at: int) -> None:
+    assert set(life.given) == {"counts", "pairs", "next counts", "last counts"}, at
+    for what, vectors in life.given.items():
+        assert all(same(vector, vectors[0]) for vector in vectors), (what, at)
+
+
 @pytest.mark.parametrize("after", [True, False])
 def test_no_crash_gives_a_second_vector_or_brings_back_who_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool, withdraw_again: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    _, changes = lived(tmp_path / "whole", monkeypatch, at=-1, after=after, withdraw_again=withdraw_again)
-    assert changes > 40
-    for at in range(changes):
-        life, _ = lived(tmp_path / str(at), monkeypatch, at=at, after=after, withdraw_again=withdraw_again)
-        assert set(life.given) == {"counts", "pairs", "next counts", "last counts"}, at
-        for what, vectors in life.given.items():
-            assert all(same(vector, vectors[0]) for vector in vectors), (what, at)
+    _, ends = lived(tmp_path / "whole", monkeypatch, at=-1, after=after, withdraw_again=True)
+    assert ends[-1] > 40
+    for at in range(ends[-1]):
+        life, _ = lived(tmp_path / str(at), monkeypatch, at=at, after=after, withdraw_again=True)
+        assert_consistent(life, at)
+    assert ends[WITHDRAWAL] - ends[WITHDRAWAL - 1] >= 5
+    for at in range(ends[WITHDRAWAL - 1], ends[WITHDRAWAL]):
+        life, _ = lived(tmp_path / f"{at}-once", monkeypatch, at=at, after=after, withdraw_again=False)
+        assert_consistent(life, at)
