@@ -24,13 +24,13 @@ NDCG@10 of the closed form, mean of two draws, everybody in one sum whose head t
 standard deviation; lambda chosen on held-out interactions. "Cut" keeps the eigenvalues above 2 s sqrt(h),
 "none" only moves the spectrum up until nothing is negative:
 
-    standard deviation      0        2.6         2.83        4           8 (one draw)
-    anime-5k                0.428    0.412       0.410       0.405       0.380
-      cut / none                     .394/.399   .392/.397   .382/.386   .345/.343
-    ml-latest-small         0.286    0.272       0.271       0.262       0.235
-      cut / none                     .264/.258   .264/.257   .258/.250   .238/.222
+    standard deviation      0        2.6         2.83        4           8
+    anime-5k                0.428    0.412       0.410       0.403       0.380
+      cut / none                     .394/.399   .392/.397   .382/.386   .346/.344
+    ml-latest-small         0.286    0.272       0.271       0.262       0.233
+      cut / none                     .264/.258   .264/.257   .258/.250   .240/.217
 
-(0.405 is one draw, too.) A smaller Frobenius error does not make better recommendations: low rank with rows
+A smaller Frobenius error does not make better recommendations: low rank with rows
 weighted by popularity has less of it and ranks worse, probably because its errors agree with each other and
 add up over a history.
 """
