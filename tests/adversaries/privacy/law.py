@@ -6,11 +6,12 @@ evidence of a value g is
 
     log P(g - 1) / P(g) = log I_{|g-1|}(z) / I_{|g|}(z) - log(a / b) / 2,    z = 2 sqrt(a b).
 
-The ratio of neighbouring Bessel functions is taken from the sharp bound of Amos (Math. Comp. 28, 1974, 239),
+The ratio of neighbouring Bessel functions comes from the sharp bound of Amos (Math. Comp. 28, 1974, 239),
 
-    I_{k+1}(z) / I_k(z)  ~  z / (k + 1/2 + sqrt((k + 3/2)^2 + z^2)),
+    r_k = I_{k+1}(z) / I_k(z)  ~  z / (k + 1/2 + sqrt((k + 3/2)^2 + z^2)),
 
-exact at both ends and within 1 % between. Without noise this becomes log(g / expected), and minus infinity
+taken two orders up and brought down by the recurrence 1 / r_k = 2 (k + 1) / z + r_{k+1}; right to 1 % of it.
+Without noise this becomes log(g / expected), and minus infinity
 for g = 0: cut off at 12, so that one wrong guess does not end an attack.
 """
 
@@ -38,7 +39,10 @@ def evidence(values: Matrix, expected: Matrix, variance: float) -> Matrix:
     b = np.float32(max(variance / 2, _NO_NOISE))
     a = np.maximum(expected, np.float32(1e-4)) + b
     least = np.minimum(np.abs(values), np.abs(values - 1))
-    step = np.log(least + 0.5 + np.sqrt((least + 1.5) ** 2 + 4 * a * b)) - np.log(2 * np.sqrt(a * b))
+    z = 2 * np.sqrt(a * b)
+    quotient = z / (least + 2.5 + np.sqrt((least + 3.5) ** 2 + z * z))
+    quotient = 1 / (2 * (least + 2) / z + quotient)
+    step = np.log(2 * (least + 1) / z + quotient)
     ratio = np.where(values >= 1, step, -step) - 0.5 * np.log(a / b)
     return np.asarray(np.clip(ratio, -_MOST, _MOST), np.float32)
 

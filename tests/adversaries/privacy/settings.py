@@ -40,5 +40,5 @@ FULL = Effort(
     groups=24, completions=300, members=150, windows=60, inversions=200, honeypots=150, lists=24, largest=1200
 )
 QUICK = Effort(
-    groups=6, completions=60, members=40, windows=12, inversions=40, honeypots=40, lists=3, largest=400
+    groups=6, completions=60, members=40, windows=12, inversions=40, honeypots=40, lists=8, largest=400
 )

@@ -114,8 +114,8 @@ def _notes(head: Head) -> list[str]:
         ),
     ]
     notes += [
-        f"Of {size:,} users each is mixed from two of the set's {head.real:,} and has half twins in the cohort: "
-        "a real cohort of that size hides its members somewhat less."
+        f"Of {size:,} users each is mixed from two of the set's {head.real:,} and has half twins there: a "
+        "real cohort of that size hides its members somewhat less."
         for size in head.mixed
     ]
     return notes
