@@ -30,4 +30,10 @@ TARGETS: dict[str, float] = {
     "training.head_peak_mib": 2048.0,
     "training.lists_seconds": 60.0,
     "training.lists_extra_mib": 1024.0,
+    "vectors.bytes": 500_000,
+    "vectors.ml_latest_small_cost": 0.1,
+    "vectors.anime_5k_cost": 0.1,
+    "vectors.different_lists": 0,
+    "vectors.chromium_ms_first": 50.0,
+    "vectors.chromium_ms_p95": 50.0,
 }

@@ -35,12 +35,13 @@ export function parseVectors (content) {
   if (header.getUint16(6, true) !== RANK || count > MOST_VIDEOS) return null
   if (content.byteLength !== HEADER + count * (16 + 4 + 4 + RANK)) return null
 
+  // Views, not copies: every platform that browsers run on is little-endian, as the file is.
   const weights = HEADER + 16 * count
   const vectors = {
     count,
     uuids: new Uint8Array(content, HEADER, 16 * count),
-    historyWeights: floats(header, weights, count),
-    rankedWeights: floats(header, weights + 4 * count, count),
+    historyWeights: new Float32Array(content, weights, count),
+    rankedWeights: new Float32Array(content, weights + 4 * count, count),
     matrix: new Int8Array(content, weights + 8 * count, RANK * count)
   }
   return isSound(vectors) ? vectors : null
@@ -91,11 +92,11 @@ export function rank (vectors, history, limit) {
 
   /** @type {number[]} */
   const candidates = []
-  for (let row = 0; row < vectors.count; row++) if (at(scores, row) > 0) candidates.push(row)
+  for (let row = 0; row < vectors.count; row++) if (scores[row] > 0) candidates.push(row)
   return candidates
-    .sort((a, b) => at(scores, b) - at(scores, a) || a - b)
+    .sort((a, b) => scores[b] - scores[a] || a - b)
     .slice(0, limit)
-    .map(row => ({ row, score: at(scores, row), via: weightiest(vectors, rows, row) }))
+    .map(row => ({ row, score: scores[row], via: weightiest(vectors, rows, row) }))
 }
 
 /**
@@ -105,13 +106,15 @@ export function rank (vectors, history, limit) {
 function scoresOf ({ count, historyWeights, rankedWeights, matrix }, rows) {
   const profile = new Float64Array(RANK)
   for (const row of rows) {
-    for (let k = 0; k < RANK; k++) profile[k] = at(profile, k) + at(historyWeights, row) * at(matrix, RANK * row + k)
+    const weight = historyWeights[row]
+    const start = RANK * row
+    for (let k = 0; k < RANK; k++) profile[k] += weight * matrix[start + k]
   }
   const scores = new Float64Array(count)
   for (let row = 0; row < count; row++) {
     let sum = 0
-    for (let k = 0, place = RANK * row; k < RANK; k++, place++) sum += at(profile, k) * at(matrix, place)
-    scores[row] = sum * at(rankedWeights, row)
+    for (let k = 0, place = RANK * row; k < RANK; k++, place++) sum += profile[k] * matrix[place]
+    scores[row] = sum * rankedWeights[row]
   }
   return scores
 }
@@ -128,8 +131,8 @@ function weightiest ({ historyWeights, matrix }, rows, ranked) {
   let most = -Infinity
   for (const row of rows) {
     let product = 0
-    for (let k = 0; k < RANK; k++) product += at(matrix, RANK * row + k) * at(matrix, RANK * ranked + k)
-    const part = at(historyWeights, row) * product
+    for (let k = 0; k < RANK; k++) product += matrix[RANK * row + k] * matrix[RANK * ranked + k]
+    const part = historyWeights[row] * product
     if (part > most) {
       most = part
       best = row
@@ -146,24 +149,7 @@ function isSound ({ count, uuids, historyWeights, rankedWeights, matrix }) {
     let place = 16 * row
     const end = place + 16
     while (place < end && uuids[place] === uuids[place - 16]) place++
-    if (place === end || at(uuids, place) < at(uuids, place - 16)) return false
+    if (place === end || uuids[place] < uuids[place - 16]) return false
   }
   return true
-}
-
-/**
- * @param {DataView} view of the file
- * @param {number} offset where they begin
- * @param {number} count how many
- */
-function floats (view, offset, count) {
-  return Float32Array.from({ length: count }, (_, place) => view.getFloat32(offset + 4 * place, true))
-}
-
-/**
- * @param {Float64Array | Float32Array | Int8Array | Uint8Array} numbers array
- * @param {number} place within it
- */
-function at (numbers, place) {
-  return /** @type {number} */ (numbers[place])
 }

@@ -28,6 +28,7 @@ const SHOWN = 5
 // Some of those asked for may not be visible here.
 const ASKED = 12
 const FEWEST_WATCHED = 2
+const MOST_TITLE = 50
 const MOST_BYTES = 500_000
 const DEADLINE_MS = 20_000
 const KEEP_MS = 24 * 3600 * 1000
@@ -162,7 +163,7 @@ export class BrowserSuggestions {
           picture ? el('img', { src: picture, alt: '', loading: 'lazy', decoding: 'async' }) : null,
           el('bdi', {}, video.name)),
         typeof channel === 'string' ? el('p', { class: 'muted-2' }, el('bdi', {}, channel)) : null,
-        el('p', { class: 'muted-2' }, because ? say('because', { title: isolated(because) }) : say('fits')))
+        el('p', { class: 'muted-2' }, because ? say('because', { title: isolated(shortened(because)) }) : say('fits')))
     }))
   }
 }
@@ -194,6 +195,16 @@ function pictureOf ({ thumbnails, thumbnailPath }) {
   const [smallest] = known.filter(({ width }) => width >= 200).sort((a, b) => a.width - b.width)
   const address = smallest?.fileUrl ?? thumbnailPath
   return typeof address === 'string' && address !== '' && isWebAddress(address) ? address : null
+}
+
+/**
+ * @param {string} title of a video
+ * @returns {string} its beginning, cut between words where there are any
+ */
+function shortened (title) {
+  if (title.length <= MOST_TITLE) return title
+  const start = title.slice(0, MOST_TITLE)
+  return `${start.slice(0, Math.max(start.lastIndexOf(' '), MOST_TITLE / 2)).trimEnd()}…`
 }
 
 /** @returns {Promise<void>} when the browser has time */

@@ -1,4 +1,5 @@
 /** What the plugin's routes answer when all is well, for tests and screenshots. */
+import { vectorsAbout } from '../host/vectors.js'
 import { answer } from './browser.js'
 
 export const VIDEO = '0b6d7d0e-2f5a-4d0f-8f6c-1d2e3f4a5b6c'
@@ -33,6 +34,31 @@ export function viewerRoutes (site) {
     'POST viewer/v1/withdraw': () => answer(204, ''),
     'GET owner/v1/channels': () => ({ channels: [{ url: CHANNEL, name: 'News & <i>views</i>', excluded: false }] }),
     'PUT owner/v1/channels': () => ({ channels: [] })
+  })
+}
+
+/** Videos of two topics, as the browser's own suggestions know them: sea first, then music. */
+export const TOPICS = ['Tides and winds', 'Crossing the Channel in a small boat', 'Knots for beginners', 'A night at sea',
+  'Reading the clouds', 'Harbour to harbour', 'Fugues explained', 'A concert in the park', 'Tuning a piano']
+  .map((name, place) => ({
+    uuid: `${String(place + 1).repeat(8)}-2222-4333-8444-555555555555`,
+    name,
+    topic: place < 6 ? [100 - place, place] : [0, place, 100],
+    channel: { displayName: place < 6 ? 'Sailing home' : 'Music school' }
+  }))
+
+/** @param {any} site made by `openSite` */
+export function browserRoutes (site, videos = TOPICS) {
+  set(site, {
+    'api GET plugins/peertube-plugin-shoal/public-settings': () => ({
+      publicSettings: { 'related-list': true, 'browser-suggestions': true }
+    }),
+    'GET browser/v1/vectors': () => answer(200, vectorsAbout(Object.fromEntries(videos.map(({ uuid, topic }) => [uuid, topic])))),
+    'api GET search/videos': ({ query }) => ({
+      total: 0,
+      data: videos.filter(({ uuid }) => [query.uuids].flat().includes(uuid)).map(({ topic: _, ...video }) => (
+        { ...video, shortUUID: video.uuid, thumbnailPath: `/lazy-static/thumbnails/${video.uuid}.jpg` }))
+    })
   })
 }
 

@@ -75,6 +75,9 @@ class Site {
     })
     const page = await context.newPage()
     page.errors = []
+    // Everything the page sends, whoever answers it.
+    page.sent = []
+    page.on('request', request => page.sent.push({ url: request.url(), headers: request.headers(), body: request.postData() ?? '' }))
     page.on('pageerror', error => page.errors.push(String(error)))
     page.on('console', message => {
       if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) page.errors.push(message.text())
@@ -110,6 +113,11 @@ class Site {
     })
     app.use(`${this.base}router/`, (req, res) => this.#answer(req, res))
     app.use('/api/v1/', (req, res) => this.#answer(req, res, 'api '))
+    // A picture for each video, in a colour of its own.
+    app.get('/lazy-static/thumbnails/:name', (req, res) => {
+      const hue = parseInt(req.params.name.slice(0, 6), 16) % 360
+      res.type('svg').send(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><path fill="hsl(${hue} 40% 50%)" d="M0 0h16v9H0z"/></svg>`)
+    })
     app.get('*', (_req, res) => res.sendFile(join(PAGE, 'index.html')))
     return app
   }

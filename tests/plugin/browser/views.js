@@ -1,7 +1,7 @@
-/** The three views that tests look at and screenshots are taken of. */
-import { SECOND_VIDEO, VIDEO, adminRoutes, viewerRoutes } from './answers.js'
+/** The views that tests look at and screenshots are taken of. */
+import { SECOND_VIDEO, TOPICS, VIDEO, adminRoutes, browserRoutes, viewerRoutes } from './answers.js'
 
-export const VIEWS = ['watch page', 'viewer page', 'admin page']
+export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page']
 
 const SEED = '7b9fa1b2-4c1d-4e8f-9a10-0123456789ab'
 const THIRD = '99999999-aaaa-4bbb-8ccc-dddddddddddd'
@@ -11,6 +11,7 @@ const LONG = 'Averyveryverylongwordwithoutanyplacetobreakitwhichhappensintitles'
 export async function show (site, page, view) {
   site.reset()
   if (view === 'watch page') await watch(site, page)
+  else if (view === 'browser suggestions') await browser(site, page)
   else if (view === 'viewer page') await viewer(site, page)
   else await admin(site, page)
 }
@@ -32,6 +33,20 @@ async function watch (site, page) {
   ])
   await page.waitForFunction(() => document.querySelectorAll('.shoal-why').length === 3)
   await page.locator('.shoal-hide-toggle').first().click()
+}
+
+async function browser (site, page) {
+  const videos = TOPICS.map((video, place) => place === 3 ? { ...video, name: `A night at sea ${LONG}` } : video)
+  browserRoutes(site, videos)
+  for (const { uuid, name } of videos.slice(0, 2)) {
+    await page.evaluate(video => window.shell.watch(video), { uuid, name: `${name}, ${LONG.slice(0, 30)}`, duration: 100 })
+    await page.evaluate(uuid => window.shell.played(uuid, 60), uuid)
+    // The next note is taken only of what has been played.
+    await page.waitForFunction(uuid => localStorage.getItem('shoal-browser-notes')?.includes(uuid), uuid)
+  }
+  await page.evaluate(uuid => window.shell.watch({ uuid, name: 'Another video', duration: 100 }), SEED)
+  await page.evaluate(videos => window.shell.list(videos), [{ uuid: VIDEO, title: 'Something else', channel: 'Weather' }])
+  await page.locator('.shoal-browser').waitFor()
 }
 
 async function viewer (site, page) {

@@ -33,10 +33,8 @@ export function vectorsAbout (topics) {
 }
 
 function fileOf (uuids, historyWeights, rankedWeights, matrix) {
-  const body = Buffer.concat([
-    ...uuids, Buffer.from(Float32Array.from(historyWeights).buffer), Buffer.from(Float32Array.from(rankedWeights).buffer),
-    Buffer.from(matrix.buffer)
-  ])
+  const weights = [historyWeights, rankedWeights].map(values => Buffer.from(Float32Array.from(values).buffer))
+  const body = Buffer.concat([...uuids, ...weights, Buffer.from(matrix.buffer)])
   const header = Buffer.alloc(16)
   header.write('SHLV')
   header.writeUInt16LE(1, 4)

@@ -9,7 +9,8 @@ const VIEWER = [['GET', 'viewer/v1/choice'], ['PUT', 'viewer/v1/choice'], ['GET'
   ['DELETE', 'viewer/v1/hidden'], ['GET', 'viewer/v1/about'], ['GET', 'owner/v1/channels'], ['PUT', 'owner/v1/channels']]
 const ADMIN = [['GET', 'admin/v1/diagnostics'], ['GET', 'admin/v1/exclusions'], ['PUT', 'admin/v1/exclusions'],
   ['POST', 'admin/v1/erase']]
-const PUBLIC = [['GET', 'why/v1/reasons'], ['GET', 'federation/v1/card'], ['POST', 'federation/v1/message']]
+const PUBLIC = [['GET', 'why/v1/reasons'], ['GET', 'federation/v1/card'], ['POST', 'federation/v1/message'],
+  ['GET', 'browser/v1/vectors']]
 
 describe('who may use which route', () => {
   let world, user, moderator, admin, blocked

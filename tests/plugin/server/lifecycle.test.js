@@ -10,7 +10,7 @@ test('a fresh installation works with its own defaults', async () => {
     await host.load()
     assert.equal(host.saved, null, 'no setting is written: PeerTube would take the others away')
     assert.match(host.secret, /^[0-9a-f]{64}$/)
-    assert.deepEqual(host.publicSettings(), { 'related-list': true, consent: 'opt-in' })
+    assert.deepEqual(host.publicSettings(), { 'related-list': true, 'browser-suggestions': false, consent: 'opt-in' })
     for (const setting of host.declared) assert.equal(typeof setting.private, 'boolean', setting.name)
     assert.ok(!JSON.stringify(host.publicSettings()).includes(host.secret))
     const { secret } = host

@@ -88,8 +88,15 @@ window.shell = {
     state.user = null
   },
 
+  /** Play a video without being logged in, as far as PeerTube's player notes it in the browser. */
+  played (uuid, second, date = new Date().toISOString()) {
+    const key = 'peertube-videojs-video-watch-history'
+    const history = JSON.parse(localStorage.getItem(key) ?? '{}')
+    localStorage.setItem(key, JSON.stringify({ ...history, [uuid]: { duration: second, date } }))
+  },
+
   /** Show a watch page. `anchor: false` leaves PeerTube's list out. */
-  async watch ({ uuid, anchor = true, row = false }) {
+  async watch ({ uuid, name, duration, anchor = true, row = false }) {
     history.pushState({}, '', `/w/${uuid}${location.search}`)
     await load('common')
     await load('video-watch')
@@ -97,7 +104,7 @@ window.shell = {
       <aside>${anchor ? `<my-recommended-videos><div class="other-videos${row ? ' display-as-row' : ''}"></div></my-recommended-videos>` : ''}</aside></div>`)
     root(page)
     await run('action:router.navigation-end', { path: `/w/${uuid}` })
-    await run('action:video-watch.video.loaded', { video: { uuid } })
+    await run('action:video-watch.video.loaded', { video: { uuid, name, duration } })
   },
 
   /** Fill "Other videos", as PeerTube does after its search request. */
