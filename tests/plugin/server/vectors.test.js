@@ -193,6 +193,18 @@ for (const major of [7, 8]) {
       assert.deepEqual(await search(all()), new Set(all()))
     })
 
+    test('is what the owner of the video on the page accepts beside it', async () => {
+      await world.database.rows('ALTER TABLE video ADD COLUMN "recommendationScope" integer NOT NULL DEFAULT 1')
+      await world.host.unload()
+      await world.host.load()
+      const beside = scope => world.database.rows(
+        'UPDATE video SET "recommendationScope" = $1 WHERE id = $2', [scope, current.id])
+      await beside(4)
+      assert.deepEqual(await search(all()), new Set([videos[0].uuid, videos[2].uuid]))
+      await beside(1)
+      assert.deepEqual(await search(all()), new Set(all()))
+    })
+
     test('is nothing while it cannot be told what was excluded', async () => {
       const admin = await world.seed.user('second', { role: 0 })
       await world.call('PUT', 'admin/v1/exclusions', { user: admin, json: { channels: [], hosts: [], videos: [] } })
