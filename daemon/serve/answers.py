@@ -22,22 +22,26 @@ def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[dict[st
 
 def reason(model: ServedModel, why: Reason) -> dict[str, Any]:
     """Return a reason as data, with one English sentence; `via` are uuids of the videos it rests on."""
+    # From a sum with noise, numbers of people are estimates.
+    estimated = any(model.manifest.get("noise", {}).values())
     return {
         "kind": why.kind,
-        "text": sentence(why),
+        "text": sentence(why, estimated=estimated),
         "users": why.users,
+        "estimated": estimated,
         "tags": list(why.tags),
         "via": [model.labels.uuid[position] for position in why.via],
     }
 
 
-def sentence(why: Reason) -> str:
-    """Say a reason in one sentence a viewer understands."""
+def sentence(why: Reason, *, estimated: bool) -> str:
+    """Say a reason in one sentence a viewer understands; `estimated` where numbers of users carry noise."""
     tags = _listed(why.tags)
+    users = f"About {why.users}" if estimated else f"{why.users}"
     match why.kind:
         case "co-engagement":
             return (
-                f"{why.users} viewers engaged with both"
+                f"{users} viewers engaged with both"
                 if why.users
                 else "The same viewers engaged with both"
             )
@@ -54,7 +58,7 @@ def sentence(why: Reason) -> str:
         case "new":
             return f"New here, and about {tags}" if tags else "New here"
         case "popular":
-            return f"{why.users} viewers engaged with it" if why.users else "Popular here"
+            return f"{users} viewers engaged with it" if why.users else "Popular here"
 
 
 def explanation(model: ServedModel, why: Explanation) -> dict[str, Any]:

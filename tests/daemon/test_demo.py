@@ -19,7 +19,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_five_instances_learn_what_pooling_would(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(data=small, instances=5, kill="2@mask", as_json=True) == 0
+    assert main(data=small, instances=5, kill="2@mask", level="none", as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found["ndcg10"]) == {"popularity", "peertube_rule", "local", "federated", "pooled"}
     assert found["max_relative_difference_from_pooled"] <= 1e-6
@@ -35,6 +35,19 @@ def test_five_instances_learn_what_pooling_would(small: Path, capsys: pytest.Cap
         # Only the one that was started again had its session with everybody alive.
         assert len(one["survivors"]) == (4 if one["host"] == "lagoon.example" else 3)
         assert one["ndcg10"]["federated"] == one["ndcg10"]["pooled"]
+
+
+def test_with_noise_the_sum_is_the_plain_one_plus_what_was_drawn(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(data=small, instances=5, kill=None, level="default", as_json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["integers_identical"]
+    assert found["top10_identical"]
+    for one in found["instances"]:
+        assert (one["noise_declared"], one["noise_realised"]) == (2.0, pytest.approx(8**0.5))
+        # It is real noise: the models differ.
+        assert one["ndcg10"]["federated"] != one["ndcg10"]["pooled"]
 
 
 @pytest.mark.parametrize("text", ["", "3", "0@mask", "6@mask", "3@lunch", "x@mask", "3@"])

@@ -49,7 +49,7 @@ def test_related_videos_come_with_address_score_and_reason(served: Daemon) -> No
     assert SEED not in ids(answer)
     for item in answer["videos"]:
         assert set(item) == {"uuid", "url", "score", "reason"}
-        assert set(item["reason"]) == {"kind", "text", "users", "tags", "via"}
+        assert set(item["reason"]) == {"kind", "text", "users", "estimated", "tags", "via"}
         assert item["url"].endswith(item["uuid"])
         assert item["reason"]["text"]
 
