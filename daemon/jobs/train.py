@@ -1,9 +1,10 @@
 """Trains the instance's models from what is stored, and puts the best one into service."""
 
 import hashlib
+import logging
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from daemon.errors import JobError
 from daemon.jobs.registry import JobContext
 from daemon.jobs.training_data import features, interactions, labels, noise_of, statistic
 from daemon.store import model_records, reading, sums
-from models import artefact
+from models import artefact, vector_file, vectors
 from models.errors import ModelError, TooLittleDataError
 from models.features import Features
 from models.interactions import Interactions
@@ -23,6 +24,9 @@ from models.labels import Labels
 from models.noise import SumNoise
 from models.statistics import Statistic
 from models.training import Recipe, TrainingData, train
+from policies.privacy import PROTECTION, Level
+
+log = logging.getLogger(__name__)
 
 
 def run(context: JobContext) -> dict[str, Any]:
@@ -59,6 +63,8 @@ def run(context: JobContext) -> dict[str, Any]:
         }
         noise = noise_of(others)
         model = trainer.train(head, about, lambda stage, part: context.progress(stage, 0.5 + part / 2), noise)
+        if may_publish(config, others.privacy):
+            trainer.publish(model, head, noise)
     assert model is not None  # noqa: S101 (one of the two was trained, or an error raised)
     pointer.write(config.models_dir, model.directory)
     model_records.make_current(context.engine, model.id)
@@ -78,6 +84,21 @@ def _newest_sum(context: JobContext) -> tuple[sums.StoredSum | None, str]:
     if strangers:
         return None, f"it contains {', '.join(strangers)}, which [[peers]] does not name any more"
     return found, ""
+
+
+def may_publish(config: Config, privacy: Mapping[str, Any]) -> bool:
+    """Tell whether vectors of videos may be made public from a sum with this noise.
+
+    The admin wants it, every member agreed to it in the proposal, and the noise is at least the default
+    level's.
+    """
+    least = PROTECTION[Level.DEFAULT]
+    return bool(
+        config.privacy.publish_vectors
+        and privacy.get("publish")
+        and privacy.get("counts_noise", 0) >= least.counts_noise
+        and privacy.get("pairs_noise", 0) >= least.pairs_noise
+    )
 
 
 def recipe_of(config: Config) -> Recipe:
@@ -134,6 +155,17 @@ class _Trainer:
         )
         model_records.save(self._context.engine, record)
         return record
+
+    def publish(self, model: model_records.ModelRecord, others: Statistic, noise: SumNoise) -> None:
+        """Put beside a model what browsers may rank from: made of the others' noisy sum alone."""
+        created = datetime.fromtimestamp(model.created, UTC)
+        try:
+            made = vectors.build(others, noise, self._labels.uuid, created=created)
+        except TooLittleDataError as error:
+            # The model is none the worse for it.
+            log.warning("no vectors for browsers: %s", error)
+            return
+        vector_file.save(made, self._context.config.models_dir / model.directory)
 
 
 def _best(quality: dict[str, float]) -> dict[str, float]:
