@@ -81,7 +81,7 @@ def kept_for(daemon: Daemon, aggregator: Daemon) -> Kept:
 def noise_of(members: Sequence[Daemon], aggregator: Daemon, round_: int, size: int) -> NDArray[np.int64]:
     """Return what these drew for an aggregator, from what they keep sealed."""
     keys = [kept_for(member, aggregator).noise_key(round_) for member in members]
-    return np.sum([skellam(SHARE, size, key) for key in keys], axis=0)
+    return sum((skellam(SHARE, size, key) for key in keys), np.zeros(size, np.int64))
 
 
 def together(members: Sequence[Daemon]) -> Interactions:

@@ -73,10 +73,12 @@ class Viewers:
         return np.array([[v in row for v in range(len(URLS))] for row in self.rows.values()], np.int64)
 
     def counts(self) -> Values:
-        return self.matrix().sum(axis=0)
+        total: Values = self.matrix().sum(axis=0)
+        return total
 
     def pairs(self) -> Values:
-        return (self.matrix().T @ self.matrix())[PAIRS]
+        gram: Values = self.matrix().T @ self.matrix()
+        return gram[PAIRS]
 
     def change(self, number: int) -> None:
         """Let as many viewers watch something else."""

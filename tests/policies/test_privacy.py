@@ -92,7 +92,10 @@ def test_a_sum_needs_at_least_the_noise_of_this_instances_level(
 def test_both_sums_are_looked_at_in_each_round(name: str, round_: int) -> None:
     # Else the pairs of a session could come with less noise than its members agreed to with the counts.
     less = PROTECTION[Level.DEFAULT].counts_noise - 1
-    assert refused(policy(), proposal(round_=round_, **{name: less})).code is Code.NOISE_TOO_LOW
+    asked = proposal(round_=round_, min_users=50)
+    asked = replace(asked, parameters={**asked.parameters, name: less})
+    asked = replace(asked, noise=asked.parameters["pairs_noise" if round_ else "counts_noise"])
+    assert refused(policy(), asked).code is Code.NOISE_TOO_LOW
 
 
 @pytest.mark.parametrize("round_", [0, 1])
