@@ -10,7 +10,7 @@ export const SENTENCES = {
   fits: 'Fits what you watched in this browser',
   nothing: 'Nothing to suggest yet.',
   on: 'Suggest from what I watched in this browser',
-  onText: 'This is worked out in your browser, from the watch history that PeerTube keeps in it for 30 days. The history is sent nowhere: the server only sees which videos are then shown.'
+  onText: 'This is worked out in your browser, from the watch history that PeerTube keeps in it for 30 days. The history is sent nowhere: the server only sees which videos your browser then asks for.'
 }
 
 /**
@@ -204,7 +204,7 @@ function pictureOf ({ thumbnails, thumbnailPath }) {
 function shortened (title) {
   if (title.length <= MOST_TITLE) return title
   const start = title.slice(0, MOST_TITLE)
-  return `${start.slice(0, Math.max(start.lastIndexOf(' '), MOST_TITLE / 2)).trimEnd()}…`
+  return `${start.slice(0, Math.max(start.lastIndexOf(' '), MOST_TITLE / 2)).replace(/[\s\p{P}]+$/u, '')}…`
 }
 
 /** @returns {Promise<void>} when the browser has time */
