@@ -40,7 +40,7 @@ SHIPPED = ROOT / "daemon" / "demo" / "data" / "ml-latest-small"
 CHROMIUM = Path(os.environ.get("SHOAL_CHROMIUM", "/usr/bin/chromium"))
 RANKING = ROOT / "tests" / "plugin" / "bench" / "ranking.js"
 MIN_USERS, MEMBERS, THRESHOLD, COLLUDERS = 5, 4, 3, 1
-ROUNDS = 200
+ROUNDS, COLD_PAGES = 200, 15
 Names = list[str]
 
 
@@ -68,7 +68,7 @@ def run() -> dict[str, float]:
     Returns:
         per set: NDCG@10 of the closed form and of the vectors, the share that they cost, both without and
         with noise; bytes of a full file; lists that Chromium and Python rank differently, out of all, and
-        its milliseconds for 5,000 videos and a history of 200.
+        its milliseconds for 5,000 videos and a history of 200, on fresh pages and again and again.
     """
     measured: dict[str, float] = {}
     cases: list[tuple[VideoVectors, list[list[int]]]] = []
@@ -81,7 +81,8 @@ def run() -> dict[str, float]:
     rng = np.random.default_rng(7)
     histories = [rng.choice(MAX_VIDEOS, MAX_HISTORY, replace=False).tolist() for _ in range(ROUNDS)]
     measured["bytes"] = float(len(full.to_bytes()))
-    return measured | _chromium([*cases, (full, histories)])
+    cold = [(full, [history]) for history in histories[:COLD_PAGES]]
+    return measured | _chromium([*cases, (full, histories), *cold])
 
 
 def _quality(folder: Path) -> tuple[dict[str, float], tuple[VideoVectors, list[list[int]]]]:
@@ -170,11 +171,13 @@ def _chromium(cases: list[tuple[VideoVectors, list[list[int]]]]) -> dict[str, fl
             expected = [[item.row, item.score, item.via] for item in rank(found, history, 10)]
             different += expected != listed
             lists += 1
-    times = np.array(answers[-1]["times"])
+    times = np.array(answers[-COLD_PAGES - 1]["times"])
+    # On a fresh page nothing is compiled yet, and that is how a viewer's browser ranks.
+    cold = np.array([answer["times"][0] for answer in answers[-COLD_PAGES:]])
     return {
         "lists": float(lists),
         "different_lists": float(different),
-        "chromium_ms_first": float(times[0]),
+        "chromium_cold_ms_median": float(np.median(cold)),
         "chromium_ms_median": float(np.median(times)),
         "chromium_ms_p95": float(np.percentile(times, 95)),
     }
