@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import ask, lifecycle, models, sessions, setup, showcase, work
+from daemon.cli import ask, lifecycle, models, privacy, sessions, setup, showcase, work
 from daemon.cli.terminal import failure
 from daemon.errors import ShoalError
 
@@ -50,6 +50,7 @@ lifecycle.register(app)
 work.register(app)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(models.app, name="models")
+app.add_typer(privacy.app, name="privacy")
 ask.register(app)
 showcase.register(app)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from daemon.jobs.process import JobOutcome
+    from daemon.privacy.session import SessionPrivacy
     from daemon.store.records import SessionRecord
 
 app = typer.Typer(help="Sums with other instances: list, show, start.", no_args_is_help=True)
@@ -71,13 +72,16 @@ def show_(
     *,
     output: OutputOption = Output.HUMAN,
 ) -> None:
-    """Show one session: who took part, what was sent, how long each stage took."""
+    """Show one session: who took part, what was sent, its noise, what it told about own viewers."""
+    from daemon.privacy.session import privacy_of
     from daemon.store.records import session as find
 
-    found = find(_store(config), session)
+    store = _store(config)
+    found = find(store, session)
     if found is None:
         raise RequestError("there is no such session", advice="See: shoal sessions list")
-    result(output, vars(found), lambda: _show(found))
+    privacy = privacy_of(store, found)
+    result(output, {**vars(found), "privacy": privacy.as_json()}, lambda: _show(found, privacy))
 
 
 @app.command("start")
@@ -125,7 +129,9 @@ def _store(config_path: object) -> "Engine":
     return open_checked(load(Path(str(config_path))).database)
 
 
-def _show(s: "SessionRecord") -> None:
+def _show(s: "SessionRecord", privacy: "SessionPrivacy") -> None:
+    from daemon.privacy.session import lines
+
     rows: list[tuple[str, str]] = [
         ("session", s.id),
         ("role", s.role),
@@ -135,6 +141,7 @@ def _show(s: "SessionRecord") -> None:
         ("roster", ", ".join(s.roster)),
         ("survivors", ", ".join(s.survivors)),
         ("sent / received", f"{size(s.bytes_out)} / {size(s.bytes_in)}"),
+        *lines(privacy),
         *((f"{stage}", f"{float(seconds):.2f} s") for stage, seconds in s.seconds.items()),
     ]
     table(["", ""], rows)

@@ -1,0 +1,1 @@
+"""What sums give away, in numbers and in plain words: behind `shoal privacy` and `shoal sessions show`."""

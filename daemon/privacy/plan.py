@@ -1,0 +1,171 @@
+"""What a privacy level would mean here, before switching to it: noise, limits, cost, quality."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.errors import RequestError
+from daemon.privacy.cost import Costs, costs, costs_as_json, deviation
+from daemon.sessions import budget, terms
+from daemon.sessions.windows import PARTS
+from daemon.store import sums
+from federation.noise import share_variance
+from federation.proposal import least_threshold
+from policies.accounting import YEAR, Relation, Release, epsilon
+from policies.privacy import PROTECTION, Level, head_minimum
+
+FEWEST_MEMBERS = 3
+MEASURED = Path(__file__).with_name("measured.json")
+"""What recommendations are worth at each level on public data sets: written by `make privacy`, as a list of
+{"name", "users", "members", "ndcg10": {level: value}} under "sets"."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Who takes part: members of one sum, and aggregators that each take one sum per window."""
+
+    members: int
+    aggregators: int
+
+    def __post_init__(self) -> None:
+        """Check that there can be a sum at all."""
+        if self.members < FEWEST_MEMBERS:
+            raise RequestError(
+                f"a sum needs at least {FEWEST_MEMBERS} members besides its aggregator",
+                advice=f"Give --members {FEWEST_MEMBERS} or more, or approve more peers.",
+            )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One level and length of window, in numbers.
+
+    Noise is a variance: `declared` what a sum carries at least, `realised` what it carries with everybody
+    alive. `most_windows` is how many windows an aggregator gets in a year that asks as soon as it can.
+    """
+
+    level: Level
+    window: timedelta
+    cohort: Cohort
+    declared: tuple[int, int]
+    realised: tuple[float, float]
+    limit: int
+    head_minimum: int
+    windows: int
+    most_windows: int
+    one_sum: Costs
+    one_aggregator: Costs
+    everybody: Costs
+    until_spent: Mapping[Relation, int]
+    least_audience: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; of noise, the standard deviations."""
+        return {
+            "level": self.level.value,
+            "window_days": round(self.window.total_seconds() / 86400, 3),
+            "members": self.cohort.members,
+            "aggregators": self.cohort.aggregators,
+            "counts_noise_declared": round(deviation(self.declared[0]), 4),
+            "counts_noise_realised": round(deviation(self.realised[0]), 4),
+            "pairs_noise_declared": round(deviation(self.declared[1]), 4),
+            "pairs_noise_realised": round(deviation(self.realised[1]), 4),
+            "max_videos_per_user": self.limit,
+            "head_minimum": self.head_minimum,
+            "windows_per_year": self.windows,
+            "most_windows_per_year": self.most_windows,
+            "one_sum": costs_as_json(self.one_sum),
+            "year_of_one_aggregator": costs_as_json(self.one_aggregator),
+            "year_of_all": costs_as_json(self.everybody),
+            "windows_until_budget_is_spent": {r.value: n for r, n in self.until_spent.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Whether a level makes sense for the cohort: `audience` is that of the most watched video known of."""
+
+    offered: bool
+    audience: int | None
+    needed: int
+
+
+def setting(config: Config, level: Level, window: timedelta, cohort: Cohort) -> Setting:
+    """Return the numbers of a level for a cohort, with the other settings as they are."""
+    asked = PROTECTION[level]
+    members, threshold = cohort.members, least_threshold(cohort.members)
+    shares = [
+        share_variance(noise, threshold, terms.COLLUDERS) for noise in (asked.counts_noise, asked.pairs_noise)
+    ]
+    limit = min(config.sharing.max_videos_per_user, asked.max_videos_per_user)
+    release = Release(asked.counts_noise, asked.pairs_noise, limit, config.model.max_head)
+    windows = budget.yearly(window, 1)
+    return Setting(
+        level=level,
+        window=window,
+        cohort=cohort,
+        declared=(asked.counts_noise, asked.pairs_noise),
+        realised=(float(members * shares[0]), float(members * shares[1])),
+        limit=limit,
+        head_minimum=head_minimum(
+            config.sharing.min_users,
+            asked.counts_noise,
+            members=members,
+            threshold=threshold,
+            colluders=terms.COLLUDERS,
+        ),
+        windows=windows,
+        most_windows=max(windows, int(YEAR / (PARTS[0] * window.total_seconds())) + 1),
+        one_sum=costs([release]),
+        one_aggregator=costs([release] * windows),
+        everybody=costs([release] * (windows * cohort.aggregators)),
+        until_spent={
+            relation: _until_spent(release, relation, most)
+            for relation, most in budget.budgets(config).items()
+        },
+        least_audience=asked.least_audience,
+    )
+
+
+def offer(config: Config, engine: Engine, level: Level) -> Offer:
+    """Compare what a level needs with the newest stored sum, whose counts carry noise themselves."""
+    needed = PROTECTION[level].least_audience
+    if not needed:
+        return Offer(offered=True, audience=None, needed=0)
+    stored = sums.newest(engine, config.sums_dir)
+    if stored is None or not stored.counts.size:
+        return Offer(offered=False, audience=None, needed=needed)
+    audience = int(stored.counts.max())
+    return Offer(offered=audience >= needed, audience=audience, needed=needed)
+
+
+def quality(path: Path = MEASURED) -> list[dict[str, Any]]:
+    """Return what was measured on public data sets; nothing where it was not."""
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text("utf-8"))["sets"]
+    return [one for one in found if isinstance(one, dict)]
+
+
+def _until_spent(release: Release, relation: Relation, most: float) -> int:
+    """Return how many such releases a budget allows."""
+
+    def fits(number: int) -> bool:
+        return epsilon([release] * number, relation) <= most
+
+    high = 1
+    while fits(high) and high < 100_000:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low if fits(low) else 0
