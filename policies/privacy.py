@@ -9,7 +9,6 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from federation.errors import Code, Refusal
-from federation.noise import share_variance
 from federation.proposal import Proposal
 from policies.allowlist import Allowlist
 from policies.cohort import strangers
@@ -50,14 +49,19 @@ PROTECTION: Mapping[Level, Protection] = MappingProxyType(
 """Declared for the sum: what its honest survivors reach even when only a threshold of members is left."""
 
 
-def head_minimum(min_users: int, noise: int, *, members: int, threshold: int, colluders: int) -> int:
-    """Return the noisy count from which a video enters the head.
+_MOST_SHARES = 2.5
+"""Realised over declared variance, at most, with one colluder: four members and the aggregator, whose own
+part is in the counts that members are shown, each add half of what is declared."""
 
-    Two standard deviations above `min_users`, with everybody's noise in the sum: a video of few users then
-    rarely enters by luck, and its pairs, which could show a single history, stay out.
+
+def head_minimum(min_users: int, noise: int) -> int:
+    """Return the noisy count from which a video enters the head, for counts with this declared variance.
+
+    Two standard deviations of everybody's noise above `min_users`: a video of few users then rarely enters
+    by luck, and its pairs, which could show a single history, stay out. The cohort's size has no part in it,
+    so that a retry with one more member asks the same question.
     """
-    most = members * share_variance(noise, threshold, colluders)
-    return min_users + math.ceil(2 * math.sqrt(most))
+    return min_users + math.ceil(2 * math.sqrt(_MOST_SHARES * noise))
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,7 @@ class PrivacyPolicy:
                 f"the noise is laid out for {proposal.colluders} members that work together; the aggregator "
                 f"and members that are strangers here are {unknown}",
             )
-        least = head_minimum(
-            self.min_users,
-            terms["counts_noise"],
-            members=len(proposal.roster),
-            threshold=proposal.threshold,
-            colluders=proposal.colluders,
-        )
+        least = head_minimum(self.min_users, terms["counts_noise"])
         if terms["min_users"] < least:
             raise Refusal(
                 Code.PARAMETERS_REFUSED,

@@ -23,9 +23,9 @@ from daemon.jobs.registry import JobContext
 from daemon.sessions import faults, terms
 from daemon.sessions.contribution import noisy, open_windows, read_counts, trainer_of, write_counts
 from daemon.sessions.counting import over, own_viewers
-from daemon.sessions.given import release_of
+from daemon.sessions.given import GivenRecord
 from daemon.sessions.traffic import Traffic
-from daemon.store import releases, sums
+from daemon.store import sums
 from daemon.store.reading import Catalogue
 from daemon.store.records import SessionRecord, save_session
 from federation import envelope
@@ -218,15 +218,17 @@ class _Session:
         if self.config.mode != "contribute":
             return 0
         blobs = {terms.VOCABULARY: self.journal.read(first.sum_id, f"blob.{terms.VOCABULARY}") or b""}
-        windows = open_windows(self.context)
+        context = self.context
+        windows = open_windows(context)
+        # Read again: since the session began somebody may have left.
+        own = own_viewers(context.engine, self.config, now=context.clock())
         try:
-            counts = noisy(self.context, first.proposal, blobs, self.own, windows)
-            window = windows.check(first.proposal)
+            counts = noisy(context, first.proposal, blobs, own, windows)
+            record = GivenRecord(windows, context.engine, context.clock)
+            record.check(first.sum_id, first.proposal, Stage.SURVIVORS)
         except Refusal as refusal:
             log.info("own viewers sit out of this session: %s", refusal)
             return 0
-        record = release_of(first.sum_id, first.proposal, window, now=self.context.clock())
-        releases.save(self.context.engine, record)
         return counts
 
     def _vocabulary_of(self, first: SignedProposal) -> tuple[str, ...]:
@@ -260,7 +262,7 @@ class _Session:
             expires=now + int(self.config.cohort.session_expiry.total_seconds()),
             noise=terms.protection(self.config).counts_noise,
             colluders=terms.COLLUDERS,
-            parameters=terms.parameters(self.config, length, members=len(roster), threshold=threshold),
+            parameters=terms.parameters(self.config, length),
             blobs={terms.VOCABULARY: reference_to(blob)},
         )
         return self._sign(proposal, {terms.VOCABULARY: blob})

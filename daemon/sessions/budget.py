@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 
+from filelock import FileLock
 from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.jobs.registry import JobContext
+from daemon.sessions.windows import Windows
 from daemon.store import releases
 from daemon.store.releases import ReleaseRecord
 from federation.errors import Code, Refusal
@@ -16,13 +19,16 @@ from federation.proposal import Proposal
 from policies.accounting import YEAR, Relation, Release, would_exceed
 
 
-def past_year(engine: Engine, now: float, *, window: str = "") -> list[Release]:
-    """Return one release per data window of the last 365 days; the window of that name is left out."""
+def past_year(engine: Engine, now: float) -> list[Release]:
+    """Return one release per data window of the last 365 days."""
+    return [_release(rounds) for rounds in _windows(engine, now).values()]
+
+
+def _windows(engine: Engine, now: float) -> dict[str, dict[int, ReleaseRecord]]:
     windows: dict[str, dict[int, ReleaseRecord]] = defaultdict(dict)
     for record in releases.since(engine, now - YEAR):
-        if record.window != window:
-            windows[record.window][record.round] = record
-    return [_release(rounds) for rounds in windows.values()]
+        windows[record.window][record.round] = record
+    return windows
 
 
 def budgets(config: Config) -> dict[Relation, float]:
@@ -36,8 +42,15 @@ def budgets(config: Config) -> dict[Relation, float]:
     return {relation: limit for relation, limit in limits.items() if limit}
 
 
-def require(context: JobContext, proposal: Proposal) -> None:
+def turn(config: Config) -> AbstractContextManager[object]:
+    """Hold this while a budget is looked at and spent: of two at once, one must see what the other took."""
+    return FileLock(config.windows_dir / "budget.lock") if budgets(config) else nullcontext()
+
+
+def require(context: JobContext, proposal: Proposal, windows: Windows) -> None:
     """Check that the budgets have room for both sums of a session, before the first of them is answered.
+
+    What was given and may still be opened counts as if it were on record already, with its pairs.
 
     Raises:
         Refusal: `budget-spent`.
@@ -47,11 +60,15 @@ def require(context: JobContext, proposal: Proposal) -> None:
     if proposal.round > 0 or not limits:
         # Pairs were paid for together with the counts that they follow.
         return
-    terms = proposal.parameters
+    terms, now = proposal.parameters, context.clock()
     new = Release(
         terms["counts_noise"], terms["pairs_noise"], terms["max_videos_per_user"], terms["max_head"]
     )
-    over = would_exceed(limits, past_year(context.engine, context.clock()), new)
+    known = _windows(context.engine, now)
+    waiting = {kept.id for kept in windows.all() if kept.window.given}
+    finished = [_release(rounds) for name, rounds in known.items() if name not in waiting or len(rounds) > 1]
+    pending = len(waiting - {name for name, rounds in known.items() if len(rounds) > 1})
+    over = would_exceed(limits, [*finished, *[new] * pending], new)
     if over:
         raise Refusal(
             Code.BUDGET_SPENT,

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.identity import open_identity
@@ -21,7 +20,7 @@ from daemon.jobs.registry import JobContext
 from daemon.sessions import budget, terms
 from daemon.sessions.counting import Own, over, own_viewers
 from daemon.sessions.windows import Windows
-from daemon.store.records import sessions
+from daemon.store import releases
 from federation.errors import Code, Refusal
 from federation.noise import share_variance, tail
 from federation.proposal import Proposal
@@ -53,12 +52,7 @@ def open_windows(context: JobContext) -> Windows:
     """Return what was given to whom."""
     config = context.config
     identity = open_identity(config.identity_file, config.instance.host)
-    return terms.windows(config, identity, context.clock, served=lambda: anything_given(context.engine))
-
-
-def anything_given(engine: Engine) -> bool:
-    """Tell whether this instance took part in any sum as far as its records go."""
-    return bool(sessions(engine, limit=1))
+    return terms.windows(config, identity, context.clock, served=lambda: releases.any_given(context.engine))
 
 
 def noisy(
@@ -77,11 +71,12 @@ def noisy(
 
     def count() -> NDArray[np.int64]:
         _check_audience(context.config, proposal, blobs)
-        budget.require(context, proposal)
+        budget.require(context, proposal, windows)
         users = over(vocabulary, own.catalogue, own.limited(proposal.parameters["max_videos_per_user"]))
         return contribution(proposal, blobs, users)
 
-    return windows.contribution(proposal, own.digests, count)
+    with budget.turn(context.config):
+        return windows.contribution(proposal, own.digests, count)
 
 
 def contribution(proposal: Proposal, blobs: dict[str, bytes], users: Interactions) -> NDArray[np.int64]:

@@ -9,8 +9,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.sessions import terms, who
-from daemon.store import withdrawal
-from daemon.store.records import sessions
+from daemon.store import releases, withdrawal
 
 
 def void(config: Config, engine: Engine) -> int:
@@ -21,6 +20,6 @@ def void(config: Config, engine: Engine) -> int:
     if not config.windows_dir.is_dir():
         return 0
     identity = open_identity(config.identity_file, config.instance.host)
-    windows = terms.windows(config, identity, time.time, served=lambda: bool(sessions(engine, limit=1)))
+    windows = terms.windows(config, identity, time.time, served=lambda: releases.any_given(engine))
     stored = withdrawal.states(engine)
     return windows.withdraw(lambda key: who.tags(key, stored))

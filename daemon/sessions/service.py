@@ -23,7 +23,8 @@ from daemon.jobs.process import run_job
 from daemon.sessions import faults, terms
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.members import MemberRecords
-from daemon.store.records import count_refusal, sessions
+from daemon.store import releases
+from daemon.store.records import count_refusal
 from federation.desk import BlobDesk
 from federation.errors import Code, Refusal
 from federation.http.client import PeerClient, new_session
@@ -51,7 +52,7 @@ async def open_service(
     urls = terms.urls(config)
     scratch = config.journal_dir / "preparing"
     shutil.rmtree(scratch, ignore_errors=True)
-    windows = terms.windows(config, identity, clock, served=lambda: bool(sessions(engine, limit=1)))
+    windows = terms.windows(config, identity, clock, served=lambda: releases.any_given(engine))
     node = MemberNode(
         identity,
         terms.member_journal(config),

@@ -104,18 +104,12 @@ def videos_per_user(config: Config) -> int:
     return min(config.sharing.max_videos_per_user, protection(config).max_videos_per_user)
 
 
-def parameters(config: Config, vocabulary: int, *, members: int, threshold: int) -> dict[str, int]:
-    """Return the terms of a sum that this instance proposes to a roster of that size."""
+def parameters(config: Config, vocabulary: int) -> dict[str, int]:
+    """Return the terms of a sum that this instance proposes."""
     level = protection(config)
     return {
         "vocabulary": vocabulary,
-        "min_users": head_minimum(
-            config.sharing.min_users,
-            level.counts_noise,
-            members=members,
-            threshold=threshold,
-            colluders=COLLUDERS,
-        ),
+        "min_users": head_minimum(config.sharing.min_users, level.counts_noise),
         "max_head": config.model.max_head,
         "max_videos_per_user": videos_per_user(config),
         "counts_noise": level.counts_noise,

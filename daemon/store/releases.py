@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import reads, writes
-from daemon.store.tables import Release
+from daemon.store.tables import Release, Session
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,14 @@ def since(engine: Engine, start: float) -> list[ReleaseRecord]:
     query = select(Release.__table__).where(Release.at >= start).order_by(Release.at, Release.round)
     with reads(engine) as connection:
         return [ReleaseRecord(**row) for row in connection.execute(query).mappings()]
+
+
+def any_given(engine: Engine) -> bool:
+    """Tell whether this instance's viewers were ever in a sum, as far as the records go."""
+    with reads(engine) as connection:
+        given = connection.execute(select(Release.window).limit(1)).first()
+        member = connection.execute(select(Session.id).where(Session.role == "member").limit(1)).first()
+    return given is not None or member is not None
 
 
 def prune(engine: Engine, *, before: float) -> int:

@@ -73,6 +73,9 @@ def save(
         for i, (url, count) in enumerate(zip(urls, counts, strict=True))
     ]
     with writes(engine) as connection:
+        # A job that died behind this point is run again, with the same sum.
+        connection.execute(delete(SumVideo).where(SumVideo.session_id == session_id))
+        connection.execute(delete(Sum).where(Sum.session_id == session_id))
         values = {
             "session_id": session_id,
             "created": now,

@@ -1,4 +1,4 @@
-"""What sessions owe and do not do yet: each test here fails, and says so as soon as it no longer does."""
+"""What holds for sessions around their edges: who left meanwhile, budgets, restarts, a changed cohort."""
 
 from __future__ import annotations
 
@@ -64,7 +64,6 @@ def context_of(config: Config, engine: Engine) -> JobContext:
     return JobContext(config, engine, lambda _stage, _part: None, lambda: NOW)
 
 
-@pytest.mark.xfail(strict=True, reason="own viewers are read when a session begins, and counted hours later")
 def test_who_leaves_while_peers_are_waited_for_is_not_in_what_members_are_shown(
     config: Config, engine: Engine
 ) -> None:
@@ -80,9 +79,6 @@ def test_who_leaves_while_peers_are_waited_for_is_not_in_what_members_are_shown(
     assert who.tag(kept.seed, gone) not in kept.viewers
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only what is on record counts, and it is recorded when sums are opened"
-)
 def test_a_budget_for_one_sum_is_not_spent_twice_by_two_peers_at_once(config: Config, engine: Engine) -> None:
     session = _Session(context_of(config, engine))
     first = session._propose_first().proposal
@@ -105,16 +101,12 @@ def test_a_budget_for_one_sum_is_not_spent_twice_by_two_peers_at_once(config: Co
         noisy(context, replace(first, aggregator=PEERS[1].host), blobs, own, open_windows(context))
 
 
-@pytest.mark.xfail(strict=True, reason="sessions of our own are taken for something that was given")
 def test_who_only_ever_asked_has_given_nothing(config: Config, engine: Engine) -> None:
     records.save_session(engine, SessionRecord("a" * 64, "aggregator", config.instance.host, NOW - 9))
     assert not config.windows_dir.exists()
     assert not open_windows(context_of(config, engine)).restored
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a sum cannot be stored twice, so the job fails until its proposals expire"
-)
 def test_a_session_that_dies_after_its_sum_is_stored_can_end(config: Config, engine: Engine) -> None:
     records.save_session(engine, SessionRecord("a" * 64, "aggregator", config.instance.host, NOW))
     for _ in range(2):
@@ -130,9 +122,6 @@ def test_a_session_that_dies_after_its_sum_is_stored_can_end(config: Config, eng
         )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="min_users follows from the size of the cohort, and is one of the terms"
-)
 def test_a_session_can_be_tried_again_after_a_peer_was_approved(config: Config, engine: Engine) -> None:
     before = _Session(context_of(config, engine))._propose_first().proposal
     fewer = config.model_copy(update={"peers": config.peers[:5]})
