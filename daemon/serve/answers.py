@@ -40,11 +40,7 @@ def sentence(why: Reason, *, estimated: bool) -> str:
     users = f"About {why.users}" if estimated else f"{why.users}"
     match why.kind:
         case "co-engagement":
-            return (
-                f"{users} viewers engaged with both"
-                if why.users
-                else "The same viewers engaged with both"
-            )
+            return f"{users} viewers engaged with both" if why.users else "The same viewers engaged with both"
         case "history":
             return f"Fits what you engaged with: {tags}" if tags else "Fits what you engaged with"
         case "tags":

@@ -38,7 +38,7 @@ class NoVectorsError(ShoalError):
     def __init__(self) -> None:
         super().__init__(
             "there are no vectors for browsers",
-            advice="They come with a model whose sum was proposed with their publication and with noise.",
+            advice="Set privacy.publish_vectors; they come with the next sum, if the peers agree to it.",
         )
 
 
@@ -122,7 +122,10 @@ async def ranking(request: web.Request) -> web.Response:
 
 
 async def _offer(request: web.Request) -> Offer:
-    loaded = request.app[CONTEXT].model.get()
+    context = request.app[CONTEXT]
+    if not context.config.privacy.publish_vectors:
+        raise NoVectorsError
+    loaded = context.model.get()
     return await asyncio.to_thread(request.app[OFFERS].of, loaded)
 
 

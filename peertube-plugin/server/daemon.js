@@ -3,7 +3,7 @@
 const { isUuid } = require('./uuid.js')
 
 /**
- * @typedef {{ kind: string, text: string, users: number | null, tags: string[] }} Reason
+ * @typedef {{ kind: string, text: string, users: number | null, estimated?: true, tags: string[] }} Reason
  * @typedef {{ uuid: string, reason: Reason }} Candidate
  */
 
@@ -177,11 +177,12 @@ function candidates (videos, current) {
 
 /** @param {any} given @returns {Reason} */
 function reason (given) {
-  const { kind, text, users, tags } = given ?? {}
+  const { kind, text, users, estimated, tags } = given ?? {}
   return {
     kind: KINDS.has(kind) ? kind : '',
     text: short(text, 200),
     users: Number.isSafeInteger(users) && users > 0 ? users : null,
+    ...(estimated === true && { estimated }),
     tags: Array.isArray(tags) ? tags.slice(0, 3).map(tag => short(tag, 60)).filter(Boolean) : []
   }
 }

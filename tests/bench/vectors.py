@@ -110,9 +110,7 @@ def _quality(folder: Path) -> tuple[dict[str, float], tuple[VideoVectors, list[l
     declared = PROTECTION[Level.DEFAULT]
     shares = [share_variance(declared.noise(round_), THRESHOLD, COLLUDERS) * MEMBERS for round_ in (0, 1)]
     noisy = counts + skellam(shares[0], videos, bytes([1]) * 32)
-    least = head_minimum(
-        MIN_USERS, declared.counts_noise, members=MEMBERS, threshold=THRESHOLD, colluders=COLLUDERS
-    )
+    least = head_minimum(MIN_USERS, declared.counts_noise)
     head = statistics.head(noisy, min_users=least, max_head=MAX_VIDEOS)
     pairs = statistics.pair_counts(train, head)
     summed = Statistic(head, noisy[head], pairs + skellam(shares[1], pairs.size, bytes([2]) * 32))

@@ -29,6 +29,9 @@ def vectors_of(positions: range, *, strangers: int = 0) -> VideoVectors:
     return replace(made, uuids=np.array([list(name) for name in sorted(names)], np.uint8))
 
 
+PUBLISHING = "privacy.publish_vectors = true"
+
+
 def fetch(served: Daemon, tag: str = "") -> tuple[int, bytes, str, str]:
     """Return status, body, ETag and Cache-Control of the file's route."""
     headers = {"If-None-Match": tag} if tag else {}
@@ -46,7 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder = tmp_path_factory.mktemp("vectors")
     put_model(folder, "first", labels=LABELS)
     vector_file.save(vectors_of(range(40), strangers=3), folder / "models" / "first")
-    with daemon(instance(folder)) as running:
+    with daemon(instance(folder, extra=PUBLISHING)) as running:
         yield running
 
 
@@ -85,12 +88,20 @@ def test_serving_it_loads_nothing_that_training_needs(served: Daemon) -> None:
 def test_a_model_without_vectors_has_none_to_offer(tmp_path: Path) -> None:
     put_model(tmp_path, "with", labels=LABELS)
     vector_file.save(vectors_of(range(9)), tmp_path / "models" / "with")
-    with daemon(instance(tmp_path)) as running:
+    with daemon(instance(tmp_path, extra=PUBLISHING)) as running:
         assert fetch(running)[0] == 200
         put_model(tmp_path, "without")
         until(lambda: fetch(running)[0] == 404)
         status, answer = running.call("/v1/vectors")
         assert (status, answer["code"]) == (404, "no-vectors")
+        assert running.call("/v1/vectors/ranking?history=x")[1]["code"] == "no-vectors"
+
+
+def test_an_admin_who_does_not_publish_offers_none_though_a_file_is_there(tmp_path: Path) -> None:
+    put_model(tmp_path, "with", labels=LABELS)
+    vector_file.save(vectors_of(range(9)), tmp_path / "models" / "with")
+    with daemon(instance(tmp_path)) as running:
+        assert running.call("/v1/vectors")[1]["code"] == "no-vectors"
         assert running.call("/v1/vectors/ranking?history=x")[1]["code"] == "no-vectors"
 
 

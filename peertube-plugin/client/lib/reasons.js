@@ -7,12 +7,14 @@ import { listed } from './texts.js'
  * @property {string} kind what sort of reason
  * @property {string} [text] the daemon's own English sentence
  * @property {number | null} [users] how many people it rests on
+ * @property {boolean} [estimated] whether that number carries noise
  * @property {string[]} [tags] tags it rests on
  */
 
 export const SENTENCES = {
   why: 'Why this video:',
   bothCounted: '{count} viewers liked or watched both',
+  bothEstimated: 'About {count} viewers liked or watched both',
   both: 'The same viewers liked or watched both',
   historyTags: 'Fits what you liked or watched: {tags}',
   history: 'Fits what you liked or watched',
@@ -25,6 +27,7 @@ export const SENTENCES = {
   newTags: 'New here, and about {tags}',
   new: 'New here',
   popularCounted: '{count} viewers liked or watched it',
+  popularEstimated: 'About {count} viewers liked or watched it',
   popular: 'Popular here'
 }
 
@@ -50,15 +53,18 @@ export function reasonText (reason, say) {
   const named = { tags: tags.length ? listed(tags) : '' }
   const users = typeof reason.users === 'number' && reason.users > 1 ? reason.users : 0
 
+  const both = reason.estimated === true ? 'bothEstimated' : 'bothCounted'
+  const it = reason.estimated === true ? 'popularEstimated' : 'popularCounted'
+
   switch (reason.kind) {
-    case 'co-engagement': return users ? say.counted('bothCounted', 'bothCounted', users) : say('both')
+    case 'co-engagement': return users ? say.counted(both, both, users) : say('both')
     case 'history': return tags.length ? say('historyTags', named) : say('history')
     case 'tags': return tags.length ? say(tags.length === 1 ? 'tag' : 'tags', named) : say('tagsUnnamed')
     case 'channel': return say('channel')
     case 'category': return say('category')
     case 'language': return say('language')
     case 'new': return tags.length ? say('newTags', named) : say('new')
-    case 'popular': return users ? say.counted('popularCounted', 'popularCounted', users) : say('popular')
+    case 'popular': return users ? say.counted(it, it, users) : say('popular')
     default: return typeof reason.text === 'string' ? reason.text.slice(0, MAX_LENGTH) : ''
   }
 }

@@ -47,6 +47,22 @@ describe('why lines', needsBrowser, () => {
     assert.deepEqual(page.errors, [])
   })
 
+  it('says "about" where the number carries noise', async () => {
+    site.routes.set(REASONS, () => ({
+      reasons: {
+        [FIRST]: { ...together, estimated: true },
+        [SECOND]: { kind: 'popular', text: '', users: 40, estimated: true, tags: [] }
+      }
+    }))
+    await watch()
+    await list(VIDEOS)
+    await settled(2)
+    assert.deepEqual(await lines(), [
+      'Why this video: About 23 viewers liked or watched both',
+      'Why this video: About 40 viewers liked or watched it'
+    ])
+  })
+
   it('understands the short form of ids in links', async () => {
     site.routes.set(REASONS, () => ({ reasons: { [FIRST]: together } }))
     await watch()
