@@ -190,7 +190,8 @@ def _two_members(report: Report) -> str:
         return ""
     vector, roster = min(found, key=lambda one: (one[0].members - 2) * one[0].share)
     left = max(vector.members - 2, 1) * vector.share
-    needed = 2 * least_threshold(roster) - roster
+    # Two views of who survived, or everybody else's vectors: whichever takes fewer (docs/threat-model.md).
+    needed = min(2 * least_threshold(roster) - roster, roster - 1)
     return (
         f" Without their own noise, {words.off(left)} is left. Only {needed} of {plural(roster, 'member')} "
         "together with the aggregator could lift a mask; then your own part of the noise, "

@@ -242,9 +242,7 @@ def _windows(
     if not config.windows_dir.is_dir():
         return {}, None
     identity = open_identity(config.identity_file, config.instance.host, create=False)
-    found = terms.windows(
-        config, identity, lambda: now, served=lambda: bool(records.sessions(engine, limit=1))
-    )
+    found = terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
     names = {config.instance.host, *(peer.host for peer in config.peers), *(r.aggregator for r in past)}
     windows = {host: kept for host in names if (kept := found.read(host)) is not None}
     until = found._served_until()

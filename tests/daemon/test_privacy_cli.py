@@ -43,7 +43,7 @@ from federation.envelope import Stage
 from federation.identity import Identity, PublicIdentity
 from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.accounting import Relation, Release, detection, epsilon, guess
-from policies.privacy import PROTECTION, Level
+from policies.privacy import PROTECTION, Level, head_minimum
 from tests.daemon.worlds import write_set
 
 DAY = 86400.0
@@ -303,6 +303,8 @@ def test_windows_are_shown_with_both_noises_and_why_they_stay_open(world: World)
     assert "each of 40 videos, and with each of 435 pairs of a head of 30 videos" in printed
     assert "off by about ±2.6, with everybody alive" in printed
     assert "we still count on ±2.0" in printed
+    # Own sums have three members here: two of them are everybody else.
+    assert "Only 2 of 3 members together with the aggregator could lift a mask" in printed
     assert "Its time is over, but it stays open: 0 viewers changed since, 5 are needed" in printed
     assert "Ends on " in printed
 
@@ -404,7 +406,7 @@ def test_a_plan_stands_beside_the_present(world: World) -> None:
     assert then["pairs_noise_declared"] == 4.0
     assert then["pairs_noise_realised"] == round(math.sqrt(160 / 6), 4)
     assert then["max_videos_per_user"] == 100
-    assert then["head_minimum"] == 5 + math.ceil(2 * math.sqrt(160 / 6))
+    assert then["head_minimum"] == head_minimum(5, 16) == 18
     one = release_of(Level.STRICT, 4096)
     for relation in Relation:
         assert_cost(then["one_sum"][relation.value], [one], relation)
