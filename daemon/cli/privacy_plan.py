@@ -109,10 +109,7 @@ def _quality(both: Pair, sets: Sequence[dict[str, Any]], own: dict[str, Any] | N
     levels = list(dict.fromkeys((Level.NONE, *(setting.level for setting in both))))
     names = [level.value for level in levels]
     if sets:
-        rows = [
-            (f"  {one['name']}, {one['users']:,} users", *(_worth(one["ndcg10"], name) for name in names))
-            for one in sets
-        ]
+        rows = [(f"  {one['name']}", *(_worth(one["ndcg10"], name) for name in names)) for one in sets]
         table(["  MEASURED ON", *names], rows, right=names)
     if own is not None:
         tried = ("none", "now", "plan")
@@ -124,6 +121,7 @@ def _quality(both: Pair, sets: Sequence[dict[str, Any]], own: dict[str, Any] | N
             "less."
         )
     elif sets:
+        paragraph("Measured with the noise of five members, all alive.")
         paragraph("On your own viewers: add --measure. It takes minutes, and nothing leaves.")
     else:
         paragraph("Not known here yet. Try it on your own viewers with --measure; it takes minutes.")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from policies.accounting import YEAR, Relation, Release, epsilon
 from policies.privacy import PROTECTION, Level, head_minimum
 
 FEWEST_MEMBERS = 3
-MEASURED = Path(__file__).with_name("measured.json")
-"""What recommendations are worth at each level on public data sets: written by `make privacy`, as a list of
-{"name", "users", "members", "ndcg10": {level: value}} under "sets"."""
+MEASURED = Path(__file__).with_name("measured")
+"""What recommendations are worth at each level on public data sets: one file per set, as `make privacy` writes
+them with --json. Measured for five members, all alive."""
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,14 @@ def offer(config: Config, engine: Engine, level: Level) -> Offer:
     return Offer(offered=audience >= needed, audience=audience, needed=needed)
 
 
-def quality(path: Path = MEASURED) -> list[dict[str, Any]]:
-    """Return what was measured on public data sets; nothing where it was not."""
-    if not path.exists():
-        return []
-    found = json.loads(path.read_text("utf-8"))["sets"]
-    return [one for one in found if isinstance(one, dict)]
+def quality(folder: Path = MEASURED) -> list[dict[str, Any]]:
+    """Return the name and the NDCG@10 by level of each public data set that was measured."""
+    found = []
+    for file in sorted(folder.glob("*.json")):
+        content = json.loads(file.read_text("utf-8"))
+        values = {level: value for level, value in content["ndcg10"].items() if isfinite(value)}
+        found.append({"name": content["data"], "ndcg10": values})
+    return found
 
 
 def _until_spent(release: Release, relation: Relation, most: float) -> int:

@@ -486,11 +486,18 @@ def test_exit_status_where_nothing_is_stored(tmp_path: Path) -> None:
 
 
 def test_quality_comes_from_what_was_measured(tmp_path: Path) -> None:
-    file = tmp_path / "measured.json"
-    assert plan.quality(file) == []
-    sets = [{"name": "made-up", "users": 600, "ndcg10": {"none": 0.3, "default": 0.27}}]
-    file.write_text(json.dumps({"sets": sets}))
-    assert plan.quality(file) == sets
+    assert plan.quality(tmp_path / "nowhere") == []
+    measured = {"data": "made-up", "ndcg10": {"none": 0.3, "default": 0.27, "strict": math.nan}}
+    (tmp_path / "made-up.json").write_text(json.dumps(measured))
+    sets = plan.quality(tmp_path)
+    assert sets == [{"name": "made-up", "ndcg10": {"none": 0.3, "default": 0.27}}]
+    config = World(tmp_path, 0.0).write().config
+    setting = plan.setting(config, Level.DEFAULT, timedelta(days=7), plan.Cohort(5, 1))
+    with out.capture() as captured:
+        privacy_plan.show(
+            config, (setting, setting), plan.Offer(offered=True, audience=None, needed=0), sets, None
+        )
+    assert "made-up 0.300 0.270 (-10 %)" in " ".join(captured.get().split())
 
 
 def test_measuring_on_own_viewers(world: World) -> None:
