@@ -25,8 +25,8 @@ from policies.privacy import PROTECTION, Level, head_minimum
 
 FEWEST_MEMBERS = 3
 MEASURED = Path(__file__).with_name("measured")
-"""What recommendations are worth at each level on public data sets: one file per set, as `make privacy` writes
-them with --json. Measured for five members, all alive."""
+"""What recommendations are worth at each level on public data sets, for five members, all alive: one file per
+set, as `make privacy` writes it with --json."""
 
 
 @dataclass(frozen=True)
