@@ -68,9 +68,7 @@ def release(matrix: csr_array, level: Protection, seed: tuple[int, ...]) -> Rele
     users = int(matrix.shape[0])
     exact = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)
     counts = exact + noise(level.counts_noise, exact.size, (*seed, 1))
-    least = head_minimum(
-        MIN_USERS, level.counts_noise, members=MEMBERS, threshold=THRESHOLD, colluders=COLLUDERS
-    )
+    least = head_minimum(MIN_USERS, level.counts_noise)
     head = statistics.head(counts, min_users=least, max_head=MAX_HEAD)
     pairs = gram(matrix, head) + noise_matrix(level.pairs_noise, head.size, (*seed, 2))
     return Release(counts, head, pairs, float(level.counts_noise), float(level.pairs_noise), users)

@@ -16,7 +16,7 @@ class Effort:
     """How many targets every attack gets, at most.
 
     Attributes:
-        groups: of eight users, in attack 1.
+        groups: of two users, in attack 1.
         completions: targets of attack 2, half of them to choose the way.
         members: targets of attack 3.
         windows: viewers in attack 4; members likewise.
@@ -37,8 +37,8 @@ class Effort:
 
 
 FULL = Effort(
-    groups=24, completions=300, members=150, windows=60, inversions=200, honeypots=150, lists=24, largest=1200
+    groups=72, completions=300, members=150, windows=60, inversions=200, honeypots=150, lists=48, largest=1200
 )
 QUICK = Effort(
-    groups=6, completions=60, members=40, windows=12, inversions=40, honeypots=40, lists=8, largest=400
+    groups=18, completions=60, members=40, windows=12, inversions=40, honeypots=40, lists=8, largest=400
 )

@@ -24,6 +24,7 @@ _MEANING = {
     7: "public related lists show what changed between two trainings",
 }
 _SMALL = 0.02
+_FEW = 10
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,18 @@ def _cell(outcome: Outcome) -> str:
     if not outcome.targets:
         return f"[dim]{outcome.note}[/dim]"
     gain = outcome.gain
-    colour = "red" if gain.above_zero and gain.value > _SMALL else "yellow" if gain.above_zero else "green"
+    colour = "red" if _wins(outcome) else "yellow" if gain.above_zero else "green"
+    if outcome.targets < _FEW:
+        colour = "dim"
     return (
         f"[{colour}]{gain.value:+.3f}[/{colour}] ({gain.low:+.3f} to {gain.high:+.3f})\n"
         f"[dim]{outcome.reached:.3f} / {outcome.baseline:.3f}, n {outcome.targets}[/dim]"
     )
+
+
+def _wins(outcome: Outcome) -> bool:
+    """Say whether the attack gains more than a trifle, for sure, over enough targets to say so."""
+    return outcome.targets >= _FEW and outcome.gain.above_zero and outcome.gain.value > _SMALL
 
 
 def _quality(head: Head, level: Level) -> str:
@@ -106,7 +114,7 @@ def _quality(head: Head, level: Level) -> str:
 def _notes(head: Head) -> list[str]:
     notes = [
         "Gain: the attacker's figure less the baseline's; below it both figures and the number of targets.",
-        "Green: the interval holds 0. Yellow: above 0, by 0.02 at most. Red: more.",
+        "Green: the interval holds 0. Yellow: above 0, by 0.02 at most. Red: more. Dim: under 10 targets.",
         "The attacker sees sums at the declared noise, the least that is promised.",
         (
             f"Quality is measured at {REALISED:.2f} times that, the noise of {MEMBERS} members all alive "
@@ -125,12 +133,7 @@ def _winners(outcomes: Sequence[Outcome]) -> list[str]:
     lines = []
     for level in Level:
         for number, meaning in _MEANING.items():
-            # At this level, where the attack gains something, by its strongest cell.
-            cells = [
-                one
-                for one in outcomes
-                if one.attack == number and one.level == level and one.targets and one.gain.above_zero
-            ]
+            cells = [one for one in outcomes if one.attack == number and one.level == level and _wins(one)]
             if not cells:
                 continue
             most = max(cells, key=lambda one: one.gain.value)
