@@ -1,5 +1,6 @@
 import { savingSwitch } from '../lib/controls.js'
 import { el, isWebAddress, uniqueId } from '../lib/dom.js'
+import { videoOf } from '../lib/ids.js'
 import { isolated } from '../lib/texts.js'
 import { parseVectors, rank, rowOf, uuidAt } from '../lib/vectors.js'
 import { isOn, note, switchTo, watchHistory } from './browser-history.js'
@@ -61,11 +62,12 @@ export class BrowserSuggestions {
     const visit = this.#visit
     if (isOn()) note(video.uuid, video)
     await idle()
-    if (visit !== this.#visit || watchHistory().watched.length < FEWEST_WATCHED) return
+    if (visit !== this.#visit) return
 
-    const found = isOn() ? await this.#suggestions(video) : []
+    // Whoever switched them off finds the switch again, however little is known without notes.
+    const found = isOn() ? await this.#suggestions(video, root) : []
     if (visit !== this.#visit || (isOn() && found.length === 0)) return
-    this.#section = this.#draw(video, found)
+    this.#section = this.#draw(video, found, root)
     root.append(this.#section)
   }
 
@@ -78,9 +80,11 @@ export class BrowserSuggestions {
 
   /**
    * @param {Watched} video on the page
+   * @param {Element} root holds PeerTube's own list
    * @returns {Promise<Shown[]>} empty when there is nothing, or on any failure
    */
-  async #suggestions (video) {
+  async #suggestions (video, root) {
+    if (watchHistory().watched.length < FEWEST_WATCHED) return []
     const found = await this.#rank(video)
     if (found.length === 0) return []
     // In the order of their names: which of them the browser likes best is its own business.
@@ -94,8 +98,9 @@ export class BrowserSuggestions {
     const videos = new Map((Array.isArray(answer?.data) ? answer.data : [])
       .filter((/** @type {any} */ entry) => typeof entry?.uuid === 'string' && typeof entry.name === 'string')
       .map((/** @type {any} */ entry) => [entry.uuid, entry]))
+    const above = listedIn(root)
     return found
-      .filter(({ uuid }) => videos.has(uuid))
+      .filter(({ uuid }) => videos.has(uuid) && !above.has(uuid))
       .slice(0, SHOWN)
       .map(({ uuid, because }) => ({ video: videos.get(uuid), because }))
   }
@@ -130,8 +135,9 @@ export class BrowserSuggestions {
   /**
    * @param {Watched} video on the page
    * @param {Shown[]} found to show
+   * @param {Element} root holds PeerTube's own list
    */
-  #draw (video, found) {
+  #draw (video, found, root) {
     const { say, sayProblem } = this.options
     const id = uniqueId('browser')
     const content = el('div', {}, this.#list(found))
@@ -146,7 +152,7 @@ export class BrowserSuggestions {
         save: async wanted => {
           switchTo(wanted)
           if (wanted) note(video.uuid, video)
-          const shown = wanted ? await this.#suggestions(video) : []
+          const shown = wanted ? await this.#suggestions(video, root) : []
           content.replaceChildren(wanted && shown.length === 0 ? el('p', {}, say('nothing')) : this.#list(shown))
         }
       }))
@@ -184,6 +190,15 @@ async function fetchVectors (address) {
   } catch {
     return null
   }
+}
+
+/**
+ * @param {Element} root holds PeerTube's own list
+ * @returns {Set<string>} uuids of the videos in it
+ */
+function listedIn (root) {
+  const links = root.querySelectorAll('my-video-miniature a[href]')
+  return new Set([...links].map(link => videoOf(link.getAttribute('href') ?? '')).filter(uuid => uuid !== null))
 }
 
 /**

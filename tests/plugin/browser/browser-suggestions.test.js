@@ -172,6 +172,63 @@ describe('suggestions in the browser', needsBrowser, () => {
     assert.equal(site.asked(VECTORS).length, 1)
   })
 
+  it('leave the switch where it can be found again, also when the notes that are gone said what counts', async () => {
+    await seen(tides, 59)
+    await seen(channel, 59)
+    await watch()
+    await block().waitFor()
+    const toggle = page.getByRole('switch', { name: 'Suggest from what I watched in this browser' })
+    await toggle.click()
+    await page.waitForFunction(() => !document.querySelector('.shoal-browser li'))
+    await page.reload()
+    await page.waitForFunction(() => 'shell' in window)
+    await watch({ uuid: clouds.uuid })
+    await toggle.click()
+    await page.getByText('Nothing to suggest yet.').waitFor()
+    assert.equal(await stored('shoal-browser-suggestions'), null)
+  })
+
+  it('do not repeat what stands above them', async () => {
+    await seen(tides)
+    await seen(channel)
+    await watch()
+    await block().waitFor()
+    const [first, second, ...others] = await titles()
+    /** @type {(value: unknown) => void} */
+    let found = () => {}
+    const search = site.routes.get(SEARCH)
+    site.routes.set(SEARCH, asked => new Promise(resolve => { found = () => resolve(search(asked)) }))
+    await watch()
+    await page.evaluate(videos => window.shell.list(videos), TOPICS
+      .filter(({ name }) => [first, second].includes(name)).map(({ uuid, name }) => ({ uuid, title: name })))
+    await page.waitForTimeout(300)
+    found()
+    await block().waitFor()
+    const shown = await titles()
+    assert.deepEqual(shown.slice(0, 3), others)
+    assert.ok(!shown.includes(first) && !shown.includes(second))
+  })
+
+  it('leave the columns of the page as they are', async () => {
+    await seen({ ...tides, name: `${tides.name} and a title of many words that asks for a wide line`.repeat(2) })
+    await seen(channel)
+    const width = () => page.locator('my-recommended-videos').evaluate(element => element.getBoundingClientRect().width)
+    for (const [size, column] of [[1400, 250], [800, 736]]) {
+      await page.setViewportSize({ width: size, height: 900 })
+      await watch()
+      const before = await width()
+      await block().waitFor()
+      assert.equal(await width(), before)
+      assert.ok(Math.abs(before - column) < 40, `${before}`)
+      const box = await block().boundingBox()
+      assert.ok(box && Math.abs(box.width - before) < 1)
+      const picture = await page.locator('.shoal-browser img').first().boundingBox()
+      const title = await page.locator('.shoal-browser li bdi').first().boundingBox()
+      assert.ok(picture && title)
+      assert.equal(title.y > picture.y + picture.height, size === 1400, 'the picture is above only in the narrow column')
+    }
+  })
+
   it('show only what PeerTube shows', async () => {
     await played(tides, 60)
     await played(channel, 60)
