@@ -41,8 +41,8 @@ class Protection:
 PROTECTION: Mapping[Level, Protection] = MappingProxyType(
     {
         Level.NONE: Protection(0, 0, 200),
-        Level.DEFAULT: Protection(4, 4, 200),
-        Level.STRICT: Protection(16, 16, 100),
+        Level.DEFAULT: Protection(16, 16, 200),
+        Level.STRICT: Protection(64, 64, 200),
         Level.USER_LEVEL: Protection(400, 400, 20, least_audience=10_000),
     }
 )

@@ -24,7 +24,6 @@ from daemon.store import releases
 from federation.errors import Code, Refusal
 from federation.noise import share_variance, tail
 from federation.proposal import Proposal
-from models import statistics
 from models.errors import SumError
 from models.interactions import Interactions
 from models.noise import SumNoise
@@ -73,14 +72,22 @@ def noisy(
         _check_audience(context.config, proposal, blobs)
         budget.require(context, proposal, windows)
         users = over(vocabulary, own.catalogue, own.limited(proposal.parameters["max_videos_per_user"]))
-        return contribution(proposal, blobs, users)
+        before = windows.given(proposal, 0) if proposal.round else None
+        return contribution(proposal, blobs, users, before)
 
     with budget.turn(context.config):
         return windows.contribution(proposal, own.digests, count)
 
 
-def contribution(proposal: Proposal, blobs: dict[str, bytes], users: Interactions) -> NDArray[np.int64]:
+def contribution(
+    proposal: Proposal, blobs: dict[str, bytes], users: Interactions, before: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
     """Return this instance's counts, (length,) int64, without noise, for users over the session's vocabulary.
+
+    `before` are the noisy counts that it gave in round 0. What the aggregator shows is held against them,
+    and not
+    against the exact ones: whether a sum is refused would otherwise tell an aggregator that lies an exact
+    count.
 
     Raises:
         Refusal: `blob-mismatch` for impossible counts, `parameters-refused` for a head that does not follow.
@@ -90,10 +97,10 @@ def contribution(proposal: Proposal, blobs: dict[str, bytes], users: Interaction
     state: GramState = trainer.start(users.videos)
     if proposal.round > 0:
         counts = read_counts(blobs[terms.COUNTS], users.videos)
-        # What the noise of everybody, the aggregator included, can have taken away at most.
+        # What the noise of the others, the aggregator among them, can have taken away at most.
         share = share_variance(proposal.parameters["counts_noise"], proposal.threshold, proposal.colluders)
-        slack = (len(proposal.survivors) + 1) * tail(share)
-        if (statistics.counts(users) > counts + slack).any():
+        slack = len(proposal.survivors) * tail(share)
+        if before is None or before.shape != counts.shape or (before > counts + slack).any():
             raise Refusal(
                 Code.BLOB_MISMATCH,
                 "the aggregator shows smaller counts than this instance alone contributed",

@@ -143,7 +143,7 @@ class Windows:
             kept = self._current(proposal, digests)
             kept.window.require_room(proposal.survivors or proposal.hosts)
             if kept.window.repeats(round_, given.terms, given.variance):
-                vector = self._read_vector(proposal)
+                vector = self.given(proposal, round_)
                 self._write_state(key, replace(kept, window=kept.window.repeat(round_, given.sum)))
                 return vector
             before = self._load(key)
@@ -309,8 +309,14 @@ class Windows:
             window, seed, {hashes[i : i + 16]: hashes[i + 16 : i + 32] for i in range(0, len(hashes), 32)}
         )
 
-    def _read_vector(self, proposal: Proposal) -> NDArray[np.int64]:
-        raw = self._read_sealed(_key(proposal.aggregator), f"given-{proposal.round}")
+    def given(self, proposal: Proposal, round_: int) -> NDArray[np.int64]:
+        """Return the noisy vector that was frozen for a round of this session, int64.
+
+        Raises:
+            StoreError: it is not there, or damaged.
+
+        """
+        raw = self._read_sealed(_key(proposal.aggregator), f"given-{round_}")
         if raw is None:
             raise StoreError(
                 "a frozen contribution is missing", advice="Nothing is sent until the data window is over."

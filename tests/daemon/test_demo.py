@@ -45,7 +45,7 @@ def test_with_noise_the_sum_is_the_plain_one_plus_what_was_drawn(
     assert found["integers_identical"]
     assert found["top10_identical"]
     for one in found["instances"]:
-        assert (one["noise_declared"], one["noise_realised"]) == (2.0, pytest.approx(8**0.5))
+        assert (one["noise_declared"], one["noise_realised"]) == (4.0, pytest.approx(32**0.5))
         # It is real noise: the models differ.
         assert one["ndcg10"]["federated"] != one["ndcg10"]["pooled"]
 

@@ -291,9 +291,9 @@ def test_windows_are_shown_with_both_noises_and_why_they_stay_open(world: World)
     assert two["pairs"] == {
         "videos": 30,
         "members": 5,
-        "noise_declared": 2.0,
-        "noise_realised": round(math.sqrt(5 * 4 / 3), 4),
-        "noise_of_own_share": round(math.sqrt(4 / 3), 4),
+        "noise_declared": 4.0,
+        "noise_realised": round(math.sqrt(5 * 16 / 3), 4),
+        "noise_of_own_share": round(math.sqrt(16 / 3), 4),
     }
     assert three["pairs"] is None
     assert own["ours"]
@@ -301,8 +301,8 @@ def test_windows_are_shown_with_both_noises_and_why_they_stay_open(world: World)
     assert (two["changed"], two["needed"], two["frozen"], three["frozen"]) == (0, 5, 2, 1)
     printed = said(shoal("privacy", "show", "-c", world.config_file))
     assert "each of 40 videos, and with each of 435 pairs of a head of 30 videos" in printed
-    assert "off by about ±2.6, with everybody alive" in printed
-    assert "we still count on ±2.0" in printed
+    assert "off by about ±5.2, with everybody alive" in printed
+    assert "we still count on ±4.0" in printed
     # Own sums have three members here: two of them are everybody else.
     assert "Only 2 of 3 members together with the aggregator could lift a mask" in printed
     assert "Its time is over, but it stays open: 0 viewers changed since, 5 are needed" in printed
@@ -402,11 +402,11 @@ def test_a_plan_stands_beside_the_present(world: World) -> None:
     assert (now["level"], then["level"]) == ("default", "strict")
     assert (now["windows_per_year"], then["windows_per_year"]) == (52, 26)
     assert (then["members"], then["aggregators"]) == (10, 2)
-    # Ten members, threshold seven, one accomplice: six shares reach 16, ten make 160/6.
-    assert then["pairs_noise_declared"] == 4.0
-    assert then["pairs_noise_realised"] == round(math.sqrt(160 / 6), 4)
-    assert then["max_videos_per_user"] == 100
-    assert then["head_minimum"] == head_minimum(5, 16) == 18
+    # Ten members, threshold seven, one accomplice: six shares reach 64, ten make 640/6.
+    assert then["pairs_noise_declared"] == 8.0
+    assert then["pairs_noise_realised"] == round(math.sqrt(640 / 6), 4)
+    assert then["max_videos_per_user"] == 200
+    assert then["head_minimum"] == head_minimum(5, 64) == 31
     one = release_of(Level.STRICT, 4096)
     for relation in Relation:
         assert_cost(then["one_sum"][relation.value], [one], relation)
@@ -521,11 +521,11 @@ def test_a_session_shows_its_noise_and_its_cost(world: World) -> None:
     assert (shown["id"], shown["privacy"]["level"]) == (session, "strict")
     for relation in Relation:
         assert_cost(shown["privacy"]["cost"][relation.value], [release_of(Level.STRICT, 30)], relation)
-    assert shown["privacy"]["given"]["pairs"]["noise_realised"] == round(math.sqrt(5 * 16 / 3), 4)
+    assert shown["privacy"]["given"]["pairs"]["noise_realised"] == round(math.sqrt(5 * 64 / 3), 4)
     printed = said(shoal("sessions", "show", session, "-c", world.config_file))
     assert "level of its noise strict" in printed
-    assert "435 numbers, ±5.2, everybody alive; counted on ±4.0" in printed
-    assert "guessed right: 55 of 100" in printed
+    assert "435 numbers, ±10.3, everybody alive; counted on ±8.0" in printed
+    assert "guessed right: 52 of 100" in printed
     # The same again within the window costs nothing, and says so.
     world.now += 60
     again = world.give("two.example", Level.STRICT, videos=40, head=30)

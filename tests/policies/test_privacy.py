@@ -98,7 +98,7 @@ def test_both_sums_are_looked_at_in_each_round(name: str, round_: int) -> None:
 
 @pytest.mark.parametrize("round_", [0, 1])
 def test_what_is_declared_is_what_the_sum_carries(round_: int) -> None:
-    asked = proposal(round_=round_, counts_noise=8, pairs_noise=16, min_users=50)
+    asked = proposal(round_=round_, counts_noise=32, pairs_noise=64, min_users=50)
     policy().check(asked)
     for noise in (0, 7, 15, 17):
         found = refused(policy(), replace(asked, noise=noise))

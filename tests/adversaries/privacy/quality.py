@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +16,8 @@ from models.recommender import Factorization, ItemWeights
 from models.statistics import Statistic
 from models.trained import Recipe, TrainedModel, TrainingData
 from models.training import train
+from policies.privacy import head_minimum
+from tests.adversaries.privacy.release import REALISED
 
 TEST = 0.2
 INSTANCES = 10
@@ -105,7 +106,8 @@ def _others(
     own: Interactions, rest: Interactions, noise: SumNoise, recipe: Recipe, rng: np.random.Generator
 ) -> Statistic:
     counts = statistics.counts(rest) + _skellam(noise.counts, rest.videos, rng)
-    least = recipe.min_users + math.ceil(2 * math.sqrt(noise.counts))
+    # The rule of the head goes by what is declared.
+    least = head_minimum(recipe.min_users, round(noise.counts / REALISED))
     head = statistics.head(counts + statistics.counts(own), min_users=least, max_head=recipe.max_head)
     pairs = statistics.pair_counts(rest, head)
     return Statistic(head, counts[head], pairs + _skellam(noise.pairs, pairs.size, rng))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from policies.privacy import Level
+from tests.adversaries.privacy.jobs import draws
 from tests.adversaries.privacy.release import COLLUDERS, MEMBERS, REALISED, THRESHOLD
 from tests.adversaries.privacy.runner import Outcome
 from tests.adversaries.privacy.settings import LEVELS
@@ -23,6 +24,7 @@ _MEANING = {
     6: "who gets a viewer to watch the attacker's own videos learns what else the viewer watched",
     7: "public related lists show what changed between two trainings",
 }
+_GOAL_USERS, _GOAL_GAIN, _GOAL_COST = 600, 0.05, 0.10
 _SMALL = 0.02
 _FEW = 10
 
@@ -57,7 +59,7 @@ def show(outcomes: Sequence[Outcome], head: Head) -> None:
     for line in _notes(head):
         console.print(line, highlight=False)
     console.print()
-    for line in _winners(outcomes):
+    for line in (*_goals(outcomes, head), *_winners(outcomes)):
         console.print(line, highlight=False)
 
 
@@ -118,7 +120,8 @@ def _notes(head: Head) -> list[str]:
         "The attacker sees sums at the declared noise, the least that is promised.",
         (
             f"Quality is measured at {REALISED:.2f} times that, the noise of {MEMBERS} members all alive "
-            f"(threshold {THRESHOLD}, colluders {COLLUDERS}), over all {head.real:,} users of the set."
+            f"(threshold {THRESHOLD}, colluders {COLLUDERS}), over all {head.real:,} users of the set, as a mean "
+            f"of {draws(head.real)} draws."
         ),
     ]
     notes += [
@@ -127,6 +130,25 @@ def _notes(head: Head) -> list[str]:
         for size in head.mixed
     ]
     return notes
+
+
+def _goals(outcomes: Sequence[Outcome], head: Head) -> list[str]:
+    """Say of each goal that the default level was chosen by whether it is reached."""
+    lines = []
+    mine = [one for one in outcomes if one.level is Level.DEFAULT and one.users == _GOAL_USERS]
+    for one in mine:
+        if one.attack == 1:
+            reached = not one.gain.above_zero
+            lines.append((f"the interval of attack 1 holds 0 ({one.name})", reached))
+        if one.attack == 2:
+            reached = one.gain.value <= _GOAL_GAIN
+            lines.append((f"attack 2 gains at most {_GOAL_GAIN} ({one.name})", reached))
+    plain, noisy = (head.quality.get(level, math.nan) for level in (Level.NONE, Level.DEFAULT))
+    if not math.isnan(plain + noisy):
+        lines.append((f"NDCG@10 falls by at most {_GOAL_COST:.0%}", noisy >= (1 - _GOAL_COST) * plain))
+    return [
+        f"Goal of the default level, {'reached' if reached else 'MISSED'}: {goal}." for goal, reached in lines
+    ]
 
 
 def _winners(outcomes: Sequence[Outcome]) -> list[str]:
