@@ -11,6 +11,7 @@ const FRESH_MS = 10 * 60_000
 const RETRY_MS = 30_000
 const STALE_MS = 24 * 60 * 60_000
 const BROWSERS_KEEP = 'public, max-age=86400'
+const BROWSERS_WAIT = 'public, max-age=600'
 
 /**
  * The file of vectors that browsers rank from, the same bytes for everybody: who asks for it says nothing but that they
@@ -40,8 +41,15 @@ class Vectors {
   /** @param {import('express').Router} router @param {import('./guards.js').Guards} guards */
   mount (router, guards) {
     router.get('/browser/v1/vectors', guards.everybody(async (req, res) => {
+      if (!this.settings.values.browserSuggestions) {
+        throw new RouteError(404, 'Suggestions in the browser are not available on this instance.')
+      }
       const file = await this.current()
-      if (!file) throw new RouteError(404, 'Suggestions in the browser are not available on this instance.')
+      if (!file) {
+        // No failure, so that nobody's console shows one on every page.
+        res.set('Cache-Control', BROWSERS_WAIT).status(204).end()
+        return
+      }
       res.set({ 'Cache-Control': BROWSERS_KEEP, ETag: file.tag, 'X-Content-Type-Options': 'nosniff' })
       if (req.headers['if-none-match']?.includes(file.tag)) {
         res.status(304).end()

@@ -252,7 +252,7 @@ describe('suggestions in the browser', needsBrowser, () => {
     await played(channel, 60)
     const good = madeVectors({ count: 30 })
     const broken = [
-      answer(404), answer(200, '<html>'), answer(200, Buffer.alloc(0)), answer(200, good.subarray(0, -1)),
+      answer(204), answer(404), answer(200, '<html>'), answer(200, Buffer.alloc(0)), answer(200, good.subarray(0, -1)),
       answer(200, patched(good, 4, [9])), answer(200, Buffer.concat([good, Buffer.alloc(500_000)])), answer(200, good),
       DROPPED
     ]

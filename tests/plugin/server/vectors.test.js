@@ -123,20 +123,21 @@ for (const major of [7, 8]) {
       assert.equal((await get()).status, 200)
       assert.equal(asked(), 2, 'a daemon that is down is left alone for a while')
       clock.advance(24 * 3600_000)
-      assert.equal((await get()).status, 404)
+      const none = await get()
+      assert.deepEqual([none.status, none.headers.get('cache-control')], [204, 'public, max-age=600'])
       world.daemon.on('/v1/vectors', (_request, response) => { response.writeHead(200).end(file) })
       clock.advance(60_000)
       assert.equal((await get()).status, 200)
       world.daemon.on('/v1/vectors', (_request, response) => { response.writeHead(404).end() })
       clock.advance(11 * 60_000)
-      assert.equal((await get()).status, 404)
+      assert.equal((await get()).status, 204)
     })
 
     test('are not anything else that the daemon says, nor more than 500 kB', async () => {
       for (const wrong of [Buffer.from('<html>'), Buffer.alloc(0), Buffer.concat([file, Buffer.alloc(500_000)])]) {
         offered = wrong
         await switchTo(true)
-        assert.equal((await get()).status, 404)
+        assert.equal((await get()).status, 204)
         clock.advance(60_000)
       }
     })
