@@ -61,6 +61,8 @@ def train(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
             )
         if "sum_not_used" in r:
             out.print(f"The stored sum was not used: {r['sum_not_used']}.")
+        if "vectors" in r:
+            out.print(f"Vectors for browsers: {r['vectors']}.")
 
     result(output, {**r, "seconds": outcome.seconds}, show)
 

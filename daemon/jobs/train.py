@@ -1,7 +1,6 @@
 """Trains the instance's models from what is stored, and puts the best one into service."""
 
 import hashlib
-import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -26,8 +25,6 @@ from models.statistics import Statistic
 from models.training import Recipe, TrainingData, train
 from policies.privacy import PROTECTION, Level
 
-log = logging.getLogger(__name__)
-
 
 def run(context: JobContext) -> dict[str, Any]:
     """Train a local model, and a federated one when there is a sum to learn from; switch to the latter.
@@ -46,6 +43,7 @@ def run(context: JobContext) -> dict[str, Any]:
     own = interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
     trainer = _Trainer(context, features(catalogue), own, labels(catalogue))
     others, refused = _newest_sum(context)
+    not_published = ""
     halfway = 0.5 if others is not None else 1.0
     model = None
     try:
@@ -63,13 +61,16 @@ def run(context: JobContext) -> dict[str, Any]:
         }
         noise = noise_of(others)
         model = trainer.train(head, about, lambda stage, part: context.progress(stage, 0.5 + part / 2), noise)
-        if may_publish(config, others.privacy):
-            trainer.publish(model, head, noise)
+        not_published = why_not_published(config, others.privacy)
+        if not not_published:
+            not_published = trainer.publish(model, head, noise)
     assert model is not None  # noqa: S101 (one of the two was trained, or an error raised)
     pointer.write(config.models_dir, model.directory)
     model_records.make_current(context.engine, model.id)
     context.progress("in service", 1.0)
     summary = {"model": model.id, "kind": model.kind, "videos": len(catalogue), "quality": model.quality}
+    if config.privacy.publish_vectors and others is not None:
+        summary["vectors"] = not_published or "published"
     return summary | ({"sum_not_used": refused} if refused else {})
 
 
@@ -86,19 +87,23 @@ def _newest_sum(context: JobContext) -> tuple[sums.StoredSum | None, str]:
     return found, ""
 
 
-def may_publish(config: Config, privacy: Mapping[str, Any]) -> bool:
-    """Tell whether vectors of videos may be made public from a sum with this noise.
+def why_not_published(config: Config, privacy: Mapping[str, Any]) -> str:
+    """Return why vectors of videos may not be made public from a sum on these terms; empty where they may.
 
-    The admin wants it, every member agreed to it in the proposal, and the noise is at least the default
-    level's.
+    They may when the admin wants it, every member agreed to it in the proposal, and the noise is at least the
+    default level's.
     """
     least = PROTECTION[Level.DEFAULT]
-    return bool(
-        config.privacy.publish_vectors
-        and privacy.get("publish")
-        and privacy.get("counts_noise", 0) >= least.counts_noise
-        and privacy.get("pairs_noise", 0) >= least.pairs_noise
-    )
+    if not config.privacy.publish_vectors:
+        return "privacy.publish_vectors is off"
+    if not privacy.get("publish"):
+        return "the sum was proposed without it; the next one asks for it"
+    if (
+        privacy.get("counts_noise", 0) < least.counts_noise
+        or privacy.get("pairs_noise", 0) < least.pairs_noise
+    ):
+        return "the sum carries less noise than the default level; the next one may do"
+    return ""
 
 
 def recipe_of(config: Config) -> Recipe:
@@ -156,16 +161,19 @@ class _Trainer:
         model_records.save(self._context.engine, record)
         return record
 
-    def publish(self, model: model_records.ModelRecord, others: Statistic, noise: SumNoise) -> None:
-        """Put beside a model what browsers may rank from: made of the others' noisy sum alone."""
+    def publish(self, model: model_records.ModelRecord, others: Statistic, noise: SumNoise) -> str:
+        """Put beside a model what browsers may rank from, made of the others' noisy sum alone.
+
+        Returns why there is nothing, or an empty text.
+        """
         created = datetime.fromtimestamp(model.created, UTC)
         try:
             made = vectors.build(others, noise, self._labels.uuid, created=created)
         except TooLittleDataError as error:
             # The model is none the worse for it.
-            log.warning("no vectors for browsers: %s", error)
-            return
+            return str(error)
         vector_file.save(made, self._context.config.models_dir / model.directory)
+        return ""
 
 
 def _best(quality: dict[str, float]) -> dict[str, float]:

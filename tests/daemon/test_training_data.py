@@ -1,6 +1,9 @@
 """From the store to the models: sums find their videos again, strangers' sums are not used."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.reading import Catalogue
 from daemon.store.sums import StoredSum
+from models import vector_file
 from models.statistics import counts, pair_counts, to_matrix
 from models.statistics import head as head_of
 from tests.daemon.live import instance
@@ -86,7 +90,7 @@ def context(tmp_path: Path) -> JobContext:
     return context
 
 
-def add_sum(context: JobContext, *survivors: str) -> None:
+def add_sum(context: JobContext, *survivors: str, privacy: dict[str, Any] | None = None) -> None:
     stored, engagements = reading.read(context.engine)
     own = interactions(engagements, len(stored), limit=None)
     head = head_of(counts(own), min_users=5, max_head=99)
@@ -99,7 +103,7 @@ def add_sum(context: JobContext, *survivors: str) -> None:
         urls=tuple(stored.urls[video] for video in head),
         counts=counts(own)[head],
         triangle=pair_counts(own, head),
-        privacy={},
+        privacy=privacy or {},
         now=2.0,
     )
 
@@ -121,6 +125,50 @@ def test_a_sum_gives_a_federated_model_beside_a_local_one(context: JobContext) -
         ("federated", "current", "session"),
         ("local", "ready", None),
     ]
+
+
+NOISY = {
+    "counts_noise": 16,
+    "pairs_noise": 16,
+    "counts_noise_realised": 30.0,
+    "pairs_noise_realised": 0.5,
+    "publish": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, "published"),
+        ({"publish": False}, "without it"),
+        ({"counts_noise": 15}, "less noise"),
+        ({"pairs_noise": 4}, "less noise"),
+    ],
+)
+def test_vectors_come_with_a_model_only_if_the_sum_may_be_published(
+    context: JobContext, changed: dict[str, Any], told: str
+) -> None:
+    add_sum(context, "two.example", privacy={**NOISY, **changed})
+    privacy = context.config.privacy.model_copy(update={"publish_vectors": True})
+    result = train(replace(context, config=context.config.model_copy(update={"privacy": privacy})))
+    assert told in result["vectors"]
+    file = context.config.models_dir / result["model"] / vector_file.NAME
+    assert file.exists() == (told == "published")
+
+
+def test_without_the_admins_wish_there_are_no_vectors(context: JobContext) -> None:
+    add_sum(context, "two.example", privacy=NOISY)
+    result = train(context)
+    assert "vectors" not in result
+    assert not (context.config.models_dir / result["model"] / vector_file.NAME).exists()
+
+
+def test_a_model_says_which_noise_it_was_trained_with(context: JobContext) -> None:
+    add_sum(context, "two.example", privacy=NOISY)
+    result = train(context)
+    manifest = json.loads((context.config.models_dir / result["model"] / "manifest.json").read_text())
+    assert manifest["noise"] == {"counts": 30.0, "pairs": 0.5}
+    assert manifest["provenance"]["privacy"] == NOISY
 
 
 def test_a_sum_with_an_instance_that_is_no_peer_any_more_is_not_used(context: JobContext) -> None:
