@@ -120,8 +120,8 @@ def _notes(head: Head) -> list[str]:
         "The attacker sees sums at the declared noise, the least that is promised.",
         (
             f"Quality is measured at {REALISED:.2f} times that, the noise of {MEMBERS} members all alive "
-            f"(threshold {THRESHOLD}, colluders {COLLUDERS}), over all {head.real:,} users of the set, as a mean "
-            f"of {draws(head.real)} draws."
+            f"(threshold {THRESHOLD}, colluders {COLLUDERS}), over all {head.real:,} users: a mean of "
+            f"{draws(head.real)} draws."
         ),
     ]
     notes += [
@@ -133,22 +133,25 @@ def _notes(head: Head) -> list[str]:
 
 
 def _goals(outcomes: Sequence[Outcome], head: Head) -> list[str]:
-    """Say of each goal that the default level was chosen by whether it is reached."""
+    """Say of each goal for the default level whether that level reaches it, and whether the next one does."""
     lines = []
-    mine = [one for one in outcomes if one.level is Level.DEFAULT and one.users == _GOAL_USERS]
-    for one in mine:
-        if one.attack == 1:
-            reached = not one.gain.above_zero
-            lines.append((f"the interval of attack 1 holds 0 ({one.name})", reached))
-        if one.attack == 2:
-            reached = one.gain.value <= _GOAL_GAIN
-            lines.append((f"attack 2 gains at most {_GOAL_GAIN} ({one.name})", reached))
-    plain, noisy = (head.quality.get(level, math.nan) for level in (Level.NONE, Level.DEFAULT))
-    if not math.isnan(plain + noisy):
-        lines.append((f"NDCG@10 falls by at most {_GOAL_COST:.0%}", noisy >= (1 - _GOAL_COST) * plain))
-    return [
-        f"Goal of the default level, {'reached' if reached else 'MISSED'}: {goal}." for goal, reached in lines
-    ]
+    for level in (Level.DEFAULT, Level.STRICT):
+        goals = []
+        for one in outcomes:
+            if (one.level, one.users) != (level, _GOAL_USERS) or math.isnan(one.gain.value):
+                continue
+            if one.attack == 1:
+                goals.append((f"the interval of attack 1 holds 0 ({one.name})", not one.gain.above_zero))
+            if one.attack == 2:
+                goals.append(
+                    (f"attack 2 gains {_GOAL_GAIN} at most ({one.name})", one.gain.value <= _GOAL_GAIN)
+                )
+        plain, noisy = (head.quality.get(which, math.nan) for which in (Level.NONE, level))
+        if not math.isnan(plain + noisy):
+            goals.append((f"NDCG@10 falls by {_GOAL_COST:.0%} at most", noisy >= (1 - _GOAL_COST) * plain))
+        told = {True: "reached", False: "MISSED"}
+        lines += [f"{level.value}: goal {told[reached]}: {goal}." for goal, reached in goals]
+    return lines
 
 
 def _winners(outcomes: Sequence[Outcome]) -> list[str]:
