@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -58,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
             "ndcg10": {level.value: value for level, value in quality.items()},
             "outcomes": [dataclasses.asdict(outcome) for outcome in outcomes],
         }
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(json.dumps(_finite(found), indent=1, allow_nan=False) + "\n")
     return 0
 
 
@@ -89,6 +91,15 @@ def _everything(
             quality[level] = value.result()
             progress.update(task, advance=1)
     return quality, outcomes
+
+
+def _finite(found: Any) -> Any:
+    """Replace what is no number by null: JSON has no other word for it."""
+    if isinstance(found, dict):
+        return {key: _finite(value) for key, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_finite(value) for value in found]
+    return None if isinstance(found, float) and math.isnan(found) else found
 
 
 def _sizes(text: str) -> tuple[int, ...]:
