@@ -16,10 +16,13 @@ def show(report: Report) -> None:
     """Print it."""
     heading(f"{report.host}: level {report.level.value}, mode {report.mode}")
     paragraph(words.LEVELS[report.level])
-    paragraph(
-        "Only sums leave this instance, never a viewer's list: how many viewers engaged with each video, and "
-        "with each pair of the most watched ones. Noise is added and the result masked before it is sent."
-    )
+    if report.mode == "contribute":
+        paragraph(
+            "Only sums leave this instance, never a viewer's list: how many viewers engaged with each video, and "
+            "with each pair of the most watched ones. Noise is added and the result masked before it is sent."
+        )
+    else:
+        paragraph(f'With mode = "{report.mode}" nothing about your viewers leaves this instance.')
     _viewers(report)
     _windows(report)
     heading("What others could learn today")

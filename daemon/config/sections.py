@@ -94,9 +94,9 @@ class Cohort(Section):
         ge=3,
         le=1000,
         description=(
-            "Recognised members beside the aggregator that a sum must have. With four, three "
-            "colluding members are needed to single out the fourth; below three a sum hides too "
-            "little to be allowed."
+            "Recognised members beside the aggregator that a sum must have. With four, an aggregator "
+            "that cheats needs two of them on its side to single out another; below three a sum hides "
+            "too little to be allowed."
         ),
     )
     stage_timeout: Duration = Field(

@@ -205,7 +205,7 @@ def by_aggregator(past: list[ReleaseRecord]) -> dict[str, list[Release]]:
         windows[record.aggregator, record.window][record.round] = record
     found: dict[str, list[Release]] = defaultdict(list)
     for (aggregator, _), rounds in windows.items():
-        found[aggregator].append(budget._release(rounds))
+        found[aggregator].append(budget.release_of(rounds))
     return dict(found)
 
 
@@ -245,7 +245,7 @@ def _windows(
     found = terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
     names = {config.instance.host, *(peer.host for peer in config.peers), *(r.aggregator for r in past)}
     windows = {host: kept for host in names if (kept := found.read(host)) is not None}
-    until = found._served_until()
+    until = found.served_until()
     return windows, until if until is not None and until > now else None
 
 

@@ -21,7 +21,7 @@ from policies.accounting import YEAR, Relation, Release, would_exceed
 
 def past_year(engine: Engine, now: float) -> list[Release]:
     """Return one release per data window of the last 365 days."""
-    return [_release(rounds) for rounds in _windows(engine, now).values()]
+    return [release_of(rounds) for rounds in _windows(engine, now).values()]
 
 
 def _windows(engine: Engine, now: float) -> dict[str, dict[int, ReleaseRecord]]:
@@ -66,7 +66,9 @@ def require(context: JobContext, proposal: Proposal, windows: Windows) -> None:
     )
     known = _windows(context.engine, now)
     waiting = {kept.id for kept in windows.all() if kept.window.given}
-    finished = [_release(rounds) for name, rounds in known.items() if name not in waiting or len(rounds) > 1]
+    finished = [
+        release_of(rounds) for name, rounds in known.items() if name not in waiting or len(rounds) > 1
+    ]
     pending = len(waiting - {name for name, rounds in known.items() if len(rounds) > 1})
     over = would_exceed(limits, [*finished, *[new] * pending], new)
     if over:
@@ -77,7 +79,8 @@ def require(context: JobContext, proposal: Proposal, windows: Windows) -> None:
         )
 
 
-def _release(rounds: dict[int, ReleaseRecord]) -> Release:
+def release_of(rounds: dict[int, ReleaseRecord]) -> Release:
+    """Return what the accounting counts for a data window, from its rounds on record."""
     counts, pairs = rounds.get(0), rounds.get(1)
     known = pairs or counts
     if known is None:

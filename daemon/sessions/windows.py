@@ -234,7 +234,7 @@ class Windows:
         aggregator, now = proposal.aggregator, self._clock()
         kept = self.read(aggregator)
         if kept is None:
-            served_until = self._served_until()
+            served_until = self.served_until()
             if served_until is None:
                 return self._open(now)
             # What was given before the restore is unknown. Who is there now is what changes are counted from.
@@ -266,7 +266,8 @@ class Windows:
         self._write_viewers(key, kept.viewers)
         return kept
 
-    def _served_until(self) -> float | None:
+    def served_until(self) -> float | None:
+        """Return until when everything counts as served after a restore, Unix seconds; None without one."""
         note = self._journal.read(_ANY, "served")
         return None if note is None else float(note) + self._length
 
