@@ -20,8 +20,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
@@ -30,9 +28,23 @@ from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 from dp_accounting.rdp.rdp_privacy_accountant import compute_epsilon
 from numpy.typing import NDArray
 
+from policies.relations import YEAR, Relation, Release
+
+__all__ = [
+    "DELTA",
+    "YEAR",
+    "Relation",
+    "Release",
+    "detection",
+    "epsilon",
+    "guess",
+    "past_year",
+    "spent",
+    "would_exceed",
+]
+
 DELTA = 1e-6
 """Roughly: the probability with which the promise of epsilon may fail."""
-YEAR = 365 * 24 * 3600.0
 
 # dp-accounting converts orders from 1.01; beyond 512 they matter for epsilons near 0.01 only.
 _ORDERS = 1 + np.geomspace(0.0101, 511, 96)
@@ -40,39 +52,6 @@ _ORDERS = 1 + np.geomspace(0.0101, 511, 96)
 _CERTAIN = 12.0
 _WIDEST_STEP, _FINEST_STEP = 1e-3, 2e-5
 _LEAST_LOG = math.log(1e-18)
-
-
-class Relation(StrEnum):
-    """What is added or removed between two inputs that must look alike."""
-
-    PAIR = "pair"
-    VIEW = "view"
-    USER = "user"
-
-
-@dataclass(frozen=True)
-class Release:
-    """One aggregator's window: the counts of a member, and its pairs if it went on to them.
-
-    Noise is the declared variance per entry. The same contribution given again is the same release.
-    """
-
-    counts_noise: float
-    pairs_noise: float
-    max_videos_per_user: int
-    head: int
-    with_pairs: bool = True
-
-    def entries(self, relation: Relation) -> Counter[float]:
-        """Return how many entries change by 1, by the variance of their noise."""
-        videos = self.max_videos_per_user
-        paired = min(videos, self.head) if self.with_pairs else 0
-        counts, pairs = {
-            Relation.PAIR: (0, min(1, max(paired - 1, 0))),
-            Relation.VIEW: (min(1, videos), max(paired - 1, 0)),
-            Relation.USER: (videos, paired * (paired - 1) // 2),
-        }[relation]
-        return Counter({self.counts_noise: counts}) + Counter({self.pairs_noise: pairs})
 
 
 def epsilon(releases: Iterable[Release], relation: Relation, delta: float = DELTA) -> float:

@@ -18,7 +18,8 @@ def show(report: Report) -> None:
     paragraph(words.LEVELS[report.level])
     if report.mode == "contribute":
         paragraph(
-            "Only sums leave this instance, never a viewer's list: how many viewers engaged with each video, and "
+            "Only sums leave this instance, never a viewer's list: how many viewers engaged with each "
+            "video, and "
             "with each pair of the most watched ones. Noise is added and the result masked before it is sent."
         )
     else:
