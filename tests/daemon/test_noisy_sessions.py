@@ -137,7 +137,7 @@ async def test_what_is_stored_is_the_plain_sum_and_what_the_survivors_drew(daemo
     assert stored is not None
     plain = together(members)
     head = np.array([urls.index(url) for url in stored.urls], np.int64)
-    assert len(head) > 20
+    assert len(head) > 5
     size = statistics.pairs(len(head))
     counts, pairs = noise_of(members, aggregator, 0, VIDEOS), noise_of(members, aggregator, 1, size)
     np.testing.assert_array_equal(stored.counts, statistics.counts(plain, head) + counts[head])
@@ -156,7 +156,7 @@ async def test_the_noise_in_a_sum_has_the_law_that_is_declared(daemons: list[Dae
     # Of the pairs, since a high draw lets a count into the head.
     noise = stored.triangle - statistics.pair_counts(together(members), head)
     law = pmf(MEMBERS * SHARE)
-    edge = 7
+    edge = 12
     expected = [2 * law[edge:].sum(), law[0], *(2 * law[1:edge])]
     found = [(np.abs(noise) >= edge).sum(), *((np.abs(noise) == k).sum() for k in range(edge))]
     assert chisquare(found, np.array(expected) / np.sum(expected) * noise.size).pvalue > 1e-6
