@@ -83,6 +83,7 @@ def test_every_module_imports_alone() -> None:
         "import nacl.signing, cbor2, cryptography.hazmat.primitives.ciphers.aead, prometheus_client\n"
         "import alembic.command, filelock, apscheduler.schedulers.asyncio, safetensors.numpy\n"
         "import dp_accounting.rdp, dp_accounting.pld\n"
+        "running = []\n"
         "for name in sys.argv[1:]:\n"
         "    child = os.fork()\n"
         "    if child == 0:\n"
@@ -91,6 +92,10 @@ def test_every_module_imports_alone() -> None:
         "        except BaseException as error:\n"
         "            print(name, repr(error), flush=True)\n"
         "        os._exit(0)\n"
+        "    running.append(child)\n"
+        "    if len(running) == 2:\n"
+        "        os.waitpid(running.pop(0), 0)\n"
+        "for child in running:\n"
         "    os.waitpid(child, 0)\n"
     )
     # One process that has the large libraries, and a fork of it for each module: the same as alone, but
