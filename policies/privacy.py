@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from federation.errors import Code, Refusal
+from federation.limits import Limits
 from federation.proposal import Proposal
 from policies.allowlist import Allowlist
 from policies.cohort import strangers
@@ -49,6 +50,8 @@ PROTECTION: Mapping[Level, Protection] = MappingProxyType(
 """Declared for the sum: what its honest survivors reach even when only a threshold of members is left."""
 
 
+_MOST_NOISE = Limits().max_noise
+_MOST_VIDEOS = 100_000
 _MOST_SHARES = 2.5
 """Realised over declared variance, at most, with one colluder: four members and the aggregator, whose own
 part is in the counts that members are shown, each add half of what is declared."""
@@ -81,6 +84,11 @@ class PrivacyPolicy:
         declared = Protection(
             terms["counts_noise"], terms["pairs_noise"], terms["max_videos_per_user"], needed.least_audience
         )
+        if not 1 <= declared.max_videos_per_user <= _MOST_VIDEOS or not all(
+            0 <= noise <= _MOST_NOISE for noise in (declared.counts_noise, declared.pairs_noise)
+        ):
+            # Of both rounds at once: the accounting goes by them before the second is proposed.
+            raise Refusal(Code.PARAMETERS_REFUSED, "the proposal's noise or videos per user are out of range")
         if declared.noise(proposal.round) != proposal.noise:
             raise Refusal(
                 Code.PARAMETERS_REFUSED, "the proposal's noise is not the one that its terms declare"

@@ -177,3 +177,18 @@ def test_levels_rise() -> None:
         (one.max_videos_per_user for one in rising), reverse=True
     )
     assert PROTECTION[Level.NONE].noise(0) == PROTECTION[Level.NONE].noise(1) == 0
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"pairs_noise": 2**62},
+        {"counts_noise": 2**62},
+        {"max_videos_per_user": 0},
+        {"max_videos_per_user": 2**62},
+    ],
+)
+def test_numbers_that_would_cost_the_accounting_its_memory_are_refused(terms: dict[str, int]) -> None:
+    found = refused(policy(), proposal(**terms))
+    assert found.code is Code.PARAMETERS_REFUSED
+    assert "out of range" in found.sentence
