@@ -28,17 +28,15 @@ from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 from dp_accounting.rdp.rdp_privacy_accountant import compute_epsilon
 from numpy.typing import NDArray
 
-from policies.relations import YEAR, Relation, Release
+from policies.relations import Relation, Release
 
 __all__ = [
     "DELTA",
-    "YEAR",
     "Relation",
     "Release",
     "detection",
     "epsilon",
     "guess",
-    "past_year",
     "spent",
     "would_exceed",
 ]
@@ -84,11 +82,6 @@ def would_exceed(
     return [
         relation for relation, most in budget.items() if epsilon((*releases, new), relation, delta) > most
     ]
-
-
-def past_year(releases: Iterable[tuple[float, Release]], now: float) -> list[Release]:
-    """Return the releases of the 365 days before `now` from pairs of time (Unix seconds) and release."""
-    return [release for time, release in releases if time > now - YEAR]
 
 
 def guess(releases: Iterable[Release], relation: Relation = Relation.PAIR) -> float:

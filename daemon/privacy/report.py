@@ -21,8 +21,8 @@ from daemon.sessions.counting import Own, own_viewers
 from daemon.sessions.windows import Kept
 from daemon.store import records, releases, since
 from daemon.store.releases import ReleaseRecord
-from policies.accounting import YEAR, Relation, Release
 from policies.privacy import PROTECTION, Level
+from policies.relations import YEAR, Relation, Release
 from policies.window import Closed
 
 

@@ -12,20 +12,22 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.jobs.registry import JobContext
-from daemon.sessions import terms, who
+from daemon.sessions import budget, terms, who
 from daemon.sessions.aggregate import _Session
 from daemon.sessions.contribution import noisy, open_windows
 from daemon.sessions.counting import own_viewers
-from daemon.store import records, sums, withdrawal
+from daemon.store import records, releases, sums, withdrawal
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.records import SessionRecord
+from daemon.store.releases import ReleaseRecord
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
 from federation.errors import Refusal
 from federation.identity import Identity, format_key
 from policies.accounting import Relation, Release, would_exceed
+from policies.relations import YEAR
 from tests.daemon.live import instance
 
 SECRET = Pseudonyms(bytes(range(32)))
@@ -128,3 +130,10 @@ def test_a_session_can_be_tried_again_after_a_peer_was_approved(config: Config, 
     after = _Session(context_of(fewer, engine))._propose_first().proposal
     assert len(after.roster) < len(before.roster)
     assert after.parameters == before.parameters
+
+
+def test_a_release_counts_for_a_year(config: Config, engine: Engine) -> None:
+    for number, at in enumerate((NOW - YEAR - 1, NOW - YEAR + 1, NOW)):
+        record = ReleaseRecord(f"w{number}", 1, at, "two.example", "s", 16, 8.0, 200, 30 + number)
+        releases.save(engine, record)
+    assert [one.head for one in budget.past_year(engine, NOW)] == [31, 32]

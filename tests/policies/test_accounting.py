@@ -16,13 +16,11 @@ from scipy import special
 
 from policies import accounting
 from policies.accounting import (
-    YEAR,
     Relation,
     Release,
     detection,
     epsilon,
     guess,
-    past_year,
     spent,
     would_exceed,
 )
@@ -246,12 +244,6 @@ def test_budgets_are_kept_per_relation() -> None:
     assert would_exceed({Relation.PAIR: after[Relation.PAIR] * 0.999}, year, WEEKLY) == [Relation.PAIR]
     assert would_exceed({}, year, replace(WEEKLY, pairs_noise=0)) == []
     assert would_exceed({Relation.PAIR: 1e9}, [], replace(WEEKLY, pairs_noise=0)) == [Relation.PAIR]
-
-
-def test_a_release_is_spent_for_a_year() -> None:
-    now = 2_000_000_000.0
-    dated = [(now - YEAR - 1, WEEKLY), (now - YEAR + 1, replace(WEEKLY, head=9)), (now, WEEKLY)]
-    assert past_year(dated, now) == [replace(WEEKLY, head=9), WEEKLY]
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -189,6 +189,7 @@ def test_levels_rise() -> None:
     ],
 )
 def test_numbers_that_would_cost_the_accounting_its_memory_are_refused(terms: dict[str, int]) -> None:
-    found = refused(policy(), proposal(**terms))
+    asked = proposal()
+    found = refused(policy(), replace(asked, parameters={**asked.parameters, **terms}))
     assert found.code is Code.PARAMETERS_REFUSED
     assert "out of range" in found.sentence
