@@ -6,10 +6,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from daemon.config.acceptance import Acceptance
+from daemon.config.cohort import Cohort, Guards, Peer
 from daemon.config.privacy import Privacy
 from daemon.config.section import Section
 from daemon.config.sources import DatasetSource, PeerTubeSource, Source
-from daemon.config.types import Duration, Host, PeerUrl, PublicKey, is_loopback
+from daemon.config.types import Duration, Host, is_loopback
 
 Mode = Literal["off", "simulate", "consume", "contribute"]
 
@@ -71,49 +73,6 @@ class Listen(Section):
                 'Set api_host = "127.0.0.1", or dangerously_expose_api = true inside a private network'
             )
         return self
-
-
-class Peer(Section):
-    """An instance whose admin and ours trust each other."""
-
-    host: Host = Field(description="The peer's host name.", examples=["peer.example.net"])
-    url: PeerUrl = Field(
-        description="Where its Shoal answers.", examples=["https://peer.example.net/plugins/shoal/router"]
-    )
-    key: PublicKey = Field(
-        description="Its public key; compare it over another channel before you enter it.",
-        examples=["ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="],
-    )
-
-
-class Cohort(Section):
-    """With how many others this instance adds up."""
-
-    min_cohort: int = Field(
-        default=4,
-        ge=3,
-        le=1000,
-        description=(
-            "Recognised members beside the aggregator that a sum must have. With four, an aggregator "
-            "that cheats needs two of them on its side to single out another; below three a sum hides "
-            "too little to be allowed."
-        ),
-    )
-    stage_timeout: Duration = Field(
-        default=timedelta(minutes=2),
-        ge=timedelta(milliseconds=100),
-        le=timedelta(days=1),
-        description=(
-            "How long the aggregator waits for the members in each of the five stages; who is silent "
-            "is left out."
-        ),
-    )
-    session_expiry: Duration = Field(
-        default=timedelta(hours=1),
-        ge=timedelta(seconds=1),
-        le=timedelta(days=7),
-        description="After this a proposal is void, so that a late message can never join an old sum.",
-    )
 
 
 class Sharing(Section):
@@ -285,9 +244,14 @@ class Config(Section):
     peers: list[Peer] = Field(
         default_factory=list,
         max_length=1000,
-        description="Instances that this admin approved. Nobody else is ever asked.",
+        description=(
+            "Instances approved by file. Those approved with `shoal peers` or on the admin page are kept in "
+            "the database, and what was decided there about one of these stands. Nobody else is ever asked."
+        ),
     )
     cohort: Cohort = Cohort()
+    acceptance: Acceptance = Acceptance()
+    guards: Guards = Guards()
     sharing: Sharing = Sharing()
     privacy: Privacy = Privacy()
     limits: Limits = Limits()

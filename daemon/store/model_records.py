@@ -1,6 +1,6 @@
 """The record of trained models; the models themselves are folders below `models/`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import Engine, delete, desc, insert, select, update
@@ -9,12 +9,16 @@ from daemon.store.engine import reads, writes
 from daemon.store.tables import ModelRecord as Row
 
 Kind = Literal["local", "federated"]
-State = Literal["ready", "current", "deleted"]
+State = Literal["ready", "current", "awaiting", "quarantined", "deleted"]
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A trained model: `created` in Unix seconds, `directory` the name of its folder below `models/`."""
+    """A trained model: `created` in Unix seconds, `directory` the name of its folder below `models/`.
+
+    `survivors` are the hosts whose viewers it was learnt from beside our own, `report` how it was accepted. A
+    model that awaits the admin's look, or is quarantined, never serves.
+    """
 
     id: str
     created: float
@@ -24,6 +28,8 @@ class ModelRecord:
     manifest_sha256: str
     quality: dict[str, Any]
     state: State = "ready"
+    survivors: list[str] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 def save(engine: Engine, record: ModelRecord) -> None:
@@ -44,6 +50,19 @@ def models(engine: Engine) -> list[ModelRecord]:
     with reads(engine) as connection:
         rows = connection.execute(select(Row.__table__).order_by(desc(Row.created))).mappings()
         return [ModelRecord(**row) for row in rows]
+
+
+def model(engine: Engine, model_id: str) -> ModelRecord | None:
+    """Return one model."""
+    with reads(engine) as connection:
+        row = connection.execute(select(Row.__table__).where(Row.id == model_id)).mappings().first()
+        return None if row is None else ModelRecord(**row)
+
+
+def set_state(engine: Engine, model_id: str, state: State) -> None:
+    """Record what may be done with a model."""
+    with writes(engine) as connection:
+        connection.execute(update(Row).where(Row.id == model_id).values(state=state))
 
 
 def forget(engine: Engine, model_ids: list[str]) -> None:

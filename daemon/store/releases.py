@@ -18,7 +18,8 @@ class ReleaseRecord:
     """One noisy vector in one data window of one aggregator; `at` in Unix seconds.
 
     `noise` is the declared variance of the sum, `share_variance` that of this instance's own part. `videos`
-    is the length of the vocabulary in round 0 (counts), of the head in round 1 (pairs).
+    is the length of the vocabulary in round 0 (counts), of the head in round 1 (pairs). The hash is of the
+    noisy vector before it was masked, `bytes` its size.
     """
 
     window: str
@@ -30,6 +31,8 @@ class ReleaseRecord:
     share_variance: float
     max_videos_per_user: int
     videos: int
+    vector_sha256: str = ""
+    bytes: int = 0
 
 
 def save(engine: Engine, record: ReleaseRecord) -> None:

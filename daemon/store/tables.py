@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA: Final = "0003"
+SCHEMA: Final = "0004"
 """Newest migration that this program knows."""
 
 NAMING: Final = {
@@ -159,6 +159,8 @@ class Release(Base):
     share_variance: Mapped[float]
     max_videos_per_user: Mapped[int]
     videos: Mapped[int]
+    vector_sha256: Mapped[str] = mapped_column(server_default="")
+    bytes: Mapped[int] = mapped_column(server_default="0")
 
 
 class Session(Base):
@@ -181,7 +183,11 @@ class Session(Base):
 
 
 class Sum(Base):
-    """What a finished session of ours yields: the other instances' sum over a head of videos."""
+    """What a finished session of ours yields: the other instances' sum over a head of videos.
+
+    Sub-cohorts that were summed in one run share a `batch`, and its head. `verdict` is of the whole batch:
+    new, awaiting, accepted or quarantined; `report` says why.
+    """
 
     __tablename__ = "sums"
 
@@ -190,6 +196,10 @@ class Sum(Base):
     triangle_file: Mapped[str]
     triangle_sha256: Mapped[str]
     privacy: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    batch: Mapped[str] = mapped_column(server_default="", index=True)
+    subcohort: Mapped[int] = mapped_column(server_default="0")
+    verdict: Mapped[str] = mapped_column(server_default="accepted")
+    report: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
 
 
 class SumVideo(Base):
@@ -217,6 +227,8 @@ class ModelRecord(Base):
     manifest_sha256: Mapped[str]
     quality: Mapped[dict[str, Any]]
     state: Mapped[str]
+    survivors: Mapped[list[str]] = mapped_column(server_default="[]")
+    report: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
 
 
 class Refusal(Base):
@@ -244,3 +256,80 @@ class JobRun(Base):
     outcome: Mapped[str]
     code: Mapped[str]
     result: Mapped[dict[str, Any]]
+
+
+class PeerRow(Base):
+    """An instance that ours has to do with, or could have: what the admin decided, what it says of us.
+
+    `bound` tells that its domain's actor signed its key; `said` is the date of its newest hello; `next_key`
+    is a key that it uses without having proven that it may.
+    """
+
+    __tablename__ = "peers"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    host: Mapped[str] = mapped_column(String, primary_key=True)
+    url: Mapped[str]
+    key: Mapped[str]
+    state: Mapped[str]
+    theirs: Mapped[str]
+    source: Mapped[str]
+    bound: Mapped[bool]
+    version: Mapped[str]
+    max_users: Mapped[int | None]
+    users: Mapped[int | None]
+    since: Mapped[float]
+    seen: Mapped[float | None]
+    failures: Mapped[int]
+    retry_at: Mapped[float | None]
+    said: Mapped[float | None]
+    next_key: Mapped[str]
+
+
+class LedgerRow(Base):
+    """An entry of the ledger: chained by hash to the one before, signed by the instance."""
+
+    __tablename__ = "ledger"
+
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    kind: Mapped[str] = mapped_column(String, index=True)
+    subject: Mapped[str]
+    details: Mapped[dict[str, Any]]
+    previous: Mapped[bytes] = mapped_column(LargeBinary(32))
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    signature: Mapped[bytes] = mapped_column(LargeBinary(64))
+
+
+class Traffic(Base):
+    """Bytes of message bodies exchanged with a peer in a month, such as "2026-11"."""
+
+    __tablename__ = "traffic"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    month: Mapped[str] = mapped_column(String, primary_key=True)
+    peer: Mapped[str] = mapped_column(String, primary_key=True)
+    sent: Mapped[int]
+    received: Mapped[int]
+
+
+class Subcohort(Base):
+    """In which sub-cohort a peer is summed, for as long as an epoch lasts (its start, Unix seconds)."""
+
+    __tablename__ = "subcohorts"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    epoch: Mapped[float] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String, primary_key=True)
+    number: Mapped[int]
+
+
+class Revert(Base):
+    """What became of taking a peer's learning out."""
+
+    __tablename__ = "reverts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    host: Mapped[str]
+    report: Mapped[dict[str, Any]]

@@ -1,0 +1,1 @@
+"""Peers: what the admin decided about each, and how they are reached."""

@@ -1,0 +1,132 @@
+"""The book of peers: whom the admin approved, and what else is known of instances around.
+
+Decisions made by command or on the admin page are rows. `[[peers]]` in shoal.toml is a second way to approve:
+an entry without a row is an approved peer, and a row that says otherwise of it (paused, reverted) stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from daemon.config import Config
+from daemon.store.engine import reads, writes
+from daemon.store.tables import PeerRow
+from federation.identity import PublicIdentity, parse_key
+from policies.allowlist import Allowlist
+
+State = Literal["candidate", "approved", "paused", "removed", "reverted"]
+Theirs = Literal["unknown", "asked", "approved", "declined"]
+Source = Literal["file", "follow", "asked", "admin"]
+
+LEARNT_FROM: frozenset[State] = frozenset({"approved", "paused"})
+"""States in which what a peer contributed before is still used."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One instance; times are Unix seconds, unknown text is empty.
+
+    Attributes:
+        key: `ed25519:...`, empty while it is not known.
+        theirs: what it says of us.
+        bound: its domain's ActivityPub actor signed its key.
+        max_users: the admin's cap on its viewers in a sum; `users` what its NodeInfo says.
+        retry_at: not tried again before; cleared when it is heard of.
+        said: the date of its newest hello.
+        next_key: a key that it uses without a proof that it may.
+    """
+
+    host: str
+    url: str = ""
+    key: str = ""
+    state: State = "candidate"
+    theirs: Theirs = "unknown"
+    source: Source = "admin"
+    bound: bool = False
+    version: str = ""
+    max_users: int | None = None
+    users: int | None = None
+    since: float = 0.0
+    seen: float | None = None
+    failures: int = 0
+    retry_at: float | None = None
+    said: float | None = None
+    next_key: str = ""
+
+    @property
+    def identity(self) -> PublicIdentity:
+        """Host and pinned key. Raises ValueError while no key is known."""
+        return PublicIdentity(self.host, parse_key(self.key))
+
+    def cap(self, config: Config) -> int:
+        """Return how many viewers it may have in a sum: the least of all that is said about it."""
+        said = [config.guards.max_users_per_peer, self.max_users, self.users]
+        return min(value for value in said if value is not None)
+
+
+@dataclass(frozen=True)
+class Book:
+    """All peers by host, as they were when the book was read."""
+
+    peers: Mapping[str, Peer]
+
+    def find(self, host: str) -> Peer | None:
+        """Return a peer in any state."""
+        return self.peers.get(host)
+
+    def approved(self) -> tuple[Peer, ...]:
+        """Return those that the admin wants to add up with, sorted by host."""
+        return tuple(peer for _, peer in sorted(self.peers.items()) if peer.state == "approved" and peer.key)
+
+    def allowlist(self) -> Allowlist:
+        """Return the approved peers with their pinned keys."""
+        return Allowlist(peer.identity for peer in self.approved())
+
+    def urls(self) -> dict[str, str]:
+        """Return where each approved peer answers."""
+        return {peer.host: peer.url for peer in self.approved()}
+
+    def unusable(self, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of some hosts whose contributions must not be used any more."""
+        return tuple(
+            host for host in hosts if (peer := self.find(host)) is None or peer.state not in LEARNT_FROM
+        )
+
+
+def read(engine: Engine, config: Config) -> Book:
+    """Return every peer: rows, and entries of the file that no row speaks of."""
+    with reads(engine) as connection:
+        rows = [Peer(**row) for row in connection.execute(select(PeerRow.__table__)).mappings()]
+    peers = {peer.host: peer for peer in rows}
+    named = {entry.host: entry for entry in config.peers}
+    for host, peer in list(peers.items()):
+        if peer.source == "file" and host not in named and peer.state in LEARNT_FROM:
+            peers[host] = replace(peer, state="removed")
+    for host, entry in named.items():
+        known = peers.get(host, Peer(host, state="approved", source="file"))
+        if known.source == "file":
+            # The file pins key and address; whether the peer is approved may have been decided since.
+            known = replace(known, key=entry.key, url=str(entry.url))
+        peers[host] = known
+    return Book(peers)
+
+
+def save(engine: Engine, peer: Peer) -> None:
+    """Insert a peer, or overwrite what was known of it."""
+    values = asdict(peer)
+    changed = {name: value for name, value in values.items() if name != "host"}
+    with writes(engine) as connection:
+        connection.execute(
+            insert(PeerRow).values(values).on_conflict_do_update(index_elements=["host"], set_=changed)
+        )
+
+
+def forget(engine: Engine, host: str) -> None:
+    """Drop a row; an entry of the file counts again then."""
+    with writes(engine) as connection:
+        connection.execute(delete(PeerRow).where(PeerRow.host == host))
