@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from enum import StrEnum
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
@@ -11,8 +12,21 @@ from nacl.signing import SigningKey, VerifyKey
 KEY_SIZE = 32
 SIGNATURE_SIZE = 64
 _PREFIX = "ed25519:"
-_SIGN_CONTEXT = b"shoal/1 message\x00"
 _FINGERPRINT_GROUP = 4
+
+
+class Purpose(StrEnum):
+    """What a signature is for. It stands before what is signed, so that it counts for nothing else."""
+
+    MESSAGE = "message"
+    LEDGER = "ledger"
+    HANDOVER = "handover"
+    MANIFEST = "manifest"
+
+    @property
+    def context(self) -> bytes:
+        """The bytes before what is signed; the zero byte lets none of them be the beginning of another."""
+        return f"shoal/1 {self.value}\x00".encode()
 
 
 @dataclass(frozen=True, order=True)
@@ -22,10 +36,10 @@ class PublicIdentity:
     host: str
     key: bytes
 
-    def verify(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether `signature` (64 bytes) over `message` is by this key."""
+    def verify(self, message: bytes, signature: bytes, purpose: Purpose = Purpose.MESSAGE) -> bool:
+        """Tell whether `signature` (64 bytes) over `message` is by this key, and for this purpose."""
         try:
-            VerifyKey(self.key).verify(_SIGN_CONTEXT + message, signature)
+            VerifyKey(self.key).verify(purpose.context + message, signature)
         except (BadSignatureError, ValueError):
             return False
         return True
@@ -55,9 +69,9 @@ class Identity:
         """The 32 secret bytes, for storing the key and deriving local storage keys."""
         return self._seed
 
-    def sign(self, message: bytes) -> bytes:
-        """Return the 64-byte signature over `message`, which verifies in no other protocol."""
-        return self._key.sign(_SIGN_CONTEXT + message).signature
+    def sign(self, message: bytes, purpose: Purpose = Purpose.MESSAGE) -> bytes:
+        """Return the 64-byte signature over `message`, which verifies for no other purpose or protocol."""
+        return self._key.sign(purpose.context + message).signature
 
     def __repr__(self) -> str:
         return f"Identity({self.host!r})"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
-from federation.identity import Identity, PublicIdentity, format_key, parse_key
+from federation.identity import Identity, PublicIdentity, Purpose, format_key, parse_key
 
 SEED = bytes(range(32))
 
@@ -45,6 +45,19 @@ def test_a_signature_is_bound_to_this_protocol() -> None:
     assert identity.public.verify(b"hello", identity.sign(b"hello"))
     assert not identity.public.verify(b"hello", bare)
     assert not identity.public.verify(b"hello!", identity.sign(b"hello"))
+
+
+@pytest.mark.parametrize("made", Purpose)
+@pytest.mark.parametrize("checked", Purpose)
+def test_a_signature_counts_for_one_purpose(made: Purpose, checked: Purpose) -> None:
+    identity = Identity("alice.example", SEED)
+    assert identity.public.verify(b"x", identity.sign(b"x", made), checked) == (made is checked)
+
+
+def test_no_purpose_begins_like_another() -> None:
+    """Else a message for one could be read as a message for the other."""
+    contexts = [purpose.context for purpose in Purpose]
+    assert not any(a != b and b.startswith(a) for a in contexts for b in contexts)
 
 
 @pytest.mark.parametrize("signature", [b"", bytes(63), bytes(64), bytes(65), b"\xff" * 64])
