@@ -6,11 +6,11 @@ an entry without a row is an approved peer, and a row that says otherwise of it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from daemon.config import Config
@@ -36,6 +36,7 @@ class Peer:
         theirs: what it says of us.
         bound: its domain's ActivityPub actor signed its key.
         max_users: the admin's cap on its viewers in a sum; `users` what its NodeInfo says.
+        seen: when it was last heard of; `checked` when its card, users and version were last read.
         retry_at: not tried again before; cleared when it is heard of.
         said: the date of its newest hello.
         next_key: a key that it uses without a proof that it may.
@@ -53,6 +54,7 @@ class Peer:
     users: int | None = None
     since: float = 0.0
     seen: float | None = None
+    checked: float | None = None
     failures: int = 0
     retry_at: float | None = None
     said: float | None = None
@@ -101,9 +103,16 @@ class Book:
 def read(engine: Engine, config: Config) -> Book:
     """Return every peer: rows, and entries of the file that no row speaks of."""
     with reads(engine) as connection:
-        rows = [Peer(**row) for row in connection.execute(select(PeerRow.__table__)).mappings()]
-    peers = {peer.host: peer for peer in rows}
-    named = {entry.host: entry for entry in config.peers}
+        return Book(_read(connection, config))
+
+
+def _read(connection: Connection, config: Config, host: str | None = None) -> dict[str, Peer]:
+    """Return all peers, or only the one of that name."""
+    query = select(PeerRow.__table__)
+    if host is not None:
+        query = query.where(PeerRow.host == host)
+    peers = {row["host"]: Peer(**row) for row in connection.execute(query).mappings()}
+    named = {entry.host: entry for entry in config.peers if host in (None, entry.host)}
     for host, peer in list(peers.items()):
         if peer.source == "file" and host not in named and peer.state in LEARNT_FROM:
             peers[host] = replace(peer, state="removed")
@@ -113,17 +122,34 @@ def read(engine: Engine, config: Config) -> Book:
             # The file pins key and address; whether the peer is approved may have been decided since.
             known = replace(known, key=entry.key, url=str(entry.url))
         peers[host] = known
-    return Book(peers)
+    return peers
 
 
 def save(engine: Engine, peer: Peer) -> None:
     """Insert a peer, or overwrite what was known of it."""
+    with writes(engine) as connection:
+        _save(connection, peer)
+
+
+def change(engine: Engine, config: Config, host: str, edit: Callable[[Peer], Peer]) -> Peer:
+    """Write what `edit` makes of a peer as it is now, and return it; nobody else writes in between.
+
+    A host that was not known is a candidate. What `edit` raises leaves everything as it was.
+    """
+    with writes(engine) as connection:
+        known = _read(connection, config, host).get(host, Peer(host))
+        changed = edit(known)
+        if changed != known:
+            _save(connection, changed)
+        return changed
+
+
+def _save(connection: Connection, peer: Peer) -> None:
     values = asdict(peer)
     changed = {name: value for name, value in values.items() if name != "host"}
-    with writes(engine) as connection:
-        connection.execute(
-            insert(PeerRow).values(values).on_conflict_do_update(index_elements=["host"], set_=changed)
-        )
+    connection.execute(
+        insert(PeerRow).values(values).on_conflict_do_update(index_elements=["host"], set_=changed)
+    )
 
 
 def forget(engine: Engine, host: str) -> None:

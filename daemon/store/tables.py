@@ -280,6 +280,7 @@ class PeerRow(Base):
     users: Mapped[int | None]
     since: Mapped[float]
     seen: Mapped[float | None]
+    checked: Mapped[float | None]
     failures: Mapped[int]
     retry_at: Mapped[float | None]
     said: Mapped[float | None]

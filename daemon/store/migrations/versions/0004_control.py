@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("users", sa.Integer(), nullable=True),
         sa.Column("since", sa.Double(), nullable=False),
         sa.Column("seen", sa.Double(), nullable=True),
+        sa.Column("checked", sa.Double(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("retry_at", sa.Double(), nullable=True),
         sa.Column("said", sa.Double(), nullable=True),
