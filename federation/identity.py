@@ -12,7 +12,6 @@ from nacl.signing import SigningKey, VerifyKey
 KEY_SIZE = 32
 SIGNATURE_SIZE = 64
 _PREFIX = "ed25519:"
-_FINGERPRINT_GROUP = 4
 
 
 class Purpose(StrEnum):
@@ -43,12 +42,6 @@ class PublicIdentity:
         except (BadSignatureError, ValueError):
             return False
         return True
-
-    @property
-    def fingerprint(self) -> str:
-        """The key in hexadecimal groups, for comparing by eye."""
-        digits = self.key.hex()
-        return " ".join(digits[i : i + _FINGERPRINT_GROUP] for i in range(0, len(digits), _FINGERPRINT_GROUP))
 
 
 class Identity:

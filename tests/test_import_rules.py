@@ -18,6 +18,8 @@ MAX_LINES = 400
 ALLOWED = {
     "federation/http/": {"federation", "aiohttp", "cryptography", "nacl", "cbor2", "numpy"},
     "federation/flower/": {"federation", "flwr", "cryptography", "nacl", "cbor2", "numpy"},
+    # A list of words, read when a key is shown to a person.
+    "federation/words.py": {"federation", "mnemonic"},
     "federation/": {"federation", "cryptography", "nacl", "cbor2", "numpy"},
     "models/": {"models", "numpy", "scipy", "torch", "safetensors"},
     # The one policy that computes: privacy loss, from laws of noise.

@@ -85,8 +85,3 @@ def test_the_seed_is_never_shown() -> None:
     identity = Identity("alice.example", SEED)
     assert repr(identity) == "Identity('alice.example')"
     assert str(identity) == repr(identity)
-
-
-def test_a_fingerprint_is_the_key_in_groups_of_four() -> None:
-    public = PublicIdentity("alice.example", SEED)
-    assert public.fingerprint.split(" ") == [SEED.hex()[i : i + 4] for i in range(0, 64, 4)]
