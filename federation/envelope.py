@@ -17,14 +17,14 @@ from federation.identity import SIGNATURE_SIZE, Identity, PublicIdentity
 
 MAGIC = b"SHOAL\x01"
 NO_SUM = bytes(32)
-"""Stands in the header of a proposal, whose own hash will name the sum."""
+"""Stands in the header of a proposal, whose own hash will name the sum, and of a hello, which has none."""
 
 _MAX_HEADER = 1024
 _PREFIX = len(MAGIC) + 2
 
 
 class Stage(StrEnum):
-    """What a message is. Requests come from the aggregator, answers from a member."""
+    """What a message is. Requests come from the aggregator, answers from a member; a hello goes both ways."""
 
     PROPOSE = "propose"
     ADVERTISE = "advertise"
@@ -37,6 +37,7 @@ class Stage(StrEnum):
     CONFIRMATIONS = "confirmations"
     UNMASK = "unmask"
     FETCH = "fetch"
+    HELLO = "hello"
 
 
 @dataclass(frozen=True)

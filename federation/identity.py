@@ -21,6 +21,7 @@ class Purpose(StrEnum):
     LEDGER = "ledger"
     HANDOVER = "handover"
     MANIFEST = "manifest"
+    ROTATION = "rotation"
 
     @property
     def context(self) -> bytes:

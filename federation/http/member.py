@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from federation import cbor, envelope
 from federation.desk import BlobDesk, check_blob, fetch_request
-from federation.envelope import Stage
+from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH
 from federation.http.client import PeerClient, PeerRefused, PeerUnreachable
@@ -33,6 +33,12 @@ Prepare = Callable[[Preparation, Mapping[str, bytes]], Awaitable[NDArray[np.int6
 
 OnAnswer = Callable[[bytes, Stage, int, int], None]
 """Called with the sum, the stage of the request, and the bytes received and sent."""
+
+Admit = Callable[[Envelope], None]
+"""Called, in a thread, with each message before anything is done for it; raises Refusal."""
+
+OnHello = Callable[[Envelope], bytes]
+"""From a hello, its signature unchecked, to the signed answer, in a thread; raises Refusal."""
 
 _ANSWER_WITHIN = 20.0
 _BODY_WITHIN = 10.0
@@ -67,6 +73,8 @@ class MemberService:
         prepare: Prepare,
         url_of: Callable[[str], str | None],
         limits: Limits,
+        admit: Admit = lambda _message: None,
+        on_hello: OnHello | None = None,
         on_stage: Callable[[Stage], None] = lambda _stage: None,
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
         on_answer: OnAnswer = lambda _sum_id, _stage, _received, _sent: None,
@@ -79,6 +87,8 @@ class MemberService:
         self._prepare = prepare
         self._url_of = url_of
         self._limits = limits
+        self._admit = admit
+        self._on_hello = on_hello
         self._on_stage = on_stage
         self._on_refusal = on_refusal
         self._on_answer = on_answer
@@ -161,6 +171,9 @@ class MemberService:
     async def _handle(self, raw: bytes) -> bytes | None:
         message = envelope.parse(raw, max_size=self._limits.max_request)
         self._on_stage(message.stage)
+        await asyncio.to_thread(self._admit, message)
+        if message.stage is Stage.HELLO and self._on_hello is not None:
+            return await asyncio.to_thread(self._on_hello, message)
         if message.stage is Stage.FETCH:
             return await asyncio.to_thread(self._desk.serve, message)
         answer: bytes | Preparation | None = await self._with_node(lambda: self._node.receive(raw))

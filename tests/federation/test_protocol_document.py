@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from federation import cbor
+from federation import cbor, envelope
 from federation.envelope import Stage
 from federation.errors import Code
+from federation.hello import MAX_HELLO, say
+from federation.identity import Identity
 from federation.limits import Limits
 from federation.messages import Advertisement, Confirmation, Revealed, SealedShares
 from federation.node import ANSWERS
 from federation.proposal import Proposal
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+HELLO = say(Identity("alice.example", b"a" * 32), "bob.example", 0.0, approves=False)
 
 REFUSALS = DOCUMENT[DOCUMENT.index("## Refusals") :]
 
@@ -35,8 +39,9 @@ def test_no_refusal_is_described_that_does_not_exist() -> None:
 def test_every_stage_has_a_row() -> None:
     for request, answer in ANSWERS.items():
         assert re.search(rf"^\| `{request}` \| .+ \| `{answer}` \|", DOCUMENT, flags=re.MULTILINE)
-    assert {*ANSWERS, *ANSWERS.values(), Stage.FETCH} == set(Stage)
+    assert {*ANSWERS, *ANSWERS.values(), Stage.FETCH, Stage.HELLO} == set(Stage)
     assert f"`{Stage.FETCH}`" in DOCUMENT
+    assert f"`{Stage.HELLO}`" in DOCUMENT
 
 
 def test_every_field_is_described() -> None:
@@ -45,6 +50,7 @@ def test_every_field_is_described() -> None:
         SealedShares({}, {}).to_payload(),
         Confirmation(b"", b"", b"").to_payload(),
         Revealed({}, {}).to_payload(),
+        bytes(envelope.parse(HELLO, max_size=MAX_HELLO).payload),
     )
     names = {field.name for field in fields(Proposal)} | {
         "v",
@@ -65,4 +71,4 @@ def test_every_field_is_described() -> None:
 def test_every_limit_is_the_one_in_use() -> None:
     limits = DOCUMENT[DOCUMENT.index("## Limits") : DOCUMENT.index("## Refusals")]
     numbers = {int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", limits)}
-    assert {getattr(Limits(), field.name) for field in fields(Limits)} <= numbers
+    assert {getattr(Limits(), field.name) for field in fields(Limits)} | {MAX_HELLO} <= numbers

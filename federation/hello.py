@@ -1,0 +1,187 @@
+"""Hello: one instance tells another which key it has, and whether its admin approves the other one.
+
+A hello is signed with the key that it names. That proves nothing but possession of the key; whether the key
+speaks for the host is for the receiver to know: because it is pinned, or because keys that were pinned before
+hand over to it, one after the other (`Rotation`). The answer to a hello is a hello.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federation import cbor, envelope, fields
+from federation.envelope import NO_SUM, Envelope, Stage
+from federation.errors import Code, Refusal
+from federation.identity import KEY_SIZE, SIGNATURE_SIZE, Identity, PublicIdentity, Purpose
+from federation.limits import Limits
+
+MAX_HELLO = 4_000
+"""Bytes of a whole message: a host twice, two keys and four handovers are under 1,500."""
+MAX_ROTATIONS = 4
+"""A peer that missed more of them approves the newest key as it did the first."""
+_MAX_VERSION = 32
+_MILLISECONDS = 1_000
+_LATEST = 2**53
+_YES, _NO = "yes", "no"
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The statement, signed with the old key, that the new one takes its place; `date` in Unix milliseconds.
+
+    It cannot be taken back: whoever has the old key can sign one. So a receiver also asks the host's domain.
+    """
+
+    host: str
+    old: bytes
+    new: bytes
+    date: int
+    signature: bytes
+
+    @classmethod
+    def sign(cls, old: Identity, new: PublicIdentity, now: float) -> Rotation:
+        """Hand over from `old` to `new`; `now` in Unix seconds."""
+        date = int(now * _MILLISECONDS)
+        statement = _statement(old.host, old.public.key, new.key, date)
+        return cls(old.host, old.public.key, new.key, date, old.sign(statement, Purpose.ROTATION))
+
+    @property
+    def valid(self) -> bool:
+        """Whether the old key signed it."""
+        statement = _statement(self.host, self.old, self.new, self.date)
+        return PublicIdentity(self.host, self.old).verify(statement, self.signature, Purpose.ROTATION)
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What one instance says to another.
+
+    Attributes:
+        approves: whether its admin approved the receiver.
+        version: of Shoal, empty where the receiver need not know.
+        date: Unix milliseconds; of two hellos of a host only the later one counts.
+        yours: the receiver's key as the sender has it pinned, empty where it has none.
+        rotations: from keys that the receiver may have pinned to the present one, oldest first.
+    """
+
+    host: str
+    key: bytes
+    approves: bool
+    version: str
+    date: int
+    yours: bytes = b""
+    rotations: tuple[Rotation, ...] = ()
+
+    @property
+    def said(self) -> float:
+        """When it was said, Unix seconds."""
+        return self.date / _MILLISECONDS
+
+    def succeeds(self, pinned: bytes) -> bool:
+        """Tell whether an unbroken chain of handovers leads from a pinned key to the one of this hello."""
+        places = [place for place, rotation in enumerate(self.rotations) if rotation.old == pinned]
+        if not places:
+            return False
+        chain = self.rotations[places[-1] :]
+        keys = [*(rotation.old for rotation in chain), self.key]
+        follows = all(rotation.new == after for rotation, after in zip(chain, keys[1:], strict=True))
+        return follows and all(rotation.valid for rotation in chain)
+
+    def seal(self, identity: Identity, recipient: str) -> bytes:
+        """Return the signed message to `recipient`, a host."""
+        payload = cbor.encode(
+            {
+                "host": self.host,
+                "key": self.key,
+                "approves": _YES if self.approves else _NO,
+                "version": self.version,
+                "date": self.date,
+                "yours": self.yours,
+                "rotations": [[r.old, r.new, r.date, r.signature] for r in self.rotations],
+            }
+        )
+        return envelope.seal(identity, sum_id=NO_SUM, stage=Stage.HELLO, recipient=recipient, payload=payload)
+
+
+def say(
+    identity: Identity,
+    recipient: str,
+    now: float,
+    *,
+    approves: bool,
+    version: str = "",
+    yours: bytes = b"",
+    rotations: tuple[Rotation, ...] = (),
+) -> bytes:
+    """Return a signed hello of this instance; `now` in Unix seconds, the rest as in `Hello`."""
+    date = int(now * _MILLISECONDS)
+    me = identity.public
+    chain = rotations[-MAX_ROTATIONS:]
+    return Hello(me.host, me.key, approves, version, date, yours, chain).seal(identity, recipient)
+
+
+def read(message: Envelope, me: str, now: float, limits: Limits) -> Hello:
+    """Return what a message says that claims to be a hello to `me`, now (Unix seconds).
+
+    Its signature is checked against the key in it, and against nothing else.
+
+    Raises:
+        Refusal: `oversized`, `malformed`, `not-for-me`, `expired` or `bad-signature`.
+
+    """
+    if len(message.raw) > MAX_HELLO:
+        raise Refusal(Code.OVERSIZED, f"a hello has at most {MAX_HELLO} bytes")
+    if message.stage is not Stage.HELLO or message.sum_id != NO_SUM:
+        raise fields.malformed("a hello was expected, which belongs to no sum")
+    if message.recipient != me:
+        raise Refusal(Code.NOT_FOR_ME, "the hello is addressed to somebody else", message.sender)
+    hello = _read(cbor.decode(bytes(message.payload)))
+    if hello.host != message.sender:
+        raise fields.malformed("the hello names another host than its sender")
+    message.verify(PublicIdentity(hello.host, hello.key))
+    if abs(now - hello.said) > limits.max_clock_skew:
+        raise Refusal(
+            Code.EXPIRED, "the hello is too old, or dated in the future; set the clocks", hello.host
+        )
+    return hello
+
+
+def _read(item: cbor.Item) -> Hello:
+    names = ("host", "key", "approves", "version", "date", "yours", "rotations")
+    content = fields.exact_map(item, *names)
+    host = fields.host(content["host"])
+    approves = fields.text(content["approves"])
+    if approves not in (_YES, _NO):
+        raise fields.malformed('"approves" is neither yes nor no')
+    yours = fields.octets(content["yours"], at_most=KEY_SIZE)
+    if len(yours) not in (0, KEY_SIZE):
+        raise fields.malformed("it holds something that is no key")
+    version = content["version"]
+    return Hello(
+        host=host,
+        key=fields.octets(content["key"], KEY_SIZE),
+        approves=approves == _YES,
+        version="" if version == "" else fields.text(version, _MAX_VERSION),
+        date=fields.integer(content["date"], high=_LATEST),
+        yours=yours,
+        rotations=tuple(
+            fields.sequence(content["rotations"], lambda part: _rotation(host, part), at_most=MAX_ROTATIONS)
+        ),
+    )
+
+
+def _rotation(host: str, item: cbor.Item) -> Rotation:
+    if not isinstance(item, list) or len(item) != 4:
+        raise fields.malformed("expected a handover of four parts")
+    old, new, date, signature = item
+    return Rotation(
+        host,
+        fields.octets(old, KEY_SIZE),
+        fields.octets(new, KEY_SIZE),
+        fields.integer(date, high=_LATEST),
+        fields.octets(signature, SIGNATURE_SIZE),
+    )
+
+
+def _statement(host: str, old: bytes, new: bytes, date: int) -> bytes:
+    return cbor.encode({"host": host, "old": old, "new": new, "date": date})
