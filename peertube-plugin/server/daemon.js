@@ -11,6 +11,7 @@ const MAX_ANSWER = 256 * 1024
 const MAX_KNOWN = 8 * 1024 * 1024
 const MAX_CANDIDATES = 100
 const MAX_VECTORS = 500_000
+const MAX_ADMIN = 2 * 1024 * 1024
 const KINDS = new Set(['co-engagement', 'tags', 'channel', 'language', 'history', 'popular', 'new'])
 
 /** The daemon gave no usable answer; `status` is its HTTP status, 0 without one. */
@@ -87,6 +88,18 @@ class Daemon {
     return this.#call('/v1/vectors', { timeout: 5000, most: MAX_VECTORS })
   }
 
+  /**
+   * A question or an order of an administrator, with the daemon's answer as it is, errors included.
+   *
+   * @param {string} path below `/v1/admin/`, with its query
+   * @param {{ timeout: number, body?: unknown }} options with a body it is a POST
+   * @returns {Promise<{ status: number, body: any }>}
+   */
+  async admin (path, { timeout, body }) {
+    const { status, content } = await this.#exchange(`/v1/admin/${path}`, { timeout, most: MAX_ADMIN, body })
+    return { status, body: JSON.parse(content.toString('utf8')) }
+  }
+
   /** End every call; later ones fail at once. */
   close () {
     this.#closed = true
@@ -108,7 +121,18 @@ class Daemon {
    * @param {{ timeout: number, most: number, body?: unknown, base?: string | null }} options
    * @returns {Promise<Buffer>}
    */
-  async #call (path, { timeout, most, body, base = this.settings.values.daemonUrl }) {
+  async #call (path, options) {
+    const { ok, status, content } = await this.#exchange(path, options)
+    if (!ok) throw new DaemonError('REFUSED', status)
+    return content
+  }
+
+  /**
+   * @param {string} path
+   * @param {{ timeout: number, most: number, body?: unknown, base?: string | null }} options
+   * @returns {Promise<{ ok: boolean, status: number, content: Buffer }>}
+   */
+  async #exchange (path, { timeout, most, body, base = this.settings.values.daemonUrl }) {
     if (!base) throw new DaemonError('NO_ADDRESS')
     if (this.#closed) throw new DaemonError('CLOSED')
     const controller = new AbortController()
@@ -126,9 +150,7 @@ class Daemon {
         redirect: 'error',
         signal: controller.signal
       })
-      const content = await readAll(response, most)
-      if (!response.ok) throw new DaemonError('REFUSED', response.status)
-      return content
+      return { ok: response.ok, status: response.status, content: await readAll(response, most) }
     } catch (error) {
       if (controller.signal.aborted) throw new DaemonError(this.#closed ? 'CLOSED' : 'TIMEOUT')
       throw error

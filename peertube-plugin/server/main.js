@@ -3,6 +3,7 @@
 const { AdminRoutes } = require('./admin.js')
 const { systemClock } = require('./clock.js')
 const { Consent } = require('./consent.js')
+const { Control } = require('./control.js')
 const { Daemon } = require('./daemon.js')
 const { Diagnostics } = require('./diagnostics.js')
 const { Exclusions } = require('./exclusions.js')
@@ -96,6 +97,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     new Export({ settings, sql, pseudonyms, exclusions, config, categories, version, isErased }),
     new ViewerRoutes({ settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, log, isErased }),
     new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
+    new Control({ daemon, log }),
     identity,
     vectors,
     proxy

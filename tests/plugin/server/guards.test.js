@@ -9,6 +9,10 @@ const VIEWER = [['GET', 'viewer/v1/choice'], ['PUT', 'viewer/v1/choice'], ['GET'
   ['DELETE', 'viewer/v1/hidden'], ['GET', 'viewer/v1/about'], ['GET', 'owner/v1/channels'], ['PUT', 'owner/v1/channels']]
 const ADMIN = [['GET', 'admin/v1/diagnostics'], ['GET', 'admin/v1/exclusions'], ['PUT', 'admin/v1/exclusions'],
   ['POST', 'admin/v1/erase']]
+const READ = ['overview', 'peers', 'reverts', 'share', 'sessions', 'models', 'suspects', 'ledger', 'videos', 'related']
+const CHANGE = ['peers', 'peers/candidates', 'peers/:host/approve', 'peers/:host/pause', 'peers/:host/remove',
+  'peers/:host/revert', 'models/:model/accept', 'models/:model/reject']
+const CONTROL = [...READ.map(path => ['GET', `admin/v1/control/${path}`]), ...CHANGE.map(path => ['POST', `admin/v1/control/${path}`])]
 const PUBLIC = [['GET', 'why/v1/reasons'], ['GET', 'federation/v1/card'], ['POST', 'federation/v1/message'],
   ['GET', 'browser/v1/vectors']]
 
@@ -29,7 +33,8 @@ describe('who may use which route', () => {
     for (const { route } of world.host.router.stack) {
       if (route) for (const method of Object.keys(route.methods)) routes.push(`${method.toUpperCase()} ${route.path.slice(1)}`)
     }
-    const listed = [...DAEMON.map(path => ['GET', `export/v1/${path.split('?')[0]}`]), ...VIEWER, ...ADMIN, ...PUBLIC]
+    const listed = [...DAEMON.map(path => ['GET', `export/v1/${path.split('?')[0]}`]), ...VIEWER, ...ADMIN, ...CONTROL,
+      ...PUBLIC]
     assert.deepEqual(routes.sort(), listed.map(([method, path]) => `${method} ${path}`).sort())
     const versioned = await world.host.fetch(`/plugins/shoal/${version}/router/viewer/v1/choice`, { user })
     assert.equal(versioned.status, 200)
@@ -66,6 +71,15 @@ describe('who may use which route', () => {
   })
 
   test('an admin\'s routes want an admin', async () => {
+    for (const [method, route] of CONTROL) {
+      const path = route.replace(/:\w+/, 'a-1')
+      assert.equal((await world.call(method, path)).status, 401, path)
+      assert.equal((await world.call(method, path, { secret: true })).status, 401, path)
+      for (const other of [user, moderator, blocked]) {
+        assert.equal((await world.call(method, path, { user: other })).status, 403, path)
+      }
+    }
+    assert.equal(world.daemon.asked.filter(({ url }) => url.pathname.startsWith('/v1/admin/')).length, 0)
     for (const [method, path] of ADMIN) {
       assert.equal((await world.call(method, path)).status, 401, path)
       assert.equal((await world.call(method, path, { secret: true })).status, 401, path)
@@ -78,7 +92,7 @@ describe('who may use which route', () => {
   })
 
   test('no answer is kept by a cache', async () => {
-    for (const [method, path] of [...VIEWER, ...ADMIN, ...PUBLIC]) {
+    for (const [method, path] of [...VIEWER, ...ADMIN, ...CONTROL, ...PUBLIC]) {
       const response = await world.host.fetch(world.host.base + path, { method, user })
       assert.equal(response.headers.get('cache-control'), 'no-store', path)
     }
