@@ -171,7 +171,7 @@ def verify(engine: Engine, public: PublicIdentity, known: Verification | None = 
     `known` is what an earlier check of the same ledger found; then only what follows its head is read, as
     long as the entry at its head is still the same.
     """
-    done = known if known is not None and known.ok and _still_there(engine, known.head) else None
+    done = known if known is not None and known.ok and holds(engine, known.head) else None
     if done is None:
         done = Verification(0, "", None, Head(0, BEGINNING), ())
     for entry in _all(engine, done.head.seq):
@@ -196,6 +196,14 @@ def verify(engine: Engine, public: PublicIdentity, known: Verification | None = 
 def contains(engine: Engine, wanted: bytes) -> int | None:
     """Return the number of the entry with this hash, None where there is none."""
     return next((entry.seq for entry in _all(engine, 0) if entry.hash == wanted), None)
+
+
+def holds(engine: Engine, wanted: Head) -> bool:
+    """Tell whether the ledger has this entry at this place; every ledger has the beginning."""
+    if wanted.seq == 0:
+        return wanted.hash == BEGINNING
+    found = rows.after(engine, wanted.seq - 1, limit=1)
+    return bool(found) and Head(found[0].seq, found[0].hash) == wanted
 
 
 def _begin(connection: Connection, identity: Identity, now: float) -> Entry:
@@ -238,13 +246,6 @@ def _all(engine: Engine, after: int) -> Iterator[Entry]:
     while page := rows.after(engine, after):
         yield from page
         after = page[-1].seq
-
-
-def _still_there(engine: Engine, known: Head) -> bool:
-    if known.seq == 0:
-        return known.hash == BEGINNING
-    found = rows.after(engine, known.seq - 1, limit=1)
-    return bool(found) and Head(found[0].seq, found[0].hash) == known
 
 
 def _problem(entry: Entry, before: Verification, host: str) -> str:

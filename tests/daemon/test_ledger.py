@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from daemon.errors import StoreError
-from daemon.ledger import book
+from daemon.ledger import book, manifests
 from daemon.ledger.book import BEGINNING, Head, Kind
 from daemon.ledger.canonical import MAX_BYTES, canonical, plain
 from daemon.store import ledger as rows
@@ -370,3 +370,70 @@ def test_a_hash_can_be_made_without_shoal(copy: Engine) -> None:
                 [jq, "-cSj", "."], input=line.encode(), capture_output=True, check=True
             ).stdout
             assert hashlib.sha256(made).digest() == entry.hash
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "20261121-local"
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"files": {}}')
+    return folder
+
+
+def test_a_manifest_is_signed_by_its_instance(model: Path) -> None:
+    assert not manifests.verify(model, OLD.public)
+    manifests.sign(model, OLD)
+    assert manifests.verify(model, OLD.public)
+    assert not manifests.verify(model, NEW.public)
+    (model / "manifest.json").write_text('{"files": {} }')
+    assert not manifests.verify(model, OLD.public)
+
+
+CHANGED = st.one_of(st.none(), st.integers(), st.text(st.characters(codec="utf-8")))
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_signature_file_that_was_changed_anywhere_is_none(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "manifest.json").write_text('{"files": {}}')
+        manifests.sign(folder, OLD, Head(7, b"\x07" * 32))
+        content = json.loads((folder / "manifest.sig").read_bytes())
+        path = data.draw(st.sampled_from(paths(content)))
+        place: Any = content
+        for step in path[:-1]:
+            place = place[step]
+        old = place[path[-1]]
+        place[path[-1]] = data.draw(CHANGED | st.just(str(old)[::-1]))
+        (folder / "manifest.sig").write_bytes(canonical(content) + b"\n")
+        assert manifests.verify(folder, OLD.public) == (place[path[-1]] == old)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{}", b"[]", b"null", b"\xff", b"1" * 5000, b'{"format": 1, "ledger": 3}']
+)
+def test_what_is_no_signature_file_is_none(model: Path, raw: bytes) -> None:
+    (model / "manifest.sig").write_bytes(raw)
+    assert manifests.read(model) is None
+    assert not manifests.verify(model, OLD.public)
+
+
+def test_the_head_in_a_manifest_shows_a_cut(copy: Engine, model: Path) -> None:
+    manifests.sign(model, NEW, book.head(copy))
+    assert manifests.check(copy, HOST, book.verify(copy, NEW.public), [model]) == []
+    change(copy, "DELETE FROM ledger WHERE seq = :last", last=ENTRIES)
+    ((name, problem),) = manifests.check(copy, HOST, book.verify(copy, NEW.public), [model])
+    assert name == model.name
+    assert f"had {ENTRIES} entries" in problem
+    # Written on with other entries, it has as many again, but not the same.
+    book.append(copy, NEW, Kind.STOPPED, HOST, {}, NOW)
+    assert len(manifests.check(copy, HOST, book.verify(copy, NEW.public), [model])) == 1
+
+
+def test_a_model_from_before_a_new_key_stays_signed(copy: Engine, model: Path) -> None:
+    manifests.sign(model, OLD, Head(4, book.entries(copy)[3].hash))
+    assert manifests.check(copy, HOST, book.verify(copy, NEW.public), [model]) == []
+    manifests.sign(model, MALLORY, book.head(copy))
+    ((_, problem),) = manifests.check(copy, HOST, book.verify(copy, NEW.public), [model])
+    assert "not signed by this instance" in problem
