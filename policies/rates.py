@@ -1,7 +1,7 @@
 """How often others may ask: each approved peer on its own, everybody else together.
 
-A bucket of one minute's requests that fills evenly: after a pause a peer may send a minute's worth at once. That
-strangers share one bucket means that a flood of them keeps out strangers, and no peer.
+A bucket of one minute's requests that fills evenly: after a pause a peer may send a minute's worth at once.
+That strangers share one bucket means that a flood of them keeps out strangers, and no peer.
 """
 
 from __future__ import annotations
