@@ -1,5 +1,6 @@
 """Which model is served: `models/current` holds the name of its folder and is replaced atomically."""
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -28,3 +29,16 @@ def write(models_dir: Path, name: str) -> None:
     if not _NAME.fullmatch(name) or name == POINTER_NAME:
         raise ValueError("not the name of a model folder")
     replace_file(models_dir / POINTER_NAME, f"{name}\n".encode())
+
+
+def clear(models_dir: Path) -> None:
+    """Let no model be the current one: PeerTube's own lists are shown then."""
+    if not models_dir.is_dir():
+        return
+    (models_dir / POINTER_NAME).unlink(missing_ok=True)
+    # A power cut must not bring back a model that was taken out.
+    folder = os.open(models_dir, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

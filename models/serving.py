@@ -88,6 +88,11 @@ class ServedModel:
         """Items (m,) as catalogue positions, U and V (m, rank): scores of a history x are x @ U @ V.T."""
         return self._items, self._U, self._V
 
+    @property
+    def by_viewers(self) -> NDArray[np.int32]:
+        """Catalogue positions of the items, (m,), those with the most viewers first."""
+        return self._popular
+
     @cached_property
     def _profiler(self) -> Profiler:
         return Profiler(self._content, len(self._tag_names), self._items)

@@ -50,6 +50,7 @@ JOBS: dict[str, JobFunction] = {
     "train": lazy("daemon.jobs.train:run"),
     "consent": lazy("daemon.jobs.consent:run"),
     "prune": lazy("daemon.jobs.prune:run"),
+    "revert": lazy("daemon.revert.job:run"),
     "session": lazy("daemon.sessions.aggregate:run"),
     "contribution": lazy("daemon.sessions.contribution:run"),
     "migrate": lambda _context: {},  # every job migrates first

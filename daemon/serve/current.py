@@ -76,6 +76,8 @@ class CurrentModel:
     async def refresh(self) -> bool:
         """Load the model that the pointer names, if it changed; tells whether a new one serves now."""
         mark = self._mark()
+        if mark is None and self._seen is not None:
+            self._stop()
         if mark is None or mark == self._seen:
             return False
         # A model that fails is tried again only when the pointer is written again.
@@ -103,6 +105,12 @@ class CurrentModel:
             if self._pages is not None:
                 self._pages.release_if_many()
             await asyncio.sleep(POLL_SECONDS)
+
+    def _stop(self) -> None:
+        """Serve nothing: whoever took the pointer away wants no model rather than the one there was."""
+        self._seen, self._loaded, self._pages = None, None, None
+        self.problem = "the model in service was taken out, and none is left that may serve"
+        logger.warning("no model in service")
 
     def _mark(self) -> tuple[int, int] | None:
         try:

@@ -38,11 +38,12 @@ def save(engine: Engine, record: ModelRecord) -> None:
         connection.execute(insert(Row).values(vars(record)))
 
 
-def make_current(engine: Engine, model_id: str) -> None:
-    """Record which model is served now."""
+def make_current(engine: Engine, model_id: str | None) -> None:
+    """Record which model is served now; None where there is none any more."""
     with writes(engine) as connection:
         connection.execute(update(Row).where(Row.state == "current").values(state="ready"))
-        connection.execute(update(Row).where(Row.id == model_id).values(state="current"))
+        if model_id is not None:
+            connection.execute(update(Row).where(Row.id == model_id).values(state="current"))
 
 
 def models(engine: Engine) -> list[ModelRecord]:

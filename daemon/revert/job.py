@@ -1,0 +1,116 @@
+"""The job that compares what viewers see with and without a peer, and deletes what holds the peer.
+
+Arguments: `host`; `dry_run=1` to compare only; `seconds`, how long it took until the peer was out of service.
+It goes on where an earlier run was interrupted: what it found is written down before anything is deleted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daemon import pointer
+from daemon.identity import open_identity
+from daemon.jobs.registry import JobContext
+from daemon.ledger import book as ledger
+from daemon.ledger.book import Kind
+from daemon.revert import compare, holdings, remove, report, steps
+from daemon.revert.holdings import Holdings
+from daemon.sessions import faults
+from daemon.store import model_records, reverts, source_facts
+from models import artefact
+from models.errors import ModelError
+from models.serving import ServedModel
+
+COMPARING = 0.8
+"""Part of the job's time that comparing takes."""
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """Report what taking a host out changes; unless it is a dry run, delete what holds it.
+
+    Raises:
+        RequestError: nobody of that name was ever a peer.
+
+    """
+    host = context.arguments["host"]
+    steps.require_known(context.engine, context.config, host)
+    return _rehearse(context, host) if context.arguments.get("dry_run") == "1" else _take_out(context, host)
+
+
+def _rehearse(context: JobContext, host: str) -> dict[str, Any]:
+    engine, config, now = context.engine, context.config, context.clock()
+    basis = steps.basis_without(engine, host)
+    found = report.planned(engine, config, host, dry_run=True, basis=basis, now=now)
+    chosen = steps.choose(engine, config, without=host)
+    names = (pointer.read(config.models_dir), None if chosen is None else chosen.id)
+    found |= _compared(context, host, names)
+    return found | {"deleted": _deleted(context, holdings.holding(engine, config, host))}
+
+
+def _take_out(context: JobContext, host: str) -> dict[str, Any]:
+    engine, config, now = context.engine, context.config, context.clock()
+    basis = steps.basis_without(engine, host)
+    switch = steps.out_of_service(engine, config, host, now)
+    record = reverts.newest(engine, host, limit=1)[0]
+    found = dict(record.report)
+    if "changed" not in found:
+        found = report.planned(engine, config, host, dry_run=False, basis=basis, now=record.at) | found
+        found |= _compared(context, host, (switch.before, switch.now))
+    asked = context.arguments.get("seconds")
+    if found["seconds_out_of_service"] is None:
+        found["seconds_out_of_service"] = round(float(asked) if asked else switch.seconds, 2)
+    held = holdings.holding(engine, config, host)
+    deleted = _deleted(context, held)
+    found["deleted"] = {kind: sorted({*found["deleted"][kind], *names}) for kind, names in deleted.items()}
+    reverts.change(engine, record.id, found)
+    faults.pass_point("revert.planned")
+    context.progress("deleting", COMPARING)
+    removed = remove.remove(engine, config, held)
+    faults.pass_point("revert.deleted")
+    identity = open_identity(config.identity_file, config.instance.host)
+    details = {
+        "sums": list(found["deleted"]["sums"]),
+        "models": list(found["deleted"]["models"]),
+        "manifests": removed.models,
+        "served_before": switch.before or "",
+        "served_now": switch.now or "",
+        "basis": found["basis"],
+    }
+    ledger.append(engine, identity, Kind.REVERT, host, details, now)
+    found["finished"] = True
+    reverts.change(engine, record.id, found)
+    context.progress("deleted", 1.0)
+    return found
+
+
+def _compared(context: JobContext, host: str, names: tuple[str | None, str | None]) -> dict[str, Any]:
+    """Return the parts of the report that compare two models, before and after."""
+    context.progress("comparing lists", 0.0)
+    before, after = (_open(context, name) for name in names)
+    change = compare.changes(
+        before, after, host, lambda part: context.progress("comparing lists", part * COMPARING)
+    )
+    records = [None if name is None else model_records.model(context.engine, name) for name in names]
+    return {
+        "served_before": names[0],
+        "served_now": names[1],
+        **report.compared(change),
+        "quality": {"before": report.quality(records[0]), "after": report.quality(records[1])},
+    }
+
+
+def _open(context: JobContext, name: str | None) -> ServedModel | None:
+    """Return a model as it serves, without what must not be suggested; None where it is gone or damaged."""
+    if name is None:
+        return None
+    try:
+        model = artefact.load(context.config.models_dir / name)
+    except (ModelError, OSError):
+        return None
+    out = source_facts.exclusions(context.engine)
+    model.visibility.exclude(channels=out.channels, hosts=out.hosts, videos=out.videos)
+    return model
+
+
+def _deleted(context: JobContext, held: Holdings) -> dict[str, list[str]]:
+    return {"sums": sorted(held.sums), "models": sorted({*held.models, *held.folders})}

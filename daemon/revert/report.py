@@ -1,0 +1,117 @@
+"""What a revert changed, as data: shown in a terminal, on the admin page, and kept for good without titles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from daemon.config import Config
+from daemon.peers import book
+from daemon.revert.compare import Change
+from daemon.revert.steps import Basis
+from daemon.sessions import terms
+from daemon.store.engine import reads
+from daemon.store.model_records import ModelRecord
+from daemon.store.tables import Video
+
+QUALITY = "held_out_ndcg10"
+_AT_ONCE = 500
+"""Addresses in one query; SQLite takes at most some thousands."""
+
+
+def planned(
+    engine: Engine, config: Config, host: str, *, dry_run: bool, basis: Basis, now: float
+) -> dict[str, Any]:
+    """Return a report in which nothing has been compared, deleted or proven yet."""
+    return {
+        "host": host,
+        "dry_run": dry_run,
+        "at": now,
+        "seconds_out_of_service": None,
+        "served_before": None,
+        "served_now": None,
+        "basis": basis,
+        "deleted": {"sums": [], "models": []},
+        "changed": {"lists": 0, "of": 0, "examples": []},
+        "exposure": {"before": 0.0, "after": 0.0},
+        "quality": {"before": None, "after": None},
+        "next_window": next_window(engine, config, now),
+        "proof": "",
+        "limits": limits(engine, config, host),
+    }
+
+
+def compared(change: Change) -> dict[str, Any]:
+    """Return the part of a report about lists; examples hold addresses, see `with_titles`."""
+    examples = [{"url": e.url, "before": list(e.before), "after": list(e.after)} for e in change.examples]
+    return {
+        "changed": {"lists": change.lists, "of": change.of, "examples": examples},
+        "exposure": {"before": round(change.exposure[0], 4), "after": round(change.exposure[1], 4)},
+    }
+
+
+def quality(record: ModelRecord | None) -> float | None:
+    """Return the NDCG@10 of a model on own held-out engagements, None where it was not measured."""
+    value = None if record is None else record.quality.get(QUALITY)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def next_window(engine: Engine, config: Config, now: float) -> float | None:
+    """Return from when on a sum without the host may be asked for, Unix seconds; None where it may be now."""
+    if not config.journal_dir.is_dir():
+        return None
+    return terms.asking(config, lambda: now).next_at() or None
+
+
+def limits(engine: Engine, config: Config, host: str) -> list[str]:
+    """Return what taking a peer out does not undo."""
+    found = [
+        "What viewers did because of earlier suggestions stays, and so do sums that other instances hold.",
+        f"Videos of {host} stay in the catalogue, and may be suggested because of what your own viewers and "
+        "other peers did. To hide them, mute the instance in PeerTube.",
+    ]
+    left = [peer.host for peer in book.read(engine, config).approved() if peer.host != host]
+    if config.mode in ("consume", "contribute") and len(left) < config.cohort.min_cohort:
+        found.append(f"Without it {_number(len(left))} approved; a new sum needs {config.cohort.min_cohort}.")
+    if config.privacy.publish_vectors:
+        found.append("Browsers keep vectors that they fetched before for up to a day.")
+    return found
+
+
+def with_titles(engine: Engine, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report with the titles, as they are today, of the videos in its examples.
+
+    Each becomes `{"url", "title"}`; the title of what is not in the public catalogue any more is empty.
+    """
+    changed = dict(report.get("changed", {}))
+    examples = changed.get("examples", [])
+    titles = _titles(engine, {url for e in examples for url in (str(e["url"]), *e["before"], *e["after"])})
+
+    def named(url: str) -> dict[str, str]:
+        return {"url": url, "title": titles.get(url, "")}
+
+    changed["examples"] = [
+        {
+            **named(str(e["url"])),
+            "before": [named(url) for url in e["before"]],
+            "after": [named(url) for url in e["after"]],
+        }
+        for e in examples
+    ]
+    return {**report, "changed": changed}
+
+
+def _titles(engine: Engine, urls: Iterable[str]) -> dict[str, str]:
+    wanted = sorted(urls)
+    found: dict[str, str] = {}
+    with reads(engine) as connection:
+        for start in range(0, len(wanted), _AT_ONCE):
+            query = select(Video.url, Video.title).where(Video.url.in_(wanted[start : start + _AT_ONCE]))
+            found |= dict(connection.execute(query).tuples().all())
+    return found
+
+
+def _number(left: int) -> str:
+    return f"{left} peers are" if left != 1 else "1 peer is"

@@ -1,0 +1,161 @@
+"""Taking a peer out of service, at once: it is blocked, and a model that never had it serves.
+
+Nothing here waits for a job, computes, or deletes. Each step can be repeated: after a crash between two of them
+the peer is blocked all the same, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sqlalchemy import Engine
+
+from daemon import pointer, service
+from daemon.config import Config
+from daemon.errors import RequestError
+from daemon.identity import open_identity
+from daemon.ledger import book as ledger
+from daemon.ledger.book import Kind
+from daemon.peers import book
+from daemon.peers.book import Peer
+from daemon.revert import holdings, open_sums
+from daemon.sessions import faults
+from daemon.store import ledger as entries
+from daemon.store import model_records, reverts, sums
+from daemon.store.model_records import ModelRecord
+from models import artefact
+from models.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+Basis = Literal["sub-cohorts", "older sum", "local"]
+"""What can be learnt from without the peer: other parts of the same sums, sums that it was never in, or own
+viewers alone."""
+
+_DECISIONS = tuple(
+    kind.value
+    for kind in (Kind.PEER_ADDED, Kind.PEER_APPROVED, Kind.PEER_PAUSED, Kind.PEER_REMOVED, Kind.PEER_REVERTED)
+)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """What serves: `before` and `now` are ids of models, None where none serves. `seconds` until then."""
+
+    host: str
+    before: str | None
+    now: str | None
+    basis: Basis
+    seconds: float
+    abandoned: tuple[str, ...] = ()
+
+
+def out_of_service(engine: Engine, config: Config, host: str, now: float) -> Switch:
+    """Block a peer and let the newest model serve that never had it; under a second, whatever jobs run.
+
+    Raises:
+        RequestError: nobody of that name was ever a peer, or it is this instance.
+        JobBusyError: another process decides what serves, for too long.
+
+    """
+    began = time.monotonic()
+    require_known(engine, config, host)
+    basis = basis_without(engine, host)
+    with service.turn(config):
+        _block(engine, config, host, now)
+        faults.pass_point("revert.blocked")
+        before = pointer.read(config.models_dir)
+        chosen = choose(engine, config)
+        if chosen is None:
+            pointer.clear(config.models_dir)
+        elif chosen.directory != before:
+            pointer.write(config.models_dir, chosen.directory)
+        faults.pass_point("revert.switched")
+        model_records.make_current(engine, None if chosen is None else chosen.id)
+    faults.pass_point("revert.recorded")
+    first = _begun(engine, host, before, now)
+    abandoned = open_sums.abandon(engine, config, host, now)
+    faults.pass_point("revert.abandoned")
+    seconds = time.monotonic() - began
+    after = None if chosen is None else chosen.id
+    log.info("a peer is out of service: %s now serves", after or "no model")
+    return Switch(host, first, after, basis, seconds, abandoned)
+
+
+def require_known(engine: Engine, config: Config, host: str) -> None:
+    """Check that there can be anything to take out. Raises RequestError."""
+    if host == config.instance.host:
+        raise RequestError(
+            f"{host} is this instance; its own viewers are not taken out",
+            advice='Set mode = "off" to serve without federation, or see: shoal viewers.',
+        )
+    known = book.read(engine, config).find(host) is not None
+    if not known and not any(host in hosts for hosts in holdings.survivors_by_session(engine).values()):
+        raise RequestError(f"{host} was never a peer here", advice="See: shoal peers list.")
+
+
+def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | None:
+    """Return the model that may serve: the one in service if that may, else the best of those that are ready.
+
+    That is the newest one learnt with others, of whom none was taken out nor is `without`; else the newest
+    learnt from own viewers alone; None where there is neither. Its files are checked: the serving process
+    would go on with the old model rather than with a damaged one.
+    """
+    known = book.read(engine, config)
+    summed = holdings.survivors_by_session(engine)
+    current = pointer.read(config.models_dir)
+
+    def usable(record: ModelRecord) -> bool:
+        hosts = holdings.hosts_in(record, summed, config.models_dir)
+        if hosts is None or without in hosts or record.state not in ("ready", "current"):
+            return False
+        return not known.unusable(tuple(hosts)) and _loads(config, record)
+
+    records = model_records.models(engine)
+    ordered = [r for r in records if r.kind == "federated"] + [r for r in records if r.kind == "local"]
+    # What serves goes on serving: an admin may have wanted the local one.
+    ordered.sort(key=lambda record: record.directory != current)
+    return next((record for record in ordered if usable(record)), None)
+
+
+def basis_without(engine: Engine, host: str) -> Basis:
+    """Return what is left to learn from without a host."""
+    parts = sums.parts(engine)
+    with_host = {part.batch for part in parts if host in part.survivors}
+    left = [part for part in parts if host not in part.survivors and part.verdict != "quarantined"]
+    if any(part.batch in with_host for part in left):
+        return "sub-cohorts"
+    return "older sum" if left else "local"
+
+
+def _block(engine: Engine, config: Config, host: str, now: float) -> None:
+    def block(peer: Peer) -> Peer:
+        return peer if peer.state == "reverted" else replace(peer, state="reverted", since=now)
+
+    book.change(engine, config, host, block)
+    newest = entries.newest(engine, limit=1, kinds=_DECISIONS, subject=host)
+    if not newest or newest[0].kind != Kind.PEER_REVERTED:
+        identity = open_identity(config.identity_file, config.instance.host)
+        ledger.append(engine, identity, Kind.PEER_REVERTED, host, {}, now)
+
+
+def _begun(engine: Engine, host: str, before: str | None, now: float) -> str | None:
+    """Begin the record of this revert, or find the one that was interrupted; returns what served before it."""
+    newest = reverts.newest(engine, host, limit=1)
+    if newest and not newest[0].report.get("finished"):
+        first: str | None = newest[0].report.get("served_before")
+        return first
+    reverts.begin(engine, host, {"served_before": before, "finished": False}, now)
+    return before
+
+
+def _loads(config: Config, record: ModelRecord) -> bool:
+    try:
+        artefact.load(config.models_dir / record.directory)
+    except (ModelError, OSError):
+        log.warning("a model is damaged and cannot serve: %s", record.id)
+        return False
+    return True
