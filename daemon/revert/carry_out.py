@@ -71,39 +71,31 @@ async def carry_out(
     switch = await asyncio.to_thread(steps.out_of_service, engine, config, host, clock())
     follows = await (follow or (lambda model: _answers_from(config, model)))(switch.now)
     seconds = time.monotonic() - began
-    outcome = await _job(
-        "revert",
-        config,
-        config_file,
-        {"host": host, "seconds": f"{seconds:.3f}"},
-        _scaled(progress, 0.0, 0.5),
-    )
+    arguments = {"host": host, "seconds": f"{seconds:.3f}"}
+    outcome = await _job("revert", config, config_file, arguments, _scaled(progress, 0.0, 0.5))
     if not outcome.ok:
         raise UnfinishedRevertError(
             f"{host} is out of service, but what it took part in is not deleted yet: {outcome.message}",
             advice=f"Run it again: shoal peers revert {host}. {outcome.advice}".rstrip(),
         )
     trained = await _job("train", config, config_file, {}, _scaled(progress, 0.5, 1.0))
-    return await asyncio.to_thread(_finish, engine, config, host, outcome.result, trained, follows)
-
-
-def _finish(
-    engine: Engine, config: Config, host: str, report: dict[str, Any], trained: JobOutcome, follows: bool
-) -> dict[str, Any]:
-    """Prove it, and write the report down as it is at the end."""
-    found = proof.prove(engine, config, host)
-    served = None if found.model is None else model_records.model(engine, found.model)
-    limits = list(report["limits"])
+    limits = [*outcome.result["limits"]]
     if not trained.ok:
         limits.append(f"No new model was trained: {trained.message} {trained.advice}".strip())
     if not follows:
         limits.append("The running daemon did not confirm that it changed over; see its log, or restart it.")
+    return await asyncio.to_thread(_finish, engine, config, host, {**outcome.result, "limits": limits})
+
+
+def _finish(engine: Engine, config: Config, host: str, report: dict[str, Any]) -> dict[str, Any]:
+    """Prove it, and write the report down as it is at the end."""
+    found = proof.prove(engine, config, host)
+    served = None if found.model is None else model_records.model(engine, found.model)
     final = {
         **report,
         "served_now": found.model,
         "quality": {**report["quality"], "after": quality(served)},
         "proof": found.sentence,
-        "limits": limits,
     }
     record = reverts.newest(engine, host, limit=1)[0]
     reverts.change(engine, record.id, final)

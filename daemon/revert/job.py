@@ -44,7 +44,7 @@ def _rehearse(context: JobContext, host: str) -> dict[str, Any]:
     chosen = steps.choose(engine, config, without=host)
     names = (pointer.read(config.models_dir), None if chosen is None else chosen.id)
     found |= _compared(context, host, names)
-    return found | {"deleted": _deleted(context, holdings.holding(engine, config, host))}
+    return found | {"deleted": _deleted(holdings.holding(engine, config, host))}
 
 
 def _take_out(context: JobContext, host: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _take_out(context: JobContext, host: str) -> dict[str, Any]:
     if found["seconds_out_of_service"] is None:
         found["seconds_out_of_service"] = round(float(asked) if asked else switch.seconds, 2)
     held = holdings.holding(engine, config, host)
-    deleted = _deleted(context, held)
+    deleted = _deleted(held)
     found["deleted"] = {kind: sorted({*found["deleted"][kind], *names}) for kind, names in deleted.items()}
     reverts.change(engine, record.id, found)
     faults.pass_point("revert.planned")
@@ -112,5 +112,5 @@ def _open(context: JobContext, name: str | None) -> ServedModel | None:
     return model
 
 
-def _deleted(context: JobContext, held: Holdings) -> dict[str, list[str]]:
+def _deleted(held: Holdings) -> dict[str, list[str]]:
     return {"sums": sorted(held.sums), "models": sorted({*held.models, *held.folders})}

@@ -1,4 +1,4 @@
-"""Deleting what holds a peer: rows and files, whatever its state. The job lock is held by whoever calls this."""
+"""Deleting what holds a peer: rows and files, whatever its state. Whoever calls this holds the job lock."""
 
 from __future__ import annotations
 

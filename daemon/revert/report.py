@@ -1,4 +1,4 @@
-"""What a revert changed, as data: shown in a terminal, on the admin page, and kept for good without titles."""
+"""What a revert changed, as data: for a terminal, for the admin page, and kept for good without titles."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def planned(
         "changed": {"lists": 0, "of": 0, "examples": []},
         "exposure": {"before": 0.0, "after": 0.0},
         "quality": {"before": None, "after": None},
-        "next_window": next_window(engine, config, now),
+        "next_window": next_window(config, now),
         "proof": "",
         "limits": limits(engine, config, host),
     }
@@ -58,7 +58,7 @@ def quality(record: ModelRecord | None) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def next_window(engine: Engine, config: Config, now: float) -> float | None:
+def next_window(config: Config, now: float) -> float | None:
     """Return from when on a sum without the host may be asked for, Unix seconds; None where it may be now."""
     if not config.journal_dir.is_dir():
         return None
@@ -69,8 +69,10 @@ def limits(engine: Engine, config: Config, host: str) -> list[str]:
     """Return what taking a peer out does not undo."""
     found = [
         "What viewers did because of earlier suggestions stays, and so do sums that other instances hold.",
-        f"Videos of {host} stay in the catalogue, and may be suggested because of what your own viewers and "
-        "other peers did. To hide them, mute the instance in PeerTube.",
+        (
+            f"Videos of {host} stay in the catalogue, and may be suggested because of what your own viewers "
+            "and other peers did. To hide them, mute the instance in PeerTube."
+        ),
     ]
     left = [peer.host for peer in book.read(engine, config).approved() if peer.host != host]
     if config.mode in ("consume", "contribute") and len(left) < config.cohort.min_cohort:

@@ -1,7 +1,7 @@
 """Taking a peer out of service, at once: it is blocked, and a model that never had it serves.
 
-Nothing here waits for a job, computes, or deletes. Each step can be repeated: after a crash between two of them
-the peer is blocked all the same, and the same command goes on.
+Nothing here waits for a job, computes, or deletes. Each step can be repeated: after a crash between two of
+them the peer is blocked all the same, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -67,22 +67,22 @@ def out_of_service(engine: Engine, config: Config, host: str, now: float) -> Swi
     with service.turn(config):
         _block(engine, config, host, now)
         faults.pass_point("revert.blocked")
-        before = pointer.read(config.models_dir)
+        # Written down before it changes: a run that goes on after a crash cannot see it any more.
+        before = _begun(engine, host, serving := pointer.read(config.models_dir), now)
         chosen = choose(engine, config)
         if chosen is None:
             pointer.clear(config.models_dir)
-        elif chosen.directory != before:
+        elif chosen.directory != serving:
             pointer.write(config.models_dir, chosen.directory)
         faults.pass_point("revert.switched")
         model_records.make_current(engine, None if chosen is None else chosen.id)
     faults.pass_point("revert.recorded")
-    first = _begun(engine, host, before, now)
     abandoned = open_sums.abandon(engine, config, host, now)
     faults.pass_point("revert.abandoned")
     seconds = time.monotonic() - began
     after = None if chosen is None else chosen.id
     log.info("a peer is out of service: %s now serves", after or "no model")
-    return Switch(host, first, after, basis, seconds, abandoned)
+    return Switch(host, before, after, basis, seconds, abandoned)
 
 
 def require_known(engine: Engine, config: Config, host: str) -> None:
@@ -143,7 +143,7 @@ def _block(engine: Engine, config: Config, host: str, now: float) -> None:
 
 
 def _begun(engine: Engine, host: str, before: str | None, now: float) -> str | None:
-    """Begin the record of this revert, or find the one that was interrupted; returns what served before it."""
+    """Begin the record of this revert, or find the interrupted one; returns what served before it."""
     newest = reverts.newest(engine, host, limit=1)
     if newest and not newest[0].report.get("finished"):
         first: str | None = newest[0].report.get("served_before")
