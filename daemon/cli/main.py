@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import ask, lifecycle, models, privacy, sessions, setup, showcase, work
+from daemon.cli import ask, ledger, lifecycle, models, privacy, sessions, setup, showcase, work
 from daemon.cli.terminal import failure
 from daemon.errors import ShoalError
 
@@ -51,6 +51,7 @@ work.register(app)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(models.app, name="models")
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(ledger.app, name="ledger")
 ask.register(app)
 showcase.register(app)
 

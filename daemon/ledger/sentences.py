@@ -1,0 +1,125 @@
+"""What an entry says, as a sentence for the admin; `shoal ledger show --details` shows all it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from daemon.ledger.book import Kind
+from daemon.store.ledger import Row
+
+_ID = 12
+"""Characters of a session's id that people are shown."""
+_NAMED = 4
+"""Hosts that a sentence names before it only tells how many more there are."""
+
+Details = Mapping[str, Any]
+
+
+def sentence(entry: Row) -> str:
+    """Return one sentence; entries of a later version's kinds are told by their kind."""
+    tell = _SENTENCES.get(entry.kind)
+    if tell is None:
+        return f"{entry.kind}: {entry.subject}"
+    return tell(entry.subject, entry.details)
+
+
+def hosts(names: object) -> str:
+    """Name some hosts, "nobody" for none."""
+    known = (
+        [str(name) for name in names] if isinstance(names, Sequence) and not isinstance(names, str) else []
+    )
+    if not known:
+        return "nobody"
+    more = len(known) - _NAMED
+    return ", ".join(known) if more <= 1 else f"{', '.join(known[:_NAMED])} and {more} more"
+
+
+def _because(details: Details) -> str:
+    reason = str(details.get("reason") or "").rstrip(".")
+    return f": {reason}" if reason else ""
+
+
+def _session(subject: str, details: Details) -> str:
+    whose = (
+        "our own sum" if details.get("role") == "aggregator" else f"the sum of {details.get('aggregator')}"
+    )
+    name = f"Session {subject[:_ID]}, {whose}"
+    if details.get("outcome") != "done":
+        return f"{name}, was abandoned{_because(details)}."
+    survivors, roster = details.get("survivors") or (), details.get("roster") or ()
+    return f"{name}: {len(survivors)} of {len(roster)} members were summed ({hosts(survivors)})."
+
+
+def _refused(subject: str, details: Details) -> str:
+    return f"Refused a sum that {subject} proposed{_because(details)}."
+
+
+def _sum(subject: str, details: Details) -> str:
+    head = details.get("head")
+    over = f" over {head} videos" if isinstance(head, int) else ""
+    return f"Stored the sum of session {subject[:_ID]}{over}, learnt from {hosts(details.get('survivors'))}."
+
+
+def _model(subject: str, details: Details) -> str:
+    survivors = details.get("survivors")
+    others = f"{hosts(survivors)} and our own viewers" if survivors else "our own viewers alone"
+    return f"Trained the model {subject} from {others}."
+
+
+def _acceptance(subject: str, details: Details) -> str:
+    verdict = {
+        "accepted": "was accepted",
+        "awaiting": "waits for the admin to look at it",
+        "quarantined": "was put into quarantine",
+    }.get(str(details.get("verdict")), "was judged")
+    return f"The model {subject} {verdict}{_because(details)}."
+
+
+def _rotated(subject: str, details: Details) -> str:
+    return f"{subject} has a new key from here on: {details.get('new')}."
+
+
+def _changed(subject: str, details: Details) -> str:
+    return f"{subject} uses another key than the approved one{_because(details)}."
+
+
+def _stopped(subject: str, details: Details) -> str:
+    number = details.get("sessions")
+    left = f" {number} open sessions were left." if isinstance(number, int) else ""
+    return f"Federation was stopped at {subject}.{left}" if subject else f"Federation was stopped.{left}"
+
+
+def _withdrawal(_subject: str, details: Details) -> str:
+    number = details.get("viewers")
+    who = f"{number} viewers" if isinstance(number, int) and number != 1 else "A viewer"
+    return f"{who} withdrew and {'are' if who[0].isdigit() else 'is'} in nothing new from here on."
+
+
+def _plain(text: str) -> Callable[[str, Details], str]:
+    return lambda subject, details: f"{text.format(subject)}{_because(details)}."
+
+
+_SENTENCES: dict[str, Callable[[str, Details], str]] = {
+    Kind.OPENED: lambda subject, details: (
+        f"The ledger of {subject} begins, with the key {details.get('key')}."
+    ),
+    Kind.SESSION: _session,
+    Kind.REFUSED: _refused,
+    Kind.SUM: _sum,
+    Kind.MODEL: _model,
+    Kind.ACCEPTANCE: _acceptance,
+    Kind.SERVED: _plain("The model {} serves from here on"),
+    Kind.PEER_ADDED: _plain("{} is a candidate"),
+    Kind.PEER_ASKED: _plain("{} asks to be approved"),
+    Kind.PEER_APPROVED: _plain("{} was approved as a peer"),
+    Kind.PEER_PAUSED: _plain("{} was paused: no new sums with it"),
+    Kind.PEER_REMOVED: _plain("{} was removed from the peers"),
+    Kind.PEER_REVERTED: _plain("{} was blocked, and what was learnt from it is taken out"),
+    Kind.KEY_ROTATED: _rotated,
+    Kind.KEY_CHANGED: _changed,
+    Kind.REVERT: _plain("What was learnt from {} was taken out"),
+    Kind.WITHDRAWAL: _withdrawal,
+    Kind.STOPPED: _stopped,
+    Kind.BUDGET: _plain("The yearly privacy budget is spent ({})"),
+}
