@@ -107,7 +107,7 @@ class PrivacyPolicy:
                 f"the noise is laid out for {proposal.colluders} members that work together; the aggregator "
                 f"and members that are strangers here are {unknown}",
             )
-        least = head_minimum(self.min_users, terms["counts_noise"])
+        least = head_minimum(self.min_users, terms["parts"] * terms["counts_noise"])
         if terms["min_users"] < least:
             raise Refusal(
                 Code.PARAMETERS_REFUSED,

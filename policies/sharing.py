@@ -19,16 +19,22 @@ PARAMETERS = (
     "max_videos_per_user",
     "min_users",
     "pairs_noise",
+    "parts",
     "publish",
     "vocabulary",
 )
-"""Terms of a session: the declared noise of both sums, the sizes, the limits, and whether vectors of videos
-computed from it may be published (0 or 1)."""
+"""Terms of a session: the declared noise of both sums, the sizes, the limits, in how many parts the cohort is
+summed (members are shown the counts of all parts together), and whether vectors of videos computed from it
+may
+be published (0 or 1)."""
 ROUNDS: tuple[tuple[str, ...], ...] = (("vocabulary",), ("counts", "vocabulary"))
 """The blobs of each round."""
 
 PUBLIC = 1
 """PeerTube's number for a public video; 2 unlisted, 3 private, 4 internal, 5 password-protected."""
+
+_MOST_PARTS = 16
+"""Each part's noise is in the counts that all members are shown."""
 
 V = TypeVar("V")
 
@@ -76,6 +82,8 @@ class SharingPolicy:
                 Code.OVERSIZED,
                 f"at most {self.max_vocabulary} videos and a head of {self.max_head} are counted here",
             )
+        if not 1 <= terms["parts"] <= _MOST_PARTS:
+            raise Refusal(Code.PARAMETERS_REFUSED, f"a cohort is summed in 1 to {_MOST_PARTS} parts")
         if proposal.round == 0 and proposal.length != terms["vocabulary"]:
             raise Refusal(Code.PARAMETERS_REFUSED, "the counts do not have the length of the vocabulary")
 

@@ -74,6 +74,7 @@ def plan_(
     """Show what a level would protect and cost here, beside the present one; changes nothing."""
     from daemon.cli import privacy_plan
     from daemon.config import load
+    from daemon.peers import book
     from daemon.privacy import plan
     from daemon.store.engine import open_checked
     from policies.privacy import Level
@@ -82,11 +83,13 @@ def plan_(
     present = Level(settings.privacy.level)
     wanted, length = Level(level or present), _length(settings, window)
     # Without peers the smallest cohort that this instance would join stands for them.
-    peers = max(len(settings.peers), settings.cohort.min_cohort)
-    cohort = plan.Cohort(members or peers, aggregators or len(settings.peers) or peers)
+    store = open_checked(settings.database)
+    approved = len(book.read(store, settings).approved())
+    peers = max(approved, settings.cohort.min_cohort)
+    cohort = plan.Cohort(members or peers, aggregators or approved or peers)
     now = plan.setting(settings, present, settings.privacy.window, cohort)
     then = plan.setting(settings, wanted, length, cohort)
-    offer = plan.offer(settings, open_checked(settings.database), wanted)
+    offer = plan.offer(settings, store, wanted)
     sets = plan.quality()
     found: dict[str, object] = {
         "now": now.as_json(),
@@ -99,7 +102,7 @@ def plan_(
     own = _measured(config, settings, now, then) if measure else None
     if own is not None:
         found["measured"] = own
-    result(output, found, lambda: privacy_plan.show(settings, (now, then), offer, sets, own))
+    result(output, found, lambda: privacy_plan.show(settings, (now, then), offer, sets, own, peers=approved))
 
 
 def _length(settings: "Config", text: str | None) -> timedelta:

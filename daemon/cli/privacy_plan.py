@@ -18,15 +18,20 @@ Row = tuple[str, Callable[[Setting], str]]
 
 
 def show(
-    config: Config, both: Pair, offer: Offer, sets: Sequence[dict[str, Any]], own: dict[str, Any] | None
+    config: Config,
+    both: Pair,
+    offer: Offer,
+    sets: Sequence[dict[str, Any]],
+    own: dict[str, Any] | None,
+    *,
+    peers: int,
 ) -> None:
-    """Print what is set now, and what was asked about."""
+    """Print what is set now, and what was asked about; `peers` are approved."""
     now, then = both
     heading(f"Level {then.level.value}, with windows of {words.span(then.window.total_seconds())}")
     paragraph(words.LEVELS[then.level])
     if not offer.offered:
         paragraph(f"NOT OFFERED HERE. {_too_small(then.level, offer)}")
-    peers = len(config.peers)
     paragraph(
         f"For {plural(now.cohort.members, 'member')} in a sum, and "
         f"{plural(now.cohort.aggregators, 'aggregator')} "

@@ -41,7 +41,7 @@ def list_(
 
     def show() -> None:
         if not found:
-            out.print("No session yet. Peers are named under \\[\\[peers]]; then: shoal sessions start")
+            out.print("No session yet. Approve peers first: shoal peers list")
             return
         now = time.time()
         table(
@@ -89,10 +89,11 @@ def start(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
     """Ask the approved peers for a sum now, as its aggregator."""
     from daemon.cli.work import job
     from daemon.config import load
+    from daemon.peers import book
     from daemon.sessions import terms
 
     settings = load(config)
-    terms.require_session(settings)
+    terms.require_session(settings, book.read(_store(config), settings))
     outcome = job("session", config, settings)
     result(output, {**outcome.result, "seconds": outcome.seconds}, lambda: _ended(outcome))
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.identity import open_identity
+from daemon.peers import book
 from daemon.privacy.cost import Costs, costs, costs_as_json, deviation, number
 from daemon.sessions import budget, terms
 from daemon.sessions.counting import Own, own_viewers
@@ -172,7 +173,7 @@ def gather(config: Config, engine: Engine, now: float) -> Report:
         StoreError: the database, or the record of what was given, cannot be read.
 
     """
-    own = own_viewers(engine, config, now=now)
+    own, known = own_viewers(engine, config, now=now), book.read(engine, config)
     past = releases.since(engine, now - YEAR)
     together = budget.past_year(engine, now)
     shown = [replace(release, with_pairs=False) for release in together]
@@ -182,7 +183,7 @@ def gather(config: Config, engine: Engine, now: float) -> Report:
         now=now,
         mode=config.mode,
         level=Level(config.privacy.level),
-        peers=len(config.peers),
+        peers=len(known.approved()),
         window_seconds=config.privacy.window.total_seconds(),
         min_video_age_seconds=config.privacy.min_video_age.total_seconds(),
         min_changed=config.privacy.min_changed_users,
@@ -243,7 +244,8 @@ def _windows(
         return {}, None
     identity = open_identity(config.identity_file, config.instance.host, create=False)
     found = terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
-    names = {config.instance.host, *(peer.host for peer in config.peers), *(r.aggregator for r in past)}
+    known = book.read(engine, config)
+    names = {config.instance.host, *(peer.host for peer in known.approved()), *(r.aggregator for r in past)}
     windows = {host: kept for host in names if (kept := found.read(host)) is not None}
     until = found.served_until()
     return windows, until if until is not None and until > now else None

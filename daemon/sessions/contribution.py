@@ -99,7 +99,7 @@ def contribution(
         counts = read_counts(blobs[terms.COUNTS], users.videos)
         # What the noise of the others, the aggregator among them, can have taken away at most.
         share = share_variance(proposal.parameters["counts_noise"], proposal.threshold, proposal.colluders)
-        slack = len(proposal.survivors) * tail(share)
+        slack = proposal.parameters["parts"] * (len(proposal.survivors) + 1) * tail(share)
         if before is None or before.shape != counts.shape or (before > counts + slack).any():
             raise Refusal(
                 Code.BLOB_MISMATCH,
@@ -122,12 +122,14 @@ def contribution(
 def trainer_of(proposal: Proposal) -> GramTrainer:
     """Return the trainer that both sides of a session run."""
     terms, members = proposal.parameters, len(proposal.roster)
+    parts = terms["parts"]
     counts, pairs = (
         share_variance(terms[name], proposal.threshold, proposal.colluders)
         for name in ("counts_noise", "pairs_noise")
     )
-    # The counts that members are shown have the aggregator's own share in them as well.
-    noise = SumNoise(counts=float((members + 1) * counts), pairs=float(members * pairs))
+    # The counts that members are shown are those of all parts, and have the aggregator's own share in them as
+    # well. Other parts may have one member more.
+    noise = SumNoise(counts=float((parts * (members + 1) + 1) * counts), pairs=float(members * pairs))
     return GramTrainer(terms["min_users"], terms["max_head"], noise)
 
 

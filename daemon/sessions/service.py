@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.jobs.process import run_job
+from daemon.peers import book
 from daemon.sessions import faults, terms
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.members import MemberRecords
@@ -30,6 +31,8 @@ from federation.errors import Code, Refusal
 from federation.http.client import PeerClient, new_session
 from federation.http.member import MemberService
 from federation.node import MemberNode, Preparation
+from federation.proposal import Proposal
+from policies.allowlist import Allowlist
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +51,22 @@ async def open_service(
     """Build the node, the desk and the service of an instance, and close them at the end."""
     identity = open_identity(config.identity_file, config.instance.host)
     limits = terms.limits(config)
-    known = terms.allowlist(config)
-    urls = terms.urls(config)
+
+    # Read for every request: what the admin decides about a peer holds from then on.
+    def known() -> Allowlist:
+        return book.read(engine, config).allowlist()
+
+    def admit(proposal: Proposal) -> None:
+        terms.policy(config, known()).check(proposal)
+
     scratch = config.journal_dir / "preparing"
     shutil.rmtree(scratch, ignore_errors=True)
     windows = terms.windows(config, identity, clock, served=lambda: releases.any_given(engine))
     node = MemberNode(
         identity,
         terms.member_journal(config),
-        peer=known.find,
-        admit=terms.policy(config).check,
+        peer=lambda host: known().find(host),
+        admit=admit,
         clock=clock,
         random=secrets.token_bytes,
         limits=limits,
@@ -89,7 +98,7 @@ async def open_service(
             desk,
             PeerClient(session),
             prepare=prepare,
-            url_of=urls.get,
+            url_of=lambda host: book.read(engine, config).urls().get(host),
             limits=limits,
             on_stage=lambda stage: faults.pass_point(f"member.{stage}"),
             on_refusal=on_refusal,

@@ -9,12 +9,13 @@ from typing import Any
 from daemon import running
 from daemon.config import Config
 from daemon.errors import NotRunningError, PolicyRefusedError
+from daemon.peers.book import Book, Peer
 from daemon.sessions.asking import AskingRecord
 from daemon.sessions.windows import Windows
 from federation import cbor
 from federation.errors import Code, Refusal
 from federation.fields import sequence, text
-from federation.identity import Identity, PublicIdentity, parse_key
+from federation.identity import Identity
 from federation.journal import FileJournal
 from federation.limits import Limits
 from federation.noise import share_variance
@@ -35,25 +36,14 @@ VECTOR_FILE = "vector.npy"
 _MAX_URL = 2000
 
 
-def allowlist(config: Config) -> Allowlist:
-    """Return the peers that the admin approved."""
-    return Allowlist(PublicIdentity(peer.host, parse_key(peer.key)) for peer in config.peers)
-
-
-def urls(config: Config) -> dict[str, str]:
-    """Return where each approved peer answers."""
-    return {peer.host: str(peer.url) for peer in config.peers}
-
-
-def policy(config: Config) -> AllOf:
-    """Return what has to hold before this instance is counted in somebody's sum."""
+def policy(config: Config, known: Allowlist) -> AllOf:
+    """Return what has to hold before this instance is counted in somebody's sum; `known` are our peers."""
     sharing = SharingPolicy(
         mode=config.mode,
         min_vocabulary=config.sharing.min_vocabulary,
         max_vocabulary=config.sharing.max_vocabulary,
         max_head=config.model.max_head,
     )
-    known = allowlist(config)
     privacy = PrivacyPolicy(
         me=config.instance.host,
         allowlist=known,
@@ -104,12 +94,13 @@ def videos_per_user(config: Config) -> int:
     return min(config.sharing.max_videos_per_user, protection(config).max_videos_per_user)
 
 
-def parameters(config: Config, vocabulary: int) -> dict[str, int]:
-    """Return the terms of a sum that this instance proposes."""
+def parameters(config: Config, vocabulary: int, *, parts: int = 1) -> dict[str, int]:
+    """Return the terms of a sum that this instance proposes, taken in so many parts."""
     level = protection(config)
     return {
         "vocabulary": vocabulary,
-        "min_users": head_minimum(config.sharing.min_users, level.counts_noise),
+        "parts": parts,
+        "min_users": head_minimum(config.sharing.min_users, parts * level.counts_noise),
         "max_head": config.model.max_head,
         "max_videos_per_user": videos_per_user(config),
         "counts_noise": level.counts_noise,
@@ -173,7 +164,12 @@ def decode_vocabulary(blob: bytes, *, at_most: int) -> tuple[str, ...]:
     return tuple(sequence(cbor.decode(blob), lambda item: text(item, _MAX_URL), at_most=at_most))
 
 
-def require_session(config: Config) -> None:
+def asked(book: Book) -> tuple[Peer, ...]:
+    """Return the peers that a sum of ours is proposed to: approved, and not known to decline."""
+    return tuple(peer for peer in book.approved() if peer.theirs != "declined")
+
+
+def require_session(config: Config, book: Book) -> None:
     """Check that a session can be started at all.
 
     Raises:
@@ -188,11 +184,11 @@ def require_session(config: Config) -> None:
         )
     if config.mode == "simulate":
         return
-    needed = config.cohort.min_cohort
-    if len(config.peers) < needed:
+    needed, ready = config.cohort.min_cohort, len(asked(book))
+    if ready < needed:
         raise PolicyRefusedError(
-            f"{len(config.peers)} peers are approved, a session needs {needed}",
-            advice=f"Approve {needed - len(config.peers)} more under [[peers]] in shoal.toml.",
+            f"{ready} peers are approved and do not decline, a session needs {needed}",
+            advice=f"Approve {needed - ready} more: `shoal peers list` shows who is missing.",
         )
     if running.find(config.data_dir) is None:
         raise NotRunningError(

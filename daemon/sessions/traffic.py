@@ -10,12 +10,20 @@ from dataclasses import dataclass, field
 class Traffic:
     """Running totals in bytes of message bodies."""
 
-    sent: int = 0
-    received: int = 0
-    by_peer: Counter[str] = field(default_factory=Counter)
+    sent_to: Counter[str] = field(default_factory=Counter)
+    received_from: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def sent(self) -> int:
+        """What went out to all peers."""
+        return self.sent_to.total()
+
+    @property
+    def received(self) -> int:
+        """What came in from all peers."""
+        return self.received_from.total()
 
     def add(self, host: str, sent: int, received: int) -> None:
         """Count one exchange with a peer."""
-        self.sent += sent
-        self.received += received
-        self.by_peer[host] += sent + received
+        self.sent_to[host] += sent
+        self.received_from[host] += received

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.identity import open_identity
+from daemon.peers import book
 from daemon.sessions import leaving, terms, who
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.service import open_service
@@ -220,7 +221,7 @@ def take_up(config: Config, engine: Engine) -> SignedProposal:
     node = MemberNode(
         identity_of(config),
         terms.member_journal(config),
-        peer=terms.allowlist(config).find,
+        peer=book.read(engine, config).allowlist().find,
         admit=lambda _proposal: None,
         clock=lambda: NOW,
         random=lambda size: bytes(size),

@@ -157,6 +157,7 @@ class World:
                 "max_videos_per_user": asked.max_videos_per_user,
                 "counts_noise": asked.counts_noise,
                 "pairs_noise": asked.pairs_noise,
+                "parts": 1,
                 "publish": 0,
             },
             blobs={"vocabulary": BlobReference(bytes(32), 1)},
@@ -457,7 +458,7 @@ def test_user_level_is_offered_by_the_audience_of_the_newest_sum(world: World) -
         assert plan.offer(config, engine, Level.STRICT).offered
         setting = plan.setting(config, Level.DEFAULT, timedelta(days=7), plan.Cohort(5, 1))
         with out.capture() as captured:
-            privacy_plan.show(config, (setting, setting), found, [], None)
+            privacy_plan.show(config, (setting, setting), found, [], None, peers=0)
         assert ("NOT OFFERED HERE" in captured.get()) is not offered
         engine.dispose()
 
@@ -495,7 +496,12 @@ def test_quality_comes_from_what_was_measured(tmp_path: Path) -> None:
     setting = plan.setting(config, Level.DEFAULT, timedelta(days=7), plan.Cohort(5, 1))
     with out.capture() as captured:
         privacy_plan.show(
-            config, (setting, setting), plan.Offer(offered=True, audience=None, needed=0), sets, None
+            config,
+            (setting, setting),
+            plan.Offer(offered=True, audience=None, needed=0),
+            sets,
+            None,
+            peers=0,
         )
     assert "made-up 0.300 0.270 (-10 %)" in " ".join(captured.get().split())
 

@@ -70,11 +70,11 @@ def test_who_leaves_while_peers_are_waited_for_is_not_in_what_members_are_shown(
     config: Config, engine: Engine
 ) -> None:
     session = _Session(context_of(config, engine))
-    first = session._propose_first()
+    part = session._propose()[0]
     # The first sum is driven here: as long as the slowest peer takes.
     gone = SECRET.of("viewer 3")
     withdrawal.forget(engine, [gone])
-    assert not isinstance(session._own_part(first), int)
+    assert not isinstance(session._own_part(part), int)
     kept = open_windows(session.context).read(config.instance.host)
     assert kept is not None
     assert kept.viewers
@@ -83,7 +83,7 @@ def test_who_leaves_while_peers_are_waited_for_is_not_in_what_members_are_shown(
 
 def test_a_budget_for_one_sum_is_not_spent_twice_by_two_peers_at_once(config: Config, engine: Engine) -> None:
     session = _Session(context_of(config, engine))
-    first = session._propose_first().proposal
+    first = session._propose()[0].first.proposal
     asked = first.parameters
     new = Release(
         asked["counts_noise"], asked["pairs_noise"], asked["max_videos_per_user"], asked["max_head"]
@@ -125,9 +125,9 @@ def test_a_session_that_dies_after_its_sum_is_stored_can_end(config: Config, eng
 
 
 def test_a_session_can_be_tried_again_after_a_peer_was_approved(config: Config, engine: Engine) -> None:
-    before = _Session(context_of(config, engine))._propose_first().proposal
+    before = _Session(context_of(config, engine))._propose()[0].first.proposal
     fewer = config.model_copy(update={"peers": config.peers[:5]})
-    after = _Session(context_of(fewer, engine))._propose_first().proposal
+    after = _Session(context_of(fewer, engine))._propose()[0].first.proposal
     assert len(after.roster) < len(before.roster)
     assert after.parameters == before.parameters
 

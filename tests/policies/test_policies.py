@@ -44,6 +44,7 @@ def proposal(members: int = 4, **changes: object) -> Proposal:
             "max_videos_per_user": 200,
             "counts_noise": 0,
             "pairs_noise": 0,
+            "parts": 1,
             "publish": 0,
         },
         blobs={"vocabulary": BlobReference(bytes(32), 10)},

@@ -39,6 +39,7 @@ def proposal(
         "max_videos_per_user": protection.max_videos_per_user,
         "counts_noise": protection.counts_noise,
         "pairs_noise": protection.pairs_noise,
+        "parts": 1,
         "publish": 0,
         **terms,
     }
