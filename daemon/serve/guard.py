@@ -18,9 +18,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ADVICE: Final = {
     404: "Known routes: /v1/related, /v1/recommendations, /v1/explain, /v1/status, /v1/vectors, "
-    "/v1/vectors/ranking, /v1/viewers/known, /v1/viewers/forget, /health/ready, /metrics.",
+    "/v1/vectors/ranking, /v1/viewers/known, /v1/viewers/forget, /health/ready, /metrics; for the admin: "
+    "/v1/admin/openapi.json, and the page /admin/.",
     405: "See the Allow header for the methods of this route.",
-    413: "Send fewer videos in history or exclude.",
+    413: "Send less: fewer videos in history or exclude.",
 }
 HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 

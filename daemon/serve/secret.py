@@ -26,12 +26,17 @@ def require(request: web.Request) -> None:
         SecretRefusedError: the secret is missing or another one; how much of it is right takes no time to
         tell.
     """
-    source = request.app[CONTEXT].config.source
-    if not isinstance(source, PeerTubeSource):
-        return
-    given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
-    if not hmac.compare_digest(given, source.secret.get_secret_value().encode()):
+    if isinstance(request.app[CONTEXT].config.source, PeerTubeSource) and not matches(request):
         raise SecretRefusedError(
             f"questions about viewers need the header {HEADER}",
             advice="Set source.secret to the secret on the plugin's settings page.",
         )
+
+
+def matches(request: web.Request) -> bool:
+    """Tell whether a request carries the plugin's secret; never where there is no plugin."""
+    source = request.app[CONTEXT].config.source
+    if not isinstance(source, PeerTubeSource):
+        return False
+    given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
+    return hmac.compare_digest(given, source.secret.get_secret_value().encode())

@@ -19,6 +19,8 @@ from daemon.errors import ShoalError
 from daemon.running import Running, announce, only_daemon
 from daemon.scheduler import Scheduler
 from daemon.serve import api, health, vectors, viewers
+from daemon.serve.admin import routes as admin
+from daemon.serve.admin.watch import watch
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.current import CurrentModel
 from daemon.serve.guard import guard
@@ -55,6 +57,7 @@ def build_apps(context: ServeContext) -> Apps:
     local.add_routes(viewers.routes)
     local[vectors.OFFERS] = vectors.Offers(context.config.models_dir)
     local.add_routes(vectors.routes)
+    admin.add_to(local, context)
     peers = None
     if routes := list(context.federation_routes):
         peers = web.Application(client_max_size=MAX_FEDERATION_REQUEST, logger=logger)
@@ -121,6 +124,7 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
             ),
         )
         tasks.append(asyncio.create_task(context.model.follow(context.stored.refresh)))
+        tasks.append(asyncio.create_task(watch(context)))
         scheduler.start()
         # What is there now stays: looking through it again and again would delay answers by milliseconds.
         gc.collect()

@@ -1,0 +1,181 @@
+"""What waits for the admin, read off the store: peers that ask, sums that did not pass, spent budgets.
+
+Nothing is kept of a notice but that it was told: it is there as long as its cause is. Subjects are hosts of
+peers and ids of models and sums; there is nothing about viewers or videos in any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from sqlalchemy import Engine, func, select
+
+from daemon.config import Config
+from daemon.peers import book
+from daemon.peers.book import Peer
+from daemon.running import replace_file
+from daemon.store import model_records, sums
+from daemon.store.engine import reads
+from daemon.store.tables import Refusal
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["peer-request", "quarantine", "awaiting", "budget", "key-changed", "unreachable"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+UNREACHABLE_SECONDS: Final = 86400.0
+WINDOWS_OF_A_REFUSAL: Final = 2
+"""Peers ask once per data window: a budget that refused nothing for so many has room again."""
+TOLD_NAME: Final = "told.json"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One thing that waits for the admin; `at` in Unix seconds, `id` the same as long as its cause lasts."""
+
+    id: str
+    kind: Kind
+    at: float
+    subject: str
+    sentence: str
+    advice: str
+
+
+def current(engine: Engine, config: Config, now: float) -> list[Notice]:
+    """Return everything that waits now, newest first."""
+    found = [*_of_peers(engine, config, now), *_of_models(engine), *_of_budgets(engine, config, now)]
+    return sorted(found, key=lambda notice: (-notice.at, notice.id))
+
+
+def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
+    for host, peer in book.read(engine, config).peers.items():
+        if peer.state == "candidate" and peer.theirs in {"asked", "approved"}:
+            yield Notice(
+                f"peer-request:{host}",
+                "peer-request",
+                peer.said or peer.since,
+                host,
+                f"{host} asks to learn together with this instance.",
+                f"Compare its words with its admin, then: shoal peers approve {host}",
+            )
+        if peer.next_key and peer.state in book.LEARNT_FROM:
+            yield Notice(
+                f"key-changed:{host}:{peer.next_key[-12:]}",
+                "key-changed",
+                peer.seen or peer.since,
+                host,
+                f"{host} uses a new key without a proof that it may; sums go without it until you decide.",
+                f"Ask its admin. If the key is theirs, approve it again: shoal peers approve {host}",
+            )
+        if peer.state == "approved" and _silent_since(peer) < now - UNREACHABLE_SECONDS:
+            yield Notice(
+                f"unreachable:{host}",
+                "unreachable",
+                _silent_since(peer) + UNREACHABLE_SECONDS,
+                host,
+                f"{host} has not answered for more than a day.",
+                "It is tried again by itself; sums go without it meanwhile.",
+            )
+
+
+def _silent_since(peer: Peer) -> float:
+    """Return when a peer last answered, Unix seconds; endless where nobody has tried in vain."""
+    return (peer.seen or peer.since) if peer.failures else float("inf")
+
+
+def _of_models(engine: Engine) -> Iterator[Notice]:
+    models = model_records.models(engine)
+    good = max(
+        (m.created for m in models if m.kind == "federated" and m.state in {"ready", "current"}), default=0.0
+    )
+    for model in models:
+        if model.created > good and model.state == "quarantined":
+            yield _quarantine(model.id, model.created, model.survivors, model.report)
+        if model.created > good and model.state == "awaiting":
+            yield _awaiting(model.id, model.created, model.survivors)
+    trained = {model.session_id for model in models}
+    parts = sums.parts(engine)
+    accepted = max((part.created for part in parts if part.verdict == "accepted"), default=0.0)
+    batches = {part.batch: part for part in parts if part.created > accepted}
+    for batch, first in batches.items():
+        members = [part for part in parts if part.batch == batch]
+        if first.verdict != "quarantined" or trained & {batch, *(part.session_id for part in members)}:
+            continue
+        hosts = sorted(host for part in members for host in part.survivors)
+        yield _quarantine(batch, first.created, hosts, first.report)
+
+
+def _quarantine(subject: str, at: float, hosts: Iterable[str], report: dict[str, object]) -> Notice:
+    checks = report.get("checks")
+    failed = [c["sentence"] for c in checks if not c["ok"]] if isinstance(checks, list) else []
+    why = f" {failed[0]}" if failed else ""
+    return Notice(
+        f"quarantine:{subject}",
+        "quarantine",
+        at,
+        subject,
+        f"What was learnt with {_listed(hosts)} did not pass and does not serve.{why}",
+        "The model before stays. See: shoal peers suspects, shoal models list",
+    )
+
+
+def _awaiting(subject: str, at: float, hosts: Iterable[str]) -> Notice:
+    return Notice(
+        f"awaiting:{subject}",
+        "awaiting",
+        at,
+        subject,
+        f"The model learnt with {_listed(hosts)} is ready and waits for your look.",
+        f"Look at what it would change, then: shoal models accept {subject}",
+    )
+
+
+def _of_budgets(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
+    with reads(engine) as connection:
+        last = connection.execute(select(func.max(Refusal.last)).where(Refusal.code == "budget-spent"))
+        at = last.scalar()
+    if at is not None and now - at < WINDOWS_OF_A_REFUSAL * config.privacy.window.total_seconds():
+        yield Notice(
+            "budget",
+            "budget",
+            at,
+            config.instance.host,
+            "The yearly privacy budget is spent: this instance contributes nothing until it has room again.",
+            "See: shoal privacy show. What serves is not touched.",
+        )
+
+
+def _listed(hosts: Iterable[str]) -> str:
+    names = list(hosts)
+    return ", ".join(names) if names else "peers"
+
+
+class Told:
+    """Tells each notice once in the log, when it appears; across restarts, by a small file."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._file = data_dir / TOLD_NAME
+        self._known = self._read()
+
+    def tell(self, notices: Iterable[Notice]) -> list[Notice]:
+        """Log those that were not there the last time, and return them."""
+        there = {notice.id: notice for notice in notices}
+        new = [notice for name, notice in there.items() if name not in self._known]
+        for notice in new:
+            logger.warning("for the admin", extra={"code": notice.kind, "subject": notice.subject})
+        if there.keys() != self._known:
+            # Before the next look, so that a restart repeats nothing.
+            self._known = set(there)
+            replace_file(self._file, json.dumps(sorted(there)).encode())
+        return new
+
+    def _read(self) -> set[str]:
+        try:
+            known = json.loads(self._file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return set()
+        return {name for name in known if isinstance(name, str)} if isinstance(known, list) else set()

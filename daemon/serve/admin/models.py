@@ -1,0 +1,42 @@
+"""What the admin decides about a model that waits or was held back."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from daemon.errors import RequestError
+from daemon.serve.admin.records import models as listing
+from daemon.serve.admin.shapes import Models
+from daemon.serve.admin.table import Call, Table
+
+table = Table()
+
+_ID: Final = re.compile(r"[\w-]{1,100}", re.ASCII)
+
+
+@table.post("/models/{id}/accept", "Let a model serve that awaits the admin's look, or was held back", Models)
+async def accept(call: Call) -> dict[str, Any]:
+    """Put it into service; returns all models as they are then."""
+    from daemon.acceptance import control
+
+    context = call.context
+    await call.work.read(control.accept, context.engine, context.config, _model(call), context.clock())
+    return await listing(call)
+
+
+@table.post("/models/{id}/reject", "Keep a model from serving for good", Models)
+async def reject(call: Call) -> dict[str, Any]:
+    """Keep what serves; returns all models as they are then."""
+    from daemon.acceptance import control
+
+    context = call.context
+    await call.work.read(control.reject, context.engine, context.config, _model(call), context.clock())
+    return await listing(call)
+
+
+def _model(call: Call) -> str:
+    name = call.path["id"]
+    if not _ID.fullmatch(name):
+        raise RequestError("the path names no model", advice="See GET /v1/admin/models.")
+    return name

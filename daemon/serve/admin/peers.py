@@ -1,0 +1,141 @@
+"""Peers: who there is, and what the admin decides about each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.config.types import check_host
+from daemon.errors import RequestError, ShoalError
+from daemon.serve.admin.asked import Approval, NewPeer
+from daemon.serve.admin.shapes import Peer, Peers
+from daemon.serve.admin.table import Call, Table
+from daemon.serve.admin.work import BusyError
+
+table = Table()
+
+PATIENCE: Final = 50.0
+"""Seconds that a caller waits for other instances to answer; the plugin waits for a minute."""
+CONTACT: Final = "peers"
+
+
+class UnknownPeerError(ShoalError):
+    """Nothing is known of that host."""
+
+    code = "unknown-peer"
+    status = 404
+
+
+@dataclass(frozen=True)
+class _Decision:
+    host: str
+    engine: Engine
+    config: Config
+    now: float
+
+
+@table.get("/peers", "All peers and candidates, and whether they suffice for a sum", Peers)
+async def listing(call: Call) -> dict[str, Any]:
+    """Return what is stored; nobody is asked."""
+    return await call.work.read(_listing, call.context.engine, call.context.config, call.context.clock())
+
+
+@table.post("/peers", "Get to know an instance: ask for its key and tell it ours", Peer, body=NewPeer)
+async def add(call: Call) -> dict[str, Any]:
+    """Contact a host, approving nothing."""
+    asked: NewPeer = call.body
+    await contact(call, {"add": asked.host} | ({"url": str(asked.url)} if asked.url else {}))
+    return await _peer(call, asked.host)
+
+
+@table.post("/peers/candidates", "Look which followed instances run Shoal", Peers)
+async def candidates(call: Call) -> dict[str, Any]:
+    """Contact the instances that this one follows."""
+    await contact(call, {"candidates": "1"})
+    return await listing(call)
+
+
+@table.post("/peers/{host}/approve", "Approve a peer with exactly this key", Peer, body=Approval)
+async def approve(call: Call) -> dict[str, Any]:
+    """Pin the key; what it needs beyond that, the peer's approval, is theirs to give."""
+    from daemon.peers import control
+
+    asked: Approval = call.body
+    it = _decision(call)
+    await call.work.read(
+        control.approve, it.engine, it.config, it.host, key=asked.key, max_users=asked.max_users, now=it.now
+    )
+    return await _peer(call, it.host)
+
+
+@table.post("/peers/{host}/pause", "Go without a peer until it is approved again", Peer)
+async def pause(call: Call) -> dict[str, Any]:
+    """Keep what was learnt."""
+    from daemon.peers import control
+
+    it = _decision(call)
+    await call.work.read(control.pause, it.engine, it.config, it.host, now=it.now)
+    return await _peer(call, it.host)
+
+
+@table.post("/peers/{host}/remove", "End it with a peer", Peer)
+async def remove(call: Call) -> dict[str, Any]:
+    """Use nothing of it any more; what it is in is taken out by a revert."""
+    from daemon.peers import control
+
+    it = _decision(call)
+    await call.work.read(control.remove, it.engine, it.config, it.host, now=it.now)
+    return await _peer(call, it.host)
+
+
+async def contact(call: Call, arguments: Mapping[str, str]) -> None:
+    """Have other instances asked, which is a job.
+
+    Raises:
+        BusyError: others are being asked, or these take long. JobFailedError: it failed.
+    """
+    running = call.work.start(CONTACT, arguments)
+    try:
+        await asyncio.wait_for(call.work.end_of(running), PATIENCE)
+    except TimeoutError:
+        raise BusyError(
+            "the others take long to answer; they are still being asked",
+            advice="Look at the list of peers in a minute.",
+        ) from None
+
+
+def host_of(call: Call) -> str:
+    """Return the host that the path names.
+
+    Raises:
+        RequestError: it is none.
+    """
+    try:
+        return check_host(call.path["host"])
+    except ValueError as error:
+        raise RequestError(f"the path names no host: it {error}", advice="Percent-encode it.") from None
+
+
+def _decision(call: Call) -> _Decision:
+    context = call.context
+    return _Decision(host_of(call), context.engine, context.config, context.clock())
+
+
+def _listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
+    # Needs the federation's keys, which a daemon that federates with nobody does not load.
+    from daemon.peers import control
+
+    return control.listing(engine, config, now)
+
+
+async def _peer(call: Call, host: str) -> dict[str, Any]:
+    everything = await listing(call)
+    for peer in everything["peers"]:
+        if peer["host"] == host:
+            return dict(peer)
+    raise UnknownPeerError("nothing is known of this host", advice="See GET /v1/admin/peers.")

@@ -1,0 +1,404 @@
+"""The shapes of answers. Plain dictionaries that mypy checks; the OpenAPI description is made from them.
+
+Times are Unix seconds, sizes bytes, hashes lower-case hexadecimal; unknown text is empty, an unknown number
+null.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from daemon.notices import Kind as NoticeKind
+
+Words = Annotated[list[str], Field(description="The key as words, to be compared on the telephone.")]
+Mode = Literal["off", "simulate", "consume", "contribute"]
+ModelKind = Literal["local", "federated"]
+ModelState = Literal["ready", "current", "awaiting", "quarantined", "deleted"]
+Verdict = Literal["new", "accepted", "awaiting", "quarantined"]
+Sentence = Annotated[str, Field(description="One English sentence for people.")]
+
+
+class Problem(TypedDict):
+    """What went wrong and what to do about it; the same three fields everywhere."""
+
+    code: str
+    message: str
+    advice: str
+
+
+class Cohort(TypedDict):
+    """Whether there are enough peers for a sum."""
+
+    approved: Annotated[int, Field(description="Peers that this admin approved.")]
+    mutual: Annotated[int, Field(description="Those of them that approved this instance too.")]
+    needed: Annotated[int, Field(description="Peers that a sum needs at least.")]
+    sentence: Sentence
+
+
+class ServedModel(TypedDict):
+    """The model that answers viewers now."""
+
+    id: str
+    kind: ModelKind
+    since: float
+    videos: int
+    survivors: Annotated[list[str], Field(description="Instances whose viewers it was learnt from, too.")]
+
+
+class Notice(TypedDict):
+    """Something that waits for the admin."""
+
+    id: str
+    kind: NoticeKind
+    at: float
+    subject: Annotated[str, Field(description="A host, or the id of a model or session.")]
+    sentence: Sentence
+    advice: str
+
+
+class Quality(TypedDict):
+    """NDCG@10 on held-out engagements of this instance, of a model and of the own one beside it."""
+
+    at: float
+    model: str
+    kind: ModelKind
+    state: ModelState
+    local: float | None
+    federated: float | None
+
+
+class Overview(TypedDict):
+    """How the instance is doing."""
+
+    host: str
+    key: str
+    words: Words
+    mode: Mode
+    model: ServedModel | None
+    cohort: Cohort
+    notices: list[Notice]
+    quality: list[Quality]
+
+
+class Peer(TypedDict):
+    """An instance that this one has to do with, or could have."""
+
+    host: str
+    url: str
+    key: str
+    words: Words
+    state: Literal["candidate", "approved", "paused", "removed", "reverted"]
+    theirs: Annotated[
+        Literal["unknown", "asked", "approved", "declined"], Field(description="What they say of us.")
+    ]
+    source: Literal["file", "follow", "asked", "admin"]
+    bound: Annotated[bool, Field(description="Its domain's actor signed its key.")]
+    version: str
+    followed: bool
+    seen: float | None
+    failures: int
+    retry_at: float | None
+    max_users: Annotated[int | None, Field(description="The admin's cap on its viewers in a sum.")]
+    users: Annotated[int | None, Field(description="Active users by its public NodeInfo.")]
+    since: float
+    next_key_words: Words
+    sentence: Sentence
+
+
+class Peers(TypedDict):
+    """All peers and candidates."""
+
+    peers: list[Peer]
+    cohort: Cohort
+
+
+class KindOfData(TypedDict):
+    """A kind of data that leaves this instance."""
+
+    id: str
+    name: str
+    sentence: Sentence
+
+
+class SharedVideo(TypedDict):
+    """A video that would be in a vector, and how many viewers stand behind it."""
+
+    url: str
+    title: str
+    users: int
+
+
+class PolicyVerdict(TypedDict):
+    """What a rule says to the next contribution."""
+
+    policy: str
+    reason: str
+    allowed: bool
+    sentence: Sentence
+
+
+class NextShare(TypedDict):
+    """What the next contribution would hold; `videos` are the first of `total`."""
+
+    aggregators: list[str]
+    videos: list[SharedVideo]
+    shown: int
+    total: int
+    users: int
+    entries: int
+    bytes: int
+    sha256: str
+    verdicts: list[PolicyVerdict]
+
+
+class Left(TypedDict):
+    """A vector that left."""
+
+    at: float
+    aggregator: str
+    session: str
+    round: int
+    videos: int
+    bytes: int
+    sha256: str
+    window_ends: float | None
+
+
+class PeerTraffic(TypedDict):
+    """Bytes exchanged with a peer in a month."""
+
+    month: str
+    peer: str
+    sent: int
+    received: int
+
+
+class Share(TypedDict):
+    """What leaves this instance: what would be next, and what was."""
+
+    mode: Mode
+    kinds: list[KindOfData]
+    next: NextShare
+    left: list[Left]
+    traffic: list[PeerTraffic]
+
+
+class Session(TypedDict):
+    """One secure sum."""
+
+    id: str
+    role: Literal["aggregator", "member"]
+    aggregator: str
+    started: float
+    ended: float | None
+    outcome: str
+    reason: str
+    roster: list[str]
+    survivors: list[str]
+    bytes_in: int
+    bytes_out: int
+    batch: Annotated[str, Field(description="The run of the aggregator that it belongs to, else empty.")]
+    subcohort: int | None
+
+
+class Sessions(TypedDict):
+    """Newest first."""
+
+    sessions: list[Session]
+
+
+class Model(TypedDict):
+    """A trained model."""
+
+    id: str
+    created: float
+    kind: ModelKind
+    state: ModelState
+    survivors: list[str]
+    quality: dict[str, Any]
+    report: Annotated[dict[str, Any], Field(description="The acceptance report, empty where there is none.")]
+    current: bool
+
+
+class Models(TypedDict):
+    """Newest first."""
+
+    models: list[Model]
+
+
+class SuspectGroup(TypedDict):
+    """A sub-cohort of a batch; what one peer gave is known to nobody."""
+
+    number: int
+    members: list[str]
+    verdict: Verdict
+    reasons: list[str]
+
+
+class Batch(TypedDict):
+    """One run of sums, and which sub-cohorts were in it."""
+
+    batch: str
+    at: float
+    subcohorts: list[SuspectGroup]
+    sentence: Sentence
+
+
+class Suspects(TypedDict):
+    """Newest first."""
+
+    suspects: list[Batch]
+
+
+class LedgerEntry(TypedDict):
+    """An entry of the ledger; `hash` chains it to the one before."""
+
+    seq: int
+    at: float
+    kind: str
+    subject: str
+    details: dict[str, Any]
+    hash: str
+
+
+class Ledger(TypedDict):
+    """Entries in order; `next` is what to ask `after` for the following ones."""
+
+    entries: list[LedgerEntry]
+    next: int | None
+    verified: bool
+    problem: str
+
+
+class FoundVideo(TypedDict):
+    """A public video that the model in service knows."""
+
+    uuid: str
+    url: str
+    title: str
+    channel: str
+
+
+class FoundVideos(TypedDict):
+    """In the model's order."""
+
+    videos: list[FoundVideo]
+
+
+class Reason(TypedDict):
+    """Why a video is in a list."""
+
+    kind: str
+    text: str
+    users: int | None
+    estimated: bool
+    tags: list[str]
+    via: list[str]
+
+
+class RelatedVideo(TypedDict):
+    """A place in a list."""
+
+    uuid: str
+    url: str
+    score: float
+    reason: Reason
+    title: str
+    channel: str
+
+
+class Related(TypedDict):
+    """Best first."""
+
+    model: str
+    videos: list[RelatedVideo]
+
+
+class Exposed(TypedDict):
+    """The same measure before and after."""
+
+    before: float | None
+    after: float | None
+
+
+class Deleted(TypedDict):
+    """Ids of what is not stored any more."""
+
+    sums: list[str]
+    models: list[str]
+
+
+class ChangedList(TypedDict):
+    """The list beside one video, as titles, before and after."""
+
+    url: str
+    title: str
+    before: list[str]
+    after: list[str]
+
+
+class ChangedLists(TypedDict):
+    """How many lists changed, of how many that were looked at."""
+
+    lists: int
+    of: int
+    examples: list[ChangedList]
+
+
+class RevertReport(TypedDict):
+    """What taking a peer's learning out did, or would do."""
+
+    host: str
+    dry_run: bool
+    at: float
+    seconds_out_of_service: float | None
+    served_before: str | None
+    served_now: str | None
+    basis: Literal["sub-cohorts", "older sum", "local"]
+    deleted: Deleted
+    changed: ChangedLists
+    exposure: Annotated[Exposed, Field(description="Share of top-10 places of the peer's videos.")]
+    quality: Annotated[Exposed, Field(description="NDCG@10 on held-out engagements of this instance.")]
+    next_window: Annotated[float | None, Field(description="When a new sum may be asked for.")]
+    proof: Sentence
+    limits: list[str]
+
+
+class RevertRecord(TypedDict):
+    """A revert that was done."""
+
+    id: int
+    at: float
+    host: str
+    report: dict[str, Any]
+
+
+class RevertInProgress(TypedDict):
+    """A revert, or the preview of one, that is being worked on."""
+
+    host: str
+    dry_run: bool
+    started: float
+    stage: str
+    fraction: float
+
+
+class RevertEnded(TypedDict):
+    """How the latest revert or preview of this run of the daemon ended: one of the two is null."""
+
+    host: str
+    dry_run: bool
+    at: float
+    report: dict[str, Any] | None
+    problem: Problem | None
+
+
+class Reverts(TypedDict):
+    """Newest first."""
+
+    reverts: list[RevertRecord]
+    running: RevertInProgress | None
+    last: RevertEnded | None

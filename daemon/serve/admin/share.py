@@ -1,0 +1,19 @@
+"""What leaves this instance, as the job "share" finds it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from daemon.serve.admin.shapes import Share
+from daemon.serve.admin.table import Call, Table
+
+table = Table()
+
+JOB: Final = "share"
+
+
+@table.get("/share", "What would leave next, and what has left", Share)
+async def share(call: Call) -> dict[str, Any]:
+    """Reckon it anew; those who ask meanwhile get the same answer."""
+    running = call.work.running(JOB) or call.work.start(JOB)
+    return (await call.work.end_of(running)).result
