@@ -1,0 +1,88 @@
+"""Forgetting one viewer at the admin's word: what is deleted, what is voided, what still remembers them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from daemon.config import Config, PeerTubeSource
+from daemon.errors import RequestError
+from daemon.identity import open_identity
+from daemon.ledger import book as ledger
+from daemon.ledger.book import Kind
+from daemon.sessions import leaving, terms
+from daemon.store import model_records, releases, viewers, withdrawal
+from daemon.store.pseudonyms import Pseudonyms
+from policies.window import Closed
+
+
+def forget(engine: Engine, config: Config, viewer: str, now: float) -> dict[str, Any]:
+    """Delete a viewer, named as the source names them, and void what was given with them in it.
+
+    Returns `{"engagements", "windows_voided", "next_contribution", "models", "limits"}`: how many rows were
+    deleted; from when on a peer may get something from this instance again, Unix seconds, None where nobody
+    waits; the models that were learnt with the viewer. None of it names the viewer.
+
+    Raises:
+        RequestError: nobody of that name is stored.
+
+    """
+    pseudonym = Pseudonyms.open(config.data_dir / "viewers.key").of(viewer)
+    with withdrawal.turn(config.data_dir):
+        engagements = len(viewers.known(engine, pseudonym))
+        if not withdrawal.forget(engine, [pseudonym]):
+            raise RequestError("nobody of that name is stored", advice=_advice(config))
+    voided = leaving.void(config, engine)
+    identity = open_identity(config.identity_file, config.instance.host)
+    ledger.append(engine, identity, Kind.WITHDRAWAL, identity.host, {"viewers": 1, "windows": voided}, now)
+    return {
+        "engagements": engagements,
+        "windows_voided": voided,
+        "next_contribution": next_contribution(engine, config, now),
+        "models": learnt_before(engine, config, now),
+        "limits": _limits(config),
+    }
+
+
+def next_contribution(engine: Engine, config: Config, now: float) -> float | None:
+    """Return when the first voided window ends, Unix seconds; None where none is voided."""
+    if not config.windows_dir.is_dir():
+        return None
+    identity = open_identity(config.identity_file, config.instance.host)
+    windows = terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
+    ends = [kept.window.ends for kept in windows.all() if kept.window.closed is Closed.VOID]
+    return min(ends, default=None)
+
+
+def learnt_before(engine: Engine, config: Config, now: float) -> list[str]:
+    """Return the models on disk that were trained before a moment, newest first: own viewers are in all."""
+    return [
+        record.id
+        for record in model_records.models(engine)
+        if record.created <= now and Path(config.models_dir / record.directory).is_dir()
+    ]
+
+
+def _limits(config: Config) -> list[str]:
+    again = "While the data set still holds them, the next sync reads them again."
+    if isinstance(config.source, PeerTubeSource):
+        again = (
+            "While they take part on PeerTube, the next sync reads them again. For good, they withdraw on "
+            "their own page, or their account is deleted."
+        )
+    return [
+        again,
+        "Sums that peers were given before stay with them; the viewer is in no later one.",
+        "Older models that are kept learnt from them; they do not serve, and go as newer ones come.",
+    ]
+
+
+def _advice(config: Config) -> str:
+    if isinstance(config.source, PeerTubeSource):
+        return (
+            "The name is the one in the plugin's export, not a user name. Who withdrew on PeerTube, or was "
+            "deleted there: shoal viewers check."
+        )
+    return "The name is the one in the data set's column user."
