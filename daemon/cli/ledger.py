@@ -111,7 +111,7 @@ def verify(
         for name, problem in broken:
             out.print(f"{name}: {problem}.", markup=False, style="bold red")
         if found.broken is not None:
-            (entry,) = book.entries(engine, found.broken - 1, 1) or [None]
+            entry = next(iter(book.entries(engine, found.broken - 1, 1)), None)
             if entry is not None and entry.seq == found.broken:
                 out.print(f"As it stands: {json.dumps(as_json(entry), ensure_ascii=False)}", markup=False)
 
