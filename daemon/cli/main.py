@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import ask, ledger, lifecycle, models, privacy, sessions, setup, showcase, work
+from daemon.cli import (
+    admin,
+    ask,
+    ledger,
+    lifecycle,
+    models,
+    privacy,
+    sessions,
+    setup,
+    showcase,
+    viewers,
+    work,
+)
 from daemon.cli.terminal import failure
 from daemon.errors import ShoalError
 
@@ -48,9 +60,11 @@ def _root(
 setup.register(app)
 lifecycle.register(app)
 work.register(app)
+admin.register(app)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(models.app, name="models")
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(viewers.app, name="viewers")
 app.add_typer(ledger.app, name="ledger")
 ask.register(app)
 showcase.register(app)

@@ -25,9 +25,7 @@ def forget(
     *,
     viewer: Annotated[
         str,
-        typer.Option(
-            help="The source's own name of the viewer; asked for, or read from a pipe, when left out."
-        ),
+        typer.Option(help="What the source calls the viewer; left out, it is asked for or read from a pipe."),
     ] = "",
     train: Train = True,
     output: OutputOption = Output.HUMAN,
@@ -56,7 +54,7 @@ def forget(
 def check(
     config: ConfigOption = DEFAULT_CONFIG, *, train: Train = True, output: OutputOption = Output.HUMAN
 ) -> None:
-    """Ask PeerTube now who still takes part, and forget who does not; the daemon does so every few minutes."""
+    """Ask PeerTube now who still takes part, and forget the others; the daemon does so every few minutes."""
     import time
 
     from daemon.cli.work import job

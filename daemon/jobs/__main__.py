@@ -18,7 +18,7 @@ from daemon import log
 from daemon.config import Config, load
 from daemon.errors import JobBusyError, JobError, ShoalError, StoreError
 from daemon.jobs import limits
-from daemon.jobs.registry import JOBS, LOCKS, RECORDED_ONCE, JobContext
+from daemon.jobs.registry import JOBS, LOCKS, RECORDED_ONCE, WAITS, JobContext
 from daemon.store import engine as store
 from daemon.store.records import JobRecord, save_job
 from daemon.store.tables import SCHEMA
@@ -87,7 +87,9 @@ def run(name: str, config: Config, events: Events, arguments: dict[str, str]) ->
     """Run one job under the data directory's job lock; its outcome is recorded."""
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     limits.be_modest(config.limits.job_memory_mb)
-    with _job_lock(config.data_dir / LOCKS.get(name, "job.lock"), events):
+    with _job_lock(
+        config.data_dir / LOCKS.get(name, "job.lock"), events, WAITS.get(name, limits.LOCK_WAIT_SECONDS)
+    ):
         engine = _migrated(config.database, events)
         started = time.time()
         context = JobContext(config, engine, events.progress, time.time, arguments)
@@ -120,7 +122,7 @@ def _migrated(database: Path, events: Events) -> Engine:
     return store.open_checked(database)
 
 
-def _job_lock(path: Path, events: Events) -> AbstractContextManager[object]:
+def _job_lock(path: Path, events: Events, patience: float) -> AbstractContextManager[object]:
     if path.is_dir():
         return nullcontext()
     lock = FileLock(path)
@@ -129,7 +131,7 @@ def _job_lock(path: Path, events: Events) -> AbstractContextManager[object]:
     except Timeout:
         events.progress("waiting for another job", 0.0)
         try:
-            lock.acquire(timeout=limits.LOCK_WAIT_SECONDS)
+            lock.acquire(timeout=patience)
         except Timeout:
             raise JobBusyError(
                 "another job is working on this data directory",

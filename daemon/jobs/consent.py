@@ -39,12 +39,16 @@ def run(context: JobContext) -> dict[str, Any]:
                     # Digests up to the marks of the snapshot before mean nothing for this one.
                     continue
                 removed = _remove(context, there)
-                if removed:
-                    void(context.config, context.engine)
+                voided = void(context.config, context.engine) if removed else 0
                 changed = source_facts.checked(
                     context.engine, exclusions, now=context.clock(), participants=len(there)
                 )
-                return {"viewers": known.viewers, "removed": removed, "exclusions_changed": changed}
+                return {
+                    "viewers": known.viewers,
+                    "removed": removed,
+                    "windows_voided": voided,
+                    "exclusions_changed": changed,
+                }
     raise JobError("what is stored was replaced again and again", advice="The next check comes by itself.")
 
 

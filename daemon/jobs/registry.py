@@ -61,5 +61,9 @@ LOCKS: Mapping[str, str] = {"session": "session.lock", "contribution": "", "cons
 for a contribution of ours: a contribution only reads, and never waits. The check of consent does not wait for
 a training either; what it must not overlap with is in `daemon.store.withdrawal`."""
 
+WAITS: Mapping[str, float] = {"revert": 1800.0}
+"""Seconds that a job waits for its lock, where that is longer than usual. What is left of a revert must not
+depend on the admin asking twice because a training runs."""
+
 RECORDED_ONCE: frozenset[str] = frozenset({"consent"})
 """Jobs that run so often that only their last run is kept on record."""

@@ -1,4 +1,4 @@
-"""The job that compares what viewers see with and without a peer, and deletes what holds the peer.
+"""The job that takes a peer's learning out of the store: compare, delete, train without it, prove.
 
 Arguments: `host`; `dry_run=1` to compare only; `seconds`, how long it took until the peer was out of service.
 It goes on where an earlier run was interrupted: what it found is written down before anything is deleted.
@@ -6,14 +6,17 @@ It goes on where an earlier run was interrupted: what it found is written down b
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from daemon import pointer
+from daemon.errors import ShoalError
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
+from daemon.jobs import train
+from daemon.jobs.registry import JobContext, Progress
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.revert import compare, holdings, remove, report, steps
+from daemon.revert import compare, holdings, proof, remove, report, steps
 from daemon.revert.holdings import Holdings
 from daemon.sessions import faults
 from daemon.store import model_records, reverts, source_facts
@@ -21,12 +24,12 @@ from models import artefact
 from models.errors import ModelError
 from models.serving import ServedModel
 
-COMPARING = 0.8
-"""Part of the job's time that comparing takes."""
+COMPARED, DELETED = 0.4, 0.5
+"""Parts of the whole job that are done by then."""
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Report what taking a host out changes; unless it is a dry run, delete what holds it.
+    """Report what taking a host out changes; unless it is a dry run, do it, and train without it.
 
     Raises:
         RequestError: nobody of that name was ever a peer.
@@ -34,7 +37,12 @@ def run(context: JobContext) -> dict[str, Any]:
     """
     host = context.arguments["host"]
     steps.require_known(context.engine, context.config, host)
-    return _rehearse(context, host) if context.arguments.get("dry_run") == "1" else _take_out(context, host)
+    if context.arguments.get("dry_run") == "1":
+        return _rehearse(context, host)
+    number, found = _take_out(context, host)
+    problem = _train(context)
+    found |= {"limits": [*found["limits"], problem] if problem else found["limits"]}
+    return _prove(context, host, number, found)
 
 
 def _rehearse(context: JobContext, host: str) -> dict[str, Any]:
@@ -43,11 +51,12 @@ def _rehearse(context: JobContext, host: str) -> dict[str, Any]:
     found = report.planned(engine, config, host, dry_run=True, basis=basis, now=now)
     chosen = steps.choose(engine, config, without=host)
     names = (pointer.read(config.models_dir), None if chosen is None else chosen.id)
-    found |= _compared(context, host, names)
+    found |= _compared(context, host, names, 1.0)
     return found | {"deleted": _deleted(holdings.holding(engine, config, host))}
 
 
-def _take_out(context: JobContext, host: str) -> dict[str, Any]:
+def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
+    """Compare and delete; returns the number of the record and the report so far."""
     engine, config, now = context.engine, context.config, context.clock()
     basis = steps.basis_without(engine, host)
     switch = steps.out_of_service(engine, config, host, now)
@@ -55,16 +64,16 @@ def _take_out(context: JobContext, host: str) -> dict[str, Any]:
     found = dict(record.report)
     if "changed" not in found:
         found = report.planned(engine, config, host, dry_run=False, basis=basis, now=record.at) | found
-        found |= _compared(context, host, (switch.before, switch.now))
-    asked = context.arguments.get("seconds")
+        found |= _compared(context, host, (switch.before, switch.now), COMPARED)
     if found["seconds_out_of_service"] is None:
+        asked = context.arguments.get("seconds")
         found["seconds_out_of_service"] = round(float(asked) if asked else switch.seconds, 2)
     held = holdings.holding(engine, config, host)
     deleted = _deleted(held)
     found["deleted"] = {kind: sorted({*found["deleted"][kind], *names}) for kind, names in deleted.items()}
     reverts.change(engine, record.id, found)
     faults.pass_point("revert.planned")
-    context.progress("deleting", COMPARING)
+    context.progress("deleting", COMPARED)
     removed = remove.remove(engine, config, held)
     faults.pass_point("revert.deleted")
     identity = open_identity(config.identity_file, config.instance.host)
@@ -77,19 +86,47 @@ def _take_out(context: JobContext, host: str) -> dict[str, Any]:
         "basis": found["basis"],
     }
     ledger.append(engine, identity, Kind.REVERT, host, details, now)
-    found["finished"] = True
-    reverts.change(engine, record.id, found)
-    context.progress("deleted", 1.0)
+    reverts.change(engine, record.id, found | {"finished": True})
+    faults.pass_point("revert.noted")
+    return record.id, found
+
+
+def _train(context: JobContext) -> str:
+    """Train from what is left, as any training does; returns why there is no new model, or an empty text."""
+    context.progress("training", DELETED)
+
+    def progress(stage: str, part: float) -> None:
+        context.progress(stage, DELETED + part * (1 - DELETED))
+
+    try:
+        train.run(replace(context, progress=progress))
+    except ShoalError as error:
+        return f"No new model was trained: {error.message} {error.advice}".strip()
+    return ""
+
+
+def _prove(context: JobContext, host: str, number: int, found: dict[str, Any]) -> dict[str, Any]:
+    engine = context.engine
+    shown = proof.prove(engine, context.config, host)
+    served = None if shown.model is None else model_records.model(engine, shown.model)
+    found = {name: value for name, value in found.items() if name != "finished"} | {
+        "served_now": shown.model,
+        "quality": {**found["quality"], "after": report.quality(served)},
+        "proof": shown.sentence,
+    }
+    reverts.change(engine, number, found | {"finished": True})
+    context.progress("proven" if shown.holds else "not proven", 1.0)
     return found
 
 
-def _compared(context: JobContext, host: str, names: tuple[str | None, str | None]) -> dict[str, Any]:
+def _compared(
+    context: JobContext, host: str, names: tuple[str | None, str | None], until: float
+) -> dict[str, Any]:
     """Return the parts of the report that compare two models, before and after."""
-    context.progress("comparing lists", 0.0)
+    progress: Progress = context.progress
+    progress("comparing lists", 0.0)
     before, after = (_open(context, name) for name in names)
-    change = compare.changes(
-        before, after, host, lambda part: context.progress("comparing lists", part * COMPARING)
-    )
+    change = compare.changes(before, after, host, lambda part: progress("comparing lists", part * until))
     records = [None if name is None else model_records.model(context.engine, name) for name in names]
     return {
         "served_before": names[0],

@@ -154,7 +154,7 @@ def test_after_the_next_check_nothing_of_a_viewer_is_left(server: PeerTube, conf
     world.exclusions["hosts"] = ["bad.example"]
     done = run("consent", config)
     assert done.ok, done
-    assert done.result == {"viewers": 40, "removed": 1, "exclusions_changed": True}
+    assert done.result == {"viewers": 40, "removed": 1, "windows_voided": 0, "exclusions_changed": True}
     assert not any(trace in raw(config) for trace in expected)
     assert all(trace in raw(config) for trace in [traces(config, world, 4)[0], *traces(config, world, 4)[3:]])
     catalogue, after = reading.read(engine)
@@ -209,6 +209,7 @@ def test_a_check_that_finds_nothing_new_changes_nothing(server: PeerTube, config
         assert run("consent", config).result == {
             "viewers": 40,
             "removed": 0,
+            "windows_voided": 0,
             "exclusions_changed": False,
         }
     assert stored(config)[1].when.tolist() == before
