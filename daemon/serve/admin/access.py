@@ -1,26 +1,22 @@
-"""Who may use the admin API: the plugin by its shared secret, this machine's admin by a token in a file.
+"""Who may use the admin API: the plugin by its shared secret, this machine's admin by a token.
 
-The token is made anew at each start: one that another program could have been given while no daemon was
-listening is worth nothing afterwards. It goes into a header, which makes a browser ask before it sends
-anything for a foreign page; no such question is ever answered here. It is in no address, cookie or log.
+Both go into a header of their own, which makes a browser ask before it sends anything for a foreign page; no
+such question is ever answered here. Neither is in an address, a cookie or a log.
 """
 
 from __future__ import annotations
 
 import hmac
-import secrets
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from daemon.errors import NotRunningError, ShoalError
-from daemon.running import replace_file
+from daemon.errors import ShoalError
 from daemon.serve import secret
+from daemon.serve.admin import token
 
 HEADER: Final = "X-Shoal-Admin"
-TOKEN_NAME: Final = "admin.token"  # noqa: S105 (the name of a file)
-TOKEN_BYTES: Final = 32
 
 
 class AdminRefusedError(ShoalError):
@@ -33,16 +29,13 @@ class AdminRefusedError(ShoalError):
 class Access:
     """Holds the token of this run of the daemon."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+    def __init__(self, secret_token: str) -> None:
+        self._token = secret_token.encode()
 
     @classmethod
     def create(cls, data_dir: Path) -> Access:
-        """Make a token and write it where only the owner of the data directory can read it."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        # A new file with mode 0600 takes the old one's place: whoever had that one open learns nothing.
-        replace_file(data_dir / TOKEN_NAME, token.encode())
-        return cls(token)
+        """Make the token of this run, in its file."""
+        return cls(token.create(data_dir))
 
     def require(self, request: web.Request) -> None:
         """Let a request through.
@@ -61,25 +54,8 @@ class Access:
         if not any(known):
             raise AdminRefusedError(
                 f"the admin API needs the header {HEADER} or {secret.HEADER}",
-                advice=f"`shoal admin` prints the page's address with the token; it is in {TOKEN_NAME}.",
+                advice=f"`shoal admin` prints the page's address with the token; it is in {token.FILE_NAME}.",
             )
-
-
-def read_token(data_dir: Path) -> str:
-    """Return the token of the running daemon.
-
-    Raises:
-        NotRunningError: there is none.
-    """
-    try:
-        token = (data_dir / TOKEN_NAME).read_text("ascii").strip()
-    except OSError:
-        token = ""
-    if not token:
-        raise NotRunningError(
-            f"there is no {TOKEN_NAME} in {data_dir}", advice="Start the daemon with `shoal run`."
-        )
-    return token
 
 
 def _from_elsewhere(request: web.Request) -> bool:

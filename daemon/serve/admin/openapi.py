@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from daemon.serve import secret
-from daemon.serve.admin import access
+from daemon.serve.admin import access, token
 from daemon.serve.admin.shapes import Problem
 from daemon.serve.admin.table import PREFIX, Route
 
@@ -46,7 +46,7 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
                     "type": "apiKey",
                     "in": "header",
                     "name": access.HEADER,
-                    "description": f"The content of {access.TOKEN_NAME}, see `shoal admin`.",
+                    "description": f"The content of {token.FILE_NAME}, see `shoal admin`.",
                 },
                 "plugin": {
                     "type": "apiKey",

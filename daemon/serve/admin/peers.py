@@ -99,9 +99,9 @@ async def contact(call: Call, arguments: Mapping[str, str]) -> None:
     Raises:
         BusyError: others are being asked, or these take long. JobFailedError: it failed.
     """
-    running = call.work.start(CONTACT, arguments)
+    running = call.work.start_job(CONTACT, arguments)
     try:
-        await asyncio.wait_for(call.work.end_of(running), PATIENCE)
+        await asyncio.wait_for(call.work.result_of(running), PATIENCE)
     except TimeoutError:
         raise BusyError(
             "the others take long to answer; they are still being asked",

@@ -3,57 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
-from daemon.errors import RequestError
-from daemon.jobs.process import JobOutcome
+from daemon.errors import RequestError, ShoalError
+from daemon.jobs.process import ProgressCallback
 from daemon.serve.admin.asked import RevertOrder
 from daemon.serve.admin.peers import host_of
 from daemon.serve.admin.shapes import RevertInProgress, RevertReport, Reverts
 from daemon.serve.admin.table import Call, Parts, Reply, Table
 from daemon.serve.admin.work import Running
-from daemon.store import reverts
+from daemon.serve.context import ServeContext
 
 table = Table()
 
-JOB: Final = "revert"
 PATIENCE: Final = 240.0
 """Seconds that a caller waits for the report; the plugin waits for five minutes."""
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How the latest revert, or preview of one, of this run of the daemon ended."""
-
-    host: str
-    dry_run: bool
-    at: float
-    outcome: JobOutcome
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report, or the problem."""
-        outcome = self.outcome
-        problem = {"code": outcome.code, "message": outcome.message, "advice": outcome.advice}
-        return {
-            "host": self.host,
-            "dry_run": self.dry_run,
-            "at": self.at,
-            "report": outcome.result if outcome.ok else None,
-            "problem": None if outcome.ok else problem,
-        }
-
-
-@table.get("/reverts", "Reverts that were done, the one in progress, and how the latest ended", Reverts)
+@table.get("/reverts", "Reverts that were done, those in progress, and how the latest ended", Reverts)
 async def listing(call: Call) -> dict[str, Any]:
     """Return reverts, newest first."""
-    found = await call.work.read(reverts.newest, call.context.engine)
-    running = call.work.running(JOB)
-    last = call.parts.ended.get(JOB)
     return {
-        "reverts": [asdict(record) for record in found],
-        "running": None if running is None else _progress(running),
-        "last": None if last is None else last.as_json(),
+        "reverts": await call.work.read(_listing, call.context),
+        "running": [_progress(running) for running in call.parts.reverts.values()],
+        "last": call.parts.ended,
     }
 
 
@@ -72,35 +46,72 @@ async def revert(call: Call) -> Any:
         raise RequestError(
             "the confirmation names another host", advice=f'Send "confirm": "{host}" to revert {host}.'
         )
-    if not asked.dry_run:
-        # First and at once, whatever else runs: from here on viewers see nothing of the peer.
-        from daemon.revert import steps
-
-        context = call.context
-        await asyncio.to_thread(steps.out_of_service, context.engine, context.config, host, context.clock())
-        while (other := call.work.running(JOB)) is not None:
-            await asyncio.wait({other.task})
-    running = call.work.start(JOB, {"host": host, "dry_run": "1" if asked.dry_run else "0"})
-    running.task.add_done_callback(lambda task: _remember(call.parts, running, task))
+    running = _start(call.parts, host, dry_run=asked.dry_run)
     try:
-        return (await asyncio.wait_for(call.work.end_of(running), PATIENCE)).result
+        report = await asyncio.wait_for(call.work.result_of(running), PATIENCE)
     except TimeoutError:
         return Reply(_progress(running), 202)
+    return await call.work.read(_with_titles, call.context, report)
+
+
+def _start(parts: Parts, host: str, *, dry_run: bool) -> Running:
+    from daemon.revert import carry_out
+
+    context = parts.context
+
+    async def work(progress: ProgressCallback) -> dict[str, Any]:
+        if dry_run:
+            return await carry_out.rehearse(context.config, context.config_file, host, progress)
+        # The peer is out of service before this waits for any other job.
+        return await carry_out.carry_out(
+            context.engine,
+            context.config,
+            context.config_file,
+            host,
+            progress=progress,
+            clock=context.clock,
+        )
+
+    # A preview must not keep the real one waiting, nor one peer's revert that of another.
+    kind = "preview of a revert" if dry_run else f"revert of {host}"
+    running = parts.work.start(kind, work, host=host, dry_run=dry_run)
+    parts.reverts[kind] = running
+
+    def ended(task: asyncio.Task[dict[str, Any]]) -> None:
+        del parts.reverts[kind]
+        if not task.cancelled():
+            parts.ended = {"host": host, "dry_run": dry_run, "at": context.clock(), **_outcome(task)}
+
+    running.task.add_done_callback(ended)
+    return running
+
+
+def _outcome(task: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:
+    error = task.exception()
+    if error is None:
+        return {"report": task.result(), "problem": None}
+    bug = {"code": "bug", "message": "it failed here", "advice": "The daemon's log has the details."}
+    return {"report": None, "problem": error.as_json() if isinstance(error, ShoalError) else bug}
 
 
 def _progress(running: Running) -> dict[str, Any]:
     return {
-        "host": running.arguments["host"],
-        "dry_run": running.arguments["dry_run"] == "1",
+        **running.about,
         "started": running.started,
         "stage": running.stage,
         "fraction": running.fraction,
     }
 
 
-def _remember(parts: Parts, running: Running, task: asyncio.Task[JobOutcome]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        arguments = running.arguments
-        parts.ended[JOB] = Ended(
-            arguments["host"], arguments["dry_run"] == "1", parts.context.clock(), task.result()
-        )
+def _listing(context: ServeContext) -> list[dict[str, Any]]:
+    from daemon.revert.report import with_titles
+    from daemon.store import reverts
+
+    found = reverts.newest(context.engine)
+    return [{**asdict(record), "report": with_titles(context.engine, record.report)} for record in found]
+
+
+def _with_titles(context: ServeContext, report: dict[str, Any]) -> dict[str, Any]:
+    from daemon.revert.report import with_titles
+
+    return with_titles(context.engine, report)

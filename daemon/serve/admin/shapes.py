@@ -331,13 +331,20 @@ class Deleted(TypedDict):
     models: list[str]
 
 
-class ChangedList(TypedDict):
-    """The list beside one video, as titles, before and after."""
+class NamedVideo(TypedDict):
+    """A video; its title is empty where it is not public any more."""
 
     url: str
     title: str
-    before: list[str]
-    after: list[str]
+
+
+class ChangedList(TypedDict):
+    """The list beside one video, before and after."""
+
+    url: str
+    title: str
+    before: list[NamedVideo]
+    after: list[NamedVideo]
 
 
 class ChangedLists(TypedDict):
@@ -400,5 +407,5 @@ class Reverts(TypedDict):
     """Newest first."""
 
     reverts: list[RevertRecord]
-    running: RevertInProgress | None
+    running: list[RevertInProgress]
     last: RevertEnded | None

@@ -15,5 +15,4 @@ JOB: Final = "share"
 @table.get("/share", "What would leave next, and what has left", Share)
 async def share(call: Call) -> dict[str, Any]:
     """Reckon it anew; those who ask meanwhile get the same answer."""
-    running = call.work.running(JOB) or call.work.start(JOB)
-    return (await call.work.end_of(running)).result
+    return await call.work.result_of(call.work.running(JOB) or call.work.start_job(JOB))

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from daemon.errors import RequestError
 from daemon.serve.admin.access import Access
 from daemon.serve.admin.ledger_check import LedgerCheck
-from daemon.serve.admin.work import Work
+from daemon.serve.admin.work import Running, Work
 from daemon.serve.context import ServeContext
 from daemon.serve.guard import json_answer
 
@@ -35,15 +35,16 @@ class Nothing(Asked):
     """An empty object: the path says all."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Parts:
-    """What all handlers share; `ended` is how the latest job of a kind ended, where that is told."""
+    """What all handlers share; `reverts` are in progress, `ended` is how the latest of them ended."""
 
     context: ServeContext
     access: Access
     work: Work
     ledger: LedgerCheck = field(default_factory=LedgerCheck)
-    ended: dict[str, Any] = field(default_factory=dict)
+    reverts: dict[str, Running] = field(default_factory=dict)
+    ended: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,21 @@
 """Work for the admin that takes long, so that nobody who waits for a list notices it.
 
 What reads the store happens in one thread, a few requests deep; what computes or asks the network is a job
-in a child process, one of a kind at a time. Whoever comes when there is no room is told so.
+in a child process, one of a kind at a time. Whoever comes when there is no room is told so at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from daemon.errors import ShoalError
-from daemon.jobs.process import JobOutcome, run_job
+from daemon.jobs.process import JobOutcome, ProgressCallback, run_job
 from daemon.serve.context import ServeContext
 
 logger = logging.getLogger(__name__)
@@ -25,6 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_WAITING: Final = 16
+MOST_AT_ONCE: Final = 8
 SHARE_OF_TIME: Final = 0.5
 """Of the time, the thread works at most this part: what it does competes with answers to viewers."""
 
@@ -56,14 +56,17 @@ class JobFailedError(ShoalError):
 
 @dataclass
 class Running:
-    """A job in progress: `started` in Unix seconds, `fraction` of it done in [0, 1]."""
+    """Work in progress: `started` in Unix seconds, `fraction` of it done in [0, 1]."""
 
-    kind: str
-    arguments: Mapping[str, str]
+    about: Mapping[str, Any]
     started: float
     stage: str = ""
     fraction: float = 0.0
-    task: asyncio.Task[JobOutcome] = field(init=False, repr=False)
+    task: asyncio.Task[dict[str, Any]] = field(init=False, repr=False)
+
+    def progress(self, stage: str, fraction: float) -> None:
+        """Note how far it is."""
+        self.stage, self.fraction = stage, fraction
 
 
 class Work:
@@ -103,71 +106,66 @@ class Work:
             self._waiting -= 1
 
     def running(self, kind: str) -> Running | None:
-        """Return the job of a kind that runs now."""
+        """Return the work of a kind that is being done now."""
         return self._running.get(kind)
 
-    def start(self, kind: str, arguments: Mapping[str, str] | None = None) -> Running:
-        """Start a job; it goes on when the one who asked for it has left.
+    def start(
+        self, kind: str, work: Callable[[ProgressCallback], Coroutine[Any, Any, dict[str, Any]]], **about: Any
+    ) -> Running:
+        """Start work that takes long; it goes on when the one who asked for it has left.
 
         Raises:
-            BusyError: one of its kind runs.
+            BusyError: work of this kind is being done.
         """
         if kind in self._running:
-            raise BusyError(
-                f'a job "{kind}" is running already', advice="Wait until it has ended, then try again."
-            )
-        running = Running(kind, dict(arguments or {}), self._context.clock())
-        running.task = asyncio.create_task(self._run(running))
+            raise BusyError(f"this is being done already ({kind})", advice="Wait until it has ended.")
+        if len(self._running) >= MOST_AT_ONCE:
+            raise OverloadedError("too much is being done at once", advice="Wait until some of it has ended.")
+        running = Running(about, self._context.clock())
+        running.task = asyncio.create_task(work(running.progress))
         self._running[kind] = running
+
+        def ended(task: asyncio.Task[dict[str, Any]]) -> None:
+            self._running.pop(kind, None)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                code = error.code if isinstance(error, ShoalError) else "bug"
+                logger.error("work for the admin failed", extra={"work": kind, "code": code})
+
+        running.task.add_done_callback(ended)
         return running
 
-    async def job(self, kind: str, arguments: Mapping[str, str] | None = None) -> JobOutcome:
-        """Run a job to its end.
+    def start_job(self, name: str, arguments: Mapping[str, str] | None = None) -> Running:
+        """Start a job in a child process. Raises BusyError."""
+        return self.start(name, lambda progress: self._job(name, arguments or {}, progress))
+
+    @staticmethod
+    async def result_of(running: Running) -> dict[str, Any]:
+        """Wait for a result, which several may do.
 
         Raises:
-            BusyError: one of its kind runs. JobFailedError: it failed.
+            ShoalError: it failed; of a job a `JobFailedError`.
         """
-        return await self.end_of(self.start(kind, arguments))
-
-    async def end_of(self, running: Running) -> JobOutcome:
-        """Wait for a job, which several may do.
-
-        Raises:
-            JobFailedError: it failed.
-        """
-        # Whoever waits may leave; the others, and the job, must not notice.
-        outcome = await asyncio.shield(running.task)
-        if not outcome.ok:
-            raise JobFailedError(outcome)
-        return outcome
+        # Whoever waits may leave; the others, and the work, must not notice.
+        return await asyncio.shield(running.task)
 
     async def close(self) -> None:
-        """End what runs; what a job had not finished never happened."""
+        """End what is being done; what a job had not finished never happened."""
         tasks = [running.task for running in self._running.values()]
         for task in tasks:
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    async def _run(self, running: Running) -> JobOutcome:
-        def on_progress(stage: str, fraction: float) -> None:
-            running.stage, running.fraction = stage, fraction
-
-        try:
-            outcome = await run_job(
-                running.kind,
-                self._context.config_file,
-                time_limit=self._context.config.limits.job_time.total_seconds(),
-                on_progress=on_progress,
-                arguments=running.arguments,
-            )
-        finally:
-            self._running.pop(running.kind, None)
+    async def _job(
+        self, name: str, arguments: Mapping[str, str], progress: ProgressCallback
+    ) -> dict[str, Any]:
+        limit = self._context.config.limits.job_time.total_seconds()
+        outcome = await run_job(
+            name, self._context.config_file, time_limit=limit, on_progress=progress, arguments=arguments
+        )
         metrics = self._context.metrics
-        metrics.jobs.labels(running.kind, outcome.code or "ok").inc()
-        if outcome.ok:
-            metrics.job_seconds.labels(running.kind).set(outcome.seconds)
-        else:
-            logger.error("job failed", extra={"job": running.kind, "code": outcome.code})
-        return outcome
+        metrics.jobs.labels(name, outcome.code or "ok").inc()
+        if not outcome.ok:
+            raise JobFailedError(outcome)
+        metrics.job_seconds.labels(name).set(outcome.seconds)
+        return outcome.result

@@ -1,0 +1,54 @@
+"""The token of a run of the daemon: whoever can read its file is this machine's admin.
+
+It is made anew at each start: what another program could have been given on the same port, while no daemon
+was listening there, is worth nothing afterwards.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Final
+
+from daemon.errors import NotRunningError
+from daemon.running import replace_file
+
+FILE_NAME: Final = "admin.token"
+SIZE: Final = 32
+"""Random bytes: nobody guesses one."""
+
+
+def create(data_dir: Path) -> str:
+    """Make a token and write it where only the owner of the data directory can read it; return it."""
+    made = secrets.token_urlsafe(SIZE)
+    # A new file, mode 0600, takes the old one's place: whoever had that one open learns nothing.
+    replace_file(data_dir / FILE_NAME, made.encode())
+    return made
+
+
+def read(data_dir: Path) -> str:
+    """Return the token of the running daemon.
+
+    Raises:
+        NotRunningError: there is none.
+    """
+    try:
+        found = (data_dir / FILE_NAME).read_text("ascii").strip()
+    except OSError:
+        found = ""
+    if not found:
+        raise NotRunningError(
+            f"there is no {FILE_NAME} in {data_dir}", advice="Start the daemon with `shoal run`."
+        )
+    return found
+
+
+def page_address(api: str, token: str) -> str:
+    """Return the page's address on a listener, `host:port`.
+
+    The token stands in the fragment, which a browser sends to nobody: it is in no request, log or referrer.
+    """
+    host, _, port = api.rpartition(":")
+    # A listener on all addresses is reached by this one, too.
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 (nothing is bound here)
+    return f"http://{host}:{port}/admin/#token={token}"
