@@ -18,7 +18,7 @@ from daemon import log
 from daemon.config import Config, load
 from daemon.errors import JobBusyError, JobError, ShoalError, StoreError
 from daemon.jobs import limits
-from daemon.jobs.registry import JOBS, LOCKS, RECORDED_ONCE, WAITS, JobContext
+from daemon.jobs.registry import JOBS, LOCKS, RECORDED_ONCE, UNRECORDED, WAITS, JobContext
 from daemon.store import engine as store
 from daemon.store.records import JobRecord, save_job
 from daemon.store.tables import SCHEMA
@@ -97,15 +97,16 @@ def run(name: str, config: Config, events: Events, arguments: dict[str, str]) ->
             result = JOBS[name](context)
         except Exception as error:
             code = error.code if isinstance(error, ShoalError) else "bug"
-            record = JobRecord(name, started, time.time(), "failed", code, {})
-            save_job(engine, record, only=name in RECORDED_ONCE)
+            if name not in UNRECORDED:
+                record = JobRecord(name, started, time.time(), "failed", code, {})
+                save_job(engine, record, only=name in RECORDED_ONCE)
             if "allocate memory" in str(error):
                 raise _out_of_memory() from error
             if isinstance(error, OperationalError) and "full" in str(error.orig):
                 raise StoreError("the disk is full", advice="Free some space, then run it again.") from error
             raise
         ended = time.time()
-        if name != "migrate":
+        if name not in UNRECORDED:
             record = JobRecord(name, started, ended, "done", "", result)
             save_job(engine, record, only=name in RECORDED_ONCE)
         return result, ended - started

@@ -53,17 +53,29 @@ JOBS: dict[str, JobFunction] = {
     "revert": lazy("daemon.revert.job:run"),
     "session": lazy("daemon.sessions.aggregate:run"),
     "contribution": lazy("daemon.sessions.contribution:run"),
+    "share": lazy("daemon.share.report:run"),
+    "peers": lazy("daemon.peers.contact:run"),
     "migrate": lambda _context: {},  # every job migrates first
 }
 
-LOCKS: Mapping[str, str] = {"session": "session.lock", "contribution": "", "consent": "check.lock"}
+LOCKS: Mapping[str, str] = {
+    "session": "session.lock",
+    "contribution": "",
+    "share": "",
+    "consent": "check.lock",
+    "peers": "peers.lock",
+}
 """Jobs that do not take the data directory's job lock. A session waits for peers, whose own sessions may wait
-for a contribution of ours: a contribution only reads, and never waits. The check of consent does not wait for
-a training either; what it must not overlap with is in `daemon.store.withdrawal`."""
+for a contribution of ours: a contribution only reads, and never waits; so does a look at what would leave. The
+check of consent does not wait for a training either; what it must not overlap with is in
+`daemon.store.withdrawal`."""
 
 WAITS: Mapping[str, float] = {"revert": 1800.0}
 """Seconds that a job waits for its lock, where that is longer than usual. What is left of a revert must not
 depend on the admin asking twice because a training runs."""
 
-RECORDED_ONCE: frozenset[str] = frozenset({"consent"})
+UNRECORDED: frozenset[str] = frozenset({"migrate", "share"})
+"""Jobs of which no record is kept: they change nothing, and what would leave is not for a list of jobs."""
+
+RECORDED_ONCE: frozenset[str] = frozenset({"consent", "peers"})
 """Jobs that run so often that only their last run is kept on record."""
