@@ -7,6 +7,7 @@ serve.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ from sqlalchemy import Engine
 from daemon import pointer
 from daemon.config import Config
 from daemon.errors import JobBusyError, JobError
+from daemon.identity import open_identity
+from daemon.ledger.book import Kind, append
 from daemon.peers import book
 from daemon.store import model_records, sums
 from daemon.store.model_records import ModelRecord
@@ -67,6 +70,10 @@ def put_into_service(
                 f"this model was learnt from {who}, whose learning was taken out; it does not serve",
                 advice="What serves now stays. Run `shoal train` for a model without it.",
             )
-        pointer.write(config.models_dir, record.directory)
+        if pointer.read(config.models_dir) != record.directory:
+            pointer.write(config.models_dir, record.directory)
+            identity = open_identity(config.identity_file, config.instance.host, create=False)
+            details = {"kind": record.kind, "manifest": record.manifest_sha256, "survivors": record.survivors}
+            append(engine, identity, Kind.SERVED, record.id, details, now=time.time())
         model_records.make_current(engine, record.id)
         return record

@@ -190,6 +190,9 @@ def _write_settings(
             "threads = 1",
             "[schedule]",
             "enabled = false",
+            "[acceptance]",
+            # Nobody sits there to look at the first model; its acceptance test decides alone.
+            "confirm_first = false",
             "[privacy]",
             # The catalogue of a data set is as old as the demo: minutes.
             'min_video_age = "0s"',

@@ -4,7 +4,9 @@ import shutil
 from typing import Any, Final
 
 from daemon import pointer
+from daemon.acceptance.references import reference
 from daemon.jobs.registry import JobContext
+from daemon.peers import book
 from daemon.store import model_records, records, releases, sums
 
 KEEP_SUMS: Final = 2
@@ -14,13 +16,19 @@ KEEP_RELEASES_SECONDS: Final = 2 * 365 * 86400.0
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Keep the current model, the newest local one and the configured number of others."""
+    """Keep the current model, the configured number of others, and what there must be to go back to.
+
+    That is the newest local model, the newest learnt with each set of peers, and the one of a month ago.
+    """
     config, now = context.config, context.clock()
     known = model_records.models(context.engine)
     current = pointer.read(config.models_dir)
     newest_local = next((model.id for model in known if model.kind == "local"), None)
     kept = {model.id for model in known[: config.model.keep]} | {newest_local, current}
     kept |= {model.id for model in known if model.directory == current}
+    kept |= _to_go_back_to(known, config.model.keep)
+    month_old = reference(known, book.read(context.engine, config), now=now)
+    kept |= {month_old.id} if month_old is not None else set()
     dropped = [model for model in known if model.id not in kept]
     # The row first: a folder without a row is swept below, a row without its folder would be a lie.
     model_records.forget(context.engine, [model.id for model in dropped])
@@ -39,3 +47,12 @@ def run(context: JobContext) -> dict[str, Any]:
         "releases": releases.prune(context.engine, before=now - KEEP_RELEASES_SECONDS),
         "jobs": records.prune_jobs(context.engine, before=now - KEEP_JOBS_SECONDS),
     }
+
+
+def _to_go_back_to(known: list[model_records.ModelRecord], at_most: int) -> set[str]:
+    """Return the newest model of each set of peers: one of them may be without a peer that is taken out."""
+    newest: dict[tuple[str, ...], str] = {}
+    for model in known:
+        if model.kind == "federated" and model.state in ("ready", "current"):
+            newest.setdefault(tuple(model.survivors), model.id)
+    return set(list(newest.values())[:at_most])

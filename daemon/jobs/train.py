@@ -1,90 +1,252 @@
-"""Trains the instance's models from what is stored, and puts the best one into service."""
+"""Trains the instance's models from what is stored, and puts the best one that may serve into service."""
 
-import hashlib
 import os
-import secrets
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from daemon import pointer
+from daemon import service
+from daemon.acceptance import references
+from daemon.acceptance.judge import Report, judge
 from daemon.config import Config
 from daemon.errors import JobError
+from daemon.identity import open_identity
+from daemon.jobs import learnable
+from daemon.jobs.keeping import Keeper
 from daemon.jobs.registry import JobContext
 from daemon.jobs.training_data import features, interactions, labels, noise_of, statistic
+from daemon.ledger.book import Kind, append
+from daemon.peers import book
 from daemon.store import model_records, reading, sums
-from models import artefact, vector_file, vectors
+from daemon.store.model_records import ModelRecord
+from daemon.store.sums import Part, StoredSum
+from models import statistics
 from models.errors import ModelError, TooLittleDataError
-from models.features import Features
-from models.interactions import Interactions
-from models.labels import Labels
-from models.noise import SumNoise
+from models.noise import NO_NOISE, SumNoise
 from models.statistics import Statistic
+from models.trained import TrainedModel
 from models.training import Recipe, TrainingData, train
 from policies.privacy import PROTECTION, Level
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Train a local model, and a federated one when there is a sum to learn from; switch to the latter.
+    """Train a local model, and a federated one where there is a sum that may be learnt from.
 
-    The local model stays ready beside the federated one, so that leaving a federation takes no training.
+    A sum that is new is judged first (`daemon.acceptance`). The local model stays ready beside the federated
+    one, so that leaving a federation takes no training.
 
     Raises:
         JobError: there is nothing to train from.
     """
-    config = context.config
-    config.models_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    context.progress("reading the store", 0.0)
-    catalogue, engagements = reading.read(context.engine)
-    if not len(catalogue):
-        raise JobError("there are no videos to train on", advice="Run `shoal sync` first.")
-    own = interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
-    trainer = _Trainer(context, features(catalogue), own, labels(catalogue))
-    others, refused = _newest_sum(context)
-    not_published = ""
-    halfway = 0.5 if others is not None else 1.0
-    model = None
-    try:
-        model = trainer.train(None, {}, lambda stage, part: context.progress(stage, part * halfway))
-    except JobError as error:
-        # A new instance has too little of its own; that is what the others are for.
-        if others is None or not isinstance(error.__cause__, TooLittleDataError):
-            raise
-    if others is not None:
-        head = statistic(others, catalogue)
-        about = {
-            "session": others.session_id,
-            "survivors": list(others.survivors),
-            "privacy": others.privacy,
+    return _Training(context).run()
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A model learnt with others, not in service yet."""
+
+    model: TrainedModel
+    stored: StoredSum
+    head: Statistic
+    noise: SumNoise
+
+
+_STATES: Mapping[sums.Verdict, model_records.State] = {
+    "accepted": "ready",
+    "awaiting": "awaiting",
+    "quarantined": "quarantined",
+}
+
+
+class _Training:
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._config = config = context.config
+        config.models_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        context.progress("reading the store", 0.0)
+        self._catalogue, engagements = reading.read(context.engine)
+        if not len(self._catalogue):
+            raise JobError("there are no videos to train on", advice="Run `shoal sync` first.")
+        limit = config.sharing.max_videos_per_user
+        self._own = interactions(engagements, len(self._catalogue), limit=limit)
+        self._features = features(self._catalogue)
+        self._labels = labels(self._catalogue)
+        self._book = book.read(context.engine, config)
+        self._identity = open_identity(config.identity_file, config.instance.host)
+        self._keeper = Keeper(context, self._labels, self._identity)
+
+    def run(self) -> dict[str, Any]:
+        found = self._learnable()
+        federated = bool(found.fresh or found.accepted)
+        local, kept = self._local(part=0.5 if federated else 1.0, needed=not federated)
+        summary: dict[str, Any] = {"videos": len(self._catalogue)}
+        refused, accepted, served = found.refused, found.accepted, kept
+        if found.fresh:
+            verdict, parts, record = self._judge(found, local)
+            summary["acceptance"] = verdict
+            if verdict == "accepted":
+                accepted, served = parts, record
+            else:
+                refused = record.report.get("sentence", verdict)
+        if accepted and (served is kept):
+            fitted = self._fit(found, accepted)
+            served = self._keep(fitted, report=accepted[0].report)
+        if served is None:
+            raise JobError(
+                f"no model could be trained: {refused}",
+                advice="Wait for more viewers, or look at `shoal models list`.",
+            )
+        trained_from = [part.session_id for part in accepted] if served.kind == "federated" else []
+        service.put_into_service(self._context.engine, self._config, served.id, trained_from=trained_from)
+        self._context.progress("in service", 1.0)
+        summary |= {"model": served.id, "kind": served.kind, "quality": served.quality}
+        if self._config.privacy.publish_vectors and accepted:
+            summary["vectors"] = self._published or "published"
+        return summary | ({"sum_not_used": refused} if refused else {})
+
+    # -- what may be learnt from ----------------------------------------------------------------------------
+
+    _published = ""
+
+    def _learnable(self) -> learnable.Learnable:
+        if self._config.mode not in {"consume", "contribute"}:
+            return learnable.Learnable((), (), "", frozenset())
+        return learnable.choose(sums.parts(self._context.engine), self._book)
+
+    def _local(self, *, part: float, needed: bool) -> tuple[TrainedModel | None, ModelRecord | None]:
+        def progress(stage: str, done: float) -> None:
+            self._context.progress(stage, done * part)
+
+        try:
+            model = self._train(None, NO_NOISE, progress)
+        except JobError as error:
+            # A new instance has too little of its own; that is what the others are for.
+            if needed or not isinstance(error.__cause__, TooLittleDataError):
+                raise
+            return None, None
+        return model, self._keeper.keep(model, kind="local")
+
+    def _fit(self, found: learnable.Learnable, parts: Sequence[Part]) -> _Fitted:
+        ids = [part.session_id for part in parts]
+        stored = sums.load(self._context.engine, self._config.sums_dir, ids)
+        head, noise = statistic(stored, self._catalogue), noise_of(stored)
+        if not found.complete(parts) or len(parts) < len(_siblings(found, parts)):
+            counts = statistics.counts(self._own)
+            least = int(stored.privacy.get("min_users", self._config.sharing.min_users))
+            head = learnable.restricted(head, lambda places: counts[places], min_users=least)
+        model = self._train(head, noise, lambda stage, part: self._context.progress(stage, 0.5 + part / 2))
+        return _Fitted(model, stored, head, noise)
+
+    def _train(
+        self, others: Statistic | None, noise: SumNoise, progress: Callable[[str, float], None]
+    ) -> TrainedModel:
+        kind = "local" if others is None else "federated"
+        try:
+            if others is not None:
+                others.check(noise)
+            data = TrainingData(self._features, self._own, others, noise)
+            return train(data, recipe_of(self._config), progress)
+        except ModelError as error:
+            raise JobError(
+                f"no {kind} model could be trained: {error}",
+                advice="What is served now stays; train again after the next sync.",
+            ) from error
+
+    # -- acceptance -----------------------------------------------------------------------------------------
+
+    def _judge(
+        self, found: learnable.Learnable, local: TrainedModel | None
+    ) -> tuple[sums.Verdict, tuple[Part, ...], ModelRecord]:
+        """Judge a new sum, whole, then with each of its parts left out; keep what comes of it."""
+        fitted, report = self._judged(found, found.fresh, local)
+        parts, bad = found.fresh, report
+        if not report.ok:
+            for fewer in learnable.without_one(found.fresh):
+                other, second = self._judged(found, fewer, local)
+                if second.ok:
+                    fitted, report, parts = other, second, fewer
+                    break
+        verdict: sums.Verdict = "quarantined"
+        if report.ok:
+            verdict = "awaiting" if self._is_first() else "accepted"
+        told = {**report.as_json(), "verdict": verdict}
+        left_out = [part.session_id for part in found.fresh if part not in parts]
+        engine = self._context.engine
+        if left_out:
+            sums.set_verdict(engine, left_out, "quarantined", {**bad.as_json(), "verdict": "quarantined"})
+        sums.set_verdict(engine, [part.session_id for part in parts], verdict, told)
+        record = self._keep(fitted, report=told, state=_STATES[verdict])
+        details = {
+            "verdict": verdict,
+            "sums": [part.session_id for part in parts],
+            "left_out": left_out,
+            "survivors": list(fitted.stored.survivors),
+            "failed": [check.id for check in bad.checks if not check.ok],
         }
-        noise = noise_of(others)
-        model = trainer.train(head, about, lambda stage, part: context.progress(stage, 0.5 + part / 2), noise)
-        not_published = why_not_published(config, others.privacy)
-        if not not_published:
-            not_published = trainer.publish(model, head, noise)
-    assert model is not None  # noqa: S101 (one of the two was trained, or an error raised)
-    pointer.write(config.models_dir, model.directory)
-    model_records.make_current(context.engine, model.id)
-    context.progress("in service", 1.0)
-    summary = {"model": model.id, "kind": model.kind, "videos": len(catalogue), "quality": model.quality}
-    if config.privacy.publish_vectors and others is not None:
-        summary["vectors"] = not_published or "published"
-    return summary | ({"sum_not_used": refused} if refused else {})
+        append(engine, self._identity, Kind.ACCEPTANCE, record.id, details, now=self._context.clock())
+        return verdict, parts, record
+
+    def _judged(
+        self, found: learnable.Learnable, parts: Sequence[Part], local: TrainedModel | None
+    ) -> tuple[_Fitted, Report]:
+        fitted = self._fit(found, parts)
+        config = self._config
+        declared = {
+            host: peer.cap(config)
+            for host in fitted.stored.survivors
+            if (peer := self._book.find(host)) is not None
+        }
+        report = judge(
+            fitted.model,
+            local,
+            references.month_old(self._context.engine, config, self._book, now=self._context.clock()),
+            others=fitted.head,
+            noise=fitted.noise,
+            declared=declared,
+            max_videos_per_user=int(
+                fitted.stored.privacy.get("max_videos_per_user", config.sharing.max_videos_per_user)
+            ),
+            labels=self._labels,
+            settings=config.acceptance,
+            seed=config.model.seed,
+            at=self._context.clock(),
+            survivors=fitted.stored.survivors,
+            sums=fitted.stored.sessions,
+        )
+        return fitted, report
+
+    def _is_first(self) -> bool:
+        """Tell whether no model learnt with others has ever served since the last time none was left."""
+        if not self._config.acceptance.confirm_first:
+            return False
+        accepted = any(part.verdict == "accepted" for part in sums.parts(self._context.engine))
+        served = any(
+            record.kind == "federated" and record.state in ("ready", "current")
+            for record in model_records.models(self._context.engine)
+        )
+        return not (accepted or served)
+
+    # -- keeping --------------------------------------------------------------------------------------------
+
+    def _keep(
+        self, fitted: _Fitted, *, report: Mapping[str, Any], state: model_records.State = "ready"
+    ) -> ModelRecord:
+        record = self._keeper.keep(
+            fitted.model, kind="federated", stored=fitted.stored, report=report, state=state
+        )
+        if state == "ready":
+            self._published = why_not_published(self._config, fitted.stored.privacy)
+            if not self._published:
+                self._published = self._keeper.publish(record, fitted.head, fitted.noise)
+        return record
 
 
-def _newest_sum(context: JobContext) -> tuple[sums.StoredSum | None, str]:
-    """Return the sum to learn from, and why there is none where a stored one must not be used."""
-    if context.config.mode not in {"consume", "contribute"}:
-        return None, ""
-    found = sums.newest(context.engine, context.config.sums_dir)
-    if found is None:
-        return None, ""
-    strangers = sorted(set(found.survivors) - {peer.host for peer in context.config.peers})
-    if strangers:
-        return None, f"it contains {', '.join(strangers)}, which [[peers]] does not name any more"
-    return found, ""
+def _siblings(found: learnable.Learnable, parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Return the parts that would be summed together with these if none were left out."""
+    for group in (found.fresh, found.accepted):
+        if group and parts and group[0].batch == parts[0].batch:
+            return group
+    return tuple(parts)
 
 
 def why_not_published(config: Config, privacy: Mapping[str, Any]) -> str:
@@ -116,67 +278,3 @@ def recipe_of(config: Config) -> Recipe:
         seed=config.model.seed,
         threads=config.model.threads or os.cpu_count() or 1,
     )
-
-
-class _Trainer:
-    def __init__(self, context: JobContext, features: Features, own: Interactions, labels: Labels) -> None:
-        self._context, self._features, self._own, self._labels = context, features, own, labels
-
-    def train(
-        self,
-        others: Statistic | None,
-        about: dict[str, Any],
-        progress: Callable[[str, float], None],
-        noise: SumNoise = SumNoise(),  # noqa: B008 (frozen)
-    ) -> model_records.ModelRecord:
-        """Train, store and record one model; it is not in service yet."""
-        config, now = self._context.config, self._context.clock()
-        recipe = recipe_of(config)
-        kind: model_records.Kind = "local" if others is None else "federated"
-        try:
-            if others is not None:
-                others.check(noise)
-            trained = train(TrainingData(self._features, self._own, others, noise), recipe, progress)
-        except ModelError as error:
-            raise JobError(
-                f"no {kind} model could be trained: {error}",
-                advice="What is served now stays; train again after the next sync.",
-            ) from error
-        created = datetime.fromtimestamp(now, UTC)
-        name = f"{created:%Y%m%d-%H%M%S}-{kind}-{secrets.token_hex(3)}"
-        directory = config.models_dir / name
-        provenance = {"host": config.instance.host, "kind": kind, **about}
-        artefact.save(trained, directory, labels=self._labels, provenance=provenance, created=created)
-        digest = hashlib.sha256((directory / artefact.MANIFEST).read_bytes()).hexdigest()
-        quality = {"lambda": trained.chosen_lambda, "alpha": trained.chosen_alpha, **_best(trained.quality)}
-        record = model_records.ModelRecord(
-            id=name,
-            created=now,
-            kind=kind,
-            session_id=about.get("session"),
-            directory=name,
-            manifest_sha256=digest,
-            quality=quality,
-        )
-        model_records.save(self._context.engine, record)
-        return record
-
-    def publish(self, model: model_records.ModelRecord, others: Statistic, noise: SumNoise) -> str:
-        """Put beside a model what browsers may rank from, made of the others' noisy sum alone.
-
-        Returns why there is nothing, or an empty text.
-        """
-        created = datetime.fromtimestamp(model.created, UTC)
-        try:
-            made = vectors.build(others, noise, self._labels.uuid, created=created)
-        except TooLittleDataError as error:
-            # The model is none the worse for it.
-            return str(error)
-        vector_file.save(made, self._context.config.models_dir / model.directory)
-        return ""
-
-
-def _best(quality: dict[str, float]) -> dict[str, float]:
-    """Return the NDCG@10 on the held-out part of the recipe that was chosen; nothing where none was tried."""
-    values = [value for value in quality.values() if np.isfinite(value)]
-    return {"held_out_ndcg10": round(max(values), 4)} if values else {}

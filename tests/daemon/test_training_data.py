@@ -105,6 +105,7 @@ def add_sum(context: JobContext, *survivors: str, privacy: dict[str, Any] | None
         triangle=pair_counts(own, head),
         privacy=privacy or {},
         now=2.0,
+        verdict="accepted",
     )
 
 

@@ -1,0 +1,1 @@
+"""Acceptance: whether a new sum may become what viewers see."""

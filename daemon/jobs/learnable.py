@@ -1,0 +1,95 @@
+"""Which stored sums may be learnt from: a new one that has to be judged, and the newest that was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.peers.book import Book
+from daemon.store.sums import Part, Verdict
+from models.statistics import Statistic, to_matrix
+
+
+@dataclass(frozen=True)
+class Learnable:
+    """Stored sums by what may be done with them; each entry holds parts of one batch.
+
+    Attributes:
+        fresh: a sum newer than the accepted one that nobody has judged yet; empty where there is none.
+        accepted: what may be served from; empty where there is nothing.
+        refused: why a newer sum is not used, empty where none is.
+        whole: names of the batches of which no part is missing.
+    """
+
+    fresh: tuple[Part, ...]
+    accepted: tuple[Part, ...]
+    refused: str
+    whole: frozenset[str]
+
+    def complete(self, parts: Sequence[Part]) -> bool:
+        """Tell whether these are all parts of their batch that were ever stored."""
+        return bool(parts) and parts[0].batch in self.whole
+
+
+def choose(stored: Sequence[Part], book: Book) -> Learnable:
+    """Choose from stored sums, newest first. What holds somebody who may not be learnt from is left out."""
+    refused = ""
+    fresh: tuple[Part, ...] = ()
+    whole = set()
+    for batch, group in groupby(stored, key=lambda part: part.batch):
+        parts = tuple(group)
+        usable = tuple(part for part in parts if not book.unusable(part.survivors))
+        if not usable:
+            gone = sorted({host for part in parts for host in book.unusable(part.survivors)})
+            refused = refused or f"the newest sum contains {', '.join(gone)}, which is no peer any more"
+            continue
+        if len(usable) == len(parts):
+            whole.add(batch)
+        accepted = _having(usable, "accepted")
+        if accepted:
+            if len(accepted) < len(usable):
+                whole.discard(batch)
+            return Learnable(fresh, accepted, refused, frozenset(whole))
+        if new := _having(usable, "new"):
+            fresh = fresh or new
+        elif not fresh:
+            refused = refused or _why(usable)
+    return Learnable(fresh, (), refused, frozenset(whole))
+
+
+def _having(parts: Sequence[Part], verdict: Verdict) -> tuple[Part, ...]:
+    return tuple(part for part in parts if part.verdict == verdict)
+
+
+def _why(parts: Sequence[Part]) -> str:
+    if any(part.verdict == "awaiting" for part in parts):
+        return "the first model learnt with others waits for you: shoal models list"
+    return "the newest sum did not pass the acceptance test: shoal models list"
+
+
+def without_one(parts: Sequence[Part]) -> Iterator[tuple[Part, ...]]:
+    """Yield the parts with each one left out in turn; nothing where there is only one."""
+    if len(parts) > 1:
+        for left_out in parts:
+            yield tuple(part for part in parts if part is not left_out)
+
+
+def restricted(
+    sum_: Statistic, own: Callable[[NDArray[np.int64]], NDArray[np.int64]], *, min_users: int
+) -> Statistic:
+    """Return a sum over those videos of its head that enough viewers stand behind without the missing parts.
+
+    The head was chosen from the counts of all parts. A video that is in it because of a part that was left
+    out must not stay: that it is there would tell of that part, and serve it. `own` gives the own viewers'
+    counts at catalogue positions.
+    """
+    kept = np.flatnonzero(sum_.counts + own(sum_.head) >= min_users)
+    if kept.size == sum_.head.size:
+        return sum_
+    matrix = to_matrix(sum_.counts, sum_.triangle)[np.ix_(kept, kept)]
+    triangle = matrix[np.triu_indices(kept.size, k=1)].astype(np.int64)
+    return Statistic(sum_.head[kept], sum_.counts[kept], triangle)
