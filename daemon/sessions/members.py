@@ -2,35 +2,90 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 from sqlalchemy import Engine
 
-from daemon.store.records import SessionRecord, save_session, session
+from daemon.errors import StoreError
+from daemon.ledger import book
+from daemon.ledger.book import Kind
+from daemon.store import ledger, releases, traffic
+from daemon.store.records import SessionRecord, running_member_sessions, save_session, session
 from federation.envelope import Stage
+from federation.errors import Refusal
+from federation.identity import Identity
 from federation.node import MemberNode
 from federation.proposal import Proposal
 
+log = logging.getLogger(__name__)
+
+_SAME_REFUSAL = 86400.0
+"""Seconds for which the same refusal of the same peer's proposals is one entry of the ledger."""
+
 
 class MemberRecords:
-    """Writes a session's row when it begins, and again when its second round is answered to the end."""
+    """Writes a session's row when it begins, and again when its second round is answered to the end.
 
-    def __init__(self, engine: Engine, node: MemberNode, clock: Callable[[], float]) -> None:
+    How it ended goes into the ledger, with the hashes of what was given; so does a proposal that the policies
+    refused. Bytes are counted by peer and month.
+    """
+
+    def __init__(
+        self, engine: Engine, identity: Identity, node: MemberNode, clock: Callable[[], float]
+    ) -> None:
         self._engine = engine
+        self._identity = identity
         self._node = node
         self._clock = clock
+        # Requests are answered in threads; of two at once, the later one must see what the first one wrote.
+        self._turn = threading.Lock()
 
     def answered(self, sum_id: bytes, stage: Stage, received: int, sent: int) -> None:
         """Take note of one answered request of `received` bytes, answered by `sent` bytes."""
         proposal = self._node.proposal_of(sum_id)
         if proposal is None:
             return
-        record = self._record(sum_id, proposal)
-        record = replace(record, bytes_in=record.bytes_in + received, bytes_out=record.bytes_out + sent)
-        if stage is Stage.CONFIRMATIONS and proposal.round > 0:
-            record = replace(record, ended=self._clock(), outcome="done", survivors=list(proposal.survivors))
-        save_session(self._engine, record)
+        self.exchanged(proposal.aggregator, sent, received)
+        with self._turn:
+            before = self._record(sum_id, proposal)
+            record = replace(before, bytes_in=before.bytes_in + received, bytes_out=before.bytes_out + sent)
+            if stage is Stage.CONFIRMATIONS and proposal.round > 0:
+                survivors = list(proposal.survivors)
+                record = replace(record, ended=self._clock(), outcome="done", survivors=survivors)
+            save_session(self._engine, record)
+            if record.outcome == "done" and before.outcome != "done":
+                self._end(record)
+
+    def exchanged(self, host: str, sent: int, received: int) -> None:
+        """Count bytes exchanged with a peer."""
+        traffic.add(self._engine, traffic.month_of(self._clock()), host, sent, received)
+
+    def refused(self, proposal: Proposal, refusal: Refusal) -> None:
+        """Take note of a peer's proposal that a policy refused; of the same again, once a day."""
+        now, code = self._clock(), refusal.code.value
+        with self._turn:
+            known = ledger.newest(
+                self._engine, limit=20, kinds=(Kind.REFUSED.value,), subject=proposal.aggregator
+            )
+            if any(e.details.get("code") == code and now - e.at < _SAME_REFUSAL for e in known):
+                return
+            details = {"code": code, "reason": refusal.sentence, "roster": list(proposal.hosts)}
+            self._write(Kind.REFUSED, proposal.aggregator, details)
+
+    def close_left(self) -> None:
+        """End the record of sessions that can go on no more: their first sum expired, or was given up."""
+        with self._turn:
+            for record in running_member_sessions(self._engine):
+                # A sum that is finished stays known to the node until it expires, and so does its session.
+                if self._node.proposal_of(bytes.fromhex(record.id)) is not None:
+                    continue
+                reason = "its aggregator did not go on with it before it expired"
+                record = replace(record, ended=self._clock(), outcome="abandoned", reason=reason)
+                save_session(self._engine, record)
+                self._end(record)
 
     def _record(self, sum_id: bytes, proposal: Proposal) -> SessionRecord:
         session_id = (proposal.parent or sum_id).hex()
@@ -41,3 +96,26 @@ class MemberRecords:
             started=self._clock(),
             roster=list(proposal.hosts),
         )
+
+    def _end(self, record: SessionRecord) -> None:
+        given = releases.of_session(self._engine, record.id)
+        details = {
+            "role": record.role,
+            "aggregator": record.aggregator,
+            "roster": record.roster,
+            "survivors": record.survivors,
+            "outcome": record.outcome,
+            "reason": record.reason,
+            "given": [
+                {"round": one.round, "sha256": one.vector_sha256, "bytes": one.bytes, "noise": one.noise}
+                for one in given
+            ],
+        }
+        self._write(Kind.SESSION, record.id, details)
+
+    def _write(self, kind: Kind, subject: str, details: dict[str, object]) -> None:
+        try:
+            book.append(self._engine, self._identity, kind, subject, details, self._clock())
+        except StoreError as error:
+            # A key that was replaced while this process runs: what peers are owed is answered all the same.
+            log.warning("no entry in the ledger: %s", error.message)

@@ -69,6 +69,13 @@ def session(engine: Engine, session_id: str) -> SessionRecord | None:
         return SessionRecord(**rows[0]) if len(rows) == 1 else None
 
 
+def running_member_sessions(engine: Engine) -> list[SessionRecord]:
+    """Return the sessions of others that this instance is in and that have not ended."""
+    query = select(Session.__table__).where(Session.role == "member", Session.outcome == "running")
+    with reads(engine) as connection:
+        return [SessionRecord(**row) for row in connection.execute(query).mappings()]
+
+
 def prune_sessions(engine: Engine, *, before: float) -> int:
     """Forget sessions that ended before that time and have no sum; returns how many."""
     with writes(engine) as connection:

@@ -61,6 +61,13 @@ def since(engine: Engine, start: float) -> list[ReleaseRecord]:
         return [ReleaseRecord(**row) for row in connection.execute(query).mappings()]
 
 
+def of_session(engine: Engine, session_id: str) -> list[ReleaseRecord]:
+    """Return what was given in a session for the first time, counts before pairs."""
+    query = select(Release.__table__).where(Release.session_id == session_id).order_by(Release.round)
+    with reads(engine) as connection:
+        return [ReleaseRecord(**row) for row in connection.execute(query).mappings()]
+
+
 def any_given(engine: Engine) -> bool:
     """Tell whether this instance's viewers were ever in a sum, as far as the records go."""
     with reads(engine) as connection:
