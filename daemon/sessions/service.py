@@ -57,7 +57,11 @@ async def open_service(
         return book.read(engine, config).allowlist()
 
     def admit(proposal: Proposal) -> None:
-        terms.policy(config, known()).check(proposal)
+        try:
+            terms.policy(config, known()).check(proposal)
+        except Refusal as refusal:
+            records.refused(proposal, refusal)
+            raise
 
     scratch = config.journal_dir / "preparing"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -79,7 +83,7 @@ async def open_service(
             node.abandon(sum_id)
     node.prune()
     desk = BlobDesk(identity, terms.aggregator_journal(config), clock=clock, limits=limits)
-    records = MemberRecords(engine, node, clock)
+    records = MemberRecords(engine, identity, node, clock)
 
     async def prepare(preparation: Preparation, blobs: Mapping[str, bytes]) -> NDArray[np.int64]:
         return await _count(config, config_file, scratch, preparation, blobs)
@@ -96,7 +100,7 @@ async def open_service(
             identity,
             node,
             desk,
-            PeerClient(session),
+            PeerClient(session, on_traffic=records.exchanged),
             prepare=prepare,
             url_of=lambda host: book.read(engine, config).urls().get(host),
             limits=limits,
@@ -104,7 +108,7 @@ async def open_service(
             on_refusal=on_refusal,
             on_answer=records.answered,
         )
-        keeping = asyncio.create_task(_keep(engine, service, refused, clock))
+        keeping = asyncio.create_task(_keep(engine, service, records, refused, clock))
         try:
             yield service
         finally:
@@ -114,13 +118,18 @@ async def open_service(
 
 
 async def _keep(
-    engine: Engine, service: MemberService, refused: Counter[str], clock: Callable[[], float]
+    engine: Engine,
+    service: MemberService,
+    records: MemberRecords,
+    refused: Counter[str],
+    clock: Callable[[], float],
 ) -> None:
     while True:
         await asyncio.sleep(_KEEPING_SECONDS)
         try:
             await asyncio.to_thread(_write_refusals, engine, refused, clock())
             await service.prune()
+            await asyncio.to_thread(records.close_left)
         except (OSError, SQLAlchemyError):
             log.exception("housekeeping failed; it is tried again")
 
