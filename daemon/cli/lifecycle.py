@@ -44,10 +44,15 @@ def stop(
     wait: Annotated[float, typer.Option(help="Seconds to wait for it to finish.")] = 20.0,
     output: OutputOption = Output.HUMAN,
 ) -> None:
-    """Stop the running daemon; answers in progress are finished."""
+    """Stop the running daemon and leave every open session; answers in progress are finished.
+
+    A daemon that is only restarted (by systemd, say) goes on with its sessions instead.
+    """
     from daemon.config import load
     from daemon.errors import NotRunningError, ShoalError
     from daemon.running import find
+    from daemon.sessions.stop import leave_all
+    from daemon.store.engine import open_checked
 
     settings = load(config)
     running = find(settings.data_dir)
@@ -64,9 +69,24 @@ def stop(
                 advice="It may be finishing a request; try again, or end it by hand.",
             )
         time.sleep(0.05)
+    left = leave_all(open_checked(settings.database), settings)
     seconds = time.monotonic() - began
+
+    def show() -> None:
+        out.print(f"Stopped the daemon (process {running.pid}) after {seconds:.1f} s.")
+        if left.as_member or left.own:
+            out.print(
+                f"Left {left.as_member} sums of others and {left.own} sessions of our own; nothing "
+                f"further of "
+                "them can be answered."
+            )
+
     result(
         output,
-        {"stopped": running.pid, "seconds": round(seconds, 2)},
-        lambda: out.print(f"Stopped the daemon (process {running.pid}) after {seconds:.1f} s."),
+        {
+            "stopped": running.pid,
+            "seconds": round(seconds, 2),
+            "left": {"sums_of_others": left.as_member, "own_sessions": left.own},
+        },
+        show,
     )

@@ -32,8 +32,9 @@ from daemon.store.reading import Catalogue
 from daemon.store.records import SessionRecord, save_session
 from federation.aggregator import SumResult
 from federation.envelope import Stage
-from federation.errors import CohortLost, Refusal
+from federation.errors import Code, CohortLost, Refusal
 from federation.http.client import PeerClient, new_session
+from federation.proposal import Proposal
 from models import statistics
 from models.errors import SumError
 from models.trainer import PairCounting, Summed
@@ -79,6 +80,7 @@ class _Session:
             {host: peer.url for host, peer in self.asked.items()},
             context.clock,
             context.progress,
+            self._may_go_on,
         )
         self.asking = terms.asking(config, context.clock)
         self.own = own_viewers(context.engine, config, now=context.clock())
@@ -223,6 +225,12 @@ class _Session:
             log.info("own viewers sit out of this session: %s", refusal)
             return 0
         return counts
+
+    def _may_go_on(self, proposal: Proposal) -> None:
+        """Give a sum up as soon as a member of it was taken out."""
+        out = book.read(self.context.engine, self.config).unusable(proposal.hosts)
+        if out:
+            raise Refusal(Code.CLOSED, f"{', '.join(out)} was taken out while it was summed")
 
     # -- beginning and end ----------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from federation import cbor, envelope, fields
 from federation.aggregator import REQUESTS, Aggregator, SumResult
 from federation.desk import BlobDesk, reference_to
 from federation.envelope import Stage
-from federation.errors import Refusal
+from federation.errors import Code, Refusal
 from federation.http.aggregator import Patience, drive
 from federation.http.client import PeerClient
 from federation.identity import Identity, PublicIdentity
@@ -55,7 +55,8 @@ class Part:
 class Rounds:
     """What all parts of a session are driven with.
 
-    `progress` is called with a stage's name and the part of a round that is done, in [0, 1].
+    `progress` is called with a stage's name and the part of a round that is done, in [0, 1]; `may_go_on`
+    after every answer, and raises Refusal when a sum must be given up.
     """
 
     config: Config
@@ -65,6 +66,7 @@ class Rounds:
     urls: Mapping[str, str]
     clock: Callable[[], float]
     progress: Callable[[str, float], None]
+    may_go_on: Callable[[Proposal], None] = lambda _proposal: None
     traffic: Traffic = field(default_factory=Traffic)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     """By session: wall time per stage."""
@@ -163,6 +165,7 @@ class Rounds:
 
         def on_stage(stage: str, host: str, outcome: str) -> None:
             nonlocal last
+            self._check(signed)
             now = time.monotonic()
             marks[f"{ROUNDS[round_]}.{stage}"] += now - last
             last = now
@@ -186,6 +189,12 @@ class Rounds:
         finally:
             spent = self.seconds.setdefault(part.session, {})
             spent.update({stage: round(seconds, 3) for stage, seconds in marks.items()})
+
+    def _check(self, signed: SignedProposal) -> None:
+        if self.journal.read(signed.sum_id, "proposal") is None:
+            # Another process left this sum for good.
+            raise Refusal(Code.CLOSED, "the session was left at the admin's wish")
+        self.may_go_on(signed.proposal)
 
     # -- journal --------------------------------------------------------------------------------------------
 

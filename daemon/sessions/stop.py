@@ -1,0 +1,68 @@
+"""Leaving every open session at once: as a member, and as the one who asked.
+
+A daemon that is restarted goes on with its sums. One that an admin stops must not: what it answered in them
+is erased, so that it can neither be asked further nor go on by itself later.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.identity import open_identity
+from daemon.ledger.book import Kind, append
+from daemon.sessions import terms
+from daemon.store import records
+from federation.node import MemberNode
+
+REASON = "stopped by the admin"
+
+
+@dataclass(frozen=True)
+class Left:
+    """How many sums of others, and how many sessions of our own, were left."""
+
+    as_member: int
+    own: int
+
+
+def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Left:
+    """Leave all sums; the daemon must not run. A session's job that still runs ends at its next answer."""
+    now = time.time() if now is None else now
+    if not config.journal_dir.is_dir():
+        return Left(0, 0)
+    identity = open_identity(config.identity_file, config.instance.host, create=False)
+    node = MemberNode(
+        identity,
+        terms.member_journal(config),
+        peer=lambda _host: None,
+        admit=lambda _proposal: None,
+        clock=lambda: now,
+        random=secrets.token_bytes,
+        limits=terms.limits(config),
+    )
+    open_sums = node.open_sums()
+    for sum_id in open_sums:
+        node.abandon(sum_id)
+    journal = terms.aggregator_journal(config)
+    own = journal.sums()
+    for sum_id in own:
+        journal.erase(sum_id)
+    sessions = [found for found in records.sessions(engine, limit=1000) if found.outcome == "running"]
+    for session in sessions:
+        records.save_session(engine, replace(session, ended=now, outcome="abandoned", reason=REASON))
+    left = Left(len(open_sums), sum(session.role == "aggregator" for session in sessions))
+    if open_sums or own:
+        append(
+            engine,
+            identity,
+            Kind.STOPPED,
+            config.instance.host,
+            {"sums_of_others": left.as_member, "own_sessions": left.own},
+            now=now,
+        )
+    return left
