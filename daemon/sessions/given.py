@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,9 +40,11 @@ class GivenRecord:
                 stored = withdrawal.states(self._engine)
                 self._windows.withdraw(lambda key: who.tags(key, stored), aggregator=proposal.aggregator)
             window = self._windows.check(proposal)
-        if stage is Stage.SURVIVORS:
-            record = release_of(sum_id, proposal, window, now=self._clock())
-            releases.save(self._engine, record)
+            if stage is not Stage.SURVIVORS:
+                return
+            vector = self._windows.frozen(proposal.aggregator, proposal.round)
+        record = release_of(sum_id, proposal, window, vector or b"", now=self._clock())
+        releases.save(self._engine, record)
 
     def release(self, proposal: Proposal, survivors: tuple[str, ...]) -> None:
         """Hold the window to these survivors."""
@@ -59,8 +62,10 @@ def _readable() -> Iterator[None]:
         raise Refusal(Code.WINDOW_OPEN, "what was given to this sum cannot be read here any more") from None
 
 
-def release_of(sum_id: bytes, proposal: Proposal, window: str, *, now: float) -> ReleaseRecord:
-    """Return what goes on record for a contribution to a sum."""
+def release_of(
+    sum_id: bytes, proposal: Proposal, window: str, vector: bytes, *, now: float
+) -> ReleaseRecord:
+    """Return what goes on record for a contribution to a sum; `vector` as frozen, before it is masked."""
     head = (1 + int((1 + 8 * proposal.length) ** 0.5)) // 2
     return ReleaseRecord(
         window=window,
@@ -72,4 +77,6 @@ def release_of(sum_id: bytes, proposal: Proposal, window: str, *, now: float) ->
         share_variance=float(proposal.share_variance),
         max_videos_per_user=proposal.parameters["max_videos_per_user"],
         videos=head if proposal.round else proposal.length,
+        vector_sha256=hashlib.sha256(vector).hexdigest() if vector else "",
+        bytes=len(vector),
     )

@@ -317,12 +317,16 @@ class Windows:
             StoreError: it is not there, or damaged.
 
         """
-        raw = self._read_sealed(_key(proposal.aggregator), f"given-{round_}")
+        raw = self.frozen(proposal.aggregator, round_)
         if raw is None:
             raise StoreError(
                 "a frozen contribution is missing", advice="Nothing is sent until the data window is over."
             )
         return np.frombuffer(raw, f"<i{proposal.ring // 8}").astype(np.int64)
+
+    def frozen(self, aggregator: str, round_: int) -> bytes | None:
+        """Return the bytes of it, little-endian, as they are before masking. Raises StoreError (damaged)."""
+        return self._read_sealed(_key(aggregator), f"given-{round_}")
 
     def _write(self, key: bytes, name: str, data: bytes) -> None:
         self._journal.write(key, name, self._box.encrypt(data))
