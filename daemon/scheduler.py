@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 MISFIRE_GRACE_SECONDS: Final = 3600
 SOON_SECONDS: Final = 1.0
 CHECK_SECONDS: Final = 600.0
+PEERS_EVERY: Final = timedelta(hours=1)
+"""How often peers are greeted; those that do not answer are left alone for longer each time."""
 SYNC_WHEN_LOST: Final = 10
 """A check that removes more than one viewer in so many brings the next sync forward."""
 AT_LEAST_BETWEEN_SYNCS: Final = 3600.0
@@ -55,6 +57,7 @@ class Scheduler:
             self._plan("consent", source.check, self._consent)
         if "session" in JOBS and self._context.config.mode in {"consume", "contribute"}:
             self._plan("session", settings.session, self._session)
+            self._plan("peers", PEERS_EVERY, self._peers)
         self._context.upcoming = self.upcoming
         self._scheduler.start()
 
@@ -118,6 +121,10 @@ class Scheduler:
 
     async def _prune(self) -> None:
         await self._run("prune")
+
+    async def _peers(self) -> None:
+        # Neither does it wait for a training, nor a session for it: peers answer within seconds, or later.
+        await self._run("peers", nullcontext(), at_most=CHECK_SECONDS)
 
     async def _consent(self) -> None:
         # Not one at a time with the others: a session may wait for peers for an hour, a viewer must not.

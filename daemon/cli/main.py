@@ -8,9 +8,11 @@ import typer
 from daemon.cli import (
     admin,
     ask,
+    identity,
     ledger,
     lifecycle,
     models,
+    peers,
     privacy,
     sessions,
     setup,
@@ -61,6 +63,8 @@ setup.register(app)
 lifecycle.register(app)
 work.register(app)
 admin.register(app)
+app.add_typer(peers.app, name="peers")
+app.add_typer(identity.app, name="identity")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(models.app, name="models")
 app.add_typer(privacy.app, name="privacy")

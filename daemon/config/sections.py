@@ -332,5 +332,10 @@ class Config(Section):
         """Private key of the instance, readable by its owner only."""
         return self.data_dir / "identity.key"
 
+    @property
+    def next_identity_file(self) -> Path:
+        """The private key that is about to take its place; there only while that goes on."""
+        return self.data_dir / "identity.new"
+
 
 __all__ = ["Config", "DatasetSource", "Mode", "Peer", "PeerTubeSource", "Section"]

@@ -106,6 +106,12 @@ def read(engine: Engine, config: Config) -> Book:
         return Book(_read(connection, config))
 
 
+def find(engine: Engine, config: Config, host: str) -> Peer | None:
+    """Return one peer in any state, without reading the others."""
+    with reads(engine) as connection:
+        return _read(connection, config, host).get(host)
+
+
 def _read(connection: Connection, config: Config, host: str | None = None) -> dict[str, Peer]:
     """Return all peers, or only the one of that name."""
     query = select(PeerRow.__table__)

@@ -92,6 +92,7 @@ async def serve(config: Config, config_file: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     context = build_context(config, config_file)
+    _finish_rotation(context)
     async with AsyncExitStack() as stack:
         if config.mode in FEDERATED:
             # In any other mode nothing listens for peers, and none of this is loaded.
@@ -100,6 +101,14 @@ async def serve(config: Config, config_file: Path) -> None:
             service = await stack.enter_async_context(open_service(config, config_file, context.engine))
             context.federation_routes = service.routes()
         await _serve(context, stop)
+
+
+def _finish_rotation(context: ServeContext) -> None:
+    if not context.config.next_identity_file.exists():
+        return
+    from daemon.peers import rotation
+
+    rotation.finish(context.config, context.engine)
 
 
 async def _serve(context: ServeContext, stop: asyncio.Event) -> None:

@@ -21,6 +21,8 @@ from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.jobs.process import run_job
 from daemon.peers import book
+from daemon.peers.door import Door
+from daemon.peers.errands import Errands
 from daemon.sessions import faults, terms
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.members import MemberRecords
@@ -95,6 +97,9 @@ async def open_service(
         on_refused(refusal.code.value)
         refused[refusal.code.value] += 1
 
+    errands = Errands(config_file)
+    door = Door(identity, engine, config, limits=limits, clock=clock, on_proven=errands.send)
+
     async with new_session() as session:
         service = MemberService(
             identity,
@@ -104,6 +109,8 @@ async def open_service(
             prepare=prepare,
             url_of=lambda host: book.read(engine, config).urls().get(host),
             limits=limits,
+            admit=door.admit,
+            on_hello=door.hello,
             on_stage=lambda stage: faults.pass_point(f"member.{stage}"),
             on_refusal=on_refusal,
             on_answer=records.answered,
@@ -113,6 +120,7 @@ async def open_service(
             yield service
         finally:
             keeping.cancel()
+            await errands.close()
             await service.close()
             _write_refusals(engine, refused, clock())
 

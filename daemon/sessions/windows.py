@@ -345,12 +345,20 @@ class Windows:
             return False
         copied = note is not None or served()
         if copied:
-            self._journal.write(_ANY, "served", repr(self._clock()).encode())
-            for key in self._journal.sums():
-                if key != _ANY:
-                    self._journal.erase(key)
+            self._forget()
         self._move_anchor()
         return copied
+
+    def count_as_served(self) -> None:
+        """Forget what was given, which counts as given for one window then: another key could not read it."""
+        with self._turn(_ANY):
+            self._forget()
+
+    def _forget(self) -> None:
+        self._journal.write(_ANY, "served", repr(self._clock()).encode())
+        for key in self._journal.sums():
+            if key != _ANY:
+                self._journal.erase(key)
 
     def _move_anchor(self) -> None:
         """Make a new anchor; the old one stays until the note describes the new one."""

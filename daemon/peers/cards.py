@@ -1,0 +1,254 @@
+"""What an instance says about itself in public: its card, its actor, its plugins, its number of users.
+
+Whom is asked, the admin decides: by a host's name, or because PeerTube follows it; a stranger's message never
+makes this daemon ask anybody. Still, some PeerTubes follow back whoever follows them, so a name from the
+follow list may be chosen by a stranger and resolve to any address, a private one included. That is harmless,
+and private addresses are not refused, since instances in one private network are peers like others: nothing
+is sent before a certificate for that very name was checked, redirects are not followed, no credential is
+sent, and of the answer only the fields below are ever shown. Plain http is for this machine only, which a
+name from the follow list may not mean unless our own instance is such a name, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from daemon.config.types import is_loopback
+from daemon.errors import ShoalError
+from federation.http import CARD_PATH
+from federation.identity import parse_key
+
+PLUGIN: Final = "peertube-plugin-shoal"
+ROUTER: Final = "/plugins/shoal/router"
+PREFIX: Final = b"shoal/1 instance card\x00"
+"""Before a statement that an actor signs; the plugin's `identity.js` has the same."""
+TIMEOUT: Final = 10.0
+MAX_CARD: Final = 8_000
+MAX_ACTOR: Final = 64_000
+MAX_CONFIG: Final = 1_000_000
+MAX_NODEINFO: Final = 64_000
+OLDEST: Final = timedelta(days=8)
+"""Of a statement: it is dated anew each day, and a card of long ago may name a key that was given up."""
+_RSA_BITS: Final = range(2048, 8193)
+_RSA_BITS_HERE: Final = range(1024, 8193)
+"""A PeerTube for tests on this very machine makes keys of 1,024 bits."""
+_JSON: Final = "application/json"
+_ACTIVITY: Final = "application/activity+json"
+
+
+class PeerAnswerError(ShoalError):
+    """An instance could not be asked, or its answer does not hold together."""
+
+    code = "peer-answer"
+    status = 502
+    exit_code = 5
+
+
+class PeerSilentError(PeerAnswerError):
+    """An instance did not answer at all."""
+
+    code = "peer-silent"
+
+
+@dataclass(frozen=True)
+class Card:
+    """An instance's host and key (`ed25519:...`); `bound` when its domain's actor signed them."""
+
+    host: str
+    key: str
+    url: str
+    bound: bool
+
+
+def base_url(host: str) -> str:
+    """Return the address of an instance: https, or http for this machine."""
+    return f"{'http' if loopback(host) else 'https'}://{host}"
+
+
+def loopback(host: str) -> bool:
+    """Whether a host name, with or without a port, is this very machine."""
+    return is_loopback(urlsplit(f"//{host}").hostname or "")
+
+
+async def read_card(session: aiohttp.ClientSession, host: str, url: str, *, now: float) -> Card:
+    """Ask the Shoal at `url` for its card, and the actor it names for the key that signed it.
+
+    Raises:
+        PeerSilentError: nobody answers.
+        PeerAnswerError: the card is not of this host, or its signature does not hold.
+
+    """
+    card = await _json(session, host, url + CARD_PATH, MAX_CARD)
+    key = card.get("key")
+    if card.get("version") != 1 or not isinstance(key, str) or not _is_key(key):
+        raise PeerAnswerError(
+            f"what {host} shows is no card of Shoal",
+            advice="Check the address; another program may answer there.",
+        )
+    if card.get("host") != host:
+        raise PeerAnswerError(
+            f"the card at {url} is not that of {host}",
+            advice="Ask its admin under which host name their instance is set up.",
+        )
+    if "actor" not in card:
+        return Card(host, key, url, bound=False)
+    await _check_actor(session, host, key, card, now)
+    return Card(host, key, url, bound=True)
+
+
+async def plugin_version(session: aiohttp.ClientSession, host: str) -> str:
+    """Return the version of the plugin that a PeerTube shows among its plugins, empty where it has none.
+
+    Raises:
+        PeerSilentError, PeerAnswerError: it could not be asked.
+
+    """
+    answer = await _json(session, host, base_url(host) + "/api/v1/config", MAX_CONFIG)
+    plugins = answer.get("plugin")
+    registered = plugins.get("registered") if isinstance(plugins, dict) else None
+    for plugin in registered if isinstance(registered, list) else ():
+        if isinstance(plugin, dict) and plugin.get("npmName") == PLUGIN:
+            return _short(plugin.get("version")) or "?"
+    return ""
+
+
+async def users(session: aiohttp.ClientSession, host: str) -> int | None:
+    """Return how many users an instance has by its NodeInfo, None where it does not say.
+
+    Raises:
+        PeerSilentError, PeerAnswerError: it could not be asked.
+
+    """
+    answer = await _json(session, host, base_url(host) + "/nodeinfo/2.0.json", MAX_NODEINFO)
+    found: Any = answer
+    for name in ("usage", "users", "total"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
+
+
+async def _check_actor(
+    session: aiohttp.ClientSession, host: str, key: str, card: dict[str, Any], now: float
+) -> None:
+    advice = "Do not approve it; tell its admin. After a change of its domain or key it may pass by itself."
+    actor, text, signature = card.get("actor"), card.get("statement"), card.get("signature")
+    if not (isinstance(actor, str) and isinstance(text, str) and isinstance(signature, str)):
+        raise PeerAnswerError(f"the card of {host} is incomplete", advice=advice)
+    if not actor.startswith(base_url(host) + "/"):
+        raise PeerAnswerError(f"the actor on the card of {host} is of another instance", advice=advice)
+    statement = _object(text.encode())
+    if statement is None or (statement.get("actor"), statement.get("host"), statement.get("key")) != (
+        actor,
+        host,
+        key,
+    ):
+        raise PeerAnswerError(f"what the actor of {host} signed is another card", advice=advice)
+    _check_date(host, statement.get("date"), now)
+    document = await _json(session, host, actor, MAX_ACTOR, accept=_ACTIVITY)
+    published = document.get("publicKey")
+    owner = published.get("owner") if isinstance(published, dict) else None
+    if document.get("id") != actor or document.get("type") != "Application" or owner != actor:
+        raise PeerAnswerError(f"the actor of {host} is not that of the instance itself", advice=advice)
+    pem = published.get("publicKeyPem") if isinstance(published, dict) else None
+    if not _signed(pem, text, signature, _RSA_BITS_HERE if loopback(host) else _RSA_BITS):
+        raise PeerAnswerError(f"the actor of {host} did not sign the key on its card", advice=advice)
+
+
+def _check_date(host: str, date: object, now: float) -> None:
+    try:
+        day = datetime.strptime(str(date), "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        day = datetime.fromtimestamp(0, UTC)
+    today = datetime.fromtimestamp(now, UTC)
+    if not today - OLDEST <= day <= today + timedelta(days=1):
+        raise PeerAnswerError(
+            f"the card of {host} is not of today",
+            advice="Check the clocks of both instances; then try again.",
+        )
+
+
+def _signed(pem: object, statement: str, signature: str, bits: range) -> bool:
+    """Tell whether an RSA key signed it: RSASSA-PSS (RFC 8017), SHA-256, a salt as long as the hash."""
+    if not isinstance(pem, str):
+        return False
+    try:
+        key = load_pem_public_key(pem.encode())
+        if not isinstance(key, RSAPublicKey) or key.key_size not in bits:
+            return False
+        given = base64.b64decode(signature, validate=True)
+        scheme = PSS(MGF1(hashes.SHA256()), hashes.SHA256.digest_size)
+        key.verify(given, PREFIX + statement.encode(), scheme, hashes.SHA256())
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, binascii.Error):
+        return False
+    return True
+
+
+async def _json(
+    session: aiohttp.ClientSession, host: str, url: str, limit: int, *, accept: str = _JSON
+) -> dict[str, Any]:
+    """Get a JSON object of at most `limit` bytes; no redirects, no compression."""
+    headers = {"Accept": accept, "Accept-Encoding": "identity"}
+    try:
+        async with (
+            asyncio.timeout(TIMEOUT),
+            session.get(url, headers=headers, allow_redirects=False) as answer,
+        ):
+            body = bytearray()
+            async for chunk in answer.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise _odd(host, f"sends more than {limit} bytes")
+    except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
+        # The error's own text may hold addresses; its type says enough.
+        raise PeerSilentError(
+            f"{host} cannot be reached ({type(error).__name__})", advice="Check the name, or try again later."
+        ) from None
+    if answer.status in {502, 503, 504}:
+        raise PeerSilentError(
+            f"the Shoal of {host} does not answer (status {answer.status})", advice="Try again later."
+        )
+    if answer.status != 200:
+        raise _odd(host, f"answers with status {answer.status}")
+    value = _object(bytes(body))
+    if value is None:
+        raise _odd(host, "sends no JSON object")
+    return value
+
+
+def _odd(host: str, what: str) -> PeerAnswerError:
+    return PeerAnswerError(
+        f"{host} {what}", advice="Check that it is a PeerTube whose plugin Shoal is installed and set up."
+    )
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_key(text: str) -> bool:
+    try:
+        parse_key(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _short(text: object) -> str:
+    return text if isinstance(text, str) and len(text) <= 32 and text.isprintable() else ""

@@ -1,0 +1,268 @@
+"""The job "peers": says hello to peers, reads what they say in public, looks among followed instances.
+
+Arguments: `add=HOST` (with `url=URL`) reads the card of one instance, `candidates=1` looks at those that are
+followed, `host=HOST` says hello to one peer at once; without any, all that are due are seen to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import aiohttp
+from sqlalchemy import delete
+
+from daemon.errors import RequestError, ShoalError
+from daemon.identity import open_identity
+from daemon.jobs.registry import JobContext
+from daemon.ledger.book import Kind, append
+from daemon.peers import book, candidates, cards, hearing, rotation
+from daemon.peers.book import Peer, Theirs
+from daemon.peers.cards import Card
+from daemon.peers.door import VERSION
+from daemon.store.engine import writes
+from daemon.store.tables import PeerRow
+from federation import envelope
+from federation import hello as hellos
+from federation.errors import Code, Refusal
+from federation.hello import MAX_HELLO, Hello
+from federation.http.client import PeerClient, PeerRefused, PeerUnreachable, Retry, new_session
+from federation.identity import format_key, parse_key
+from federation.limits import Limits
+
+log = logging.getLogger(__name__)
+
+SPEAKING: Final = frozenset({"consume", "contribute"})
+"""Modes in which anything is sent to peers."""
+DAILY: Final = 23 * 3600.0
+"""After this a card is read again; under a day, so that an hourly job gets to it once a day."""
+FORGET_REQUEST: Final = 30 * 86400.0
+AT_ONCE: Final = 8
+HELLO_WITHIN: Final = 15.0
+_ONCE_MORE: Final = Retry(attempts=2, first_pause=0.5)
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """Do what the arguments say; returns what came of it.
+
+    Raises:
+        RequestError: an argument cannot be used.
+        PeerAnswerError: the instance to add could not be asked, or its card does not hold.
+
+    """
+    return asyncio.run(_run(context))
+
+
+async def _run(context: JobContext) -> dict[str, Any]:
+    arguments = context.arguments
+    async with new_session() as session:
+        contact = Contact(context, session)
+        if host := arguments.get("add"):
+            return await contact.add(host, arguments.get("url", ""))
+        if arguments.get("candidates"):
+            return await candidates.look(context, session)
+        if host := arguments.get("host"):
+            return await contact.greet([host])
+        _forget_requests(context)
+        return await contact.greet(None)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a peer answered to a hello, or why it did not (a code)."""
+
+    hello: Hello | None
+    problem: str = ""
+
+
+class Contact:
+    """Talks to peers, a few at once, and writes down what it learns about each as soon as it knows it."""
+
+    def __init__(self, context: JobContext, session: aiohttp.ClientSession) -> None:
+        self._context = context
+        self._config = context.config
+        self._engine = context.engine
+        self._clock = context.clock
+        self._session = session
+        self._client = PeerClient(session, retry=_ONCE_MORE)
+        self._identity = open_identity(self._config.identity_file, self._config.instance.host)
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._rng = random.Random()  # noqa: S311 (spreads load; nothing secret depends on it)
+
+    # -- one instance, at the admin's request ---------------------------------------------------------------
+
+    async def add(self, host: str, url: str) -> dict[str, Any]:
+        """Read the card of an instance, at its own domain or at `url`, and remember it as a candidate."""
+        if host == self._config.instance.host:
+            raise RequestError("that is this instance itself", advice="Name another one.")
+        known = book.find(self._engine, self._config, host)
+        where = url or (known.url if known else "") or cards.base_url(host) + cards.ROUTER
+        now = self._clock()
+        card = await cards.read_card(self._session, host, where, now=now)
+        users = await self._users(host, card)
+
+        def edit(peer: Peer) -> Peer:
+            if hearing.pinned(peer) and peer.key != card.key:
+                # The admin compares words and approves it, or does not.
+                return replace(peer, next_key=card.key, checked=now, seen=now)
+            theirs = peer.theirs if peer.key in ("", card.key) else "unknown"
+            bound = card.bound or (peer.bound and peer.key == card.key)
+            known = replace(peer, url=card.url, key=card.key, bound=bound, theirs=theirs, next_key="")
+            if peer.state == "removed":
+                known = replace(known, state="candidate")
+            known = replace(known, users=users if users is not None else peer.users, checked=now, seen=now)
+            return replace(known, failures=0, retry_at=None, since=peer.since or now)
+
+        after = book.change(self._engine, self._config, host, edit)
+        if known is None:
+            details = {"key": after.key, "bound": after.bound}
+            append(self._engine, self._identity, Kind.PEER_ADDED, host, details, now)
+        return {"host": host, "key": card.key, "bound": card.bound, "new": known is None}
+
+    async def _users(self, host: str, card: Card) -> int | None:
+        if not card.url.startswith(cards.base_url(host) + "/"):
+            # Reached elsewhere than on its own domain: there is no PeerTube to ask.
+            return None
+        try:
+            return await cards.users(self._session, host)
+        except cards.PeerAnswerError:
+            return None
+
+    # -- hello ----------------------------------------------------------------------------------------------
+
+    async def greet(self, hosts: list[str] | None) -> dict[str, Any]:
+        """Say hello to these hosts, or to all approved peers that are due; read their cards where that is."""
+        known = book.read(self._engine, self._config)
+        if hosts is None:
+            now = self._clock()
+            chosen = [peer for peer in known.approved() if peer.retry_at is None or peer.retry_at <= now]
+        else:
+            chosen = [peer for host in hosts if (peer := known.find(host)) is not None]
+        if self._config.mode not in SPEAKING:
+            chosen = []
+        took: set[str] = set()
+        found = await asyncio.gather(*(self._one(peer, took) for peer in chosen if peer.url))
+        approved = {peer.host for peer in known.approved()}
+        waiting = rotation.acknowledge(self._config, self._identity.public, took, approved)
+        return {
+            "greeted": len(found),
+            "unreachable": sorted(host for host, problem in found if problem == "unreachable"),
+            "refused": {host: p for host, p in sorted(found) if p not in ("", "unreachable")},
+            "not_told_of_new_key": sorted(waiting),
+        }
+
+    async def _one(self, peer: Peer, took: set[str]) -> tuple[str, str]:
+        async with self._gate:
+            said = await self._exchange(peer)
+            now = self._clock()
+            if said.problem == "unreachable":
+                self._change(peer.host, lambda known: hearing.missed(known, now, self._rng))
+                return peer.host, said.problem
+            self._change(peer.host, lambda known: _after(known, said, now))
+            if said.hello is not None and said.hello.yours == self._identity.public.key:
+                took.add(peer.host)
+            if hearing.pinned(peer):
+                await self._read_card(peer.host, said.hello)
+            return peer.host, said.problem
+
+    async def _exchange(self, peer: Peer) -> _Said:
+        now = self._clock()
+        pinned = hearing.pinned(peer)
+        raw = hellos.say(
+            self._identity,
+            peer.host,
+            now,
+            approves=peer.state == "approved",
+            version=VERSION,
+            yours=parse_key(peer.key) if pinned else b"",
+            rotations=rotation.pending(self._config, self._identity.public),
+        )
+        try:
+            answer = await self._client.send(
+                peer.host, peer.url, raw, max_answer=MAX_HELLO, timeout=HELLO_WITHIN
+            )
+            message = envelope.parse(answer, max_size=MAX_HELLO)
+            if message.sender != peer.host:
+                raise Refusal(Code.WRONG_SENDER, "another host answered", peer.host)
+            return _Said(hellos.read(message, self._identity.host, self._clock(), Limits()))
+        except PeerUnreachable:
+            return _Said(None, "unreachable")
+        except PeerRefused as refused:
+            # Without a code of ours it was a proxy: the daemon behind it is away.
+            return _Said(None, "unreachable" if refused.code == "http" else refused.code)
+        except Refusal as refusal:
+            log.info("an answer is not usable", extra={"peer": peer.host, "code": refusal.code.value})
+            return _Said(None, refusal.code.value)
+
+    # -- cards ----------------------------------------------------------------------------------------------
+
+    async def _read_card(self, host: str, hello: Hello | None) -> None:
+        """Read a peer's card where that is due: once a day, or when it uses a key that is not pinned."""
+        peer = book.find(self._engine, self._config, host)
+        now = self._clock()
+        if peer is None or not hearing.pinned(peer):
+            return
+        other = hello is not None and not hearing.by_pinned_key(peer, hello)
+        fresh = peer.checked is not None and now - peer.checked < DAILY
+        if fresh and not other and not peer.next_key:
+            return
+        try:
+            card = await cards.read_card(self._session, host, peer.url, now=now)
+        except ShoalError as error:
+            log.info("a card cannot be read", extra={"peer": host, "code": error.code})
+            return
+        users = await self._users(host, card)
+        before = peer
+
+        def edit(peer: Peer) -> Peer:
+            seen = replace(peer, checked=now, users=users if users is not None else peer.users)
+            return _carded(seen, card, hello)
+
+        self._note_key(before, self._change(host, edit), now)
+
+    def _note_key(self, before: Peer, after: Peer, now: float) -> None:
+        proven = after.key != before.key
+        if not proven and after.next_key in ("", before.next_key):
+            return
+        details = {"old": before.key, "new": after.key if proven else after.next_key, "proven": proven}
+        append(self._engine, self._identity, Kind.KEY_CHANGED, after.host, details, now)
+        log.warning("a peer has another key", extra={"peer": after.host, "proven": proven})
+
+    def _change(self, host: str, edit: Callable[[Peer], Peer]) -> Peer:
+        return book.change(self._engine, self._config, host, edit)
+
+
+def _after(peer: Peer, said: _Said, now: float) -> Peer:
+    """Return a peer after its answer: what it says counts only by the pinned key."""
+    if said.hello is not None and hearing.by_pinned_key(peer, said.hello):
+        return hearing.heard(peer, said.hello, now)
+    if said.problem == Code.KEY_MISMATCH and hearing.pinned(peer):
+        # It knows another key of ours, and takes part in nothing until its admin approves the present one.
+        return replace(hearing.reached(peer, now), theirs="declined")
+    return hearing.reached(peer, now)
+
+
+def _carded(peer: Peer, card: Card, hello: Hello | None) -> Peer:
+    """Return a peer whose card was read: a new key needs the old one's word and its domain's."""
+    if card.key == peer.key:
+        return replace(peer, bound=peer.bound or card.bound, next_key="")
+    proven = hello is not None and format_key(hello.key) == card.key and hearing.handed_over(peer, hello)
+    if not proven or hello is None or (peer.bound and not card.bound):
+        return replace(peer, next_key=card.key)
+    # The file may still name the old key: the peer's own word is newer.
+    source = "admin" if peer.source == "file" else peer.source
+    theirs: Theirs = "approved" if hello.approves else "declined"
+    after = replace(peer, key=card.key, bound=card.bound, next_key="", source=source, theirs=theirs)
+    return replace(after, said=max(hello.said, peer.said or 0.0))
+
+
+def _forget_requests(context: JobContext) -> None:
+    """Drop wishes to be approved that nobody has renewed or answered for a month."""
+    before = context.clock() - FORGET_REQUEST
+    old = (PeerRow.source == "asked") & (PeerRow.state == "candidate") & (PeerRow.seen < before)
+    with writes(context.engine) as connection:
+        connection.execute(delete(PeerRow).where(old))

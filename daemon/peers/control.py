@@ -1,0 +1,207 @@
+"""What an admin decides about peers; the command line and the admin API call the same functions.
+
+A decision is a row and an entry in the ledger, and holds from then on. Telling the peer is the job "peers".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.errors import PolicyRefusedError, RequestError
+from daemon.identity import open_identity
+from daemon.ledger.book import Kind, append
+from daemon.peers import book, sentences
+from daemon.peers.book import Peer
+from daemon.store import source_facts
+from federation.identity import parse_key
+from federation.words import words
+
+
+class UnknownPeerError(RequestError):
+    """Nothing is known of this host."""
+
+    code = "unknown-peer"
+    status = 404
+
+
+def listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
+    """Return all peers and candidates, and whether they are enough for a sum, as the admin API answers."""
+    known = book.read(engine, config)
+    followed = set(source_facts.follows(engine))
+    shown = sorted(filter(_worth_showing, known.peers.values()), key=_order)
+    return {
+        "peers": [described(peer, now, followed=peer.host in followed) for peer in shown],
+        "cohort": cohort(known, config),
+        "followed": {
+            "total": len(followed),
+            "looked_at": sum(host in followed and p.checked is not None for host, p in known.peers.items()),
+            "with_shoal": sum(host in followed and bool(p.version) for host, p in known.peers.items()),
+        },
+    }
+
+
+def cohort(known: book.Book, config: Config) -> dict[str, Any]:
+    """Return how many peers there are for a sum, and what works with so many."""
+    found = asdict(sentences.cohort(known, config.cohort.min_cohort))
+    return {**found, "missing": list(found["missing"])}
+
+
+def described(peer: Peer, now: float, *, followed: bool) -> dict[str, Any]:
+    """Return one peer as the admin API shows it.
+
+    The key of an instance that asked is shown only once it was read from its own domain.
+    """
+    read_there = bool(peer.url)
+    return {
+        "host": peer.host,
+        "url": peer.url,
+        "key": peer.key if read_there else "",
+        "words": words_of(peer.key) if read_there else [],
+        "state": peer.state,
+        "theirs": peer.theirs,
+        "source": peer.source,
+        "bound": peer.bound,
+        "version": peer.version,
+        "followed": followed,
+        "seen": peer.seen,
+        "failures": peer.failures,
+        "retry_at": peer.retry_at,
+        "max_users": peer.max_users,
+        "users": peer.users,
+        "since": peer.since,
+        "next_key": peer.next_key,
+        "next_key_words": words_of(peer.next_key),
+        "sentence": sentences.of(peer, now),
+    }
+
+
+def words_of(key: str) -> list[str]:
+    """Return the words of `ed25519:...`, none of an unknown key."""
+    return list(words(parse_key(key))) if key else []
+
+
+def approve(
+    engine: Engine, config: Config, host: str, *, key: str | None, max_users: int | None, now: float
+) -> Peer:
+    """Approve a peer with the key that the admin compared; None stands for the only one known.
+
+    Raises:
+        UnknownPeerError: nothing is known of the host.
+        RequestError: its card was not read yet, or it is not clear which key is meant.
+        PolicyRefusedError: another key than the known one was compared.
+
+    """
+    found = _known(engine, config, host)
+
+    def edit(peer: Peer) -> Peer:
+        if not peer.url or not peer.key:
+            raise RequestError(
+                f"the card of {host} has not been read from its own domain yet",
+                advice=f"Do that first: shoal peers add {host}",
+            )
+        chosen = _chosen(peer, key)
+        known = replace(peer, theirs="approved") if peer.theirs == "asked" else peer
+        if chosen != peer.key:
+            # Whatever the old key said of us, the new one has not said it.
+            source = "admin" if peer.source == "file" else peer.source
+            known = replace(peer, key=chosen, source=source, theirs="unknown", checked=None)
+        known = replace(known, state="approved", next_key="", failures=0, retry_at=None)
+        known = replace(known, since=peer.since if peer.state == "approved" else now)
+        return known if max_users is None else replace(known, max_users=max_users)
+
+    after = book.change(engine, config, host, edit)
+    details = {"key": after.key, "bound": after.bound, "max_users": after.max_users}
+    if found.key and found.key != after.key:
+        details["old"] = found.key
+    _write_down(engine, config, Kind.PEER_APPROVED, host, details, now)
+    return after
+
+
+def pause(engine: Engine, config: Config, host: str, *, now: float) -> Peer:
+    """Learn nothing new with a peer; what was learnt stays.
+
+    Raises:
+        UnknownPeerError: nothing is known of the host. RequestError: it is not approved.
+
+    """
+    _known(engine, config, host)
+
+    def edit(peer: Peer) -> Peer:
+        if peer.state not in {"approved", "paused"}:
+            raise RequestError(f"{host} is not approved", advice="There is nothing to pause.")
+        return replace(peer, state="paused", since=now)
+
+    return _decided(engine, config, Kind.PEER_PAUSED, host, edit, now)
+
+
+def remove(engine: Engine, config: Config, host: str, *, now: float) -> Peer:
+    """Have nothing to do with a host any more; sums that hold it are not used from the next training on.
+
+    Raises:
+        UnknownPeerError: nothing is known of the host.
+
+    """
+    _known(engine, config, host)
+
+    def edit(peer: Peer) -> Peer:
+        # Taken back by `approve` alone: whoever was reverted stays so.
+        state = peer.state if peer.state == "reverted" else "removed"
+        return replace(peer, state=state, since=now, failures=0, retry_at=None)
+
+    return _decided(engine, config, Kind.PEER_REMOVED, host, edit, now)
+
+
+def _decided(
+    engine: Engine, config: Config, kind: Kind, host: str, edit: Callable[[Peer], Peer], now: float
+) -> Peer:
+    after = book.change(engine, config, host, edit)
+    _write_down(engine, config, kind, host, {"key": after.key}, now)
+    return after
+
+
+def _write_down(
+    engine: Engine, config: Config, kind: Kind, host: str, details: dict[str, Any], now: float
+) -> None:
+    identity = open_identity(config.identity_file, config.instance.host)
+    append(engine, identity, kind, host, details, now)
+
+
+def _known(engine: Engine, config: Config, host: str) -> Peer:
+    peer = book.find(engine, config, host)
+    if peer is None:
+        raise UnknownPeerError(
+            f"nothing is known of {host}", advice=f"Read its card first: shoal peers add {host}"
+        )
+    return peer
+
+
+def _chosen(peer: Peer, key: str | None) -> str:
+    if key is None:
+        if peer.next_key:
+            raise RequestError(
+                f"{peer.host} is known with two keys", advice="Say which one you compared: --key or --words."
+            )
+        return peer.key
+    if key not in (peer.key, peer.next_key):
+        raise PolicyRefusedError(
+            f"that is not the key of {peer.host}",
+            advice="Compare the words with its admin again; `shoal peers list` shows them.",
+        )
+    return key
+
+
+def _worth_showing(peer: Peer) -> bool:
+    """Followed instances without Shoal are remembered, so that they are left in peace, and not shown."""
+    return peer.state != "candidate" or bool(peer.key) or bool(peer.version)
+
+
+def _order(peer: Peer) -> tuple[int, str]:
+    """Those that wait for the admin first, then by what was decided."""
+    waits = peer.state == "candidate" and peer.theirs == "asked"
+    states = ("approved", "paused", "candidate", "reverted", "removed")
+    return (-1 if waits or peer.next_key else states.index(peer.state), peer.host)
