@@ -74,6 +74,8 @@ class Keeper:
             "sums": [] if stored is None else list(stored.sessions),
             "survivors": record.survivors,
             "state": state,
+            # The row goes when the model is superseded; how quality went stays.
+            "quality": record.quality.get("held_out_ndcg10"),
         }
         append(self._context.engine, self._identity, Kind.MODEL, name, details, now=now)
         return record

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
+
+from sqlalchemy import Engine
 
 from daemon import notices
 from daemon.serve.admin.shapes import Overview
 from daemon.serve.admin.table import Call, Parts, Table
 from daemon.serve.current import Loaded
-from daemon.store import model_records
-from daemon.store.model_records import ModelRecord
+from daemon.store import ledger, model_records
 
 table = Table()
 
 MEASURE: Final = "held_out_ndcg10"
+MOST_ENTRIES: Final = 2_000
+MOST_POINTS: Final = 400
 
 
 @table.get("/overview", "How the instance is doing, and what waits for the admin", Overview)
@@ -24,7 +29,7 @@ async def overview(call: Call) -> dict[str, Any]:
 
 def _overview(parts: Parts) -> dict[str, Any]:
     from daemon.identity import open_identity
-    from daemon.peers import control
+    from daemon.peers import book, control
     from federation.identity import format_key
     from federation.words import words
 
@@ -37,9 +42,9 @@ def _overview(parts: Parts) -> dict[str, Any]:
         "words": list(words(key)),
         "mode": config.mode,
         "model": served(context.model.loaded),
-        "cohort": control.listing(engine, config, now)["cohort"],
+        "cohort": control.cohort(book.read(engine, config), config),
         "notices": [vars(notice) for notice in notices.current(engine, config, now)],
-        "quality": quality(model_records.models(engine)),
+        "quality": quality(trained(engine)),
     }
 
 
@@ -57,26 +62,52 @@ def served(loaded: Loaded | None) -> dict[str, Any] | None:
     }
 
 
-def quality(models: list[ModelRecord]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Trained:
+    """A model as the chart needs it; `value` is None where nothing was measured."""
+
+    id: str
+    at: float
+    kind: str
+    state: str
+    value: float | None
+
+
+def trained(engine: Engine) -> list[Trained]:
+    """Return the models that were trained, oldest first: those on record, and older ones by the ledger."""
+    rows = {model.id: model for model in model_records.models(engine)}
+    found = {
+        entry.subject: Trained(
+            entry.subject,
+            entry.at,
+            str(entry.details.get("kind")),
+            "deleted",
+            _number(entry.details.get("quality")),
+        )
+        for entry in ledger.newest(engine, limit=MOST_ENTRIES, kinds=("model",))
+    }
+    for model in rows.values():
+        value = _number(model.quality.get(MEASURE))
+        found[model.id] = Trained(model.id, model.created, model.kind, model.state, value)
+    return sorted(found.values(), key=lambda one: (one.at, one.kind != "local"))
+
+
+def quality(models: Sequence[Trained]) -> list[dict[str, Any]]:
     """Return one point per training, oldest first: the model it gave, and the own one made beside it.
 
     A training makes the local model first; what was learnt with others comes after it, if there was a sum.
     """
     points: list[dict[str, Any]] = []
-    for model in sorted(models, key=lambda model: model.created):
-        value = model.quality.get(MEASURE)
+    for model in models:
+        local, federated = (model.value, None) if model.kind == "local" else (None, model.value)
         if model.kind == "federated" and points and points[-1]["kind"] == "local":
             local = points.pop()["local"]
-        else:
-            local = value if model.kind == "local" else None
-        points.append(
-            {
-                "at": model.created,
-                "model": model.id,
-                "kind": model.kind,
-                "state": model.state,
-                "local": local,
-                "federated": value if model.kind == "federated" else None,
-            }
-        )
-    return points
+        about = {"at": model.at, "model": model.id, "kind": model.kind, "state": model.state}
+        points.append({**about, "local": local, "federated": federated})
+    # More than a chart can show would only be carried about; the newest is always there.
+    step = max(1, -(-len(points) // MOST_POINTS))
+    return points[(len(points) - 1) % step :: step]
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None

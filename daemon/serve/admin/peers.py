@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.config.types import check_host
-from daemon.errors import RequestError, ShoalError
+from daemon.errors import RequestError
 from daemon.serve.admin.asked import Approval, NewPeer
 from daemon.serve.admin.shapes import Peer, Peers
 from daemon.serve.admin.table import Call, Table
 from daemon.serve.admin.work import BusyError
+from daemon.store import source_facts
 
 table = Table()
 
 PATIENCE: Final = 50.0
 """Seconds that a caller waits for other instances to answer; the plugin waits for a minute."""
 CONTACT: Final = "peers"
-
-
-class UnknownPeerError(ShoalError):
-    """Nothing is known of that host."""
-
-    code = "unknown-peer"
-    status = 404
-
-
-@dataclass(frozen=True)
-class _Decision:
-    host: str
-    engine: Engine
-    config: Config
-    now: float
 
 
 @table.get("/peers", "All peers and candidates, and whether they suffice for a sum", Peers)
@@ -66,11 +52,7 @@ async def approve(call: Call) -> dict[str, Any]:
     from daemon.peers import control
 
     asked: Approval = call.body
-    it = _decision(call)
-    await call.work.read(
-        control.approve, it.engine, it.config, it.host, key=asked.key, max_users=asked.max_users, now=it.now
-    )
-    return await _peer(call, it.host)
+    return await _decide(call, control.approve, key=asked.key, max_users=asked.max_users)
 
 
 @table.post("/peers/{host}/pause", "Go without a peer until it is approved again", Peer)
@@ -78,19 +60,15 @@ async def pause(call: Call) -> dict[str, Any]:
     """Keep what was learnt."""
     from daemon.peers import control
 
-    it = _decision(call)
-    await call.work.read(control.pause, it.engine, it.config, it.host, now=it.now)
-    return await _peer(call, it.host)
+    return await _decide(call, control.pause)
 
 
-@table.post("/peers/{host}/remove", "End it with a peer", Peer)
+@table.post("/peers/{host}/remove", "Have nothing to do with a host any more", Peer)
 async def remove(call: Call) -> dict[str, Any]:
-    """Use nothing of it any more; what it is in is taken out by a revert."""
+    """Use nothing of it from the next training on; a revert takes out at once what it is in."""
     from daemon.peers import control
 
-    it = _decision(call)
-    await call.work.read(control.remove, it.engine, it.config, it.host, now=it.now)
-    return await _peer(call, it.host)
+    return await _decide(call, control.remove)
 
 
 async def contact(call: Call, arguments: Mapping[str, str]) -> None:
@@ -121,9 +99,18 @@ def host_of(call: Call) -> str:
         raise RequestError(f"the path names no host: it {error}", advice="Percent-encode it.") from None
 
 
-def _decision(call: Call) -> _Decision:
+async def _decide(call: Call, decide: Callable[..., object], **more: Any) -> dict[str, Any]:
+    context, host = call.context, host_of(call)
+    await call.work.read(decide, context.engine, context.config, host, now=context.clock(), **more)
+    # The peer is told in the background; should that fail, it hears of it within the hour.
+    with contextlib.suppress(BusyError):
+        call.work.start_job(CONTACT, {"host": host}, kind=f"word to {host}")
+    return await _peer(call, host)
+
+
+async def _peer(call: Call, host: str) -> dict[str, Any]:
     context = call.context
-    return _Decision(host_of(call), context.engine, context.config, context.clock())
+    return await call.work.read(_described, context.engine, context.config, host, context.clock())
 
 
 def _listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
@@ -133,9 +120,10 @@ def _listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
     return control.listing(engine, config, now)
 
 
-async def _peer(call: Call, host: str) -> dict[str, Any]:
-    everything = await listing(call)
-    for peer in everything["peers"]:
-        if peer["host"] == host:
-            return dict(peer)
-    raise UnknownPeerError("nothing is known of this host", advice="See GET /v1/admin/peers.")
+def _described(engine: Engine, config: Config, host: str, now: float) -> dict[str, Any]:
+    from daemon.peers import book, control
+
+    peer = book.find(engine, config, host)
+    if peer is None:
+        raise control.UnknownPeerError("nothing is known of this host", advice="See GET /v1/admin/peers.")
+    return control.described(peer, now, followed=host in source_facts.follows(engine))

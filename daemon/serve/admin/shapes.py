@@ -35,6 +35,7 @@ class Cohort(TypedDict):
     approved: Annotated[int, Field(description="Peers that this admin approved.")]
     mutual: Annotated[int, Field(description="Those of them that approved this instance too.")]
     needed: Annotated[int, Field(description="Peers that a sum needs at least.")]
+    missing: Annotated[list[str], Field(description="Approved peers not known to approve this instance.")]
     sentence: Sentence
 
 
@@ -104,8 +105,17 @@ class Peer(TypedDict):
     max_users: Annotated[int | None, Field(description="The admin's cap on its viewers in a sum.")]
     users: Annotated[int | None, Field(description="Active users by its public NodeInfo.")]
     since: float
+    next_key: Annotated[str, Field(description="A key that it uses without a proof that it may.")]
     next_key_words: Words
     sentence: Sentence
+
+
+class Followed(TypedDict):
+    """How many instances this one follows, of how many it is known what they run, and how many run Shoal."""
+
+    total: int
+    looked_at: int
+    with_shoal: int
 
 
 class Peers(TypedDict):
@@ -113,6 +123,7 @@ class Peers(TypedDict):
 
     peers: list[Peer]
     cohort: Cohort
+    followed: Followed
 
 
 class KindOfData(TypedDict):

@@ -134,9 +134,9 @@ class Work:
         running.task.add_done_callback(ended)
         return running
 
-    def start_job(self, name: str, arguments: Mapping[str, str] | None = None) -> Running:
-        """Start a job in a child process. Raises BusyError."""
-        return self.start(name, lambda progress: self._job(name, arguments or {}, progress))
+    def start_job(self, name: str, arguments: Mapping[str, str] | None = None, *, kind: str = "") -> Running:
+        """Start a job in a child process; one at a time of its name, or of a `kind`. Raises BusyError."""
+        return self.start(kind or name, lambda progress: self._job(name, arguments or {}, progress))
 
     @staticmethod
     async def result_of(running: Running) -> dict[str, Any]:
