@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.sessions import budget, terms
+from daemon.sessions import about, budget, terms
 from daemon.sessions.counting import Own, over, own_viewers
 from daemon.sessions.windows import Windows
 from daemon.store import releases
@@ -27,7 +27,7 @@ from federation.proposal import Proposal
 from models.errors import SumError
 from models.interactions import Interactions
 from models.noise import SumNoise
-from models.trainer import GramState, GramTrainer
+from models.trainer import GramState, GramTrainer, PairCounting
 from policies.privacy import Level
 from policies.sharing import check_vocabulary
 
@@ -76,7 +76,21 @@ def noisy(
         return contribution(proposal, blobs, users, before)
 
     with budget.turn(context.config):
-        return windows.contribution(proposal, own.digests, count)
+        vector = windows.contribution(proposal, own.digests, count)
+    window = windows.check(proposal)
+    if about.videos(context.config, proposal.aggregator, window, proposal.round) is None:
+        asked = _asked_about(proposal, blobs, vocabulary)
+        about.note(context.config, proposal.aggregator, window, proposal.round, asked)
+    return vector
+
+
+def _asked_about(proposal: Proposal, blobs: dict[str, bytes], vocabulary: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the videos of a sum that was answered: in round 1, of pairs, those of the head."""
+    if proposal.round == 0:
+        return vocabulary
+    trainer = trainer_of(proposal)
+    state = trainer.advance(trainer.start(len(vocabulary)), read_counts(blobs[terms.COUNTS], len(vocabulary)))
+    return tuple(vocabulary[place] for place in state.head) if isinstance(state, PairCounting) else ()
 
 
 def contribution(

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -72,7 +73,7 @@ class MemberRecords:
             )
             if any(e.details.get("code") == code and now - e.at < _SAME_REFUSAL for e in known):
                 return
-            details = {"code": code, "reason": refusal.sentence, "roster": list(proposal.hosts)}
+            details: dict[str, Any] = {"code": code, "reason": refusal.sentence, "roster": list(proposal.hosts)}
             self._write(Kind.REFUSED, proposal.aggregator, details)
 
     def close_left(self) -> None:
@@ -99,7 +100,7 @@ class MemberRecords:
 
     def _end(self, record: SessionRecord) -> None:
         given = releases.of_session(self._engine, record.id)
-        details = {
+        details: dict[str, Any] = {
             "role": record.role,
             "aggregator": record.aggregator,
             "roster": record.roster,
@@ -113,7 +114,7 @@ class MemberRecords:
         }
         self._write(Kind.SESSION, record.id, details)
 
-    def _write(self, kind: Kind, subject: str, details: dict[str, object]) -> None:
+    def _write(self, kind: Kind, subject: str, details: dict[str, Any]) -> None:
         try:
             book.append(self._engine, self._identity, kind, subject, details, self._clock())
         except StoreError as error:
