@@ -12,7 +12,6 @@ from typing import Any
 from daemon import pointer
 from daemon.errors import ShoalError
 from daemon.identity import open_identity
-from daemon.jobs import train
 from daemon.jobs.registry import JobContext, Progress
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
@@ -93,6 +92,8 @@ def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
 
 def _train(context: JobContext) -> str:
     """Train from what is left, as any training does; returns why there is no new model, or an empty text."""
+    from daemon.jobs import train  # here, because a dry run has no use for torch
+
     context.progress("training", DELETED)
 
     def progress(stage: str, part: float) -> None:

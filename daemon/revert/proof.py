@@ -11,6 +11,9 @@ from sqlalchemy import Engine, select
 
 from daemon import pointer
 from daemon.config import Config
+from daemon.identity import open_identity
+from daemon.ledger import book as ledger
+from daemon.ledger import manifests
 from daemon.peers import book
 from daemon.revert import holdings, open_sums
 from daemon.store import model_records
@@ -68,8 +71,8 @@ def prove(engine: Engine, config: Config, host: str) -> Proof:
             provenance = manifest["provenance"]
             sha256 = str(manifest["files"][artefact.MODEL]["sha256"])
             manifest_sha256 = _sha256(directory / artefact.MANIFEST)
-            problems += _recorded(engine, directory.name, manifest_sha256)
-    sessions = provenance.get("sums", provenance.get("sessions")) or [provenance.get("session")]
+            problems += _recorded(engine, config, directory, manifest_sha256)
+    sessions = provenance.get("sessions") or [provenance.get("session")]
     trained = tuple(str(session) for session in sessions if session)
     hosts = tuple(sorted(str(name) for name in provenance.get("survivors", ())))
     summed = holdings.survivors_by_session(engine)
@@ -100,7 +103,8 @@ def _stored(engine: Engine, config: Config, host: str) -> list[str]:
 def _stray_files(engine: Engine, config: Config) -> list[str]:
     """Return files of sums that no row vouches for, or that are not what their row says."""
     with reads(engine) as connection:
-        rows = dict(connection.execute(select(Sum.triangle_file, Sum.triangle_sha256)).tuples().all())
+        query = select(Sum.triangle_file, Sum.triangle_sha256)
+        rows = {name: str(sha256) for name, sha256 in connection.execute(query)}
     if not config.sums_dir.is_dir():
         return []
     return [
@@ -110,13 +114,20 @@ def _stray_files(engine: Engine, config: Config) -> list[str]:
     ]
 
 
-def _recorded(engine: Engine, name: str, manifest_sha256: str) -> list[str]:
-    record = model_records.model(engine, name)
+def _recorded(engine: Engine, config: Config, directory: Path, manifest_sha256: str) -> list[str]:
+    """Return what speaks against the manifest of the served model: the record, the ledger, its signature."""
+    name, record = directory.name, model_records.model(engine, directory.name)
     if record is None:
         return [f"there is no record of the served model {name}"]
     if record.manifest_sha256 != manifest_sha256:
         return [f"the manifest of the served model {name} is not the one on record"]
-    return []
+    public = open_identity(config.identity_file, config.instance.host).public
+    history = ledger.verify(engine, public)
+    problems = [] if history.ok else [f"the ledger is not in order: {history.problem}"]
+    # Models of before there were signatures have none.
+    signed = [directory] if (directory / manifests.SIGNATURE).exists() else []
+    found = manifests.check(engine, public.host, history, signed)
+    return problems + [f"the served model {model}: {problem}" for model, problem in found]
 
 
 def _sentence(

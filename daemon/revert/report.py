@@ -111,7 +111,7 @@ def _titles(engine: Engine, urls: Iterable[str]) -> dict[str, str]:
     with reads(engine) as connection:
         for start in range(0, len(wanted), _AT_ONCE):
             query = select(Video.url, Video.title).where(Video.url.in_(wanted[start : start + _AT_ONCE]))
-            found |= dict(connection.execute(query).tuples().all())
+            found |= {str(url): str(title) for url, title in connection.execute(query)}
     return found
 
 
