@@ -24,12 +24,12 @@ from daemon.ledger.book import Kind, append
 from daemon.peers import book
 from daemon.sessions import cohorts, terms
 from daemon.sessions.contribution import noisy, open_windows, read_counts, trainer_of
-from daemon.sessions.counting import over, own_viewers
+from daemon.sessions.counting import over, own_viewers, public_vocabulary
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.rounds import Part, Rounds
 from daemon.store import sums
-from daemon.store.reading import Catalogue
 from daemon.store.records import SessionRecord, save_session
+from daemon.store.traffic import add_all, month_of
 from federation.aggregator import SumResult
 from federation.envelope import Stage
 from federation.errors import Code, CohortLost, Refusal
@@ -89,7 +89,7 @@ class _Session:
     def simulate(self) -> dict[str, Any]:
         """Compute what would be asked and added, and send nothing."""
         catalogue = self.own.catalogue
-        vocabulary = _vocabulary(catalogue, self.config.sharing.max_vocabulary)
+        vocabulary = public_vocabulary(catalogue, self.config.sharing.max_vocabulary)
         users = over(vocabulary, catalogue, self.own.limited(self.own.most))
         counts = statistics.counts(users)
         return {
@@ -110,8 +110,13 @@ class _Session:
             self.records[part.session] = self._begin(part)
         async with new_session() as http:
             client = PeerClient(http, on_traffic=self.rounds.traffic.add)
-            counted = await self._count(parts, client)
-            paired = await self._pair(parts, counted, client)
+            try:
+                counted = await self._count(parts, client)
+                paired = await self._pair(parts, counted, client)
+            finally:
+                # What was exchanged was exchanged, however the session ends.
+                month = month_of(self.context.clock())
+                add_all(self.context.engine, month, self.rounds.traffic.by_peer())
         vocabulary = terms.decode_vocabulary(
             self.rounds.vocabulary_of(parts[0]), at_most=parts[0].first.proposal.length
         )
@@ -237,7 +242,7 @@ class _Session:
     def _propose(self) -> list[Part]:
         asking = self.asking.current()
         if asking is None:
-            fresh = _vocabulary(self.own.catalogue, self.config.sharing.max_vocabulary)
+            fresh = public_vocabulary(self.own.catalogue, self.config.sharing.max_vocabulary)
             self.asking.open(terms.encode_vocabulary(fresh))
             asking = self.asking.current()
         vocabulary = asking.vocabulary if asking is not None else terms.encode_vocabulary(())
@@ -345,11 +350,3 @@ def _abandoned(reason: str) -> JobError:
         f"the session was abandoned: {reason}",
         advice="The served model is unchanged. `shoal sessions show` lists who was missing and why.",
     )
-
-
-def _vocabulary(catalogue: Catalogue, at_most: int) -> tuple[str, ...]:
-    """Every video of the public catalogue; of too many, the most viewed. Public numbers alone decide."""
-    if len(catalogue) <= at_most:
-        return catalogue.urls
-    order = np.lexsort((np.arange(len(catalogue)), -catalogue.likes, -catalogue.views))[:at_most]
-    return tuple(catalogue.urls[place] for place in np.sort(order))

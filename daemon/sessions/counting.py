@@ -65,3 +65,11 @@ def over(vocabulary: tuple[str, ...], catalogue: Catalogue, own: Interactions) -
     )
     selected.sort_indices()
     return Interactions(selected)
+
+
+def public_vocabulary(catalogue: Catalogue, at_most: int) -> tuple[str, ...]:
+    """Every video of the public catalogue; of too many, the most viewed. Public numbers alone decide."""
+    if len(catalogue) <= at_most:
+        return catalogue.urls
+    order = np.lexsort((np.arange(len(catalogue)), -catalogue.likes, -catalogue.views))[:at_most]
+    return tuple(catalogue.urls[place] for place in np.sort(order))

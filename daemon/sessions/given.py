@@ -62,9 +62,7 @@ def _readable() -> Iterator[None]:
         raise Refusal(Code.WINDOW_OPEN, "what was given to this sum cannot be read here any more") from None
 
 
-def release_of(
-    sum_id: bytes, proposal: Proposal, window: str, vector: bytes, *, now: float
-) -> ReleaseRecord:
+def release_of(sum_id: bytes, proposal: Proposal, window: str, vector: bytes, *, now: float) -> ReleaseRecord:
     """Return what goes on record for a contribution to a sum; `vector` as frozen, before it is masked."""
     head = (1 + int((1 + 8 * proposal.length) ** 0.5)) // 2
     return ReleaseRecord(

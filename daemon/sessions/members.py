@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +73,7 @@ class MemberRecords:
             )
             if any(e.details.get("code") == code and now - e.at < _SAME_REFUSAL for e in known):
                 return
-            details: dict[str, Any] = {"code": code, "reason": refusal.sentence, "roster": list(proposal.hosts)}
+            details = {"code": code, "reason": refusal.sentence, "roster": list(proposal.hosts)}
             self._write(Kind.REFUSED, proposal.aggregator, details)
 
     def close_left(self) -> None:
@@ -100,7 +100,7 @@ class MemberRecords:
 
     def _end(self, record: SessionRecord) -> None:
         given = releases.of_session(self._engine, record.id)
-        details: dict[str, Any] = {
+        details = {
             "role": record.role,
             "aggregator": record.aggregator,
             "roster": record.roster,
@@ -114,9 +114,9 @@ class MemberRecords:
         }
         self._write(Kind.SESSION, record.id, details)
 
-    def _write(self, kind: Kind, subject: str, details: dict[str, Any]) -> None:
+    def _write(self, kind: Kind, subject: str, details: Mapping[str, Any]) -> None:
         try:
-            book.append(self._engine, self._identity, kind, subject, details, self._clock())
+            book.append(self._engine, self._identity, kind, subject, dict(details), self._clock())
         except StoreError as error:
             # A key that was replaced while this process runs: what peers are owed is answered all the same.
             log.warning("no entry in the ledger: %s", error.message)

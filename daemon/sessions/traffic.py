@@ -27,3 +27,8 @@ class Traffic:
         """Count one exchange with a peer."""
         self.sent_to[host] += sent
         self.received_from[host] += received
+
+    def by_peer(self) -> dict[str, tuple[int, int]]:
+        """Return what was sent to and received from each peer."""
+        hosts = self.sent_to.keys() | self.received_from.keys()
+        return {host: (self.sent_to[host], self.received_from[host]) for host in hosts}
