@@ -37,22 +37,25 @@ class SumNoise:
 NO_NOISE = SumNoise()
 
 
-def slack(variance: float) -> int:
+def slack(variance: float, *, log_choices: float = 0.0) -> int:
     """Return the least distance that Skellam noise of this variance exceeds less often than 2^-86.
 
-    So honest noise fails a test of plausibility less often than once in 2^60 sums. Chernoff's bound with the
-    exact cumulants, log P(X >= x) <= sqrt(v^2 + x^2) - v - x asinh(x / v), is within a few per cent of the
-    truth here. Source: S. Boucheron, G. Lugosi, P. Massart, "Concentration Inequalities", OUP 2013, ch. 2.
+    So honest noise fails a test of plausibility less often than once in 2^60 sums. Where the test looks for
+    the worst among more than 2^26 numbers, `log_choices` is the natural logarithm of how many times more.
+    Chernoff's bound with the exact cumulants, log P(X >= x) <= sqrt(v^2 + x^2) - v - x asinh(x / v), is
+    within a few per cent of the truth here. Source: S. Boucheron, G. Lugosi, P. Massart, "Concentration
+    Inequalities", OUP 2013, ch. 2.
     """
     if variance <= 0:
         return 0
+    failure = _LOG_FAILURE - log_choices
     high = 1
-    while _log_tail(high, variance) > _LOG_FAILURE:
+    while _log_tail(high, variance) > failure:
         high *= 2
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _log_tail(middle, variance) <= _LOG_FAILURE else (middle, high)
+        low, high = (low, middle) if _log_tail(middle, variance) <= failure else (middle, high)
     return high
 
 

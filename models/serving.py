@@ -89,6 +89,11 @@ class ServedModel:
         return self._items, self._U, self._V
 
     @property
+    def counts(self) -> NDArray[np.int32]:
+        """Viewers of each item, (m,), of the whole cohort in the head, own ones in the tail."""
+        return self._counts
+
+    @property
     def by_viewers(self) -> NDArray[np.int32]:
         """Catalogue positions of the items, (m,), those with the most viewers first."""
         return self._popular
@@ -137,17 +142,11 @@ class ServedModel:
         nsfw: bool = False,
         language: int = -1,
     ) -> list[Suggestion]:
-        """Videos related to one video, within what its owner wants beside it.
+        """Videos related to one video, a catalogue position, within what its owner wants beside it.
 
-        Args:
-            video: catalogue position of the seed.
-            limit: length of the list at most.
-            exclude: positions that must not be shown, nor named in a reason.
-            nsfw: whether videos not safe for work may appear.
-            language: number of the language to prefer, -1 for the seed's.
-
-        Raises:
-            IndexError: there is no such position.
+        At most `limit`; positions in `exclude` are neither shown nor named in a reason, `nsfw` says whether
+        videos not safe for work may appear, `language` is preferred, -1 for the seed's. Raises IndexError
+        where there is no such position.
         """
         if not 0 <= video < len(self):
             raise IndexError(video)
@@ -187,16 +186,9 @@ class ServedModel:
     ) -> list[Suggestion]:
         """Next videos for a viewer known by a history only; nothing about the viewer is kept.
 
-        Args:
-            history: catalogue positions of what the viewer engaged with; never part of the list.
-            limit: length of the list at most.
-            exclude: further positions that must not be shown, nor named in a reason.
-            nsfw: whether videos not safe for work may appear.
-            beside: the video that the list is shown next to; its owner's wishes are kept.
-            language: number of the language to prefer, -1 for the one most of the history is in.
-
-        Raises:
-            IndexError: there is no such position.
+        `history` are catalogue positions of what the viewer engaged with, never part of the list; `beside` is
+        the video that the list is shown next to, whose owner's wishes are kept; `language` is preferred, -1
+        for the one most of the history is in. The others are as in `related`, and so is IndexError.
         """
         past = self._checked(history)
         allowed = self.visibility.allowed(exclude={*past, *exclude}, nsfw=nsfw, beside=beside)

@@ -22,14 +22,16 @@ ALLOWED = {
     "federation/words.py": {"federation", "mnemonic"},
     "federation/": {"federation", "cryptography", "nacl", "cbor2", "numpy"},
     "models/": {"models", "numpy", "scipy", "torch", "safetensors"},
-    # The one policy that computes: privacy loss, from laws of noise.
+    # The policies that compute: privacy loss from laws of noise, and whether a sum can be one of people.
     "policies/accounting.py": {"policies", "numpy", "dp_accounting"},
+    "policies/acceptance.py": {"policies", "models", "numpy"},
+    "policies/realisable.py": {"policies", "models", "numpy"},
     "policies/": {"policies", "models", "federation"},
 }
 # What a policy may know of the others: their plain types, no machinery.
 PLAIN_TYPES = {
     "federation": {"errors", "identity", "noise", "proposal", "limits"},
-    "models": {"statistics", "trained"},
+    "models": {"noise", "statistics", "trained"},
 }
 
 

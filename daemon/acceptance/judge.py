@@ -1,56 +1,37 @@
-"""Whether a new sum may become what viewers see."""
+"""Whether a new sum may become what viewers see.
+
+Three questions, none of which needs to know who contributed what: can the sum be one of people at all
+(`policies/realisable.py`); does it help own viewers; and does anything gain much of the lists
+(`policies/acceptance.py`), against the own model and against the one of a month ago. Of the two, the own
+model is what no peer had a hand in, but it is a blunt measure where own viewers are few: with fewer than ten
+of a typical video nothing can be told, and the admin is told that. The older model is sharp, and adds up
+what small steps do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.acceptance.report import Gain, Gains, Report, largest
+from daemon.acceptance.views import Pair, with_local, with_month
 from daemon.config.acceptance import Acceptance
-from models.errors import SumError
-from models.labels import Labels
+from models import exposure
+from models.labels import Labels, Texts
 from models.noise import SumNoise
 from models.serving import ServedModel
 from models.statistics import Statistic
 from models.trained import TrainedModel
+from policies import acceptance, realisable
+from policies.acceptance import LEAST_OWN_VIEWERS, Allowance
+from policies.realisable import Check, Roster
 
+__all__ = ["Check", "Report", "judge"]
 
-@dataclass(frozen=True)
-class Check:
-    """One rule: whether it holds, and a sentence for the admin."""
-
-    id: str
-    ok: bool
-    sentence: str
-    value: float | None = None
-    bound: float | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was looked at, of whom."""
-
-    at: float
-    checks: tuple[Check, ...]
-    survivors: tuple[str, ...]
-    sums: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every rule holds."""
-        return all(check.ok for check in self.checks)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as it is stored and shown."""
-        return {
-            "verdict": "accepted" if self.ok else "quarantined",
-            "at": self.at,
-            "checks": [vars(check) for check in self.checks],
-            "warnings": [],
-            "gains": [],
-            "survivors": list(self.survivors),
-            "sums": list(self.sums),
-        }
+_NAMED = 3
+"""Videos in warnings; the report lists more."""
 
 
 def judge(
@@ -69,10 +50,162 @@ def judge(
     survivors: Sequence[str],
     sums: Sequence[str],
 ) -> Report:
-    """Return how a new sum does."""
-    try:
-        others.check(noise)
-        check = Check("consistent", ok=True, sentence="The sum is possible.")
-    except SumError as error:
-        check = Check("consistent", ok=False, sentence=str(error))
-    return Report(at, (check,), tuple(survivors), tuple(sums))
+    """Return how a new sum does; deterministic given the seed.
+
+    Args:
+        candidate: the model learnt from it.
+        local: the one of own viewers alone, None where these are too few for one.
+        month: the one that served a month ago, of a catalogue of its own; None where there is none.
+        others: the sum, own viewers not in it; over today's catalogue.
+        noise: the variances that honest survivors put into it.
+        declared: how many viewers each survivor may have at most.
+        max_videos_per_user: how many videos of one viewer count, by the terms of the sum.
+        labels: names of today's catalogue.
+        settings: the bounds.
+        seed: of the profiles.
+        at: the time of the judgement, Unix seconds.
+        survivors: whose viewers are in the sum.
+        sums: the session ids of its parts.
+    """
+    roster = Roster(sum(declared.values()), max_videos_per_user)
+    checks = realisable.checks(others, noise, roster)
+    warnings: list[str] = []
+    found: list[Gains] = []
+    measured = _quality(candidate, local, settings)
+    if measured is None:
+        warnings.append("Too few own viewers have likes to hold out, so quality could not be compared.")
+    else:
+        checks.append(measured)
+    for pair in _pairs(candidate, local, month, labels, warnings):
+        if not _comparable(pair, warnings):
+            continue
+        compared = _Comparison(pair, candidate, labels, noise, settings, seed)
+        checks += compared.checks()
+        warnings += compared.warnings()
+        found.append(compared.gains())
+    return Report(at, tuple(checks), tuple(warnings), tuple(found), tuple(survivors), tuple(sums))
+
+
+def _quality(candidate: TrainedModel, local: TrainedModel | None, settings: Acceptance) -> Check | None:
+    if local is None:
+        return None
+    new, own = (
+        max((value for value in model.quality.values() if np.isfinite(value)), default=None)
+        for model in (candidate, local)
+    )
+    if new is None or own is None:
+        return None
+    # The most watched video's viewers are a lower bound of how many there are.
+    viewers = int(local.counts.max(initial=1))
+    return acceptance.quality(new, own, margin=settings.quality_margin, viewers=viewers)
+
+
+def _pairs(
+    candidate: TrainedModel,
+    local: TrainedModel | None,
+    month: ServedModel | None,
+    labels: Labels,
+    warnings: list[str],
+) -> list[Pair]:
+    pairs = []
+    if local is None:
+        warnings.append("There is no own model to compare with: own viewers are too few for one.")
+    else:
+        pairs.append(with_local(local, candidate))
+    if month is None:
+        warnings.append(
+            "There is no earlier model learnt with others to compare with: what gains is compared with the "
+            "own model alone, so look at the gains before you accept the first one."
+        )
+    else:
+        pairs.append(with_month(month, candidate, labels))
+    return pairs
+
+
+def _comparable(pair: Pair, warnings: list[str]) -> bool:
+    name = acceptance.against_words(pair.against)
+    if pair.videos.size < exposure.LEAST_VIDEOS:
+        warnings.append(
+            f"Only {pair.videos.size} videos are in both the new model and {name}: too few to compare lists, "
+            f"which takes {exposure.LEAST_VIDEOS}."
+        )
+        return False
+    typical = exposure.typical(pair.before.counts)
+    if pair.own and typical < LEAST_OWN_VIEWERS:
+        warnings.append(
+            f"A typical video has {typical:.0f} own viewers: too few to tell by {name} what gains too much, "
+            f"which takes {LEAST_OWN_VIEWERS:.0f}."
+        )
+        return False
+    return True
+
+
+class _Comparison:
+    """Exposure of videos, channels and instances under both models, on the same profiles."""
+
+    def __init__(
+        self,
+        pair: Pair,
+        candidate: TrainedModel,
+        labels: Labels,
+        noise: SumNoise,
+        settings: Acceptance,
+        seed: int,
+    ) -> None:
+        self._pair, self._settings, self._variance = pair, settings, noise.counts
+        typical = exposure.typical(pair.before.counts)
+        self._allowance = Allowance.of(
+            settings.max_exposure_gain,
+            pair_variance=noise.pairs,
+            typical=exposure.typical(pair.after.counts),
+            own=typical if pair.own else None,
+        )
+        rng = np.random.default_rng([seed, int(pair.own)])
+        histories = exposure.profiles(pair.before.counts, settings.profiles, rng)
+        shown = [exposure.best(histories, view) for view in (pair.before, pair.after)]
+        videos = np.arange(pair.videos.size, dtype=np.int32)
+        groups = {
+            "videos": (videos, [labels.url[video] for video in pair.videos.tolist()]),
+            "channels": (candidate.channel[pair.videos], _names(labels.channels)),
+            "hosts": (labels.host[pair.videos], _names(labels.hosts)),
+        }
+        self._found: dict[str, tuple[list[str], NDArray[np.float64], NDArray[np.float64]]] = {}
+        for kind, (group, names) in groups.items():
+            before, after = (exposure.shares(lists, group, len(names)) for lists in shown)
+            self._found[kind] = (names, before, after)
+
+    def checks(self) -> list[Check]:
+        against = self._pair.against
+        found = [
+            acceptance.gains(against, kind, *shares, self._allowance) for kind, shares in self._found.items()
+        ]
+        found.append(acceptance.risen_gains(against, *self._found["videos"], self._risen(), self._allowance))
+        return found
+
+    def warnings(self) -> list[str]:
+        """Name what gains more than the admin wants to be told of, without being too much."""
+        names, before, after = self._found["videos"]
+        told = self._settings.warn_exposure_gain - self._settings.max_exposure_gain
+        gained, allowed = after - before, self._allowance.gains(before)
+        many = np.flatnonzero((gained > allowed + told) & (gained <= allowed))
+        many = many[np.argsort(-gained[many], kind="stable")][:_NAMED]
+        return [
+            f"Against {acceptance.against_words(self._pair.against)} {names[video]} goes from "
+            f"{before[video]:.1%} to {after[video]:.1%} of the lists."
+            for video in many.tolist()
+        ]
+
+    def gains(self) -> Gains:
+        """Return the largest of each kind."""
+        parts: dict[str, tuple[Gain, ...]] = {kind: largest(*shares) for kind, shares in self._found.items()}
+        return Gains(self._pair.against, parts["videos"], parts["channels"], parts["hosts"])
+
+    def _risen(self) -> NDArray[np.bool_]:
+        before, after = self._pair.before.counts, self._pair.after.counts
+        if self._pair.own:
+            after = np.maximum(after - before, 0.0)
+        return exposure.risen(before, after, self._variance, own=self._pair.own)
+
+
+def _names(texts: Texts) -> list[str]:
+    return [texts[number] for number in range(len(texts))]
