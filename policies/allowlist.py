@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from federation.errors import Code, Refusal
 from federation.identity import PublicIdentity
@@ -10,6 +11,9 @@ from federation.identity import PublicIdentity
 
 class Allowlist:
     """The approved peers of one instance."""
+
+    name: ClassVar[str] = "members"
+    reason: ClassVar[str] = "You add up only with instances whose key you approved."
 
     def __init__(self, peers: Iterable[PublicIdentity]) -> None:
         self._peers = {peer.host: peer for peer in peers}

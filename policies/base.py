@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from federation.proposal import Proposal
 
@@ -15,11 +15,18 @@ class Policy(Protocol):
         """Raise `Refusal` if this instance must not take part."""
 
 
+class Rule(Policy, Protocol):
+    """A policy that an admin is shown: its name, and one sentence on why there is such a rule."""
+
+    name: ClassVar[str]
+    reason: ClassVar[str]
+
+
 @dataclass(frozen=True)
 class AllOf:
-    """Allows what every one of its policies allows; the first refusal stands."""
+    """Allows what every one of its rules allows; the first refusal stands."""
 
-    policies: tuple[Policy, ...]
+    policies: tuple[Rule, ...]
 
     def check(self, proposal: Proposal) -> None:
         """Raise the first refusal."""

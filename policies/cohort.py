@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from federation.errors import Code, Refusal
 from federation.proposal import Proposal
@@ -30,6 +31,11 @@ class CohortPolicy:
     The aggregator and every member I do not recognise might work together. Two survivor sets could then be
     confirmed at once unless 2t > n + c (docs/decisions/0004-threshold.md).
     """
+
+    name: ClassVar[str] = "cohort"
+    reason: ClassVar[str] = (
+        "In a sum of few, or with strangers who may work together, your part could be worked out."
+    )
 
     me: str
     allowlist: Allowlist

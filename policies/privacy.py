@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import ClassVar
 
 from federation.errors import Code, Refusal
 from federation.limits import Limits
@@ -70,6 +71,11 @@ def head_minimum(min_users: int, noise: int) -> int:
 @dataclass(frozen=True)
 class PrivacyPolicy:
     """Refuses sums that carry less noise than this instance's level, or would be made public against it."""
+
+    name: ClassVar[str] = "privacy"
+    reason: ClassVar[str] = (
+        "A sum carries at least your level's noise, so that it says little about single people."
+    )
 
     me: str
     allowlist: Allowlist

@@ -7,6 +7,7 @@ That strangers share one bucket means that a flood of them keeps out strangers, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from federation.errors import Code, Refusal
 
@@ -16,6 +17,9 @@ STRANGERS = ""
 
 class RatePolicy:
     """Counts requests; `clock` gives seconds that never go back. Holds one number per peer."""
+
+    name: ClassVar[str] = "rate"
+    reason: ClassVar[str] = "No peer may cost this instance more than a bounded amount of work."
 
     def __init__(self, *, per_peer: int, strangers: int, clock: Callable[[], float]) -> None:
         self._per_peer, self._strangers = per_peer, strangers

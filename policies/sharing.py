@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from federation.errors import Code, Refusal
 from federation.proposal import Proposal
@@ -47,6 +47,11 @@ def public_only(videos: Iterable[tuple[V, int]]) -> list[V]:
 @dataclass(frozen=True)
 class SharingPolicy:
     """The admin's terms for being counted in somebody's sum."""
+
+    name: ClassVar[str] = "sharing"
+    reason: ClassVar[str] = (
+        "Nothing leaves unless you chose so, and then only counts over long lists of public videos."
+    )
 
     mode: Literal["off", "simulate", "consume", "contribute"]
     min_vocabulary: int = 100

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from fractions import Fraction
+from typing import ClassVar
 
 from federation.errors import Code, Refusal
 
@@ -38,6 +39,11 @@ class Given:
 @dataclass(frozen=True)
 class Window:
     """One aggregator's window; times in Unix seconds."""
+
+    name: ClassVar[str] = "window"
+    reason: ClassVar[str] = (
+        "An aggregator gets the same numbers until its window ends: the difference of two sums shows people."
+    )
 
     opened: float
     ends: float

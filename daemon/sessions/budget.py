@@ -19,6 +19,10 @@ from federation.proposal import Proposal
 from policies.relations import YEAR, Relation, Release
 
 
+NAME = "budget"
+REASON = "Noise averages out over many sums: what a year of them tells stays under the limit you set."
+
+
 def past_year(engine: Engine, now: float) -> list[Release]:
     """Return one release per data window of the last 365 days."""
     return [release_of(rounds) for rounds in _windows(engine, now).values()]
