@@ -22,7 +22,7 @@ class Learnable:
         fresh: a sum newer than the accepted one that nobody has judged yet; empty where there is none.
         accepted: what may be served from; empty where there is nothing.
         refused: why a newer sum is not used, empty where none is.
-        whole: names of the batches of which no part is missing.
+        whole: names of the batches of which no part is missing: none failed, was left out or deleted.
     """
 
     fresh: tuple[Part, ...]
@@ -31,7 +31,7 @@ class Learnable:
     whole: frozenset[str]
 
     def complete(self, parts: Sequence[Part]) -> bool:
-        """Tell whether these are all parts of their batch that were ever stored."""
+        """Tell whether these are all parts that the head of their batch was chosen from."""
         return bool(parts) and parts[0].batch in self.whole
 
 
@@ -47,7 +47,7 @@ def choose(stored: Sequence[Part], book: Book) -> Learnable:
             gone = sorted({host for part in parts for host in book.unusable(part.survivors)})
             refused = refused or f"the newest sum contains {', '.join(gone)}, which is no peer any more"
             continue
-        if len(usable) == len(parts):
+        if len(usable) == len(parts) >= parts[0].of:
             whole.add(batch)
         accepted = _having(usable, "accepted")
         if accepted:

@@ -93,10 +93,12 @@ def approve(
     Raises:
         UnknownPeerError: nothing is known of the host.
         RequestError: its card was not read yet, or it is not clear which key is meant.
-        PolicyRefusedError: another key than the known one was compared.
+        PolicyRefusedError: another key than the known one was compared, or it is still being taken out.
 
     """
     found = _known(engine, config, host)
+    if found.state == "reverted":
+        _require_gone(engine, config, host)
 
     def edit(peer: Peer) -> Peer:
         if not peer.url or not peer.key:
@@ -178,6 +180,17 @@ def _known(engine: Engine, config: Config, host: str) -> Peer:
             f"nothing is known of {host}", advice=f"Read its card first: shoal peers add {host}"
         )
     return peer
+
+
+def _require_gone(engine: Engine, config: Config, host: str) -> None:
+    """Refuse while something of a peer that was taken out is stored: approved, it would be used again."""
+    from daemon.revert.holdings import holding  # here, because it reads the manifests of models
+
+    if holding(engine, config, host):
+        raise PolicyRefusedError(
+            f"what was learnt from {host} is not deleted yet",
+            advice=f"Let that end first: shoal peers revert {host}",
+        )
 
 
 def _chosen(peer: Peer, key: str | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Engine
 
@@ -74,6 +74,8 @@ def out_of_service(engine: Engine, config: Config, host: str, now: float) -> Swi
             pointer.clear(config.models_dir)
         elif chosen.directory != serving:
             pointer.write(config.models_dir, chosen.directory)
+            details = {"kind": chosen.kind, "manifest": chosen.manifest_sha256, "survivors": chosen.survivors}
+            _note(engine, config, Kind.SERVED, chosen.id, details, now)
         faults.pass_point("revert.switched")
         model_records.make_current(engine, None if chosen is None else chosen.id)
     faults.pass_point("revert.recorded")
@@ -138,8 +140,14 @@ def _block(engine: Engine, config: Config, host: str, now: float) -> None:
     book.change(engine, config, host, block)
     newest = entries.newest(engine, limit=1, kinds=_DECISIONS, subject=host)
     if not newest or newest[0].kind != Kind.PEER_REVERTED:
-        identity = open_identity(config.identity_file, config.instance.host)
-        ledger.append(engine, identity, Kind.PEER_REVERTED, host, {}, now)
+        _note(engine, config, Kind.PEER_REVERTED, host, {}, now)
+
+
+def _note(
+    engine: Engine, config: Config, kind: Kind, subject: str, details: dict[str, Any], now: float
+) -> None:
+    identity = open_identity(config.identity_file, config.instance.host)
+    ledger.append(engine, identity, kind, subject, details, now)
 
 
 def _begun(engine: Engine, host: str, before: str | None, now: float) -> str | None:

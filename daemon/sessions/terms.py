@@ -126,6 +126,7 @@ def privacy_of(proposal: Proposal, *, survivors: int) -> dict[str, Any]:
         "pairs_noise_realised": float(shares[1]),
         "max_videos_per_user": proposal.parameters["max_videos_per_user"],
         "min_users": proposal.parameters["min_users"],
+        "parts": proposal.parameters["parts"],
         "members": len(proposal.roster),
         "threshold": proposal.threshold,
         "colluders": proposal.colluders,

@@ -29,6 +29,7 @@ class Part:
     Attributes:
         batch: names the run of the aggregator; parts of one batch have the same head and can be added up.
         verdict: of acceptance; `report` says why.
+        of: how many parts its batch was to have; some may have failed, or been deleted since.
     """
 
     session_id: str
@@ -38,6 +39,7 @@ class Part:
     verdict: Verdict
     report: dict[str, Any]
     survivors: tuple[str, ...]
+    of: int = 1
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,16 @@ def save(
 
 def parts(engine: Engine) -> list[Part]:
     """Return every stored sum, newest first; those of one batch by sub-cohort."""
-    columns = (Sum.session_id, Sum.created, Sum.batch, Sum.subcohort, Sum.verdict, Sum.report)
+    columns = (Sum.session_id, Sum.created, Sum.batch, Sum.subcohort, Sum.verdict, Sum.report, Sum.privacy)
     query = select(*columns, Session.survivors).join(Session, Session.id == Sum.session_id)
     with reads(engine) as connection:
         rows = connection.execute(query.order_by(desc(Sum.created), Sum.batch, Sum.subcohort)).mappings()
-        return [Part(**{**row, "survivors": tuple(row["survivors"])}) for row in rows]
+        return [_part(row) for row in rows]
+
+
+def _part(row: RowMapping) -> Part:
+    known = {name: value for name, value in row.items() if name != "privacy"}
+    return Part(**{**known, "survivors": tuple(row["survivors"]), "of": int(row["privacy"].get("parts", 1))})
 
 
 def exist(engine: Engine, session_ids: Sequence[str]) -> bool:

@@ -19,11 +19,11 @@ from sqlalchemy import Engine
 
 from daemon import pointer
 from daemon.config import Config, load
-from daemon.errors import JobError, RequestError
+from daemon.errors import JobError, PolicyRefusedError, RequestError
 from daemon.jobs.registry import JobContext
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.peers import book
+from daemon.peers import book, control
 from daemon.revert import holdings, job, proof, report, steps
 from daemon.serve.current import CurrentModel
 from daemon.service import put_into_service
@@ -385,6 +385,8 @@ def test_the_ledger_tells_the_decision_and_what_was_deleted(one: Instance) -> No
     take_out(one)
     entries = [e for e in ledger.entries(one.engine) if e.subject == HOST]
     assert [e.kind for e in entries] == [Kind.PEER_REVERTED, Kind.REVERT, Kind.REVERT]
+    (served,) = [e for e in ledger.entries(one.engine) if e.kind == Kind.SERVED]
+    assert (served.subject, served.details["survivors"]) == (older, OTHERS)
     details = entries[1].details
     assert details["models"] == [newer]
     assert set(details["manifests"]) == {newer}
@@ -393,10 +395,14 @@ def test_the_ledger_tells_the_decision_and_what_was_deleted(one: Instance) -> No
 
 def test_approved_again_nothing_of_before_comes_back(one: Instance) -> None:
     _, older, _ = tainted(one)
+    out_of_service(one)
+    # Approved before everything is deleted, it would be learnt from again.
+    with pytest.raises(PolicyRefusedError, match="not deleted yet"):
+        control.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW)
     take_out(one)
-    peer = book.read(one.engine, one.config).find(HOST)
-    assert peer is not None
-    book.save(one.engine, replace(peer, state="approved"))
+    assert (
+        control.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW).state == "approved"
+    )
     assert book.read(one.engine, one.config).allowlist().find(HOST) is not None
     assert not holdings.holding(one.engine, one.config, HOST)
     assert one.served() == older
