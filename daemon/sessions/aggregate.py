@@ -118,7 +118,7 @@ class _Session:
                 month = month_of(self.context.clock())
                 add_all(self.context.engine, month, self.rounds.traffic.by_peer())
         vocabulary = terms.decode_vocabulary(
-            self.rounds.vocabulary_of(parts[0]), at_most=parts[0].first.proposal.length
+            self.rounds.vocabulary_of(paired[0][0].part), at_most=parts[0].first.proposal.length
         )
         stored = [
             (one.part, result)
@@ -172,7 +172,7 @@ class _Session:
         if shown is not None:
             counts = read_counts(shown, first.length)
         else:
-            counts = np.sum([one.result.total for one in counted], axis=0) + self._own_part(parts[0])
+            counts = np.sum([one.result.total for one in counted], axis=0) + self._own_part(counted[0].part)
         try:
             state = trainer_of(first).advance(trainer_of(first).start(first.length), counts)
         except SumError as error:

@@ -34,14 +34,14 @@ EXACT: dict[str, str | int] = {"level": "none", "window": "1s", "min_changed_use
 """Without noise a sum can be compared to the last digit; windows so short that every session is a new one."""
 
 
-def write_set(folder: Path) -> Path:
-    """Write 60 users in three tastes over 120 videos: enough for pairs, and read in no time."""
+def write_set(folder: Path, users: int = 60) -> Path:
+    """Write users in three tastes over 120 videos: enough for pairs, and read in no time."""
     rng = random.Random(7)
     folder.mkdir()
     with (folder / "interactions.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["user", "item", "value"])
-        for user in range(60):
+        for user in range(users):
             liked = rng.sample(range(40), 18) if user % 3 else rng.sample(range(30, 120), 25)
             rows.writerows([f"u{user}", f"v{video}", 1] for video in liked)
     with (folder / "items.csv").open("w", newline="") as file:
@@ -175,5 +175,5 @@ async def test_logs_name_no_viewer_title_or_address(daemons: list[Daemon]) -> No
         text = (daemon.community.folder / "daemon.log").read_text()
         assert "Secret title" not in text
         assert "/videos/watch/" not in text
-        for user in range(60):
+        for user in range(users):
             assert f"u{user} " not in text
