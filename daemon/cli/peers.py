@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from daemon.jobs.process import JobOutcome
 
 app = typer.Typer(help="Instances to learn together with: find, approve, take out.", no_args_is_help=True)
-revert.register(app)
-
 Host = Annotated[str, typer.Argument(metavar="HOST", help="Host name of an instance, such as tube.example.")]
 
 
@@ -141,6 +139,9 @@ def remove(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputO
     control.remove(engine, settings, name, now=time.time())
     _tell(config, settings, name)
     _decided(engine, settings, name, output, f"Removed {name}.")
+
+
+revert.register(app)
 
 
 # -- what the commands share --------------------------------------------------------------------------------

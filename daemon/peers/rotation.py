@@ -46,11 +46,10 @@ def pending(config: Config, public: PublicIdentity) -> tuple[Rotation, ...]:
     chain: list[Rotation] = []
     key = public.key
     for rotation in reversed(_read(config, public.host)[0]):
-        if rotation.new != key:
-            # The last one was never finished, or belongs to another history.
-            break
-        chain.append(rotation)
-        key = rotation.old
+        # The last one may never have been finished; those before it lead to the present key all the same.
+        if rotation.new == key:
+            chain.append(rotation)
+            key = rotation.old
     return tuple(reversed(chain))[-MAX_ROTATIONS:]
 
 
