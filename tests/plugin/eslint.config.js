@@ -31,7 +31,7 @@ export default [
     rules: { ...rules, strict: ['error', 'global'] }
   },
   {
-    files: ['peertube-plugin/client/**/*.js'],
+    files: ['peertube-plugin/client/**/*.js', 'peertube-plugin/standalone/**/*.js'],
     languageOptions: { sourceType: 'module', globals: globals.browser },
     rules
   },

@@ -1,7 +1,7 @@
 import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
-import { translate } from '../lib/texts.js'
+import { serverText } from '../lib/texts.js'
 
 /**
  * One thing that must be right for suggestions to work, with what it is or what to do about it in English.
@@ -31,7 +31,7 @@ export function diagnostics (page) {
       return Promise.all(checks.map(async ({ id, ok, message, advice }) => ({
         id,
         ok,
-        texts: await Promise.all([message, advice].filter(text => text).map(text => inLanguage(helpers, text)))
+        texts: await Promise.all([message, advice].filter(text => text).map(text => serverText(helpers, text)))
       })))
     },
     checks => {
@@ -65,19 +65,4 @@ function badge ({ say }, ok) {
 function name ({ say }, id) {
   const known = NAMES.find(candidate => candidate === id)
   return known ? say(`check_${known}`) : id
-}
-
-/**
- * The server speaks English. Numbers in a sentence are gaps `{0}`, `{1}` of its translation.
- *
- * @param {import('../lib/texts.js').Helpers} helpers PeerTube's helpers
- * @param {string} text of the server
- * @returns {Promise<string>} in the viewer's language, where there is a translation
- */
-async function inLanguage (helpers, text) {
-  /** @type {string[]} */
-  const numbers = []
-  const pattern = text.replace(/\d+/g, digits => `{${numbers.push(digits) - 1}}`)
-  const translated = await translate(helpers, pattern)
-  return translated.replace(/\{(\d+)\}/g, (gap, place) => numbers[Number(place)] ?? gap)
 }

@@ -1,3 +1,5 @@
+import { Admin } from '../control/admin.js'
+import { control } from '../control/parts.js'
 import { el } from '../lib/dom.js'
 import { Page } from '../lib/page.js'
 import { diagnostics } from './diagnostics.js'
@@ -8,7 +10,7 @@ import { SENTENCES } from './sentences.js'
 
 const ADMINISTRATOR = 0
 
-/** Parts of the page, from top to bottom. */
+/** Parts of the plugin's own tab, from top to bottom. */
 const PARTS = [diagnostics, relatedList, exclusions, erase]
 
 /**
@@ -20,10 +22,19 @@ const PARTS = [diagnostics, relatedList, exclusions, erase]
  */
 export async function show (helpers, rootEl) {
   const page = await Page.open(helpers, SENTENCES)
+  const frame = (/** @type {HTMLElement[]} */ ...content) => rootEl.replaceChildren(
+    el('div', { class: 'margin-content shoal-page pb-5' }, el('h1', { class: 'title-page' }, page.say('title')), ...content))
   const isAdmin = helpers.isLoggedIn() && helpers.getUser()?.role?.id === ADMINISTRATOR
+  if (!isAdmin) {
+    frame(el('p', {}, page.say('adminsOnly')))
+    return
+  }
 
-  rootEl.replaceChildren(el('div', { class: 'margin-content shoal-page pb-5' },
-    page.live,
-    el('h1', { class: 'title-page' }, page.say('title')),
-    ...(isAdmin ? PARTS.map(part => part(page)) : [el('p', {}, page.say('adminsOnly'))])))
+  const admin = await Admin.open(helpers, (method, path, body, deadline) => (
+    page.api.plugin(method, `admin/v1/control/${path}`, body, deadline)))
+  const { element, start } = control(admin, [
+    { id: 'plugin', title: page.say('plugin'), make: () => ({ content: PARTS.map(part => part(page)) }) }
+  ])
+  frame(page.live, admin.page.live, element)
+  start()
 }

@@ -1,5 +1,6 @@
 export const SENTENCES = {
   title: 'Suggestions (Shoal)',
+  plugin: 'Plugin',
   adminsOnly: 'This page is for administrators of this instance.',
 
   state: 'Does it work?',

@@ -9,6 +9,9 @@ export const SENTENCES = {
   erased: 'Everything was erased here; the plugin is about to be uninstalled.',
   busy: 'Too many requests at once. Wait a minute, then try again.',
   refused: 'This was refused: {reason}',
+  told: 'The daemon says: {reason}',
+  daemonAway: 'The daemon of this instance does not answer. Start it, then try again.',
+  daemonSlow: 'The daemon takes too long to answer. It may still be working: look again in a minute.',
   unavailable: 'Suggestions are not available right now and this could not be done. Try again later. ' +
     'If it keeps failing, tell the administrators of this instance.',
   nonsense: 'The instance gave an answer that this page does not understand. Reload the page, then try again.'
@@ -16,7 +19,11 @@ export const SENTENCES = {
 
 /** @typedef {keyof typeof SENTENCES} Problem */
 
+/** What has sentences of its own; other codes are said in the daemon's words. */
+const CODES = new Map(/** @type {const} */ ([['daemon-away', 'daemonAway'], ['daemon-slow', 'daemonSlow']]))
+
 const DEADLINE_MS = 20_000
+const MAX_REASON = 600
 
 /** A request that failed, with the name of the sentence that says what to do. */
 export class RequestError extends Error {
@@ -61,11 +68,12 @@ export class Api {
    * @param {'GET' | 'PUT' | 'POST' | 'DELETE'} method of the request
    * @param {string} path below the plugin's router, without a leading slash
    * @param {unknown} [body] sent as JSON
+   * @param {number} [deadline] milliseconds to wait
    * @returns {Promise<any>} the parsed answer, `null` where there is none
    * @throws {RequestError} when it failed
    */
-  plugin (method, path, body) {
-    return this.#request(method, `${this.helpers.getBaseRouterRoute()}/${path}`, body)
+  plugin (method, path, body, deadline) {
+    return this.request(method, `${this.helpers.getBaseRouterRoute()}/${path}`, body, deadline)
   }
 
   /**
@@ -78,15 +86,18 @@ export class Api {
    * @throws {RequestError} when it failed
    */
   peertube (method, path, body) {
-    return this.#request(method, `/api/v1/${path}`, body)
+    return this.request(method, `/api/v1/${path}`, body)
   }
 
   /**
    * @param {string} method of the request
    * @param {string} address of the request
    * @param {unknown} [body] sent as JSON
+   * @param {number} [deadline] milliseconds to wait
+   * @returns {Promise<any>} the parsed answer, `null` where there is none
+   * @throws {RequestError} when it failed
    */
-  async #request (method, address, body) {
+  async request (method, address, body, deadline = DEADLINE_MS) {
     /** @type {Record<string, string>} */
     const headers = { ...this.helpers.getAuthHeader(), Accept: 'application/json' }
     if (body !== undefined) headers['Content-Type'] = 'application/json'
@@ -99,7 +110,7 @@ export class Api {
         method,
         headers,
         body: body === undefined ? undefined : JSON.stringify(body),
-        signal: AbortSignal.timeout(DEADLINE_MS)
+        signal: AbortSignal.timeout(deadline)
       })
       text = await response.text()
     } catch {
@@ -147,6 +158,10 @@ function parsed (text) {
  * @returns {RequestError} the matching failure
  */
 function failure (status, answer) {
+  if (typeof answer?.code === 'string' && isText(answer.message)) {
+    const said = [answer.message, answer.advice].filter(isText).map(text => text.replace(/\.$/, '')).join('. ')
+    return new RequestError(CODES.get(answer.code) ?? 'told', `${said}.`.slice(0, MAX_REASON), status)
+  }
   if (status === 401) return new RequestError('session')
   if (status === 403) return new RequestError('forbidden')
   if (status === 404) return new RequestError('missing')
@@ -154,7 +169,12 @@ function failure (status, answer) {
   if (status === 429) return new RequestError('busy')
 
   const reason = [answer?.error?.message, answer?.error, answer?.detail, answer?.message]
-    .find(text => typeof text === 'string' && text !== '')
+    .find(isText)
   if (status < 500 && reason) return new RequestError('refused', reason.slice(0, 300))
   return new RequestError('unavailable', '', status)
+}
+
+/** @param {unknown} text */
+function isText (text) {
+  return typeof text === 'string' && text !== ''
 }

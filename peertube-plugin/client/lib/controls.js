@@ -100,10 +100,17 @@ export function savingSwitch ({ label, description, checked, disabled = false, s
 /**
  * Ask before something that cannot be undone. Escape and the browser's back gesture mean no.
  *
- * @param {{ title: string, text: string, yes: string, no: string }} words what is asked
+ * @param {object} question what is asked
+ * @param {string} question.title its heading
+ * @param {string} question.text what follows from yes
+ * @param {string} question.yes the answer that does it
+ * @param {string} question.no the harmless answer
+ * @param {'primary' | 'danger'} [question.look] of yes
+ * @param {(Node | null)[]} [question.content] what to look at before answering
+ * @param {() => boolean} [question.check] whether what was typed can be used; if not, the question stays
  * @returns {Promise<boolean>} whether the answer was yes
  */
-export function confirmed ({ title, text, yes, no }) {
+export function confirmed ({ title, text, yes, no, look = 'danger', content = [], check = () => true }) {
   return new Promise(resolve => {
     const titleId = uniqueId('dialog')
     const dialog = el('dialog', {
@@ -117,10 +124,13 @@ export function confirmed ({ title, text, yes, no }) {
     },
     el('h2', { id: titleId }, title),
     el('p', { id: `${titleId}-text` }, text),
+    ...content.filter(part => part !== null),
     el('div', { class: 'shoal-buttons' },
       // The harmless answer comes first and so has the focus.
-      el('button', { type: 'button', class: 'peertube-button secondary-button', click: () => dialog.close('no') }, no),
-      el('button', { type: 'button', class: 'peertube-button danger-button', click: () => dialog.close('yes') }, yes)))
+      el('button', {
+        type: 'button', class: 'peertube-button secondary-button', autofocus: true, click: () => dialog.close('no')
+      }, no),
+      el('button', { type: 'button', class: `peertube-button ${look}-button`, click: () => { if (check()) dialog.close('yes') } }, yes)))
 
     document.body.append(dialog)
     dialog.showModal()

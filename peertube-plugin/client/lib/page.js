@@ -80,14 +80,20 @@ export class Page {
   loaded (ask, draw) {
     const { sayLoading } = this
     const box = el('div', {})
+    let latest = 0
 
     const reload = async () => {
+      const round = ++latest
       box.setAttribute('aria-busy', 'true')
       if (!box.hasChildNodes()) box.append(el('p', { class: 'muted-2' }, sayLoading('loading')))
       try {
-        const parts = draw(await ask())
+        const data = await ask()
+        // A later question has been asked: its answer is what counts.
+        if (round !== latest) return
+        const parts = draw(data)
         box.replaceChildren(...parts.filter(part => part !== null))
       } catch (error) {
+        if (round !== latest) return
         const problem = problemLine()
         const again = el('button', {
           type: 'button',
@@ -102,7 +108,7 @@ export class Page {
         box.replaceChildren(problem, again)
         problem.textContent = problemText(error, this.sayProblem)
       } finally {
-        box.removeAttribute('aria-busy')
+        if (round === latest) box.removeAttribute('aria-busy')
       }
     }
 

@@ -25,6 +25,7 @@ describe('admin page', needsBrowser, () => {
 
   const open = async (user = ADMIN) => {
     await page.evaluate(user => user ? window.shell.login(user) : window.shell.logout(), user)
+    await page.evaluate(() => history.replaceState({}, '', '#plugin'))
     await page.evaluate(() => window.shell.open('/', 'shoal'))
     await page.waitForFunction(() => !document.querySelector('[aria-busy]'))
   }

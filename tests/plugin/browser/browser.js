@@ -26,6 +26,7 @@ export const needsBrowser = {
 /** Body and status of an answer that is no plain 200 with JSON. */
 export const answer = (status, body = {}) => ({ [STATUS]: status, body })
 const STATUS = Symbol('status')
+const BEHIND = 'admin/v1/control/'
 
 /** Start the page's server and a browser; call `close` at the end. */
 export async function openSite () {
@@ -39,6 +40,8 @@ class Site {
   routes = new Map()
   /** Answers what no route does; by default nothing. @type {((request: any) => unknown) | undefined} */
   fallback
+  /** What the daemon's admin API answers, on PeerTube's page and on the daemon's. @type {import('../host/control.js').Control | undefined} */
+  control
   /** Every request to a route: `{ key, path, method, body, query, headers }`. */
   requests = []
 
@@ -60,6 +63,7 @@ class Site {
   /** Forget routes and requests of the test before. */
   reset () {
     this.routes.clear()
+    this.control = undefined
     this.requests.length = 0
   }
 
@@ -70,8 +74,27 @@ class Site {
 
   /** A fresh tab on the page; errors in it fail the test that calls `page.problems()`. */
   async page ({ width = 1280, height = 900, dark = false, language = 'en', rtl = false } = {}) {
+    const page = await this.#tab({ width, height, dark, language })
+    await page.goto(`${this.url}/?language=${language}`)
+    await page.waitForFunction(() => 'shell' in window)
+    await page.evaluate(({ language, rtl }) => {
+      document.documentElement.lang = language
+      if (rtl) document.documentElement.dir = 'rtl'
+    }, { language, rtl })
+    return page
+  }
+
+  /** A fresh tab on the page that the daemon itself serves. */
+  async alone ({ width = 1280, height = 900, dark = false, language = 'en', fragment = `#token=${TOKEN}`, rtl = false } = {}) {
+    const page = await this.#tab({ width, height, dark, language })
+    if (rtl) await page.addInitScript(() => { document.documentElement?.setAttribute('dir', 'rtl') })
+    await page.goto(`${this.url}/admin/${fragment}`)
+    return page
+  }
+
+  async #tab ({ width, height, dark, language }) {
     const context = await this.browser.newContext({
-      viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce'
+      viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce', locale: language
     })
     const page = await context.newPage()
     page.errors = []
@@ -82,12 +105,6 @@ class Site {
     page.on('console', message => {
       if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) page.errors.push(message.text())
     })
-    await page.goto(`${this.url}/?language=${language}`)
-    await page.waitForFunction(() => 'shell' in window)
-    await page.evaluate(({ language, rtl }) => {
-      document.documentElement.lang = language
-      if (rtl) document.documentElement.dir = 'rtl'
-    }, { language, rtl })
     return page
   }
 
@@ -112,6 +129,17 @@ class Site {
       else res.status(404).end()
     })
     app.use(`${this.base}router/`, (req, res) => this.#answer(req, res))
+    // The daemon's own side, with the headers that it sends.
+    app.use('/v1/admin/', (req, res) => (
+      req.headers['x-shoal-admin'] === TOKEN
+        ? this.#answer(req, res, 'daemon ')
+        : res.status(403).json({ code: 'admin-refused', message: 'the token is wrong', advice: 'Ask for it.' })))
+    app.use('/admin', (_req, res, next) => {
+      res.set({ 'Content-Security-Policy': POLICY, 'X-Content-Type-Options': 'nosniff' })
+      next()
+    })
+    app.get('/admin/', (_req, res) => res.sendFile(join(PLUGIN, 'standalone/index.html')))
+    for (const folder of ['assets', 'client', 'languages', 'standalone']) app.use(`/admin/${folder}`, express.static(join(PLUGIN, folder)))
     app.use('/api/v1/', (req, res) => this.#answer(req, res, 'api '))
     // A picture for each video, in a colour of its own.
     app.get('/lazy-static/thumbnails/:name', (req, res) => {
@@ -122,18 +150,36 @@ class Site {
     return app
   }
 
+  /** What answers a request to the daemon's admin API, if this is one. */
+  #control (prefix, { method, key, body, query }) {
+    const path = key.slice(`${prefix}${method} `.length)
+    const asked = prefix === 'daemon ' ? path : path.startsWith(BEHIND) ? path.slice(BEHIND.length) : null
+    if (!this.control || asked === null) return undefined
+    return () => {
+      const { status, body: found } = this.control.answer({ method, path: asked, query, body })
+      return status === 200 ? found : answer(status, found)
+    }
+  }
+
   async #answer (req, res, prefix = '') {
     const key = `${prefix}${req.method} ${req.path.slice(1)}`
     const { method, body, query, headers } = req
     const request = { key, path: req.url.slice(1), method, body, query, headers }
     this.requests.push(request)
-    const found = await (this.routes.get(key) ?? this.fallback)?.(request)
+    const found = await (this.routes.get(key) ?? this.#control(prefix, request) ?? this.fallback)?.(request)
     if (found === undefined) return res.status(404).json({ error: 'not found' })
     if (found === DROPPED) return req.socket.destroy()
     if (found && STATUS in found) return res.status(found[STATUS]).send(found.body)
     res.json(found)
   }
 }
+
+/** What opens the page that the daemon serves. */
+export const TOKEN = 'abcdefghijklmnopqrstuvwxyz-0123456789_ABCDE'
+
+/** The daemon's policy for its page: nothing inline, nothing from elsewhere. */
+const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /** An answer that never comes: the connection breaks. */
 export const DROPPED = Symbol('dropped')

@@ -1,9 +1,9 @@
-/** Pictures of the three views in every variant, for eyes: `node browser/screenshots.js DIRECTORY`. */
+/** Pictures of the views in every variant, for eyes: `node browser/screenshots.js DIRECTORY [PART OF A VIEW'S NAME]`. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { openSite } from './browser.js'
-import { VIEWS, show } from './views.js'
+import { ALONE_VIEWS, VIEWS, show, showAlone } from './views.js'
 
 const VARIANTS = [
   { name: 'light', width: 1100 },
@@ -13,15 +13,21 @@ const VARIANTS = [
   { name: 'rtl', width: 1100, rtl: true }
 ]
 
-const [directory = 'screenshots'] = process.argv.slice(2)
+const [directory = 'screenshots', wanted = ''] = process.argv.slice(2)
 mkdirSync(directory, { recursive: true })
 const site = await openSite()
-for (const view of VIEWS) {
+for (const view of [...VIEWS, ...ALONE_VIEWS].filter(name => name.includes(wanted))) {
   for (const { name, ...look } of VARIANTS) {
-    const page = await site.page({ height: 700, ...look })
-    await show(site, page, view)
+    const page = await opened(view, { height: 700, ...look })
     await page.screenshot({ path: join(directory, `${view.replace(' ', '-')}-${name}.png`), fullPage: true })
     await page.context().close()
   }
 }
 await site.close()
+
+async function opened (view, look) {
+  if (ALONE_VIEWS.includes(view)) return showAlone(site, look, view)
+  const page = await site.page(look)
+  await show(site, page, view)
+  return page
+}

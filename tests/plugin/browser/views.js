@@ -1,7 +1,15 @@
 /** The views that tests look at and screenshots are taken of. */
+import { BAD, Control } from '../host/control.js'
+import { TOKEN } from './browser.js'
 import { SECOND_VIDEO, TOPICS, VIDEO, adminRoutes, browserRoutes, viewerRoutes } from './answers.js'
 
-export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page']
+/** Tabs of the administrators' page that it has wherever it is. */
+export const TABS = ['overview', 'peers', 'shared', 'sessions', 'models', 'ledger', 'lookup', 'revert']
+
+export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page', ...TABS.map(tab => `admin ${tab}`)]
+
+/** The same where the daemon itself serves it. */
+export const ALONE_VIEWS = ['token', ...TABS].map(tab => `alone ${tab}`)
 
 const SEED = '7b9fa1b2-4c1d-4e8f-9a10-0123456789ab'
 const THIRD = '99999999-aaaa-4bbb-8ccc-dddddddddddd'
@@ -10,6 +18,8 @@ const LONG = 'Averyveryverylongwordwithoutanyplacetobreakitwhichhappensintitles'
 /** Fill a page with one view, in its fullest state. */
 export async function show (site, page, view) {
   site.reset()
+  const tab = TABS.find(name => view === `admin ${name}`)
+  if (tab) return inPeerTube(site, page, tab)
   if (view === 'watch page') await watch(site, page)
   else if (view === 'browser suggestions') await browser(site, page)
   else if (view === 'viewer page') await viewer(site, page)
@@ -65,8 +75,55 @@ async function admin (site, page) {
   adminRoutes(site)
   await page.evaluate(() => window.shell.login({ role: { id: 0, label: 'Administrator' } }))
   await page.evaluate(() => window.shell.menu())
+  await page.evaluate(() => history.replaceState({}, '', '#plugin'))
   await page.evaluate(() => window.shell.open('/', 'shoal'))
   await page.waitForFunction(() => document.querySelector('.shoal-section') && !document.querySelector('[aria-busy]'))
   await page.getByRole('textbox').nth(1).fill(`spam.example\nnot a host ${'x'.repeat(80)}`)
   await page.locator('.primary-button').click()
+}
+
+/** Open a tab of the administrators' page inside PeerTube, in its fullest state. */
+async function inPeerTube (site, page, tab) {
+  adminRoutes(site)
+  site.control = new Control()
+  await page.evaluate(() => window.shell.login({ role: { id: 0, label: 'Administrator' } }))
+  await page.evaluate(tab => history.replaceState({}, '', `${location.search}#${tab}`), tab)
+  await page.evaluate(() => window.shell.open('/', 'shoal'))
+  await fill(page, tab)
+}
+
+/** Open a tab of the page that the daemon serves, in its fullest state; `view` as in `ALONE_VIEWS`. */
+export async function showAlone (site, look, view) {
+  site.reset()
+  site.control = new Control()
+  const tab = view.replace('alone ', '')
+  const instances = ['reef', 'harbour', 'here', 'lagoon', 'delta'].map((name, place) => (
+    `&instance=${name}.example,${name === 'here' ? new URL(site.url).port : 9731 + place},${TOKEN}`)).join('')
+  const page = await site.alone({ ...look, fragment: tab === 'token' ? '' : `#token=${TOKEN}&tab=${tab}${instances}` })
+  if (tab === 'token') await page.getByRole('textbox').or(page.locator('input')).first().waitFor()
+  else await fill(page, tab)
+  return page
+}
+
+/** Open what is folded, ask what has to be asked. */
+async function fill (page, tab) {
+  await rested(page)
+  if (tab === 'lookup') {
+    await page.locator('input[type=search]').fill('boat')
+    await page.locator('.shoal-line-form button').click()
+    await page.locator('.shoal-row button').first().click()
+    await page.locator('.shoal-ranked').waitFor()
+  }
+  if (tab === 'revert') {
+    await page.locator('select').selectOption(BAD)
+    await page.locator('.shoal-block .primary-button').click()
+    await page.locator('.shoal-confirm').waitFor()
+  }
+  await page.evaluate(() => { for (const box of document.querySelectorAll('details')) box.open = true })
+  await page.waitForFunction(() => document.querySelectorAll('.shoal-chart').length === document.querySelectorAll('.shoal-chart > svg').length)
+}
+
+/** Wait until everything that is shown has loaded. */
+export async function rested (page) {
+  await page.waitForFunction(() => document.querySelector('.shoal-section, .shoal-block') && !document.querySelector('[aria-busy]'))
 }

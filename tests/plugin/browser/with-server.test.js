@@ -85,6 +85,7 @@ describe('pages and server', needsBrowser, () => {
     const page = await site.page({ language: 'fr' })
     await page.evaluate(() => window.shell.login({ role: { id: 0, label: 'Administrator' } }))
     site.routes.set('api GET plugins/peertube-plugin-shoal', () => ({ settings: {} }))
+    await page.evaluate(() => history.replaceState({}, '', '#plugin'))
     await page.evaluate(() => window.shell.open('/', 'shoal'))
     await rested(page)
     const { checks } = (await world.call('GET', 'admin/v1/diagnostics', { user: admin })).body

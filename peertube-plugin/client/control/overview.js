@@ -1,0 +1,111 @@
+import { listIn } from '../lib/api.js'
+import { el } from '../lib/dom.js'
+import { day, number } from '../lib/texts.js'
+import { qualityChart } from './chart.js'
+import { badge, block, facts, many, names, nothing, own, plain } from './pieces.js'
+
+/** Something that waits for the administrator. @typedef {{ id: string, kind: string, at: number, subject: string, sentence: string, advice: string }} Notice */
+
+/** What to say of a notice, and where to do something about it. */
+const NOTICES = /** @type {const} */ ({
+  'peer-request': { look: 'yellow', label: 'noticeRequest', advice: 'adviceRequest', tab: 'peers', link: 'toPeer' },
+  'key-changed': { look: 'red', label: 'noticeKey', advice: 'adviceKey', tab: 'peers', link: 'toPeer' },
+  unreachable: { look: 'secondary', label: 'noticeUnreachable', advice: 'adviceUnreachable', tab: 'peers', link: 'toPeer' },
+  awaiting: { look: 'yellow', label: 'noticeAwaiting', advice: 'adviceAwaiting', tab: 'models', link: 'toModel' },
+  quarantine: { look: 'red', label: 'noticeQuarantine', advice: 'adviceQuarantine', tab: 'models', link: 'toModel' },
+  budget: { look: 'yellow', label: 'noticeBudget', advice: 'adviceBudget', tab: 'shared', link: 'toShared' }
+})
+
+const HASH = /^[0-9a-f]{32,}$/
+const MODES = /** @type {const} */ (['off', 'simulate', 'consume', 'contribute'])
+
+/**
+ * How the instance stands, and what waits for the administrator.
+ *
+ * @param {import('./admin.js').Admin} admin the page
+ * @returns {import('./tabs.js').Part} the part
+ */
+export function overview (admin) {
+  const { page, say, ask } = admin
+  const { box, reload } = page.loaded(
+    async () => {
+      const found = await ask('GET', 'overview')
+      /** @type {Notice[]} */
+      const notices = listIn(found, 'notices')
+      const tell = await admin.told([
+        [found.cohort?.sentence], ...notices.flatMap(({ sentence, advice, subject }) => (
+          /** @type {[string, string][]} */ ([[sentence, subject], [advice, subject]])))])
+      return { found, notices, tell }
+    },
+    ({ found, notices, tell }) => [
+      block(say('waiting'), notices.length
+        ? el('ul', { class: 'shoal-list' }, ...notices.map(notice => noticeLine(admin, notice, tell)))
+        : nothing(say('nothingWaits'))),
+      standing(admin, found, tell),
+      block(say('quality'), el('p', {}, say('qualityText')), qualityChart(admin, many(found.quality)))
+    ])
+  return { content: [box], refresh: reload }
+}
+
+/**
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {Notice} notice what waits
+ * @param {(sentence: unknown) => string} tell says the daemon's sentences
+ */
+function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
+  const { say } = admin
+  const known = Object.hasOwn(NOTICES, kind) ? NOTICES[/** @type {keyof typeof NOTICES} */ (kind)] : null
+  // A sum can be held back before there is a model of it.
+  const ofSum = kind === 'quarantine' && HASH.test(plain(subject))
+  const link = ofSum
+    ? admin.link('sessions', say('toSessions'), plain(subject))
+    : known && admin.link(known.tab, say(known.link), plain(subject))
+  return el('li', { class: 'shoal-check' },
+    known ? badge(say(known.label), known.look) : badge(say('noticeOther'), 'yellow'),
+    el('div', {},
+      el('p', {}, el('strong', {}, tell(sentence)), ' ', el('span', { class: 'muted-2' }, day(at))),
+      el('p', {}, known ? say(known.advice) : tell(advice)),
+      link))
+}
+
+/**
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {any} found the overview
+ * @param {(sentence: unknown) => string} tell says the daemon's sentences
+ */
+function standing ({ say }, found, tell) {
+  const { model, cohort } = found
+  return block(say('standing'), facts([
+    [say('instance'), own(found.host)],
+    [say('ownWords'), words(found.words, say('noWords'))],
+    [say('mode'), modeText(say, found.mode)],
+    [say('served'), model
+      ? `${say(model.kind === 'federated' ? 'servedFederated' : 'servedLocal')} ${say('servedSince', { day: day(model.since), videos: number(model.videos) })}`
+      : say('servedNothing')],
+    model ? [say('learntFrom'), names(model.survivors, say('ownOnly'))] : null,
+    [say('cohort'), `${say('cohortCount', { approved: number(cohort?.approved ?? 0), mutual: number(cohort?.mutual ?? 0), needed: number(cohort?.needed ?? 0) })} ${tell(cohort?.sentence)}`]
+  ]))
+}
+
+/**
+ * What a mode means.
+ *
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {unknown} mode of the daemon
+ * @returns {string} a sentence
+ */
+export function modeText (say, mode) {
+  const known = MODES.find(name => name === mode)
+  return known ? say(`mode_${known}`) : plain(mode)
+}
+
+/**
+ * @param {unknown} given words of a key
+ * @param {string} none what to say without
+ */
+function words (given, none) {
+  const known = many(given)
+  return known.length
+    ? el('ol', { class: 'shoal-words shoal-words-small', lang: 'en', dir: 'ltr' }, ...known.map(word => el('li', {}, plain(word, 20))))
+    : none
+}

@@ -1,0 +1,27 @@
+import { ledger } from './ledger.js'
+import { lookup } from './lookup.js'
+import { models } from './models.js'
+import { overview } from './overview.js'
+import { peers } from './peers.js'
+import { revert } from './revert.js'
+import { sessions } from './sessions.js'
+import { shared } from './shared.js'
+import { tabList } from './tabs.js'
+
+/** Parts of the page, from first to last; the name is in the address. */
+const PARTS = /** @type {const} */ ({ overview, peers, shared, sessions, models, ledger, lookup, revert })
+
+/**
+ * Everything an administrator can see and decide, as tabs.
+ *
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {import('./tabs.js').Tab[]} further tabs of the surroundings, shown last
+ * @returns {{ element: HTMLElement, start: () => void }} the tabs, and a function that opens the one in the address
+ */
+export function control (admin, further = []) {
+  const names = /** @type {(keyof typeof PARTS)[]} */ (Object.keys(PARTS))
+  const tabs = names.map(id => ({ id, title: admin.say(`tab_${id}`), make: () => PARTS[id](admin) }))
+  const { element, go, start } = tabList(admin.say('parts'), [...tabs, ...further])
+  admin.go = go
+  return { element, start }
+}

@@ -1,0 +1,139 @@
+import { listIn } from '../lib/api.js'
+import { actionButton, problemLine } from '../lib/controls.js'
+import { el } from '../lib/dom.js'
+import { moment, number, size } from '../lib/texts.js'
+import { badge, block, code, figure, folded, many, names, nothing, own, plain, table } from './pieces.js'
+
+const AT_ONCE = 30
+const MOST = 500
+
+/**
+ * Secure sums that were taken or tried, and which sub-cohorts were there when something went wrong.
+ *
+ * @param {import('./admin.js').Admin} admin the page
+ * @returns {import('./tabs.js').Part} the part
+ */
+export function sessions (admin) {
+  const { page, say, sayProblem, ask } = admin
+  let limit = AT_ONCE
+  const problem = problemLine()
+
+  const suspects = page.loaded(
+    async () => {
+      const batches = listIn(await ask('GET', 'suspects'), 'suspects')
+      const tell = await admin.told(batches.flatMap((/** @type {any} */ batch) => [
+        batch.sentence, ...many(batch.subcohorts).flatMap(({ reasons }) => many(reasons))
+      ]).map(sentence => /** @type {[unknown]} */ ([sentence])))
+      return { batches, tell }
+    },
+    ({ batches, tell }) => batches.length
+      ? [el('ul', { class: 'shoal-list' }, ...batches.map(batch => batchEntry(admin, batch, tell)))]
+      : [nothing(say('noSuspects'))])
+
+  const list = page.loaded(
+    async () => {
+      const found = listIn(await ask('GET', `sessions?limit=${limit}`), 'sessions')
+      const tell = await admin.told(found.map((/** @type {any} */ { reason }) => /** @type {[unknown]} */ ([reason])))
+      return { found, tell }
+    },
+    ({ found, tell }) => {
+      if (found.length === 0) return [nothing(say('noSessions'))]
+      more.hidden = found.length < limit || limit >= MOST
+      return [el('ul', { class: 'shoal-list' }, ...found.map(session => sessionEntry(admin, session, tell)))]
+    })
+
+  const more = actionButton({
+    text: say('more'),
+    problem,
+    sayProblem,
+    run: () => {
+      limit = Math.min(MOST, limit + 3 * AT_ONCE)
+      return list.reload()
+    }
+  })
+  more.hidden = true
+
+  return {
+    content: [
+      block(say('sessions'), el('p', {}, say('sessionsText')), list.box, more, problem),
+      block(say('suspects'), el('p', {}, say('suspectsText')), suspects.box)
+    ],
+    refresh: () => Promise.all([list.reload(), suspects.reload()]),
+    about: () => {
+      const heading = suspects.box.closest('section')?.querySelector('h2')
+      heading?.focus()
+    }
+  }
+}
+
+/**
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {any} session from the daemon
+ * @param {(sentence: unknown) => string} tell says the daemon's sentences
+ */
+function sessionEntry ({ say }, session, tell) {
+  const [roster, survivors] = [many(session.roster), many(session.survivors)]
+  const title = session.role === 'aggregator' ? say('ownSum') : say('sumFor')
+  return el('li', {},
+    el('div', { class: 'shoal-peer-head' },
+      el('strong', {}, title, session.role === 'aggregator' ? '' : ' ', session.role === 'aggregator' ? '' : own(session.aggregator)),
+      outcomeBadge(say, session.outcome),
+      el('span', { class: 'muted-2' }, moment(figure(session.started) ?? 0))),
+    session.reason ? el('p', {}, tell(session.reason)) : null,
+    el('p', { class: 'muted-2' }, [
+      say('membersOf', { survivors: number(survivors.length), roster: number(roster.length) }),
+      say('bytesInOut', { received: size(figure(session.bytes_in) ?? 0), sent: size(figure(session.bytes_out) ?? 0) }),
+      ...(figure(session.subcohort) === null ? [] : [say('subcohortNumber', { number: number(session.subcohort) })])
+    ].join(' · ')),
+    folded(say('whoAndId'), table(say('roster'), [say('instance'), say('inTheSum')],
+      roster.map(host => [own(host), survivors.includes(host) ? say('yes') : say('no')])),
+    el('p', {}, say('session'), ': ', code(session.id, true))))
+}
+
+/**
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {unknown} outcome of a session
+ */
+function outcomeBadge (say, outcome) {
+  switch (outcome) {
+    case 'done': return badge(say('outcomeDone'), 'green')
+    case 'running':
+    case 'open': return badge(say('outcomeOpen'), 'secondary')
+    case 'refused': return badge(say('outcomeRefused'), 'yellow')
+    case 'aborted':
+    case 'failed': return badge(say('outcomeFailed'), 'red')
+    default: return badge(plain(outcome, 40), 'secondary')
+  }
+}
+
+/**
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {any} batch one run of sums
+ * @param {(sentence: unknown) => string} tell says the daemon's sentences
+ */
+function batchEntry ({ say }, batch, tell) {
+  return el('li', {},
+    el('p', {}, el('strong', {}, tell(batch.sentence)), ' ', el('span', { class: 'muted-2' }, moment(figure(batch.at) ?? 0))),
+    table(say('subcohorts'), [say('subcohort'), say('verdict'), say('members'), say('reasons')],
+      many(batch.subcohorts).map(({ number: count, members, verdict, reasons }) => [
+        number(figure(count) ?? 0), verdictBadge(say, verdict), names(members, say('nobody')),
+        many(reasons).map(tell).join(' ') || '–'
+      ])))
+}
+
+/**
+ * What the checks said of a sum or a model.
+ *
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {unknown} verdict of the daemon
+ * @returns {HTMLElement} a label
+ */
+export function verdictBadge (say, verdict) {
+  switch (verdict) {
+    case 'accepted': return badge(say('verdictAccepted'), 'green')
+    case 'awaiting': return badge(say('stateAwaiting'), 'yellow')
+    case 'quarantined': return badge(say('stateQuarantined'), 'red')
+    case 'new': return badge(say('verdictNew'), 'secondary')
+    default: return badge(plain(verdict, 40), 'secondary')
+  }
+}
