@@ -23,15 +23,20 @@ MONTH: Final = 30 * 86400.0
 
 
 def reference(records: Sequence[ModelRecord], book: Book, *, now: float) -> ModelRecord | None:
-    """Return the newest model that could have served a month ago; of the records, newest first.
+    """Return the newest model learnt with others that could have served a month ago, of records newest first.
 
-    None whose learning was taken out may be in it: the reference must not carry on what was undone.
+    In the first month it is the oldest there is. Nobody whose learning was taken out may be in it: the
+    reference must not carry on what was undone.
     """
-    for record in records:
-        ready = record.state in ("ready", "current") and record.created <= now - MONTH
-        if ready and not book.unusable(tuple(record.survivors)):
-            return record
-    return None
+    usable = [
+        record
+        for record in records
+        if record.kind == "federated"
+        and record.state in ("ready", "current")
+        and not book.unusable(tuple(record.survivors))
+    ]
+    month_old = next((record for record in usable if record.created <= now - MONTH), None)
+    return month_old or (usable[-1] if usable else None)
 
 
 def month_old(engine: Engine, config: Config, book: Book, *, now: float) -> ServedModel | None:

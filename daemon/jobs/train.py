@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 from daemon import service
 from daemon.acceptance import references
-from daemon.acceptance.judge import Report, judge
+from daemon.acceptance.judge import Check, Report, judge
 from daemon.config import Config
 from daemon.errors import JobError
 from daemon.identity import open_identity
@@ -58,6 +59,16 @@ _STATES: Mapping[sums.Verdict, model_records.State] = {
 }
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What became of a new sum: the parts that it came down to, and its model where there is one."""
+
+    verdict: sums.Verdict
+    parts: tuple[Part, ...]
+    record: ModelRecord | None
+    sentence: str
+
+
 class _Training:
     def __init__(self, context: JobContext) -> None:
         self._context = context
@@ -82,12 +93,12 @@ class _Training:
         summary: dict[str, Any] = {"videos": len(self._catalogue)}
         refused, accepted, served = found.refused, found.accepted, kept
         if found.fresh:
-            verdict, parts, record = self._judge(found, local)
-            summary["acceptance"] = verdict
-            if verdict == "accepted":
-                accepted, served = parts, record
+            judged = self._judge(found, local)
+            summary["acceptance"] = judged.verdict
+            if judged.verdict == "accepted":
+                accepted, served = judged.parts, judged.record
             else:
-                refused = record.report.get("sentence", verdict)
+                refused = judged.sentence
         if accepted and (served is kept):
             fitted = self._fit(found, accepted)
             served = self._keep(fitted, report=accepted[0].report)
@@ -154,9 +165,7 @@ class _Training:
 
     # -- acceptance -----------------------------------------------------------------------------------------
 
-    def _judge(
-        self, found: learnable.Learnable, local: TrainedModel | None
-    ) -> tuple[sums.Verdict, tuple[Part, ...], ModelRecord]:
+    def _judge(self, found: learnable.Learnable, local: TrainedModel | None) -> _Judged:
         """Judge a new sum, whole, then with each of its parts left out; keep what comes of it."""
         fitted, report = self._judged(found, found.fresh, local)
         parts, bad = found.fresh, report
@@ -175,21 +184,31 @@ class _Training:
         if left_out:
             sums.set_verdict(engine, left_out, "quarantined", {**bad.as_json(), "verdict": "quarantined"})
         sums.set_verdict(engine, [part.session_id for part in parts], verdict, told)
-        record = self._keep(fitted, report=told, state=_STATES[verdict])
+        record = None if fitted is None else self._keep(fitted, report=told, state=_STATES[verdict])
+        failed = [check for check in bad.checks if not check.ok]
         details = {
             "verdict": verdict,
             "sums": [part.session_id for part in parts],
             "left_out": left_out,
-            "survivors": list(fitted.stored.survivors),
-            "failed": [check.id for check in bad.checks if not check.ok],
+            "survivors": sorted(host for part in parts for host in part.survivors),
+            "failed": [check.id for check in failed],
         }
-        append(engine, self._identity, Kind.ACCEPTANCE, record.id, details, now=self._context.clock())
-        return verdict, parts, record
+        subject = parts[0].batch if record is None else record.id
+        append(engine, self._identity, Kind.ACCEPTANCE, subject, details, now=self._context.clock())
+        sentence = bad.sentence if failed else "it waits for you: shoal models list"
+        return _Judged(verdict, parts, record, sentence)
 
     def _judged(
         self, found: learnable.Learnable, parts: Sequence[Part], local: TrainedModel | None
-    ) -> tuple[_Fitted, Report]:
-        fitted = self._fit(found, parts)
+    ) -> tuple[_Fitted | None, Report]:
+        try:
+            fitted = self._fit(found, parts)
+        except JobError as error:
+            # No model comes of such a sum, and none will when it is tried again.
+            impossible = Check("trainable", ok=False, sentence=f"{error.message}.", value=nan, bound=nan)
+            hosts = sorted(host for part in parts for host in part.survivors)
+            at, ids = self._context.clock(), tuple(part.session_id for part in parts)
+            return None, Report(at, (impossible,), (), (), tuple(hosts), ids)
         config = self._config
         declared = {
             host: peer.cap(config)
