@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from pathlib import Path
 
 from daemon.config import Config
 from federation import cbor
@@ -23,7 +24,7 @@ def note(config: Config, aggregator: str, window: str, round_: int, videos: tupl
 
 def videos(config: Config, aggregator: str, window: str, round_: int) -> tuple[str, ...] | None:
     """Return them, None where they are not known: given by an earlier version, or in another window."""
-    if not config.journal_dir.is_dir():
+    if not _folder(config).is_dir():
         return None
     raw = _journal(config).read(_key(aggregator), f"videos-{round_}")
     try:
@@ -36,8 +37,12 @@ def videos(config: Config, aggregator: str, window: str, round_: int) -> tuple[s
     return tuple(str(url) for url in found) if isinstance(found, list) else None
 
 
+def _folder(config: Config) -> Path:
+    return config.journal_dir / "about"
+
+
 def _journal(config: Config) -> FileJournal:
-    return FileJournal(config.journal_dir / "about")
+    return FileJournal(_folder(config))
 
 
 def _key(aggregator: str) -> bytes:

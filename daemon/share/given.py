@@ -1,0 +1,109 @@
+"""What each aggregator has in its data window now: frozen vectors, their hashes, and the numbers in them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.identity import open_identity
+from daemon.sessions import about, terms
+from daemon.sessions.windows import Kept, Windows
+from daemon.store import releases
+from policies.window import Closed
+
+State = Literal["open", "over", "void", "served"]
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A frozen vector, noise included, before it is masked.
+
+    Attributes:
+        round: 0 counts per video, 1 counts per pair of a head.
+        videos: that it is about, None where that is not known any more.
+        sha256: of its bytes, little-endian.
+    """
+
+    round: int
+    videos: int | None
+    entries: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class WindowShare:
+    """One aggregator's data window.
+
+    Attributes:
+        state: "open": the same is given again; "over": the next request gets a fresh vector if enough viewers
+            changed; "void": somebody in it left, nothing more is given; "served": a backup was restored.
+        numbers: by url, the noisy number of viewers that was given in round 0.
+    """
+
+    aggregator: str
+    opened: float
+    ends: float
+    state: State
+    window: str
+    vectors: tuple[Vector, ...] = ()
+    numbers: dict[str, int] = field(default_factory=dict, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; the numbers are shown beside the videos."""
+        found = asdict(self)
+        del found["numbers"], found["window"]
+        return found
+
+
+def given(config: Config, engine: Engine, aggregators: set[str], now: float) -> list[WindowShare]:
+    """Return the window of each of these aggregators that has one, sorted by host.
+
+    Raises:
+        StoreError: what was given cannot be read.
+
+    """
+    if not config.windows_dir.is_dir():
+        return []
+    identity = open_identity(config.identity_file, config.instance.host, create=False)
+    windows = terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
+    until = windows.served_until()
+    found = []
+    for host in sorted(aggregators):
+        kept = windows.read(host)
+        if kept is not None:
+            found.append(_share(config, windows, host, kept, now))
+        elif until is not None and now < until:
+            found.append(WindowShare(host, now, until, "served", ""))
+    return found
+
+
+def _share(config: Config, windows: Windows, host: str, kept: Kept, now: float) -> WindowShare:
+    vectors, numbers = [], {}
+    for round_ in range(len(kept.window.given)):
+        raw = windows.frozen(host, round_)
+        if raw is None:
+            # A viewer left, and what held them is gone.
+            continue
+        videos = about.videos(config, host, kept.id, round_)
+        known = None if videos is None else len(videos)
+        width = 4
+        if known is not None and round_ == 0:
+            width = len(raw) // known if known else width
+            values = np.frombuffer(raw, f"<i{width}").tolist()
+            numbers = dict(zip(videos or (), values, strict=True))
+        vectors.append(Vector(round_, known, len(raw) // width, len(raw), hashlib.sha256(raw).hexdigest()))
+    return WindowShare(
+        host, kept.window.opened, kept.window.ends, _state(kept, now), kept.id, tuple(vectors), numbers
+    )
+
+
+def _state(kept: Kept, now: float) -> State:
+    if kept.window.closed is not Closed.NO:
+        return "void" if kept.window.closed is Closed.VOID else "served"
+    return "over" if now >= kept.window.ends else "open"

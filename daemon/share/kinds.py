@@ -1,0 +1,245 @@
+"""Every kind of data that leaves this instance, in words: for the README, the admin page and `shoal share`.
+
+Each kind names the parts of the code that it stands for: stages of messages, their fields, what others
+fetch, routes that answer, modules that ask. A test goes through all of these in the code and fails on one
+that no kind stands for, so that nothing can begin to leave without a sentence here. `python -m
+daemon.share.kinds` prints the README's list; with `--write README.md` it puts it there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from federation.envelope import Stage
+
+BEGIN: Final = "<!-- kinds of data that leave: begin -->"
+END: Final = "<!-- kinds of data that leave: end -->"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data.
+
+    Attributes:
+        to: who gets it.
+        sentence: what is in it, and what is not.
+        stages: messages between instances that carry it, with `rounds` where it depends on the round.
+        fields: of these messages, as `Class.field`; parameters and blobs of a proposal as `parameters.name`
+            and `blobs.name`.
+        routes: that others call, of the daemon's listener for peers or of the plugin.
+        asks: modules that ask others over HTTP.
+    """
+
+    id: str
+    name: str
+    to: str
+    sentence: str
+    stages: tuple[Stage, ...] = ()
+    rounds: tuple[int, ...] = ()
+    fields: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, str]:
+        """Return what the admin is shown."""
+        return {"id": self.id, "name": self.name, "sentence": f"To {self.to}: {self.sentence}"}
+
+
+_MESSAGE = "/federation/v1/message"
+_CARD = "/federation/v1/card"
+
+KINDS: Final = (
+    Kind(
+        "counts",
+        "Viewers per video",
+        "a peer that asks for a sum",
+        "for each video of a public list, how many consenting viewers engaged with it, with noise and under "
+        "a mask: only the sum over all members can be read.",
+        stages=(Stage.MASK,),
+        rounds=(0,),
+        routes=(_MESSAGE,),
+    ),
+    Kind(
+        "pairs",
+        "Viewers per pair of videos",
+        "the same peer",
+        "how many of them engaged with both videos of a pair, for the most watched videos of the cohort, "
+        "with noise and under a mask.",
+        stages=(Stage.MASK,),
+        rounds=(1,),
+        routes=(_MESSAGE,),
+    ),
+    Kind(
+        "own-totals",
+        "The totals of our own sums",
+        "the peers in them",
+        "viewers per video of the whole cohort, with noise; our own are among them if this instance "
+        "contributes.",
+        stages=(Stage.FETCH,),
+        fields=("blobs.counts",),
+    ),
+    Kind(
+        "vocabulary",
+        "The list of public videos",
+        "the same peers",
+        "addresses of the public videos that our own sum is about; all or the most viewed of the catalogue.",
+        stages=(Stage.FETCH,),
+        fields=("blobs.vocabulary",),
+    ),
+    Kind(
+        "terms",
+        "Terms of a sum",
+        "the same peers",
+        "who is asked, with which keys, thresholds, limits and noise, and until when. No number of viewers.",
+        stages=(Stage.PROPOSE,),
+        fields=(
+            "Proposal.aggregator",
+            "Proposal.roster",
+            "Proposal.threshold",
+            "Proposal.trainer",
+            "Proposal.round",
+            "Proposal.length",
+            "Proposal.entry_bound",
+            "Proposal.ring",
+            "Proposal.nonce",
+            "Proposal.created",
+            "Proposal.expires",
+            "Proposal.parent",
+            "Proposal.survivors",
+            "Proposal.noise",
+            "Proposal.colluders",
+            "Proposal.parameters",
+            "Proposal.blobs",
+            "parameters.counts_noise",
+            "parameters.max_head",
+            "parameters.max_videos_per_user",
+            "parameters.min_users",
+            "parameters.pairs_noise",
+            "parameters.parts",
+            "parameters.publish",
+            "parameters.vocabulary",
+        ),
+        asks=("daemon.sessions.aggregate", "daemon.sessions.rounds"),
+    ),
+    Kind(
+        "keys",
+        "Keys and signatures of a sum",
+        "its aggregator and members",
+        "random keys made for this one sum, sealed shares of them, and signed hashes of who is in it. They "
+        "say nothing about viewers.",
+        stages=(
+            Stage.ADVERTISE,
+            Stage.KEYS,
+            Stage.SHARE,
+            Stage.SHARES,
+            Stage.SURVIVORS,
+            Stage.CONFIRM,
+            Stage.CONFIRMATIONS,
+            Stage.UNMASK,
+        ),
+        fields=(
+            "Advertisement.seal_public",
+            "Advertisement.mask_public",
+            "Advertisement.seed_commitment",
+            "SealedShares.sealed",
+            "SealedShares.commitments",
+            "Confirmation.survivors",
+            "Confirmation.sharers",
+            "Confirmation.keys",
+            "Revealed.self_seeds",
+            "Revealed.mask_keys",
+        ),
+        routes=(_MESSAGE,),
+        asks=("daemon.sessions.service",),
+    ),
+    Kind(
+        "hello",
+        "Hello",
+        "an instance that you add, approve or pause, or that asks",
+        "our host and key, whether you approve them, the version, the time, and their key as we know it.",
+        stages=(Stage.HELLO,),
+        fields=(
+            "Hello.host",
+            "Hello.key",
+            "Hello.approves",
+            "Hello.version",
+            "Hello.date",
+            "Hello.yours",
+            "Hello.rotations",
+        ),
+        routes=(_MESSAGE,),
+        asks=("daemon.peers.contact",),
+    ),
+    Kind(
+        "card",
+        "Card",
+        "everybody",
+        "the host name and public key of this instance, signed by its PeerTube; and to whoever sends "
+        "something that is refused, why.",
+        fields=("Refusal.code", "Refusal.sentence"),
+        routes=(_CARD, _MESSAGE),
+    ),
+    Kind(
+        "questions",
+        "Questions to other instances",
+        "instances that you follow or add",
+        "that we ask, for what they show to everybody: plugins, card, account, number of users.",
+        asks=("daemon.peers.cards", "daemon.peers.candidates"),
+    ),
+    Kind(
+        "suggestions",
+        "Suggestions and their reasons",
+        "visitors of this instance",
+        'public videos, each with a reason such as "about 23 viewers liked or watched both"; never about '
+        "fewer than sharing.min_users.",
+        routes=("/why/v1/reasons",),
+    ),
+    Kind(
+        "vectors",
+        "Vectors of videos",
+        "visitors of this instance, if you turn it on",
+        "small vectors of public videos, made from a noisy sum of others alone, for ranking in the browser.",
+        routes=("/browser/v1/vectors",),
+    ),
+)
+"""In the order in which an admin would ask. What no kind names never leaves: histories, viewers' identities,
+videos that are not public, keys."""
+
+
+def block() -> str:
+    """Return the README's list, between its marks."""
+    rows = [f"| {kind.name} | {kind.to} | {kind.sentence[:1].upper()}{kind.sentence[1:]} |" for kind in KINDS]
+    return "\n".join([BEGIN, "| What leaves | To | |", "|---|---|---|", *rows, END])
+
+
+def written_into(text: str) -> str:
+    """Return a text with the list between its marks replaced.
+
+    Raises:
+        ValueError: the marks are not there, once each and in order.
+
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after:
+        raise ValueError("the marks for the list of kinds are missing")
+    return f"{before}{block()}{after}"
+
+
+def main() -> None:
+    """Print the list, or write it into a file."""
+    parser = argparse.ArgumentParser(prog="python -m daemon.share.kinds")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="replace the list between its marks")
+    options = parser.parse_args()
+    if options.write is None:
+        sys.stdout.write(block() + "\n")
+    else:
+        options.write.write_text(written_into(options.write.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

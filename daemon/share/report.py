@@ -1,0 +1,192 @@
+"""What exactly would leave next and what has left; the job "share" answers the admin with it.
+
+The viewers behind each video are counted as for a contribution. What would leave is that with noise, which is
+drawn when a peer asks and then kept for a data window: so before that there is no vector whose hash could be
+shown, and from then on there is exactly one. Nothing is written, and nothing of it goes into a log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.jobs.registry import JobContext
+from daemon.peers import book
+from daemon.sessions import terms
+from daemon.sessions.counting import Own, over, own_viewers, public_vocabulary
+from daemon.share.given import WindowShare, given
+from daemon.share.kinds import KINDS
+from daemon.share.verdicts import Verdict, verdicts
+from daemon.store import releases, traffic
+from daemon.store.releases import ReleaseRecord
+from daemon.store.traffic import PeerTraffic
+from models import statistics
+
+MOST_VIDEOS: Final = 1000
+MOST_LEFT: Final = 200
+MOST_BYTES: Final = 600_000
+"""Of the videos in a report, as JSON: with what else is in it, one line of a job's output has to hold it."""
+_ENTRY: Final = 4
+"""Bytes of a number in a vector."""
+
+
+@dataclass(frozen=True)
+class SharedVideo:
+    """A video, the viewers here behind it now, and the noisy number that aggregators have, by host."""
+
+    url: str
+    title: str
+    users: int
+    given: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return vars(self)
+
+
+@dataclass(frozen=True)
+class Share:
+    """See the module.
+
+    Attributes:
+        aggregators: the peers that may ask for the next contribution.
+        vocabulary: (n,) urls that a sum of ours is about; `counts` (n,) int64 the viewers behind each.
+        users: viewers with at least one of these videos.
+    """
+
+    config: Config
+    aggregators: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+    counts: NDArray[np.int64]
+    titles: dict[str, str]
+    users: int
+    verdicts: tuple[Verdict, ...]
+    windows: tuple[WindowShare, ...]
+    left: tuple[ReleaseRecord, ...]
+    traffic: tuple[PeerTraffic, ...]
+
+    @property
+    def total(self) -> int:
+        """How many videos have viewers."""
+        return int(np.count_nonzero(self.counts))
+
+    def videos(self) -> Iterator[SharedVideo]:
+        """Give each video that has viewers, most viewers first."""
+        for place in np.argsort(-self.counts, kind="stable")[: self.total]:
+            yield self._video(self.vocabulary[place], int(self.counts[place]))
+
+    def everything(self) -> Iterator[SharedVideo]:
+        """Give all of these, then what has no viewers here, but a number in a vector that somebody has."""
+        seen = set()
+        for video in self.videos():
+            seen.add(video.url)
+            yield video
+        for url in sorted({url for one in self.windows for url in one.numbers} - seen):
+            yield self._video(url, 0)
+
+    def _video(self, url: str, users: int) -> SharedVideo:
+        have = {one.aggregator: one.numbers[url] for one in self.windows if url in one.numbers}
+        return SharedVideo(url, self.titles.get(url, ""), users, have)
+
+    def window_ends(self, record: ReleaseRecord) -> float | None:
+        """Return until when what left is given again, None where its window is over."""
+        return next((one.ends for one in self.windows if one.window == record.window), None)
+
+    def as_json(self, *, most: int = MOST_VIDEOS, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+        """Return what the admin API answers, with the first `most` videos, fewer where names are long."""
+        shown: list[dict[str, Any]] = []
+        room = most_bytes
+        for video in self.videos():
+            room -= len(json.dumps(video.as_json()))
+            if len(shown) == most or room < 0:
+                break
+            shown.append(video.as_json())
+        head = min(self.config.model.max_head, len(self.vocabulary))
+        pairs = head * (head - 1) // 2
+        return {
+            "mode": self.config.mode,
+            "kinds": [kind.as_json() for kind in KINDS],
+            "next": {
+                "aggregators": list(self.aggregators),
+                "videos": shown,
+                "shown": len(shown),
+                "total": self.total,
+                "users": self.users,
+                "entries": len(self.vocabulary),
+                "bytes": _ENTRY * len(self.vocabulary),
+                # Drawn when a peer asks; see `windows` for what is drawn already.
+                "sha256": "",
+                "pairs_at_most": {"videos": head, "entries": pairs, "bytes": _ENTRY * pairs},
+                "verdicts": [verdict.as_json() for verdict in self.verdicts],
+            },
+            "windows": [window.as_json() for window in self.windows],
+            "left": [self._left(record) for record in self.left[:MOST_LEFT]],
+            "traffic": [vars(one) for one in self.traffic],
+        }
+
+    def _left(self, record: ReleaseRecord) -> dict[str, Any]:
+        return {
+            "at": record.at,
+            "aggregator": record.aggregator,
+            "session": record.session_id,
+            "round": record.round,
+            "videos": record.videos,
+            "bytes": record.bytes,
+            "sha256": record.vector_sha256,
+            "window_ends": self.window_ends(record),
+        }
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """Return the report as JSON."""
+    return gather(context.config, context.engine, context.clock()).as_json()
+
+
+def gather(config: Config, engine: Engine, now: float) -> Share:
+    """Reckon everything anew.
+
+    Raises:
+        StoreError: the database, or the record of what was given, cannot be read.
+
+    """
+    known = book.read(engine, config)
+    own = own_viewers(engine, config, now=now)
+    vocabulary = _vocabulary(config, own, now)
+    users = over(vocabulary, own.catalogue, own.limited(own.most))
+    left = tuple(reversed(releases.since(engine, 0.0)))
+    approved = tuple(peer.host for peer in known.approved())
+    windows = given(config, engine, {config.instance.host, *approved, *(one.aggregator for one in left)}, now)
+    return Share(
+        config=config,
+        aggregators=approved,
+        vocabulary=vocabulary,
+        counts=statistics.counts(users),
+        titles=dict(zip(own.catalogue.urls, own.catalogue.titles, strict=True)),
+        users=int(np.count_nonzero(np.diff(users.matrix.indptr))),
+        verdicts=tuple(verdicts(config, engine, known, len(vocabulary), windows, now)),
+        windows=tuple(windows),
+        left=left,
+        traffic=tuple(traffic.months(engine, since=_year_ago(now))),
+    )
+
+
+def _vocabulary(config: Config, own: Own, now: float) -> tuple[str, ...]:
+    """Return what a sum of ours is about: what was asked in this data window already, or the catalogue."""
+    asked = None
+    if (config.journal_dir / "asking").is_dir():
+        asked = terms.asking(config, lambda: now).current()
+    if asked is None:
+        return public_vocabulary(own.catalogue, config.sharing.max_vocabulary)
+    return terms.decode_vocabulary(asked.vocabulary, at_most=config.sharing.max_vocabulary)
+
+
+def _year_ago(now: float) -> str:
+    year, month = map(int, traffic.month_of(now).split("-"))
+    return f"{year - 1}-{month:02d}"
