@@ -2,16 +2,16 @@
 
 How much a video may gain is `max_exposure_gain`, and beside it what honest sums change by chance:
 
-    allowed = max_exposure_gain + 0.2 sqrt(e (1 - e)) + noise + sampling
+    allowed = max_exposure_gain + 0.3 sqrt(e (1 - e)) + noise + sampling
 
-where e is its exposure before. *noise* is the standard deviation of the noise on a pair over the typical
-count in the sum: the relative error of a video's ties. *sampling* is 1.5 over the square root of the typical
-count of the own viewers, where the comparison is with what these alone taught; it is 0 against a model of
-many.
+where e is its exposure before. *noise* is 1.5 times the standard deviation of the noise on a pair over the
+typical count in the sum: the relative error of a video's ties. *sampling* is 1.5 over the square root of the
+typical count of the own viewers, where the comparison is with what these alone taught; it is 0 against a
+model of many.
 
 A scaled part hides below that: it pushes many videos a little. But it makes viewers appear from nowhere, so
 videos with far more viewers than their former ones let expect (`models.exposure.risen`) are judged
-together, without the first allowance and with a third of the second. Measured with the demo's communities
+together, without the first allowance and with a fifth of the second. Measured with the demo's communities
 (`python -m tests.adversaries.poisoning`), as parts of what is allowed: see that module.
 """
 
@@ -27,9 +27,10 @@ from policies.realisable import Check
 
 Numbers = NDArray[np.float64]
 
-_SPREAD = 0.2
+_SPREAD = 0.3
+_NOISE = 1.5
 _SAMPLING = 1.5
-_NOISE_OF_RISEN = 0.3
+_NOISE_OF_RISEN = 0.2
 LEAST_OWN_VIEWERS = 10.0
 """Of a typical video: with fewer, the own model is too uncertain for anything to stand out against it."""
 
@@ -47,7 +48,7 @@ class Allowance:
     @classmethod
     def of(cls, most: float, *, pair_variance: float, typical: float, own: float | None = None) -> Allowance:
         """Work out the chances: noise on a pair, viewers of a typical video in the sum, and own ones."""
-        noise = math.sqrt(pair_variance) / max(typical, 1.0)
+        noise = _NOISE * math.sqrt(pair_variance) / max(typical, 1.0)
         return cls(most, noise, 0.0 if own is None else _SAMPLING / math.sqrt(max(own, 1.0)))
 
     def gains(self, before: Numbers) -> Numbers:

@@ -1,15 +1,23 @@
-"""`shoal models`: what was trained, what is served, and taking a model elsewhere."""
+"""`shoal models`: what was trained, what is served and why, and taking a model elsewhere."""
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, ago, out, result, table
 from daemon.errors import NoModelError, RequestError
 
-app = typer.Typer(help="Trained models: list, show, export.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+    from daemon.config import Config
+    from daemon.store.model_records import ModelRecord
+
+app = typer.Typer(help="Trained models: list, show, accept, reject, export.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -30,12 +38,12 @@ def list_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
             return
         now = time.time()
         table(
-            ["", "MODEL", "KIND", "TRAINED", "NDCG@10", "SESSION"],
+            ["", "MODEL", "STATE", "TRAINED", "NDCG@10", "SUM"],
             [
                 (
                     "*" if m.directory == current else "",
                     m.id,
-                    m.kind,
+                    "served" if m.directory == current else m.state,
                     ago(now - m.created),
                     _number(m.quality.get("held_out_ndcg10")),
                     (m.session_id or "")[:12],
@@ -45,6 +53,8 @@ def list_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
             right=("NDCG@10",),
         )
         out.print("* is served. NDCG@10 is measured on held-out engagements of this instance.")
+        if any(m.state in ("awaiting", "quarantined") for m in found):
+            out.print("Why a model waits or is quarantined: shoal models show MODEL")
 
     result(output, [{**vars(m), "current": m.directory == current} for m in found], show)
 
@@ -56,12 +66,18 @@ def show_(
     *,
     output: OutputOption = Output.HUMAN,
 ) -> None:
-    """Show what a model was learnt from, and how."""
+    """Show what a model was learnt from and how, and why it serves or does not."""
+    from daemon.cli.acceptance import show_report
     from daemon.config import load
+    from daemon.store.engine import open_checked
+    from daemon.store.model_records import model as recorded
     from models.artefact import read_manifest
 
-    directory = find(load(config).models_dir, model)
+    settings = load(config)
+    directory = find(settings.models_dir, model)
     manifest = read_manifest(directory)
+    record = recorded(open_checked(settings.database), directory.name)
+    state, report = ("", {}) if record is None else (record.state, record.report)
 
     def show() -> None:
         rows: list[tuple[str, Any]] = [("model", directory.name), ("created", manifest["created"])]
@@ -69,8 +85,36 @@ def show_(
             values = manifest.get(part, {})
             rows += [(f"{part}.{key}", _plain(value)) for key, value in values.items()]
         table(["", ""], rows)
+        if report:
+            show_report(directory.name, state, report)
 
-    result(output, {"model": directory.name, **manifest}, show)
+    result(output, {"model": directory.name, "state": state, "report": report, **manifest}, show)
+
+
+@app.command("accept")
+def accept_(
+    model: Annotated[str, typer.Argument(help="Id of a model, or how it begins.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Let a model serve that waits for you, or that was quarantined; see `show` first."""
+    from daemon.acceptance.control import accept
+
+    _decide(accept, model, config, output, "{} serves now.")
+
+
+@app.command("reject")
+def reject_(
+    model: Annotated[str, typer.Argument(help="Id of a model, or how it begins.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Keep a model that waits for you from serving; what serves now stays."""
+    from daemon.acceptance.control import reject
+
+    _decide(reject, model, config, output, "{} will not serve; what served before stays.")
 
 
 @app.command("export")
@@ -97,6 +141,22 @@ def export(
         table(["FILE", "BYTES"], [(name, f"{count:,}") for name, count in written.items()], right=("BYTES",))
 
     result(output, {"model": directory.name, "directory": str(destination), "files": written}, show)
+
+
+def _decide(
+    decide: "Callable[[Engine, Config, str, float], ModelRecord]",
+    name: str,
+    config: Path,
+    output: Output,
+    told: str,
+) -> None:
+    from daemon.config import load
+    from daemon.store.engine import open_checked
+
+    settings = load(config)
+    directory = find(settings.models_dir, name)
+    record = decide(open_checked(settings.database), settings, directory.name, time.time())
+    result(output, vars(record), lambda: out.print(told.format(record.id), markup=False))
 
 
 def find(models_dir: Path, name: str) -> Path:

@@ -1,5 +1,6 @@
 """The record of trained models; the models themselves are folders below `models/`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -64,6 +65,12 @@ def set_state(engine: Engine, model_id: str, state: State) -> None:
     """Record what may be done with a model."""
     with writes(engine) as connection:
         connection.execute(update(Row).where(Row.id == model_id).values(state=state))
+
+
+def set_report(engine: Engine, model_id: str, report: Mapping[str, Any]) -> None:
+    """Record how a model was accepted, or why it was not."""
+    with writes(engine) as connection:
+        connection.execute(update(Row).where(Row.id == model_id).values(report=dict(report)))
 
 
 def forget(engine: Engine, model_ids: list[str]) -> None:

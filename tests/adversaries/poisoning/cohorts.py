@@ -1,0 +1,133 @@
+"""The demo's viewers split into six communities, and sums of some of them with the noise of a level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from daemon.demo.world import LEAST_INTERACTIONS, SHIPPED, SKEW, TASTES
+from daemon.source.dataset import addresses
+from daemon.source.dataset_files import read
+from daemon.source.dataset_meaning import positive_from
+from models import statistics
+from models.features import Features, unknown
+from models.interactions import Interactions, from_events
+from models.labels import Labels
+from models.noise import SumNoise
+from models.splits import clusters, profiles, taste_skewed
+from models.statistics import Statistic
+from policies.privacy import PROTECTION, Level, head_minimum
+
+SIZES = (0.5, 0.24, 0.11, 0.057, 0.03)
+"""Viewers of the five that look on, as parts of all; who joins takes the rest."""
+_MIN_USERS, _MAX_HEAD, _LIMIT = 5, 4096, 200
+_CHANNELS, _HOSTS = 400, 40
+
+
+@dataclass(frozen=True)
+class World:
+    """A data set: who likes what, what is known of the videos, and their names.
+
+    `channel` gives every video a made-up channel: the set has none, and training is not told of it.
+    """
+
+    everybody: Interactions
+    features: Features
+    labels: Labels
+    channel: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Communities:
+    """Viewers of five instances and of one that joins."""
+
+    five: tuple[Interactions, ...]
+    joining: Interactions
+
+
+@cache
+def load(folder: Path = SHIPPED) -> World:
+    """Read a data set; videos are ordered by address, as daemons do."""
+    found = read(folder)
+    positive = positive_from(found)
+    urls = np.array(addresses(found))
+    place = np.empty(len(urls), np.int64)
+    place[np.argsort(urls, kind="stable")] = np.arange(len(urls))
+    nothing = np.zeros(len(found.users))
+    everybody = from_events(
+        found.users,
+        place[found.items],
+        liked=found.values >= positive.from_value,
+        disliked=nothing.astype(np.bool_),
+        watched=nothing,
+        when=nothing if found.timestamps is None else found.timestamps,
+        shape=(len(found.user_ids), len(urls)),
+        limit=_LIMIT,
+    )
+    shape = (len(urls), max(len(found.tag_names), 1))
+    ones = np.ones(len(found.tag_items), np.float32)
+    tags = csr_array((ones, (place[found.tag_items], found.tag_ids)), shape=shape)
+    none = unknown(len(urls))
+    names = tuple(found.tag_names) or ("",)
+    numbers = np.random.default_rng(0).permutation(len(urls)).astype(np.int32)
+    labels = Labels.pack(
+        uuid=[f"v{number}" for number in range(len(urls))],
+        url=sorted(urls.tolist()),
+        title=[""] * len(urls),
+        channels=[f"channel {number}" for number in range(_CHANNELS)],
+        host=numbers % _HOSTS,
+        hosts=[f"{number}.example" for number in range(_HOSTS)],
+    )
+    features = Features(tags, names, none, none, none, np.full(len(urls), np.nan))
+    return World(everybody, features, labels, numbers % _CHANNELS)
+
+
+def split(world: World, joining: int, seed: int) -> Communities:
+    """Split the viewers by taste, so many of them into the instance that joins."""
+    matrix = world.everybody.matrix
+    active = np.flatnonzero(np.diff(matrix.indptr) >= LEAST_INTERACTIONS)
+    rng = np.random.default_rng(seed)
+    left = len(active) - joining
+    sizes = [max(8, int(part * left / sum(SIZES))) for part in SIZES]
+    taste = clusters(profiles(csr_array(matrix[active]), world.features.tags), TASTES, rng)
+    groups = taste_skewed(taste, [*sizes, joining], rng, strength=SKEW)
+    parts = [world.everybody.rows(active[group]) for group in groups]
+    return Communities(tuple(parts[:5]), parts[5])
+
+
+def head_of(
+    others: NDArray[np.int64], own: Interactions, level: Level, share: float, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the head by the others' noisy counts and the own ones, noise of one share included."""
+    total = others + statistics.counts(own) + skellam(share, others.size, rng)
+    least = head_minimum(_MIN_USERS, PROTECTION[level].counts_noise)
+    return statistics.head(total, min_users=least, max_head=_MAX_HEAD)
+
+
+def summed(
+    parts: Sequence[tuple[Interactions, int]], own: Interactions, level: Level, rng: np.random.Generator
+) -> tuple[Statistic, SumNoise]:
+    """Return the sum that an aggregator with `own` viewers gets of members' parts, each with a factor."""
+    least, members = PROTECTION[level], len(parts)
+    # As daemons propose it: a threshold of two thirds, one member that may collude.
+    enough = 2 * members // 3
+    shares = least.counts_noise / enough, least.pairs_noise / enough
+    noise = SumNoise(members * shares[0], members * shares[1])
+    counts = skellam(noise.counts, own.videos, rng)
+    counts += np.sum([statistics.counts(part) * factor for part, factor in parts], axis=0)
+    head = head_of(counts, own, level, shares[0], rng)
+    pairs = skellam(noise.pairs, statistics.pairs(head.size), rng)
+    pairs += np.sum([statistics.pair_counts(part, head) * factor for part, factor in parts], axis=0)
+    return Statistic(head, counts[head], pairs), noise
+
+
+def skellam(variance: float, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw the noise of a sum."""
+    drawn: NDArray[np.int64] = rng.poisson(variance / 2, size) - rng.poisson(variance / 2, size)
+    return drawn

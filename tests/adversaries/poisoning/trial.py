@@ -1,0 +1,190 @@
+"""One observer, one seed, one level: an honest newcomer and hostile ones, trained from and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.acceptance.judge import Report, judge
+from daemon.config.acceptance import Acceptance
+from daemon.demo import attack_parts
+from daemon.demo.world import SHIPPED
+from models import artefact, statistics
+from models.evaluation import top
+from models.interactions import Interactions
+from models.noise import NO_NOISE, SumNoise
+from models.statistics import Statistic
+from models.trained import Recipe, TrainedModel, TrainingData
+from models.training import train
+from policies.privacy import Level
+from tests.adversaries.poisoning import cohorts
+from tests.adversaries.poisoning.cohorts import World
+
+NEWCOMERS = (18, 46, 120)
+"""Viewers of who joins; which, by the seed."""
+GENEROUS = 10_000
+OBSERVERS = 5
+_TEN = 10
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one newcomer did.
+
+    Attributes:
+        case: "honest", or the attack.
+        refused: rules that failed with caps of the true sizes; `generous` with caps of 10,000 each, `first`
+            with these and no earlier model to compare with.
+        before, after: share of honest viewers with a target in their ten; without guards in the second.
+        mean: what one target gained in the mean of the five.
+        margins: the largest part of what is allowed that each rule used, by rule, with generous caps.
+    """
+
+    level: str
+    seed: int
+    observer: int
+    newcomer: int
+    case: str
+    refused: tuple[str, ...]
+    generous: tuple[str, ...]
+    first: tuple[str, ...]
+    before: float
+    after: float
+    mean: float
+    margins: dict[str, float]
+
+    @property
+    def guarded(self) -> float:
+        """Exposure with guards and generous caps: a refused sum leaves everything as it was."""
+        return self.before if self.generous else self.after
+
+
+def run(
+    seed: int, observer: int, levels: Sequence[Level], *, attacks: bool, data: Path = SHIPPED
+) -> list[Judged]:
+    """Let an honest newcomer join, and hostile ones of the same size, at each level."""
+    world = cohorts.load(data)
+    newcomer = NEWCOMERS[seed % len(NEWCOMERS)]
+    people = cohorts.split(world, newcomer, seed)
+    local = _trained(world, people.five[observer], None, NO_NOISE)
+    return [
+        one
+        for level in levels
+        for one in _Trial(world, people, observer, level, seed, local).run(attacks=attacks)
+    ]
+
+
+class _Trial:
+    def __init__(
+        self,
+        world: World,
+        people: cohorts.Communities,
+        observer: int,
+        level: Level,
+        seed: int,
+        local: TrainedModel,
+    ) -> None:
+        self._world, self._level, self._seed, self._observer = world, level, seed, observer
+        self._own, self._people, self._local = people.five[observer], people, local
+        self._members = [(part, 1) for place, part in enumerate(people.five) if place != observer]
+        self._rng = np.random.default_rng([seed, observer, list(Level).index(level)])
+        before, noise = cohorts.summed(self._members, self._own, level, self._rng)
+        self._month = _trained(world, self._own, before, noise)
+        self._head = before.head
+        self._counts: NDArray[np.int64] = np.sum([statistics.counts(part) for part in people.five], axis=0)
+
+    def run(self, *, attacks: bool) -> list[Judged]:
+        newcomer = self._people.joining.users
+        found = [self._judged("honest", [(self._people.joining, 1)], None)]
+        rng = np.random.default_rng([self._seed, self._observer, 7])
+        pushed = attack_parts.targets(self._counts, self._head, rng)
+        for fillers in attack_parts.FILLERS if attacks else ():
+            fakes = attack_parts.push(pushed, self._counts, newcomer, fillers, rng).fakes
+            found.append(self._judged(f"fakes 1+{fillers}", [(fakes, 1)], pushed))
+            scaled = [(fakes, attack_parts.SCALE)]
+            found.append(self._judged(f"x{attack_parts.SCALE} 1+{fillers}", scaled, pushed))
+        return found
+
+    def _judged(
+        self, case: str, joining: Sequence[tuple[Interactions, int]], pushed: NDArray[np.int64] | None
+    ) -> Judged:
+        others, noise = cohorts.summed([*self._members, *joining], self._own, self._level, self._rng)
+        candidate = _trained(self._world, self._own, others, noise)
+        sizes = {f"{place}.example": part.users for place, (part, _) in enumerate([*self._members, *joining])}
+        caps = dict.fromkeys(sizes, GENEROUS)
+        reports = [
+            self._report(candidate, others, noise, declared, first=first)
+            for declared, first in ((sizes, False), (caps, False), (caps, True))
+        ]
+        refused, generous, first = (tuple(c.id for c in report.checks if not c.ok) for report in reports)
+        before = after = mean = 0.0
+        if pushed is not None:
+            viewers = self._people.five
+            (before, one), (after, other) = (exposed(m, viewers, pushed) for m in (self._month, candidate))
+            mean = other - one
+        return Judged(
+            self._level.value,
+            self._seed,
+            self._observer,
+            joining[0][0].users,
+            case,
+            refused,
+            generous,
+            first,
+            before,
+            after,
+            mean,
+            {check.id: check.value / check.bound for check in reports[1].checks if check.bound > 0},
+        )
+
+    def _report(
+        self,
+        candidate: TrainedModel,
+        others: Statistic,
+        noise: SumNoise,
+        declared: dict[str, int],
+        *,
+        first: bool,
+    ) -> Report:
+        month = None if first else artefact.in_memory(self._month, self._world.labels)
+        return judge(
+            candidate,
+            self._local,
+            month,
+            others=others,
+            noise=noise,
+            declared=declared,
+            max_videos_per_user=200,
+            labels=self._world.labels,
+            settings=Acceptance(),
+            seed=0,
+            at=0.0,
+            survivors=tuple(declared),
+            sums=("",),
+        )
+
+
+def _trained(world: World, own: Interactions, others: Statistic | None, noise: SumNoise) -> TrainedModel:
+    model = train(TrainingData(world.features, own, others, noise), Recipe(threads=1))
+    return replace(model, channel=world.channel)
+
+
+def exposed(
+    model: TrainedModel, viewers: Sequence[Interactions], pushed: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the share of viewers with any of some videos in their ten, and the mean share per video."""
+    rows = np.concatenate([part.matrix[:, model.items].toarray() for part in viewers]).astype(np.float32)
+    scores = (rows @ model.U) @ model.V.T
+    scores[rows > 0] = -np.inf
+    hits = np.isin(model.items[top(scores.astype(np.float64), _TEN)], pushed)
+    return float(hits.any(axis=1).mean()), float(hits.sum() / len(rows) / len(pushed))
+
+
+def plain(judged: Judged) -> dict[str, Any]:
+    """Return it for JSON."""
+    return {**vars(judged), "guarded": judged.guarded}
