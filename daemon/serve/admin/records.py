@@ -80,6 +80,7 @@ def _ledger(parts: Parts, after: int, limit: int) -> dict[str, Any]:
             for entry in page
         ],
         "next": page[-1].seq if len(found) > limit else None,
+        "newest": verification.head.seq,
         "verified": verification.ok,
         "problem": verification.problem,
     }

@@ -280,6 +280,7 @@ class Ledger(TypedDict):
 
     entries: list[LedgerEntry]
     next: int | None
+    newest: Annotated[int, Field(description="Number of the newest entry in order, 0 where there is none.")]
     verified: bool
     problem: str
 
