@@ -23,6 +23,7 @@ class Code(StrEnum):
     REPLAYED = "replayed"
     EXPIRED = "expired"
     BUSY = "busy"
+    TOO_MANY = "too-many"
     CLOSED = "closed"
     ROSTER_INVALID = "roster-invalid"
     THRESHOLD_TOO_LOW = "threshold-too-low"

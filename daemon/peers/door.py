@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 VERSION: Final = version("shoal")
 _WRITE_AGAIN: Final = 60.0
-_TELL_AGAIN: Final = 86400.0
+_TELL_AGAIN: Final = 30 * 86400.0
 
 
 class Door:
@@ -71,20 +71,34 @@ class Door:
 
     # -- every message --------------------------------------------------------------------------------------
 
-    def admit(self, message: Envelope) -> None:
+    def admit(self, message: Envelope) -> str:
         """Count a message, and note that its sender lives if it is a peer's.
 
+        Returns the name under which the sender counts: its host, or that of all strangers.
+
         Raises:
-            Refusal: `busy`, when the sender asks too often.
+            Refusal: `too-many`, when the sender asks too often.
 
         """
         peer = book.find(self._engine, self._config, message.sender)
         known = peer is not None and hearing.pinned(peer) and _signed(message, peer.identity)
+        # Only a good signature counts for a peer: nobody else can use up what it may ask.
+        name = message.sender if known else STRANGERS
         with self._turn:
-            # Only a good signature counts for a peer: nobody else can use up what it may ask.
-            self._rates.check(message.sender if known else STRANGERS)
+            self._rates.check(name)
         if peer is not None and known and message.stage is not Stage.HELLO:
             self._contact(peer)
+        return name
+
+    def answered(self, name: str, size: int) -> None:
+        """Count the bytes of an answer."""
+        with self._turn:
+            self._rates.answered(name, size)
+
+    def admit_sum(self, aggregator: str) -> None:
+        """Count a sum that is about to be prepared. Raises Refusal (`too-many`)."""
+        with self._turn:
+            self._rates.check_preparation(aggregator)
 
     def _contact(self, peer: Peer) -> None:
         now = self._clock()
@@ -139,7 +153,7 @@ class Door:
             book.change(self._engine, self._config, hello.host, edit)
         told = None if before is None else before.said
         if hello.approves and (told is None or now - told > _TELL_AGAIN):
-            # At most once a day and host: an entry stays for good.
+            # At most once a month and host: an entry stays for good.
             details = {"key": format_key(hello.key)}
             append(self._engine, self._identity, Kind.PEER_ASKED, hello.host, details, now)
             log.info("a peer asks to be approved", extra={"peer": hello.host})

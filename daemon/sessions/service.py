@@ -110,10 +110,12 @@ async def open_service(
             url_of=lambda host: book.read(engine, config).urls().get(host),
             limits=limits,
             admit=door.admit,
+            admit_sum=door.admit_sum,
             on_hello=door.hello,
             on_stage=lambda stage: faults.pass_point(f"member.{stage}"),
             on_refusal=on_refusal,
             on_answer=records.answered,
+            on_sent=door.answered,
         )
         keeping = asyncio.create_task(_keep(engine, service, records, refused, clock))
         try:

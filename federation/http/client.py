@@ -14,7 +14,9 @@ from federation.http import CONTENT_TYPE, MESSAGE_PATH
 
 _READ_CHUNK = 1 << 16
 _MAX_REFUSAL = 2_000
-_OK, _ACCEPTED, _BUSY = 200, 202, 503
+_OK, _ACCEPTED = 200, 202
+_LATER = frozenset({429, 503})
+"""Too many requests, or busy: the same request may pass in a moment."""
 
 
 class PeerUnreachable(FederationError):
@@ -97,7 +99,7 @@ class PeerClient:
                 return body
             if response.status == _ACCEPTED:
                 return None
-            if response.status == _BUSY:
+            if response.status in _LATER:
                 raise aiohttp.ClientError("busy")
             raise _refused(host, response.status, body)
 

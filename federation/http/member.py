@@ -12,16 +12,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import aiohttp
 import numpy as np
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from numpy.typing import NDArray
 
 from federation import cbor, envelope
 from federation.desk import BlobDesk, check_blob, fetch_request
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
-from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH
+from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH, gates
 from federation.http.client import PeerClient, PeerRefused, PeerUnreachable
+from federation.http.gates import Readers, Shares, Turns
 from federation.identity import Identity, format_key
 from federation.limits import Limits
 from federation.node import MemberNode, Preparation
@@ -34,18 +37,15 @@ Prepare = Callable[[Preparation, Mapping[str, bytes]], Awaitable[NDArray[np.int6
 OnAnswer = Callable[[bytes, Stage, int, int], None]
 """Called with the sum, the stage of the request, and the bytes received and sent."""
 
-Admit = Callable[[Envelope], None]
-"""Called, in a thread, with each message before anything is done for it; raises Refusal."""
+Admit = Callable[[Envelope], str]
+"""Called, in a thread, with each message before anything is done for it; raises Refusal. Returns under which
+name the sender counts: its host where its pinned key signed, the same for everybody else."""
 
 OnHello = Callable[[Envelope], bytes]
 """From a hello, its signature unchecked, to the signed answer, in a thread; raises Refusal."""
 
-_ANSWER_WITHIN = 20.0
-_BODY_WITHIN = 10.0
-_FETCH_WITHIN = 120.0
-_MAX_READING = 256
-_MAX_AT_ONCE = 16
-_MAX_PREPARING = 4
+_SMALL = 65_536
+"""Answers up to this size are left to the socket's buffer."""
 
 T = TypeVar("T")
 
@@ -60,7 +60,9 @@ class MemberService:
     """Connects one node and one desk to HTTP.
 
     `url_of` gives the pinned address of an approved host: blobs are fetched from there, never from an address
-    that a message names. `on_stage` is called before a request is handled, `on_refusal` for each refusal.
+    that a message names. `admit_sum` is called with the aggregator's host before a sum is prepared, and
+    raises Refusal; `on_stage` before a request is handled, `on_refusal` for each refusal, `on_sent` with the
+    name under which a sender counts and the bytes it was sent.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class MemberService:
         prepare: Prepare,
         url_of: Callable[[str], str | None],
         limits: Limits,
-        admit: Admit = lambda _message: None,
+        admit: Admit = lambda message: message.sender,
+        admit_sum: Callable[[str], None] = lambda _host: None,
         on_hello: OnHello | None = None,
         on_stage: Callable[[Stage], None] = lambda _stage: None,
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
         on_answer: OnAnswer = lambda _sum_id, _stage, _received, _sent: None,
-        answer_within: float = _ANSWER_WITHIN,
+        on_sent: Callable[[str, int], None] = lambda _name, _bytes: None,
+        answer_within: float = gates.ANSWER_WITHIN,
     ) -> None:
         self._identity = identity
         self._node = node
@@ -88,14 +92,19 @@ class MemberService:
         self._url_of = url_of
         self._limits = limits
         self._admit = admit
+        self._admit_sum = admit_sum
         self._on_hello = on_hello
         self._on_stage = on_stage
         self._on_refusal = on_refusal
         self._on_answer = on_answer
+        self._on_sent = on_sent
         self._answer_within = answer_within
         self._node_lock = asyncio.Lock()
-        self._reading = 0
-        self._at_once = 0
+        self._readers = Readers()
+        self._turns = Turns()
+        # Few at once for each, and for all of them as many as have a turn, wait for one or are being sent.
+        self._senders = Shares(each=gates.MAX_PER_SENDER, total=gates.MAX_READING)
+        self._sending = Shares(each=gates.MAX_SENDING_EACH, total=gates.MAX_SENDING)
         self._preparing: dict[bytes, _Preparing] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -128,61 +137,61 @@ class MemberService:
     async def _message(self, request: web.Request) -> web.StreamResponse:
         try:
             raw = await self._body(request)
-            answer = await self._one_of_few(raw)
+            async with self._turns.one():
+                message = envelope.parse(raw, max_size=self._limits.max_request)
+                self._on_stage(message.stage)
+                name = await asyncio.to_thread(self._admit, message)
+            with self._senders.taken(name):
+                return await self._answered(request, message, name)
         except Refusal as refusal:
             self._on_refusal(refusal)
-            log.info("refused code=%s culprit=%s", refusal.code, refusal.culprit)
+            log.info("refused", extra={"code": refusal.code.value, "culprit": refusal.culprit or ""})
             return _refuse(refusal)
-        if answer is None:
-            return web.Response(status=202)
-        return web.Response(body=answer, content_type=CONTENT_TYPE)
-
-    async def _one_of_few(self, raw: bytes) -> bytes | None:
-        if self._at_once >= _MAX_AT_ONCE:
-            raise Refusal(Code.BUSY, "too many requests at once; try again")
-        self._at_once += 1
-        try:
-            return await self._handle(raw)
-        finally:
-            self._at_once -= 1
 
     async def _body(self, request: web.Request) -> bytes:
         if (request.content_length or 0) > self._limits.max_request:
-            raise Refusal(Code.OVERSIZED, f"a request has at most {self._limits.max_request} bytes")
-        if self._reading >= _MAX_READING:
-            raise Refusal(Code.BUSY, "too many requests at once; try again")
+            raise self._oversized()
         body = bytearray()
-        # Counted apart from the work: whoever sends slowly keeps nobody's finished request waiting.
-        self._reading += 1
-        try:
-            async with asyncio.timeout(_BODY_WITHIN):
+        # Bounded apart from the work: whoever sends slowly keeps nobody's finished request waiting.
+        async with self._readers.one():
+            try:
                 async for chunk in request.content.iter_any():
                     body += chunk
                     if len(body) > self._limits.max_request:
-                        raise Refusal(
-                            Code.OVERSIZED, f"a request has at most {self._limits.max_request} bytes"
-                        )
-        except TimeoutError:
-            raise Refusal(Code.MALFORMED, "the request did not arrive in time") from None
-        finally:
-            self._reading -= 1
+                        raise self._oversized()
+            except (ConnectionError, aiohttp.ClientError, HttpProcessingError):
+                raise Refusal(Code.MALFORMED, "the request did not arrive whole") from None
         return bytes(body)
 
-    async def _handle(self, raw: bytes) -> bytes | None:
-        message = envelope.parse(raw, max_size=self._limits.max_request)
-        self._on_stage(message.stage)
-        await asyncio.to_thread(self._admit, message)
-        if message.stage is Stage.HELLO and self._on_hello is not None:
-            return await asyncio.to_thread(self._on_hello, message)
-        if message.stage is Stage.FETCH:
-            return await asyncio.to_thread(self._desk.serve, message)
-        answer: bytes | Preparation | None = await self._with_node(lambda: self._node.receive(raw))
+    def _oversized(self) -> Refusal:
+        return Refusal(Code.OVERSIZED, f"a request has at most {self._limits.max_request} bytes")
+
+    async def _answered(self, request: web.Request, message: Envelope, name: str) -> web.StreamResponse:
+        answer = await self._handle(message)
+        if answer is None:
+            return web.Response(status=202)
+        self._on_sent(name, len(answer))
+        if len(answer) <= _SMALL:
+            return web.Response(body=answer, content_type=CONTENT_TYPE)
+        with self._sending.taken(name, len(answer)):
+            return await _sent(request, answer)
+
+    async def _handle(self, message: Envelope) -> bytes | None:
+        async with self._turns.one():
+            if message.stage is Stage.HELLO and self._on_hello is not None:
+                return await asyncio.to_thread(self._on_hello, message)
+            if message.stage is Stage.FETCH:
+                return await asyncio.to_thread(self._desk.serve, message)
+            answer: bytes | Preparation | None = await self._with_node(
+                lambda: self._node.receive(message.raw)
+            )
         sum_id = message.sum_id
         if isinstance(answer, Preparation):
             sum_id = answer.signed.sum_id
             answer = await self._prepared(answer)
         if answer is not None:
-            await asyncio.to_thread(self._on_answer, sum_id, message.stage, len(raw), len(answer))
+            received, sent = len(message.raw), len(answer)
+            await asyncio.to_thread(self._on_answer, sum_id, message.stage, received, sent)
         return answer
 
     async def _prepared(self, preparation: Preparation) -> bytes | None:
@@ -195,8 +204,9 @@ class MemberService:
     def _begin(self, preparation: Preparation) -> asyncio.Task[bytes]:
         sum_id, aggregator = preparation.signed.sum_id, preparation.aggregator.host
         busy = [one.aggregator for one in self._preparing.values() if not one.task.done()]
-        if aggregator in busy or len(busy) >= _MAX_PREPARING:
+        if aggregator in busy or len(busy) >= gates.MAX_PREPARING:
             raise Refusal(Code.BUSY, "another sum is being prepared here; try again later")
+        self._admit_sum(aggregator)
         task = asyncio.create_task(self._accept(preparation))
         self._preparing[sum_id] = _Preparing(aggregator, task)
         task.add_done_callback(lambda done: self._forget_later(sum_id, done))
@@ -223,7 +233,7 @@ class MemberService:
             request = fetch_request(self._identity, preparation.signed.sum_id, host, name)
             try:
                 data = await self._client.send(
-                    host, url, request, max_answer=reference.size, timeout=_FETCH_WITHIN
+                    host, url, request, max_answer=reference.size, timeout=gates.FETCH_WITHIN
                 )
             except (PeerUnreachable, PeerRefused) as error:
                 raise Refusal(Code.BLOB_MISMATCH, f"the blob {name} could not be fetched: {error}") from None
@@ -231,7 +241,28 @@ class MemberService:
         return blobs
 
 
+async def _sent(request: web.Request, answer: bytes) -> web.StreamResponse:
+    """Send a large answer piece by piece, so that no more of it is buffered than the peer takes."""
+    response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
+    response.content_length = len(answer)
+    whole = memoryview(answer)
+    try:
+        async with asyncio.timeout(gates.SEND_WITHIN):
+            await response.prepare(request)
+            for start in range(0, len(whole), _SMALL):
+                await response.write(whole[start : start + _SMALL])
+            await response.write_eof()
+    except (TimeoutError, ConnectionError):
+        # It left, or takes too long: the same request gets the same answer again.
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+_STATUS = {Code.BUSY: 503, Code.TOO_MANY: 429, Code.OVERSIZED: 413, Code.UNKNOWN_PEER: 403}
+
+
 def _refuse(refusal: Refusal) -> web.Response:
-    status = {Code.BUSY: 503, Code.OVERSIZED: 413, Code.UNKNOWN_PEER: 403}.get(refusal.code, 400)
+    status = _STATUS.get(refusal.code, 400)
     body = cbor.encode({"code": refusal.code.value, "sentence": refusal.sentence})
     return web.Response(status=status, body=body, content_type=CONTENT_TYPE)

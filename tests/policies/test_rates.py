@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from federation.errors import Code, Refusal
-from policies.rates import RatePolicy
+from policies.rates import PREPARATIONS, RatePolicy
 
 
 class Clock:
@@ -25,7 +25,7 @@ def admitted(rates: RatePolicy, host: str, times: int) -> int:
         else:
             count += 1
     if count < times:
-        assert (refused.code, refused.culprit) == (Code.BUSY, host or None)
+        assert (refused.code, refused.culprit) == (Code.TOO_MANY, host or None)
     return count
 
 
@@ -55,3 +55,50 @@ def test_strangers_share_one_bucket_and_no_peer_notices() -> None:
     assert admitted(rates, "", 1000) == 6
     assert admitted(rates, "a.example", 1000) == 120
     assert admitted(rates, "b.example", 1000) == 120
+
+
+def test_large_answers_count_as_more_requests() -> None:
+    clock = Clock()
+    rates = RatePolicy(per_peer=600, strangers=6, clock=clock)
+    rates.answered("a.example", 67_108_864)
+    # The largest answer there is leaves a session what it needs; a second and third one do not.
+    assert admitted(rates, "a.example", 600) == 332
+    rates.answered("a.example", 67_108_864)
+    clock.now += 26
+    assert admitted(rates, "a.example", 600) == 0
+    clock.now += 10
+    assert admitted(rates, "a.example", 600) == pytest.approx(92, abs=2)
+    assert admitted(rates, "b.example", 600) == 600
+
+
+def test_answers_to_strangers_do_not_fill_their_bucket() -> None:
+    clock = Clock()
+    rates = RatePolicy(per_peer=600, strangers=6, clock=clock)
+    for _ in range(6):
+        rates.check()
+        rates.answered("", 200)
+        clock.now += 0.001
+    assert admitted(rates, "", 10) == 0
+
+
+def test_polling_four_times_a_second_is_never_too_much() -> None:
+    clock = Clock()
+    rates = RatePolicy(per_peer=600, strangers=6, clock=clock)
+    for _ in range(4 * 3600):
+        clock.now += 0.25
+        rates.check("a.example")
+
+
+def test_one_aggregator_prepares_so_many_sums_in_a_day() -> None:
+    clock = Clock()
+    rates = RatePolicy(per_peer=600, strangers=6, clock=clock)
+    for _ in range(PREPARATIONS):
+        rates.check_preparation("a.example")
+    with pytest.raises(Refusal) as refused:
+        rates.check_preparation("a.example")
+    assert (refused.value.code, refused.value.culprit) == (Code.TOO_MANY, "a.example")
+    rates.check_preparation("b.example")
+    clock.now += 86400 / PREPARATIONS
+    rates.check_preparation("a.example")
+    with pytest.raises(Refusal):
+        rates.check_preparation("a.example")
