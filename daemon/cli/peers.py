@@ -258,6 +258,7 @@ def _decided(engine: Engine, settings: Config, host: str, output: Output, done: 
     cohort = control.cohort(book.read(engine, settings), settings)
 
     def show() -> None:
+        out.print()
         paragraph(done, indent=0)
         if peer["state"] == "approved":
             paragraph(peer["sentence"], indent=0)
@@ -319,7 +320,7 @@ def _table(peers: list[dict[str, Any]]) -> None:
             peer["host"],
             _HERE.get(peer["state"], peer["state"]),
             _THERE.get(peer["theirs"], peer["theirs"]),
-            "domain" if peer["bound"] else "words" if peer["words"] else "",
+            _voucher(peer),
             _users(peer),
             peer["version"],
             ago(now - peer["seen"]) if peer["seen"] else "never",
@@ -328,6 +329,11 @@ def _table(peers: list[dict[str, Any]]) -> None:
     ]
     columns = ["HOST", "YOU", "THEY", "KEY BY", "USERS", "VERSION", "HEARD"]
     table(columns, rows, right=("USERS",))
+
+
+def _voucher(peer: Mapping[str, Any]) -> str:
+    """Say who tells that the key is the host's: its domain, or nobody but two admins who compare words."""
+    return "domain" if peer["bound"] else "words" if peer["words"] else ""
 
 
 def _users(peer: Mapping[str, Any]) -> str:
@@ -354,6 +360,7 @@ def _show_candidates(found: Mapping[str, Any]) -> None:
     peers = [peer for peer in found["peers"] if peer["state"] == "candidate"]
     if peers:
         out.print()
-        _table(peers)
+        rows = [(p["host"], p["version"], _voucher(p), _users(p), p["sentence"]) for p in peers]
+        table(["HOST", "SHOAL", "KEY BY", "USERS", ""], rows, right=("USERS",))
         out.print()
         paragraph("Approve one you know and trust: shoal peers approve HOST", indent=0)

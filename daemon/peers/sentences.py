@@ -45,15 +45,14 @@ def _cohort(approved: Sequence[Peer], mutual: int, needed: int, missing: tuple[s
             "No peer is approved: recommendations come from the own viewers and from tags.",
             f"A sum needs {needed} peers that approve this instance, too.",
         ]
-    if not missing:
-        said = (
-            ["1 peer is approved and approves"]
-            if count == 1
-            else [f"{count} peers are approved; all approve"]
-        )
-        said[0] += " this instance, too."
+    if count == 1:
+        agrees = "and approves" if mutual else "and is not known to approve"
+        said = [f"1 peer is approved {agrees} this instance, too."]
+    elif missing:
+        some = mutual or "none"
+        said = [f"{count} peers are approved, {some} of them known to approve this instance, too."]
     else:
-        said = [f"{_peers(count)} approved, {mutual or 'none'} of them known to approve this instance, too."]
+        said = [f"{count} peers are approved; all approve this instance, too."]
     if mutual >= needed:
         said.append(f"A sum needs {needed}: there are enough.")
     else:
@@ -66,10 +65,6 @@ def _cohort(approved: Sequence[Peer], mutual: int, needed: int, missing: tuple[s
     if missing:
         said.append(f"Not agreed yet: {_names(missing)}.")
     return said
-
-
-def _peers(count: int) -> str:
-    return "1 peer is" if count == 1 else f"{count} peers are"
 
 
 def _names(hosts: tuple[str, ...]) -> str:
@@ -98,6 +93,8 @@ def of(peer: Peer, now: float) -> str:
 
 
 def _candidate(peer: Peer) -> str:
+    if peer.theirs == "asked" and not peer.url:
+        return "It asks to be approved. Its words are shown once its card was read: add it for that."
     if peer.theirs == "asked":
         return "It asks to be approved. Compare its words with its admin, then approve it."
     if peer.key:
