@@ -16,6 +16,7 @@ from daemon.cli import (
     privacy,
     sessions,
     setup,
+    share,
     showcase,
     viewers,
     work,
@@ -70,6 +71,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(viewers.app, name="viewers")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(share.app, name="share")
 ask.register(app)
 showcase.register(app)
 

@@ -70,8 +70,7 @@ def given(config: Config, engine: Engine, aggregators: set[str], now: float) -> 
     """
     if not config.windows_dir.is_dir():
         return []
-    identity = open_identity(config.identity_file, config.instance.host, create=False)
-    windows = terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
+    windows = _windows(config, engine, now)
     until = windows.served_until()
     found = []
     for host in sorted(aggregators):
@@ -81,6 +80,29 @@ def given(config: Config, engine: Engine, aggregators: set[str], now: float) -> 
         elif until is not None and now < until:
             found.append(WindowShare(host, now, until, "served", ""))
     return found
+
+
+def frozen_pairs(
+    config: Config, engine: Engine, aggregator: str, now: float
+) -> tuple[tuple[str, ...], bytes] | None:
+    """Return the head's videos and the bytes of the pairs that an aggregator has, None where it has none.
+
+    Raises:
+        StoreError: what was given cannot be read.
+
+    """
+    if not config.windows_dir.is_dir():
+        return None
+    windows = _windows(config, engine, now)
+    kept = windows.read(aggregator)
+    raw = None if kept is None else windows.frozen(aggregator, 1)
+    videos = None if kept is None else about.videos(config, aggregator, kept.id, 1)
+    return None if raw is None or videos is None else (videos, raw)
+
+
+def _windows(config: Config, engine: Engine, now: float) -> Windows:
+    identity = open_identity(config.identity_file, config.instance.host, create=False)
+    return terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
 
 
 def _share(config: Config, windows: Windows, host: str, kept: Kept, now: float) -> WindowShare:

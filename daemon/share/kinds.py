@@ -66,7 +66,7 @@ KINDS: Final = (
     Kind(
         "pairs",
         "Viewers per pair of videos",
-        "the same peer",
+        "a peer that asks for a sum",
         "how many of them engaged with both videos of a pair, for the most watched videos of the cohort, "
         "with noise and under a mask.",
         stages=(Stage.MASK,),
@@ -85,7 +85,7 @@ KINDS: Final = (
     Kind(
         "vocabulary",
         "The list of public videos",
-        "the same peers",
+        "the peers in our own sums",
         "addresses of the public videos that our own sum is about; all or the most viewed of the catalogue.",
         stages=(Stage.FETCH,),
         fields=("blobs.vocabulary",),
@@ -93,7 +93,7 @@ KINDS: Final = (
     Kind(
         "terms",
         "Terms of a sum",
-        "the same peers",
+        "the peers in our own sums",
         "who is asked, with which keys, thresholds, limits and noise, and until when. No number of viewers.",
         stages=(Stage.PROPOSE,),
         fields=(

@@ -125,9 +125,10 @@ def _window(config: Config, windows: Sequence[WindowShare]) -> Verdict:
     same = [f"{p.aggregator} gets the same again until {day(p.ends)}" for p in peers if p.state == "open"]
     told = [*nothing, *same]
     more = [f"{len(told) - _MOST} more likewise"] if len(told) > _MOST else []
-    fresh = "whoever else asks gets fresh noise" if told else "whoever asks gets a vector with fresh noise"
+    fresh = "whoever else asks gets fresh noise" if told else "Whoever asks gets a vector with fresh noise"
     kept = f"{fresh}, and the same again for about {span(config.privacy.window.total_seconds())}"
-    sentence = _sentence("; ".join([*told[:_MOST], *more, kept]))
+    # A host's name stays as it is, also at the beginning.
+    sentence = "; ".join([*told[:_MOST], *more, kept]) + "."
     return Verdict(Window.name, Window.reason, not nothing or bool(same), sentence)
 
 
