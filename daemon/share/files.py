@@ -33,7 +33,7 @@ def write(share: Share, path: Path) -> int:
     # Readable by its owner only, like the database: exact numbers of viewers are in it.
     path.touch(mode=0o600)
     if path.suffix == ".json":
-        content = share.as_json(most=0)
+        content = share.as_json(most=0, most_left=len(share.left))
         content["next"].update(videos=[video.as_json() for video in videos], shown=len(videos))
         path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
         return len(videos)

@@ -99,10 +99,13 @@ class Share:
         """Return until when what left is given again, None where its window is over."""
         return next((one.ends for one in self.windows if one.window == record.window), None)
 
-    def as_json(self, *, most: int = MOST_VIDEOS, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-        """Return what the admin API answers, with the first `most` videos, fewer where names are long."""
+    def as_json(self, *, most: int = MOST_VIDEOS, most_left: int = MOST_LEFT) -> dict[str, Any]:
+        """Return what the admin API answers, with the first `most` videos, fewer where names are long.
+
+        Of what has left, it is the newest `most_left` vectors.
+        """
         shown: list[dict[str, Any]] = []
-        room = most_bytes
+        room = MOST_BYTES
         for video in self.videos():
             room -= len(json.dumps(video.as_json()))
             if len(shown) == most or room < 0:
@@ -127,7 +130,7 @@ class Share:
                 "verdicts": [verdict.as_json() for verdict in self.verdicts],
             },
             "windows": [window.as_json() for window in self.windows],
-            "left": [self._left(record) for record in self.left[:MOST_LEFT]],
+            "left": [self._left(record) for record in self.left[:most_left]],
             "traffic": [vars(one) for one in self.traffic],
         }
 

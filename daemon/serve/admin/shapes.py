@@ -140,6 +140,7 @@ class SharedVideo(TypedDict):
     url: str
     title: str
     users: int
+    given: Annotated[dict[str, int], Field(description="The noisy number that each aggregator has now.")]
 
 
 class PolicyVerdict(TypedDict):
@@ -149,6 +150,14 @@ class PolicyVerdict(TypedDict):
     reason: str
     allowed: bool
     sentence: Sentence
+
+
+class Pairs(TypedDict):
+    """The largest second vector, over pairs of the videos that had enough viewers."""
+
+    videos: int
+    entries: int
+    bytes: int
 
 
 class NextShare(TypedDict):
@@ -161,8 +170,29 @@ class NextShare(TypedDict):
     users: int
     entries: int
     bytes: int
-    sha256: str
+    sha256: Annotated[str, Field(description="Empty: the noise is drawn when a peer asks.")]
+    pairs_at_most: Pairs
     verdicts: list[PolicyVerdict]
+
+
+class Vector(TypedDict):
+    """A vector as it was given, noise included; round 0 counts per video, round 1 per pair."""
+
+    round: int
+    videos: int | None
+    entries: int
+    bytes: int
+    sha256: str
+
+
+class DataWindow(TypedDict):
+    """What an aggregator has in its data window: asked again, it gets the same while that is open."""
+
+    aggregator: str
+    opened: float
+    ends: float
+    state: Literal["open", "over", "void", "served"]
+    vectors: list[Vector]
 
 
 class Left(TypedDict):
@@ -193,6 +223,7 @@ class Share(TypedDict):
     mode: Mode
     kinds: list[KindOfData]
     next: NextShare
+    windows: list[DataWindow]
     left: list[Left]
     traffic: list[PeerTraffic]
 
@@ -221,6 +252,56 @@ class Sessions(TypedDict):
     sessions: list[Session]
 
 
+class Check(TypedDict):
+    """One rule of acceptance, what it found and what it allows."""
+
+    id: str
+    ok: bool
+    sentence: Sentence
+    value: float | None
+    bound: float | None
+
+
+class Gain(TypedDict, total=False):
+    """Share of top-10 places before and after; a video has a `url`, a channel or host a `name`."""
+
+    url: str
+    name: str
+    before: float
+    after: float
+
+
+class Gains(TypedDict):
+    """Who gains most exposure over the own model, or over the one of a month ago."""
+
+    against: str
+    videos: list[Gain]
+    channels: list[Gain]
+    hosts: list[Gain]
+
+
+class Decided(TypedDict):
+    """What the admin decided instead of the rules."""
+
+    verdict: Verdict
+    at: float
+    before: str
+
+
+class AcceptanceReport(TypedDict, total=False):
+    """How a sum was judged; empty where there was none."""
+
+    verdict: Verdict
+    sentence: Sentence
+    at: float
+    checks: list[Check]
+    warnings: list[str]
+    gains: list[Gains]
+    survivors: list[str]
+    sums: list[str]
+    decided: Decided
+
+
 class Model(TypedDict):
     """A trained model."""
 
@@ -230,7 +311,7 @@ class Model(TypedDict):
     state: ModelState
     survivors: list[str]
     quality: dict[str, Any]
-    report: Annotated[dict[str, Any], Field(description="The acceptance report, empty where there is none.")]
+    report: AcceptanceReport
     current: bool
 
 
@@ -379,7 +460,7 @@ class RevertReport(TypedDict):
     basis: Literal["sub-cohorts", "older sum", "local"]
     deleted: Deleted
     changed: ChangedLists
-    exposure: Annotated[Exposed, Field(description="Share of top-10 places of the peer's videos.")]
+    exposure: Annotated[Exposed, Field(description="Share of top-10 lists with any of its videos.")]
     quality: Annotated[Exposed, Field(description="NDCG@10 on held-out engagements of this instance.")]
     next_window: Annotated[float | None, Field(description="When a new sum may be asked for.")]
     proof: Sentence
