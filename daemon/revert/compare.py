@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from models import exposure
 from models.labels import Labels
 from models.serving import ServedModel
 
 LIST = 10
 MOST_LISTS = 4_000
 EXAMPLES = 10
+PROFILES, SEED = 1_000, 20
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Example:
 class Change:
     """How many of the compared lists differ, the examples that differ most, and a host's part of all places.
 
-    `exposure` is the share of places in those lists that the host's videos have, before and after.
+    `exposure` is the share of made-up viewers whose best ten hold any of the host's videos, before and after,
+    as in `models.exposure`. Where the models have too few videos in common for that, it is the share of the
+    compared lists that do.
     """
 
     lists: int = 0
@@ -50,14 +54,13 @@ def changes(
     there is no model, lists are empty.
     """
     urls = _seeds(before, after)
-    places, host_places, changed, found = np.zeros(2), np.zeros(2), 0, []
+    holding, changed, found = np.zeros(2), 0, []
     sides = [None if model is None else _Lists(model, host) for model in (before, after)]
     for number, url in enumerate(urls):
         lists = [() if side is None else side.of(url) for side in sides]
         for which, (side, positions) in enumerate(zip(sides, lists, strict=True)):
-            places[which] += len(positions)
             if side is not None:
-                host_places[which] += side.from_host[list(positions)].sum()
+                holding[which] += side.from_host[list(positions)].any()
         old, new = (
             () if side is None else tuple(side.labels.url[position] for position in positions)
             for side, positions in zip(sides, lists, strict=True)
@@ -69,9 +72,39 @@ def changes(
             # Sorting is stable: of equals, the videos with more viewers stay.
             found = sorted(found, key=lambda pair: -pair[0])[:EXAMPLES]
             progress(number / len(urls))
-    share = np.divide(host_places, places, out=np.zeros(2), where=places > 0)
+    shown = _exposure(before, after, host)
+    if shown is None:
+        share = holding / max(len(urls), 1)
+        shown = float(share[0]), float(share[1])
     examples = [example for _, example in sorted(found, key=lambda pair: -pair[0])[:EXAMPLES]]
-    return Change(changed, len(urls), (float(share[0]), float(share[1])), examples)
+    return Change(changed, len(urls), shown, examples)
+
+
+def _exposure(before: ServedModel | None, after: ServedModel | None, host: str) -> tuple[float, float] | None:
+    """Return the exposure of a host's videos in two models; None where it cannot be measured.
+
+    Profiles hold videos that both know, drawn by how many viewers they have without the host; what is shown
+    to them is all that each model has.
+    """
+    if before is None or after is None:
+        return None
+    items = [model.factors[0] for model in (before, after)]
+    urls = [[model.labels.url[int(v)] for v in m] for model, m in zip((before, after), items, strict=True)]
+    places = {url: place for place, url in enumerate(urls[0])}
+    there = np.array([row for row, url in enumerate(urls[1]) if url in places], np.int64)
+    if there.size < exposure.LEAST_VIDEOS:
+        return None
+    here = np.array([places[urls[1][row]] for row in there], np.int64)
+    rng = np.random.default_rng(SEED)
+    histories = exposure.profiles(after.counts[there].astype(np.float64), PROFILES, rng)
+    found = []
+    for model, rows in ((before, here), (after, there)):
+        positions, U, V = model.factors
+        view = exposure.View(model.counts.astype(np.float64), U, V)
+        shown = exposure.best(np.where(histories < 0, -1, rows[histories]).astype(np.int32), view)
+        groups = np.where(videos_of(model.labels, host)[positions], 0, -1).astype(np.int32)
+        found.append(float(exposure.shares(shown, groups, 1)[0]))
+    return found[0], found[1]
 
 
 class _Lists:
