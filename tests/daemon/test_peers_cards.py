@@ -179,6 +179,7 @@ async def test_redirects_giants_and_silence(
 async def test_plugins_and_users_are_read_with_care(session: ClientSession, front: Front) -> None:
     assert await cards.plugin_version(session, front.host) == "0.1.0"
     assert await cards.users(session, front.host) == 120
+    odd: Any
     for odd in ("many", None, -1, True, 1.5, {}):
         front.users = odd
         assert await cards.users(session, front.host) is None

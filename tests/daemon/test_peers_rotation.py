@@ -260,7 +260,7 @@ async def test_a_crash_anywhere_leaves_one_key_or_the_other(
     place = {"sums": "_leave_sums", "proof": "_write", "key": "_put_in_place"}
     with monkeypatch.context() as patch:
         if at == "ledger":
-            patch.setattr(rotation.ledger, "rotate", crash)
+            patch.setattr(ledger, "rotate", crash)
         else:
             patch.setattr(rotation, place[at], crash)
         with pytest.raises(Crash):
@@ -288,7 +288,7 @@ async def test_a_second_rotation_after_a_crash_is_complete(
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(rotation.ledger, "rotate", full)
+        patch.setattr(ledger, "rotate", full)
         with pytest.raises(OSError, match="no space"):
             rotation.rotate(b.config, b.engine, b.clock())
     rotation.rotate(b.config, b.engine, b.clock())
