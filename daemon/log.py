@@ -10,7 +10,9 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from daemon.config.sections import Log
@@ -32,6 +34,10 @@ FORBIDDEN: Final = frozenset(
     | {"seed", "tags", "title", "titles", "token", "url", "uuid", "video", "viewer", "viewers", "pseudonym"}
 )
 REDACTED: Final = "[redacted]"
+LINES_A_MINUTE: Final = 20
+"""Of one kind; warnings and errors that repeat as well."""
+MAX_KINDS: Final = 500
+_MINUTE: Final = 60.0
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _ADDRESS = re.compile(
@@ -108,9 +114,43 @@ def _quote(value: Any) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
+class AtMost(logging.Filter):
+    """Lets few lines of one kind through in a minute: whoever sends nonsense must not fill the disk with it.
+
+    A kind is the constant text of an event, with its `code` where it has one. The first line after the
+    minute tells in `left_out` how many were not written.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._turn = threading.Lock()
+        self._kinds: dict[tuple[str, str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line is written."""
+        if record.levelno < logging.INFO:
+            return True
+        kind = record.name, str(record.msg), str(getattr(record, "code", ""))
+        now = self._clock()
+        with self._turn:
+            if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
+                # Texts ought to be constant; where they are not, they are one kind.
+                kind = record.name, "", ""
+            began, count = self._kinds.get(kind, (now, 0))
+            left_out = max(count - LINES_A_MINUTE, 0)
+            if now - began >= _MINUTE:
+                began, count = now, 0
+                if left_out:
+                    record.left_out = left_out
+            self._kinds[kind] = began, count + 1
+            return count < LINES_A_MINUTE
+
+
 def configure(settings: Log) -> None:
     """Send every log of this process to standard error in the configured form."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(AtMost())
     handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -30,6 +30,10 @@ be published (0 or 1)."""
 ROUNDS: tuple[tuple[str, ...], ...] = (("vocabulary",), ("counts", "vocabulary"))
 """The blobs of each round."""
 
+BLOB_BYTES = {"vocabulary": 256, "counts": 4}
+"""Most bytes of each blob per video of the vocabulary, one more for what is around them: an address has about
+80, some more; what is larger is not fetched."""
+
 PUBLIC = 1
 """PeerTube's number for a public video; 2 unlisted, 3 private, 4 internal, 5 password-protected."""
 
@@ -87,6 +91,11 @@ class SharingPolicy:
                 Code.OVERSIZED,
                 f"at most {self.max_vocabulary} videos and a head of {self.max_head} are counted here",
             )
+        for name, each in BLOB_BYTES.items():
+            if name in proposal.blobs and proposal.blobs[name].size > each * (1 + terms["vocabulary"]):
+                raise Refusal(
+                    Code.OVERSIZED, f"the public data {name} is larger than for so many videos it can be"
+                )
         if not 1 <= terms["parts"] <= _MOST_PARTS:
             raise Refusal(Code.PARAMETERS_REFUSED, f"a cohort is summed in 1 to {_MOST_PARTS} parts")
         if proposal.round == 0 and proposal.length != terms["vocabulary"]:

@@ -22,6 +22,7 @@ from daemon.serve import api, health, vectors, viewers
 from daemon.serve.admin import routes as admin
 from daemon.serve.admin.watch import watch
 from daemon.serve.context import CONTEXT, ServeContext
+from daemon.serve.crowd import Crowd, Site
 from daemon.serve.current import CurrentModel
 from daemon.serve.guard import guard
 from daemon.serve.metrics import Metrics
@@ -33,6 +34,8 @@ from daemon.store.records import refusals
 logger = logging.getLogger(__name__)
 
 MAX_FEDERATION_REQUEST: Final = 100_000
+CROWD: Final = web.AppKey("crowd", Crowd)
+"""Of the application for peers: bounds its connections."""
 STOP_SECONDS: Final = 5.0
 FEDERATED: Final = frozenset({"consume", "contribute"})
 """Modes in which peers are listened to: as a member, or for what an own session publishes."""
@@ -60,8 +63,12 @@ def build_apps(context: ServeContext) -> Apps:
     admin.add_to(local, context)
     peers = None
     if routes := list(context.federation_routes):
-        peers = web.Application(client_max_size=MAX_FEDERATION_REQUEST, logger=logger)
+        crowd = Crowd()
+        peers = web.Application(
+            middlewares=[crowd.middleware], client_max_size=MAX_FEDERATION_REQUEST, logger=logger
+        )
         peers[CONTEXT] = context
+        peers[CROWD] = crowd
         peers.add_routes(routes)
     return Apps(local, peers)
 
@@ -154,11 +161,20 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
 
 async def _listen(runners: list[web.AppRunner], app: web.Application, host: str, port: int) -> str:
     # aiohttp's own access log would write addresses and queries.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=75.0)
+    # Nor unpack what comes in: a small body must not become a large one.
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=logger,
+        auto_decompress=False,
+        shutdown_timeout=STOP_SECONDS,
+        keepalive_timeout=75.0,
+    )
     runners.append(runner)
     await runner.setup()
+    crowd = app.get(CROWD)
     try:
-        await web.TCPSite(runner, host, port).start()
+        await (Site(runner, crowd, host, port) if crowd else web.TCPSite(runner, host, port)).start()
     except OSError as error:
         raise ListenError(
             f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)})",

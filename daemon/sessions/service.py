@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,10 @@ from policies.allowlist import Allowlist
 log = logging.getLogger(__name__)
 
 _KEEPING_SECONDS = 30.0
+COUNTING_AT_ONCE: Final = 1
+"""Jobs that count for somebody's sum; others wait, and their aggregators ask again."""
+COUNT_WITHIN: Final = 600.0
+"""Seconds for one; an aggregator has given up on us long before."""
 
 
 @contextlib.asynccontextmanager
@@ -87,8 +92,11 @@ async def open_service(
     desk = BlobDesk(identity, terms.aggregator_journal(config), clock=clock, limits=limits)
     records = MemberRecords(engine, identity, node, clock)
 
+    counting = asyncio.Semaphore(COUNTING_AT_ONCE)
+
     async def prepare(preparation: Preparation, blobs: Mapping[str, bytes]) -> NDArray[np.int64]:
-        return await _count(config, config_file, scratch, preparation, blobs)
+        async with counting:
+            return await _count(config, config_file, scratch, preparation, blobs)
 
     # Written now and then: a flood of nonsense must not become a flood of transactions.
     refused: Counter[str] = Counter()
@@ -163,7 +171,7 @@ async def _count(
         outcome = await run_job(
             "contribution",
             config_file,
-            time_limit=config.limits.job_time.total_seconds(),
+            time_limit=min(config.limits.job_time.total_seconds(), COUNT_WITHIN),
             arguments={"folder": str(folder)},
         )
         if not outcome.ok:

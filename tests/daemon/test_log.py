@@ -66,3 +66,33 @@ def test_an_exception_tells_its_place_but_not_its_message() -> None:
     assert "alice" not in line
     assert "ValueError" in line
     assert "test_an_exception" in line
+
+
+def test_a_flood_of_one_kind_is_cut_and_told_and_others_come_through() -> None:
+    now = [0.0]
+    few = log.AtMost(lambda: now[0])
+    written = [few.filter(record("refused", code="busy")) for _ in range(1000)]
+    assert written == [True] * log.LINES_A_MINUTE + [False] * (1000 - log.LINES_A_MINUTE)
+    assert few.filter(record("refused", code="malformed"))
+    assert few.filter(record("job done"))
+    now[0] = 60.0
+    later = record("refused", code="busy")
+    assert few.filter(later)
+    assert f"left_out={1000 - log.LINES_A_MINUTE}" in log.TextFormatter().format(later)
+    after = record("refused", code="busy")
+    assert few.filter(after)
+    assert "left_out" not in log.TextFormatter().format(after)
+
+
+def test_texts_that_are_not_constant_are_one_kind_in_the_end() -> None:
+    few = log.AtMost(lambda: 0.0)
+    written = sum(few.filter(record(f"text {number}")) for number in range(10 * log.MAX_KINDS))
+    assert written <= log.MAX_KINDS + log.LINES_A_MINUTE
+    assert len(few._kinds) <= log.MAX_KINDS + 1
+
+
+def test_every_line_is_written_where_an_admin_looks_for_something() -> None:
+    few = log.AtMost(lambda: 0.0)
+    line = record("request")
+    line.levelno = logging.DEBUG
+    assert all(few.filter(line) for _ in range(100))

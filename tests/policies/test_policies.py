@@ -14,7 +14,15 @@ from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.allowlist import Allowlist
 from policies.base import AllOf, Policy
 from policies.cohort import CohortPolicy
-from policies.sharing import PARAMETERS, PUBLIC, TRAINER, SharingPolicy, check_vocabulary, public_only
+from policies.sharing import (
+    BLOB_BYTES,
+    PARAMETERS,
+    PUBLIC,
+    TRAINER,
+    SharingPolicy,
+    check_vocabulary,
+    public_only,
+)
 
 ME = "me.example"
 
@@ -147,6 +155,17 @@ def test_all_of_gives_the_first_refusal() -> None:
     both = AllOf((SharingPolicy("off"), CohortPolicy(ME, known(0))))
     assert refused(both, proposal()) is Code.SHARING_OFF
     AllOf(()).check(proposal())
+
+
+@pytest.mark.parametrize(("name", "each"), sorted(BLOB_BYTES.items()))
+def test_public_data_larger_than_its_videos_can_be_is_not_fetched(name: str, each: int) -> None:
+    policy = SharingPolicy(mode="contribute")
+    sizes = {"vocabulary": 10, "counts": 10, name: each * 501}
+    blobs = {blob: BlobReference(bytes(32), size) for blob, size in sizes.items()}
+    later = replace(proposal(), round=1, blobs=blobs)
+    policy.check(later)
+    blobs[name] = BlobReference(bytes(32), each * 501 + 1)
+    assert refused(policy, replace(later, blobs=blobs)) is Code.OVERSIZED
 
 
 @pytest.mark.parametrize(

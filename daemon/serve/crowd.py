@@ -1,0 +1,81 @@
+"""The listener for peers under a crowd: so many connections and no more; the oldest idle one gives way.
+
+aiohttp waits for a first request for as long as it takes, so that without this a few thousand silent
+connections would use up the file descriptors, those of the local API included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+MAX_CONNECTIONS: Final = 512
+"""More than `federation.http.gates` lets be read, worked on and answered at one time."""
+
+log = logging.getLogger(__name__)
+
+
+class Crowd:
+    """Knows which connections have a request under way."""
+
+    def __init__(self) -> None:
+        self._working: set[asyncio.BaseTransport | None] = set()
+
+    @web.middleware
+    async def middleware(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Keep the connection for as long as its request is handled."""
+        transport = request.transport
+        self._working.add(transport)
+        try:
+            return await handler(request)
+        finally:
+            self._working.discard(transport)
+
+    def bounded(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
+        """Return what makes a protocol for each new connection of the listener."""
+
+        def make() -> asyncio.BaseProtocol:
+            there = server.connections
+            if len(there) < MAX_CONNECTIONS:
+                return server()
+            idle = next((known for known in there if known.transport not in self._working), None)
+            if idle is None or idle.transport is None:
+                return _Closed()
+            idle.transport.abort()
+            return server()
+
+        return make
+
+
+class Site(web.BaseSite):
+    """A listener on `host` and `port` with a crowd's bound."""
+
+    def __init__(self, runner: web.AppRunner, crowd: Crowd, host: str, port: int) -> None:
+        super().__init__(runner)
+        self._crowd, self._address = crowd, (host, port)
+
+    @property
+    def name(self) -> str:
+        """Where it listens."""
+        return f"{self._address[0]}:{self._address[1]}"
+
+    async def start(self) -> None:
+        """Listen. Raises OSError where that cannot be."""
+        await super().start()
+        server = self._runner.server
+        if server is None:
+            raise ValueError("the runner must be set up first")
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._crowd.bounded(server), *self._address)
+
+
+class _Closed(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()
