@@ -24,6 +24,8 @@ from daemon.peers import book, candidates, cards, hearing, rotation
 from daemon.peers.book import Peer, Theirs
 from daemon.peers.cards import Card
 from daemon.peers.door import VERSION
+from daemon.sessions.traffic import Traffic
+from daemon.store import traffic
 from daemon.store.engine import writes
 from daemon.store.tables import PeerRow
 from federation import envelope
@@ -88,7 +90,8 @@ class Contact:
         self._engine = context.engine
         self._clock = context.clock
         self._session = session
-        self._client = PeerClient(session, retry=_ONCE_MORE)
+        self._traffic = Traffic()
+        self._client = PeerClient(session, retry=_ONCE_MORE, on_traffic=self._traffic.add)
         self._identity = open_identity(self._config.identity_file, self._config.instance.host)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._rng = random.Random()  # noqa: S311 (spreads load; nothing secret depends on it)
@@ -146,6 +149,7 @@ class Contact:
             chosen = []
         took: set[str] = set()
         found = await asyncio.gather(*(self._one(peer, took) for peer in chosen if peer.url))
+        traffic.add_all(self._engine, traffic.month_of(self._clock()), self._traffic.by_peer())
         approved = {peer.host for peer in known.approved()}
         waiting = rotation.acknowledge(self._config, self._identity.public, took, approved)
         return {

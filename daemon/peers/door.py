@@ -21,6 +21,7 @@ from daemon.config import Config
 from daemon.ledger.book import Kind, append
 from daemon.peers import book, hearing, rotation
 from daemon.peers.book import Peer
+from daemon.store import traffic
 from daemon.store.engine import reads
 from daemon.store.tables import FollowedHost, PeerRow
 from federation import hello as hellos
@@ -127,7 +128,9 @@ class Door:
         )
         if not hearing.by_pinned_key(after, hello):
             self._on_proven(hello.host)
-        return self._answer(after, now)
+        answer = self._answer(after, now)
+        traffic.add(self._engine, traffic.month_of(now), hello.host, len(answer), len(message.raw))
+        return answer
 
     def _answer(self, peer: Peer, now: float) -> bytes:
         return hellos.say(

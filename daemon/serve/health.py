@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from daemon.peers import book
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.guard import error_answer, json_answer
 from daemon.serve.metrics import CONTENT_TYPE
@@ -61,11 +62,6 @@ def describe(context: ServeContext) -> dict[str, Any]:
     return {
         "host": context.config.instance.host,
         "mode": context.config.mode,
-        "peers": len(context.config.peers),
-        "federation": {
-            "mode": context.config.mode,
-            "peers": [peer.host for peer in context.config.peers],
-        },
         "uptime_seconds": round(context.clock() - context.started, 1),
         "addresses": context.addresses,
         "model": model,
@@ -77,7 +73,10 @@ def describe(context: ServeContext) -> dict[str, Any]:
 def _records(context: ServeContext) -> dict[str, Any]:
     jobs = records.jobs(context.engine, limit=10)
     found = records.sessions(context.engine, limit=10)
+    peers = [peer.host for peer in book.read(context.engine, context.config).approved()]
     return {
+        "peers": len(peers),
+        "federation": {"mode": context.config.mode, "peers": peers},
         "jobs": [vars(job) for job in jobs],
         "sessions": [
             {"id": s.id, "role": s.role, "outcome": s.outcome, "reason": s.reason, "started": s.started}

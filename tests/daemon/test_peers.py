@@ -17,6 +17,7 @@ from daemon.log import TextFormatter
 from daemon.peers import book, contact, control
 from daemon.peers.cards import PeerAnswerError
 from daemon.peers.control import UnknownPeerError
+from daemon.store import traffic
 from daemon.store.engine import reads
 from daemon.store.tables import PeerRow
 from federation import hello as hellos
@@ -72,6 +73,11 @@ async def test_two_instances_approve_each_other(pair: list[Neighbour]) -> None:
     assert kinds(a) == [("peer-added", b.host), ("peer-approved", b.host)]
     assert kinds(b) == [("peer-asked", a.host), ("peer-approved", a.host)]
     assert ledger.verify(a.engine, a.identity.public).ok
+    # Of a's own hello b counted nothing: a was a stranger then.
+    (of_a,), (of_b,) = traffic.months(a.engine), traffic.months(b.engine)
+    assert (of_a.peer, of_b.peer) == (b.host, a.host)
+    assert of_a.sent > of_b.received > 0
+    assert of_a.received > of_b.sent > 0
 
 
 async def test_taking_it_back_is_told_and_what_it_changes(pair: list[Neighbour]) -> None:
