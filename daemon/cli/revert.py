@@ -126,7 +126,7 @@ def _show(report: dict[str, Any]) -> None:
         ("learns from", _BASIS[report["basis"]]),
         ("lists of related videos", f"{changed['lists']:,} of {changed['of']:,} change"),
         (
-            "its videos' part of them",
+            "lists that hold its videos",
             f"{_percent(exposure['before'])} before, {_percent(exposure['after'])} after",
         ),
         (
@@ -152,7 +152,10 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _titles(videos: list[dict[str, str]]) -> list[str]:
-    shown = [_title(video) for video in videos[:_SHOWN_VIDEOS]]
+    # Half of the screen each, on one line: whoever wants more has the page, or -o json.
+    room = max(out.width // 2 - 2, 20)
+    titles = [_title(video) for video in videos[:_SHOWN_VIDEOS]]
+    shown = [title if len(title) <= room else f"{title[: room - 1]}…" for title in titles]
     return [*shown, *[""] * (_SHOWN_VIDEOS - len(shown))]
 
 
