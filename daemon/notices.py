@@ -110,9 +110,7 @@ def _of_models(engine: Engine) -> Iterator[Notice]:
 
 
 def _quarantine(subject: str, at: float, hosts: Iterable[str], report: dict[str, object]) -> Notice:
-    checks = report.get("checks")
-    failed = [c["sentence"] for c in checks if not c["ok"]] if isinstance(checks, list) else []
-    why = f" {failed[0]}" if failed else ""
+    why = f" {report['sentence']}" if report.get("sentence") else ""
     return Notice(
         f"quarantine:{subject}",
         "quarantine",

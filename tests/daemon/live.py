@@ -76,16 +76,21 @@ class Daemon:
     log: Path
 
     def call(
-        self, path: str, *, body: Any = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
     ) -> tuple[int, Any]:
-        """Return status and JSON body (or text) of one request."""
+        """Return status and JSON body (or text) of one request; `timeout` in seconds."""
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         types = {} if body is None else {"Content-Type": "application/json"}
         request = urllib.request.Request(
             f"http://{self.running.api}{path}", data=data, headers={**types, **(headers or {})}
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return answer.status, _body(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, _body(error.read())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +77,7 @@ def refused(answer: tuple[int, object], code: str = "admin-refused") -> bool:
 @pytest.mark.parametrize("row", routes(), ids=lambda row: f"{row.method} {row.path}")
 def test_no_route_answers_without_a_credential(served: Daemon, row: Route) -> None:
     path = PREFIX + row.path.replace("{host}", "peer.example").replace("{id}", "m")
-    body = {} if row.method == "POST" else None
+    body: dict[str, str] | None = {} if row.method == "POST" else None
     for headers in ({}, {"X-Shoal-Secret": ""}, {"X-Shoal-Secret": "x"}, {"X-Shoal-Admin": ""}):
         assert refused(served.call(path, body=body, headers=headers)), headers
     # Before the body is looked at: nothing is told about what would be right.
@@ -190,6 +191,7 @@ def test_neither_token_nor_secret_nor_what_was_searched_is_ever_told(
         for path in ("overview", "nothing", "videos?q=needle-title", "ledger?after=x", "peers/%00/pause"):
             for body in (None, {"host": "x", "needle-title": hidden}):
                 told += [running.call(f"/v1/admin/{path}", headers=headers, body=body)[1]]
+        assert (running is beside_peertube) or "message=request" in running.logged()
         told += [running.call("/metrics")[1], running.call("/admin/")[1], running.logged()]
         for text in map(str, told):
             assert hidden not in text
@@ -233,6 +235,10 @@ def test_the_page_may_do_nothing_but_ask_this_daemon(served: Daemon) -> None:
     for inline in (b"<style", b"style=", b" onclick", b" onload", b"javascript:"):
         assert inline not in body
     assert b"<script>" not in body
+    needed = re.findall(rb'(?:src|href)="([^"]+)"', body)
+    assert needed
+    for name in needed:
+        assert raw(served, "GET", f"/admin/{name.decode()}")[0] == 200, name
     status, headers, _ = raw(served, "GET", "/admin")
     assert (status, headers["location"]) == (308, "admin/")
 

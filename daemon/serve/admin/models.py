@@ -18,20 +18,20 @@ _ID: Final = re.compile(r"[\w-]{1,100}", re.ASCII)
 @table.post("/models/{id}/accept", "Let a model serve that awaits the admin's look, or was held back", Models)
 async def accept(call: Call) -> dict[str, Any]:
     """Put it into service; returns all models as they are then."""
+    context, model = call.context, _model(call)
     from daemon.acceptance import control
 
-    context = call.context
-    await call.work.read(control.accept, context.engine, context.config, _model(call), context.clock())
+    await call.work.read(control.accept, context.engine, context.config, model, context.clock())
     return await listing(call)
 
 
 @table.post("/models/{id}/reject", "Keep a model from serving for good", Models)
 async def reject(call: Call) -> dict[str, Any]:
     """Keep what serves; returns all models as they are then."""
+    context, model = call.context, _model(call)
     from daemon.acceptance import control
 
-    context = call.context
-    await call.work.read(control.reject, context.engine, context.config, _model(call), context.clock())
+    await call.work.read(control.reject, context.engine, context.config, model, context.clock())
     return await listing(call)
 
 

@@ -46,6 +46,7 @@ async def revert(call: Call) -> Any:
         raise RequestError(
             "the confirmation names another host", advice=f'Send "confirm": "{host}" to revert {host}.'
         )
+    await call.work.read(_require_known, call.context, host)
     running = _start(call.parts, host, dry_run=asked.dry_run)
     try:
         report = await asyncio.wait_for(call.work.result_of(running), PATIENCE)
@@ -84,6 +85,12 @@ def _start(parts: Parts, host: str, *, dry_run: bool) -> Running:
 
     running.task.add_done_callback(ended)
     return running
+
+
+def _require_known(context: ServeContext, host: str) -> None:
+    from daemon.revert import steps
+
+    steps.require_known(context.engine, context.config, host)
 
 
 def _outcome(task: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from daemon.serve.admin.table import Table
+from typing import Any
+
+from daemon.acceptance.suspects import suspects
+from daemon.serve.admin.shapes import Suspects
+from daemon.serve.admin.table import Call, Table
 
 table = Table()
+
+
+@table.get("/suspects", "Sub-cohorts that were in sums which did not pass", Suspects)
+async def listing(call: Call) -> dict[str, Any]:
+    """Return runs of sums, newest first."""
+    return {"suspects": await call.work.read(suspects, call.context.engine)}

@@ -27,7 +27,8 @@ async def find(call: Call) -> dict[str, Any]:
     """Look through the titles of the model in service."""
     asked: Search = call.query
     loaded = call.context.model.get()
-    found = await search(loaded.model.labels, asked.q, asked.limit)
+    async with call.work.turn():
+        found = await search(loaded.model.labels, asked.q, asked.limit)
     labels = [loaded.model.label(position) for position in found]
     titles = await call.work.read(public_titles, call.context.engine, [label.url for label in labels])
     return {

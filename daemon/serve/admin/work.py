@@ -7,9 +7,10 @@ in a child process, one of a kind at a time. Whoever comes when there is no room
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, ParamSpec, TypeVar
@@ -77,6 +78,7 @@ class Work:
         self._thread = ThreadPoolExecutor(1, "admin")
         self._waiting = 0
         self._rest_until = 0.0
+        self._turn = asyncio.Lock()
         self._running: dict[str, Running] = {}
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -85,10 +87,6 @@ class Work:
         Raises:
             OverloadedError: too many wait already.
         """
-        if self._waiting >= MOST_WAITING:
-            raise OverloadedError(
-                "too many questions about this instance at once", advice="Wait a few seconds, then try again."
-            )
 
         def work() -> T:
             time.sleep(max(0.0, self._rest_until - time.perf_counter()))
@@ -99,9 +97,29 @@ class Work:
                 ended = time.perf_counter()
                 self._rest_until = ended + (ended - began) * (1 / SHARE_OF_TIME - 1)
 
+        with self._admitted():
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Let one at a time do what is done a little at a time between other requests.
+
+        Raises:
+            OverloadedError: too many wait already.
+        """
+        with self._admitted():
+            async with self._turn:
+                yield
+
+    @contextlib.contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if self._waiting >= MOST_WAITING:
+            raise OverloadedError(
+                "too many questions about this instance at once", advice="Wait a few seconds, then try again."
+            )
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            yield
         finally:
             self._waiting -= 1
 
