@@ -1,0 +1,163 @@
+"""The rules of acceptance: sums of people always pass, what no people produce does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemon.demo import attack_parts
+from models import statistics
+from models.interactions import Interactions, stack
+from models.noise import NO_NOISE, SumNoise, slack
+from models.statistics import Statistic, pairs
+from policies import acceptance, realisable
+from policies.acceptance import Allowance
+from policies.realisable import Roster
+from tests.models.worlds import crowd, interactions, summed, with_noise
+
+VIDEOS = 60
+NOISES = st.sampled_from([NO_NOISE, SumNoise(32, 32), SumNoise(128, 128), SumNoise(0, 40), SumNoise(40, 0)])
+WHOLE = np.arange(VIDEOS, dtype=np.int64)
+
+
+def people(users: int, seed: int) -> Interactions:
+    return crowd(users, VIDEOS, seed)
+
+
+def failed(others: Statistic, noise: SumNoise, users: int, videos: int = VIDEOS) -> set[str]:
+    return {check.id for check in realisable.checks(others, noise, Roster(users, videos)) if not check.ok}
+
+
+@settings(deadline=None)
+@given(st.integers(1, 400), st.integers(0, 10_000), NOISES)
+def test_sums_of_people_always_pass(users: int, seed: int, noise: SumNoise) -> None:
+    others = with_noise(summed(people(users, seed), WHOLE), noise, seed)
+    assert failed(others, noise, users) == set()
+
+
+@settings(deadline=None)
+@given(st.integers(60, 200), st.integers(0, 1000), NOISES)
+def test_pairs_above_their_counts_fail(users: int, seed: int, noise: SumNoise) -> None:
+    others = with_noise(summed(people(users, seed), WHOLE), noise, seed)
+    triangle = others.triangle.copy()
+    triangle[seed % pairs(VIDEOS)] += users + slack(noise.counts + noise.pairs) + slack(noise.counts)
+    assert "pairs-within-counts" in failed(replace(others, triangle=triangle), noise, 10 * users)
+
+
+def test_pairs_below_nothing_fail() -> None:
+    others = summed(people(80, 1), WHOLE)
+    triangle = others.triangle.copy()
+    triangle[7] = -1 - slack(32)
+    assert "pairs-within-counts" in failed(replace(others, triangle=triangle), SumNoise(32, 32), 80)
+    triangle[7] = -slack(32) // 2
+    assert failed(replace(others, triangle=triangle), SumNoise(32, 32), 80) == set()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([NO_NOISE, SumNoise(32, 32)]))
+def test_pairs_that_do_not_fit_together_fail(seed: int, noise: SumNoise) -> None:
+    """One video goes with everything, whatever goes together: possible by pairs, not as a whole."""
+    others = with_noise(summed(people(900, seed), WHOLE), noise, seed)
+    matrix = statistics.to_matrix(others.counts, others.triangle)
+    half = VIDEOS // 2
+    matrix[:half, half:] = np.minimum(others.counts[:half, None], others.counts[None, half:])
+    matrix[:half, :half] = np.diag(others.counts[:half])
+    matrix[half:, half:] = np.diag(others.counts[half:])
+    triangle = matrix[np.triu_indices(VIDEOS, 1)].astype(np.int64)
+    assert "positive-semi-definite" in failed(replace(others, triangle=triangle), noise, 10_000)
+
+
+@settings(deadline=None)
+@given(st.integers(100, 200), st.integers(0, 1000), NOISES)
+def test_a_multiplied_part_exceeds_realistic_totals(users: int, seed: int, noise: SumNoise) -> None:
+    honest = people(3 * users, seed)
+    part = attack_parts.scaled(summed(people(users, seed + 1), WHOLE))
+    whole = summed(honest, WHOLE)
+    both = Statistic(WHOLE, whole.counts + part.counts, whole.triangle + part.triangle)
+    assert "counts-total" in failed(with_noise(both, noise, seed), noise, 4 * users)
+
+
+def test_multiplied_fakes_need_more_people_than_declared() -> None:
+    """Twenty copies of short histories: no video has too many viewers, all together do."""
+    honest = people(600, 2)
+    counts = statistics.counts(honest)
+    rng = np.random.default_rng(0)
+    push = attack_parts.push(attack_parts.targets(counts, WHOLE, rng), counts, 60, 3, rng)
+    whole, part = summed(honest, WHOLE), attack_parts.scaled(summed(push.fakes, WHOLE))
+    both = Statistic(WHOLE, whole.counts + part.counts, whole.triangle + part.triangle)
+    for noise in (NO_NOISE, SumNoise(32, 32)):
+        assert failed(with_noise(both, noise), noise, 660) == {"viewers-total"}
+        assert failed(with_noise(both, noise), noise, 20_000) == set()
+
+
+def test_more_videos_than_the_terms_allow_fail() -> None:
+    everything = interactions([list(range(VIDEOS))] * 50, VIDEOS)
+    assert failed(summed(everything, WHOLE), NO_NOISE, 50, videos=VIDEOS) == set()
+    assert failed(summed(everything, WHOLE), NO_NOISE, 50, videos=20) == {"engagements-total", "pairs-total"}
+
+
+def test_an_empty_sum_passes() -> None:
+    nothing = Statistic(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    assert failed(nothing, SumNoise(32, 32), 100) == set()
+
+
+def test_the_fakes_are_people() -> None:
+    honest = people(600, 2)
+    counts = statistics.counts(honest)
+    rng = np.random.default_rng(0)
+    pushed = attack_parts.targets(counts, WHOLE, rng)
+    push = attack_parts.push(pushed, counts, 60, 10, rng)
+    assert set(np.diff(push.fakes.matrix.indptr).tolist()) == {11}
+    assert statistics.counts(push.fakes)[pushed].tolist() == [12] * 5
+    assert counts[pushed].max() <= np.sort(counts)[VIDEOS // 4]
+    assert failed(summed(stack([honest, push.fakes]), WHOLE), NO_NOISE, 660) == set()
+
+
+def test_quality_may_fall_by_the_margin_and_by_chance() -> None:
+    assert acceptance.quality(0.19, 0.2, margin=0.05, viewers=10_000).ok
+    assert acceptance.quality(0.18, 0.2, margin=0.05, viewers=100).ok
+    worse = acceptance.quality(0.18, 0.2, margin=0.05, viewers=10_000)
+    assert not worse.ok
+    assert "0.180" in worse.sentence
+    assert worse.value < worse.bound
+
+
+def test_a_gain_is_allowed_by_exposure_noise_and_sampling() -> None:
+    before = np.array([0.0, 0.25])
+    none = Allowance.of(0.03, pair_variance=0.0, typical=100.0)
+    assert none.gains(before) == pytest.approx([0.03, 0.03 + 0.3 * 0.25**0.5 * 0.75**0.5])
+    assert none.risen == 0.03
+    noisy = Allowance.of(0.03, pair_variance=16.0, typical=100.0, own=25.0)
+    assert noisy.gains(before)[0] == pytest.approx(0.03 + 1.5 * 4 / 100 + 1.5 / 5)
+    assert noisy.risen == pytest.approx(0.03 + 0.2 * 0.06 + 0.3)
+
+
+def test_what_gains_too_much_is_named() -> None:
+    allowance = Allowance.of(0.03, pair_variance=0.0, typical=100.0)
+    before, after = np.array([0.1, 0.0]), np.array([0.15, 0.05])
+    check = acceptance.gains("month", "videos", ["https://a/1", "https://a/2"], before, after, allowance)
+    assert not check.ok
+    assert "https://a/2" in check.sentence
+    assert "month ago" in check.sentence
+    assert check.value == pytest.approx(0.05)
+    assert check.bound == pytest.approx(0.03)
+    assert acceptance.gains("local", "hosts", ["a", "b"], before, before, allowance).ok
+
+
+def test_videos_with_viewers_from_nowhere_are_judged_together() -> None:
+    allowance = Allowance.of(0.03, pair_variance=0.0, typical=100.0)
+    names = ["https://a/1", "https://a/2", "https://a/3"]
+    before, after = np.zeros(3), np.array([0.02, 0.025, 0.02])
+    marked = np.array([True, True, False])
+    assert acceptance.gains("month", "videos", names, before, after, allowance).ok
+    check = acceptance.risen_gains("month", names, before, after, marked, allowance)
+    assert not check.ok
+    assert check.value == pytest.approx(0.045)
+    assert "https://a/2" in check.sentence
+    one = acceptance.risen_gains("month", names, before, after, np.array([False, False, True]), allowance)
+    assert one.ok
+    assert "one video has" in one.sentence
