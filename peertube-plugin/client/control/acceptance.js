@@ -1,6 +1,6 @@
 import { el, isWebAddress, safeLink } from '../lib/dom.js'
 import { decimal, finePercent, moment, number } from '../lib/texts.js'
-import { badge, code, figure, many, names, nothing, own, plain, table } from './pieces.js'
+import { badge, code, facts, figure, many, names, nothing, own, plain, table } from './pieces.js'
 import { verdictBadge } from './sessions.js'
 
 /** What gains exposure, by name of the list in a report. */
@@ -32,8 +32,12 @@ export function acceptanceReport ({ say }, report, tell) {
     el('h4', {}, say('gains')),
     ...gains(say, many(report.gains)),
     el('h4', {}, say('rosterBehind')),
-    el('p', {}, names(report.survivors, say('ownOnly'))),
-    many(report.sums).length ? el('p', { class: 'muted-2' }, say('sums'), ': ', ...many(report.sums).flatMap((sum, place) => place ? [', ', code(sum)] : [code(sum)])) : null)
+    facts([
+      [say('members'), names(report.survivors, say('ownOnly'))],
+      many(report.sums).length
+        ? [say('sums'), el('span', {}, ...many(report.sums).flatMap((sum, place) => place ? [', ', code(sum)] : [code(sum)]))]
+        : null
+    ]))
 }
 
 /**
@@ -57,9 +61,10 @@ function gains (say, comparisons) {
 
 /** @param {any} row a video, channel or host */
 function gainer (row) {
-  const address = plain(row.url, 2000)
-  const name = plain(row.title, 200) || plain(row.name, 200) || plain(row.host, 300) || address
-  return /^https?:/i.test(address) && isWebAddress(address) ? safeLink(address, name) : own(name)
+  const name = plain(row.name, 2000)
+  const address = plain(row.url, 2000) || name
+  const leads = /^https?:/i.test(address) && isWebAddress(address)
+  return leads ? safeLink(address, plain(row.title, 200) || address) : own(name)
 }
 
 /** @param {unknown} value a part of all places */

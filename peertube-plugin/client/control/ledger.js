@@ -36,7 +36,10 @@ export function ledger (admin) {
     async () => {
       const state = await ask('GET', 'ledger?limit=1')
       upto = figure(state.newest) ?? 0
-      return { state, count: upto, entries: upto ? await older() : [] }
+      const count = upto
+      // Where the chain breaks, what comes after the last entry in order is what one wants to see.
+      const beyond = state.verified === true ? [] : listIn(await ask('GET', `ledger?after=${count}&limit=100`), 'entries')
+      return { state, count, entries: [...beyond.toReversed(), ...upto ? await older() : []] }
     },
     ({ state, count, entries }) => {
       list.replaceChildren(...entries.map(entry => line(admin, entry)))

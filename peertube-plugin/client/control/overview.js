@@ -60,12 +60,13 @@ function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
   const link = ofSum
     ? admin.link('sessions', say('toSessions'), plain(subject))
     : known && admin.link(known.tab, say(known.link), plain(subject))
-  return el('li', { class: 'shoal-check' },
-    known ? badge(say(known.label), known.look) : badge(say('noticeOther'), 'yellow'),
-    el('div', {},
-      el('p', {}, el('strong', {}, tell(sentence)), ' ', el('span', { class: 'muted-2' }, day(at))),
-      el('p', {}, known ? say(known.advice) : tell(advice)),
-      link))
+  return el('li', {},
+    el('div', { class: 'shoal-peer-head' },
+      known ? badge(say(known.label), known.look) : badge(say('noticeOther'), 'yellow'),
+      el('span', { class: 'muted-2' }, day(at))),
+    el('p', {}, el('strong', {}, tell(sentence))),
+    el('p', {}, known ? say(known.advice) : tell(advice)),
+    link && el('p', {}, link))
 }
 
 /**

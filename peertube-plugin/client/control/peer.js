@@ -104,7 +104,6 @@ function decisions (admin, peer, problem, changed) {
   if (peer.state === 'approved' || peer.state === 'paused') {
     const together = savingSwitch({
       label: say('together', { host }),
-      description: say('togetherText'),
       checked: peer.state === 'approved',
       sayProblem,
       save: async wanted => {

@@ -4,7 +4,7 @@ import { actionButton, problemLine } from '../lib/controls.js'
 import { el, uniqueId } from '../lib/dom.js'
 import { isolated, number } from '../lib/texts.js'
 import { peerEntry } from './peer.js'
-import { block, facts, nothing } from './pieces.js'
+import { block, facts, figure, nothing } from './pieces.js'
 
 /** @typedef {import('./peer.js').Peer} Peer */
 
@@ -26,6 +26,7 @@ export function peers (admin) {
   const { page, say, sayProblem, ask } = admin
   /** @type {Map<string, HTMLElement>} */
   let lines = new Map()
+  const follows = el('p', { class: 'muted-2' })
   /** What a request brought, shown instead of asking again. @type {any} */
   let fresh = null
 
@@ -37,9 +38,12 @@ export function peers (admin) {
       const all = listIn(found, 'peers')
       const tell = await admin.told([[found.cohort?.sentence], ...all.map(({ sentence, host }) => (
         /** @type {[string, string]} */ ([sentence, host])))])
-      return { all, cohort: found.cohort, tell }
+      return { all, cohort: found.cohort, followed: found.followed, tell }
     },
-    ({ all, cohort, tell }) => {
+    ({ all, cohort, followed, tell }) => {
+      follows.textContent = figure(followed?.total) === null
+        ? ''
+        : say('followedCount', { total: number(followed.total), asked: number(followed.looked_at), shoal: number(followed.with_shoal) })
       lines = new Map(all.map(peer => [peer.host, peerEntry(admin, peer, tell, changed)]))
       const line = (/** @type {Peer} */ { host }) => /** @type {HTMLElement} */ (lines.get(host))
       return [
@@ -51,7 +55,7 @@ export function peers (admin) {
         ...GROUPS.map(({ title, holds }) => {
           const group = all.filter(holds)
           if (group.length === 0 && title !== 'yourPeers') return null
-          return block(say(title), group.length
+          return block(say(title), group.length && title === 'yourPeers' ? el('p', {}, say('togetherText')) : null, group.length
             ? el('ul', { class: 'shoal-list shoal-cards' }, ...group.map(line))
             : nothing(say('noPeers')))
         })
@@ -96,7 +100,7 @@ export function peers (admin) {
         outcome.textContent = found ? say.counted('foundOne', 'foundOther', found) : say('foundNothing')
       }
     })
-    return block(say('find'), el('p', {}, say('findText')), button, problem, outcome)
+    return block(say('find'), el('p', {}, say('findText')), follows, button, problem, outcome)
   }
 }
 

@@ -39,7 +39,7 @@ export function revertReport ({ say }, report, tell) {
       [say('qualityFigure'), fromTo(say, report?.quality, decimal)],
       [say(preview ? 'wouldDelete' : 'deleted'), say('deletedCount', { sums: number(sums.length), models: number(models.length) })],
       [say('servedBefore'), report?.served_before ? code(report.served_before, true) : say('servedNothing')],
-      preview && !report?.served_now ? null : [say('servedNow'), report?.served_now ? code(report.served_now, true) : say('servedNothing')],
+      preview && !report?.served_now ? null : [say(preview ? 'wouldServe' : 'servedNow'), report?.served_now ? code(report.served_now, true) : say('servedNothing')],
       [say('nextWindow'), figure(report?.next_window) === null ? say('windowNow') : moment(report.next_window)]
     ]),
     examples.length

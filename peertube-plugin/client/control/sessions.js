@@ -2,7 +2,7 @@ import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
 import { moment, number, size } from '../lib/texts.js'
-import { badge, block, code, figure, folded, many, names, nothing, own, plain, table } from './pieces.js'
+import { badge, block, code, facts, figure, folded, many, names, nothing, own, plain, table } from './pieces.js'
 
 const AT_ONCE = 30
 const MOST = 500
@@ -73,6 +73,7 @@ export function sessions (admin) {
  */
 function sessionEntry ({ say }, session, tell) {
   const [roster, survivors] = [many(session.roster), many(session.survivors)]
+  const missing = roster.filter(host => !survivors.includes(host))
   const title = session.role === 'aggregator' ? say('ownSum') : say('sumFor')
   return el('li', {},
     el('div', { class: 'shoal-peer-head' },
@@ -85,9 +86,11 @@ function sessionEntry ({ say }, session, tell) {
       say('bytesInOut', { received: size(figure(session.bytes_in) ?? 0), sent: size(figure(session.bytes_out) ?? 0) }),
       ...(figure(session.subcohort) === null ? [] : [say('subcohortNumber', { number: number(session.subcohort) })])
     ].join(' · ')),
-    folded(say('whoAndId'), table(say('roster'), [say('instance'), say('inTheSum')],
-      roster.map(host => [own(host), survivors.includes(host) ? say('yes') : say('no')])),
-    el('p', {}, say('session'), ': ', code(session.id, true))))
+    folded(say('whoAndId'), facts([
+      [say('inTheSum'), names(survivors, say('nobody'))],
+      missing.length ? [say('notInTheSum'), names(missing, say('nobody'))] : null,
+      [say('session'), code(session.id, true)]
+    ])))
 }
 
 /**
@@ -97,10 +100,9 @@ function sessionEntry ({ say }, session, tell) {
 function outcomeBadge (say, outcome) {
   switch (outcome) {
     case 'done': return badge(say('outcomeDone'), 'green')
-    case 'running':
-    case 'open': return badge(say('outcomeOpen'), 'secondary')
+    case 'running': return badge(say('outcomeOpen'), 'secondary')
     case 'refused': return badge(say('outcomeRefused'), 'yellow')
-    case 'aborted':
+    case 'abandoned':
     case 'failed': return badge(say('outcomeFailed'), 'red')
     default: return badge(plain(outcome, 40), 'secondary')
   }

@@ -1,5 +1,5 @@
 import { el, safeLink } from '../lib/dom.js'
-import { moment, number, size } from '../lib/texts.js'
+import { day, moment, number, size } from '../lib/texts.js'
 import { modeText } from './overview.js'
 import { badge, block, code, facts, figure, many, names, nothing, own, plain, table } from './pieces.js'
 
@@ -71,12 +71,13 @@ function next ({ say }, found, tell) {
 function left ({ say }, rows) {
   return block(say('whatLeft'), rows.length
     ? table(say('whatLeft'),
-      [say('moment'), say('receiver'), say('session'), { title: say('round'), number: true },
-        { title: say('videosCount'), number: true }, { title: say('size'), number: true }, 'SHA-256', say('windowEnds')],
+      [say('moment'), say('receiver'), say('session'), { title: say('videosCount'), number: true },
+        { title: say('size'), number: true }, 'SHA-256', say('windowEnds')],
       rows.map(row => [
-        moment(figure(row.at) ?? 0), own(row.aggregator), code(row.session), number(figure(row.round) ?? 0),
+        moment(figure(row.at) ?? 0), own(row.aggregator),
+        el('span', {}, code(row.session), ' ', say('roundNumber', { round: number(figure(row.round) ?? 0) })),
         number(figure(row.videos) ?? 0), size(figure(row.bytes) ?? 0), code(row.sha256),
-        figure(row.window_ends) === null ? '–' : moment(row.window_ends)
+        figure(row.window_ends) === null ? '–' : day(row.window_ends)
       ]))
     : nothing(say('nothingLeft')))
 }

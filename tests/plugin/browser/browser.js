@@ -20,7 +20,7 @@ const PAGE = fileURLToPath(new URL('./page/', import.meta.url))
 /** Options of a test that needs the browser. */
 export const needsBrowser = {
   skip: existsSync(CHROMIUM) || REQUIRED ? false : `no browser at ${CHROMIUM}; install Chromium or set SHOAL_CHROMIUM`,
-  timeout: 120_000
+  timeout: 300_000
 }
 
 /** Body and status of an answer that is no plain 200 with JSON. */

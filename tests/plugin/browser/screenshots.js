@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { openSite } from './browser.js'
-import { ALONE_VIEWS, VIEWS, show, showAlone } from './views.js'
+import { ALONE_VIEWS, CONTROL_VIEWS, VIEWS, byDaemon, show } from './views.js'
 
 const VARIANTS = [
   { name: 'light', width: 1100 },
@@ -16,7 +16,7 @@ const VARIANTS = [
 const [directory = 'screenshots', wanted = ''] = process.argv.slice(2)
 mkdirSync(directory, { recursive: true })
 const site = await openSite()
-for (const view of [...VIEWS, ...ALONE_VIEWS].filter(name => name.includes(wanted))) {
+for (const view of [...VIEWS, ...CONTROL_VIEWS, ...ALONE_VIEWS].filter(name => name.includes(wanted))) {
   for (const { name, ...look } of VARIANTS) {
     const page = await opened(view, { height: 700, ...look })
     await page.screenshot({ path: join(directory, `${view.replace(' ', '-')}-${name}.png`), fullPage: true })
@@ -26,7 +26,10 @@ for (const view of [...VIEWS, ...ALONE_VIEWS].filter(name => name.includes(wante
 await site.close()
 
 async function opened (view, look) {
-  if (ALONE_VIEWS.includes(view)) return showAlone(site, look, view)
+  if (ALONE_VIEWS.includes(view)) {
+    site.reset()
+    return byDaemon(site, look, view.replace('alone ', ''))
+  }
   const page = await site.page(look)
   await show(site, page, view)
   return page

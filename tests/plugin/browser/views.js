@@ -6,7 +6,10 @@ import { SECOND_VIDEO, TOPICS, VIDEO, adminRoutes, browserRoutes, viewerRoutes }
 /** Tabs of the administrators' page that it has wherever it is. */
 export const TABS = ['overview', 'peers', 'shared', 'sessions', 'models', 'ledger', 'lookup', 'revert']
 
-export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page', ...TABS.map(tab => `admin ${tab}`)]
+export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page']
+
+/** The others of the administrators' page inside PeerTube. */
+export const CONTROL_VIEWS = TABS.map(tab => `admin ${tab}`)
 
 /** The same where the daemon itself serves it. */
 export const ALONE_VIEWS = ['token', ...TABS].map(tab => `alone ${tab}`)
@@ -83,44 +86,49 @@ async function admin (site, page) {
 }
 
 /** Open a tab of the administrators' page inside PeerTube, in its fullest state. */
-async function inPeerTube (site, page, tab) {
+export async function inPeerTube (site, page, tab) {
   adminRoutes(site)
-  site.control = new Control()
+  site.control ??= new Control()
   await page.evaluate(() => window.shell.login({ role: { id: 0, label: 'Administrator' } }))
   await page.evaluate(tab => history.replaceState({}, '', `${location.search}#${tab}`), tab)
   await page.evaluate(() => window.shell.open('/', 'shoal'))
   await fill(page, tab)
 }
 
-/** Open a tab of the page that the daemon serves, in its fullest state; `view` as in `ALONE_VIEWS`. */
-export async function showAlone (site, look, view) {
-  site.reset()
-  site.control = new Control()
-  const tab = view.replace('alone ', '')
+/** Open a tab of the page that the daemon serves, in its fullest state; `token` is the page before it is opened. */
+export async function byDaemon (site, look, tab) {
+  site.control ??= new Control()
   const instances = ['reef', 'harbour', 'here', 'lagoon', 'delta'].map((name, place) => (
     `&instance=${name}.example,${name === 'here' ? new URL(site.url).port : 9731 + place},${TOKEN}`)).join('')
   const page = await site.alone({ ...look, fragment: tab === 'token' ? '' : `#token=${TOKEN}&tab=${tab}${instances}` })
-  if (tab === 'token') await page.getByRole('textbox').or(page.locator('input')).first().waitFor()
+  if (tab === 'token') await page.locator('input').waitFor()
   else await fill(page, tab)
   return page
 }
 
+/** Go to another tab of a page that is open, and to its fullest state. */
+export async function turnTo (page, tab) {
+  await page.evaluate(tab => { location.hash = tab }, tab)
+  await fill(page, tab)
+}
+
 /** Open what is folded, ask what has to be asked. */
 async function fill (page, tab) {
+  await page.locator(`[role=tabpanel]:not([hidden])`).waitFor()
   await rested(page)
   if (tab === 'lookup') {
     await page.locator('input[type=search]').fill('boat')
-    await page.locator('.shoal-line-form button').click()
+    await page.locator('[role=search] button').click()
     await page.locator('.shoal-row button').first().click()
     await page.locator('.shoal-ranked').waitFor()
   }
   if (tab === 'revert') {
     await page.locator('select').selectOption(BAD)
-    await page.locator('.shoal-block .primary-button').click()
+    await page.locator('.shoal-panel:not([hidden]) .shoal-block .primary-button').click()
     await page.locator('.shoal-confirm').waitFor()
   }
   await page.evaluate(() => { for (const box of document.querySelectorAll('details')) box.open = true })
-  await page.waitForFunction(() => document.querySelectorAll('.shoal-chart').length === document.querySelectorAll('.shoal-chart > svg').length)
+  await page.waitForFunction(() => document.querySelector('.shoal-chart')?.checkVisibility() !== true || document.querySelector('.shoal-chart > svg') !== null)
 }
 
 /** Wait until everything that is shown has loaded. */

@@ -57,8 +57,8 @@ const REPORT = {
     {
       against: 'local',
       videos: [{ url: 'https://reef.example/videos/watch/1', before: 0.002, after: 0.013 }, { url: 'https://tide.example/videos/watch/2', before: 0, after: 0.008 }],
-      channels: [{ url: 'https://reef.example/video-channels/news', before: 0.004, after: 0.02 }],
-      hosts: [{ host: 'reef.example', before: 0.11, after: 0.131 }]
+      channels: [{ name: 'https://reef.example/video-channels/news', before: 0.004, after: 0.02 }],
+      hosts: [{ name: 'reef.example', before: 0.11, after: 0.131 }]
     }
   ],
   survivors: ['reef.example', 'harbour.example', 'lagoon.example', 'delta.example'],
@@ -161,10 +161,10 @@ export class Control {
     const asked = [method, what, order].filter(Boolean).join(' ')
     switch (asked) {
       case 'GET overview': return this.overview()
-      case 'GET peers': return { peers: this.peers, cohort: this.cohort() }
+      case 'GET peers': return this.#listing()
       case 'POST peers': return subject === 'candidates' ? this.#candidates() : this.#add(body)
       case 'POST peers approve': return this.#change(subject, {
-        state: 'approved', key: body.key, max_users: body.max_users ?? null, next_key: '', next_key_words: [], sentence: 'Both sides approve: it takes part in sums.'
+        state: 'approved', key: body.key, ...(body.max_users ? { max_users: body.max_users } : {}), next_key: '', next_key_words: [], sentence: 'Both sides approve: it takes part in sums.'
       })
       case 'POST peers pause': return this.#change(subject, { state: 'paused', sentence: 'You paused it: it takes part in no sum.' })
       case 'POST peers remove': return this.#change(subject, { state: 'removed', sentence: 'You removed it.' })
@@ -316,6 +316,10 @@ export class Control {
     return { entries, next: last < this.ledger.length ? last : null, newest: this.ledger.length, verified: true, problem: '' }
   }
 
+  #listing () {
+    return { peers: this.peers, cohort: this.cohort(), followed: { total: 14, looked_at: 12, with_shoal: 6 } }
+  }
+
   #change (host, values) {
     const found = this.peers.find(known => known.host === host)
     return found && Object.assign(found, values)
@@ -331,7 +335,7 @@ export class Control {
 
   #candidates () {
     this.#add({ host: 'bay.example' })
-    return { peers: this.peers, cohort: this.cohort() }
+    return this.#listing()
   }
 
   #decide (id, order) {
