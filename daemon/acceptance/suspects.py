@@ -21,6 +21,8 @@ def suspects(engine: Engine) -> list[dict[str, Any]]:
     batches: dict[str, list[Part]] = {}
     for part in sums.parts(engine):
         batches.setdefault(part.batch, []).append(part)
+    for parts in batches.values():
+        parts.sort(key=lambda part: part.subcohort)
     return [_batch(name, parts) for name, parts in batches.items() if _bad(parts)]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli import revert
+from daemon.cli import revert, suspects
 from daemon.cli.prose import heading, paragraph
 from daemon.cli.terminal import (
     DEFAULT_CONFIG,
@@ -142,6 +142,7 @@ def remove(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputO
 
 
 revert.register(app)
+suspects.register(app)
 
 
 # -- what the commands share --------------------------------------------------------------------------------
