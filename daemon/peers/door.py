@@ -68,6 +68,7 @@ class Door:
             per_peer=guards.requests_per_minute, strangers=guards.strangers_per_minute, clock=ticks
         )
         self._turn = threading.Lock()
+        self._strangers = threading.Lock()
         self._written: dict[str, float] = {}
 
     # -- every message --------------------------------------------------------------------------------------
@@ -122,7 +123,9 @@ class Door:
         hello = hellos.read(message, self._identity.host, now, self._limits)
         before = book.find(self._engine, self._config, hello.host)
         if before is None or not hearing.pinned(before):
-            return self._stranger(hello, before, now)
+            # One after the other: each has to see the rows of those before it.
+            with self._strangers:
+                return self._stranger(hello, before, now)
         after = book.change(
             self._engine, self._config, hello.host, lambda peer: hearing.from_pinned(peer, hello, now)
         )

@@ -7,7 +7,6 @@ connections would use up the file descriptors, those of the local API included.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -15,8 +14,6 @@ from aiohttp import web
 
 MAX_CONNECTIONS: Final = 512
 """More than `federation.http.gates` lets be read, worked on and answered at one time."""
-
-log = logging.getLogger(__name__)
 
 
 class Crowd:
@@ -41,13 +38,15 @@ class Crowd:
         """Return what makes a protocol for each new connection of the listener."""
 
         def make() -> asyncio.BaseProtocol:
-            there = server.connections
+            # Whoever was told to go stays among them for a moment.
+            open_ = (known.transport for known in server.connections)
+            there = [transport for transport in open_ if transport and not transport.is_closing()]
             if len(there) < MAX_CONNECTIONS:
                 return server()
-            idle = next((known for known in there if known.transport not in self._working), None)
-            if idle is None or idle.transport is None:
+            idle = next((transport for transport in there if transport not in self._working), None)
+            if idle is None:
                 return _Closed()
-            idle.transport.abort()
+            idle.abort()
             return server()
 
         return make
