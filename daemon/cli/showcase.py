@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.terminal import Output, OutputOption, progress_bar, result
-from daemon.errors import SourceError
+from daemon.errors import RequestError, SourceError
 
 
 class Level(StrEnum):
@@ -17,6 +17,12 @@ class Level(StrEnum):
     none = "none"
     default = "default"
     strict = "strict"
+
+
+class Attack(StrEnum):
+    """Attacks that can be shown."""
+
+    push = "push"
 
 
 def register(app: typer.Typer) -> None:
@@ -79,18 +85,29 @@ def demo(
     level: Annotated[
         Level, typer.Option(help="Privacy level; without noise, federated and pooled are the same model.")
     ] = Level.default,
+    attack: Annotated[
+        Attack | None,
+        typer.Option(help="One instance attacks, is refused, overruled, and taken out again."),
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Keep the daemons up, to click through their admin pages.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Run several instances on this machine that learn together, and compare what each can recommend."""
     from daemon.demo.main import main
 
+    if attack is not None and (kill or serve):
+        raise RequestError("--attack goes with neither --kill nor --serve", advice="Leave one of them out.")
     raise typer.Exit(
         main(
             data=data,
             instances=instances,
             kill=kill,
             level=level.value,
+            attack=attack is not None,
+            serve=serve,
             as_json=as_json or output is Output.JSON,
         )
     )

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +20,8 @@ import numpy as np
 from rich.console import Console
 
 from daemon.config import load
-from daemon.demo import report
+from daemon.demo import attack as attacked
+from daemon.demo import attack_report, report, staying
 from daemon.demo.compare import Compared, compare
 from daemon.demo.processes import Daemon, every, require
 from daemon.demo.report import Listing, Story
@@ -43,9 +44,16 @@ _STAGES.update({request.value: request.value for request in ANSWERS})
 
 
 def main(
-    *, data: Path | None, instances: int, kill: str | None, level: str = "default", as_json: bool
+    *,
+    data: Path | None,
+    instances: int,
+    kill: str | None,
+    level: str = "default",
+    as_json: bool,
+    attack: bool = False,
+    serve: bool = False,
 ) -> int:
-    """Run the demo; return the exit status.
+    """Run the demo, or the one with an attack; return the exit status.
 
     Raises:
         ShoalError: it could not be run; the daemons' logs are kept, and the message says where.
@@ -54,7 +62,11 @@ def main(
     console = Console(stderr=True, highlight=False, quiet=as_json)
     folder = Path(tempfile.mkdtemp(prefix="shoal-demo-"))
     try:
-        story = asyncio.run(_Demo(folder, console, victim, level).run(data, instances))
+        if attack:
+            _attacked(asyncio.run(attacked.run(folder, data, console)), as_json=as_json)
+        else:
+            demo = _Demo(folder, console, victim, level, serve)
+            asyncio.run(demo.run(data, instances, lambda story: _told_all(story, as_json=as_json)))
     except ShoalError:
         console.print(f"The files and logs of this run are in {folder}.")
         raise
@@ -62,11 +74,22 @@ def main(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _told_all(story: Story, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(report.as_json(story), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
     else:
         report.show(story, Console(highlight=False))
-    return 0
+
+
+def _attacked(story: attacked.Story, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(story.as_json(), ensure_ascii=False) + "\n")
+    else:
+        attack_report.show(story, Console(highlight=False))
 
 
 @dataclass(frozen=True)
@@ -98,11 +121,12 @@ class _Demo:
     console: Console
     victim: Victim | None
     level: str
+    serve: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
     killed: str = ""
 
-    async def run(self, data: Path | None, instances: int) -> Story:
+    async def run(self, data: Path | None, instances: int, show: Callable[[Story], None]) -> None:
         with self._phase("setup", "Splitting the users into instances by taste"):
             world = build(self.folder, data, instances, {"level": self.level})
         daemons = [Daemon(community) for community in world.communities]
@@ -118,7 +142,7 @@ class _Demo:
             with self._phase("evaluation", "Comparing with pooled data and other rules"):
                 order = _newest(world)
                 compared = await self._compare(world.communities, order)
-            return Story(
+            story = Story(
                 data_set=world.name,
                 positive=str(world.positive),
                 newest=order.rule,
@@ -131,8 +155,18 @@ class _Demo:
                 asked=daemons[-1].community.host,
                 killed=self.killed,
             )
+            show(story)
+            if self.serve:
+                await self._stay(daemons)
         finally:
             await asyncio.gather(*(daemon.stop() for daemon in daemons))
+
+    async def _stay(self, daemons: Sequence[Daemon]) -> None:
+        self.console.print("The daemons keep running. Their admin pages, on this machine only:")
+        for host, address in staying.pages(daemons).items():
+            self.console.print(f"  {host.removesuffix('.example')}: {address}", markup=False, soft_wrap=True)
+        self.console.print("Ctrl+C stops them and deletes everything.")
+        await staying.until_interrupted()
 
     async def _start(self, number: int, daemon: Daemon) -> None:
         wanted = self.victim is not None and self.victim.number == number

@@ -30,6 +30,7 @@ class Daemon:
     def __init__(self, community: Community) -> None:
         self.community = community
         self.api = ""
+        self.federation = ""
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -63,7 +64,7 @@ class Daemon:
                         advice=f"See {self.community.folder / _LOG}.",
                     )
                 await asyncio.sleep(0.05)
-        self.api = found.api
+        self.api, self.federation = found.api, found.federation
 
     async def stop(self) -> None:
         """Ask it to stop; kill it if it does not."""
@@ -78,9 +79,18 @@ class Daemon:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
-    async def job(self, name: str) -> JobOutcome:
+    async def job(self, name: str, **arguments: str) -> JobOutcome:
         """Run one of its jobs to the end."""
-        return await run_job(name, self.community.config_file, time_limit=_JOB_SECONDS)
+        return await run_job(name, self.community.config_file, time_limit=_JOB_SECONDS, arguments=arguments)
+
+    async def serves(self) -> str | None:
+        """Return the model that it answers from, None where it has none."""
+        async with (
+            aiohttp.ClientSession(trust_env=False) as session,
+            session.get(f"http://{self.api}/health/ready") as answer,
+        ):
+            body = await answer.json()
+            return str(body["model"]) if answer.status == 200 else None
 
     async def related(self, url: str, limit: int) -> list[dict[str, Any]]:
         """Ask it, over HTTP, for related videos."""

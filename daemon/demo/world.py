@@ -65,9 +65,19 @@ class World:
 
 
 def build(
-    folder: Path, data: Path | None, instances: int, privacy: Mapping[str, str | int] | None = None
+    folder: Path,
+    data: Path | None,
+    instances: int,
+    privacy: Mapping[str, str | int] | None = None,
+    *,
+    sizes: Sequence[int] = (),
+    without: str = "",
+    stranger: str = "",
 ) -> World:
     """Write the files of all instances below `folder`; `privacy` holds settings of that section.
+
+    `sizes` are users per instance, drawn where there are none. The instance `without` is left out of the
+    world, its users too. The others do not know the `stranger`, which knows them.
 
     Raises:
         SourceError: the data set is missing, broken, or has too few users.
@@ -84,7 +94,7 @@ def build(
     everybody = _likes(found, positive, order)
     active = np.flatnonzero(np.diff(everybody.matrix.indptr) >= LEAST_INTERACTIONS)
     rng = np.random.default_rng(SEED)
-    sizes = _sizes(len(active), instances, rng)
+    sizes = sizes or _sizes(len(active), instances, rng)
     tags = csr_array(
         (np.ones(len(found.tag_items), np.float32), (order[found.tag_items], found.tag_ids)),
         shape=(len(found.item_ids), max(len(found.tag_names), 1)),
@@ -96,9 +106,11 @@ def build(
     communities = []
     for name, group in zip(_names(instances), members, strict=True):
         place = folder / f"{name}.example"
+        if place.name == without:
+            continue
         _write_tables(place / "dataset", data or SHIPPED, found, group, known.matrix, order)
         communities.append(Community(place.name, place, known.rows(group), csr_array(relevant.matrix[group])))
-    _write_settings(communities, found.name, positive.from_value, privacy or {})
+    _write_settings(communities, found.name, positive.from_value, privacy or {}, stranger)
     titles = dict(zip(urls.tolist(), found.columns.get("title", ()), strict=False))
     return World(found.name, tuple(communities), positive, titles)
 
@@ -164,7 +176,11 @@ def _write_tables(
 
 
 def _write_settings(
-    communities: Sequence[Community], set_name: str, like_at: float, privacy: Mapping[str, str | int]
+    communities: Sequence[Community],
+    set_name: str,
+    like_at: float,
+    privacy: Mapping[str, str | int],
+    stranger: str,
 ) -> None:
     ports = iter(_free_ports(2 * len(communities)))
     listen = {c.host: (next(ports), next(ports)) for c in communities}
@@ -199,7 +215,7 @@ def _write_settings(
             *(f"{name} = {json.dumps(value)}" for name, value in privacy.items()),
         ]
         for peer in communities:
-            if peer.host != community.host:
+            if peer.host not in (community.host, stranger):
                 lines += [
                     "[[peers]]",
                     f'host = "{peer.host}"',
