@@ -31,7 +31,9 @@ from models import statistics
 
 MOST_VIDEOS: Final = 1000
 MOST_LEFT: Final = 200
-MOST_BYTES: Final = 600_000
+MOST_HOSTS: Final = 200
+MOST_TRAFFIC: Final = 500
+MOST_BYTES: Final = 450_000
 """Of the videos in a report, as JSON: with what else is in it, one line of a job's output has to hold it."""
 _ENTRY: Final = 4
 """Bytes of a number in a vector."""
@@ -117,7 +119,7 @@ class Share:
             "mode": self.config.mode,
             "kinds": [kind.as_json() for kind in KINDS],
             "next": {
-                "aggregators": list(self.aggregators),
+                "aggregators": list(self.aggregators[:MOST_HOSTS]),
                 "videos": shown,
                 "shown": len(shown),
                 "total": self.total,
@@ -129,9 +131,9 @@ class Share:
                 "pairs_at_most": {"videos": head, "entries": pairs, "bytes": _ENTRY * pairs},
                 "verdicts": [verdict.as_json() for verdict in self.verdicts],
             },
-            "windows": [window.as_json() for window in self.windows],
+            "windows": [window.as_json() for window in self.windows[:MOST_HOSTS]],
             "left": [self._left(record) for record in self.left[:most_left]],
-            "traffic": [vars(one) for one in self.traffic],
+            "traffic": [vars(one) for one in self.traffic[:MOST_TRAFFIC]],
         }
 
     def _left(self, record: ReleaseRecord) -> dict[str, Any]:
