@@ -61,6 +61,11 @@ class Peer:
     next_key: str = ""
 
     @property
+    def approved(self) -> bool:
+        """Tell whether the admin wants to add up with it, by a known key."""
+        return self.state == "approved" and bool(self.key)
+
+    @property
     def identity(self) -> PublicIdentity:
         """Host and pinned key. Raises ValueError while no key is known."""
         return PublicIdentity(self.host, parse_key(self.key))
@@ -83,7 +88,7 @@ class Book:
 
     def approved(self) -> tuple[Peer, ...]:
         """Return those that the admin wants to add up with, sorted by host."""
-        return tuple(peer for _, peer in sorted(self.peers.items()) if peer.state == "approved" and peer.key)
+        return tuple(peer for _, peer in sorted(self.peers.items()) if peer.approved)
 
     def allowlist(self) -> Allowlist:
         """Return the approved peers with their pinned keys."""

@@ -22,6 +22,7 @@ from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.jobs.process import run_job
 from daemon.peers import book
+from daemon.peers.book import Peer
 from daemon.peers.door import Door
 from daemon.peers.errands import Errands
 from daemon.sessions import faults, terms
@@ -33,9 +34,9 @@ from federation.desk import BlobDesk
 from federation.errors import Code, Refusal
 from federation.http.client import PeerClient, new_session
 from federation.http.member import MemberService
+from federation.identity import PublicIdentity
 from federation.node import MemberNode, Preparation
 from federation.proposal import Proposal
-from policies.allowlist import Allowlist
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +61,21 @@ async def open_service(
     limits = terms.limits(config)
 
     # Read for every request: what the admin decides about a peer holds from then on.
-    def known() -> Allowlist:
-        return book.read(engine, config).allowlist()
+    def approved(host: str) -> Peer | None:
+        peer = book.find(engine, config, host)
+        return peer if peer is not None and peer.approved else None
+
+    def identity_of(host: str) -> PublicIdentity | None:
+        peer = approved(host)
+        return None if peer is None else peer.identity
+
+    def url_of(host: str) -> str | None:
+        peer = approved(host)
+        return None if peer is None else peer.url
 
     def admit(proposal: Proposal) -> None:
         try:
-            terms.policy(config, known()).check(proposal)
+            terms.policy(config, book.read(engine, config).allowlist()).check(proposal)
         except Refusal as refusal:
             records.refused(proposal, refusal)
             raise
@@ -76,7 +86,7 @@ async def open_service(
     node = MemberNode(
         identity,
         terms.member_journal(config),
-        peer=lambda host: known().find(host),
+        peer=identity_of,
         admit=admit,
         clock=clock,
         random=secrets.token_bytes,
@@ -96,7 +106,12 @@ async def open_service(
 
     async def prepare(preparation: Preparation, blobs: Mapping[str, bytes]) -> NDArray[np.int64]:
         async with counting:
-            return await _count(config, config_file, scratch, preparation, blobs)
+            try:
+                return await _count(config, config_file, scratch, preparation, blobs)
+            except Refusal as refusal:
+                if refusal.code is not Code.BUSY:
+                    await asyncio.to_thread(records.refused, preparation.proposal, refusal)
+                raise
 
     # Written now and then: a flood of nonsense must not become a flood of transactions.
     refused: Counter[str] = Counter()
@@ -115,7 +130,7 @@ async def open_service(
             desk,
             PeerClient(session, on_traffic=records.exchanged),
             prepare=prepare,
-            url_of=lambda host: book.read(engine, config).urls().get(host),
+            url_of=url_of,
             limits=limits,
             admit=door.admit,
             admit_sum=door.admit_sum,
