@@ -1,4 +1,4 @@
-"""What waits for the admin: when it appears, when it goes, that each is told once; who is named as suspect."""
+"""What waits for the admin: when it appears and goes, that each is told once; who is named as suspect."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _ID: Final = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 @table.post("/models/{id}/accept", "Let a model serve that awaits the admin's look, or was held back", Models)
 async def accept(call: Call) -> dict[str, Any]:
-    """Put it into service; returns all models as they are then."""
+    """Put it into service, and return all models as they are then."""
     context, model = call.context, _model(call)
     from daemon.acceptance import control
 
@@ -27,7 +27,7 @@ async def accept(call: Call) -> dict[str, Any]:
 
 @table.post("/models/{id}/reject", "Keep a model from serving for good", Models)
 async def reject(call: Call) -> dict[str, Any]:
-    """Keep what serves; returns all models as they are then."""
+    """Keep what serves, and return all models as they are then."""
     context, model = call.context, _model(call)
     from daemon.acceptance import control
 
