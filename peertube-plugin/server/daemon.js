@@ -63,6 +63,15 @@ class Daemon {
     return answer
   }
 
+  /** The model that it answers from, empty while it has none. @returns {Promise<string>} */
+  async model () {
+    const { status, content } = await this.#exchange('/health/ready', { timeout: 1000, most: MAX_ANSWER })
+    if (status === 503) return ''
+    const model = status === 200 && JSON.parse(content.toString('utf8'))?.model
+    if (typeof model !== 'string') throw new DaemonError('UNEXPECTED_ANSWER', status)
+    return model
+  }
+
   /** Everything the daemon holds about a viewer. @param {string} viewer @returns {Promise<any[]>} */
   async known (viewer) {
     const answer = await this.#json('/v1/viewers/known', { timeout: 5000, most: MAX_KNOWN, body: { viewer } })

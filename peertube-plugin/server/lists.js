@@ -32,10 +32,12 @@ class Lists {
 
   /**
    * @param {{ daemon: import('./daemon.js').Daemon, sql: import('./sql.js').Queries,
-   *           clock: import('./clock.js').Clock, log: import('./log.js').Log }} parts
+   *           served: import('./served.js').Served, clock: import('./clock.js').Clock,
+   *           log: import('./log.js').Log }} parts
    */
-  constructor ({ daemon, sql, clock, log }) {
+  constructor ({ daemon, sql, served, clock, log }) {
     this.daemon = daemon
+    this.served = served
     this.sql = sql
     this.clock = clock
     this.log = log
@@ -47,19 +49,21 @@ class Lists {
    * @param {Wanted} wanted
    * @returns {Promise<List | null>}
    */
-  get (wanted) {
+  async get (wanted) {
     const key = keyOf(wanted)
+    // What is kept may be of a model that was taken out since.
+    if (this.#kept.get(key) && !this.paused) await this.served.confirm()
     const kept = this.#kept.get(key)
     const age = kept ? this.clock.now() - kept.at : Infinity
     if (kept && age < STALE_MS) {
       this.counts.kept++
       if (age >= FRESH_MS) this.#ask(key, wanted)
-      return Promise.resolve(kept.list)
+      return kept.list
     }
     const ailing = this.#ailing
     const answer = this.#ask(key, wanted)
     // While the daemon ails it is asked only to see whether it is well again; nobody waits for that.
-    return ailing ? Promise.resolve(null) : answer
+    return ailing ? null : answer
   }
 
   /** The caller gave up waiting: to a viewer, too late is as bad as wrong. */

@@ -15,6 +15,7 @@ const { createLog } = require('./log.js')
 const { Proxy } = require('./proxy.js')
 const { Pseudonyms } = require('./pseudonym.js')
 const { Related } = require('./related.js')
+const { Served } = require('./served.js')
 const { Settings, declare } = require('./settings.js')
 const { Queries } = require('./sql.js')
 const { Vectors } = require('./vectors.js')
@@ -67,15 +68,18 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   const proxy = new Proxy({ settings, clock, fetch })
   const viewers = new Viewers({ settings, sql, clock })
   const exclusions = new Exclusions({ sql, clock })
-  const lists = new Lists({ daemon, sql, clock, log })
+  const served = new Served({ daemon, clock })
+  const lists = new Lists({ daemon, sql, served, clock, log })
   const related = new Related({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock })
   const vectors = new Vectors({ settings, daemon, clock, log })
   const identity = new InstanceCard({ daemon, clock, helpers })
   closing = [() => { related.close() }, () => { proxy.close() }, () => { daemon.close() }]
-  settings.onChange(() => {
+  const clear = () => {
     related.clear()
     vectors.clear()
-  })
+  }
+  settings.onChange(clear)
+  served.onChange = clear
 
   let erased = false
   const isErased = () => erased
@@ -84,8 +88,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     await settings.erase()
     await Pseudonyms.erase(storageManager)
     await consent.dropTables()
-    related.clear()
-    vectors.clear()
+    clear()
     return ['choices', 'hidden videos and channels', 'exclusions', 'key of the pseudonyms', 'secret']
   }
   const categories = () => /** @type {any} */ (videoCategoryManager.getConstants())

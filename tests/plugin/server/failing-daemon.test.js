@@ -90,7 +90,7 @@ describe('with a daemon that fails', () => {
     release()
     await until(() => clock.waiting === 0)
     assert.deepEqual(await list(), mine())
-    assert.equal(world.daemon.asked.length, 1)
+    assert.equal(world.daemon.about('/v1/related').length, 1)
   })
 
   test('after five failures nobody waits for it, until it is well again', async () => {
@@ -110,7 +110,7 @@ describe('with a daemon that fails', () => {
     assert.deepEqual(await list(), stock(), 'it is asked without anybody waiting')
     await until(() => clock.waiting === 0)
     assert.deepEqual(await list(), mine())
-    assert.equal(world.daemon.asked.length, 6)
+    assert.equal(world.daemon.about('/v1/related').length, 6)
   })
 
   test('an ageing list is shown while a new one is fetched; one too old is not', async () => {
@@ -124,6 +124,43 @@ describe('with a daemon that fails', () => {
     world.daemon.on('/v1/related', answers['an error'])
     clock.advance(601_000)
     assert.deepEqual(await list(), stock())
+  })
+
+  test('a list of a model that was taken out is not shown any more', async () => {
+    let model = 'with-the-peer'
+    world.daemon.on('/health/ready', (_request, response) => {
+      if (model) return { ready: true, model }
+      response.writeHead(503).end('{}')
+    })
+    world.daemon.suggests(videos)
+    assert.deepEqual(await list(), mine())
+    assert.deepEqual(await list(), mine())
+    clock.advance(2100)
+    assert.deepEqual(await list(), mine(), 'nothing changed')
+    const asked = world.daemon.about('/v1/related').length
+    model = 'without-it'
+    world.daemon.suggests([videos[1], videos[0]])
+    assert.deepEqual(await list(), mine(), 'for two seconds at most')
+    clock.advance(2000)
+    assert.deepEqual(await list(), [videos[1].uuid, videos[0].uuid], 'at the first visit after that')
+    assert.equal(world.daemon.about('/v1/related').length, asked + 1)
+    model = ''
+    world.daemon.on('/v1/related', (_request, response) => { response.writeHead(503).end('{}') })
+    clock.advance(2000)
+    assert.deepEqual(await list(), stock(), 'no model may serve')
+  })
+
+  test('a daemon that does not say which model serves holds nobody up', async () => {
+    world.daemon.suggests(videos)
+    assert.deepEqual(await list(), mine())
+    clock.advance(2100)
+    world.daemon.on('/health/ready', () => new Promise(() => {}))
+    const answer = list()
+    await until(() => world.daemon.about('/health/ready').length > 0)
+    clock.advance(25)
+    assert.deepEqual(await answer, mine())
+    clock.advance(1000)
+    await until(() => clock.waiting === 0)
   })
 
   test('many visitors of one page are one question', async () => {
