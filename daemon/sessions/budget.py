@@ -18,7 +18,6 @@ from federation.errors import Code, Refusal
 from federation.proposal import Proposal
 from policies.relations import YEAR, Relation, Release
 
-
 NAME = "budget"
 REASON = "Noise averages out over many sums: what a year of them tells stays under the limit you set."
 

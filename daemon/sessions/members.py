@@ -99,7 +99,12 @@ class MemberRecords:
         )
 
     def _end(self, record: SessionRecord) -> None:
-        given = releases.of_session(self._engine, record.id)
+        # A session that came through may repeat what an earlier one was given in the same window.
+        given = (
+            releases.newest_window(self._engine, record.aggregator)
+            if record.outcome == "done"
+            else releases.of_session(self._engine, record.id)
+        )
         details = {
             "role": record.role,
             "aggregator": record.aggregator,

@@ -68,6 +68,15 @@ def of_session(engine: Engine, session_id: str) -> list[ReleaseRecord]:
         return [ReleaseRecord(**row) for row in connection.execute(query).mappings()]
 
 
+def newest_window(engine: Engine, aggregator: str) -> list[ReleaseRecord]:
+    """Return what was given to an aggregator in its newest data window, counts before pairs."""
+    mine = Release.aggregator == aggregator
+    newest = select(Release.window).where(mine).order_by(Release.at.desc()).limit(1).scalar_subquery()
+    query = select(Release.__table__).where(mine, Release.window == newest).order_by(Release.round)
+    with reads(engine) as connection:
+        return [ReleaseRecord(**row) for row in connection.execute(query).mappings()]
+
+
 def any_given(engine: Engine) -> bool:
     """Tell whether this instance's viewers were ever in a sum, as far as the records go."""
     with reads(engine) as connection:

@@ -6,6 +6,8 @@ The tests follow one another: a data window remembers what was given in it.
 from __future__ import annotations
 
 import gzip
+import hashlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -21,9 +23,12 @@ from daemon.config import Config, load
 from daemon.demo.processes import Daemon, every, require
 from daemon.demo.world import build
 from daemon.identity import open_identity
+from daemon.ledger import book as ledger
+from daemon.ledger.canonical import canonical
 from daemon.sessions import terms
 from daemon.sessions.contribution import read_counts
 from daemon.sessions.windows import Kept, Windows
+from daemon.share.report import gather
 from daemon.store import reading, releases, sums
 from daemon.store.engine import open_checked
 from daemon.store.sums import StoredSum
@@ -198,6 +203,54 @@ async def test_each_release_is_on_record_once(daemons: list[Daemon]) -> None:
     # Pairs of own viewers never leave; their counts are shown to members, so they cost as well.
     (own,) = releases_of(aggregator)
     assert (own.round, own.aggregator) == (0, aggregator.community.host)
+
+
+async def test_both_sides_can_show_what_left(daemons: list[Daemon]) -> None:
+    """The aggregator its own counts, which members are shown in the totals; each member both vectors."""
+    aggregator = daemons[0]
+    for daemon in daemons:
+        config = config_of(daemon)
+        engine = open_checked(config.database)
+        report = gather(config, engine, time.time()).as_json()
+        engine.dispose()
+        raw = [windows_of(daemon).frozen(aggregator.community.host, number) for number in (0, 1)]
+        given = [hashlib.sha256(one).hexdigest() for one in raw if one is not None]
+        assert len(given) == (1 if daemon is aggregator else 2)
+        (window,) = report["windows"]
+        assert [vector["sha256"] for vector in window["vectors"]] == given
+        assert sorted(one["sha256"] for one in report["left"]) == sorted(given)
+        counts = np.frombuffer(raw[0] or b"", "<i4")
+        catalogue = users_of(daemon.community)
+        exact = statistics.counts(catalogue)
+        shown = report["next"]["videos"]
+        assert sorted(video["users"] for video in shown) == sorted(exact[exact > 0].tolist())
+        assert {video["given"][aggregator.community.host] for video in shown} <= set(counts.tolist())
+        # What one side sent, the other received, except for answers that a killed daemon never gave.
+        others = {one["peer"] for one in report["traffic"]}
+        assert others == (hosts(daemons, aggregator) if daemon is aggregator else {aggregator.community.host})
+
+
+async def test_both_sides_keep_a_ledger_that_names_nobody(daemons: list[Daemon]) -> None:
+    for daemon in daemons:
+        config = config_of(daemon)
+        engine = open_checked(config.database)
+        identity = open_identity(config.identity_file, config.instance.host)
+        checked = ledger.verify(engine, identity.public)
+        assert checked.ok, checked.problem
+        entries = ledger.entries(engine)
+        given = {one.vector_sha256 for one in releases.since(engine, 0.0)}
+        engine.dispose()
+        done = [e for e in entries if e.kind == ledger.Kind.SESSION and e.details["outcome"] == "done"]
+        assert len(done) == 1
+        assert set(done[0].details["survivors"]) == hosts(daemons, daemons[0])
+        if daemon is not daemons[0]:
+            assert {one["sha256"] for one in done[0].details["given"]} == given
+        told = " ".join(canonical(ledger.signed_part(entry)).decode() for entry in entries)
+        assert "Secret title" not in told
+        assert "/videos/watch/" not in told
+        assert not any(f'"u{user}"' in told for user in range(60))
+        assert identity.seed.hex() not in told
+        assert not any(kept.seed.hex() in told for kept in windows_of(daemon).all())
 
 
 async def test_no_second_session_in_a_window(daemons: list[Daemon]) -> None:
