@@ -7,7 +7,7 @@ from daemon import pointer
 from daemon.acceptance.references import reference
 from daemon.jobs.registry import JobContext
 from daemon.peers import book
-from daemon.store import model_records, records, releases, sums
+from daemon.store import model_records, records, releases, sums, traffic
 
 KEEP_SUMS: Final = 2
 KEEP_JOBS_SECONDS: Final = 90 * 86400.0
@@ -45,6 +45,7 @@ def run(context: JobContext) -> dict[str, Any]:
         "sums": sums.prune(context.engine, config.sums_dir, keep=KEEP_SUMS),
         "sessions": records.prune_sessions(context.engine, before=before),
         "releases": releases.prune(context.engine, before=now - KEEP_RELEASES_SECONDS),
+        "traffic": traffic.prune(context.engine, before=traffic.month_of(now - KEEP_RELEASES_SECONDS)),
         "jobs": records.prune_jobs(context.engine, before=now - KEEP_JOBS_SECONDS),
     }
 
