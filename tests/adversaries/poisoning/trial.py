@@ -71,15 +71,27 @@ def run(
     world = cohorts.load(data)
     newcomer = NEWCOMERS[seed % len(NEWCOMERS)]
     people = cohorts.split(world, newcomer, seed)
-    local = _trained(world, people.five[observer], None, NO_NOISE)
+    local = trained(world, people.five[observer], None, NO_NOISE)
     return [
         one
         for level in levels
-        for one in _Trial(world, people, observer, level, seed, local).run(attacks=attacks)
+        for one in Trial(world, people, observer, level, seed, local).run(attacks=attacks)
     ]
 
 
-class _Trial:
+@dataclass(frozen=True)
+class Learnt:
+    """A model learnt with a newcomer, from a sum of members with so many viewers."""
+
+    candidate: TrainedModel
+    others: Statistic
+    noise: SumNoise
+    sizes: dict[str, int]
+
+
+class Trial:
+    """An observer with its own model and one learnt with four others; `head` and `counts` are theirs."""
+
     def __init__(
         self,
         world: World,
@@ -94,70 +106,39 @@ class _Trial:
         self._members = [(part, 1) for place, part in enumerate(people.five) if place != observer]
         self._rng = np.random.default_rng([seed, observer, list(Level).index(level)])
         before, noise = cohorts.summed(self._members, self._own, level, self._rng)
-        self._month = _trained(world, self._own, before, noise)
-        self._head = before.head
-        self._counts: NDArray[np.int64] = np.sum([statistics.counts(part) for part in people.five], axis=0)
+        self._month = trained(world, self._own, before, noise)
+        self.head = before.head
+        self.counts: NDArray[np.int64] = np.sum([statistics.counts(part) for part in people.five], axis=0)
 
     def run(self, *, attacks: bool) -> list[Judged]:
         newcomer = self._people.joining.users
         found = [self._judged("honest", [(self._people.joining, 1)], None)]
         rng = np.random.default_rng([self._seed, self._observer, 7])
-        pushed = attack_parts.targets(self._counts, self._head, rng)
+        pushed = attack_parts.targets(self.counts, self.head, rng)
         for fillers in attack_parts.FILLERS if attacks else ():
-            fakes = attack_parts.push(pushed, self._counts, newcomer, fillers, rng).fakes
+            fakes = attack_parts.push(pushed, self.counts, newcomer, fillers, rng).fakes
             found.append(self._judged(f"fakes 1+{fillers}", [(fakes, 1)], pushed))
             scaled = [(fakes, attack_parts.SCALE)]
             found.append(self._judged(f"x{attack_parts.SCALE} 1+{fillers}", scaled, pushed))
         return found
 
-    def _judged(
-        self, case: str, joining: Sequence[tuple[Interactions, int]], pushed: NDArray[np.int64] | None
-    ) -> Judged:
-        others, noise = cohorts.summed([*self._members, *joining], self._own, self._level, self._rng)
-        candidate = _trained(self._world, self._own, others, noise)
-        sizes = {f"{place}.example": part.users for place, (part, _) in enumerate([*self._members, *joining])}
-        caps = dict.fromkeys(sizes, GENEROUS)
-        reports = [
-            self._report(candidate, others, noise, declared, first=first)
-            for declared, first in ((sizes, False), (caps, False), (caps, True))
-        ]
-        refused, generous, first = (tuple(c.id for c in report.checks if not c.ok) for report in reports)
-        before = after = mean = 0.0
-        if pushed is not None:
-            viewers = self._people.five
-            (before, one), (after, other) = (exposed(m, viewers, pushed) for m in (self._month, candidate))
-            mean = other - one
-        return Judged(
-            self._level.value,
-            self._seed,
-            self._observer,
-            joining[0][0].users,
-            case,
-            refused,
-            generous,
-            first,
-            before,
-            after,
-            mean,
-            {check.id: check.value / check.bound for check in reports[1].checks if check.bound > 0},
-        )
+    def learnt(self, joining: Sequence[tuple[Interactions, int]]) -> Learnt:
+        """Learn with newcomers, each with a factor for its part."""
+        members = [*self._members, *joining]
+        others, noise = cohorts.summed(members, self._own, self._level, self._rng)
+        candidate = trained(self._world, self._own, others, noise)
+        sizes = {f"{place}.example": part.users for place, (part, _) in enumerate(members)}
+        return Learnt(candidate, others, noise, sizes)
 
-    def _report(
-        self,
-        candidate: TrainedModel,
-        others: Statistic,
-        noise: SumNoise,
-        declared: dict[str, int],
-        *,
-        first: bool,
-    ) -> Report:
-        month = None if first else artefact.in_memory(self._month, self._world.labels)
+    def report(self, learnt: Learnt, *, cap: int | None = None, first: bool = False) -> Report:
+        """Judge it; members are capped at their true sizes, or at `cap` each."""
+        declared = learnt.sizes if cap is None else dict.fromkeys(learnt.sizes, cap)
         return judge(
-            candidate,
+            learnt.candidate,
             self._local,
-            month,
-            others=others,
-            noise=noise,
+            None if first else artefact.in_memory(self._month, self._world.labels),
+            others=learnt.others,
+            noise=learnt.noise,
             declared=declared,
             max_videos_per_user=200,
             labels=self._world.labels,
@@ -165,11 +146,42 @@ class _Trial:
             seed=0,
             at=0.0,
             survivors=tuple(declared),
-            sums=("",),
+            sums=("one-sum",),
+        )
+
+    def _judged(
+        self, case: str, joining: Sequence[tuple[Interactions, int]], pushed: NDArray[np.int64] | None
+    ) -> Judged:
+        learnt = self.learnt(joining)
+        generous = self.report(learnt, cap=GENEROUS)
+        before = after = mean = 0.0
+        if pushed is not None:
+            viewers = self._people.five
+            before, one = exposed(self._month, viewers, pushed)
+            after, other = exposed(learnt.candidate, viewers, pushed)
+            mean = other - one
+        return Judged(
+            self._level.value,
+            self._seed,
+            self._observer,
+            joining[0][0].users,
+            case,
+            _failed(self.report(learnt)),
+            _failed(generous),
+            _failed(self.report(learnt, cap=GENEROUS, first=True)),
+            before,
+            after,
+            mean,
+            {check.id: check.value / check.bound for check in generous.checks if check.bound > 0},
         )
 
 
-def _trained(world: World, own: Interactions, others: Statistic | None, noise: SumNoise) -> TrainedModel:
+def _failed(report: Report) -> tuple[str, ...]:
+    return tuple(check.id for check in report.checks if not check.ok)
+
+
+def trained(world: World, own: Interactions, others: Statistic | None, noise: SumNoise) -> TrainedModel:
+    """Train as a daemon with one thread does."""
     model = train(TrainingData(world.features, own, others, noise), Recipe(threads=1))
     return replace(model, channel=world.channel)
 
