@@ -66,7 +66,7 @@ class World:
         return {"X-Shoal-Admin": (self.daemon.config.parent / "admin.token").read_text()}
 
     def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
-        return self.daemon.call(f"{PREFIX}/{path}", body=body, headers=self.headers, timeout=60)
+        return self.daemon.call(f"{PREFIX}/{path}", body=body, headers=self.headers, timeout=240)
 
     def good(self, path: str, body: Any = None, *, route: str = "", status: int = 200) -> Any:
         """Ask, and hold the answer to what the description says about it."""

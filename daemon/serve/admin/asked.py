@@ -9,6 +9,8 @@ from pydantic import Field
 from daemon.config.types import Host, PeerUrl, PublicKey
 from daemon.serve.admin.table import Asked
 
+HOST = r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
+KEY = r"^ed25519:[A-Za-z0-9+/]{43}=$"
 MOST_SESSIONS = 500
 MOST_ENTRIES = 500
 MOST_FOUND = 50
@@ -18,7 +20,9 @@ MOST_RELATED = 100
 class NewPeer(Asked):
     """An instance to get to know; nothing is approved by it."""
 
-    host: Host = Field(max_length=255, description="Its host name.", examples=["peer.example.net"])
+    host: Host = Field(
+        max_length=255, pattern=HOST, description="Its host name.", examples=["peer.example.net"]
+    )
     url: PeerUrl | None = Field(
         default=None, max_length=500, description="Where its Shoal answers, if not at the usual place."
     )
@@ -27,7 +31,7 @@ class NewPeer(Asked):
 class Approval(Asked):
     """The key that the admin compared, and how many viewers the peer may have in a sum."""
 
-    key: PublicKey = Field(max_length=100, description="As shown, so that no other one is approved.")
+    key: PublicKey = Field(pattern=KEY, description="As shown, so that no other one is approved.")
     max_users: int | None = Field(default=None, ge=1, le=10_000_000)
 
 
@@ -61,5 +65,6 @@ class Search(Asked):
 class Beside(Asked):
     """A video that the model knows, by uuid or url."""
 
-    video: str = Field(min_length=1, max_length=2_000)
+    # Percent-encoded it has to fit into the first line of a request, of which 8,190 bytes are read.
+    video: str = Field(min_length=1, max_length=500)
     limit: int = Field(default=10, ge=1, le=MOST_RELATED)
