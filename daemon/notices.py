@@ -21,6 +21,7 @@ from daemon.peers.book import Peer
 from daemon.running import replace_file
 from daemon.store import model_records, sums
 from daemon.store.engine import reads
+from daemon.store.model_records import ModelRecord
 from daemon.store.tables import Refusal
 
 logger = logging.getLogger(__name__)
@@ -89,16 +90,22 @@ def _silent_since(peer: Peer) -> float:
 
 def _of_models(engine: Engine) -> Iterator[Notice]:
     models = model_records.models(engine)
+    parts = sums.parts(engine)
+    summed = {name: part.created for part in parts for name in (part.session_id, part.batch) if name}
+
+    def asked(model: ModelRecord) -> float:
+        # By its sum: an older, accepted one is trained again right after a newer one was put aside.
+        return summed.get(model.session_id or "", model.created)
+
     good = max(
-        (m.created for m in models if m.kind == "federated" and m.state in {"ready", "current"}), default=0.0
+        (asked(m) for m in models if m.kind == "federated" and m.state in {"ready", "current"}), default=0.0
     )
     for model in models:
-        if model.created > good and model.state == "quarantined":
+        if asked(model) > good and model.state == "quarantined":
             yield _quarantine(model.id, model.created, model.survivors, model.report)
-        if model.created > good and model.state == "awaiting":
+        if asked(model) > good and model.state == "awaiting":
             yield _awaiting(model.id, model.created, model.survivors)
     trained = {model.session_id for model in models}
-    parts = sums.parts(engine)
     accepted = max((part.created for part in parts if part.verdict == "accepted"), default=0.0)
     batches = {part.batch: part for part in parts if part.created > accepted}
     for batch, first in batches.items():
