@@ -1,0 +1,117 @@
+"""An approved peer that pushes its own videos: its sum is put aside, and the admin reads why and who."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from daemon import notices, pointer
+from daemon.config import load
+from daemon.demo import attack_parts
+from daemon.jobs import sync
+from daemon.jobs.registry import JobContext
+from daemon.jobs.train import run as train
+from daemon.jobs.training_data import interactions
+from daemon.ledger.book import Kind, newest
+from daemon.peers import book
+from daemon.peers.book import Peer
+from daemon.store import model_records, reading, records, sums
+from daemon.store.engine import open_checked
+from daemon.store.migrate import migrate
+from federation.identity import Identity, format_key
+from models.interactions import Interactions
+from models.statistics import Statistic, counts, head, pair_counts
+from tests.daemon.live import instance
+from tests.daemon.worlds import write_set
+
+HONEST, POISONER = "friend.example", "poisoner.example"
+FAKES = 100
+CAP, GENEROUS = 150, 10_000
+"""Viewers that each may have: with the second one no number alone gives twenty times as many fakes away."""
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[JobContext]:
+    write_set(tmp_path / "set", users=120, videos=120)
+    path = instance(tmp_path / "one", extra='mode = "consume"', source=tmp_path / "set")
+    path.write_text(path.read_text() + "[acceptance]\nconfirm_first = false\n")
+    config = load(path)
+    migrate(config.database)
+    engine = open_checked(config.database)
+    found = JobContext(config, engine, lambda _stage, _part: None, time.time)
+    sync.run(found)
+    approve(found, CAP)
+    yield found
+    engine.dispose()
+
+
+def approve(context: JobContext, cap: int) -> None:
+    for number, host in enumerate((HONEST, POISONER)):
+        key = format_key(Identity(host, bytes([number + 1]) * 32).public.key)
+        book.save(context.engine, Peer(host, "http://127.0.0.1:9", key, "approved", max_users=cap))
+
+
+def part_of(users: Interactions, videos: np.ndarray) -> Statistic:
+    return Statistic(videos, counts(users)[videos], pair_counts(users, videos))
+
+
+def store(context: JobContext, session: str, part: Statistic, survivors: list[str], *, at: float) -> None:
+    record = records.SessionRecord(session, "aggregator", "one.example", 1.0, survivors=survivors)
+    records.save_session(context.engine, record)
+    catalogue, _ = reading.read(context.engine)
+    sums.save(
+        context.engine,
+        context.config.sums_dir,
+        session_id=session,
+        urls=tuple(catalogue.urls[video] for video in part.head),
+        counts=part.counts,
+        triangle=part.triangle,
+        privacy={"min_users": 5, "max_videos_per_user": 200},
+        now=at,
+        batch=session,
+    )
+
+
+def test_a_pushed_sum_does_not_serve_and_the_admin_is_told(context: JobContext) -> None:
+    catalogue, engagements = reading.read(context.engine)
+    people = interactions(engagements, len(catalogue), limit=None)
+    videos = head(counts(people), min_users=5, max_head=99)
+    honest = part_of(people, videos)
+    store(context, "s0", honest, [HONEST], at=time.time() - 60)
+    assert train(context)["acceptance"] == "accepted"
+    assert notices.current(context.engine, context.config, time.time()) == []
+    rng = np.random.default_rng(0)
+    pushed = attack_parts.targets(counts(people), videos, rng)
+
+    few = attack_parts.push(pushed, counts(people), FAKES, 3, rng).fakes
+    told = put_aside(context, "s1", honest, attack_parts.scaled(part_of(few, videos)))
+    assert {"counts-total", "viewers-total"} <= told
+
+    approve(context, GENEROUS)
+    many = attack_parts.push(pushed, counts(people), attack_parts.SCALE * FAKES, 3, rng).fakes
+    told = put_aside(context, "s2", honest, part_of(many, videos))
+    assert told
+    assert all(name.startswith("exposure-") for name in told)
+
+
+def put_aside(context: JobContext, session: str, honest: Statistic, part: Statistic) -> set[str]:
+    """Train from a sum with a hostile part; check that it does not serve; return the rules it broke."""
+    together = replace(honest, counts=honest.counts + part.counts, triangle=honest.triangle + part.triangle)
+    store(context, session, together, [HONEST, POISONER], at=time.time())
+    assert train(context)["acceptance"] == "quarantined"
+    verdicts = {stored.session_id: stored.verdict for stored in sums.parts(context.engine)}
+    assert (verdicts["s0"], verdicts[session]) == ("accepted", "quarantined")
+    served = pointer.read(context.config.models_dir)
+    [model] = [m for m in model_records.models(context.engine) if m.directory == served]
+    assert model.session_id == "s0"
+    notice = notices.current(context.engine, context.config, time.time())[0]
+    assert notice.kind == "quarantine"
+    assert POISONER in notice.sentence
+    entry = newest(context.engine, limit=1, kind=Kind.ACCEPTANCE)[0]
+    assert (entry.details["verdict"], entry.details["survivors"]) == ("quarantined", [HONEST, POISONER])
+    return set(entry.details["failed"])
