@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -135,6 +136,7 @@ def furnish(folder: Path, engine: Engine) -> None:
     past: list[tuple[list[str], sums.Verdict]] = [
         (both, "accepted"),
         ([BAD.host, "y.example"], "quarantined"),
+        (both, "awaiting"),
     ]
     for number, (survivors, verdict) in enumerate(past):
         name = f"{number}" * 64
@@ -154,12 +156,12 @@ def furnish(folder: Path, engine: Engine) -> None:
     save_session(engine, SessionRecord("f" * 64, "member", GOOD.host, NOW, None, "running", "", both))
     catalogue, _ = reading.read(engine)
     config.models_dir.mkdir()
-    made: list[tuple[str, ModelKind, State]] = [
-        ("own", "local", "ready"),
-        ("0-federated", "federated", "ready"),
-        ("1-federated", "federated", "awaiting"),
+    made: list[tuple[str, ModelKind, State, str | None]] = [
+        ("own", "local", "ready", None),
+        ("0-federated", "federated", "ready", "0" * 64),
+        ("1-federated", "federated", "awaiting", "2" * 64),
     ]
-    for number, (name, kind, state) in enumerate(made):
+    for number, (name, kind, state, learnt_from) in enumerate(made):
         survivors = both if kind == "federated" else []
         artefact.save(
             nameless(made_model(len(catalogue), seed=number, channels=6)),
@@ -172,7 +174,7 @@ def furnish(folder: Path, engine: Engine) -> None:
             id=name,
             created=NOW + number,
             kind=kind,
-            session_id="0" * 64 if survivors else None,
+            session_id=learnt_from,
             directory=name,
             manifest_sha256="",
             quality={"held_out_ndcg10": 0.25 * (number + 1)},
@@ -313,7 +315,14 @@ def test_a_model_that_awaits_can_be_accepted_and_rejected(world: World) -> None:
 def test_a_peer_is_taken_out_with_preview_and_report(world: World) -> None:
     path, route = f"peers/{BAD.host}/revert", "peers/{host}/revert"
     assert world.bad(path, {"dry_run": False, "confirm": GOOD.host}) == (400, "bad-request")
-    preview = world.good(path, {"dry_run": True, "confirm": BAD.host}, route=route)
+    with ThreadPoolExecutor(1) as pool:
+        order = {"dry_run": True, "confirm": BAD.host}
+        asked = pool.submit(world.good, path, order, route=route)
+        until(lambda: world.good("reverts")["running"])
+        progress = world.good("reverts")["running"][0]
+        assert (progress["host"], progress["dry_run"]) == (BAD.host, True)
+        assert world.bad(path, order) == (409, "busy")
+        preview = asked.result()
     assert preview["dry_run"]
     assert preview["deleted"]["models"]
     assert world.daemon.call("/health/ready")[1]["model"].endswith("federated")
