@@ -11,7 +11,7 @@ model of many.
 
 A scaled part hides below that: it pushes many videos a little. But it makes viewers appear from nowhere, so
 videos with far more viewers than their former ones let expect (`models.exposure.risen`) are judged
-together, without the first allowance and with a fifth of the second. Measured with the demo's communities
+together, without the first allowance and with 0.3 of the second. Measured with the demo's communities
 (`python -m tests.adversaries.poisoning`), as parts of what is allowed: see that module.
 """
 
@@ -30,7 +30,7 @@ Numbers = NDArray[np.float64]
 _SPREAD = 0.3
 _NOISE = 1.5
 _SAMPLING = 1.5
-_NOISE_OF_RISEN = 0.2
+_NOISE_OF_RISEN = 0.3
 LEAST_OWN_VIEWERS = 10.0
 """Of a typical video: with fewer, the own model is too uncertain for anything to stand out against it."""
 

@@ -139,7 +139,7 @@ def test_a_gain_is_allowed_by_exposure_noise_and_sampling() -> None:
     assert none.risen == 0.03
     noisy = Allowance.of(0.03, pair_variance=16.0, typical=100.0, own=25.0)
     assert noisy.gains(before)[0] == pytest.approx(0.03 + 1.5 * 4 / 100 + 1.5 / 5)
-    assert noisy.risen == pytest.approx(0.03 + 0.2 * 0.06 + 0.3)
+    assert noisy.risen == pytest.approx(0.03 + 0.3 * 0.06 + 0.3)
 
 
 def test_what_gains_too_much_is_named() -> None:
