@@ -174,6 +174,10 @@ class _Federation:
     def __init__(self, world: World, attacker: str) -> None:
         self.attacker = attacker
         self.world = world
+        for community in world.communities:
+            with community.config_file.open("a") as file:
+                # The story is told by the demo; jobs would speak in between.
+                file.write('[log]\nlevel = "warning"\n')
         self.daemons = [Daemon(community) for community in world.communities]
         self.honest = [d for d in self.daemons if d.community.host != attacker]
         self.observer = self.honest[OBSERVER]
