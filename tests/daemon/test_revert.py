@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -151,19 +152,26 @@ class Instance:
         return named
 
 
-@pytest.fixture
-def one(tmp_path: Path) -> Iterator[Instance]:
+@contextlib.contextmanager
+def open_instance(folder: Path) -> Iterator[Instance]:
+    """Make an instance whose settings name all peers."""
     peers = "".join(
         f'[[peers]]\nhost = "{p.host}"\nurl = "http://127.0.0.1:9"\nkey = "{format_key(p.public.key)}"\n'
         for p in PEERS
     )
-    path = instance(tmp_path / "one", extra='mode = "contribute"')
+    path = instance(folder / "one", extra='mode = "contribute"')
     path.write_text(path.read_text() + '[privacy]\nmin_video_age = "0s"\n' + peers)
     config = load(path)
     migrate(config.database)
     engine = open_checked(config.database)
     yield Instance(config, engine)
     engine.dispose()
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Instance]:
+    with open_instance(tmp_path) as found:
+        yield found
 
 
 def out_of_service(one: Instance) -> steps.Switch:
