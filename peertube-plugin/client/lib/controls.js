@@ -122,13 +122,14 @@ export function confirmed ({ title, text, yes, no, look = 'danger', content = []
         dialog.remove()
       }
     },
-    el('h2', { id: titleId }, title),
+    // With something to look at, the answer is not where one begins.
+    el('h2', { id: titleId, tabindex: '-1', autofocus: content.length > 0 }, title),
     el('p', { id: `${titleId}-text` }, text),
     ...content.filter(part => part !== null),
     el('div', { class: 'shoal-buttons' },
       // The harmless answer comes first and so has the focus.
       el('button', {
-        type: 'button', class: 'peertube-button secondary-button', autofocus: true, click: () => dialog.close('no')
+        type: 'button', class: 'peertube-button secondary-button', autofocus: content.length === 0, click: () => dialog.close('no')
       }, no),
       el('button', { type: 'button', class: `peertube-button ${look}-button`, click: () => { if (check()) dialog.close('yes') } }, yes)))
 

@@ -124,15 +124,29 @@ export function size (count) {
 }
 
 /**
- * A sentence that a server says in English, in the viewer's language where there is a translation. In that, numbers
- * are gaps `{0}`, `{1}`, and what the sentence is about is the gap `{subject}`.
+ * What a server says in English, in the viewer's language where there is a translation of all of it or of each of its
+ * sentences. In a translation numbers are gaps `{0}`, `{1}`, and what is talked about is the gap `{subject}`.
  *
  * @param {Helpers} helpers PeerTube's helpers
  * @param {string} text of the server
- * @param {string} [subject] a host or an id that the sentence may name
+ * @param {string} [subject] a host or an id that it may name
  * @returns {Promise<string>} translated, or as it is
  */
 export async function serverText (helpers, text, subject = '') {
+  const whole = await serverSentence(helpers, text, subject)
+  if (whole !== text) return whole
+  const sentences = text.split(/(?<=[.!?]) (?=\p{Lu})/u)
+  const said = await Promise.all(sentences.map(sentence => serverSentence(helpers, sentence, subject)))
+  // Half in one language and half in another is worse than English.
+  return said.every((sentence, place) => sentence !== sentences[place]) ? said.join(' ') : text
+}
+
+/**
+ * @param {Helpers} helpers PeerTube's helpers
+ * @param {string} text of the server
+ * @param {string} subject a host or an id that it may name
+ */
+async function serverSentence (helpers, text, subject) {
   /** @type {string[]} */
   const numbers = []
   const named = subject ? text.replaceAll(subject, '{subject}') : text

@@ -9,8 +9,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const PLUGIN = fileURLToPath(new URL('../../../peertube-plugin/', import.meta.url))
 const PACKAGE = JSON.parse(readFileSync(join(PLUGIN, 'package.json'), 'utf8'))
 const FRENCH = JSON.parse(readFileSync(join(PLUGIN, 'languages/fr.json'), 'utf8'))
-const FILES = readdirSync(join(PLUGIN, 'client'), { recursive: true, withFileTypes: true })
+const filesIn = folder => readdirSync(join(PLUGIN, folder), { recursive: true, withFileTypes: true })
   .filter(entry => entry.name.endsWith('.js')).map(entry => join(entry.parentPath, entry.name))
+const CLIENT = filesIn('client')
+// What starts at once when it is loaded has no sentences of its own.
+const FILES = [...CLIENT, ...filesIn('standalone').filter(file => !file.endsWith('standalone.js'))]
 
 globalThis.location ??= /** @type {any} */ (new URL('https://here.example/p/shoal'))
 const load = path => import(pathToFileURL(join(PLUGIN, 'client', path)).href)
@@ -19,11 +22,11 @@ describe('client files', () => {
   it('are all in package.json, since PeerTube serves no others', () => {
     assert.deepEqual(
       PACKAGE.clientScripts.map(({ script }) => script).sort(),
-      FILES.map(file => relative(PLUGIN, file)).sort())
+      CLIENT.map(file => relative(PLUGIN, file)).sort())
   })
 
   it('make no markup from text', () => {
-    for (const file of FILES) {
+    for (const file of [...FILES, join(PLUGIN, 'standalone/standalone.js')]) {
       const text = readFileSync(file, 'utf8')
       assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment/, file)
       assert.doesNotMatch(text, /DOMParser|srcdoc|markdownRenderer|showModal\(\{/, file)
@@ -56,13 +59,30 @@ describe('texts', () => {
   })
 
   it('are those that something says', async () => {
-    const said = [...FILES, ...readdirSync(join(PLUGIN, 'server')).map(name => join(PLUGIN, 'server', name))]
-      .map(file => readFileSync(file, 'utf8')).join('\n').replace(/['"`] \+\s+['"`]/g, '').replace(/\\'/g, '\'')
+    const read = files => files.map(file => readFileSync(file, 'utf8')).join('\n')
+    const javascript = read([...FILES, ...readdirSync(join(PLUGIN, 'server')).map(name => join(PLUGIN, 'server', name))])
+    const python = read(['daemon', 'policies'].flatMap(folder => readdirSync(join(PLUGIN, '..', folder), { recursive: true })
+      .filter(name => name.endsWith('.py')).map(name => join(PLUGIN, '..', folder, name))))
+    const said = [
+      javascript.replace(/['"`] \+\s+['"`]/g, '').replace(/\\'/g, '\''),
+      // Literals beside each other are one.
+      python.replace(/(["'])\n\s*f?\1/g, '')
+    ].join('\n')
     for (const sentence of Object.keys(FRENCH)) {
       // Numbers are gaps in what the server says; a constant's value is one in its source.
-      const parts = sentence.split(/\{\d+\}|\b16\b/)
+      const parts = sentence.split(/\{(?:\d+|subject)\}|\b16\b/)
       assert.ok(parts.every(part => said.includes(part)), `nothing says “${sentence}”`)
     }
+  })
+
+  it('of the server are said in the viewer\'s language, all or nothing', async () => {
+    const { serverText } = await load('lib/texts.js')
+    const french = { 'A sum needs {0}, so {1} more.': 'Il en faut {0}, encore {1}.', '{subject} asks.': '{subject} demande.', 'Wait.': 'Attendez.' }
+    const helpers = { translate: async text => french[text] ?? text }
+    assert.equal(await serverText(helpers, 'A sum needs 4, so 12 more.'), 'Il en faut 4, encore 12.')
+    assert.equal(await serverText(helpers, 'a7.example asks. Wait.', 'a7.example'), 'a7.example demande. Attendez.')
+    assert.equal(await serverText(helpers, 'b.example asks. Run.', 'b.example'), 'b.example asks. Run.')
+    assert.equal(await serverText(helpers, '{subject} {0} {constructor}', 'x'), '{subject} {0} {constructor}'.replace('{subject}', 'x'))
   })
 
   it('of the settings are all in French', () => {
