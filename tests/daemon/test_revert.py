@@ -1,190 +1,46 @@
-"""Taking a peer out: what serves then, what is deleted, what a crash leaves, and that the proof can fail."""
+"""Taking a peer out: what serves then, what is deleted, and what the report says."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import re
-import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
 
-from daemon import pointer
-from daemon.config import Config, load
 from daemon.errors import JobError, PolicyRefusedError, RequestError
-from daemon.jobs.registry import JobContext
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.peers import book, control
 from daemon.revert import compare, holdings, job, proof, report, steps
 from daemon.serve.current import CurrentModel
 from daemon.service import put_into_service
-from daemon.sessions import faults, terms
 from daemon.store import model_records, reverts, sums
-from daemon.store.engine import open_checked
-from daemon.store.migrate import migrate
-from daemon.store.model_records import Kind as ModelKind
-from daemon.store.model_records import ModelRecord, State
-from daemon.store.records import SessionRecord, save_session
-from federation.identity import Identity, format_key
+from daemon.store.model_records import State
 from models import artefact
-from tests.daemon.live import instance
+from tests.daemon.reverting import (
+    HOST,
+    NOW,
+    OTHERS,
+    VIDEOS,
+    Instance,
+    open_instance,
+    out_of_service,
+    tainted,
+    take_out,
+)
 from tests.models.made import made_labels, made_model
-
-HOST = "p5.example"
-PEERS = [Identity(f"p{n}.example", bytes([n + 1]) * 32) for n in range(6)]
-OTHERS = [peer.host for peer in PEERS if peer.host != HOST]
-NOW = 1_800_000_000.0
-VIDEOS = 60
-
-
-@dataclass
-class Instance:
-    """A data directory with made-up models and sums."""
-
-    config: Config
-    engine: Engine
-    models: int = 0
-
-    def context(self, **arguments: str) -> JobContext:
-        """Return what a job works with."""
-        return JobContext(self.config, self.engine, lambda _stage, _part: None, lambda: NOW, arguments)
-
-    def session(self, number: int, survivors: list[str]) -> str:
-        """Record a session that ended, and return its id."""
-        session_id = hashlib.sha256(f"session {number}".encode()).hexdigest()
-        host = self.config.instance.host
-        record = SessionRecord(
-            session_id, "aggregator", host, NOW - 9, NOW - 8, "done", "", survivors, survivors
-        )
-        save_session(self.engine, record)
-        return session_id
-
-    def sum(
-        self,
-        number: int,
-        survivors: list[str],
-        *,
-        batch: str = "",
-        verdict: sums.Verdict = "accepted",
-    ) -> str:
-        """Store a sum over two videos."""
-        session_id = self.session(number, survivors)
-        sums.save(
-            self.engine,
-            self.config.sums_dir,
-            session_id=session_id,
-            urls=("https://v.example/1", "https://v.example/2"),
-            counts=np.array([7, 8]),
-            triangle=np.array([6]),
-            privacy={},
-            now=NOW - 100 + number,
-            batch=batch,
-            subcohort=number,
-            verdict=verdict,
-        )
-        return session_id
-
-    def model(
-        self,
-        kind: ModelKind,
-        survivors: list[str] | None = None,
-        *,
-        state: State = "ready",
-        session_id: str | None = None,
-        row: bool = True,
-    ) -> str:
-        """Store a made-up model; later ones are newer."""
-        self.models += 1
-        created = NOW - 1000 + self.models
-        name = f"{self.models:02}-{kind}"
-        provenance = (
-            {"kind": kind}
-            if survivors is None
-            else {"kind": kind, "session": session_id, "survivors": survivors}
-        )
-        directory = self.config.models_dir / name
-        self.config.models_dir.mkdir(exist_ok=True)
-        artefact.save(
-            made_model(VIDEOS, seed=self.models),
-            directory,
-            labels=self.labels(),
-            provenance=provenance,
-            created=datetime.fromtimestamp(created, UTC),
-        )
-        digest = hashlib.sha256((directory / artefact.MANIFEST).read_bytes()).hexdigest()
-        quality = {"held_out_ndcg10": 0.1 * self.models}
-        if row:
-            record = ModelRecord(
-                name, created, kind, session_id, name, digest, quality, state, list(survivors or [])
-            )
-            model_records.save(self.engine, record)
-        return name
-
-    def labels(self) -> Any:
-        """Return labels of which every third video is of the host that is taken out."""
-        labels = made_labels(VIDEOS)
-        return replace(
-            labels,
-            host=np.arange(VIDEOS, dtype=np.int32) % 3,
-            hosts=type(labels.url).pack([HOST, "one.example", "two.example"]),
-        )
-
-    def serve(self, name: str) -> None:
-        """Put a model into service."""
-        pointer.write(self.config.models_dir, name)
-        model_records.make_current(self.engine, name)
-
-    def served(self) -> str | None:
-        """Return what serves, by the pointer and by the record, which must agree."""
-        current = [r.id for r in model_records.models(self.engine) if r.state == "current"]
-        named = pointer.read(self.config.models_dir)
-        assert current == ([] if named is None else [named])
-        return named
-
-
-@contextlib.contextmanager
-def open_instance(folder: Path) -> Iterator[Instance]:
-    """Make an instance whose settings name all peers."""
-    peers = "".join(
-        f'[[peers]]\nhost = "{p.host}"\nurl = "http://127.0.0.1:9"\nkey = "{format_key(p.public.key)}"\n'
-        for p in PEERS
-    )
-    path = instance(folder / "one", extra='mode = "contribute"')
-    path.write_text(path.read_text() + '[privacy]\nmin_video_age = "0s"\n' + peers)
-    config = load(path)
-    migrate(config.database)
-    engine = open_checked(config.database)
-    yield Instance(config, engine)
-    engine.dispose()
 
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Instance]:
     with open_instance(tmp_path) as found:
         yield found
-
-
-def out_of_service(one: Instance) -> steps.Switch:
-    return steps.out_of_service(one.engine, one.config, HOST, NOW)
-
-
-def tainted(one: Instance) -> tuple[str, str, str]:
-    """Store what an instance has after two sums, the second with the host; returns the three models."""
-    local = one.model("local")
-    older = one.model("federated", OTHERS, session_id=one.sum(1, OTHERS))
-    newer = one.model("federated", [*OTHERS, HOST], session_id=one.sum(2, [*OTHERS, HOST]))
-    one.serve(newer)
-    return local, older, newer
 
 
 # -- what serves at once ------------------------------------------------------------------------------------
@@ -294,10 +150,6 @@ def test_a_model_trained_meanwhile_from_the_peer_does_not_come_into_service(one:
 
 
 # -- deleting -----------------------------------------------------------------------------------------------
-
-
-def take_out(one: Instance, **arguments: str) -> dict[str, Any]:
-    return job._take_out(one.context(host=HOST, **arguments), HOST)[1]
 
 
 def test_every_sum_and_model_that_had_the_peer_is_deleted_whatever_its_state(one: Instance) -> None:
@@ -439,183 +291,3 @@ def test_approved_again_nothing_of_before_comes_back(one: Instance) -> None:
     # Taken out a second time, it is a new revert.
     take_out(one)
     assert len(reverts.newest(one.engine, HOST)) == 2
-
-
-# -- sums under way -----------------------------------------------------------------------------------------
-
-
-def test_an_open_sum_with_the_peer_is_given_up(one: Instance) -> None:
-    tainted(one)
-    journal = terms.aggregator_journal(one.config)
-    raw = proposal(one, [*PEERS])
-    journal.write(raw[0], "proposal", raw[1])
-    other = proposal(one, [peer for peer in PEERS if peer.host != HOST])
-    journal.write(other[0], "proposal", other[1])
-    save_session(one.engine, SessionRecord(raw[0].hex(), "aggregator", "one.example", NOW - 9))
-    assert any("open sum" in line for line in proof.prove(one.engine, one.config, HOST).problems)
-    switch = out_of_service(one)
-    assert switch.abandoned == (raw[0].hex(),)
-    assert journal.sums() == [other[0]]
-
-
-def proposal(one: Instance, roster: list[Identity]) -> tuple[bytes, bytes]:
-    """Return a signed proposal of ours, its id and its bytes."""
-    from daemon.identity import open_identity
-    from federation.proposal import Proposal, SignedProposal, least_threshold
-
-    identity = open_identity(one.config.identity_file, one.config.instance.host)
-    asked = Proposal(
-        aggregator=identity.host,
-        roster=tuple(sorted((peer.public for peer in roster), key=lambda peer: peer.host)),
-        threshold=least_threshold(len(roster)),
-        trainer="gram-1",
-        round=0,
-        length=6,
-        entry_bound=100,
-        ring=32,
-        nonce=os.urandom(16),
-        created=int(NOW),
-        expires=int(NOW) + 3600,
-        noise=0,
-        colluders=1,
-        parameters=terms.parameters(one.config, 6),
-        blobs={},
-    )
-    signed = SignedProposal.sign(asked, identity, terms.limits(one.config))
-    return signed.sum_id, signed.raw
-
-
-# -- crashes ------------------------------------------------------------------------------------------------
-
-POINTS = [
-    "revert.blocked",
-    "revert.switched",
-    "revert.recorded",
-    "revert.abandoned",
-    "revert.planned",
-    "revert.sums-deleted",
-    "revert.models-forgotten",
-    "revert.deleted",
-    "revert.noted",
-]
-
-
-def test_all_points_to_die_at_are_tried() -> None:
-    folder = Path(job.__file__).parent
-    named = {
-        line.split('"')[1]
-        for path in folder.glob("*.py")
-        for line in path.read_text().splitlines()
-        if "pass_point(" in line
-    }
-    assert named == set(POINTS)
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_at_any_step_the_peer_is_blocked_and_the_same_command_goes_on(
-    one: Instance, point: str
-) -> None:
-    _, older, newer = tainted(one)
-    assert dies(point, lambda: take_out(one)) == signal.SIGKILL
-    peer = book.read(one.engine, one.config).find(HOST)
-    assert peer is not None
-    assert peer.state == "reverted"
-    found = take_out(one)
-    assert one.served() == older
-    assert proof.prove(one.engine, one.config, HOST).holds
-    decisions = [e.kind for e in ledger.entries(one.engine) if e.kind == Kind.PEER_REVERTED]
-    assert len(decisions) == 1
-    if point != "revert.noted":
-        # What the first run knew is in the report, though the second could not see it any more.
-        assert (found["served_before"], found["deleted"]["models"]) == (newer, [newer])
-        assert len(found["deleted"]["sums"]) == 1
-        assert found["changed"]["lists"] == VIDEOS
-
-
-def dies(point: str, work: Callable[[], object]) -> int:
-    """Run something in a process of its own that dies at a point; returns the signal that ended it."""
-    child = os.fork()
-    if child == 0:
-        os.environ[faults.VARIABLE] = point
-        try:
-            work()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-
-
-# -- the proof ----------------------------------------------------------------------------------------------
-
-
-def test_the_proof_names_the_model_its_hash_and_its_sums(one: Instance) -> None:
-    _, older, _ = tainted(one)
-    take_out(one)
-    shown = proof.prove(one.engine, one.config, HOST)
-    sha256 = hashlib.sha256((one.config.models_dir / older / artefact.MODEL).read_bytes()).hexdigest()
-    session = next(part.session_id for part in sums.parts(one.engine))
-    assert (shown.model_sha256, shown.sums, shown.hosts) == (sha256, (session,), tuple(OTHERS))
-    assert shown.sentence == (
-        f"proof: no stored sum or model names {HOST}; served model {older} sha256 {sha256[:12]} was trained "
-        f"from own viewers and sums [{session[:12]}] of [{', '.join(OTHERS)}]"
-    )
-
-
-def planted_sum(one: Instance) -> None:
-    one.sum(9, [*OTHERS, HOST], verdict="quarantined")
-
-
-def planted_model(one: Instance) -> None:
-    one.model("federated", [*OTHERS, HOST], session_id=one.session(9, OTHERS), state="quarantined")
-
-
-def planted_folder(one: Instance) -> None:
-    one.model("federated", [*OTHERS, HOST], row=False)
-
-
-def planted_file(one: Instance) -> None:
-    np.save(one.config.sums_dir / "copy.npy", np.arange(3))
-
-
-def other_manifest(one: Instance) -> None:
-    path = one.config.models_dir / str(one.served()) / artefact.MANIFEST
-    content = json.loads(path.read_text())
-    content["provenance"]["survivors"] = ["p0.example"]
-    path.write_text(json.dumps(content))
-
-
-def other_arrays(one: Instance) -> None:
-    path = one.config.models_dir / str(one.served()) / artefact.MODEL
-    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
-
-
-def approved(one: Instance) -> None:
-    peer = book.read(one.engine, one.config).find(HOST)
-    assert peer is not None
-    book.save(one.engine, replace(peer, state="approved"))
-
-
-@pytest.mark.parametrize(
-    ("plant", "said"),
-    [
-        (planted_sum, "the sum .* holds"),
-        (planted_model, "the model .* holds"),
-        (planted_folder, "the folder .* holds"),
-        (planted_file, "belongs to no stored sum"),
-        (other_manifest, "is not the one on record"),
-        (other_arrays, "cannot be checked"),
-        (approved, "is approved, so its learning may come back"),
-    ],
-)
-def test_the_proof_fails_where_anything_is_left(
-    one: Instance, plant: Callable[[Instance], None], said: str
-) -> None:
-    tainted(one)
-    take_out(one)
-    assert proof.prove(one.engine, one.config, HOST).holds
-    plant(one)
-    shown = proof.prove(one.engine, one.config, HOST)
-    assert not shown.holds
-    assert shown.sentence.startswith("not proven")
-    assert len(shown.problems) == 1
-    assert re.search(said, shown.problems[0])

@@ -14,7 +14,7 @@ import pytest
 from daemon.jobs import sync
 from daemon.jobs.process import python_module
 from tests.daemon.live import daemon, until
-from tests.daemon.test_revert import HOST, OTHERS, Instance, open_instance, planted_folder, tainted
+from tests.daemon.reverting import HOST, OTHERS, Instance, open_instance, tainted
 from tests.daemon.worlds import write_set
 
 
@@ -64,7 +64,7 @@ def test_the_running_daemon_is_without_the_peer_and_the_admin_sees_what_changed(
 
         status, said, _ = shoal(one, "peers", "revert", HOST, "--verify")
         assert (status, said.startswith("proof: ")) == (0, True)
-        planted_folder(one)
+        one.model("federated", [*OTHERS, HOST], row=False)
         status, said, errors = shoal(one, "peers", "revert", HOST, "--verify")
         assert (status, said.startswith("not proven: ")) == (5, True)
         assert f"Take it out with: shoal peers revert {HOST}" in errors
