@@ -8,12 +8,13 @@ keeps out strangers, and no peer.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import ClassVar
 
 from federation.errors import Code, Refusal
 
 STRANGERS = ""
 BYTES_OF_A_REQUEST = 250_000
-"""Each full so many bytes of an answer count as one more request: what a peer may make us send is bounded, too."""
+"""So many bytes of an answer count as one more request: what a peer may make us send is bounded, too."""
 PREPARATIONS = 60
 """Sums of one aggregator that are prepared within a day: each costs a job that counts all viewers, a row and
 an entry of the ledger. One that keeps to data windows needs two of them a week, and some for failed sums."""
@@ -55,6 +56,11 @@ class Buckets:
 
 class RatePolicy:
     """Counts requests; `clock` gives seconds that never go back. Holds two numbers per approved peer."""
+
+    name: ClassVar[str] = "rates"
+    reason: ClassVar[str] = (
+        "Nobody asks more often than sums need, so that one peer slows down no other."
+    )
 
     def __init__(self, *, per_peer: int, strangers: int, clock: Callable[[], float]) -> None:
         self._per_peer, self._strangers = per_peer, strangers

@@ -37,6 +37,7 @@ from daemon.sessions import service as sessions
 from daemon.sessions import terms
 from daemon.store import records
 from daemon.store.engine import open_checked
+from daemon.store.ledger import Row as Entry
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
@@ -113,7 +114,7 @@ class Admin:
         """Return the counted refusals, as the metrics and `shoal status` have them."""
         return Counter(records.refusals(self.engine))
 
-    def ledger(self, kind: ledger.Kind) -> list[ledger.Entry]:
+    def ledger(self, kind: ledger.Kind) -> list[Entry]:
         """Return the ledger's entries of a kind, oldest first."""
         return [entry for entry in ledger.entries(self.engine) if entry.kind == kind.value]
 

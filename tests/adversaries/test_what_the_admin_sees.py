@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import pytest_asyncio
 
+from daemon.jobs.registry import JobContext
 from daemon.ledger.book import Kind
+from daemon.peers import book, contact
+from daemon.peers.book import Peer
 from daemon.sessions import terms
 from daemon.store import records, releases
 from federation import envelope, hello, messages
 from federation.envelope import Stage
 from federation.errors import Code
-from federation.identity import Identity
+from federation.http import gates
+from federation.identity import Identity, format_key
 from federation.proposal import least_threshold
 from tests.adversaries.admin import (
     LIARS,
@@ -207,3 +212,48 @@ async def test_a_stranger_who_asks_waits_for_the_admin(admin: Admin) -> None:
         assert await admin.post(hello.say(stranger, ME, admin.clock(), approves=True)) == 200
     assert [n.subject for n in admin.notices() if n.kind == "peer-request"] == ["asks.example"]
     assert [entry.subject for entry in admin.ledger(Kind.PEER_ASKED)] == ["asks.example"]
+
+
+async def test_a_slow_body_is_given_up(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "BODY_WITHIN", 0.1)
+    host, port = admin.url.removeprefix("http://").split(":")
+    async with admin.sees(Code.MALFORMED):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /federation/v1/message HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nSHOAL")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+
+
+async def test_a_silent_peer_is_told_after_a_day(admin: Admin) -> None:
+    silent = Peer(
+        "silent.example",
+        "http://127.0.0.1:9",
+        format_key(Identity("silent.example", b"s" * 32).public.key),
+        state="approved",
+        since=admin.clock(),
+    )
+    book.save(admin.engine, silent)
+    context = JobContext(
+        admin.config, admin.engine, lambda _stage, _part: None, admin.clock, {"host": silent.host}
+    )
+    for _ in range(2):
+        assert (await contact._run(context))["unreachable"] == [silent.host]
+        admin.clock.ahead += 90_000
+    [notice] = [n for n in admin.notices() if n.kind == "unreachable"]
+    assert notice.subject == silent.host
+    admin.check_log()
+
+
+async def test_aggregators_that_work_together_have_a_draw_of_noise_each(admin: Admin) -> None:
+    """The stated limit: what two of them have differs by their noise alone."""
+    given = []
+    for number in (7, 8):
+        lies = Lies(admin, number)
+        await lies.plays(Stage.PROPOSE)
+        windows = terms.windows(admin.config, admin.identity, admin.clock, served=lambda: False)
+        given.append(windows.given(lies.signed.proposal, 0))
+    difference = given[0] - given[1]
+    expected = 2 * float(lies.signed.proposal.share_variance)
+    assert 0.5 * expected < float(difference.var()) < 2 * expected
+    threats = (Path(__file__).parents[2] / "docs" / "threat-model.md").read_text("utf-8")
+    assert "Aggregators that work together have one each" in " ".join(threats.split())
