@@ -78,7 +78,8 @@ def verify(
     public = open_identity(settings.identity_file, settings.instance.host, create=False).public
     found = book.verify(engine, public)
     at = book.contains(engine, wanted) if wanted else None
-    folders = [settings.models_dir / model.directory for model in model_records.models(engine)]
+    known = [settings.models_dir / model.directory for model in model_records.models(engine)]
+    folders = [folder for folder in known if folder.is_dir()]
     unsigned = [f.name for f in folders if manifests.read(f) is None and not _told(engine, f.name)]
     broken = manifests.check(engine, public.host, found, [f for f in folders if f.name not in unsigned])
     ok = found.ok and not broken and (not wanted or (at is not None and at <= found.head.seq))

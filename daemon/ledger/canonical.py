@@ -14,14 +14,15 @@ from typing import Any, Final
 
 from daemon.log import FORBIDDEN, REDACTED, scrub
 
-MAX_BYTES: Final = 16_384
-"""Of the details of one entry."""
+MAX_BYTES: Final = 1_000_000
+"""Of the details of one entry: rosters of a thousand peers with the longest of names are a quarter of it."""
 
 _LEFT_OUT: Final = (FORBIDDEN - {"key"}) | {"user", "username", "email", "urls", "uuids", "videos"}
 """As in logs, but for keys of instances, which are public."""
 _COUNTED: Final = frozenset({"tags", "titles", "urls", "videos", "viewers"})
 """Of these a number may be told: it names none of them."""
-_WATCH_PAGE = re.compile(r"(?:https?://)?[^\s/]+/(?:w|videos/watch)/\S+")
+# Begins only where a part of an address can: else a long text would take time by its square.
+_WATCH_PAGE = re.compile(r"(?<![^\s/])(?:https?://)?[^\s/]+/(?:w|videos/watch)/\S+")
 _LARGEST_INTEGER = 2**53
 _DECIMALS = 4
 

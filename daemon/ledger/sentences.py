@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ _ID = 12
 """Characters of a session's id that people are shown."""
 _NAMED = 4
 """Hosts that a sentence names before it only tells how many more there are."""
+
+_SESSION = re.compile("[0-9a-f]{64}")
 
 Details = Mapping[str, Any]
 
@@ -68,12 +71,16 @@ def _model(subject: str, details: Details) -> str:
 
 
 def _acceptance(subject: str, details: Details) -> str:
+    # Of a sum that nothing could be trained on there is no model.
+    what = f"The sum of session {subject[:_ID]}" if _SESSION.fullmatch(subject) else f"The model {subject}"
     verdict = {
         "accepted": "was accepted",
         "awaiting": "waits for the admin to look at it",
         "quarantined": "was put into quarantine",
     }.get(str(details.get("verdict")), "was judged")
-    return f"The model {subject} {verdict}{_because(details)}."
+    by = " by the admin" if details.get("by") == "admin" else ""
+    failed = ", ".join(str(check) for check in details.get("failed") or ())
+    return f"{what} {verdict}{by}{f': {failed}' if failed else _because(details)}."
 
 
 def _rotated(subject: str, details: Details) -> str:
@@ -81,13 +88,27 @@ def _rotated(subject: str, details: Details) -> str:
 
 
 def _changed(subject: str, details: Details) -> str:
-    return f"{subject} uses another key than the approved one{_because(details)}."
+    if details.get("proven") is True:
+        return f"{subject} has a new key, to which its old one handed over."
+    return f"{subject} uses another key than the approved one; it does not count until you approve it."
 
 
-def _stopped(subject: str, details: Details) -> str:
-    number = details.get("sessions")
-    left = f" {number} open sessions were left." if isinstance(number, int) else ""
-    return f"Federation was stopped at {subject}.{left}" if subject else f"Federation was stopped.{left}"
+def _approved(subject: str, details: Details) -> str:
+    return (
+        f"{subject} was approved as a peer{', with another key than before' if details.get('old') else ''}."
+    )
+
+
+def _reverted(subject: str, details: Details) -> str:
+    sums, models = (len(details.get(name) or ()) for name in ("sums", "models"))
+    now = details.get("served_now")
+    serves = f"; {now} serves now" if now else ""
+    return f"What was learnt from {subject} was taken out: {sums} sums and {models} models deleted{serves}."
+
+
+def _stopped(_subject: str, details: Details) -> str:
+    others, own = details.get("sums_of_others") or 0, details.get("own_sessions") or 0
+    return f"Every open session was left: {own} of our own, {others} sums of others."
 
 
 def _withdrawal(_subject: str, details: Details) -> str:
@@ -112,13 +133,13 @@ _SENTENCES: dict[str, Callable[[str, Details], str]] = {
     Kind.SERVED: _plain("The model {} serves from here on"),
     Kind.PEER_ADDED: _plain("{} is a candidate"),
     Kind.PEER_ASKED: _plain("{} asks to be approved"),
-    Kind.PEER_APPROVED: _plain("{} was approved as a peer"),
+    Kind.PEER_APPROVED: _approved,
     Kind.PEER_PAUSED: _plain("{} was paused: no new sums with it"),
     Kind.PEER_REMOVED: _plain("{} was removed from the peers"),
     Kind.PEER_REVERTED: _plain("{} was blocked, and what was learnt from it is taken out"),
     Kind.KEY_ROTATED: _rotated,
     Kind.KEY_CHANGED: _changed,
-    Kind.REVERT: _plain("What was learnt from {} was taken out"),
+    Kind.REVERT: _reverted,
     Kind.WITHDRAWAL: _withdrawal,
     Kind.STOPPED: _stopped,
     Kind.BUDGET: _plain("The yearly privacy budget is spent ({})"),

@@ -313,6 +313,7 @@ SECRETS = {
     "titles": ["My secret film"],
     "address": "192.0.2.7",
     "ip": "192.0.2.7",
+    "bracket": "(https://alice.example/w/9c9de5e8)",
     "note": "sent from 192.0.2.7 and 2001:db8::17",
     "watched": "https://alice.example/w/9c9de5e8 and https://bob.example/videos/watch/17",
     "user": 17,
@@ -476,7 +477,7 @@ def head_of(instance: Path) -> str:
 def test_what_happened_is_shown_in_sentences_newest_first(instance: Path) -> None:
     told = " ".join(shoal("show", instance=instance).split())
     sentences = [
-        "What was learnt from bob.example was taken out.",
+        "What was learnt from bob.example was taken out: 0 sums and 0 models deleted.",
         "The model 20261121-local serves from here on.",
         f"{HOST} has a new key from here on: {format_key(NEW.public.key)}.",
         "Trained the model 20261121-local from our own viewers alone.",
