@@ -41,12 +41,13 @@ class Crowd:
             # Whoever was told to go stays among them for a moment.
             open_ = (known.transport for known in server.connections)
             there = [transport for transport in open_ if transport and not transport.is_closing()]
-            if len(there) < MAX_CONNECTIONS:
-                return server()
-            idle = next((transport for transport in there if transport not in self._working), None)
-            if idle is None:
+            # Those accepted in one go are not among them yet: there may be more than one too many.
+            surplus = len(there) - MAX_CONNECTIONS + 1
+            idle = [transport for transport in there if transport not in self._working]
+            if surplus > len(idle):
                 return _Closed()
-            idle.abort()
+            for transport in idle[: max(surplus, 0)]:
+                transport.abort()
             return server()
 
         return make

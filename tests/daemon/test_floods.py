@@ -186,7 +186,7 @@ async def test_what_is_not_even_http_costs_little(flooded: Flooded) -> None:
             _, writer = await asyncio.open_connection(*flooded.address)
             writer.write(piece)
             await writer.drain()
-            writer.close()
+            writer.transport.abort()
 
     for _ in range(10):
         await asyncio.gather(*(send(piece) for piece in pieces * 10))
@@ -198,17 +198,20 @@ async def test_what_is_not_even_http_costs_little(flooded: Flooded) -> None:
 async def test_silent_and_slow_connections_give_way(flooded: Flooded) -> None:
     before, held = flooded.megabytes(), []
     start = b"POST /federation/v1/message HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\nSHOAL"
-    for number in range(700):
+    for number in range(900):
         with contextlib.suppress(ConnectionError):
             _, writer = await asyncio.open_connection(*flooded.address)
             writer.write(b"" if number % 2 else start)
             held.append(writer)
-    async with aiohttp.ClientSession() as fresh:
-        await Flooded(flooded.daemon, fresh).others_are_served()
-    assert flooded.files() < MAX_CONNECTIONS + 100
-    assert flooded.megabytes() - before < 60
-    for writer in held:
-        writer.close()
+    try:
+        async with aiohttp.ClientSession() as fresh:
+            await Flooded(flooded.daemon, fresh).others_are_served()
+        # What was accepted in one go can be a few more.
+        assert flooded.files() < MAX_CONNECTIONS + 150
+        assert flooded.megabytes() - before < 60
+    finally:
+        for writer in held:
+            writer.transport.abort()
 
 
 async def test_hellos_of_made_up_hosts_fill_a_few_rows(flooded: Flooded) -> None:
