@@ -43,7 +43,8 @@ SIZES = (302, 145, 66, 34, 18, 39)
 """Users per instance of the shipped set; the last one attacks."""
 OBSERVER = 1
 CASES = ("fakes", "scaled")
-FILLERS = 10
+FILLERS = 3
+"""Of popular videos per fake viewer: fewer push harder."""
 SEED = 5
 WINDOW: dict[str, str | int] = {"level": "none", "window": "1s", "min_changed_users": 0}
 """No noise, so that models can be compared byte by byte; windows as long as the demo has patience."""
