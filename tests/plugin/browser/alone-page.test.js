@@ -83,9 +83,9 @@ describe('the page that the daemon serves', needsBrowser, () => {
     page = await site.alone({ fragment: '' })
     page.on('console', message => { if (/Content Security Policy/i.test(message.text())) broken.push(message.text()) })
     await page.addInitScript(() => { document.addEventListener('securitypolicyviolation', event => console.error(`Content Security Policy: ${event.blockedURI}`)) })
+    // Only what follows the number sign is new: the page loads itself again for it.
     await page.goto(`${site.url}/admin/#token=${TOKEN}`)
-    await page.reload()
-    await rested(page)
+    await page.waitForFunction(() => document.title === 'here.example · Shoal')
     for (const tab of ['peers', 'shared', 'sessions', 'models', 'ledger', 'lookup', 'revert', 'overview']) {
       await page.evaluate(tab => { location.hash = tab }, tab)
       await rested(page)
