@@ -47,7 +47,6 @@ class Kind(StrEnum):
     REVERT = "revert"
     WITHDRAWAL = "withdrawal"
     STOPPED = "stopped"
-    BUDGET = "budget"
 
 
 @dataclass(frozen=True)

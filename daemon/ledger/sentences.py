@@ -142,5 +142,4 @@ _SENTENCES: dict[str, Callable[[str, Details], str]] = {
     Kind.REVERT: _reverted,
     Kind.WITHDRAWAL: _withdrawal,
     Kind.STOPPED: _stopped,
-    Kind.BUDGET: _plain("The yearly privacy budget is spent ({})"),
 }

@@ -262,7 +262,7 @@ def test_a_cut_off_tail_shows_only_to_who_knows_a_later_head(copy: Engine) -> No
 
 def test_a_check_can_go_on_where_an_earlier_one_ended(copy: Engine) -> None:
     known = book.verify(copy, NEW.public)
-    added = book.append(copy, NEW, Kind.BUDGET, "pair", {}, NOW)
+    added = book.append(copy, NEW, Kind.STOPPED, "pair", {}, NOW)
     again = book.verify(copy, NEW.public, known)
     assert (again.ok, again.entries, again.head.hash) == (True, ENTRIES + 1, added.hash)
     # What it found before does not count for another file.
