@@ -310,7 +310,8 @@ async def test_who_withdraws_between_the_two_sums_ends_them_and_is_in_nothing(da
     assert frozen([member]) == {}
     # The others are not told that somebody left.
     log = (member.community.folder / "daemon.log").read_text()
-    assert "code=window-open" in log
+    # Half a minute after the withdrawal the sum is closed, and what belongs to it is old.
+    assert "code=window-open" in log or "code=replayed" in log
 
 
 async def test_logs_name_no_viewer_and_no_secret(daemons: list[Daemon]) -> None:
