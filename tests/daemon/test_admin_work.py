@@ -86,6 +86,7 @@ async def test_one_of_a_kind_at_a_time(work: Work) -> None:
         work.start(f"other {number}", job)
     with pytest.raises(OverloadedError):
         work.start("one more", job)
+    assert not work.start("revert of x.example", job, urgent=True).task.done()
     # Whoever asked leaves; another who waits for the same gets the answer.
     impatient = asyncio.create_task(work.result_of(running))
     await asyncio.sleep(0)

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from daemon import pointer
 from daemon.config import Config
 from daemon.serve.admin.asked import Following, Latest
-from daemon.serve.admin.shapes import Ledger, Models, Sessions
+from daemon.serve.admin.shapes_past import Ledger, Models, Sessions
 from daemon.serve.admin.table import Call, Parts, Table
 from daemon.store import model_records, records, sums
 

@@ -10,7 +10,7 @@ from daemon.errors import RequestError, ShoalError
 from daemon.jobs.process import ProgressCallback
 from daemon.serve.admin.asked import RevertOrder
 from daemon.serve.admin.peers import host_of
-from daemon.serve.admin.shapes import RevertInProgress, RevertReport, Reverts
+from daemon.serve.admin.shapes_past import RevertInProgress, RevertReport, Reverts
 from daemon.serve.admin.table import Call, Parts, Reply, Table
 from daemon.serve.admin.work import Running
 from daemon.serve.context import ServeContext
@@ -46,13 +46,14 @@ async def revert(call: Call) -> Any:
         raise RequestError(
             "the confirmation names another host", advice=f'Send "confirm": "{host}" to revert {host}.'
         )
-    await call.work.read(_require_known, call.context, host)
+    # Not in the admin's thread: nothing that waits there may keep a peer in service.
+    await asyncio.to_thread(_require_known, call.context, host)
     running = _start(call.parts, host, dry_run=asked.dry_run)
     try:
         report = await asyncio.wait_for(call.work.result_of(running), PATIENCE)
     except TimeoutError:
         return Reply(_progress(running), 202)
-    return await call.work.read(_with_titles, call.context, report)
+    return await asyncio.to_thread(_with_titles, call.context, report)
 
 
 def _start(parts: Parts, host: str, *, dry_run: bool) -> Running:
@@ -75,7 +76,7 @@ def _start(parts: Parts, host: str, *, dry_run: bool) -> Running:
 
     # A preview must not keep the real one waiting, nor one peer's revert that of another.
     kind = "preview of a revert" if dry_run else f"revert of {host}"
-    running = parts.work.start(kind, work, host=host, dry_run=dry_run)
+    running = parts.work.start(kind, work, urgent=not dry_run, host=host, dry_run=dry_run)
     parts.reverts[kind] = running
 
     def ended(task: asyncio.Task[dict[str, Any]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from daemon.serve.admin.shapes import Share
+from daemon.serve.admin.shapes_past import Share
 from daemon.serve.admin.table import Call, Table
 
 table = Table()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from daemon.acceptance.suspects import suspects
-from daemon.serve.admin.shapes import Suspects
+from daemon.serve.admin.shapes_past import Suspects
 from daemon.serve.admin.table import Call, Table
 
 table = Table()

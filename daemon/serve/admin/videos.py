@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Final
-
-from sqlalchemy import Engine, select
 
 from daemon.serve import answers, params
 from daemon.serve.admin.asked import Beside, Search
 from daemon.serve.admin.shapes import FoundVideos, Related
 from daemon.serve.admin.table import Call, Table
-from daemon.store.engine import reads
-from daemon.store.tables import Video
+from daemon.store.titles import public_titles
 from models.labels import Labels
 
 table = Table()
@@ -77,12 +73,3 @@ async def search(labels: Labels, query: str, limit: int) -> list[int]:
                         return found
         await asyncio.sleep(0)
     return found
-
-
-def public_titles(engine: Engine, urls: Sequence[str]) -> dict[str, str]:
-    """Return the titles of those videos that are still public, by url: a model may be older than that."""
-    if not urls:
-        return {}
-    with reads(engine) as connection:
-        rows = connection.execute(select(Video.url, Video.title).where(Video.url.in_(urls))).all()
-    return {row.url: row.title for row in rows}

@@ -128,16 +128,22 @@ class Work:
         return self._running.get(kind)
 
     def start(
-        self, kind: str, work: Callable[[ProgressCallback], Coroutine[Any, Any, dict[str, Any]]], **about: Any
+        self,
+        kind: str,
+        work: Callable[[ProgressCallback], Coroutine[Any, Any, dict[str, Any]]],
+        *,
+        urgent: bool = False,
+        **about: Any,
     ) -> Running:
         """Start work that takes long; it goes on when the one who asked for it has left.
 
         Raises:
             BusyError: work of this kind is being done.
+            OverloadedError: too much is, and this is not `urgent`.
         """
         if kind in self._running:
             raise BusyError(f"this is being done already ({kind})", advice="Wait until it has ended.")
-        if len(self._running) >= MOST_AT_ONCE:
+        if len(self._running) >= MOST_AT_ONCE and not urgent:
             raise OverloadedError("too much is being done at once", advice="Wait until some of it has ended.")
         running = Running(about, self._context.clock())
         running.task = asyncio.create_task(work(running.progress))

@@ -1,0 +1,344 @@
+"""The shapes of answers about what happened here: what left, sums, models, ledger, reverts. See `shapes`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from daemon.serve.admin.shapes import Mode, ModelKind, ModelState, Problem, Sentence, Verdict
+
+
+class KindOfData(TypedDict):
+    """A kind of data that leaves this instance."""
+
+    id: str
+    name: str
+    sentence: Sentence
+
+
+class SharedVideo(TypedDict):
+    """A video that would be in a vector, and how many viewers stand behind it."""
+
+    url: str
+    title: str
+    users: int
+    given: Annotated[dict[str, int], Field(description="The noisy number that each aggregator has now.")]
+
+
+class PolicyVerdict(TypedDict):
+    """What a rule says to the next contribution."""
+
+    policy: str
+    reason: str
+    allowed: bool
+    sentence: Sentence
+
+
+class Pairs(TypedDict):
+    """The largest second vector, over pairs of the videos that had enough viewers."""
+
+    videos: int
+    entries: int
+    bytes: int
+
+
+class NextShare(TypedDict):
+    """What the next contribution would hold; `videos` are the first of `total`."""
+
+    aggregators: list[str]
+    videos: list[SharedVideo]
+    shown: int
+    total: int
+    users: int
+    entries: int
+    bytes: int
+    sha256: Annotated[str, Field(description="Empty: the noise is drawn when a peer asks.")]
+    pairs_at_most: Pairs
+    verdicts: list[PolicyVerdict]
+
+
+class Vector(TypedDict):
+    """A vector as it was given, noise included; round 0 counts per video, round 1 per pair."""
+
+    round: int
+    videos: int | None
+    entries: int
+    bytes: int
+    sha256: str
+
+
+class DataWindow(TypedDict):
+    """What an aggregator has in its data window: asked again, it gets the same while that is open."""
+
+    aggregator: str
+    opened: float
+    ends: float
+    state: Literal["open", "over", "void", "served"]
+    vectors: list[Vector]
+
+
+class Left(TypedDict):
+    """A vector that left."""
+
+    at: float
+    aggregator: str
+    session: str
+    round: int
+    videos: int
+    bytes: int
+    sha256: str
+    window_ends: float | None
+
+
+class PeerTraffic(TypedDict):
+    """Bytes exchanged with a peer in a month."""
+
+    month: str
+    peer: str
+    sent: int
+    received: int
+
+
+class Share(TypedDict):
+    """What leaves this instance: what would be next, and what was."""
+
+    mode: Mode
+    kinds: list[KindOfData]
+    next: NextShare
+    windows: list[DataWindow]
+    left: list[Left]
+    traffic: list[PeerTraffic]
+
+
+class Session(TypedDict):
+    """One secure sum."""
+
+    id: str
+    role: Literal["aggregator", "member"]
+    aggregator: str
+    started: float
+    ended: float | None
+    outcome: str
+    reason: str
+    roster: list[str]
+    survivors: list[str]
+    bytes_in: int
+    bytes_out: int
+    batch: Annotated[str, Field(description="The run of the aggregator that it belongs to, else empty.")]
+    subcohort: int | None
+
+
+class Sessions(TypedDict):
+    """Newest first."""
+
+    sessions: list[Session]
+
+
+class Check(TypedDict):
+    """One rule of acceptance, what it found and what it allows."""
+
+    id: str
+    ok: bool
+    sentence: Sentence
+    value: float | None
+    bound: float | None
+
+
+class Gain(TypedDict, total=False):
+    """Share of top-10 places before and after; a video has a `url`, a channel or host a `name`."""
+
+    url: str
+    name: str
+    before: float
+    after: float
+
+
+class Gains(TypedDict):
+    """Who gains most exposure over the own model, or over the one of a month ago."""
+
+    against: str
+    videos: list[Gain]
+    channels: list[Gain]
+    hosts: list[Gain]
+
+
+class Decided(TypedDict):
+    """What the admin decided instead of the rules."""
+
+    verdict: Verdict
+    at: float
+    before: str
+
+
+class AcceptanceReport(TypedDict, total=False):
+    """How a sum was judged; empty where there was none."""
+
+    verdict: Verdict
+    sentence: Sentence
+    at: float
+    checks: list[Check]
+    warnings: list[str]
+    gains: list[Gains]
+    survivors: list[str]
+    sums: list[str]
+    decided: Decided
+
+
+class Model(TypedDict):
+    """A trained model."""
+
+    id: str
+    created: float
+    kind: ModelKind
+    state: ModelState
+    survivors: list[str]
+    quality: dict[str, Any]
+    report: AcceptanceReport
+    current: bool
+
+
+class Models(TypedDict):
+    """Newest first."""
+
+    models: list[Model]
+
+
+class SuspectGroup(TypedDict):
+    """A sub-cohort of a batch; what one peer gave is known to nobody."""
+
+    number: int
+    members: list[str]
+    verdict: Verdict
+    reasons: list[str]
+
+
+class Batch(TypedDict):
+    """One run of sums, and which sub-cohorts were in it."""
+
+    batch: str
+    at: float
+    subcohorts: list[SuspectGroup]
+    sentence: Sentence
+
+
+class Suspects(TypedDict):
+    """Newest first."""
+
+    suspects: list[Batch]
+
+
+class LedgerEntry(TypedDict):
+    """An entry of the ledger; `hash` chains it to the one before."""
+
+    seq: int
+    at: float
+    kind: str
+    subject: str
+    details: dict[str, Any]
+    hash: str
+
+
+class Ledger(TypedDict):
+    """Entries in order; `next` is what to ask `after` for the following ones."""
+
+    entries: list[LedgerEntry]
+    next: int | None
+    newest: Annotated[int, Field(description="Number of the newest entry in order, 0 where there is none.")]
+    verified: bool
+    problem: str
+
+
+class Exposed(TypedDict):
+    """The same measure before and after."""
+
+    before: float | None
+    after: float | None
+
+
+class Deleted(TypedDict):
+    """Ids of what is not stored any more."""
+
+    sums: list[str]
+    models: list[str]
+
+
+class NamedVideo(TypedDict):
+    """A video; its title is empty where it is not public any more."""
+
+    url: str
+    title: str
+
+
+class ChangedList(TypedDict):
+    """The list beside one video, before and after."""
+
+    url: str
+    title: str
+    before: list[NamedVideo]
+    after: list[NamedVideo]
+
+
+class ChangedLists(TypedDict):
+    """How many lists changed, of how many that were looked at."""
+
+    lists: int
+    of: int
+    examples: list[ChangedList]
+
+
+class RevertReport(TypedDict):
+    """What taking a peer's learning out did, or would do."""
+
+    host: str
+    dry_run: bool
+    at: float
+    seconds_out_of_service: float | None
+    served_before: str | None
+    served_now: str | None
+    basis: Literal["sub-cohorts", "older sum", "local"]
+    deleted: Deleted
+    changed: ChangedLists
+    exposure: Annotated[Exposed, Field(description="Share of top-10 lists with any of its videos.")]
+    quality: Annotated[Exposed, Field(description="NDCG@10 on held-out engagements of this instance.")]
+    next_window: Annotated[float | None, Field(description="When a new sum may be asked for.")]
+    proof: Sentence
+    limits: list[str]
+
+
+class RevertRecord(TypedDict):
+    """A revert that was done."""
+
+    id: int
+    at: float
+    host: str
+    report: dict[str, Any]
+
+
+class RevertInProgress(TypedDict):
+    """A revert, or the preview of one, that is being worked on."""
+
+    host: str
+    dry_run: bool
+    started: float
+    stage: str
+    fraction: float
+
+
+class RevertEnded(TypedDict):
+    """How the latest revert or preview of this run of the daemon ended: one of the two is null."""
+
+    host: str
+    dry_run: bool
+    at: float
+    report: dict[str, Any] | None
+    problem: Problem | None
+
+
+class Reverts(TypedDict):
+    """Newest first."""
+
+    reverts: list[RevertRecord]
+    running: list[RevertInProgress]
+    last: RevertEnded | None
