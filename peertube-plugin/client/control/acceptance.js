@@ -1,4 +1,5 @@
 import { el, isWebAddress, safeLink } from '../lib/dom.js'
+import { channelName } from '../lib/ids.js'
 import { decimal, finePercent, moment, number } from '../lib/texts.js'
 import { badge, code, facts, figure, many, names, nothing, own, plain, table } from './pieces.js'
 import { verdictBadge } from './sessions.js'
@@ -64,7 +65,7 @@ function gainer (row) {
   const name = plain(row.name, 2000)
   const address = plain(row.url, 2000) || name
   const leads = /^https?:/i.test(address) && isWebAddress(address)
-  return leads ? safeLink(address, plain(row.title, 200) || address) : own(name)
+  return leads ? safeLink(address, plain(row.title, 200) || channelName(address)) : own(name)
 }
 
 /** @param {unknown} value a part of all places */

@@ -1,6 +1,7 @@
 import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el, safeLink, uniqueId } from '../lib/dom.js'
+import { channelName } from '../lib/ids.js'
 import { SENTENCES as REASONS, reasonText } from '../lib/reasons.js'
 import { isolated, loadTexts } from '../lib/texts.js'
 import { block, nothing, own, plain } from './pieces.js'
@@ -48,7 +49,7 @@ export function lookup (admin) {
   const choice = video => {
     const title = plain(video.title, 200) || plain(video.url, 300)
     return el('li', { class: 'shoal-row' },
-      el('div', {}, safeLink(plain(video.url, 2000), title), el('span', { class: 'muted-2' }, own(video.channel))),
+      el('div', {}, safeLink(plain(video.url, 2000), title), el('p', { class: 'muted-2' }, own(channelName(plain(video.channel))))),
       actionButton({
         text: say('showRelated'),
         label: say('showRelatedOf', { title: isolated(title) }),
@@ -69,7 +70,7 @@ export function lookup (admin) {
       ? el('ol', { class: 'shoal-ranked' }, ...videos.map((/** @type {any} */ one) => el('li', {},
         safeLink(plain(one.url, 2000), plain(one.title, 200) || plain(one.url, 300)),
         el('p', { class: 'muted-2' }, [
-          plain(one.channel, 300), plain(reasonText(one.reason, sayReason), 1000)
+          channelName(plain(one.channel, 300)), plain(reasonText(one.reason, sayReason), 1000)
         ].filter(Boolean).join(' · ')))))
       : nothing(say('noRelated')))
     heading.focus()

@@ -44,7 +44,7 @@ export function peerEntry (admin, peer, tell, changed) {
     el('div', { class: 'shoal-peer-head' },
       el('h3', {}, own(peer.host)),
       stateBadge(say, peer),
-      peer.bound ? null : badge(say('unbound'), 'yellow')),
+      peer.bound || !peer.key ? null : badge(say('unbound'), 'yellow')),
     el('p', {}, tell(peer.sentence)),
     peer.next_key_words?.length ? el('p', { class: 'shoal-warning' }, say('newKey')) : null,
     ...decisions(admin, peer, problem, changed),

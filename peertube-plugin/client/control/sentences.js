@@ -153,7 +153,7 @@ export const SENTENCES = {
   badHost: 'This is no host name. Type one such as video.example.',
   find: 'Find instances',
   findText: 'Asks the instances that yours follows whether they run Shoal. Following one does not make it a peer.',
-  followedCount: 'Your instance follows {total}; asked so far: {asked}, of which run Shoal: {shoal}.',
+  followedCount: 'Your instance follows {total}; asked so far: {asked}; known to run Shoal: {shoal}.',
   findCandidates: 'Ask the instances that yours follows',
   looking: 'Asking…',
   foundOne: '{count} new instance.',
