@@ -48,7 +48,7 @@ def _gains(gains: dict[str, Any]) -> None:
     rows = [
         (
             kind,
-            one.get("url") or one.get("name") or "(unnamed)",
+            one.get("title") or one.get("url") or one.get("name") or "(unnamed)",
             f"{one['before']:.1%}",
             f"{one['after']:.1%}",
         )

@@ -67,6 +67,7 @@ def show_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Show what a model was learnt from and how, and why it serves or does not."""
+    from daemon.acceptance.shown import with_titles
     from daemon.cli.acceptance import show_report
     from daemon.config import load
     from daemon.store.engine import open_checked
@@ -76,8 +77,9 @@ def show_(
     settings = load(config)
     directory = find(settings.models_dir, model)
     manifest = read_manifest(directory)
-    record = recorded(open_checked(settings.database), directory.name)
-    state, report = ("", {}) if record is None else (record.state, record.report)
+    store = open_checked(settings.database)
+    record = recorded(store, directory.name)
+    state, report = ("", {}) if record is None else (record.state, with_titles(store, record.report))
 
     def show() -> None:
         rows: list[tuple[str, Any]] = [("model", directory.name), ("created", manifest["created"])]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.peers import book
 from daemon.revert.compare import Change
 from daemon.revert.steps import Basis
 from daemon.sessions import terms
-from daemon.store.engine import reads
 from daemon.store.model_records import ModelRecord
-from daemon.store.tables import Video
+from daemon.store.titles import public_titles
 
 QUALITY = "held_out_ndcg10"
-_AT_ONCE = 500
-"""Addresses in one query; SQLite takes at most some thousands."""
 
 
 def planned(
@@ -89,10 +86,12 @@ def with_titles(engine: Engine, report: Mapping[str, Any]) -> dict[str, Any]:
     """
     changed = dict(report.get("changed", {}))
     examples = changed.get("examples", [])
-    titles = _titles(engine, {url for e in examples for url in (str(e["url"]), *e["before"], *e["after"])})
+    today = public_titles(
+        engine, {url for e in examples for url in (str(e["url"]), *e["before"], *e["after"])}
+    )
 
     def named(url: str) -> dict[str, str]:
-        return {"url": url, "title": titles.get(url, "")}
+        return {"url": url, "title": today.get(url, "")}
 
     changed["examples"] = [
         {
@@ -103,16 +102,6 @@ def with_titles(engine: Engine, report: Mapping[str, Any]) -> dict[str, Any]:
         for e in examples
     ]
     return {**report, "changed": changed}
-
-
-def _titles(engine: Engine, urls: Iterable[str]) -> dict[str, str]:
-    wanted = sorted(urls)
-    found: dict[str, str] = {}
-    with reads(engine) as connection:
-        for start in range(0, len(wanted), _AT_ONCE):
-            query = select(Video.url, Video.title).where(Video.url.in_(wanted[start : start + _AT_ONCE]))
-            found |= {str(url): str(title) for url, title in connection.execute(query)}
-    return found
 
 
 def _number(left: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 from typer.testing import CliRunner
 
 from daemon import pointer
@@ -28,9 +28,10 @@ from daemon.ledger.book import Kind, newest, verify
 from daemon.peers import book
 from daemon.peers.book import Peer
 from daemon.store import model_records, records, sums
-from daemon.store.engine import open_checked
+from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate
 from daemon.store.model_records import ModelRecord, State
+from daemon.store.tables import Video
 from models import artefact
 from models.labels import Labels
 from models.noise import NO_NOISE
@@ -287,6 +288,14 @@ def test_the_command_line_says_why_and_who(
     config: Config, engine: Engine, report: dict[str, Any], tmp_path: Path, columns: int
 ) -> None:
     waiting(config, engine, "quarantined", report)
+    gaining, gone = (video["url"] for video in report["gains"][0]["videos"][:2])
+    with writes(engine) as connection:
+        text = dict.fromkeys(("uuid", "channel", "host", "category", "language"), "")
+        connection.execute(
+            insert(Video).values(
+                url=gaining, title="A kelp forest", nsfw=False, views=0, likes=0, published=None, **text
+            )
+        )
 
     def shoal(*words: str) -> str:
         done = CliRunner(env={"COLUMNS": str(columns)}).invoke(app, [*words, "-c", str(tmp_path)])
@@ -298,6 +307,9 @@ def test_the_command_line_says_why_and_who(
     assert "Quarantined: it does not serve" in shown
     assert "exposure-risen-month" in shown
     assert "In the sum were: two.example." in shown
+    # A title as it is today; of what is not public any more, the address that the report keeps.
+    assert "video A kelp forest" in shown
+    assert gone in shown
     assert f"shoal models accept {MODEL}" in shown
     found = json.loads(shoal("models", "show", MODEL, "-o", "json"))
     assert (found["state"], found["report"]["verdict"]) == ("quarantined", "quarantined")
