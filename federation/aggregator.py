@@ -241,7 +241,10 @@ class Aggregator:
             required and whole_session and answered != set(required)
         ):
             raise CohortLost(
-                REQUESTS[self._position].value, len(answered), len(required) or self._proposal.threshold
+                REQUESTS[self._position].value,
+                len(answered),
+                len(required) or self._proposal.threshold,
+                self._lost,
             )
 
     def _advance(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 _MAX_SENTENCE = 300
+_NAMED = 5
+"""So many of the members that are out for one reason are named; of more, their number."""
 
 
 class Code(StrEnum):
@@ -67,13 +70,27 @@ class Refusal(FederationError):
 
 
 class CohortLost(FederationError):
-    """Too few members are left for the threshold: the sum is abandoned and nothing was learned."""
+    """Too few members are left for the threshold: the sum is abandoned and nothing was learned.
 
-    def __init__(self, stage: str, left: int, threshold: int) -> None:
+    `lost` holds the members that are out, with the reason.
+    """
+
+    def __init__(self, stage: str, left: int, threshold: int, lost: Mapping[str, str] | None = None) -> None:
+        why = _grouped(lost or {})
         super().__init__(
-            f"the cohort was lost at stage {stage}: {left} members answered, {threshold} are needed. "
+            f"the cohort was lost at stage {stage}: {left} members answered, {threshold} are needed{why}. "
             "Nothing was learned; the next scheduled session tries again."
         )
         self.stage = stage
         self.left = left
         self.threshold = threshold
+
+
+def _grouped(lost: Mapping[str, str]) -> str:
+    """Say which members are out and why, or nothing where none is."""
+    reasons = []
+    for reason in dict.fromkeys(lost.values()):
+        hosts = sorted(host for host, why in lost.items() if why == reason)
+        more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
+        reasons.append(f"{', '.join(hosts[:_NAMED])}{more}: {reason}")
+    return f" ({'; '.join(reasons)})" if reasons else ""

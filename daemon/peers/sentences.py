@@ -54,7 +54,7 @@ def _cohort(approved: Sequence[Peer], mutual: int, needed: int, missing: tuple[s
     else:
         said = [f"{count} peers are approved; all approve this instance, too."]
     if mutual >= needed:
-        said.append(f"A sum needs {needed}: there are enough.")
+        said.append(f"A sum needs {needed}: there are enough, once they approve each other, too.")
     else:
         said.append(f"A sum needs {needed}, so {needed - mutual} more must agree on both sides.")
         if count < 3:

@@ -346,7 +346,7 @@ class _Session:
 
 
 def _abandoned(reason: str) -> JobError:
-    return JobError(
-        f"the session was abandoned: {reason}",
-        advice="The served model is unchanged. `shoal sessions show` lists who was missing and why.",
-    )
+    advice = "The served model is unchanged. `shoal sessions list` keeps who was missing and why."
+    if Code.COHORT_TOO_SMALL in reason:
+        advice += " A member adds up only with others that its own admin approved, so peers approve each other."
+    return JobError(f"the session was abandoned: {reason}", advice=advice)

@@ -173,7 +173,7 @@ def book_of(*theirs: str) -> Book:
         (("declined",), 0, ["not known to approve", "4 more", "Not agreed yet: p0.example"]),
         (("approved", "unknown"), 1, ["1 of them", "each other's numbers", "p1.example"]),
         (("approved",) * 3, 3, ["all approve", "1 more"]),
-        (("approved",) * 4, 4, ["there are enough"]),
+        (("approved",) * 4, 4, ["there are enough", "approve each other, too"]),
         (("approved",) * 4 + ("declined",), 4, ["there are enough", "Not agreed yet: p4.example"]),
         (("unknown",) * 9, 0, ["none of them", "and 4 more"]),
     ],

@@ -118,6 +118,20 @@ def test_below_the_threshold_the_sum_ends_and_gives_nothing(stage: int) -> None:
         _ = aggregator.result
 
 
+def test_a_lost_cohort_names_who_is_out_and_why() -> None:
+    table = Table(8)
+    aggregator = Aggregator(table.signed, table.cohort.aggregator, MemoryJournal(), table.cohort.limits)
+    hosts = sorted(aggregator.requests())
+    aggregator.drop(hosts[0], "unreachable")
+    for host in hosts[1:7]:
+        aggregator.drop(host, "refused: cohort-too-small")
+    with pytest.raises(CohortLost) as lost:
+        aggregator.close()
+    said = str(lost.value)
+    assert f"({hosts[0]}: unreachable; {', '.join(hosts[1:6])} and 1 more: refused: cohort-too-small;" in said
+    assert f"{hosts[7]}: no answer in time)" in said
+
+
 def test_our_own_misuse_is_told_apart() -> None:
     table = Table(4)
     limits = table.cohort.limits
