@@ -8,7 +8,7 @@ const AT_ONCE = 25
 /** Kinds of entries that this version knows; others go by the daemon's word. */
 const KINDS = /** @type {const} */ ([
   'opened', 'session', 'refused', 'sum', 'model', 'acceptance', 'served', 'peer-added', 'peer-asked', 'peer-approved',
-  'peer-paused', 'peer-removed', 'peer-reverted', 'key-rotated', 'key-changed', 'revert', 'withdrawal', 'stopped', 'budget'
+  'peer-paused', 'peer-removed', 'peer-reverted', 'key-rotated', 'key-changed', 'revert', 'withdrawal', 'stopped'
 ])
 
 /**

@@ -274,7 +274,6 @@ export const SENTENCES = {
   kind_revert: 'Revert',
   kind_withdrawal: 'Viewer withdrew',
   kind_stopped: 'Stopped',
-  kind_budget: 'Budget spent',
 
   // Look up.
   lookup: 'Related videos of a video',
