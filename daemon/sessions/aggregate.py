@@ -348,5 +348,5 @@ class _Session:
 def _abandoned(reason: str) -> JobError:
     advice = "The served model is unchanged. `shoal sessions list` keeps who was missing and why."
     if Code.COHORT_TOO_SMALL in reason:
-        advice += " A member adds up only with others that its own admin approved, so peers approve each other."
+        advice += " A member adds up only with those its own admin approved: peers approve each other."
     return JobError(f"the session was abandoned: {reason}", advice=advice)

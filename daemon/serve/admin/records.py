@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from daemon import pointer
+from daemon.acceptance.shown import with_titles
 from daemon.config import Config
 from daemon.serve.admin.asked import Following, Latest
 from daemon.serve.admin.shapes_past import Ledger, Models, Sessions
@@ -42,10 +43,14 @@ async def models(call: Call) -> dict[str, Any]:
 
 def _models(engine: Engine, config: Config) -> dict[str, Any]:
     current = pointer.read(config.models_dir)
-    names = ("id", "created", "kind", "state", "survivors", "quality", "report")
+    names = ("id", "created", "kind", "state", "survivors", "quality")
     return {
         "models": [
-            {**{name: getattr(model, name) for name in names}, "current": model.directory == current}
+            {
+                **{name: getattr(model, name) for name in names},
+                "report": with_titles(engine, model.report),
+                "current": model.directory == current,
+            }
             for model in model_records.models(engine)
         ]
     }

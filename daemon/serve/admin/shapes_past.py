@@ -147,9 +147,13 @@ class Check(TypedDict):
 
 
 class Gain(TypedDict, total=False):
-    """Share of top-10 places before and after; a video has a `url`, a channel or host a `name`."""
+    """Share of top-10 places before and after; a video has a `url`, a channel or host a `name`.
+
+    The `title` of a video that is not public any more is empty.
+    """
 
     url: str
+    title: str
     name: str
     before: float
     after: float
