@@ -174,6 +174,7 @@ export const SENTENCES = {
   videosToLeave: 'Videos in it',
   viewersBehind: 'Viewers behind it',
   noVideos: 'No video.',
+  moreVideos: '{more} more videos',
   shownOf: '{shown} of {total} are shown, those with the most viewers. “shoal share export” writes all of them to a file.',
   whatLeft: 'What left',
   nothingLeft: 'Nothing has left.',

@@ -1,7 +1,10 @@
 import { el, safeLink } from '../lib/dom.js'
 import { day, moment, number, size } from '../lib/texts.js'
 import { modeText } from './overview.js'
-import { badge, block, code, facts, figure, many, names, nothing, own, plain, table } from './pieces.js'
+import { badge, block, code, facts, figure, folded, many, names, nothing, own, plain, table } from './pieces.js'
+
+/** Videos that are shown before somebody asks for the others. */
+const AT_FIRST = 20
 
 /**
  * What leaves this instance: which kinds of data, what would be next, what was.
@@ -55,13 +58,22 @@ function next ({ say }, found, tell) {
           el('div', {}, el('p', {}, tell(sentence)), el('p', { class: 'muted-2' }, plain(policy, 60)))))))
       : nothing(say('noVerdicts')),
     el('h3', {}, say('videosToLeave')),
-    shown
-      ? table(say('videosToLeave'), [say('video'), { title: say('viewersBehind'), number: true }],
-        videos.map(({ url, title, users }) => [
-          safeLink(plain(url, 2000), plain(title, 200) || plain(url, 200)), number(figure(users) ?? 0)
-        ]))
-      : nothing(say('noVideos')),
+    shown ? videoTable(say, videos.slice(0, AT_FIRST)) : nothing(say('noVideos')),
+    shown > AT_FIRST
+      ? folded(say('moreVideos', { more: number(shown - AT_FIRST) }), videoTable(say, videos.slice(AT_FIRST)))
+      : null,
     shown && shown < total ? el('p', { class: 'muted-2' }, say('shownOf', { shown: number(shown), total: number(total) })) : null)
+}
+
+/**
+ * @param {import('./admin.js').Admin['say']} say sentences of the page
+ * @param {any[]} videos with their viewers
+ */
+function videoTable (say, videos) {
+  return table(say('videosToLeave'), [say('video'), { title: say('viewersBehind'), number: true }],
+    videos.map(({ url, title, users }) => [
+      safeLink(plain(url, 2000), plain(title, 200) || plain(url, 200)), number(figure(users) ?? 0)
+    ]))
 }
 
 /**
