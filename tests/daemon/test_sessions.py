@@ -18,6 +18,7 @@ from daemon.config import load
 from daemon.demo.processes import Daemon, every, require
 from daemon.demo.world import Community, build
 from daemon.jobs.training_data import interactions, statistic
+from daemon.peers import book
 from daemon.sessions import terms
 from daemon.sessions.faults import VARIABLE
 from daemon.store import reading, records, sums
@@ -124,7 +125,13 @@ async def test_a_session_gives_the_plain_sum_and_both_sides_remember_it(daemons:
         member = terms.member_journal(load(daemon.community.config_file))
         for sum_id in member.sums():
             assert not {"root", "input", "shares"} & set(member.names(sum_id))
-    assert terms.aggregator_journal(load(daemons[0].community.config_file)).sums() == []
+    config = load(daemons[0].community.config_file)
+    assert terms.aggregator_journal(config).sums() == []
+    # Who took part approves us: nobody has to say so first.
+    engine = open_checked(config.database)
+    known = book.read(engine, config)
+    engine.dispose()
+    assert {peer.host for peer in known.approved() if peer.theirs == "approved"} == hosts(daemons, daemons[0])
 
 
 @pytest.mark.parametrize("stage", STAGES)
