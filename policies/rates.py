@@ -58,9 +58,7 @@ class RatePolicy:
     """Counts requests; `clock` gives seconds that never go back. Holds two numbers per approved peer."""
 
     name: ClassVar[str] = "rates"
-    reason: ClassVar[str] = (
-        "Nobody asks more often than sums need, so that one peer slows down no other."
-    )
+    reason: ClassVar[str] = "Nobody asks more often than sums need, so that one peer slows down no other."
 
     def __init__(self, *, per_peer: int, strangers: int, clock: Callable[[], float]) -> None:
         self._per_peer, self._strangers = per_peer, strangers
