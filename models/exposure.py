@@ -95,26 +95,38 @@ def typical(counts: Counts) -> float:
     return float(counts @ counts) / total if total > 0 else 0.0
 
 
-def expected(before: Counts, after: Counts) -> tuple[Counts, float]:
+def expected(before: Counts, after: Counts, counted: NDArray[np.bool_] | None = None) -> tuple[Counts, float]:
     """Return the viewers that each video would have had all grown alike, (n,), and the spread of growth.
 
-    The spread is the robust standard deviation of the logarithm of the growth.
+    The growth is that of the `counted` videos, all unless given; the spread is the robust standard deviation
+    of its logarithm.
     """
-    much = before >= max(float(np.median(before)), 1.0)
-    ratios = np.maximum(after[much], 0.5) / before[much]
+    chosen = np.ones(before.shape, np.bool_) if counted is None else counted
+    if not chosen.any():
+        return before, 0.0
+    much = chosen & (before >= max(float(np.median(before[chosen])), 1.0))
+    ratios = np.maximum(after[much], 0.5) / before[much] if much.any() else np.ones(1)
     middle = float(np.median(ratios))
     spread = 1.4826 * float(np.median(np.abs(np.log(ratios / middle))))
     return middle * before, spread
 
 
-def risen(before: Counts, after: Counts, variance: float, *, own: bool) -> NDArray[np.bool_]:
+def risen(
+    before: Counts,
+    after: Counts,
+    variance: float,
+    *,
+    own: bool,
+    counted: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
     """Mark videos with far more viewers than the model before lets expect, (n,).
 
     Far more is half as many again, and 4.5 standard deviations of chance and of the noise of both sums, each
     of this `variance` per count. Where the numbers before are of `own` viewers alone, tastes differ too: then
-    it is three times as many, and 2.5 spreads of the growth of all videos.
+    it is three times as many, and 2.5 spreads of the growth of all videos. What is expected is learnt from
+    the `counted` videos.
     """
-    likely, spread = expected(before, after)
+    likely, spread = expected(before, after, counted)
     growth = likely / np.maximum(before, 1.0)
     lift = max(_LIFT_OVER_OWN, float(np.exp(_SPREADS * spread))) if own else _LIFT
     chance = variance + likely + growth**2 * (before if own else variance)

@@ -159,6 +159,7 @@ class _Comparison:
             pair_variance=noise.pairs,
             typical=exposure.typical(pair.after.counts),
             own=typical if pair.own else None,
+            reweighted=not pair.weights,
         )
         rng = np.random.default_rng([seed, int(pair.own)])
         histories = exposure.profiles(pair.before.counts, settings.profiles, rng)
@@ -175,12 +176,10 @@ class _Comparison:
             self._found[kind] = (names, before, after)
 
     def checks(self) -> list[Check]:
-        against = self._pair.against
-        found = [
-            acceptance.gains(against, kind, *shares, self._allowance) for kind, shares in self._found.items()
-        ]
-        found.append(acceptance.risen_gains(against, *self._found["videos"], self._risen(), self._allowance))
-        return found
+        against, allowance = self._pair.against, self._allowance
+        plain = [acceptance.gains(against, kind, *shares, allowance) for kind, shares in self._found.items()]
+        marked = self._pair.risen(self._variance)
+        return [*plain, acceptance.risen_gains(against, *self._found["videos"], marked, allowance)]
 
     def warnings(self) -> list[str]:
         """Name what gains more than the admin wants to be told of, without being too much."""
@@ -199,12 +198,6 @@ class _Comparison:
         """Return the largest of each kind."""
         parts: dict[str, tuple[Gain, ...]] = {kind: largest(*shares) for kind, shares in self._found.items()}
         return Gains(self._pair.against, parts["videos"], parts["channels"], parts["hosts"])
-
-    def _risen(self) -> NDArray[np.bool_]:
-        before, after = self._pair.before.counts, self._pair.after.counts
-        if self._pair.own:
-            after = np.maximum(after - before, 0.0)
-        return exposure.risen(before, after, self._variance, own=self._pair.own)
 
 
 def _names(texts: Texts) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models import exposure
 from models.exposure import View
 from models.labels import Labels
 from models.serving import ServedModel
@@ -25,6 +26,10 @@ class Pair:
         own: it was learnt from own viewers alone.
         videos: (n,) positions of the common videos in today's catalogue, ascending.
         before, after: what the two models know of them.
+        summed: (n,) whether all viewers of the cohort are counted now, not own ones alone.
+        summed_before: (n,) likewise then; true throughout for the own model, which knows no others.
+        weights: whether both were learnt with the same weights of ridge and tags, which are chosen anew for
+            each model.
     """
 
     against: Against
@@ -32,13 +37,31 @@ class Pair:
     videos: NDArray[np.int64]
     before: View
     after: View
+    summed: NDArray[np.bool_]
+    summed_before: NDArray[np.bool_]
+    weights: bool
+
+    def risen(self, variance: float) -> NDArray[np.bool_]:
+        """Mark videos with viewers from nowhere, (n,); `variance` is that of the noise on a count."""
+        before, after = self.before.counts, self.after.counts
+        if self.own:
+            after = np.maximum(after - before, 0.0)
+        elif self.summed_before.any():
+            # What was no part of the head then may have had as many viewers as what just was.
+            least = float(before[self.summed_before].min())
+            before = np.where(self.summed_before, before, np.maximum(before, least))
+        counted = self.summed & self.summed_before
+        marked = exposure.risen(before, after, variance, own=self.own, counted=counted)
+        return marked & self.summed
 
 
 def with_local(local: TrainedModel, candidate: TrainedModel) -> Pair:
     """Put the own model beside the candidate; both are of one catalogue."""
     places = local.items.astype(np.int64)
     before = View(local.counts.astype(np.float64), local.U, local.V)
-    return _pair("local", places, before, candidate, own=True)
+    chosen = (local.chosen_lambda, local.chosen_alpha)
+    everywhere = np.ones(len(places), np.bool_)
+    return _pair("local", places, before, everywhere, chosen, candidate, own=True)
 
 
 def with_month(month: ServedModel, candidate: TrainedModel, labels: Labels) -> Pair:
@@ -48,12 +71,23 @@ def with_month(month: ServedModel, candidate: TrainedModel, labels: Labels) -> P
     at = np.array([-1 if place is None else place for place in places], np.int64)
     known = np.flatnonzero(at >= 0)
     before = View(month.counts[known].astype(np.float64), U[known], V[known])
-    own = month.manifest.get("provenance", {}).get("kind") == "local"
-    return _pair("month", at[known], before, candidate, own=own)
+    manifest = month.manifest
+    own = manifest.get("provenance", {}).get("kind") == "local"
+    summed = known < (len(items) if own else manifest["scalars"]["head_size"])
+    chosen = manifest.get("chosen", {})
+    weights = (chosen.get("lambda"), chosen.get("alpha"))
+    return _pair("month", at[known], before, summed, weights, candidate, own=own)
 
 
 def _pair(
-    against: Against, places: NDArray[np.int64], before: View, candidate: TrainedModel, *, own: bool
+    against: Against,
+    places: NDArray[np.int64],
+    before: View,
+    summed_before: NDArray[np.bool_],
+    weights: tuple[float | None, float | None],
+    candidate: TrainedModel,
+    *,
+    own: bool,
 ) -> Pair:
     common, here, there = np.intersect1d(places, candidate.items.astype(np.int64), return_indices=True)
     return Pair(
@@ -62,4 +96,7 @@ def _pair(
         common,
         View(before.counts[here], before.U[here], before.V[here]),
         View(candidate.counts[there].astype(np.float64), candidate.U[there], candidate.V[there]),
+        there < candidate.head_size,
+        summed_before[here],
+        weights == (candidate.chosen_lambda, candidate.chosen_alpha),
     )

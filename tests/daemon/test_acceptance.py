@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from daemon import pointer
 from daemon.acceptance import control
 from daemon.acceptance.judge import Report, judge
-from daemon.acceptance.views import with_month
+from daemon.acceptance.views import Pair, with_month
 from daemon.cli.main import app
 from daemon.config import Config, load
 from daemon.config.acceptance import Acceptance
@@ -33,6 +33,7 @@ from daemon.store.migrate import migrate
 from daemon.store.model_records import ModelRecord, State
 from daemon.store.tables import Video
 from models import artefact
+from models.exposure import View
 from models.labels import Labels
 from models.noise import NO_NOISE
 from models.statistics import Statistic
@@ -156,6 +157,32 @@ def test_a_stored_model_is_matched_by_address_whatever_its_order() -> None:
     assert np.array_equal(pair.videos, np.sort(items))
     assert np.array_equal(pair.before.U, pair.after.U)
     assert np.array_equal(pair.before.counts, pair.after.counts)
+
+
+def test_what_others_were_not_counted_for_is_no_rise() -> None:
+    """A video of the own tail that enters the head brings its other viewers with it, all at once."""
+    rng = np.random.default_rng(0)
+    size = 200
+    before = 20.0 + rng.pareto(1.0, size) * 20
+    after = before * 1.2
+    summed_before = np.arange(size) >= 20
+    before[:20], after[:20] = 6.0, 25.0
+    after[20:25] += 300.0
+    summed = np.ones(size, np.bool_)
+    # Of these only the own viewers are known now: that says nothing of a loss.
+    summed[150:], after[150:] = False, 3.0
+    thin = np.zeros((size, 1), np.float32)
+    pair = Pair(
+        "month",
+        own=False,
+        videos=np.arange(size),
+        before=View(before, thin, thin),
+        after=View(after, thin, thin),
+        summed=summed,
+        summed_before=summed_before,
+        weights=True,
+    )
+    assert np.flatnonzero(pair.risen(0.0)).tolist() == [20, 21, 22, 23, 24]
 
 
 # -- the admin's word ---------------------------------------------------------------------------------------

@@ -89,6 +89,19 @@ def test_a_cohort_that_grows_evenly_has_no_risen_videos() -> None:
     assert not risen(before, before * 1.6, 0.0, own=False).any()
 
 
+def test_growth_is_learnt_from_videos_whose_viewers_are_all_counted() -> None:
+    before = view(300, seed=5).counts
+    after = before * 1.6
+    counted = np.arange(300) % 3 == 0
+    after[~counted] = 0.0
+    assert expected(before, after, counted)[0] == pytest.approx(before * 1.6)
+    assert not risen(before, after, 0.0, own=False, counted=counted).any()
+    # By the others, which seem to have lost all viewers, everything counted would have risen.
+    assert risen(before, after, 0.0, own=False)[counted].all()
+    nothing = np.zeros(300, np.bool_)
+    assert expected(before, after, nothing)[0] == pytest.approx(before)
+
+
 @given(st.integers(0, 10_000), st.floats(0, 200))
 def test_noise_alone_marks_no_video(seed: int, variance: float) -> None:
     rng = np.random.default_rng(seed)

@@ -125,7 +125,7 @@ def test_the_fakes_are_people() -> None:
 
 def test_quality_may_fall_by_the_margin_and_by_chance() -> None:
     assert acceptance.quality(0.19, 0.2, margin=0.05, viewers=10_000).ok
-    assert acceptance.quality(0.18, 0.2, margin=0.05, viewers=100).ok
+    assert acceptance.quality(0.15, 0.2, margin=0.05, viewers=100).ok
     worse = acceptance.quality(0.18, 0.2, margin=0.05, viewers=10_000)
     assert not worse.ok
     assert "0.180" in worse.sentence
@@ -137,6 +137,9 @@ def test_a_gain_is_allowed_by_exposure_noise_and_sampling() -> None:
     none = Allowance.of(0.03, pair_variance=0.0, typical=100.0)
     assert none.gains(before) == pytest.approx([0.03, 0.03 + 0.3 * 0.25**0.5 * 0.75**0.5])
     assert none.risen == 0.03
+    other = Allowance.of(0.03, pair_variance=0.0, typical=100.0, reweighted=True)
+    assert other.gains(before) == pytest.approx(2 * none.gains(before))
+    assert other.risen == 0.03
     noisy = Allowance.of(0.03, pair_variance=16.0, typical=100.0, own=25.0)
     assert noisy.gains(before)[0] == pytest.approx(0.03 + 1.5 * 4 / 100 + 1.5 / 5)
     assert noisy.risen == pytest.approx(0.03 + 0.3 * 0.06 + 0.3)
