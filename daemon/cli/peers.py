@@ -111,7 +111,7 @@ def approve(
         if not yes:
             _confirm(name, output)
     control.approve(engine, settings, name, key=chosen, max_users=max_users, now=time.time())
-    _tell(config, settings, name)
+    tell(config, settings, name)
     _decided(engine, settings, name, output, f"Approved {name}.")
 
 
@@ -123,7 +123,7 @@ def pause(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOp
     settings, engine = _open(config)
     name = _name(host)
     control.pause(engine, settings, name, now=time.time())
-    _tell(config, settings, name)
+    tell(config, settings, name)
     _decided(
         engine, settings, name, output, f"Paused {name}. Take it up again with: shoal peers approve {name}"
     )
@@ -137,7 +137,7 @@ def remove(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputO
     settings, engine = _open(config)
     name = _name(host)
     control.remove(engine, settings, name, now=time.time())
-    _tell(config, settings, name)
+    tell(config, settings, name)
     _decided(engine, settings, name, output, f"Removed {name}.")
 
 
@@ -241,7 +241,7 @@ def _confirm(host: str, output: Output) -> None:
         raise typer.Exit(3)
 
 
-def _tell(config_file: Path, settings: Config, host: str) -> None:
+def tell(config_file: Path, settings: Config, host: str) -> None:
     """Let the peer know at once; if it is away, it hears of it when it says hello itself."""
     if settings.mode not in {"consume", "contribute"}:
         say(f'{host} is not told, since mode is "{settings.mode}"; set "consume" or "contribute" for that.')

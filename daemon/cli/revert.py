@@ -85,6 +85,11 @@ def revert(
             report = asyncio.run(carry_out.carry_out(engine, settings, config, host, progress=progress))
     report = with_titles(engine, report)
     result(output, report, lambda: _show(report))
+    if not dry_run:
+        # Last: whoever was taken out may take long to answer.
+        from daemon.cli.peers import tell
+
+        tell(config, settings, host)
     if not dry_run and not report["proof"].startswith("proof:"):
         raise NotProvenError(
             f"something of {host} is still there", advice=f"Run it again: shoal peers revert {host}."

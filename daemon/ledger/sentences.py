@@ -100,10 +100,14 @@ def _approved(subject: str, details: Details) -> str:
 
 
 def _reverted(subject: str, details: Details) -> str:
-    sums, models = (len(details.get(name) or ()) for name in ("sums", "models"))
+    gone = [_counted(len(details.get(f"{one}s") or ()), one) for one in ("sum", "model")]
     now = details.get("served_now")
     serves = f"; {now} serves now" if now else ""
-    return f"What was learnt from {subject} was taken out: {sums} sums and {models} models deleted{serves}."
+    return f"What was learnt from {subject} was taken out: {' and '.join(gone)} deleted{serves}."
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
 
 
 def _stopped(_subject: str, details: Details) -> str:

@@ -63,5 +63,5 @@ class AskingRecord:
             day = f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC"
             raise PolicyRefusedError(
                 f"the peers gave their sum for this data window; they give the next one from {day} on",
-                advice="Train from the stored sum with `shoal train`. The length is privacy.window.",
+                advice="`shoal train` learns from it again, unless it was taken out. See privacy.window.",
             )

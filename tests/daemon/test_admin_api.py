@@ -327,6 +327,7 @@ def test_a_peer_is_taken_out_with_preview_and_report(world: World) -> None:
     assert preview["deleted"]["models"]
     assert world.daemon.call("/health/ready")[1]["model"].endswith("federated")
     assert world.good("reverts")["reverts"] == []
+    told = _words_to_peers(world)
     report = world.good(path, {"dry_run": False, "confirm": BAD.host}, route=route)
     assert not report["dry_run"]
     assert report["seconds_out_of_service"] < 5
@@ -337,7 +338,20 @@ def test_a_peer_is_taken_out_with_preview_and_report(world: World) -> None:
     assert listed["running"] == []
     assert listed["last"]["report"]["host"] == BAD.host
     assert {p["host"]: p["state"] for p in world.good("peers")["peers"]}[BAD.host] == "reverted"
+    # It is told, as after any other decision.
+    until(lambda: _words_to_peers(world) == told + 1)
     assert not [m for m in world.good("models")["models"] if BAD.host in m["survivors"]]
+
+
+def _words_to_peers(world: World) -> float:
+    """Return how many jobs that speak to peers have ended."""
+    _, metrics = world.daemon.call("/metrics")
+    found = [
+        line
+        for line in metrics.splitlines()
+        if line.startswith("shoal_jobs_total{") and 'job="peers"' in line
+    ]
+    return sum(float(line.split()[-1]) for line in found)
 
 
 def test_every_route_was_seen_to_keep_its_word(world: World) -> None:

@@ -59,6 +59,15 @@ async def pair(tmp_path: Path) -> AsyncIterator[list[Neighbour]]:
         yield found
 
 
+async def test_who_was_taken_out_hears_of_it(pair: list[Neighbour]) -> None:
+    a, b = pair
+    await a.approve(b)
+    await b.approve(a)
+    assert b.peer(a).theirs == "approved"
+    reverted = await typed(a, "peers", "revert", b.host)
+    assert (reverted.code, a.peer(b).state, b.peer(a).theirs) == (0, "reverted", "declined"), reverted.err
+
+
 async def test_from_the_follow_list_to_a_peer_and_back(pair: list[Neighbour]) -> None:
     a, b = pair
     a.follow(b.host)

@@ -15,7 +15,7 @@ from daemon.errors import RequestError
 from daemon.serve.admin.asked import Approval, NewPeer
 from daemon.serve.admin.shapes import Peer, Peers
 from daemon.serve.admin.table import Call, Table
-from daemon.serve.admin.work import BusyError
+from daemon.serve.admin.work import BusyError, Work
 from daemon.store import source_facts
 
 table = Table()
@@ -102,10 +102,14 @@ def host_of(call: Call) -> str:
 async def _decide(call: Call, decide: Callable[..., object], **more: Any) -> dict[str, Any]:
     context, host = call.context, host_of(call)
     await call.work.read(decide, context.engine, context.config, host, now=context.clock(), **more)
-    # The peer is told in the background; should that fail, it hears of it within the hour.
-    with contextlib.suppress(BusyError):
-        call.work.start_job(CONTACT, {"host": host}, kind=f"word to {host}")
+    tell(call.work, host)
     return await _peer(call, host)
+
+
+def tell(work: Work, host: str) -> None:
+    """Let a peer know in the background what was decided; should that fail, it hears within the hour."""
+    with contextlib.suppress(BusyError):
+        work.start_job(CONTACT, {"host": host}, kind=f"word to {host}")
 
 
 async def _peer(call: Call, host: str) -> dict[str, Any]:

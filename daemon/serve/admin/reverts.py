@@ -9,7 +9,7 @@ from typing import Any, Final
 from daemon.errors import RequestError, ShoalError
 from daemon.jobs.process import ProgressCallback
 from daemon.serve.admin.asked import RevertOrder
-from daemon.serve.admin.peers import host_of
+from daemon.serve.admin.peers import host_of, tell
 from daemon.serve.admin.shapes_past import RevertInProgress, RevertReport, Reverts
 from daemon.serve.admin.table import Call, Parts, Reply, Table
 from daemon.serve.admin.work import Running
@@ -83,6 +83,8 @@ def _start(parts: Parts, host: str, *, dry_run: bool) -> Running:
         del parts.reverts[kind]
         if not task.cancelled():
             parts.ended = {"host": host, "dry_run": dry_run, "at": context.clock(), **_outcome(task)}
+            if not dry_run and task.exception() is None:
+                tell(parts.work, host)
 
     running.task.add_done_callback(ended)
     return running
