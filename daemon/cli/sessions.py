@@ -93,7 +93,9 @@ def start(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
     from daemon.sessions import terms
 
     settings = load(config)
-    terms.require_session(settings, book.read(_store(config), settings))
+    started = settings.database.exists()
+    known = book.read(_store(config), settings) if started else book.of_file(settings)
+    terms.require_session(settings, known)
     outcome = job("session", config, settings)
     result(output, {**outcome.result, "seconds": outcome.seconds}, lambda: _ended(outcome))
 

@@ -111,6 +111,11 @@ def read(engine: Engine, config: Config) -> Book:
         return Book(_read(connection, config))
 
 
+def of_file(config: Config) -> Book:
+    """Return the peers that shoal.toml names: all there are before the first start."""
+    return Book(_merged({}, config))
+
+
 def find(engine: Engine, config: Config, host: str) -> Peer | None:
     """Return one peer in any state, without reading the others."""
     with reads(engine) as connection:
@@ -123,6 +128,10 @@ def _read(connection: Connection, config: Config, host: str | None = None) -> di
     if host is not None:
         query = query.where(PeerRow.host == host)
     peers = {row["host"]: Peer(**row) for row in connection.execute(query).mappings()}
+    return _merged(peers, config, host)
+
+
+def _merged(peers: dict[str, Peer], config: Config, host: str | None = None) -> dict[str, Peer]:
     named = {entry.host: entry for entry in config.peers if host in (None, entry.host)}
     for host, peer in list(peers.items()):
         if peer.source == "file" and host not in named and peer.state in LEARNT_FROM:

@@ -88,7 +88,8 @@ async def _stage(
             aggregator.drop(host, outcome)
         on_stage(name, host, outcome)
 
-    waiting = {asyncio.create_task(ask(host, raw)) for host, raw in aggregator.requests().items()}
+    asked = {asyncio.create_task(ask(host, raw)) for host, raw in aggregator.requests().items()}
+    waiting = asked
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limit
     try:
@@ -103,6 +104,7 @@ async def _stage(
             if answered >= threshold:
                 deadline = min(deadline, loop.time() + patience.grace)
     finally:
-        for task in waiting:
+        for task in asked:
             task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        # All of them: where one gives the sum up, others may have done so in the same moment.
+        await asyncio.gather(*asked, return_exceptions=True)
