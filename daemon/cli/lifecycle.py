@@ -76,8 +76,7 @@ def stop(
         out.print(f"Stopped the daemon (process {running.pid}) after {seconds:.1f} s.")
         if left.as_member or left.own:
             out.print(
-                f"Left {left.as_member} sums of others and {left.own} sessions of our own; nothing "
-                f"further of "
+                f"Left sums of others: {left.as_member}, sessions of our own: {left.own}. Nothing further of "
                 "them can be answered."
             )
 

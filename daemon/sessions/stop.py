@@ -24,7 +24,7 @@ REASON = "stopped by the admin"
 
 @dataclass(frozen=True)
 class Left:
-    """How many sums of others, and how many sessions of our own, were left."""
+    """How many sessions of others, and how many of our own, were left."""
 
     as_member: int
     own: int
@@ -36,7 +36,8 @@ def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Le
     if not config.journal_dir.is_dir():
         return Left(0, 0)
     identity = open_identity(config.identity_file, config.instance.host, create=False)
-    node = MemberNode(
+    # A node that knows no peer can continue nothing: it closes whatever it finds, between two rounds, too.
+    MemberNode(
         identity,
         terms.member_journal(config),
         peer=lambda _host: None,
@@ -45,9 +46,6 @@ def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Le
         random=secrets.token_bytes,
         limits=terms.limits(config),
     )
-    open_sums = node.open_sums()
-    for sum_id in open_sums:
-        node.abandon(sum_id)
     journal = terms.aggregator_journal(config)
     own = journal.sums()
     for sum_id in own:
@@ -55,8 +53,11 @@ def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Le
     sessions = [found for found in records.sessions(engine, limit=1000) if found.outcome == "running"]
     for session in sessions:
         records.save_session(engine, replace(session, ended=now, outcome="abandoned", reason=REASON))
-    left = Left(len(open_sums), sum(session.role == "aggregator" for session in sessions))
-    if open_sums or own:
+    left = Left(
+        sum(session.role == "member" for session in sessions),
+        sum(session.role == "aggregator" for session in sessions),
+    )
+    if sessions or own:
         append(
             engine,
             identity,

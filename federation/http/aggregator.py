@@ -75,7 +75,8 @@ async def _stage(
                 )
                 aggregator.receive(host, answer)
         except PeerRefused as refused:
-            outcome = f"refused: {refused.code}"
+            # Without a code of ours it was a proxy: the daemon behind it is away.
+            outcome = "unreachable" if refused.code == "http" else f"refused: {refused.code}"
         except PeerUnreachable:
             outcome = "unreachable"
         except Refusal as refusal:

@@ -18,9 +18,12 @@ from daemon.config import load
 from daemon.demo.processes import Daemon, every, require
 from daemon.demo.world import Community, build
 from daemon.jobs.training_data import interactions, statistic
+from daemon.ledger import book as ledger
+from daemon.ledger.book import Kind
 from daemon.peers import book
 from daemon.sessions import terms
 from daemon.sessions.faults import VARIABLE
+from daemon.sessions.stop import Left, leave_all
 from daemon.store import reading, records, sums
 from daemon.store.engine import open_checked
 from federation.aggregator import REQUESTS
@@ -149,6 +152,23 @@ async def test_a_member_killed_at_any_stage(daemons: list[Daemon], stage: str) -
         assert outcome.code == "job-failed"
         assert "abandoned" in outcome.message
     await victim.start()
+
+
+async def test_a_member_that_its_admin_stopped_leaves_for_good(daemons: list[Daemon]) -> None:
+    aggregator, leaver = daemons[1], daemons[3]
+    await leaver.stop()
+    await leaver.start(die_at="member.keys")
+    assert (await aggregator.job("session")).ok
+    config = load(leaver.community.config_file)
+    engine = open_checked(config.database)
+    assert leave_all(engine, config) == Left(as_member=1, own=0)
+    entry = ledger.newest(engine, 1, kind=Kind.STOPPED)[0]
+    assert entry.details == {"sums_of_others": 1, "own_sessions": 0}
+    journal = terms.member_journal(config)
+    assert {name for sum_id in journal.sums() for name in journal.names(sum_id)} == {"closed"}
+    assert records.sessions(engine, limit=1)[0].outcome == "abandoned"
+    assert leave_all(engine, config) == Left(0, 0)
+    await leaver.start()
 
 
 async def test_after_all_those_deaths_everybody_is_in_the_next_session(daemons: list[Daemon]) -> None:

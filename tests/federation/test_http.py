@@ -158,6 +158,23 @@ async def test_a_silent_member_costs_the_grace_and_no_more(listen) -> None:  # t
     await runner.cleanup()
 
 
+async def test_a_proxy_without_its_daemon_is_nobody_there(listen) -> None:  # type: ignore[no-untyped-def]
+    listening = await listen(vectors(4))
+
+    async def away(_request: web.Request) -> web.Response:
+        return web.Response(status=502, text="Bad Gateway")
+
+    app = web.Application()
+    app.router.add_post(MESSAGE_PATH, away)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    urls = {**listening.urls, "m000.example": f"http://127.0.0.1:{runner.addresses[0][1]}"}
+    result = await drive(start(listening), listening.client, urls, threshold=3, patience=QUICK)
+    assert result.lost == {"m000.example": "unreachable"}
+    await runner.cleanup()
+
+
 async def test_a_wrong_blob_is_refused_by_every_member(listen) -> None:  # type: ignore[no-untyped-def]
     listening = await listen(vectors(4))
     aggregator = start(listening, blobs={"vocabulary": reference_to(b"other!")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from sqlalchemy import Engine
@@ -26,12 +27,15 @@ async def sessions(call: Call) -> dict[str, Any]:
 
 def _sessions(engine: Engine, limit: int) -> dict[str, Any]:
     parts = {part.session_id: part for part in sums.parts(engine)}
+    sizes = Counter(part.batch for part in parts.values())
     found = []
     for session in records.sessions(engine, limit=limit):
         part = parts.get(session.id)
         row = {name: value for name, value in vars(session).items() if name != "seconds"}
-        batch = {"batch": part.batch if part else "", "subcohort": part.subcohort if part else None}
-        found.append({**row, **batch})
+        # A cohort that was summed as one has no parts to speak of.
+        several = part is not None and (part.subcohort > 0 or sizes[part.batch] > 1)
+        number = part.subcohort if part and several else None
+        found.append({**row, "batch": part.batch if part else "", "subcohort": number})
     return {"sessions": found}
 
 
