@@ -147,7 +147,7 @@ async def _play(attacked: _Federation, twin: _Federation, console: Console) -> S
         case.why = outcome.get("sum_not_used", "")
         case.with_guards = attacked.exposure(pushed)
         console.print(f"  the acceptance test: {case.verdict}. {case.why}")
-        attacked.overrule()
+        await attacked.overrule()
         case.without_guards = attacked.exposure(pushed)
         case.seconds_out_of_service = await attacked.take_out()
         case.after_revert = attacked.exposure(pushed)
@@ -251,13 +251,15 @@ class _Federation:
             control.approve(engine, config, self.attacker, key=None, max_users=at_most, now=time.time())
             engine.dispose()
 
-    def overrule(self) -> None:
+    async def overrule(self) -> None:
         """Serve what the acceptance test refused, as an admin can."""
         engine = open_checked(self.config.database)
         refused = next((m for m in model_records.models(engine) if m.state == "quarantined"), None)
         if refused is not None:
             acceptance.accept(engine, self.config, refused.id, time.time())
         engine.dispose()
+        # The daemon looks once a second; only what it really serves can be taken out of service.
+        await self._until_served(pointer.read(self.config.models_dir))
 
     async def take_out(self) -> float:
         """Take the attacker out of service; returns the seconds that it took."""
@@ -266,12 +268,16 @@ class _Federation:
         switch = await asyncio.to_thread(
             steps.out_of_service, engine, self.config, self.attacker, time.time()
         )
-        while await self.observer.serves() != switch.now:
-            if time.monotonic() - began > 30:
-                raise JobError("the daemon did not change over", advice="See its log.")
-            await asyncio.sleep(0.02)
+        await self._until_served(switch.now)
         engine.dispose()
         return time.monotonic() - began
+
+    async def _until_served(self, model: str | None) -> None:
+        deadline = time.monotonic() + 30
+        while await self.observer.serves() != model:
+            if time.monotonic() > deadline:
+                raise JobError("the daemon did not change over", advice="See its log.")
+            await asyncio.sleep(0.02)
 
     async def finish(self) -> None:
         """Delete what the attacker was in, train without it, and prove it."""
