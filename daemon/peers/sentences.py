@@ -45,14 +45,7 @@ def _cohort(approved: Sequence[Peer], mutual: int, needed: int, missing: tuple[s
             "No peer is approved: recommendations come from the own viewers and from tags.",
             f"A sum needs {needed} peers that approve this instance, too.",
         ]
-    if count == 1:
-        agrees = "and approves" if mutual else "and is not known to approve"
-        said = [f"1 peer is approved {agrees} this instance, too."]
-    elif missing:
-        some = mutual or "none"
-        said = [f"{count} peers are approved, {some} of them known to approve this instance, too."]
-    else:
-        said = [f"{count} peers are approved; all approve this instance, too."]
+    said = [_who_agrees(count, mutual)]
     if mutual >= needed:
         said.append(f"A sum needs {needed}: there are enough, once they approve each other, too.")
     else:
@@ -65,6 +58,19 @@ def _cohort(approved: Sequence[Peer], mutual: int, needed: int, missing: tuple[s
     if missing:
         said.append(f"Not agreed yet: {_names(missing)}.")
     return said
+
+
+def _who_agrees(count: int, mutual: int) -> str:
+    # Each a sentence of its own: the page says them in other languages.
+    if count == 1 and mutual:
+        return "1 peer is approved and approves this instance, too."
+    if count == 1:
+        return "1 peer is approved and is not known to approve this instance, too."
+    if mutual == count:
+        return f"{count} peers are approved; all approve this instance, too."
+    if mutual:
+        return f"{count} peers are approved, {mutual} of them known to approve this instance, too."
+    return f"{count} peers are approved, none of them known to approve this instance, too."
 
 
 def _names(hosts: tuple[str, ...]) -> str:
