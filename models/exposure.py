@@ -26,9 +26,9 @@ SHORTEST, LONGEST = 3, 30
 LEAST_VIDEOS = 50
 """With fewer videos in common, lists of ten hold most of them whatever the model."""
 _BLOCK = 256
-_LIFT, _LIFT_OVER_OWN = 1.5, 3.0
+_LIFT, _LIFT_OVER_OWN = 1.5, 5.0
 _DEVIATIONS = 4.5
-_SPREADS = 2.5
+_SPREADS = 3.0
 
 Counts = NDArray[np.float64]
 
@@ -123,7 +123,7 @@ def risen(
 
     Far more is half as many again, and 4.5 standard deviations of chance and of the noise of both sums, each
     of this `variance` per count. Where the numbers before are of `own` viewers alone, tastes differ too: then
-    it is three times as many, and 2.5 spreads of the growth of all videos. What is expected is learnt from
+    it is five times as many, and three spreads of the growth of all videos. What is expected is learnt from
     the `counted` videos.
     """
     likely, spread = expected(before, after, counted)
