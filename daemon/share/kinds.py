@@ -159,7 +159,7 @@ KINDS: Final = (
     Kind(
         "hello",
         "Hello",
-        "an instance that you add, approve or pause, or that asks",
+        "an instance that you add or decide about, or that asks",
         "our host and key, whether you approve them, the version, the time, and their key as we know it.",
         stages=(Stage.HELLO,),
         fields=(
