@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.sqlite import insert
 
 from daemon.config import Config
@@ -94,10 +94,6 @@ class Book:
         """Return the approved peers with their pinned keys."""
         return Allowlist(peer.identity for peer in self.approved())
 
-    def urls(self) -> dict[str, str]:
-        """Return where each approved peer answers."""
-        return {peer.host: peer.url for peer in self.approved()}
-
     def unusable(self, hosts: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of some hosts whose contributions must not be used any more."""
         return tuple(
@@ -170,9 +166,3 @@ def _save(connection: Connection, peer: Peer) -> None:
     connection.execute(
         insert(PeerRow).values(values).on_conflict_do_update(index_elements=["host"], set_=changed)
     )
-
-
-def forget(engine: Engine, host: str) -> None:
-    """Drop a row; an entry of the file counts again then."""
-    with writes(engine) as connection:
-        connection.execute(delete(PeerRow).where(PeerRow.host == host))
