@@ -28,7 +28,7 @@ check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/mypy
 	npm --prefix $(JS) run --silent check
 
-bench: $(VENV)/.installed-bench $(JS)/node_modules/.installed
+bench: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 	npm --prefix $(JS) run --silent bench
 
@@ -46,10 +46,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP_INSTALL) --editable '.[dev]'
-	touch $@
-
-$(VENV)/.installed-bench: $(VENV)/.installed-dev
-	$(PIP_INSTALL) --editable '.[bench]'
 	touch $@
 
 $(JS)/node_modules/.installed: $(JS)/package-lock.json

@@ -17,14 +17,17 @@ from federation.identity import SIGNATURE_SIZE, Identity, PublicIdentity
 
 MAGIC = b"SHOAL\x01"
 NO_SUM = bytes(32)
-"""Stands in the header of a proposal, whose own hash will name the sum, and of a hello, which has none."""
+"""Stands in the header of a proposal, whose own hash will name the sum, and of all that belongs to no sum."""
 
 _MAX_HEADER = 1024
 _PREFIX = len(MAGIC) + 2
 
 
 class Stage(StrEnum):
-    """What a message is. Requests come from the aggregator, answers from a member; a hello goes both ways."""
+    """What a message is. Requests come from the aggregator, answers from a member; a hello goes both ways.
+
+    From `enrol` on: between the host of a group and its members, see `federation.group`.
+    """
 
     PROPOSE = "propose"
     ADVERTISE = "advertise"
@@ -38,6 +41,16 @@ class Stage(StrEnum):
     UNMASK = "unmask"
     FETCH = "fetch"
     HELLO = "hello"
+    ENROL = "enrol"
+    ADMIT = "admit"
+    GATHER = "gather"
+    COMMIT = "commit"
+    LIST = "list"
+    REVEAL = "reveal"
+    EPOCH = "epoch"
+    ACCEPT = "accept"
+    PUBLISH = "publish"
+    TAKEN = "taken"
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,14 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     if isinstance(source, DatasetSource):
         source = source.model_copy(update={"path": (base / source.path.expanduser()).resolve()})
     data_dir = (base / config.data_dir.expanduser()).resolve()
-    return config.model_copy(update={"data_dir": data_dir, "source": source})
+    group = config.group
+    files = {
+        name: str((base / Path(value).expanduser()).resolve())
+        for name in ("certificate", "certificate_key")
+        if (value := getattr(group, name))
+    }
+    group = group.model_copy(update=files)
+    return config.model_copy(update={"data_dir": data_dir, "source": source, "group": group})
 
 
 def _where(path: Path, variables: set[str]) -> str:

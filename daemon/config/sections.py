@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from daemon.config.acceptance import Acceptance
 from daemon.config.cohort import Cohort, Guards, Peer
+from daemon.config.group import Group
 from daemon.config.privacy import Privacy
 from daemon.config.section import Section
 from daemon.config.sources import DatasetSource, PeerTubeSource, Source
@@ -252,6 +253,7 @@ class Config(Section):
     cohort: Cohort = Cohort()
     acceptance: Acceptance = Acceptance()
     guards: Guards = Guards()
+    group: Group = Group()
     sharing: Sharing = Sharing()
     privacy: Privacy = Privacy()
     limits: Limits = Limits()
@@ -326,6 +328,11 @@ class Config(Section):
     def journal_dir(self) -> Path:
         """What the federation must remember across a crash."""
         return self.data_dir / "journal"
+
+    @property
+    def group_dir(self) -> Path:
+        """Keys and files of the group that this instance is in, or hosts."""
+        return self.data_dir / "group"
 
     @property
     def identity_file(self) -> Path:

@@ -30,9 +30,10 @@ from daemon.store.engine import writes
 from daemon.store.tables import PeerRow
 from federation import envelope
 from federation import hello as hellos
+from federation.carrier import PeerRefused, PeerUnreachable
 from federation.errors import Code, Refusal
 from federation.hello import MAX_HELLO, Hello
-from federation.http.client import PeerClient, PeerRefused, PeerUnreachable, Retry, new_session
+from federation.http.client import PeerClient, Retry, new_session
 from federation.identity import format_key, parse_key
 from federation.limits import Limits
 

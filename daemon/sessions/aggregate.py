@@ -26,14 +26,14 @@ from daemon.sessions import cohorts, terms
 from daemon.sessions.contribution import noisy, open_windows, read_counts, trainer_of
 from daemon.sessions.counting import over, own_viewers, public_vocabulary
 from daemon.sessions.given import GivenRecord
-from daemon.sessions.rounds import Part, Rounds
+from daemon.sessions.rounds import Carry, Part, Rounds
 from daemon.store import sums
 from daemon.store.records import SessionRecord, save_session
 from daemon.store.traffic import add_all, month_of
 from federation.aggregator import SumResult
 from federation.envelope import Stage
 from federation.errors import Code, CohortLost, Refusal
-from federation.http.client import PeerClient, new_session
+from federation.http.client import HttpCarrier, PeerClient, new_session
 from federation.proposal import Proposal
 from models import statistics
 from models.errors import SumError
@@ -77,7 +77,6 @@ class _Session:
             self.identity,
             terms.aggregator_journal(config),
             terms.limits(config),
-            {host: peer.url for host, peer in self.asked.items()},
             context.clock,
             context.progress,
             self._may_go_on,
@@ -110,9 +109,10 @@ class _Session:
             self.records[part.session] = self._begin(part)
         async with new_session() as http:
             client = PeerClient(http, on_traffic=self.rounds.traffic.add)
+            carrier = HttpCarrier(client, {host: peer.url for host, peer in self.asked.items()})
             try:
-                counted = await self._count(parts, client)
-                paired = await self._pair(parts, counted, client)
+                counted = await self._count(parts, lambda _sum: carrier)
+                paired = await self._pair(parts, counted, lambda _sum: carrier)
             finally:
                 # What was exchanged was exchanged, however the session ends.
                 month = month_of(self.context.clock())
@@ -151,9 +151,9 @@ class _Session:
 
     # -- rounds ---------------------------------------------------------------------------------------------
 
-    async def _count(self, parts: Sequence[Part], client: PeerClient) -> list[_Counted]:
+    async def _count(self, parts: Sequence[Part], carry: Carry) -> list[_Counted]:
         results = await asyncio.gather(
-            *(self.rounds.count(part, client) for part in parts), return_exceptions=True
+            *(self.rounds.count(part, carry) for part in parts), return_exceptions=True
         )
         found = [
             _Counted(part, result)
@@ -165,7 +165,7 @@ class _Session:
         return found
 
     async def _pair(
-        self, parts: list[Part], counted: Sequence[_Counted], client: PeerClient
+        self, parts: list[Part], counted: Sequence[_Counted], carry: Carry
     ) -> list[tuple[_Counted, tuple[SumResult, Summed]]]:
         first = parts[0].first.proposal
         shown = self.rounds.shown(parts)
@@ -185,7 +185,7 @@ class _Session:
                 advice="Approve more or larger peers; the local model keeps serving.",
             )
         results = await asyncio.gather(
-            *(self.rounds.pair(one.part, one.result, counts, state, client) for one in counted),
+            *(self.rounds.pair(one.part, one.result, counts, state, carry) for one in counted),
             return_exceptions=True,
         )
         found = [

@@ -1,4 +1,4 @@
-"""The two sums of one cohort, or sub-cohort, as its aggregator: proposals, journal, driving over HTTP.
+"""The two sums of one cohort, or sub-cohort, as its aggregator: proposals, journal, driving.
 
 The journal makes it resumable: started again while its session is open, it continues with the same proposals,
 and members answer what they have answered before.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,11 +21,11 @@ from daemon.sessions.contribution import trainer_of, write_counts
 from daemon.sessions.traffic import Traffic
 from federation import cbor, envelope, fields
 from federation.aggregator import REQUESTS, Aggregator, SumResult
+from federation.carrier import Carrier
 from federation.desk import BlobDesk, reference_to
+from federation.driving import Patience, drive
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
-from federation.http.aggregator import Patience, drive
-from federation.http.client import PeerClient
 from federation.identity import Identity, PublicIdentity
 from federation.journal import Journal
 from federation.limits import Limits
@@ -35,6 +35,9 @@ from policies.sharing import TRAINER
 
 ROUNDS = ("counts", "pairs")
 _PART = "part"
+
+Carry = Callable[[SignedProposal], Carrier]
+"""What carries the messages of one sum."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,10 @@ class Rounds:
     identity: Identity
     journal: Journal
     limits: Limits
-    urls: Mapping[str, str]
     clock: Callable[[], float]
     progress: Callable[[str, float], None]
     may_go_on: Callable[[Proposal], None] = lambda _proposal: None
+    colluders: int = terms.COLLUDERS
     traffic: Traffic = field(default_factory=Traffic)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     """By session: wall time per stage."""
@@ -105,7 +108,7 @@ class Rounds:
             created=now,
             expires=now + int(self.config.cohort.session_expiry.total_seconds()),
             noise=terms.protection(self.config).counts_noise,
-            colluders=terms.COLLUDERS,
+            colluders=self.colluders,
             parameters=terms.parameters(self.config, length, parts=parts),
             blobs={terms.VOCABULARY: reference_to(vocabulary)},
         )
@@ -134,9 +137,9 @@ class Rounds:
 
     # -- rounds ---------------------------------------------------------------------------------------------
 
-    async def count(self, part: Part, client: PeerClient) -> SumResult:
+    async def count(self, part: Part, carry: Carry) -> SumResult:
         """Return the sum of a part's counts. Raises CohortLost, Refusal."""
-        return await self._drive(part, part.first, client, 0)
+        return await self._drive(part, part.first, carry, 0)
 
     async def pair(
         self,
@@ -144,23 +147,23 @@ class Rounds:
         counted: SumResult,
         counts: NDArray[np.int64],
         state: PairCounting,
-        client: PeerClient,
+        carry: Carry,
     ) -> tuple[SumResult, Summed]:
         """Return a part's pairs over the head of all parts. Raises CohortLost, Refusal, SumError."""
         second = self._child_of(part)
         if second is None:
             second = self._second(part, counted, write_counts(counts), len(state.head))
-        result = await self._drive(part, second, client, 1)
+        result = await self._drive(part, second, carry, 1)
         summed = trainer_of(part.first.proposal).advance(state, result.total)
         if not isinstance(summed, Summed):
             raise TypeError("pair counts end a session")
         return result, summed
 
-    async def _drive(self, part: Part, signed: SignedProposal, client: PeerClient, round_: int) -> SumResult:
+    async def _drive(self, part: Part, signed: SignedProposal, carry: Carry, round_: int) -> SumResult:
         aggregator = Aggregator(signed, self.identity, self.journal, self.limits)
         marks: dict[str, float] = defaultdict(float)
         last = time.monotonic()
-        # A member answers a proposal only after it has fetched these from our listener.
+        # A member answers a proposal only when it has these.
         blobs = sum(blob.size for blob in signed.proposal.blobs.values())
 
         def on_stage(stage: str, host: str, outcome: str) -> None:
@@ -180,8 +183,7 @@ class Rounds:
         try:
             return await drive(
                 aggregator,
-                client,
-                self.urls,
+                carry(signed),
                 threshold=signed.proposal.threshold,
                 patience=patience,
                 on_stage=on_stage,

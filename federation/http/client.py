@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
 
 from federation import cbor, fields
-from federation.errors import Code, FederationError, Refusal
+from federation.carrier import PeerRefused, PeerUnreachable
+from federation.errors import Code, Refusal
 from federation.http import CONTENT_TYPE, MESSAGE_PATH
 
 _READ_CHUNK = 1 << 16
@@ -17,19 +18,6 @@ _MAX_REFUSAL = 2_000
 _OK, _ACCEPTED = 200, 202
 _LATER = frozenset({429, 503})
 """Too many requests, or busy: the same request may pass in a moment."""
-
-
-class PeerUnreachable(FederationError):
-    """No usable answer came from a peer: no connection, no answer in time, or not HTTP as agreed."""
-
-
-class PeerRefused(FederationError):
-    """A peer refused our request. Code and sentence are its words, cleaned, and prove nothing."""
-
-    def __init__(self, host: str, code: str, sentence: str) -> None:
-        super().__init__(f"{host} refused: {code}: {sentence}")
-        self.code = code
-        self.sentence = sentence
 
 
 @dataclass(frozen=True)
@@ -102,6 +90,18 @@ class PeerClient:
             if response.status in _LATER:
                 raise aiohttp.ClientError("busy")
             raise _refused(host, response.status, body)
+
+
+@dataclass(frozen=True)
+class HttpCarrier:
+    """A `Carrier` to members at pinned addresses; `urls` by host."""
+
+    client: PeerClient
+    urls: Mapping[str, str]
+
+    async def send(self, host: str, request: bytes, *, max_answer: int, timeout: float) -> bytes:  # noqa: ASYNC109
+        """Post a request to a member; see `PeerClient.send`."""
+        return await self.client.send(host, self.urls[host], request, max_answer=max_answer, timeout=timeout)
 
 
 async def _read(response: aiohttp.ClientResponse, max_answer: int, host: str) -> bytes:

@@ -19,11 +19,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from numpy.typing import NDArray
 
 from federation import cbor, envelope
+from federation.carrier import PeerRefused, PeerUnreachable
 from federation.desk import BlobDesk, check_blob, fetch_request
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH, gates
-from federation.http.client import PeerClient, PeerRefused, PeerUnreachable
+from federation.http.client import PeerClient
 from federation.http.gates import Readers, Shares, Turns
 from federation.identity import Identity, format_key
 from federation.limits import Limits

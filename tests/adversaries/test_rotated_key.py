@@ -12,7 +12,7 @@ from daemon.store import records
 from federation import envelope
 from federation.envelope import Stage
 from federation.errors import Code
-from federation.http.client import PeerRefused
+from federation.carrier import PeerRefused
 from federation.identity import Identity, format_key
 from tests.daemon.neighbours import Neighbour, neighbours
 

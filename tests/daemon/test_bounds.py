@@ -20,10 +20,10 @@ from daemon.peers import cards, contact, door, errands
 from daemon.serve import crowd
 from daemon.serve.server import MAX_FEDERATION_REQUEST
 from daemon.sessions import members, service
+from federation.driving import Patience
 from federation.errors import Code, Refusal
 from federation.hello import MAX_HELLO
 from federation.http import gates
-from federation.http.aggregator import Patience
 from federation.http.gates import Readers, Shares, Turns
 from federation.limits import Limits
 from policies import rates, sharing

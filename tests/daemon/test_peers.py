@@ -21,8 +21,9 @@ from daemon.store import traffic
 from daemon.store.engine import reads
 from daemon.store.tables import PeerRow
 from federation import hello as hellos
+from federation.carrier import PeerRefused, PeerUnreachable
 from federation.errors import Code
-from federation.http.client import PeerRefused, PeerUnreachable, Retry
+from federation.http.client import Retry
 from federation.identity import Identity, format_key
 from federation.words import words
 from tests.daemon.neighbours import Neighbour, neighbours

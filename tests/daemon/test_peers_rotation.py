@@ -19,7 +19,7 @@ from daemon.sessions import terms
 from federation import hello as hellos
 from federation.errors import Code, Refusal
 from federation.hello import Rotation
-from federation.http.client import PeerRefused
+from federation.carrier import PeerRefused
 from federation.identity import Identity, format_key
 from federation.proposal import Proposal, least_threshold
 from tests.daemon.neighbours import Neighbour, neighbours

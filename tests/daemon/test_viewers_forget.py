@@ -79,9 +79,7 @@ def give(config: Config, engine: Engine, aggregator: str) -> Any:
     own = own_viewers(engine, config, now=NOW)
     blob = terms.encode_vocabulary(own.catalogue.urls)
     identity = open_identity(config.identity_file, config.instance.host)
-    rounds = Rounds(
-        config, identity, MemoryJournal(), terms.limits(config), {}, context.clock, context.progress
-    )
+    rounds = Rounds(config, identity, MemoryJournal(), terms.limits(config), context.clock, context.progress)
     (part,) = rounds.propose(blob, (tuple(peer.public for peer in PEERS),))
     proposal = replace(part.first.proposal, aggregator=aggregator)
     return noisy(context, proposal, {terms.VOCABULARY: blob}, own, open_windows(context))

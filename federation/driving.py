@@ -1,15 +1,15 @@
-"""Drives one sum over HTTP: asks all members at once, waits as long as it must and no longer."""
+"""Drives one sum over any carrier: asks all members at once, waits as long as it must and no longer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from federation.aggregator import Aggregator, SumResult
+from federation.carrier import Carrier, PeerRefused, PeerUnreachable
 from federation.envelope import Stage
 from federation.errors import Refusal
-from federation.http.client import PeerClient, PeerRefused, PeerUnreachable
 
 OnStage = Callable[[str, str, str], None]
 """Called with stage, host and outcome: `answered`, or the reason it is out."""
@@ -31,8 +31,7 @@ class Patience:
 
 async def drive(
     aggregator: Aggregator,
-    client: PeerClient,
-    urls: Mapping[str, str],
+    carrier: Carrier,
     *,
     threshold: int,
     patience: Patience | None = None,
@@ -47,15 +46,14 @@ async def drive(
     """
     patience = patience or Patience()
     while not aggregator.finished:
-        await _stage(aggregator, client, urls, threshold, patience, on_stage)
+        await _stage(aggregator, carrier, threshold, patience, on_stage)
         await asyncio.to_thread(aggregator.close)
     return aggregator.result
 
 
 async def _stage(
     aggregator: Aggregator,
-    client: PeerClient,
-    urls: Mapping[str, str],
+    carrier: Carrier,
     threshold: int,
     patience: Patience,
     on_stage: OnStage,
@@ -63,16 +61,14 @@ async def _stage(
     stage = aggregator.stage
     name = str(stage)
     limit = patience.propose if stage is Stage.PROPOSE else patience.stage
-    gate = asyncio.Semaphore(patience.at_once if stage is Stage.SHARES else len(urls))
+    gate = asyncio.Semaphore(patience.at_once if stage is Stage.SHARES else len(aggregator.awaited))
     answered = 0
 
     async def ask(host: str, request: bytes) -> None:
         nonlocal answered
         try:
             async with gate:
-                answer = await client.send(
-                    host, urls[host], request, max_answer=aggregator.max_answer, timeout=limit
-                )
+                answer = await carrier.send(host, request, max_answer=aggregator.max_answer, timeout=limit)
                 aggregator.receive(host, answer)
         except PeerRefused as refused:
             # Without a code of ours it was a proxy: the daemon behind it is away.

@@ -1,0 +1,1 @@
+"""Groups: one host, one shared sum, many members; carried by Flower."""
