@@ -47,6 +47,7 @@ class Kind(StrEnum):
     REVERT = "revert"
     WITHDRAWAL = "withdrawal"
     STOPPED = "stopped"
+    GROUP = "group"
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,54 @@ def _withdrawal(_subject: str, details: Details) -> str:
     return f"{who} withdrew and {'are' if who[0].isdigit() else 'is'} in nothing new from here on."
 
 
+def _group(subject: str, details: Details) -> str:
+    event, name = str(details.get("event")), str(details.get("group"))
+    tell = _OF_GROUPS.get(event)
+    return f"The group {name}: {event}, {subject}." if tell is None else tell(subject, name, details)
+
+
+def _approved_in(subject: str, name: str, details: Details) -> str:
+    if details.get("invited"):
+        return f"{subject} was invited to the group {name}."
+    return f"{subject} is a member of the group {name} from here on."
+
+
+def _epoch(subject: str, name: str, details: Details) -> str:
+    members, parts = (details.get(one) for one in ("members", "parts"))
+    count = len(members) if isinstance(members, Sequence) and not isinstance(members, str) else members
+    size = f" of {_counted(count, 'member')}" if isinstance(count, int) else ""
+    divided = f", summed in {parts} parts" if isinstance(parts, int) and parts > 1 else ""
+    return f"The group {name} of {subject} has a new list{size}{divided}."
+
+
+def _published(subject: str, name: str, details: Details) -> str:
+    return f"{subject} published a sum of the group {name}{_over(details.get('survivors'))}."
+
+
+def _over(survivors: object) -> str:
+    return f", learnt from {hosts(survivors)}" if survivors else ""
+
+
+_OF_GROUPS: dict[str, Callable[[str, str, Details], str]] = {
+    "hosted": lambda _subject, name, _details: f"This instance hosts the group {name} from here on.",
+    "asked": lambda subject, name, _details: f"{subject} asks to join the group {name}.",
+    "approved": _approved_in,
+    "refused": lambda subject, name, _details: f"{subject} was refused in the group {name}.",
+    "ejected": lambda subject, name, details: (
+        f"{subject} was taken out of the group {name}{_because(details)}."
+    ),
+    "joined": lambda subject, name, _details: f"This instance is a member of the group {name} of {subject}.",
+    "left": lambda subject, name, details: (
+        f"This instance left the group {name} of {subject}."
+        if details.get("own")
+        else f"{subject} left the group {name}."
+    ),
+    "closed": lambda _subject, name, _details: f"The group {name} was closed.",
+    "epoch": _epoch,
+    "published": _published,
+}
+
+
 def _plain(text: str) -> Callable[[str, Details], str]:
     return lambda subject, details: f"{text.format(subject)}{_because(details)}."
 
@@ -146,4 +194,5 @@ _SENTENCES: dict[str, Callable[[str, Details], str]] = {
     Kind.REVERT: _reverted,
     Kind.WITHDRAWAL: _withdrawal,
     Kind.STOPPED: _stopped,
+    Kind.GROUP: _group,
 }

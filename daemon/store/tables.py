@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA: Final = "0004"
+SCHEMA: Final = "0005"
 """Newest migration that this program knows."""
 
 NAMING: Final = {
@@ -334,3 +334,53 @@ class Revert(Base):
     at: Mapped[float]
     host: Mapped[str]
     report: Mapped[dict[str, Any]]
+
+
+class GroupRow(Base):
+    """The group that this instance hosts or is in: one row, with id 1, or none.
+
+    `fence` and `ca` are where, and by which certificate authority (PEM), members reach the host's Flower;
+    `epoch` is the host's signed epoch message, `batch` the newest published sum that was taken (hex) and
+    `published` the hash of what was published with it.
+    """
+
+    __tablename__ = "groups"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    host: Mapped[str]
+    url: Mapped[str]
+    role: Mapped[str]
+    state: Mapped[str]
+    fence: Mapped[str]
+    ca: Mapped[str]
+    next_at: Mapped[float]
+    poll_ms: Mapped[int]
+    polled: Mapped[float | None]
+    problem: Mapped[str]
+    epoch: Mapped[bytes] = mapped_column(LargeBinary)
+    batch: Mapped[str]
+    published: Mapped[str]
+    since: Mapped[float]
+
+
+class GroupMemberRow(Base):
+    """An instance of the group; at a member those that the host listed, at the host all that ever asked.
+
+    `node_key` is the public key (PEM) of its Flower node, and `node_id` the decimal number, of 64 bits without
+    sign, that the SuperLink gave it; `seen` is the date of its newest message, `delivered` the newest published
+    sum that it took (hex).
+    """
+
+    __tablename__ = "group_members"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    host: Mapped[str] = mapped_column(String, primary_key=True)
+    key: Mapped[str]
+    url: Mapped[str]
+    node_key: Mapped[bytes] = mapped_column(LargeBinary)
+    node_id: Mapped[str | None]
+    state: Mapped[str]
+    since: Mapped[float]
+    seen: Mapped[float | None]
+    delivered: Mapped[str]
