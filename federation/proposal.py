@@ -45,7 +45,8 @@ class BlobReference:
 class Proposal:
     """One secure sum of vectors of integers.
 
-    `trainer`, `parameters` and `blobs` mean something to the caller only. A proposal with a `parent` is a
+    `trainer`, `parameters` and `blobs` mean something to the caller only. The aggregator's own instance is in
+    the roster where its viewers are summed with the others' (in a group), and not where it adds them at home. A proposal with a `parent` is a
     later sum of the same session: it goes to the same roster and only counts if exactly the parent's
     survivors survive again.
 
@@ -71,6 +72,11 @@ class Proposal:
     colluders: int = 1
     parameters: dict[str, int] = field(default_factory=dict)
     blobs: dict[str, BlobReference] = field(default_factory=dict)
+
+    @property
+    def of_group(self) -> bool:
+        """Whether the aggregator is a member of its own cohort, as the host of a group is."""
+        return self.aggregator in self.hosts
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -188,8 +194,6 @@ class Proposal:
         hosts = self.hosts
         if list(hosts) != sorted(set(hosts)) or len({member.key for member in self.roster}) != members:
             raise Refusal(Code.ROSTER_INVALID, "the roster is not sorted or names a host or key twice")
-        if self.aggregator in hosts:
-            raise Refusal(Code.ROSTER_INVALID, "the aggregator is listed as a member of its own cohort")
         if not limits.min_members <= members <= limits.max_members:
             raise Refusal(
                 Code.COHORT_TOO_SMALL if members < limits.min_members else Code.ROSTER_INVALID,

@@ -50,11 +50,13 @@ class CohortPolicy:
         """Raise `cohort-too-small`, `threshold-too-low` or `key-mismatch`."""
         unknown = strangers(proposal, self.me, self.allowlist)
         members = len(proposal.roster)
-        recognised = members - (unknown - 1)
+        # Whoever adds up is no protection against itself, though its viewers are summed as well.
+        recognised = members - (unknown - 1) - proposal.of_group
         if recognised < self.min_cohort:
             raise Refusal(
                 Code.COHORT_TOO_SMALL,
-                f"{recognised} of the {members} members are approved here, {self.min_cohort} are needed; "
+                f"{recognised} of the {members} members are approved here"
+                f"{', the host not counted' if proposal.of_group else ''}, {self.min_cohort} are needed; "
                 "approve more of them or ask for a larger cohort",
             )
         if 2 * proposal.threshold <= members + unknown:

@@ -106,11 +106,13 @@ class PrivacyPolicy:
                 "level "
                 f'"{self.level}" of this instance needs {needed.counts_noise} and {needed.pairs_noise}',
             )
-        unknown = strangers(proposal, self.me, self.allowlist)
+        # Every member of a group sees its sum, and knows the noise that it added itself.
+        unknown = strangers(proposal, self.me, self.allowlist) + proposal.of_group
         if proposal.colluders < unknown:
             raise Refusal(
                 Code.NOISE_TOO_LOW,
-                f"the noise is laid out for {proposal.colluders} members that work together; the aggregator "
+                f"the noise is laid out for {proposal.colluders} members that work together; the aggregator, "
+                f"{'whoever reads the sum, ' if proposal.of_group else ''}"
                 f"and members that are strangers here are {unknown}",
             )
         least = head_minimum(self.min_users, terms["parts"] * terms["counts_noise"])

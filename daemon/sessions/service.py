@@ -31,6 +31,7 @@ from daemon.sessions.members import MemberRecords
 from daemon.store import releases
 from daemon.store.records import count_refusal
 from federation.desk import BlobDesk
+from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.http.client import PeerClient, new_session
 from federation.http.member import MemberService
@@ -134,7 +135,7 @@ async def open_service(
             limits=limits,
             admit=door.admit,
             admit_sum=door.admit_sum,
-            on_hello=door.hello,
+            handlers={Stage.HELLO: door.hello},
             on_stage=lambda stage: faults.pass_point(f"member.{stage}"),
             on_refusal=on_refusal,
             on_answer=records.answered,

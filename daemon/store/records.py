@@ -10,7 +10,9 @@ from sqlalchemy.dialects.sqlite import insert
 from daemon.store.engine import reads, writes
 from daemon.store.tables import JobRun, Refusal, Session, Sum
 
-Role = Literal["aggregator", "member"]
+Role = Literal["aggregator", "member", "host", "group"]
+"""What an instance was in a session: it asked for the sum, gave to one, hosted its group's, or was given what
+the other members of its group gave."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from federation.http.gates import Readers, Shares, Turns
 from federation.identity import Identity, format_key
 from federation.limits import Limits
 from federation.node import MemberNode, Preparation
+from federation.proposal import BlobReference
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,12 @@ Admit = Callable[[Envelope], str]
 """Called, in a thread, with each message before anything is done for it; raises Refusal. Returns under which
 name the sender counts: its host where its pinned key signed, the same for everybody else."""
 
-OnHello = Callable[[Envelope], bytes]
-"""From a hello, its signature unchecked, to the signed answer, in a thread; raises Refusal."""
+Handler = Callable[[Envelope], bytes]
+"""From a message that belongs to no sum, its signature unchecked, to the signed answer, in a thread; raises
+Refusal."""
+
+AtHand = Callable[[BlobReference], bytes | None]
+"""Returns public data of a sum that is here already, in a thread; None where it has to be fetched."""
 
 _SMALL = 65_536
 """Answers up to this size are left to the socket's buffer."""
@@ -61,9 +66,10 @@ class MemberService:
     """Connects one node and one desk to HTTP.
 
     `url_of` gives the pinned address of an approved host: blobs are fetched from there, never from an address
-    that a message names. `admit_sum` is called with the aggregator's host before a sum is prepared, and
-    raises Refusal; `on_stage` before a request is handled, `on_refusal` for each refusal, `on_sent` with the
-    name under which a sender counts and the bytes it was sent.
+    that a message names, unless they are `at_hand`. `handlers` take the messages of their stages. `admit_sum`
+    is called with the aggregator's host before a sum is prepared, and raises Refusal; `on_stage` before a
+    request is handled, `on_refusal` for each refusal, `on_sent` with the name under which a sender counts and
+    the bytes it was sent.
     """
 
     def __init__(
@@ -78,7 +84,8 @@ class MemberService:
         limits: Limits,
         admit: Admit = lambda message: message.sender,
         admit_sum: Callable[[str], None] = lambda _host: None,
-        on_hello: OnHello | None = None,
+        handlers: Mapping[Stage, Handler] | None = None,
+        at_hand: AtHand = lambda _reference: None,
         on_stage: Callable[[Stage], None] = lambda _stage: None,
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
         on_answer: OnAnswer = lambda _sum_id, _stage, _received, _sent: None,
@@ -94,7 +101,8 @@ class MemberService:
         self._limits = limits
         self._admit = admit
         self._admit_sum = admit_sum
-        self._on_hello = on_hello
+        self._handlers = dict(handlers or {})
+        self._at_hand = at_hand
         self._on_stage = on_stage
         self._on_refusal = on_refusal
         self._on_answer = on_answer
@@ -179,8 +187,8 @@ class MemberService:
 
     async def _handle(self, message: Envelope) -> bytes | None:
         async with self._turns.one():
-            if message.stage is Stage.HELLO and self._on_hello is not None:
-                return await asyncio.to_thread(self._on_hello, message)
+            if message.stage in self._handlers:
+                return await asyncio.to_thread(self._handlers[message.stage], message)
             if message.stage is Stage.FETCH:
                 return await asyncio.to_thread(self._desk.serve, message)
             answer: bytes | Preparation | None = await self._with_node(
@@ -231,6 +239,10 @@ class MemberService:
             raise Refusal(Code.UNKNOWN_PEER, f"{host} is no longer an approved peer", host)
         blobs = {}
         for name, reference in sorted(preparation.proposal.blobs.items()):
+            here = await asyncio.to_thread(self._at_hand, reference)
+            if here is not None:
+                blobs[name] = check_blob(here, reference)
+                continue
             request = fetch_request(self._identity, preparation.signed.sum_id, host, name)
             try:
                 data = await self._client.send(

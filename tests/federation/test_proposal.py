@@ -58,6 +58,12 @@ def test_two_disjoint_sets_of_honest_members_cannot_both_reach_the_threshold(mem
     assert 3 * (threshold - 1) <= 2 * members, "and it is no higher than it has to be"
 
 
+def test_a_group_is_told_by_its_host_in_the_roster() -> None:
+    together = dataclasses.replace(GOOD, roster=(AGGREGATOR.public, *ROSTER), threshold=least_threshold(7))
+    assert (GOOD.of_group, together.of_group) == (False, True)
+    together.check(limits=LIMITS, now=NOW)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -68,7 +74,6 @@ def test_two_disjoint_sets_of_honest_members_cannot_both_reach_the_threshold(mem
         ({"roster": ROSTER[::-1]}, Code.ROSTER_INVALID),
         ({"roster": (*ROSTER[:5], ROSTER[4])}, Code.ROSTER_INVALID),
         ({"roster": (*ROSTER[:5], PublicIdentity("z.example", ROSTER[0].key))}, Code.ROSTER_INVALID),
-        ({"roster": (AGGREGATOR.public, *ROSTER)}, Code.ROSTER_INVALID),
         ({"roster": ROSTER[:2], "threshold": 2}, Code.COHORT_TOO_SMALL),
         ({"threshold": 4}, Code.THRESHOLD_TOO_LOW),
         ({"threshold": 7}, Code.THRESHOLD_TOO_LOW),

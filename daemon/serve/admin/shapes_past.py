@@ -116,7 +116,7 @@ class Session(TypedDict):
     """One secure sum."""
 
     id: str
-    role: Literal["aggregator", "member"]
+    role: Literal["aggregator", "member", "host", "group"]
     aggregator: str
     started: float
     ended: float | None

@@ -1,0 +1,308 @@
+"""One session as its aggregator, over any carrier: both rounds of all parts, and how they ended.
+
+What differs between a sum of one's own peers and that of a group is left to those that derive from
+`Summing`: who is asked, whether own viewers are added apart, and what becomes of the sums.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.errors import JobError
+from daemon.identity import open_identity
+from daemon.jobs.registry import JobContext
+from daemon.ledger.book import Kind, append
+from daemon.peers import book
+from daemon.sessions import terms
+from daemon.sessions.asking import AskingRecord
+from daemon.sessions.contribution import read_counts, trainer_of
+from daemon.sessions.counting import own_viewers, public_vocabulary
+from daemon.sessions.rounds import Carry, Part, Rounds
+from daemon.store.records import Role, SessionRecord, save_session
+from daemon.store.traffic import add_all, month_of
+from federation.aggregator import SumResult
+from federation.errors import Code, CohortLost, Refusal
+from federation.identity import PublicIdentity
+from federation.journal import Journal
+from federation.proposal import Proposal
+from models.errors import SumError
+from models.trainer import PairCounting, Summed
+
+log = logging.getLogger(__name__)
+
+_LOST = (CohortLost, Refusal, SumError)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A part after its first round."""
+
+    part: Part
+    result: SumResult
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A part after both rounds."""
+
+    part: Part
+    counted: SumResult
+    result: SumResult
+    summed: Summed
+
+
+class Summing(ABC):
+    """A session of this instance as aggregator.
+
+    `journal` and `asking` are this kind of session's own. Started again while a session is open, it goes on.
+    """
+
+    role: ClassVar[Role] = "aggregator"
+
+    def __init__(
+        self, context: JobContext, journal: Journal, asking: AskingRecord, *, colluders: int = terms.COLLUDERS
+    ) -> None:
+        config = context.config
+        self.context, self.config, self.asking = context, config, asking
+        self.identity = open_identity(config.identity_file, config.instance.host)
+        self.rounds = Rounds(
+            config,
+            self.identity,
+            journal,
+            terms.limits(config),
+            context.clock,
+            context.progress,
+            self._may_go_on,
+            colluders=colluders,
+        )
+        self.own = own_viewers(context.engine, config, now=context.clock())
+        self.records: dict[str, SessionRecord] = {}
+
+    @abstractmethod
+    def rosters(self) -> tuple[tuple[PublicIdentity, ...], ...]:
+        """Return who is asked, part by part, each sorted by host."""
+
+    @abstractmethod
+    def keep(self, paired: Sequence[Paired], vocabulary: tuple[str, ...]) -> list[Paired]:
+        """Store what was summed, and `finish` each part; return those that were kept."""
+
+    def own_part(self, part: Part) -> NDArray[np.int64] | int:  # noqa: ARG002 (for those that have one)
+        """Return what is added to the counts that members are shown, beside the sums of the parts."""
+        return 0
+
+    def record_id(self, part: Part) -> str:
+        """Return under which id a part's session is recorded."""
+        return part.session
+
+    def others(self, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        """Return these hosts without this instance, which the host of a group is a member of."""
+        return tuple(host for host in hosts if host != self.identity.host)
+
+    async def sum(self, carry: Carry) -> dict[str, Any]:
+        """Run both rounds of every part and keep what they give; `carry` brings the messages.
+
+        Raises:
+            PolicyRefusedError: the window has its sum already.
+            JobError: the session was abandoned; nothing was learned.
+
+        """
+        parts = self.rounds.open_parts()
+        if not parts:
+            self.asking.require_new()
+            parts = self._propose()
+        for part in parts:
+            self.records[part.session] = self._begin(part)
+        try:
+            counted = await self._count(parts, carry)
+            paired = await self._pair(parts, counted, carry)
+        finally:
+            # What was exchanged was exchanged, however the session ends.
+            month = month_of(self.context.clock())
+            add_all(self.context.engine, month, self.rounds.traffic.by_peer())
+        vocabulary = terms.decode_vocabulary(
+            self.rounds.vocabulary_of(paired[0].part), at_most=parts[0].first.proposal.length
+        )
+        kept = self.keep(paired, vocabulary)
+        if not kept:
+            raise abandoned("a peer's learning was taken out while it was summed")
+        self.asking.answered(parts[0].batch)
+        for part in parts:
+            self.rounds.forget(part)
+        return self._summary(parts, counted, paired, kept, len(vocabulary))
+
+    def _summary(
+        self,
+        parts: Sequence[Part],
+        counted: Sequence[Counted],
+        paired: Sequence[Paired],
+        kept: Sequence[Paired],
+        vocabulary: int,
+    ) -> dict[str, Any]:
+        traffic = self.rounds.traffic
+        return {
+            "session": parts[0].batch,
+            "survivors": sorted(host for one in kept for host in one.result.survivors),
+            "lost": {
+                host: why
+                for result in (*(one.result for one in counted), *(one.result for one in paired))
+                for host, why in result.lost.items()
+            },
+            # (owner, holder) of shares that did not fit together: one of the two broke the protocol.
+            "doubts": [list(pair) for pair in sorted({p for one in kept for p in one.result.doubts})],
+            "vocabulary": vocabulary,
+            "head": len(paired[0].summed.statistic.head),
+            "parts": [self._told(part) for part in parts],
+            "bytes_out": traffic.sent,
+            "bytes_in": traffic.received,
+            "seconds": self.rounds.seconds[kept[0].part.session],
+        }
+
+    def _propose(self) -> list[Part]:
+        asking = self.asking.current()
+        if asking is None:
+            fresh = public_vocabulary(self.own.catalogue, self.config.sharing.max_vocabulary)
+            self.asking.open(terms.encode_vocabulary(fresh))
+            asking = self.asking.current()
+        vocabulary = asking.vocabulary if asking is not None else terms.encode_vocabulary(())
+        return self.rounds.propose(vocabulary, self.rosters())
+
+    # -- rounds ---------------------------------------------------------------------------------------------
+
+    async def _count(self, parts: Sequence[Part], carry: Carry) -> list[Counted]:
+        results = await asyncio.gather(
+            *(self.rounds.count(part, carry) for part in parts), return_exceptions=True
+        )
+        found = [
+            Counted(part, result)
+            for part, result in zip(parts, results, strict=True)
+            if self._came_through(part, result) and not isinstance(result, BaseException)
+        ]
+        if not found:
+            raise abandoned("; ".join(dict.fromkeys(str(result) for result in results)))
+        return found
+
+    async def _pair(self, parts: list[Part], counted: Sequence[Counted], carry: Carry) -> list[Paired]:
+        first = parts[0].first.proposal
+        shown = self.rounds.shown(parts)
+        if shown is not None:
+            counts = read_counts(shown, first.length)
+        else:
+            counts = np.sum([one.result.total for one in counted], axis=0) + self.own_part(counted[0].part)
+        try:
+            state = trainer_of(first).advance(trainer_of(first).start(first.length), counts)
+        except SumError as error:
+            self._all_abandoned(parts, str(error))
+            raise abandoned(str(error)) from error
+        if not isinstance(state, PairCounting):
+            self._all_abandoned(parts, "no pair has enough users")
+            raise JobError(
+                "no two videos have enough users in the cohort for pair counts",
+                advice="Approve more or larger peers; the local model keeps serving.",
+            )
+        results = await asyncio.gather(
+            *(self.rounds.pair(one.part, one.result, counts, state, carry) for one in counted),
+            return_exceptions=True,
+        )
+        found = [
+            Paired(one.part, one.result, *result)
+            for one, result in zip(counted, results, strict=True)
+            if self._came_through(one.part, result) and not isinstance(result, BaseException)
+        ]
+        if not found:
+            raise abandoned("; ".join(dict.fromkeys(str(result) for result in results)))
+        return found
+
+    def _came_through(self, part: Part, result: object) -> bool:
+        """Tell whether a part has a result; note why where it has none. A bug of ours is raised."""
+        if isinstance(result, _LOST):
+            self.finish(part, "abandoned", reason=str(result))
+            self.rounds.forget(part)
+            return False
+        if isinstance(result, BaseException):
+            raise result
+        return True
+
+    def _may_go_on(self, proposal: Proposal) -> None:
+        """Give a sum up as soon as a member of it was taken out."""
+        out = book.read(self.context.engine, self.config).unusable(self.others(proposal.hosts))
+        if out:
+            raise Refusal(Code.CLOSED, f"{', '.join(out)} was taken out while it was summed")
+
+    def _begin(self, part: Part) -> SessionRecord:
+        proposal = part.first.proposal
+        record = SessionRecord(
+            id=self.record_id(part),
+            role=self.role,
+            aggregator=self.identity.host,
+            started=float(proposal.created),
+            roster=list(proposal.hosts),
+        )
+        save_session(self.context.engine, record)
+        return record
+
+    def _all_abandoned(self, parts: Sequence[Part], reason: str) -> None:
+        for part in parts:
+            if self.records[part.session].outcome == "running":
+                self.finish(part, "abandoned", reason=reason)
+            self.rounds.forget(part)
+
+    def finish(self, part: Part, outcome: str, *, reason: str = "", survivors: tuple[str, ...] = ()) -> None:
+        """Record how a part ended, in the database and the ledger."""
+        traffic = self.rounds.traffic
+        hosts = part.first.proposal.hosts
+        record = replace(
+            self.records[part.session],
+            ended=self.context.clock(),
+            outcome=outcome,
+            reason=reason,
+            survivors=list(survivors),
+            bytes_in=sum(traffic.received_from[host] for host in hosts),
+            bytes_out=sum(traffic.sent_to[host] for host in hosts),
+            seconds=self.rounds.seconds.get(part.session, {}),
+        )
+        self.records[part.session] = record
+        save_session(self.context.engine, record)
+        details = {
+            "role": self.role,
+            "roster": list(hosts),
+            "survivors": list(survivors),
+            "outcome": outcome,
+            "reason": reason,
+            "batch": part.batch,
+            "part": part.number,
+        }
+        append(
+            self.context.engine,
+            self.identity,
+            Kind.SESSION,
+            self.records[part.session].id,
+            details,
+            now=self.context.clock(),
+        )
+
+    def _told(self, part: Part) -> dict[str, Any]:
+        record = self.records[part.session]
+        return {
+            "session": record.id,
+            "number": part.number,
+            "outcome": record.outcome,
+            "reason": record.reason,
+            "roster": record.roster,
+            "survivors": record.survivors,
+        }
+
+
+def abandoned(reason: str) -> JobError:
+    """Return the error of a session that ended without a sum."""
+    advice = "The served model is unchanged. `shoal sessions list` keeps who was missing and why."
+    if Code.COHORT_TOO_SMALL in reason:
+        advice += " A member adds up only with those its own admin approved: peers approve each other."
+    return JobError(f"the session was abandoned: {reason}", advice=advice)
