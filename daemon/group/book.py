@@ -88,7 +88,7 @@ class GroupMember:
 def current(engine: Engine) -> Membership | None:
     """Return the group that this instance hosts or is in, None where there is none."""
     with reads(engine) as connection:
-        return _current(connection)
+        return current_in(connection)
 
 
 def change(engine: Engine, edit: Callable[[Membership | None], Membership | None]) -> Membership | None:
@@ -105,7 +105,7 @@ def change_in(
     connection: Connection, edit: Callable[[Membership | None], Membership | None]
 ) -> Membership | None:
     """Change the group inside a writing transaction of the caller's."""
-    known = _current(connection)
+    known = current_in(connection)
     changed = edit(known)
     if changed == known:
         return changed
@@ -122,7 +122,8 @@ def change_in(
     return changed
 
 
-def _current(connection: Connection) -> Membership | None:
+def current_in(connection: Connection) -> Membership | None:
+    """Return the group inside a transaction of the caller's."""
     row = connection.execute(select(GroupRow.__table__).where(GroupRow.id == _ONLY)).mappings().first()
     if row is None:
         return None
@@ -148,7 +149,7 @@ def members_in(connection: Connection) -> tuple[GroupMember, ...]:
 def member(engine: Engine, host: str) -> GroupMember | None:
     """Return one member in any state."""
     with reads(engine) as connection:
-        return _find(connection, host)
+        return find_in(connection, host)
 
 
 def change_member(
@@ -163,7 +164,7 @@ def change_member_in(
     connection: Connection, host: str, edit: Callable[[GroupMember | None], GroupMember | None]
 ) -> GroupMember | None:
     """Change a member inside a writing transaction of the caller's."""
-    known = _find(connection, host)
+    known = find_in(connection, host)
     changed = edit(known)
     if changed == known:
         return changed
@@ -210,7 +211,8 @@ def forget_requests(connection: Connection, before: float) -> None:
     connection.execute(delete(GroupMemberRow).where(old & GroupMemberRow.node_id.is_(None)))
 
 
-def _find(connection: Connection, host: str) -> GroupMember | None:
+def find_in(connection: Connection, host: str) -> GroupMember | None:
+    """Return one member inside a transaction of the caller's."""
     query = select(GroupMemberRow.__table__).where(GroupMemberRow.host == host)
     row = connection.execute(query).mappings().first()
     return None if row is None else _member(dict(row))

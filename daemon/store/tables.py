@@ -367,9 +367,9 @@ class GroupRow(Base):
 class GroupMemberRow(Base):
     """An instance of the group; at a member those that the host listed, at the host all that ever asked.
 
-    `node_key` is the public key (PEM) of its Flower node, and `node_id` the decimal number, of 64 bits without
-    sign, that the SuperLink gave it; `seen` is the date of its newest message, `delivered` the newest published
-    sum that it took (hex).
+    `node_key` is the public key (PEM) of its Flower node, and `node_id` the decimal number, of 64 bits
+    without sign, that the SuperLink gave it; `seen` is the date of its newest message, `delivered` the newest
+    published sum that it took (hex).
     """
 
     __tablename__ = "group_members"

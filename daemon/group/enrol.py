@@ -1,0 +1,259 @@
+"""Who wants in, at the host: takes enrolments in the serving process and answers with admissions.
+
+What a stranger can cause here, after the door has counted it (`daemon.peers.door`): two checked signatures, a
+row that says that it asked, at most `group.max_requests_pending` of them and for thirty days, and an entry in
+the ledger for each. Who is a member, the admin decides, or decided before (`shoal group invite`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+
+from daemon.config import Config
+from daemon.group import book
+from daemon.group.book import GroupMember, Membership
+from daemon.group.events import note
+from daemon.peers import book as peers
+from daemon.peers import cards, hearing
+from daemon.store.engine import reads, writes
+from federation.envelope import Envelope
+from federation.errors import Code, Refusal
+from federation.group.enrolment import Admission, Enrolment
+from federation.group.enrolment import GroupMember as Listed
+from federation.identity import Identity, format_key, parse_key
+from federation.limits import Limits
+
+log = logging.getLogger(__name__)
+
+KEEP_REQUEST: Final = 30 * 86400.0
+"""Seconds after which a wish to join that nobody answered is forgotten."""
+_MILLISECONDS: Final = 1000
+ANY: Final = "*"
+"""Stands for the name of the group in a question: whichever is hosted here."""
+_QUICKEST_POLL: Final = 250
+_POLL_PER_MEMBER: Final = 5
+"""Milliseconds: a member of fifty asks four times a second; a thousand together 200 times."""
+
+
+class Enroller:
+    """One per process; its methods block, and are called from several threads. `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        engine: Engine,
+        config: Config,
+        clock: Callable[[], float],
+        *,
+        limits: Limits | None = None,
+    ) -> None:
+        self._identity = identity
+        self._engine = engine
+        self._config = config
+        self._clock = clock
+        self._limits = limits or Limits()
+
+    def take(self, message: Envelope) -> bytes:
+        """Take an enrolment and return the signed admission that answers it.
+
+        Raises:
+            Refusal: what reading an enrolment raises; `closed`, `key-mismatch`, `replayed` or `busy`.
+
+        """
+        now = self._clock()
+        wish = Enrolment.read(message, self._identity.host, now, self._limits)
+        if wish.host == self._identity.host:
+            raise Refusal(Code.WRONG_SENDER, "that is the host of the group itself", wish.host)
+        peer = peers.find(self._engine, self._config, wish.host)
+        # Only its domain or its admin vouches for a key; a name alone is anybody's.
+        vouched = peer is not None and peer.key and (hearing.pinned(peer) or peer.url)
+        if peer is not None and vouched and peer.key != format_key(wish.key):
+            raise hearing.other_key(peer)
+        if wish.wish == "status":
+            return self._status(wish, now)
+        with writes(self._engine) as connection:
+            group = self._hosted(connection, wish)
+            if wish.wish == "join":
+                blocked = peer is not None and peer.state == "reverted"
+                after = _blocked(wish) if blocked else self._join(connection, group, wish, now)
+            else:
+                after = self._leave(connection, group, wish, now)
+            return self._answer(connection, group, after, wish, now)
+
+    def _status(self, wish: Enrolment, now: float) -> bytes:
+        with reads(self._engine) as connection:
+            group = self._hosted(connection, wish)
+            known = book.find_in(connection, wish.host)
+            mine = known if known is not None and known.key == format_key(wish.key) else None
+            answer = self._answer(connection, group, mine, wish, now)
+        if mine is not None and mine.state == "member":
+            # For the admin, who sees who is there; of those that only asked nothing is written.
+            book.change_member(self._engine, wish.host, lambda one: _heard(one, wish))
+        return answer
+
+    def _hosted(self, connection: Connection, wish: Enrolment) -> Membership:
+        group = book.current_in(connection)
+        if group is None or group.role != "host":
+            raise Refusal(Code.CLOSED, "no group is hosted here")
+        if wish.group != group.group and not (wish.wish == "status" and wish.group == ANY):
+            raise Refusal(Code.CLOSED, "no group of that name is hosted here")
+        return group
+
+    # -- joining and leaving --------------------------------------------------------------------------------
+
+    def _join(
+        self, connection: Connection, group: Membership, wish: Enrolment, now: float
+    ) -> GroupMember | None:
+        before = book.find_in(connection, wish.host)
+        key = format_key(wish.key)
+        if before is None or before.state in ("asked", "left"):
+            require_own_key(connection, wish.host, key)
+            return self._ask(connection, group, before, wish, now)
+        if before.state in ("refused", "ejected"):
+            # Whoever asks under that name, by whatever key: the admin decided.
+            return replace(before, key=key)
+        if before.key not in ("", key):
+            raise _other_key(wish.host)
+        _require_newer(before, wish)
+        require_own_key(connection, wish.host, key)
+        state = before.state
+        if state == "invited":
+            self._require_room(connection)
+            state = "member"
+            note(connection, self._identity, "approved", wish.host, group.group, now, key=key)
+        # The old node, if there was one, is no member's any more; the next session unregisters it.
+        number = before.node_id if before.node_key == wish.node_key else None
+        after = replace(before, key=key, node_key=wish.node_key, node_id=number, state=state, seen=wish.said)
+        if state != before.state:
+            after = replace(after, since=now)
+        return book.change_member_in(connection, wish.host, lambda _one: after)
+
+    def _ask(
+        self,
+        connection: Connection,
+        group: Membership,
+        before: GroupMember | None,
+        wish: Enrolment,
+        now: float,
+    ) -> GroupMember | None:
+        book.forget_requests(connection, now - KEEP_REQUEST)
+        before = before and book.find_in(connection, wish.host)
+        if before is None:
+            self._require_little_asked(connection, wish.host)
+        elif before.key == format_key(wish.key):
+            _require_newer(before, wish)
+        after = GroupMember(
+            wish.host,
+            format_key(wish.key),
+            node_key=wish.node_key,
+            node_id=before.node_id if before is not None and before.node_key == wish.node_key else None,
+            # Of a request that is made again the age stays: it ends when it would have.
+            since=before.since if before is not None else now,
+            seen=wish.said,
+        )
+        if before is None:
+            # Once a month and host: an entry stays for good.
+            note(connection, self._identity, "asked", wish.host, group.group, now, key=after.key)
+            log.info("an instance asks to join the group", extra={"peer": wish.host})
+        return book.change_member_in(connection, wish.host, lambda _one: after)
+
+    def _leave(
+        self, connection: Connection, group: Membership, wish: Enrolment, now: float
+    ) -> GroupMember | None:
+        before = book.find_in(connection, wish.host)
+        if before is None or before.state not in ("asked", "member", "invited"):
+            return before
+        if before.key not in ("", format_key(wish.key)):
+            raise _other_key(wish.host)
+        _require_newer(before, wish)
+        since = before.since if before.state == "asked" else now
+        after = replace(before, state="left", since=since, seen=wish.said)
+        if before.state == "member":
+            note(connection, self._identity, "left", wish.host, group.group, now)
+        return book.change_member_in(connection, wish.host, lambda _one: after)
+
+    def _require_little_asked(self, connection: Connection, host: str) -> None:
+        peer = peers.find(self._engine, self._config, host)
+        if peer is not None and peer.approved:
+            return
+        if book.pending(connection) >= self._config.group.max_requests_pending:
+            raise Refusal(
+                Code.BUSY, "too many instances asked to join this group; its admin has to see to them first"
+            )
+
+    def _require_room(self, connection: Connection) -> None:
+        if book.standing(connection, "member") >= self._config.group.max_members:
+            raise Refusal(Code.BUSY, "the group has as many members as its admin lets in")
+
+    # -- the answer -----------------------------------------------------------------------------------------
+
+    def _answer(
+        self,
+        connection: Connection,
+        group: Membership,
+        one: GroupMember | None,
+        wish: Enrolment,
+        now: float,
+    ) -> bytes:
+        members = [known for known in book.members_in(connection) if known.state == "member"]
+        inside = one is not None and one.state == "member"
+        out = one is not None and one.state in ("refused", "ejected")
+        state = "left" if one is None or one.state == "invited" else one.state
+        return Admission(
+            group=group.group,
+            host=wish.host,
+            state=state,
+            fence=group.fence if inside else "",
+            ca=group.ca if inside else "",
+            next=int(group.next_at * _MILLISECONDS) if inside else 0,
+            poll_ms=max(_QUICKEST_POLL, _POLL_PER_MEMBER * len(members)),
+            # Whoever thinks of joining may see with whom; the daemon of a stranger learns no more than that.
+            members=() if out else tuple(_listed(known) for known in members),
+            date=int(now * _MILLISECONDS),
+        ).seal(self._identity, wish.host)
+
+
+def require_own_key(connection: Connection, host: str, key: str) -> None:
+    """Check that no other member has this key: who signed what would not be clear.
+
+    Raises:
+        Refusal: `key-mismatch`.
+
+    """
+    for one in book.members_in(connection):
+        if one.key == key and one.host != host and one.state in ("member", "invited"):
+            raise Refusal(Code.KEY_MISMATCH, f"that is the key of {one.host}", host)
+
+
+def _listed(one: GroupMember) -> Listed:
+    url = one.url or cards.base_url(one.host) + cards.ROUTER
+    return Listed(one.host, parse_key(one.key), url)
+
+
+def _blocked(wish: Enrolment) -> GroupMember:
+    return GroupMember(wish.host, format_key(wish.key), state="refused")
+
+
+def _heard(one: GroupMember | None, wish: Enrolment) -> GroupMember | None:
+    if one is None or one.key != format_key(wish.key):
+        return one
+    return replace(one, seen=max(wish.said, one.seen or 0.0))
+
+
+def _require_newer(before: GroupMember, wish: Enrolment) -> None:
+    # The very same message again is a retry, and changes nothing.
+    if before.seen is not None and wish.said < before.seen:
+        raise Refusal(Code.REPLAYED, "this enrolment, or a later one, was heard before", wish.host)
+
+
+def _other_key(host: str) -> Refusal:
+    return Refusal(
+        Code.KEY_MISMATCH,
+        f"{host} is known with another key here; its admin and ours compare words and approve again",
+        host,
+    )
