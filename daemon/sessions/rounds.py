@@ -227,6 +227,11 @@ class Rounds:
         """Return the blob that a part asks about."""
         return self.journal.read(part.first.sum_id, f"blob.{terms.VOCABULARY}") or b""
 
+    def blobs_of(self, signed: SignedProposal) -> dict[str, bytes]:
+        """Return the public data of a sum."""
+        found = {name: self.journal.read(signed.sum_id, f"blob.{name}") for name in signed.proposal.blobs}
+        return {name: data for name, data in found.items() if data is not None}
+
     def forget(self, part: Part) -> None:
         """Erase everything of a part's session."""
         session = part.first.sum_id

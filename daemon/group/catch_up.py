@@ -1,0 +1,70 @@
+"""Fetching what the host published while this instance was not connected, over its endpoint for peers."""
+
+from __future__ import annotations
+
+import asyncio
+
+from daemon.errors import JobError
+from daemon.group.book import Membership
+from daemon.group.shelf import EPOCH, MESSAGE, Shelf
+from daemon.group.standing import host_of
+from daemon.identity import open_identity
+from daemon.jobs.registry import JobContext
+from daemon.sessions import terms
+from daemon.sessions.traffic import Traffic
+from daemon.store import traffic as totals
+from federation import envelope
+from federation.carrier import PeerRefused, PeerUnreachable
+from federation.desk import check_blob, fetch_request
+from federation.errors import Code, Refusal
+from federation.group.epoch_document import MAX_EPOCH
+from federation.group.published import MAX_PUBLISHED, Published
+from federation.http.client import PeerClient, new_session
+
+_WITHIN = 300.0
+
+
+def fetch(context: JobContext, group: Membership, batch: bytes, shelf: Shelf) -> None:
+    """Put a published batch on the shelf, checked against the host's signature.
+
+    Raises:
+        JobError: the host does not hand it out, or what it hands out does not fit.
+
+    """
+    try:
+        asyncio.run(_fetch(context, group, batch, shelf))
+    except (PeerUnreachable, PeerRefused, Refusal) as error:
+        raise JobError(
+            f"the group's sum could not be fetched from {group.host}: {error}",
+            advice="It is tried again; the next sum comes by itself.",
+        ) from None
+
+
+async def _fetch(context: JobContext, group: Membership, batch: bytes, shelf: Shelf) -> None:
+    config = context.config
+    identity = open_identity(config.identity_file, config.instance.host)
+    host = host_of(context.engine, config, identity.public, group)
+    if host is None:
+        raise Refusal(Code.UNKNOWN_PEER, f"{group.host} is no approved peer any more")
+    limits = terms.limits(config)
+    exchanged = Traffic()
+    async with new_session() as session:
+        client = PeerClient(session, on_traffic=exchanged.add)
+
+        async def ask(name: str, at_most: int) -> bytes:
+            request = fetch_request(identity, batch, group.host, name)
+            return await client.send(group.host, group.url, request, max_answer=at_most, timeout=_WITHIN)
+
+        try:
+            raw = await ask(MESSAGE, MAX_PUBLISHED)
+            published = Published.read(envelope.parse(raw, max_size=MAX_PUBLISHED), host, limits)
+            if published.batch != batch:
+                raise Refusal(Code.WRONG_STAGE, "another batch came than was asked for", group.host)
+            epoch = await ask(EPOCH, MAX_EPOCH)
+            blobs = {
+                name: check_blob(await ask(name, reference.size), reference)
+                for name, reference in sorted(published.blobs.items())
+            }
+        finally:
+            totals.add_all(context.engine, totals.month_of(context.clock()), exchanged.by_peer())
+    shelf.put(batch, raw, epoch, blobs)

@@ -1,0 +1,46 @@
+"""At the host: hands the newest published sums to members that were away when they were sent out."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from daemon.group import book
+from daemon.group.shelf import EPOCH, MESSAGE, Shelf
+from federation import cbor, fields
+from federation.desk import BlobDesk
+from federation.envelope import Envelope
+from federation.errors import Code, Refusal
+from federation.identity import Identity
+
+
+class GroupDesk:
+    """Answers fetch requests: what was published goes to members of the group, the rest is the `desk`'s."""
+
+    def __init__(self, identity: Identity, engine: Engine, shelf: Shelf, desk: BlobDesk) -> None:
+        self._identity, self._engine, self._shelf, self._desk = identity, engine, shelf, desk
+
+    def serve(self, message: Envelope) -> bytes:
+        """Return what a member asks for.
+
+        Raises:
+            Refusal: `unknown-sum`, `unknown-peer`, `not-for-me`, `bad-signature`, or as `BlobDesk.serve`.
+
+        """
+        published = self._shelf.message(message.sum_id)
+        group = book.current(self._engine) if published is not None else None
+        if published is None or group is None or group.role != "host":
+            return self._desk.serve(message)
+        if message.recipient != self._identity.host:
+            raise Refusal(Code.NOT_FOR_ME, "this is no request for data of mine", message.sender)
+        member = book.member(self._engine, message.sender)
+        if member is None or member.state != "member":
+            raise Refusal(Code.UNKNOWN_PEER, f"{message.sender} is no member of the group", message.sender)
+        message.verify(member.identity)
+        content = fields.exact_map(cbor.decode(bytes(message.payload)), "blob")
+        name = fields.text(content["blob"])
+        if name == MESSAGE:
+            return published
+        data = self._shelf.epoch(message.sum_id) if name == EPOCH else self._shelf.blob(message.sum_id, name)
+        if data is None:
+            raise Refusal(Code.UNKNOWN_SUM, "nothing of that name was published", message.sender)
+        return data

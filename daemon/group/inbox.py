@@ -1,0 +1,176 @@
+"""What the host of the group tells this instance, in the serving process: epochs, and what was summed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.group import book
+from daemon.group.book import Membership
+from daemon.group.shelf import Shelf
+from daemon.group.spool import Spool
+from daemon.group.standing import epoch_of, host_of
+from federation import envelope
+from federation.desk import check_blob
+from federation.envelope import Envelope, Stage
+from federation.errors import Code, Refusal
+from federation.group.epoch import answer_gather, answer_list, check_epoch
+from federation.group.epoch_document import MAX_EPOCH, Accepted, EpochDocument, read_epoch
+from federation.group.gathering import MAX_LIST, MembershipList, read_gather, read_list
+from federation.group.published import Published, Taken
+from federation.identity import Identity, PublicIdentity
+from federation.journal import FileJournal
+from federation.limits import Limits
+
+_KEY: Final = bytes(32)
+_LIST: Final = "list"
+
+
+class Inbox:
+    """One per process; `take` blocks, and is called from several threads. `clock` gives Unix seconds."""
+
+    STAGES: Final = (Stage.GATHER, Stage.LIST, Stage.EPOCH, Stage.PUBLISH)
+
+    def __init__(
+        self, identity: Identity, engine: Engine, config: Config, limits: Limits, clock: Callable[[], float]
+    ) -> None:
+        self._identity, self._engine, self._config = identity, engine, config
+        self._limits, self._clock = limits, clock
+        self._shelf = Shelf(config)
+        self._spool = Spool(config.group_dir / "spool")
+        self._turn = threading.Lock()
+
+    def take(self, message: Envelope) -> bytes:
+        """Take one message of the host and return the signed answer.
+
+        Raises:
+            Refusal: `unknown-peer` where it is not from the host of this instance's group; what the checks of
+                its kind raise.
+
+        """
+        group, host = self._sender(message)
+        with self._turn:
+            if message.stage is Stage.GATHER:
+                return self._gather(message, group, host)
+            if message.stage is Stage.LIST:
+                return self._list(message, group, host)
+            if message.stage is Stage.EPOCH:
+                document = take_epoch(
+                    self._engine, self._config, self._identity, host, message.raw, self._clock()
+                )
+                return Accepted(document.hash).seal(self._identity, host.host)
+            return self._published(message, group, host)
+
+    def _sender(self, message: Envelope) -> tuple[Membership, PublicIdentity]:
+        group = book.current(self._engine)
+        if group is None or not group.active or group.host != message.sender:
+            raise Refusal(
+                Code.UNKNOWN_PEER, f"{message.sender} hosts no group of this instance", message.sender
+            )
+        host = host_of(self._engine, self._config, self._identity.public, group)
+        if host is None:
+            raise Refusal(Code.UNKNOWN_PEER, f"{group.host} is no approved peer", message.sender)
+        return group, host
+
+    def _gather(self, message: Envelope, group: Membership, host: PublicIdentity) -> bytes:
+        now = self._clock()
+        gather = read_gather(message, host, self._identity.host, now, self._limits)
+        self._same_group(gather.group, group)
+        document = epoch_of(group, host)
+        return answer_gather(
+            self._identity,
+            host.host,
+            gather,
+            epoch=document.listed if document else None,
+            revealed=revealed(self._config, host),
+            length=self._config.cohort.epoch.total_seconds(),
+            now=now,
+        )
+
+    def _list(self, message: Envelope, group: Membership, host: PublicIdentity) -> bytes:
+        listed = read_list(message, host)
+        self._same_group(listed.group, group)
+        document = epoch_of(group, host)
+        answer = answer_list(
+            self._identity,
+            host.host,
+            listed,
+            epoch=document.listed if document else None,
+            revealed=revealed(self._config, host),
+            now=self._clock(),
+        )
+        # Before the nonce leaves: it must not be revealed for another list, whatever happens to us.
+        _revealing(self._config).write(_KEY, _LIST, message.raw)
+        return answer
+
+    def _published(self, message: Envelope, group: Membership, host: PublicIdentity) -> bytes:
+        published = Published.read(message, host, self._limits)
+        self._same_group(published.group, group)
+        document = epoch_of(group, host)
+        if document is None or document.hash != published.epoch:
+            raise Refusal(Code.ROSTER_INVALID, "the sums are of an epoch that this instance was not shown")
+        if self._shelf.message(published.batch) != message.raw:
+            blobs = {
+                name: check_blob(self._spool.take(reference) or b"", reference)
+                for name, reference in published.blobs.items()
+            }
+            self._shelf.put(published.batch, message.raw, group.epoch, blobs)
+        return Taken(published.batch, published.hash).seal(self._identity, host.host)
+
+    def _same_group(self, name: str, group: Membership) -> None:
+        if name != group.group:
+            raise Refusal(Code.NOT_FOR_ME, "that is another group than this instance is in", group.host)
+
+
+def take_epoch(
+    engine: Engine, config: Config, identity: Identity, host: PublicIdentity, raw: bytes, now: float
+) -> EpochDocument:
+    """Check a signed epoch document against the one before it, keep it, and return it.
+
+    Raises:
+        Refusal: what `read_epoch` and `check_epoch` raise; `not-for-me` for another group.
+
+    """
+    new = read_epoch(envelope.parse(raw, max_size=MAX_EPOCH), host)
+
+    def edit(group: Membership | None) -> Membership | None:
+        if group is None or not group.active or group.group != new.listed.group:
+            raise Refusal(Code.NOT_FOR_ME, "that is the epoch of another group", host.host)
+        check_epoch(
+            epoch_of(group, host),
+            new,
+            me=identity.public,
+            revealed=revealed(config, host),
+            length=config.cohort.epoch.total_seconds(),
+            now=now,
+        )
+        return replace(group, epoch=raw)
+
+    book.change(engine, edit)
+    return new
+
+
+def waiting(config: Config) -> bool:
+    """Tell whether something was published that has not been learnt yet."""
+    return config.group_dir.is_dir() and Shelf(config).waiting() is not None
+
+
+def revealed(config: Config, host: PublicIdentity) -> MembershipList | None:
+    """Return the newest list that this instance revealed its nonce for."""
+    raw = _revealing(config).read(_KEY, _LIST)
+    if raw is None:
+        return None
+    try:
+        return read_list(envelope.parse(raw, max_size=MAX_LIST), host)
+    except Refusal:
+        # That of a group it was in before, or of a key that was replaced since.
+        return None
+
+
+def _revealing(config: Config) -> FileJournal:
+    return FileJournal(config.group_dir / "revealed")

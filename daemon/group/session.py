@@ -1,0 +1,319 @@
+"""The job "group-session": as the group's host, sum what its members give and publish the sums.
+
+The same five stages as between peers, carried by Flower; the host's own instance is a member like the others.
+Interrupted, it goes on with the same proposals when it is run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Final
+
+from daemon.errors import NotRunningError, PolicyRefusedError
+from daemon.group import book, hosting
+from daemon.group.asking import ask_all
+from daemon.group.book import GroupMember, Membership
+from daemon.group.epochs import Epochs, Opened
+from daemon.group.events import Event, note
+from daemon.group.learn import SUM_TYPE
+from daemon.group.shelf import Shelf
+from daemon.jobs.registry import JobContext
+from daemon.peers import book as peers
+from daemon.sessions import terms
+from daemon.sessions.asking import AskingRecord
+from daemon.sessions.rounds import Part
+from daemon.sessions.summing import Paired, Summing
+from daemon.store.engine import writes
+from daemon.store.records import Role
+from federation import envelope
+from federation.carrier import Carrier, PeerUnreachable
+from federation.desk import reference_to
+from federation.errors import Code, ProtocolMisuse, Refusal
+from federation.flower import control
+from federation.flower.access import SuperLinkAccess
+from federation.flower.grid import FlowerRun, open_run
+from federation.group.epoch_document import read_accepted
+from federation.group.gathering import MAX_SMALL
+from federation.group.published import (
+    HEAD,
+    MAX_PUBLISHED,
+    Published,
+    PublishedPart,
+    counts_blob,
+    pairs_blob,
+    proposal_blob,
+    read_taken,
+)
+from federation.identity import PublicIdentity
+from federation.journal import FileJournal
+from federation.proposal import SignedProposal
+
+log = logging.getLogger(__name__)
+
+COLLUDERS: Final = 2
+"""Assumed in a group: its host, and whoever reads the sum and knows the noise that it added itself."""
+GATHER_WITHIN: Final = 15.0
+"""Seconds after the announced time that members who are not connected yet are waited for."""
+_POLL: Final = 0.25
+DELIVER_WITHIN: Final = 300.0
+DELIVER_AT_ONCE: Final = 4
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """Run one session of the hosted group to its end, or continue the open one.
+
+    Raises:
+        PolicyRefusedError, NotRunningError: there can be no session now.
+        JobError: the session was abandoned; nothing was learned.
+
+    """
+    group = book.current(context.engine)
+    if group is None or group.role != "host" or not group.active:
+        raise PolicyRefusedError("this instance hosts no group", advice="Host one: shoal group host NAME")
+    if context.config.mode not in {"consume", "contribute"}:
+        raise PolicyRefusedError(
+            f'a group needs mode "consume" or "contribute", here it is "{context.config.mode}"',
+            advice="Set mode in shoal.toml and restart the daemon.",
+        )
+    host = hosting.running(context.config)
+    if host is None:
+        raise NotRunningError(
+            "the group's listener is not running",
+            advice="Start the daemon: shoal run. It starts the listener.",
+        )
+    return asyncio.run(_run(context, group, host.access))
+
+
+async def _run(context: JobContext, group: Membership, access: SuperLinkAccess) -> dict[str, Any]:
+    nodes = await asyncio.to_thread(_register, context, access)
+    async with open_run(access, nodes) as flower:
+        connected = await _connected(flower, frozenset(nodes), context)
+        session = _GroupSession(context, group, flower, connected)
+        return await session.run()
+
+
+def _register(context: JobContext, access: SuperLinkAccess) -> dict[str, int]:
+    """Let the nodes of members in, and those of others out; return the members' nodes by host."""
+    engine = context.engine
+    found: dict[str, int] = {}
+    for member in book.members(engine):
+        try:
+            if member.state == "member" and member.node_key:
+                number = control.register(access, member.node_key)
+                found[member.host] = number
+                _note_node(context, member, number)
+            elif member.node_id is not None:
+                control.unregister(access, member.node_id)
+                _note_node(context, member, None)
+        except control.SuperLinkError as error:
+            log.warning("a node cannot be registered", extra={"peer": member.host, "why": str(error)})
+    return found
+
+
+def _note_node(context: JobContext, member: GroupMember, number: int | None) -> None:
+    book.change_member(
+        context.engine, member.host, lambda known: None if known is None else replace(known, node_id=number)
+    )
+
+
+async def _connected(flower: FlowerRun, wanted: frozenset[str], context: JobContext) -> frozenset[str]:
+    """Return who is connected, as soon as all are or the time for that is over."""
+    deadline = context.clock() + GATHER_WITHIN
+    while True:
+        online = await asyncio.to_thread(flower.online)
+        if wanted <= online or context.clock() >= deadline:
+            return online
+        context.progress("waiting for members", 0.0)
+        await asyncio.sleep(_POLL)
+
+
+class _Present:
+    """A carrier to those that were connected when the session began; nobody waits for the others."""
+
+    def __init__(self, carrier: Carrier, present: frozenset[str]) -> None:
+        self._carrier, self._present = carrier, present
+
+    async def send(self, host: str, request: bytes, *, max_answer: int, timeout: float) -> bytes:  # noqa: ASYNC109
+        if host not in self._present:
+            raise PeerUnreachable(f"{host} is not connected")
+        return await self._carrier.send(host, request, max_answer=max_answer, timeout=timeout)
+
+
+class _GroupSession(Summing):
+    """The sum of a group."""
+
+    role: ClassVar[Role] = "host"
+
+    def __init__(
+        self, context: JobContext, group: Membership, flower: FlowerRun, connected: frozenset[str]
+    ) -> None:
+        config = context.config
+        journal = FileJournal(config.group_dir / "host" / "sums")
+        asking = AskingRecord(
+            FileJournal(config.group_dir / "host" / "asking"), config.privacy.window, context.clock
+        )
+        super().__init__(context, journal, asking, colluders=COLLUDERS)
+        self._group, self._flower, self._connected = group, flower, connected
+        self._epochs = Epochs(config, self.identity, group.group, context.clock)
+        self._epoch: Opened | None = None
+        self._shelf = Shelf(config)
+
+    async def run(self) -> dict[str, Any]:
+        """Agree on the epoch, sum, publish."""
+        carrier = self._carrier({})
+        known = self._epochs.known()
+        # What is under way was proposed for the epoch as it was then.
+        self._epoch = (
+            self._epochs.present(known)
+            if known is not None and self.rounds.open_parts()
+            else await self._epochs.ensure(self._members(), carrier)
+        )
+        accepted = await self._hand_out(self._epoch, carrier)
+        result = await self.sum(self._carry)
+        delivered = await self._deliver()
+        return {
+            **result,
+            "epoch": self._epoch.document.number,
+            "not_in_epoch": {**self._epoch.problems, **accepted},
+            "delivered": delivered,
+        }
+
+    def _members(self) -> list[PublicIdentity]:
+        """Return the members of the group whose keys our admin approved, sorted by host."""
+        known = peers.read(self.context.engine, self.config)
+        found = []
+        for member in book.members(self.context.engine):
+            if member.state != "member":
+                continue
+            peer = known.find(member.host)
+            if member.host == self.identity.host:
+                found.append(self.identity.public)
+            elif peer is not None and peer.approved and peer.key == member.key:
+                found.append(peer.identity)
+        return sorted(found, key=lambda identity: identity.host)
+
+    def _carrier(self, blobs: Mapping[str, bytes]) -> Carrier:
+        return _Present(self._flower.carrier(blobs, self.rounds.traffic.add), self._connected)
+
+    def _carry(self, signed: SignedProposal) -> Carrier:
+        return self._carrier(self.rounds.blobs_of(signed))
+
+    # -- the epoch ------------------------------------------------------------------------------------------
+
+    async def _hand_out(self, opened: Opened, carrier: Carrier) -> dict[str, str]:
+        """Give the epoch's document to everybody in it; return who does not accept it, and why."""
+        members = opened.document.members
+        # Those who wait for the next epoch as well: they learn from this one's sums.
+        members = {**{member.host: member for member in self._members()}, **members}
+        present = {host: opened.raw for host in members if host in self._connected}
+
+        def read(host: str, raw: bytes) -> None:
+            message = envelope.parse(raw, max_size=MAX_SMALL)
+            if read_accepted(message, members[host], self.identity.host).hash != opened.document.hash:
+                raise Refusal(Code.ROSTER_INVALID, f"{host} accepted another epoch", host)
+
+        heard = await ask_all(carrier, present, max_answer=MAX_SMALL, read=read)
+        if opened.new:
+            rosters = opened.document.rosters
+            details = {"parts": len(rosters), "members": [[one.host for one in part] for part in rosters]}
+            self._note("epoch", **details)
+        return heard.problems
+
+    def rosters(self) -> tuple[tuple[PublicIdentity, ...], ...]:
+        """Return the parts of the epoch."""
+        if self._epoch is None:
+            raise ProtocolMisuse("parts are proposed in an epoch")
+        return self._epoch.document.rosters
+
+    # -- what becomes of the sums ---------------------------------------------------------------------------
+
+    def record_id(self, part: Part) -> str:
+        """Return the id of the host's record: its own instance keeps one as a member, under the sum's id."""
+        return hashlib.sha256(b"hosted" + part.first.sum_id).hexdigest()
+
+    def keep(self, paired: Sequence[Paired], vocabulary: tuple[str, ...]) -> list[Paired]:
+        """Sign and shelve the sums of the parts nobody of whom was taken out meanwhile."""
+        known = peers.read(self.context.engine, self.config)
+        kept = []
+        for one in paired:
+            out = known.unusable(self.others(one.result.survivors))
+            if out:
+                self.finish(
+                    one.part, "abandoned", reason=f"{', '.join(out)} was taken out while it was summed"
+                )
+            else:
+                self.finish(one.part, "done", survivors=one.result.survivors)
+                kept.append(one)
+        if kept:
+            self._publish(kept, vocabulary)
+        return kept
+
+    def _publish(self, kept: Sequence[Paired], vocabulary: tuple[str, ...]) -> None:
+        if self._epoch is None:
+            raise ProtocolMisuse("sums are published in an epoch")
+        head = kept[0].summed.statistic.head
+        blobs = {HEAD: terms.encode_vocabulary(tuple(vocabulary[place] for place in head))}
+        for number, one in enumerate(kept):
+            blobs[proposal_blob(number)] = one.part.first.raw
+            blobs[counts_blob(number)] = one.counted.total[head].astype(SUM_TYPE).tobytes()
+            blobs[pairs_blob(number)] = one.result.total.astype(SUM_TYPE).tobytes()
+        batch = bytes.fromhex(kept[0].part.batch)
+        published = Published(
+            group=self._group.group,
+            batch=batch,
+            epoch=self._epoch.document.hash,
+            made=int(self.context.clock() * 1000),
+            parts=tuple(PublishedPart(one.part.first.sum_id, one.result.survivors) for one in kept),
+            blobs={name: reference_to(data) for name, data in blobs.items()},
+        )
+        message = published.seal(self.identity)
+        self._shelf.put(batch, message, self._epoch.raw, blobs)
+
+    async def _deliver(self) -> list[str]:
+        """Send what was published to everybody who is connected; return who took it."""
+        batch = self._shelf.newest()
+        raw = self._shelf.message(batch) if batch is not None else None
+        if batch is None or raw is None:
+            return []
+        published = Published.read(
+            envelope.parse(raw, max_size=MAX_PUBLISHED), self.identity.public, terms.limits(self.config)
+        )
+        blobs = {name: self._shelf.blob(batch, name) or b"" for name in published.blobs}
+        members = {member.host: member for member in self._members() if member.host in self._connected}
+
+        def read(host: str, answer: bytes) -> None:
+            message = envelope.parse(answer, max_size=MAX_SMALL)
+            if read_taken(message, members[host], self.identity.host).hash != published.hash:
+                raise Refusal(Code.BLOB_MISMATCH, f"{host} took something else", host)
+
+        heard = await ask_all(
+            self._carrier(blobs),
+            dict.fromkeys(members, raw),
+            max_answer=MAX_SMALL,
+            read=read,
+            within=DELIVER_WITHIN,
+            at_once=DELIVER_AT_ONCE,
+        )
+        for host in heard.answers:
+            book.change_member(
+                self.context.engine,
+                host,
+                lambda known: None if known is None else replace(known, delivered=batch.hex()),
+            )
+        return sorted(heard.answers)
+
+    def _note(self, event: Event, **details: Any) -> None:
+        with writes(self.context.engine) as connection:
+            note(
+                connection,
+                self.identity,
+                event,
+                self.identity.host,
+                self._group.group,
+                self.context.clock(),
+                **details,
+            )

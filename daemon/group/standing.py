@@ -1,0 +1,40 @@
+"""What being in a group means for sums: who may ask this instance, and with whom it is counted."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.group import book
+from daemon.group.book import Membership
+from daemon.peers import book as peers
+from federation import envelope
+from federation.group.epoch_document import MAX_EPOCH, EpochDocument, read_epoch
+from federation.identity import PublicIdentity
+from policies.group import GroupPolicy
+
+
+def host_of(engine: Engine, config: Config, me: PublicIdentity, group: Membership) -> PublicIdentity | None:
+    """Return who signs for a group: its host by the key pinned here, or this instance; None: unapproved."""
+    if group.host == me.host:
+        return me
+    peer = peers.find(engine, config, group.host)
+    return peer.identity if peer is not None and peer.approved else None
+
+
+def epoch_of(group: Membership, host: PublicIdentity) -> EpochDocument | None:
+    """Return the epoch document that this instance accepted last. Raises Refusal when it does not hold."""
+    if not group.epoch:
+        return None
+    return read_epoch(envelope.parse(group.epoch, max_size=MAX_EPOCH), host)
+
+
+def rule(engine: Engine, config: Config, me: PublicIdentity) -> GroupPolicy:
+    """Return the rule that holds for proposals now."""
+    group = book.current(engine)
+    if group is None or not group.active:
+        return GroupPolicy(me.host, None, "")
+    host = host_of(engine, config, me, group)
+    document = None if host is None else epoch_of(group, host)
+    expected = None if document is None else document.part_of(me.host)
+    return GroupPolicy(me.host, expected, group.host)
