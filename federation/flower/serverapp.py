@@ -1,0 +1,157 @@
+"""The ServerApp's side of one Flower run: starts it, takes its task, and ends it. Every call blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from federation.errors import FederationError
+from federation.flower import proto
+from federation.flower.access import SuperLinkAccess
+from federation.flower.fab import bundle
+from federation.flower.rpc import Channel, RpcRefused, RpcUnreachable
+
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+STOPPED: Final = "stopped"
+
+_TASK: Final = "flwr-serverapp"
+_ACQUIRE: Final = "/flwr.proto.Runtime/AcquireTask"
+_FINISHED: Final = "finished"
+_RECENT: Final = 50
+_START_WITHIN: Final = 20.0
+_PAUSE: Final = 0.1
+
+
+class RunFailed(FederationError):
+    """Flower did not start the run; the message says what to look at."""
+
+
+class Task:
+    """A run of ours and the claim on its ServerApp."""
+
+    def __init__(self, control: Channel, runtime: Channel, run_id: int) -> None:
+        self.run_id = run_id
+        self._control = control
+        self._runtime = runtime
+
+    def ask(self, name: str, request: Any, answer: Any, **limits: Any) -> Any:
+        """Call a method of the Runtime API; see `Channel.call`."""
+        return self._runtime.call(f"/v1/runtime/{name}", request, answer, **limits)
+
+    def beat(self) -> None:
+        """Say that the ServerApp is alive: Flower fails a run of which it hears nothing for a minute."""
+        self.ask(
+            "send-task-heartbeat",
+            proto.runtime.SendTaskHeartbeatRequest(),
+            proto.runtime.SendTaskHeartbeatResponse,
+        )
+
+    def finish(self, outcome: str, details: str) -> None:
+        """End the run, and have Flower drop its messages and objects; one that is gone is left alone."""
+        try:
+            if outcome == STOPPED:
+                _stop(self._control, self.run_id)
+            else:
+                request = proto.runtime.PushTaskOutputRequest(sub_status=outcome, details=details)
+                self.ask("push-task-output", request, proto.runtime.PushTaskOutputResponse)
+            # Flower clears a finished run away when somebody looks at it (`control_handlers.list_runs`).
+            _runs(self._control, run_id=self.run_id)
+        except (RpcUnreachable, RpcRefused):
+            pass
+        finally:
+            self._control.close()
+            self._runtime.close()
+
+
+def start(access: SuperLinkAccess) -> Task:
+    """Start a run and take its task. What an earlier process of this host left unfinished is stopped first.
+
+    Raises:
+        RunFailed: the SuperLink does not answer, or does not start it.
+
+    """
+    try:
+        ca, secret = access.ca.read_bytes(), access.secret.read_bytes()
+    except OSError as error:
+        raise RunFailed(f"the SuperLink's files cannot be read ({error.strerror}): host the group") from error
+    control = Channel(access.address, ca)
+    try:
+        for run_id, run in _runs(control, limit=_RECENT).items():
+            if run.status.status != _FINISHED:
+                _stop(control, run_id)
+        fab = proto.control.StartRunRequest().fab
+        fab.content = bundle()
+        fab.hash_str = hashlib.sha256(fab.content).hexdigest()
+        answer = control.call(
+            "/v1/control/start-run", proto.control.StartRunRequest(fab=fab), proto.control.StartRunResponse
+        )
+        if not answer.run_id:
+            raise RunFailed("Flower did not start the run: see the SuperLink's log")
+        token = _claim(access, ca, secret, int(answer.run_id))
+        runtime = Channel(access.address, ca, lambda _method, _body: {"flwr-task-token": token})
+        task = Task(control, runtime, int(answer.run_id))
+        # What makes Flower count the run as running.
+        task.ask("pull-task-input", proto.runtime.PullTaskInputRequest(), proto.runtime.PullTaskInputResponse)
+    except (RpcUnreachable, RpcRefused) as error:
+        control.close()
+        raise RunFailed(
+            f"the SuperLink started no run ({error}): is the daemon of this host running?"
+        ) from None
+    except BaseException:
+        control.close()
+        raise
+    return task
+
+
+def _claim(access: SuperLinkAccess, ca: bytes, secret: bytes, run_id: int) -> str:
+    """Return the token of a run's task."""
+    channel = Channel(access.address, ca, _signed(secret))
+    request = proto.runtime.AcquireTaskRequest(supported_task_types=[_TASK])
+    deadline = time.monotonic() + _START_WITHIN
+    try:
+        while time.monotonic() < deadline:
+            answer = channel.call("/v1/runtime/acquire-task", request, proto.runtime.AcquireTaskResponse)
+            if answer.token and int(answer.task.run_id) == run_id:
+                return str(answer.token)
+            # Another one is of a run that was stopped in the same moment: nobody needs it.
+            time.sleep(_PAUSE)
+    finally:
+        channel.close()
+    raise RunFailed("Flower gave the run's task to nobody: see the SuperLink's log")
+
+
+def _signed(secret: bytes) -> Callable[[str, bytes], Mapping[str, str]]:
+    """Return headers that prove the secret (`supercore/auth/superexec.py`)."""
+    key = hmac.new(secret, b"superexec-auth-v1", hashlib.sha256).digest()
+
+    def headers(_method: str, body: bytes) -> Mapping[str, str]:
+        now, nonce, digest = int(time.time()), secrets.token_hex(16), hashlib.sha256(body).hexdigest()
+        text = f"method={_ACQUIRE}\nts={now}\nnonce={nonce}\nbody_sha256={digest}"
+        return {
+            "flwr-superexec-ts": str(now),
+            "flwr-superexec-nonce": nonce,
+            "flwr-superexec-body-sha256": digest,
+            "flwr-superexec-signature": hmac.new(key, text.encode(), hashlib.sha256).hexdigest(),
+        }
+
+    return headers
+
+
+def _runs(control: Channel, **which: int) -> Mapping[int, Any]:
+    request = proto.control.ListRunsRequest(**which)
+    answer = control.call("/v1/control/list-runs", request, proto.control.ListRunsResponse, most=16 << 20)
+    return {int(run_id): run for run_id, run in answer.run_dict.items()}
+
+
+def _stop(control: Channel, run_id: int) -> None:
+    try:
+        request = proto.control.StopRunRequest(run_id=run_id)
+        control.call("/v1/control/stop-run", request, proto.control.StopRunResponse)
+    except RpcRefused:
+        # It ended in the same moment.
+        return
