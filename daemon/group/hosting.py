@@ -1,0 +1,274 @@
+"""The process of a group's host: `python -m daemon.group.hosting --config FILE --parent PID`.
+
+It runs Flower's SuperLink on loopback and the fence in front of it, starts the SuperLink again when it dies
+or hangs, and ends with its parent, the SuperLink with it. Its stdout is JSON lines: `ready` or `failed`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TextIO
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from daemon import log
+from daemon.config import Config, load
+from daemon.errors import ConfigError, ShoalError
+from daemon.group.fence import Fence
+from daemon.group.keeping import HostingError, SuperLink
+from daemon.jobs.limits import end_with
+from daemon.running import replace_file
+from federation.flower import superlink
+from federation.flower.access import SuperLinkAccess
+from federation.flower.certificates import Material, ensure
+
+logger = logging.getLogger(__name__)
+
+STATE_NAME: Final = "hosting.json"
+_LOCK_NAME: Final = "hosting.lock"
+_TLS_LOCK_NAME: Final = "certificate.lock"
+_LOCK_SECONDS: Final = 3.0
+_REPORT_SECONDS: Final = 600.0
+_RELOAD_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """A hosting process: `HOST:PORT` of its fence, and how this machine reaches its SuperLink."""
+
+    fence: str
+    access: SuperLinkAccess
+
+
+def running(config: Config) -> Hosting | None:
+    """Return what this instance hosts now, None where it hosts nothing or is not ready yet."""
+    folder = _folder(config)
+    if not folder.is_dir():
+        return None
+    lock = FileLock(folder / _LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            state = json.loads((folder / STATE_NAME).read_text("utf-8"))
+            port = int(str(state["superlink"]).rpartition(":")[2])
+            return Hosting(str(state["fence"]), superlink.access(folder, port))
+        return None
+    lock.release()
+    return None
+
+
+def authority(config: Config) -> bytes:
+    """Return the PEM that members pin for the fence; b"" where the admin set a certificate of their own.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    return b"" if config.group.certificate else _own_material(config).ca.read_bytes()
+
+
+def main(argv: list[str]) -> int:
+    """Host until told to end; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m daemon.group.hosting", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--parent", type=int, default=0, help="end when this process ends")
+    options = parser.parse_args(argv)
+    if options.parent:
+        end_with(options.parent)
+    # Libraries that print must not break the stream of events.
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    try:
+        config = load(options.config)
+        log.configure(config.log)
+        with _only_one(config):
+            asyncio.run(_host(config, events))
+    except ShoalError as error:
+        _send(events, "failed", **error.as_json())
+        return error.exit_code
+    except OSError as error:
+        failed = HostingError(
+            f"the host's files cannot be used: {error.strerror}", advice="Check the rights of data_dir."
+        )
+        _send(events, "failed", **failed.as_json())
+        return failed.exit_code
+    return 0
+
+
+def _folder(config: Config) -> Path:
+    return config.group_dir / "host"
+
+
+def _send(events: TextIO, event: str, **values: Any) -> None:
+    # Whoever started us may have gone already; the kernel sees to it that we follow.
+    with contextlib.suppress(BrokenPipeError):
+        events.write(json.dumps({"event": event, **values}) + "\n")
+        events.flush()
+
+
+@contextlib.contextmanager
+def _only_one(config: Config) -> Iterator[None]:
+    folder = _folder(config)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(folder / _LOCK_NAME)
+    try:
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout:
+        raise HostingError(
+            "another process already hosts the group of this data directory",
+            advice="Stop the other daemon, or set another data_dir.",
+        ) from None
+    # One that was killed could not take its notice down.
+    (folder / STATE_NAME).unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        (folder / STATE_NAME).unlink(missing_ok=True)
+        lock.release()
+
+
+async def _host(config: Config, events: TextIO) -> None:
+    folder, settings = _folder(config), config.group
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    context, files = _context(config)
+    link = SuperLink(folder, settings.superlink_port)
+    fence = Fence(context, lambda: link.upstream)
+    try:
+        where = fence.bind(settings.listen_host, settings.listen_port)
+    except OSError as error:
+        raise HostingError(
+            f"the fence cannot listen on {settings.listen_host}:{settings.listen_port} ({error.strerror})",
+            advice="Set group.listen_host and group.listen_port to what is free on this machine.",
+        ) from None
+
+    def ready() -> None:
+        state = {"fence": where, "superlink": link.address}
+        replace_file(folder / STATE_NAME, json.dumps(state).encode())
+        _send(events, "ready", **state)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            kept = tasks.create_task(link.keep(ready, fence.open))
+            others = [
+                tasks.create_task(_report(fence)),
+                tasks.create_task(_renew(Renewal(context, files))),
+            ]
+            ended = tasks.create_task(stop.wait())
+            await asyncio.wait({kept, ended}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (kept, ended, *others):
+                task.cancel()
+    except* ShoalError as found:
+        raise found.exceptions[0] from None
+    finally:
+        await fence.close()
+        await link.end()
+
+
+def _context(config: Config) -> tuple[ssl.SSLContext, tuple[Path, Path]]:
+    """Return how the fence speaks TLS, and the files with chain and key."""
+    settings = config.group
+    if settings.certificate and settings.certificate_key:
+        files = (Path(settings.certificate), Path(settings.certificate_key))
+    else:
+        own = _own_material(config).server
+        files = (own, own)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # An encrypted key must not make the process wait for somebody to type.
+        context.load_cert_chain(*files, password="")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise HostingError(
+            f"the certificate of the fence cannot be used ({why})",
+            advice="group.certificate must be a readable PEM chain, group.certificate_key its key without "
+            "a password; or leave both out, then the daemon makes its own.",
+        ) from None
+    return context, files
+
+
+def _own_material(config: Config) -> Material:
+    folder = _folder(config)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Two processes that both find nothing must not both make an authority.
+    with FileLock(folder / _TLS_LOCK_NAME, timeout=_LOCK_SECONDS):
+        return ensure(folder / "fence", _names(config), datetime.now(UTC))
+
+
+def _names(config: Config) -> tuple[str, ...]:
+    """Return what members may call the fence."""
+    try:
+        public = urlsplit(config.group.public_url).hostname or ""
+        names = [name.encode("idna").decode("ascii") for name in (public, config.group.listen_host) if name]
+    except (ValueError, UnicodeError):
+        raise ConfigError(("group.public_url: not an address that members could use",)) from None
+    everywhere = {"0.0.0.0", "::"}  # noqa: S104
+    return tuple(
+        dict.fromkeys([*(name for name in names if name not in everywhere), "localhost", "127.0.0.1"])
+    )
+
+
+async def _report(fence: Fence) -> None:
+    """Log how many requests passed, and why others did not; no more than that is known of anybody."""
+    before: dict[str, int] = {}
+    while True:
+        await asyncio.sleep(_REPORT_SECONDS)
+        counts = dict(fence.counts)
+        for reason, count in counts.items():
+            if count != before.get(reason):
+                logger.info("fence", extra={"outcome": reason, "count": count - before.get(reason, 0)})
+        before = counts
+
+
+class Renewal:
+    """Takes up a certificate that was renewed; what cannot be read leaves the one before in use."""
+
+    def __init__(self, context: ssl.SSLContext, files: tuple[Path, Path]) -> None:
+        self._context, self._files, self._seen = context, files, _changed(files)
+
+    def look(self) -> bool:
+        """Say whether a new one is in use from now on."""
+        now = _changed(self._files)
+        if now == self._seen:
+            return False
+        try:
+            self._context.load_cert_chain(*self._files, password="")
+        except (OSError, ValueError):
+            logger.warning("the fence's new certificate cannot be used; the one before stays in use")
+            return False
+        self._seen = now
+        return True
+
+
+async def _renew(renewal: Renewal) -> None:
+    while True:
+        await asyncio.sleep(_RELOAD_SECONDS)
+        renewal.look()
+
+
+def _changed(files: tuple[Path, Path]) -> tuple[int, ...]:
+    try:
+        return tuple(path.stat().st_mtime_ns for path in files)
+    except OSError:
+        return ()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,21 @@
+"""`python -m daemon.group.leash PARENT PROGRAM ...`: a program that ends with its parent, however that dies.
+
+The kernel keeps the promise across exec (prctl(2), PR_SET_PDEATHSIG), so the program needs no change.
+"""
+
+import os
+import sys
+
+from daemon.jobs.limits import end_with
+
+
+def main(argv: list[str]) -> None:
+    """Become the program. Raises OSError where there is none."""
+    end_with(int(argv[0]))
+    # It led to this module and means nothing to the program.
+    os.environ.pop("PYTHONPATH", None)
+    os.execv(argv[1], argv[1:])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,183 @@
+"""What the fence lets through, decided on bytes alone: one form of request, one form of answer, nothing else.
+
+A request is never repaired or forwarded as it came: what passes is written anew from the parts that were
+understood, so that the two sides of the fence cannot read it differently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+MAX_HEAD: Final = 8_192
+_MAX_FIELDS: Final = 40
+
+METHODS: Final = (
+    "activate-node",
+    "deactivate-node",
+    "send-node-heartbeat",
+    "pull-messages",
+    "push-messages",
+    "pull-object",
+    "push-object",
+    "confirm-message-received",
+)
+"""What a member's link calls. Not passed: registering oneself, and code (`get-fab`, `get-run`)."""
+PROTOBUF: Final = "application/protobuf"
+
+_LINES: Final = {f"POST /v1/fleet/{method} HTTP/1.1".encode(): method for method in METHODS}
+_HEALTH: Final = b"GET /health HTTP/1.1"
+_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e]*?)[ \t]*")
+_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,11}")
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([2-5][0-9][0-9])( [\x20-\x7e]*)?")
+_SIGNED: Final = ("flwr-public-key", "flwr-timestamp", "flwr-signature")
+_TOLD: Final = ("flwr-package-name", "flwr-package-version", "flwr-component-name")
+_STRANGE: Final = frozenset({"transfer-encoding", "upgrade", "http2-settings", "expect", "trailer", "te"})
+"""They change how a message is read, or into what; no client of the Fleet API sends them."""
+_ANSWER_TYPES: Final = (PROTOBUF, "application/json")
+_MISMATCH: Final = "flwr-version-incompatibility-message"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that may pass: `method` is "" for health, `who` a digest of the node key it claims."""
+
+    method: str
+    length: int
+    fields: tuple[tuple[str, str], ...]
+    who: bytes
+    keep: bool
+
+    def head(self, host: str) -> bytes:
+        """Return the head to send to the SuperLink."""
+        lines = [f"POST /v1/fleet/{self.method} HTTP/1.1", f"host: {host}", f"content-type: {PROTOBUF}"]
+        lines += [f"content-length: {self.length}", *(f"{name}: {value}" for name, value in self.fields)]
+        return _written(lines)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The SuperLink's answer, up to its body of `length` bytes."""
+
+    status: int
+    length: int
+    fields: tuple[tuple[str, str], ...]
+    keep: bool
+
+    def head(self, *, keep: bool) -> bytes:
+        """Return the head to send to the member."""
+        return _answer(self.status, self.length, self.fields, keep=keep)
+
+
+def read_request(head: bytes) -> Asked | None:
+    """Read the head of a request, up to and with its empty line; None where it must not pass."""
+    line, _, rest = head.partition(b"\r\n")
+    fields = _fields(rest) if len(head) <= MAX_HEAD else None
+    if fields is None or fields.keys() & _STRANGE:
+        return None
+    connection = fields.get("connection", "keep-alive").lower()
+    if connection not in {"keep-alive", "close"} or not _LENGTH.fullmatch(fields.get("content-length", "0")):
+        return None
+    length, keep = int(fields.get("content-length", "0")), connection == "keep-alive"
+    if line == _HEALTH:
+        return Asked("", 0, (), b"", keep) if length == 0 else None
+    method = _LINES.get(line)
+    if method is None or fields.get("content-type") != PROTOBUF or "content-encoding" in fields:
+        return None
+    passed = tuple((name, fields[name]) for name in (*_SIGNED, *_TOLD) if name in fields)
+    signed = all(fields.get(name) for name in _SIGNED)
+    who = hashlib.sha256(fields["flwr-public-key"].encode("ascii")).digest() if signed else b""
+    return Asked(method, length, passed, who, keep)
+
+
+def read_answer(head: bytes) -> Answered | None:
+    """Read the head of the SuperLink's answer; None where its end cannot be told or it makes no sense."""
+    line, _, rest = head.partition(b"\r\n")
+    status, fields = _STATUS.fullmatch(line), _fields(rest)
+    if status is None or fields is None or "transfer-encoding" in fields:
+        return None
+    if not _LENGTH.fullmatch(fields.get("content-length", "")):
+        return None
+    passed = [(name, fields[name]) for name in ("content-type", _MISMATCH) if name in fields]
+    kept = tuple(field for field in passed if field[0] != "content-type" or field[1] in _ANSWER_TYPES)
+    keep = fields.get("connection", "keep-alive").lower() == "keep-alive"
+    return Answered(int(status[1]), int(fields["content-length"]), kept, keep)
+
+
+def bare(status: HTTPStatus, *, keep: bool = False) -> bytes:
+    """Return an answer of the fence itself: a status and nothing else."""
+    return _answer(status, 0, (), keep=keep)
+
+
+def _answer(status: int, length: int, fields: tuple[tuple[str, str], ...], *, keep: bool) -> bytes:
+    known = {known.value: known.phrase for known in HTTPStatus}
+    lines = [f"HTTP/1.1 {status} {known.get(status, '')}", f"content-length: {length}"]
+    lines += [f"{name}: {value}" for name, value in fields]
+    return _written(lines if keep else [*lines, "connection: close"])
+
+
+def _written(lines: list[str]) -> bytes:
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def _fields(raw: bytes) -> dict[str, str] | None:
+    """Read header fields up to and with the empty line; None where one is malformed or there twice."""
+    if not raw.endswith(b"\r\n\r\n") and raw != b"\r\n":
+        return None
+    lines = raw[:-2].split(b"\r\n")[:-1]
+    found: dict[str, str] = {}
+    for line in lines:
+        match = _FIELD.fullmatch(line)
+        name = match[1].decode("ascii").lower() if match else ""
+        if match is None or name in found or len(found) >= _MAX_FIELDS:
+            return None
+        found[name] = match[2].decode("ascii")
+    return found
+
+
+class Known:
+    """Who was let in before, from where: at most `most`, the latest ones."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seen: OrderedDict[Hashable, None] = OrderedDict()
+
+    def __contains__(self, who: Hashable) -> bool:
+        return who in self._seen
+
+    def add(self, who: Hashable) -> None:
+        """Remember, as the latest."""
+        self._seen[who] = None
+        self._seen.move_to_end(who)
+        if len(self._seen) > self._most:
+            self._seen.popitem(last=False)
+
+    def discard(self, who: Hashable) -> None:
+        """Forget."""
+        self._seen.pop(who, None)
+
+
+class Allowance:
+    """So many requests a second for each name, `burst` at once; remembers at most `most` names.
+
+    A token bucket (RFC 2697 has the idea): a name that was forgotten starts with a full one.
+    """
+
+    def __init__(self, per_second: float, burst: float, most: int) -> None:
+        self._per_second, self._burst, self._most = per_second, burst, most
+        self._left: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def take(self, name: Hashable, now: float) -> bool:
+        """Use up one; False where there is none left. `now` in seconds of a clock that never goes back."""
+        left, at = self._left.pop(name, (self._burst, now))
+        left = min(self._burst, left + (now - at) * self._per_second)
+        allowed = left >= 1.0
+        self._left[name] = (left - 1.0 if allowed else left, now)
+        if len(self._left) > self._most:
+            self._left.popitem(last=False)
+        return allowed
