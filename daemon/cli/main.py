@@ -8,6 +8,7 @@ import typer
 from daemon.cli import (
     admin,
     ask,
+    group,
     identity,
     ledger,
     lifecycle,
@@ -65,6 +66,7 @@ lifecycle.register(app)
 work.register(app)
 admin.register(app)
 app.add_typer(peers.app, name="peers")
+app.add_typer(group.app, name="group")
 app.add_typer(identity.app, name="identity")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(models.app, name="models")

@@ -1,4 +1,4 @@
-"""Joining a group and leaving it: looked at before anything binds, told to the host at once where it is there.
+"""Joining a group and leaving it: looked at before anything binds, told to the host at once if it answers.
 
 What is asked before the admin said yes shows the host our name and key, and creates nothing there.
 """

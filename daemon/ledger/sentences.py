@@ -134,8 +134,10 @@ def _approved_in(subject: str, name: str, details: Details) -> str:
 
 
 def _epoch(subject: str, name: str, details: Details) -> str:
-    members, parts = (details.get(one) for one in ("members", "parts"))
-    count = len(members) if isinstance(members, Sequence) and not isinstance(members, str) else members
+    # By part, each a list of hosts.
+    members, parts = details.get("members"), details.get("parts")
+    lists = members if isinstance(members, Sequence) and not isinstance(members, str) else ()
+    count = sum(len(part) for part in lists if isinstance(part, Sequence)) or None
     size = f" of {_counted(count, 'member')}" if isinstance(count, int) else ""
     divided = f", summed in {parts} parts" if isinstance(parts, int) and parts > 1 else ""
     return f"The group {name} of {subject} has a new list{size}{divided}."

@@ -1,0 +1,248 @@
+"""`shoal group`: one sum shared by many instances, carried by a host that one of them is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon.cli import group_members, group_views
+from daemon.cli.group_setting import Host, Setting, Yes, confirm, name_of
+from daemon.cli.prose import heading, paragraph
+from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
+from daemon.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+app = typer.Typer(
+    help="Learn in a group: one shared sum, which one of its members hosts.", no_args_is_help=True
+)
+
+
+# -- hosting ------------------------------------------------------------------------------------------------
+
+
+@app.command("host")
+def host(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the group is called.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    url: Annotated[
+        str, typer.Option(help="Where this Shoal answers peers, if not behind its own PeerTube's domain.")
+    ] = "",
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Begin a group with this instance as its host and first member, and show the invitation."""
+    from daemon.group import control
+
+    setting = Setting.open(config)
+    made = control.host(setting.config, setting.engine, name, url=url and _address(url), now=time.time())
+    result(output, made, lambda: _show_hosted(made))
+
+
+@app.command("invite")
+def invite(
+    host: Host,
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    words: Annotated[str, typer.Option(help="Only if these are the eight words of its key.")] = "",
+    yes: Yes = False,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Let an instance in before it asks: by the key on its card, which is approved as a peer's, too."""
+    from daemon.group import control
+    from daemon.group.recognise import Seen
+    from daemon.peers import cards
+
+    setting = Setting.open(config)
+    control.require_speaking(setting.config)
+    control.hosted(setting.engine)
+    name = name_of(host)
+    card = setting.online(
+        lambda session: cards.read_card(session, name, setting.url_of(name), now=time.time())
+    )
+    seen = Seen(name, card.key, "domain" if card.bound else "card", card.url)
+    group_views.compare(seen, words, yes=yes, output=output)
+    control.invite(setting.config, setting.engine, seen, now=time.time())
+    invitation = control.invitation(setting.config, control.hosted(setting.engine))
+
+    def show() -> None:
+        paragraph(f"Invited {name}: it is a member as soon as it asks. Send its admin this line:", indent=0)
+        out.print(f"    {invitation['command']}")
+
+    result(output, {"host": name, "state": "invited", "invitation": invitation}, show)
+
+
+@app.command("requests")
+def requests(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
+    """List who asks to join, with the words of the key each asks with."""
+    from daemon.group import control
+
+    setting = Setting.open(config)
+    waiting = control.requests(setting.config, setting.engine)
+    result(output, {"requests": waiting}, lambda: group_views.show_requests(waiting))
+
+
+@app.command("approve")
+def approve(
+    host: Host,
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    words: Annotated[str, typer.Option(help="Only if these are the eight words of its key.")] = "",
+    yes: Yes = False,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Let an instance in that asked: compare the words of its key, which is approved as a peer's, too."""
+    from daemon.group import control, recognise
+
+    setting = Setting.open(config)
+    control.require_speaking(setting.config)
+    name = name_of(host)
+    wish = control.wishing(setting.engine, name)
+    seen = setting.online(
+        lambda session: recognise.look(setting.config, setting.engine, session, name, wish.key, time.time)
+    )
+    group_views.compare(seen, words, yes=yes or seen.voucher == "book", output=output)
+    control.approve(setting.config, setting.engine, seen, now=time.time())
+    _decided(setting, name, output, f"{name} is a member from now on, and an approved peer.")
+
+
+@app.command("refuse")
+def refuse(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
+    """Do not let an instance in that asked; it is told when it asks again."""
+    from daemon.group import control
+
+    setting, name = Setting.open(config), name_of(host)
+    control.refuse(setting.config, setting.engine, name, now=time.time())
+    _decided(setting, name, output, f"Refused {name}.")
+
+
+@app.command("eject")
+def eject(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
+    """Take a member out, from the next sum on; the others see it in the signed list."""
+    from daemon.group import control
+
+    setting, name = Setting.open(config), name_of(host)
+    control.eject(setting.config, setting.engine, name, now=time.time())
+    done = (
+        f"{name} is out from the next sum on. It stays an approved peer; to take out also what was learnt "
+        f"with it: shoal peers revert {name}"
+    )
+    _decided(setting, name, output, done)
+
+
+@app.command("start")
+def start(
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    within: Annotated[str, typer.Option("--in", metavar="TIME", help='Such as "30m" or "2h".')] = "",
+    at: Annotated[str, typer.Option(metavar="TIME", help='Such as "2026-11-30T20:00", local time.')] = "",
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Announce a sum: members connect for it. Without this the host announces one every schedule.session."""
+    from daemon.group import control
+
+    setting = Setting.open(config)
+    now = time.time()
+    begin = _moment(within, at, now, setting.config.group.notice.total_seconds())
+    after = control.start(setting.config, setting.engine, at=begin, now=now)
+    poll = setting.config.group.poll.total_seconds()
+
+    def show() -> None:
+        paragraph(f"Announced a sum of {after.group} for {group_views.moment(begin)}.", indent=0)
+        if begin - now < poll:
+            paragraph(
+                "Members that do not ask again before then miss it; they ask every group.poll.", indent=0
+            )
+
+    result(output, {"group": after.group, "next_at": after.next_at}, show)
+
+
+@app.command("close")
+def close(
+    config: ConfigOption = DEFAULT_CONFIG, *, yes: Yes = False, output: OutputOption = Output.HUMAN
+) -> None:
+    """End the group that this instance hosts. What was learnt with it stays, here and at its members."""
+    from daemon.group import control
+
+    setting = Setting.open(config)
+    control.require_speaking(setting.config)
+    group = control.hosted(setting.engine)
+    confirm(f"Close the group {group.group}?", yes=yes, output=output)
+    control.close(setting.config, setting.engine, now=time.time())
+    result(
+        output,
+        {"group": group.group, "closed": True},
+        lambda: paragraph(f"Closed {group.group}. Its members see that nothing is hosted here.", indent=0),
+    )
+
+
+group_members.register(app)
+
+
+# -- what the commands share --------------------------------------------------------------------------------
+
+
+def _address(url: str) -> str:
+    from daemon.config.types import check_peer_url
+
+    try:
+        return check_peer_url(url)
+    except ValueError as error:
+        raise RequestError(f'--url "{url}" {error}') from None
+
+
+def _moment(within: str, at: str, now: float, otherwise: float) -> float:
+    """Return when a sum is to begin, Unix seconds; without either, in `otherwise` seconds."""
+    from datetime import datetime, timedelta
+
+    from daemon.config.types import parse_duration
+
+    if within and at:
+        raise RequestError("--in and --at say the same", advice="Give one of them.")
+    try:
+        if within:
+            length = parse_duration(within)
+            if not isinstance(length, timedelta) or length < timedelta(0):
+                raise ValueError("no duration")
+            return now + length.total_seconds()
+        # Without a zone it is this machine's.
+        return datetime.fromisoformat(at).timestamp() if at else now + otherwise
+    except (ValueError, OverflowError):
+        raise RequestError(
+            f'"{within or at}" is no time', advice='Write --in 2h, or --at "2026-11-30T20:00".'
+        ) from None
+
+
+def _decided(setting: Setting, name: str, output: Output, done: str) -> None:
+    from daemon.group import book, status
+
+    described = next(
+        (one for one in status.members(setting.config, setting.engine) if one["host"] == name), None
+    )
+    found = described or {"host": name, "state": getattr(book.member(setting.engine, name), "state", "left")}
+    result(output, found, lambda: paragraph(done, indent=0))
+
+
+def _show_hosted(made: Mapping[str, Any]) -> None:
+    paragraph(f"This instance hosts the group {made['group']}, and is its first member.", indent=0)
+    heading("Invite others")
+    paragraph("Send their admins this line:")
+    out.print(f"\n    {made['command']}\n")
+    paragraph("and on the telephone, so that they know it is you, the words of this instance's key:")
+    out.print()
+    group_views.show_words(made["words"])
+    heading("What happens next")
+    for line in (
+        "The daemon, if it runs, starts Flower's SuperLink on this machine and a TLS listener before it.",
+        "Whoever asks to join: shoal group requests. Let each in: shoal group approve HOST.",
+        "With enough members sums are announced by themselves; when you choose: shoal group start --at TIME.",
+    ):
+        paragraph(f"- {line}", hanging=2)
+    if not made["public"]:
+        say(
+            "Members on other machines cannot reach the listener yet: set group.listen_host, or "
+            "group.public_url where something passes connections on."
+        )

@@ -1,0 +1,189 @@
+"""The part of `shoal group` that members use: join, look around, recognise, leave."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon.cli import group_views
+from daemon.cli.group_setting import Setting, Yes, confirm, name_of
+from daemon.cli.prose import paragraph
+from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
+from daemon.errors import RequestError, ShoalError
+
+if TYPE_CHECKING:
+    from daemon.group.book import GroupMember
+    from daemon.group.recognise import Seen
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("join")(join)
+    app.command("members")(members)
+    app.command("recognise")(recognise)
+    app.command("leave")(leave)
+    app.command("status")(status)
+
+
+def join(
+    url: Annotated[str, typer.Argument(metavar="URL", help="From the invitation; a host's name will do.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    group: Annotated[str, typer.Option(help="Only if the group has this name.")] = "",
+    words: Annotated[str, typer.Option(help="Only if these are the eight words of the host's key.")] = "",
+    yes: Yes = False,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Ask a host to be let into its group. First its words and the members are shown; nothing binds yet."""
+    from daemon.group import joining
+    from daemon.group import status as view
+    from daemon.peers import book as peers
+
+    setting = Setting.open(config)
+    offer = setting.online(
+        lambda session: joining.look(setting.config, setting.engine, session, url, group, time.time)
+    )
+    joining.require_free_for(setting.engine, offer)
+    shown = offer.as_json(peers.read(setting.engine, setting.config))
+    if output is Output.HUMAN:
+        group_views.show_offer(shown)
+    group_views.compare(offer.seen, words, yes=yes, output=output)
+    setting.online(lambda session: joining.join(setting.config, setting.engine, session, offer, time.time))
+    found = view.status(setting.config, setting.engine, time.time())
+
+    def show() -> None:
+        out.print()
+        paragraph(found["sentence"], indent=0)
+        for sentence in found["sentences"]:
+            paragraph(sentence, indent=0)
+        if found["state"] == "asked":
+            paragraph("Tell its admin the words of your key: shoal identity show", indent=0)
+
+    result(output, {**found, "offer": shown}, show)
+
+
+def members(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
+    """List the members: the words of their keys, who is recognised here, and who is summed together."""
+    from daemon.group import status as view
+
+    setting = Setting.open(config)
+    found = view.members(setting.config, setting.engine)
+    result(output, {"members": found}, lambda: group_views.show_members(found))
+
+
+def recognise(
+    hosts: Annotated[
+        list[str] | None, typer.Argument(metavar="HOST...", help="Members of the group.")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    everybody: Annotated[bool, typer.Option("--all", help="All that are not recognised yet.")] = False,
+    words: Annotated[str, typer.Option(help="Only if these are the eight words of its key (one HOST).")] = "",
+    yes: Yes = False,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Approve members of the group as peers, by a key that each one's domain shows where it can be asked."""
+    from daemon.group import control
+    from daemon.group import recognise as keys
+
+    setting = Setting.open(config)
+    control.require_speaking(setting.config)
+    chosen, against = _chosen(setting, hosts or [], everybody=everybody)
+    if words and len(chosen) != 1:
+        raise RequestError("--words are those of one key", advice="Name one HOST with it.")
+    done: list[dict[str, Any]] = []
+    failed: dict[str, str] = dict.fromkeys(against, "decided against here before; name it to recognise it")
+    for one in chosen:
+        try:
+            seen = _seen(setting, one)
+            group_views.compare(seen, words, yes=yes or seen.voucher == "book", output=output)
+            keys.pin(setting.engine, setting.config, seen, time.time())
+            done.append(seen.as_json())
+        except ShoalError as error:
+            if not everybody:
+                raise
+            failed[one.host] = error.message
+    result(
+        output,
+        {"recognised": done, "not_recognised": failed},
+        lambda: _show_recognised(done, failed),
+    )
+
+
+def leave(
+    config: ConfigOption = DEFAULT_CONFIG, *, yes: Yes = False, output: OutputOption = Output.HUMAN
+) -> None:
+    """Leave the group, at once. What was learnt with it stays; to take out a member's: shoal peers revert."""
+    from daemon.group import book, control, joining
+
+    setting = Setting.open(config)
+    control.require_speaking(setting.config)
+    before = book.current(setting.engine)
+    if before is not None and before.role == "member":
+        confirm(f"Leave the group {before.group}?", yes=yes, output=output)
+    after = setting.online(lambda session: joining.leave(setting.config, setting.engine, session, time.time))
+    name = before.group if before is not None else ""
+
+    def show() -> None:
+        paragraph(f"This instance is not in the group {name} any more.", indent=0)
+        if after is not None:
+            say(f"Its host could not be told yet ({after.problem}); the daemon tries again.")
+
+    result(output, {"group": name, "left": True, "host_told": after is None}, show)
+
+
+def status(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
+    """Show how this instance stands to its group, and what is missing for it to be counted."""
+    from daemon.group import status as view
+
+    setting = Setting.open(config)
+    found = view.status(setting.config, setting.engine, time.time())
+    result(output, found, lambda: group_views.show_status(found))
+
+
+def _chosen(setting: Setting, hosts: list[str], *, everybody: bool) -> tuple[list[GroupMember], list[str]]:
+    """Return the members that are meant, and those that are left out as our admin decided against them."""
+    from daemon.group import book
+    from daemon.group import recognise as keys
+    from daemon.group.control import NoGroupError, UnknownMemberError
+    from daemon.peers import book as peers
+
+    if book.current(setting.engine) is None:
+        raise NoGroupError("this instance is in no group", advice="Join one: shoal group join URL")
+    if bool(hosts) == everybody:
+        raise RequestError("whom?", advice="Name members, or say --all.")
+    listed = tuple(one for one in book.members(setting.engine) if one.state == "member")
+    if everybody:
+        return keys.wanted(listed, peers.read(setting.engine, setting.config), setting.config.instance.host)
+    found = []
+    for name in map(name_of, hosts):
+        one = next((one for one in listed if one.host == name), None)
+        if one is None:
+            raise UnknownMemberError(f"{name} is not a member", advice="See: shoal group members")
+        found.append(one)
+    return found, []
+
+
+def _seen(setting: Setting, one: GroupMember) -> Seen:
+    from daemon.group import recognise as keys
+
+    return setting.online(
+        lambda session: keys.look(setting.config, setting.engine, session, one.host, one.key, time.time)
+    )
+
+
+def _show_recognised(done: list[dict[str, Any]], failed: dict[str, str]) -> None:
+    if not done and not failed:
+        paragraph("All members are recognised here.", indent=0)
+    for one in done:
+        how = {
+            "domain": "its domain vouches for the key",
+            "card": "it shows the key itself, without its domain's signature",
+            "book": "it was recognised already",
+            "unread": "its domain could not be asked: the key is as the host lists it",
+        }[one["voucher"]]
+        paragraph(f"Recognised {one['host']}: {how}.", indent=0, hanging=2)
+    for host, why in failed.items():
+        paragraph(f"Not recognised: {host}: {why}.", indent=0, hanging=2)
