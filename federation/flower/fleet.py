@@ -246,8 +246,6 @@ class _Session:
     def _answer(self, message: Any, tree: Any) -> str:
         metadata = message.metadata
         if metadata.message_type != wire.MESSAGE_TYPE or not tree.children:
-            # Confirming has Flower delete its objects.
-            self._confirm(metadata)
             self._reply(metadata, None, _FOREIGN)
             return "foreign"
         content_id = str(tree.children[0].object_id)
@@ -257,19 +255,20 @@ class _Session:
                 return "dropped"
             self._working.add(content_id)
         try:
-            content = self._taken(metadata, content_id)
-            self._confirm(metadata)
+            content = self._taken(metadata, tree)
             answer = self._handled(content)
             del content
             self._reply(metadata, objects.pack(answer), None)
+            if objects.is_large(tree):
+                self._confirm(metadata)
         finally:
             with self._lock:
                 self._working.discard(content_id)
         return "answered"
 
-    def _taken(self, metadata: Any, content_id: str) -> Mapping[str, wire.Value] | Refusal:
+    def _taken(self, metadata: Any, tree: Any) -> Mapping[str, wire.Value] | Refusal:
         try:
-            return objects.unpack(content_id, lambda object_id: self._fetch(metadata, object_id), self._most)
+            return objects.unpack(tree, lambda object_id: self._fetch(metadata, object_id), self._most)
         except Refusal as refusal:
             return refusal
 

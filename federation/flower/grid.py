@@ -40,7 +40,8 @@ _FIRST_PAUSE: Final = 0.5
 _AWAY: Final = 5
 """Flower's code for a node that is not connected (`flwr/common/constant.py`)."""
 _BEAT: Final = 10.0
-_FETCHING: Final = 16
+_FETCHING: Final = 8
+_MAX_WAIT: Final = 0.5
 _AT_ONCE: Final = 64
 """Messages in one call."""
 
@@ -228,8 +229,8 @@ class FlowerRun:
                 log.warning("the run is no longer served", extra={"error": str(error)})
                 self._give_up(error)
                 wait = 1.0
-            # A large run's looks cost the SuperLink more: never more than a fifth of its time.
-            wait = max(wait, 4 * (time.monotonic() - began))
+            # A busy SuperLink is asked less often.
+            wait = max(wait, min(2 * (time.monotonic() - began), _MAX_WAIT))
 
     def _give_up(self, error: Exception) -> None:
         with self._lock:
@@ -279,9 +280,10 @@ class FlowerRun:
         if not tree.children:
             raise fields.malformed("a message without content")
         try:
-            content = objects.unpack(tree.children[0].object_id, self._fetch(ask), ask.max_answer)
+            content = objects.unpack(tree, self._fetch(ask), ask.max_answer)
         finally:
-            self._confirm(str(message.metadata.message_id))
+            if objects.is_large(tree):
+                self._confirm(str(message.metadata.message_id))
         return wire.read_answer(ask.host, content, max_answer=ask.max_answer)
 
     def _fetch(self, ask: _Ask) -> Callable[[str], bytes]:

@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from federation import fields
 from federation.errors import Code, Refusal
@@ -36,6 +36,8 @@ OVERHEAD: Final = 1 << 20
 _END: Final = b"\x00"
 _MAX_CHILDREN: Final = 4_096
 
+Tree: TypeAlias = Any
+"""Protobuf's ObjectTree. The generated classes have no types of their own."""
 Make = Callable[[], bytes]
 Fetch = Callable[[str], bytes]
 
@@ -45,7 +47,7 @@ class Node:
     """An object with all below it; `objects` makes the bytes of each when they are needed."""
 
     object_id: str
-    tree: Any
+    tree: Tree
     objects: Mapping[str, Make]
     size: int
     """Bytes of the data in it."""
@@ -100,8 +102,13 @@ def address(
     return message, node
 
 
-def unpack(object_id: str, fetch: Fetch, most: int) -> dict[str, Value]:
-    """Return the content whose RecordDict has this id; `fetch` returns the bytes of an object.
+def is_large(tree: Tree) -> bool:
+    """Whether a message brings arrays: its objects are worth deleting before the run ends."""
+    return any(record.children for content in tree.children for record in content.children)
+
+
+def unpack(tree: Tree, fetch: Fetch, most: int) -> dict[str, Value]:
+    """Return the content of the message with this tree of objects; `fetch` returns the bytes of one.
 
     Raises:
         Refusal: `malformed`, or `oversized` where it has more than `most` bytes.
@@ -109,7 +116,11 @@ def unpack(object_id: str, fetch: Fetch, most: int) -> dict[str, Value]:
     """
     reader = _Reader(fetch, most)
     try:
-        return reader.content(object_id)
+        record = tree.children[0]
+        if len(record.children) == 1 and not record.children[0].children:
+            # All is in the ConfigRecord: one object less to fetch.
+            return reader.config(record.children[0].object_id)
+        return reader.content(record.object_id)
     except (ValueError, LookupError, TypeError, RecursionError, AttributeError):
         raise fields.malformed("its objects are not as Flower has them") from None
 
@@ -129,7 +140,7 @@ class _Reader:
         references = _references(bytes(body), children)
         if CONFIG_RECORD not in references or set(references) - {CONFIG_RECORD, BYTES_RECORD}:
             raise fields.malformed("expected our records and no others")
-        content = self._config(references[CONFIG_RECORD])
+        content = self.config(references[CONFIG_RECORD])
         if BYTES_RECORD in references:
             children, body = self._take(references[BYTES_RECORD], "ArrayRecord")
             for name, array in _references(bytes(body), children).items():
@@ -138,7 +149,7 @@ class _Reader:
                 content[name] = self._array(array)
         return content
 
-    def _config(self, object_id: str) -> dict[str, Value]:
+    def config(self, object_id: str) -> dict[str, Value]:
         _, body = self._take(object_id, "ConfigRecord")
         self._spend(len(body))
         try:
