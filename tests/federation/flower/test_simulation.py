@@ -1,0 +1,63 @@
+"""The stock app in Flower's simulation engine, in a process of its own as `shoal simulate` runs it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from daemon.errors import JobError
+from daemon.simulate.engine import engine
+from federation.flower.app.laboratory import Laboratory
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """Ray's sockets need a path shorter than pytest's."""
+    with tempfile.TemporaryDirectory(prefix="e", dir="/tmp") as name:
+        yield Path(name)
+
+
+def test_the_engine_gives_exact_sums_and_leaves_nothing_behind(short: Path) -> None:
+    seen: list[int] = []
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    found = engine(
+        Laboratory(5, seed=3), (200, 20_000), parent=short, on_sum=lambda one: seen.append(one.length)
+    )
+    assert [one.length for one in found] == [200, 20_000]
+    assert seen == [200, 20_000]
+    assert all(one.exact and one.survivors == 5 for one in found)
+    # A masked vector is four bytes for each entry; all else is the same, signatures and shares.
+    assert found[1].up - found[0].up == 4 * (20_000 - 200)
+    assert 0 < found[0].up - 800 < 10_000
+    assert 0 < found[0].down < 10_000
+    assert all(one.host_cpu > 0 and one.member_cpu > 0 for one in found)
+    assert list(short.iterdir()) == []
+    after = {process.pid for process in psutil.Process().children(recursive=True)}
+    assert after - before == set()
+    assert not [p for p in psutil.process_iter(["name", "username", "cmdline"]) if str(short) in str(p.info)]
+
+
+def test_a_machine_without_the_engine_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = tmp_path / "hidden" / "ray"
+    hidden.mkdir(parents=True)
+    # As where it is not installed: the first `ray` that Python finds cannot be imported.
+    (hidden / "__init__.py").write_text("raise ModuleNotFoundError('No module named ray', name='ray')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(hidden.parent), os.environ.get("PYTHONPATH", ""))))
+    with pytest.raises(JobError, match="ray is missing") as caught:
+        engine(Laboratory(4, seed=3), (100,), parent=tmp_path)
+    assert "shoal[simulation]" in caught.value.advice
+
+
+def test_an_engine_that_cannot_start_is_no_endless_wait(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    with pytest.raises(JobError, match="ended without a result"):
+        engine(Laboratory(4, seed=3), (100,), parent=deep)
+    assert list(deep.iterdir()) == []
