@@ -17,6 +17,16 @@ MAX_LINES = 400
 # Beside the standard library. Deeper folders come first: the first match decides.
 ALLOWED = {
     "federation/http/": {"federation", "aiohttp", "cryptography", "nacl", "cbor2", "numpy"},
+    # Flower's engine for simulations is an extra of it.
+    "federation/flower/app/simulation.py": {
+        "federation",
+        "flwr",
+        "ray",
+        "cryptography",
+        "nacl",
+        "cbor2",
+        "numpy",
+    },
     "federation/flower/": {"federation", "flwr", "cryptography", "nacl", "cbor2", "numpy"},
     # A list of words, read when a key is shown to a person.
     "federation/words.py": {"federation", "mnemonic"},
@@ -72,6 +82,11 @@ def test_policies_know_only_plain_types(path: Path) -> None:
         package, *rest = name.split(".")
         if package in PLAIN_TYPES:
             assert rest[0] in PLAIN_TYPES[package], f"{name} is more than a plain type"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if "flower" not in p.parts], ids=name_of)
+def test_flower_is_met_in_one_place(path: Path) -> None:
+    assert {name.split(".")[0] for name in imports(path)} & {"flwr", "ray"} == set()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -53,6 +53,8 @@ JOBS: dict[str, JobFunction] = {
     "revert": lazy("daemon.revert.job:run"),
     "session": lazy("daemon.sessions.aggregate:run"),
     "contribution": lazy("daemon.sessions.contribution:run"),
+    "group-session": lazy("daemon.group.session:run"),
+    "group-learn": lazy("daemon.group.learn:run"),
     "share": lazy("daemon.share.report:run"),
     "peers": lazy("daemon.peers.contact:run"),
     "migrate": lambda _context: {},  # every job migrates first
@@ -60,6 +62,8 @@ JOBS: dict[str, JobFunction] = {
 
 LOCKS: Mapping[str, str] = {
     "session": "session.lock",
+    "group-session": "session.lock",
+    "group-learn": "group.lock",
     "contribution": "",
     "share": "",
     "consent": "check.lock",

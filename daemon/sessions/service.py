@@ -10,6 +10,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.config import Config
+from daemon.group import standing
+from daemon.group.desk import GroupDesk
+from daemon.group.enrol import Enroller
+from daemon.group.inbox import Inbox
+from daemon.group.shelf import Shelf
+from daemon.group.spool import Spool
 from daemon.identity import open_identity
 from daemon.jobs.process import run_job
 from daemon.peers import book
@@ -48,6 +55,40 @@ COUNT_WITHIN: Final = 600.0
 """Seconds for one; an aggregator has given up on us long before."""
 
 
+@dataclass(frozen=True)
+class _Known:
+    """Who may ask what; read for every request, so that what the admin decides holds from then on."""
+
+    engine: Engine
+    config: Config
+    me: PublicIdentity
+
+    def identity_of(self, host: str) -> PublicIdentity | None:
+        """Return the pinned identity of an approved peer.
+
+        And our own: as the host of a group we ask ourselves. Whether we host one is for its rule to say.
+        """
+        if host == self.me.host:
+            return self.me
+        peer = self._approved(host)
+        return None if peer is None else peer.identity
+
+    def url_of(self, host: str) -> str | None:
+        """Return where an approved peer answers."""
+        peer = self._approved(host)
+        return None if peer is None else peer.url
+
+    def admit(self, proposal: Proposal) -> None:
+        """Raise Refusal for a proposal that the admin's policies do not allow."""
+        allowlist = book.read(self.engine, self.config).allowlist()
+        group = standing.rule(self.engine, self.config, self.me)
+        terms.policy(self.config, allowlist, group).check(proposal)
+
+    def _approved(self, host: str) -> Peer | None:
+        peer = book.find(self.engine, self.config, host)
+        return peer if peer is not None and peer.approved else None
+
+
 @contextlib.asynccontextmanager
 async def open_service(
     config: Config,
@@ -61,22 +102,11 @@ async def open_service(
     identity = open_identity(config.identity_file, config.instance.host)
     limits = terms.limits(config)
 
-    # Read for every request: what the admin decides about a peer holds from then on.
-    def approved(host: str) -> Peer | None:
-        peer = book.find(engine, config, host)
-        return peer if peer is not None and peer.approved else None
-
-    def identity_of(host: str) -> PublicIdentity | None:
-        peer = approved(host)
-        return None if peer is None else peer.identity
-
-    def url_of(host: str) -> str | None:
-        peer = approved(host)
-        return None if peer is None else peer.url
+    known = _Known(engine, config, identity.public)
 
     def admit(proposal: Proposal) -> None:
         try:
-            terms.policy(config, book.read(engine, config).allowlist()).check(proposal)
+            known.admit(proposal)
         except Refusal as refusal:
             records.refused(proposal, refusal)
             raise
@@ -87,7 +117,7 @@ async def open_service(
     node = MemberNode(
         identity,
         terms.member_journal(config),
-        peer=identity_of,
+        peer=known.identity_of,
         admit=admit,
         clock=clock,
         random=secrets.token_bytes,
@@ -100,7 +130,14 @@ async def open_service(
         for sum_id in node.open_sums():
             node.abandon(sum_id)
     node.prune()
-    desk = BlobDesk(identity, terms.aggregator_journal(config), clock=clock, limits=limits)
+    desk = GroupDesk(
+        identity,
+        engine,
+        Shelf(config),
+        BlobDesk(identity, terms.aggregator_journal(config), clock=clock, limits=limits),
+    )
+    inbox = Inbox(identity, engine, config, limits, clock)
+    enroller = Enroller(identity, engine, config, clock, limits=limits)
     records = MemberRecords(engine, identity, node, clock)
 
     counting = asyncio.Semaphore(COUNTING_AT_ONCE)
@@ -128,14 +165,19 @@ async def open_service(
         service = MemberService(
             identity,
             node,
-            desk,
             PeerClient(session, on_traffic=records.exchanged),
             prepare=prepare,
-            url_of=url_of,
+            url_of=known.url_of,
             limits=limits,
             admit=door.admit,
             admit_sum=door.admit_sum,
-            handlers={Stage.HELLO: door.hello},
+            handlers={
+                Stage.HELLO: door.hello,
+                Stage.FETCH: desk.serve,
+                Stage.ENROL: enroller.take,
+                **dict.fromkeys(Inbox.STAGES, inbox.take),
+            },
+            at_hand=Spool(config.group_dir / "spool").read,
             on_stage=lambda stage: faults.pass_point(f"member.{stage}"),
             on_refusal=on_refusal,
             on_answer=records.answered,

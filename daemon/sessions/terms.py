@@ -21,7 +21,7 @@ from federation.limits import Limits
 from federation.noise import share_variance
 from federation.proposal import Proposal
 from policies.allowlist import Allowlist
-from policies.base import AllOf
+from policies.base import AllOf, Rule
 from policies.cohort import CohortPolicy
 from policies.privacy import PROTECTION, Level, PrivacyPolicy, Protection, head_minimum
 from policies.sharing import SharingPolicy
@@ -36,8 +36,11 @@ VECTOR_FILE = "vector.npy"
 _MAX_URL = 2000
 
 
-def policy(config: Config, known: Allowlist) -> AllOf:
-    """Return what has to hold before this instance is counted in somebody's sum; `known` are our peers."""
+def policy(config: Config, known: Allowlist, *others: Rule) -> AllOf:
+    """Return what has to hold before this instance is counted in somebody's sum; `known` are our peers.
+
+    The `others` are asked first.
+    """
     sharing = SharingPolicy(
         mode=config.mode,
         min_vocabulary=config.sharing.min_vocabulary,
@@ -51,7 +54,8 @@ def policy(config: Config, known: Allowlist) -> AllOf:
         min_users=config.sharing.min_users,
         allow_publication=config.privacy.allow_published_vectors,
     )
-    return AllOf((sharing, CohortPolicy(config.instance.host, known, config.cohort.min_cohort), privacy))
+    cohort = CohortPolicy(config.instance.host, known, config.cohort.min_cohort)
+    return AllOf((*others, sharing, cohort, privacy))
 
 
 def limits(config: Config) -> Limits:

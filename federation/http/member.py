@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from federation import cbor, envelope
 from federation.carrier import PeerRefused, PeerUnreachable
-from federation.desk import BlobDesk, check_blob, fetch_request
+from federation.desk import check_blob, fetch_request
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH, gates
@@ -63,20 +63,18 @@ class _Preparing:
 
 
 class MemberService:
-    """Connects one node and one desk to HTTP.
+    """Connects one node to HTTP; other kinds of messages go to their `handlers`.
 
     `url_of` gives the pinned address of an approved host: blobs are fetched from there, never from an address
-    that a message names, unless they are `at_hand`. `handlers` take the messages of their stages. `admit_sum`
-    is called with the aggregator's host before a sum is prepared, and raises Refusal; `on_stage` before a
-    request is handled, `on_refusal` for each refusal, `on_sent` with the name under which a sender counts and
-    the bytes it was sent.
+    that a message names, unless they are `at_hand`. `admit_sum` is called with the aggregator's host before a
+    sum is prepared, and raises Refusal; `on_stage` before a request is handled, `on_refusal` for each
+    refusal, `on_sent` with the name under which a sender counts and the bytes it was sent.
     """
 
     def __init__(
         self,
         identity: Identity,
         node: MemberNode,
-        desk: BlobDesk,
         client: PeerClient,
         *,
         prepare: Prepare,
@@ -94,7 +92,6 @@ class MemberService:
     ) -> None:
         self._identity = identity
         self._node = node
-        self._desk = desk
         self._client = client
         self._prepare = prepare
         self._url_of = url_of
@@ -189,8 +186,6 @@ class MemberService:
         async with self._turns.one():
             if message.stage in self._handlers:
                 return await asyncio.to_thread(self._handlers[message.stage], message)
-            if message.stage is Stage.FETCH:
-                return await asyncio.to_thread(self._desk.serve, message)
             answer: bytes | Preparation | None = await self._with_node(
                 lambda: self._node.receive(message.raw)
             )

@@ -13,6 +13,7 @@ from federation.identity import Identity, PublicIdentity
 from federation.proposal import least_threshold
 from policies.allowlist import Allowlist
 from policies.cohort import CohortPolicy
+from policies.group import GroupPolicy
 from tests.simulator.table import Table
 
 ME = "m000.example"
@@ -86,8 +87,21 @@ def test_a_cohort_of_two_is_refused_whatever_the_policies_say() -> None:
 
 
 def test_an_aggregator_cannot_hide_among_its_members() -> None:
-    table = Table(4)
-    raw = proposed(table, [*table.signed.proposal.roster, table.cohort.aggregator.public])
+    table, roster = table_of(4)
+    raw = proposed(table, [*roster, table.cohort.aggregator.public])
+    me = table.instance(ME)
+    me.admit = GroupPolicy(ME, None, "").check
+    me.start()
     assert table.refusal(ME, raw) is Code.ROSTER_INVALID
+
+
+def test_in_its_own_group_it_counts_for_nobody_s_protection() -> None:
+    table, roster = table_of(3)
+    raw = proposed(table, [*roster[:3], table.cohort.aggregator.public])
+    assert table.refusal(ME, raw) is Code.COHORT_TOO_SMALL
+
+
+def test_nobody_is_in_a_roster_twice() -> None:
+    table = Table(4)
     twice = PublicIdentity("zz.example", table.signed.proposal.roster[1].key)
     assert table.refusal(ME, proposed(table, [*table.signed.proposal.roster, twice])) is Code.ROSTER_INVALID

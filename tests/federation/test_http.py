@@ -17,11 +17,11 @@ from federation.aggregator import Aggregator
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.desk import BlobDesk, reference_to
 from federation.driving import Patience, drive
+from federation.envelope import Stage
 from federation.errors import Code, CohortLost, Refusal
 from federation.http import MESSAGE_PATH
 from federation.http.client import HttpCarrier, PeerClient, Retry, new_session
 from federation.http.member import MemberService
-from federation.journal import MemoryJournal
 from federation.limits import Limits
 from federation.node import Preparation
 from tests.simulator.cohort import Cohort
@@ -78,13 +78,11 @@ async def listen() -> AsyncIterator[Callable[..., object]]:
             service = MemberService(
                 member.identity if member else cohort.aggregator,
                 (member or anyone).node,
-                desk
-                if member is None
-                else BlobDesk(member.identity, MemoryJournal(), clock=cohort.clock, limits=LIMITS),
                 client,
                 prepare=prepare,
                 url_of=urls.get,
                 limits=LIMITS,
+                handlers={Stage.FETCH: desk.serve} if member is None else {},
                 on_refusal=refusals.append,
                 answer_within=0.2,
             )
