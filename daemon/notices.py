@@ -6,6 +6,7 @@ peers and ids of models and sums; there is nothing about viewers or videos in an
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,8 @@ from typing import Final, Literal, get_args
 from sqlalchemy import Engine, func, select
 
 from daemon.config import Config
+from daemon.group import book as group_book
+from daemon.group.book import GroupMember, Membership
 from daemon.peers import book
 from daemon.peers.book import Peer
 from daemon.running import replace_file
@@ -26,12 +29,27 @@ from daemon.store.tables import Refusal
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["peer-request", "quarantine", "awaiting", "budget", "key-changed", "unreachable"]
+Kind = Literal[
+    "peer-request",
+    "quarantine",
+    "awaiting",
+    "budget",
+    "key-changed",
+    "unreachable",
+    "group-request",
+    "group-out",
+    "group-member",
+    "group-host",
+]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 UNREACHABLE_SECONDS: Final = 86400.0
+POLLS_IN_VAIN: Final = 3
+"""So many times its host is asked in vain before that is told, and for a day at least."""
 WINDOWS_OF_A_REFUSAL: Final = 2
 """Peers ask once per data window: a budget that refused nothing for so many has room again."""
 TOLD_NAME: Final = "told.json"
+_NAMED: Final = 4
+"""Hosts of a group that a notice names; of more, their number."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,12 @@ class Notice:
 
 def current(engine: Engine, config: Config, now: float) -> list[Notice]:
     """Return everything that waits now, newest first."""
-    found = [*_of_peers(engine, config, now), *_of_models(engine), *_of_budgets(engine, config, now)]
+    found = [
+        *_of_peers(engine, config, now),
+        *_of_models(engine),
+        *_of_budgets(engine, config, now),
+        *_of_group(engine, config, now),
+    ]
     return sorted(found, key=lambda notice: (-notice.at, notice.id))
 
 
@@ -151,6 +174,82 @@ def _of_budgets(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
             config.instance.host,
             "The yearly privacy budget is spent: this instance contributes nothing until it has room again.",
             "See: shoal privacy show. What serves is not touched.",
+        )
+
+
+def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
+    group = group_book.current(engine)
+    if group is None:
+        return
+    if group.state in {"refused", "ejected"}:
+        what = "did not let this instance into" if group.state == "refused" else "took this instance out of"
+        yield Notice(
+            f"group-out:{group.group}:{group.state}",
+            "group-out",
+            group.polled or group.since,
+            group.host,
+            f"{group.host} {what} the group {group.group}.",
+            "Ask its admin, or end it here, too: shoal group leave",
+        )
+    if group.role == "member":
+        yield from _of_host(group, config, now)
+    members = group_book.members(engine)
+    if group.role == "host":
+        for one in members:
+            if one.state == "asked":
+                yield Notice(
+                    f"group-request:{one.host}",
+                    "group-request",
+                    one.since,
+                    one.host,
+                    f"{one.host} asks to join the group {group.group}.",
+                    f"Compare its words with its admin, then: shoal group approve {one.host}",
+                )
+    if group.active:
+        yield from _of_strangers(engine, config, group, members)
+
+
+def _of_host(group: Membership, config: Config, now: float) -> Iterator[Notice]:
+    silent = group.polled or group.since
+    patience = max(UNREACHABLE_SECONDS, POLLS_IN_VAIN * config.group.poll.total_seconds())
+    # After a time without power nobody has been asked in vain yet.
+    waits = group.state in {"asked", "member"} and bool(group.problem)
+    if waits and config.mode in {"consume", "contribute"} and silent < now - patience:
+        yield Notice(
+            f"group-host:{group.host}",
+            "group-host",
+            silent + patience,
+            group.host,
+            f"The host of the group {group.group}, {group.host}, has not answered for more than a day.",
+            "It is tried again by itself; there are no sums meanwhile. See: shoal group status",
+        )
+
+
+def _of_strangers(
+    engine: Engine, config: Config, group: Membership, members: Iterable[GroupMember]
+) -> Iterator[Notice]:
+    known = book.read(engine, config)
+    strangers = {}
+    for one in members:
+        peer = known.find(one.host)
+        recognised = peer is not None and peer.approved and peer.key == one.key
+        # Of whom the admin decided against there is nothing to say any more.
+        undecided = peer is None or peer.state in {"candidate", "approved"}
+        if one.state == "member" and one.host != config.instance.host and not recognised and undecided:
+            strangers[one.host] = one.since
+    if strangers:
+        hosts = sorted(strangers)
+        named = hosts[:_NAMED] if len(hosts) > _NAMED + 1 else hosts
+        more = f" and {len(hosts) - len(named)} more" if len(named) < len(hosts) else ""
+        are = "is a member" if len(hosts) == 1 else "are members"
+        digest = hashlib.sha256(" ".join(hosts).encode()).hexdigest()[:12]
+        yield Notice(
+            f"group-member:{digest}",
+            "group-member",
+            max(strangers.values()),
+            group.group,
+            f"{', '.join(named)}{more} {are} of the group {group.group} and not approved here yet.",
+            "Compare the words (shoal group members), then: shoal group recognise HOST",
         )
 
 

@@ -87,7 +87,9 @@ class Speaker:
                 raise Refusal(Code.WRONG_SENDER, "another host answered", host.host)
             return read_admission(message, host, me, self.clock(), Limits())
         except PeerUnreachable as error:
-            raise HostSilentError(str(error), advice="Try again later; its daemon may be away.") from None
+            raise HostSilentError(
+                str(error), advice="Try again later: its daemon is away, or has too much to do."
+            ) from None
         except PeerRefused as refused:
             if refused.code == "http":
                 # Without a code of ours it was a proxy: the daemon behind it is away.

@@ -211,11 +211,16 @@ class Enroller:
             fence=group.fence if inside else "",
             ca=group.ca if inside else "",
             next=int(group.next_at * _MILLISECONDS) if inside else 0,
-            poll_ms=max(_QUICKEST_POLL, _POLL_PER_MEMBER * len(members)),
+            poll_ms=poll_ms(len(members)),
             # Whoever thinks of joining may see with whom; the daemon of a stranger learns no more than that.
             members=() if out else tuple(_listed(known) for known in members),
             date=int(now * _MILLISECONDS),
         ).seal(self._identity, wish.host)
+
+
+def poll_ms(members: int) -> int:
+    """Return how often a connected member asks for messages during a sum, in milliseconds."""
+    return max(_QUICKEST_POLL, _POLL_PER_MEMBER * members)
 
 
 def require_own_key(connection: Connection, host: str, key: str) -> None:
