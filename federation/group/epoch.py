@@ -1,8 +1,9 @@
 """When a member of a group takes part in drawing an epoch, and which document it takes after which.
 
-The rules are pure: what a member has to remember for them is the newest list that it revealed for, and the
-newest epoch's document that it took. The other modules' names are repeated here, so that one import is
-enough.
+Epochs are ordered by when they were opened, which members check against their clocks; the number is a name,
+so that a host that lost its memory can go on. The rules are pure: what a member has to remember for them is
+the newest list that it revealed for, and the newest document that it took. The names of the other modules are
+repeated here, so that one import is enough.
 """
 
 from __future__ import annotations
@@ -102,12 +103,12 @@ def answer_gather(
     group. The same gathering gets the same answer.
 
     Raises:
-        Refusal: `replayed` when the number was used, `wrong-stage` when it is too early.
+        Refusal: `replayed` when a later one was answered, `wrong-stage` when it is too early.
 
     """
     if revealed is None or gather.id(host) != revealed.id(host):
-        if any(known is not None and gather.number <= known.number for known in (epoch, revealed)):
-            raise Refusal(Code.REPLAYED, f"epoch {gather.number} was gathered before", host)
+        if any(known is not None and gather.opened <= known.opened for known in (epoch, revealed)):
+            raise Refusal(Code.REPLAYED, "a later epoch was gathered before", host)
         may_open(epoch.opened_at if epoch else None, length, now, gather)
         if revealed is not None and (epoch is None or epoch.hash != revealed.hash):
             _check_over(revealed.opened_at, RETRY, now)
@@ -129,7 +130,7 @@ def answer_list(
 
     Raises:
         Refusal: `roster-invalid` (not listed, or not what it committed to), `key-mismatch`, `stage-repeated`
-            when it revealed for another list of this number, `replayed`, or `expired`.
+            when it revealed for another list of this gathering, `replayed`, or `expired`.
 
     """
     me, entry, gathering = identity.public, listed.entry(identity.host), listed.id(host)
@@ -140,9 +141,9 @@ def answer_list(
     if entry.commitment != committed(gathering, me.host, nonce_of(identity.seed, gathering)):
         raise Refusal(Code.ROSTER_INVALID, "this instance is listed with what it did not commit to", host)
     if revealed is None or revealed.hash != listed.hash:
-        if revealed is not None and revealed.number == listed.number:
+        if revealed is not None and revealed.id(host) == gathering:
             raise Refusal(Code.STAGE_REPEATED, "the nonce was revealed for another list", host)
-        if any(known is not None and listed.number <= known.number for known in (epoch, revealed)):
+        if any(known is not None and listed.opened <= known.opened for known in (epoch, revealed)):
             raise Refusal(Code.REPLAYED, f"epoch {listed.number} is over", host)
         if now > listed.opened_at + GATHERING:
             raise Refusal(Code.EXPIRED, "the list is of a gathering that is long over", host)
@@ -170,12 +171,12 @@ def check_epoch(
     mine = new.members.get(me.host, me)
     if mine != me:
         raise Refusal(Code.KEY_MISMATCH, "this instance is in the epoch with another key", host)
-    if old is not None and old.number == new.number:
+    if old is not None and old.listed.id(host) == new.listed.id(host):
         follows(old, new)
         return
-    if any(known is not None and new.number < known.number for known in (old, revealed)):
+    if any(known is not None and new.opened_at < known.opened_at for known in (old, revealed)):
         raise Refusal(Code.REPLAYED, f"epoch {new.number} is over", host)
-    if revealed is not None and revealed.number == new.number and revealed.hash != new.listed.hash:
+    if revealed is not None and revealed.id(host) == new.listed.id(host) and revealed.hash != new.listed.hash:
         raise Refusal(Code.ROSTER_INVALID, "this instance was shown another list than the epoch's", host)
     _check_over(old.opened_at if old else None, length, min(now, new.opened_at))
 

@@ -15,6 +15,18 @@ import numpy as np
 
 from federation import keys, masks, member, shamir
 from federation.aggregator import Aggregator
+from federation.group import partition
+from federation.group.epoch import (
+    EpochDocument,
+    Gather,
+    Listed,
+    MembershipList,
+    Reveal,
+    committed,
+    gathering_id,
+    nonce_of,
+)
+from federation.group.published import Published, PublishedPart
 from federation.hashing import commitment
 from federation.identity import Identity, format_key
 from federation.journal import MemoryJournal
@@ -149,9 +161,85 @@ def whole_sum() -> dict[str, Any]:
     }
 
 
+def partitions() -> list[dict[str, Any]]:
+    """Return who is summed together, from seeds: nobody, then some late and gone, then a part too small."""
+    hosts = [f"m{number:02}.example" for number in range(13)]
+    rows: list[dict[str, Any]] = []
+    for drawn, late, gone, parts, least in (
+        (hosts[:9], [], [], 2, 4),
+        (hosts[:9], hosts[9:], [hosts[0]], 2, 4),
+        (hosts[:9], [], hosts[:3], 3, 3),
+        (hosts, [], [], 1, 4),
+    ):
+        draw = seed(f"partition {len(rows)}")
+        placed = partition.places(draw, drawn, parts, late)
+        rows.append(
+            {
+                "seed": draw.hex(),
+                "drawn": drawn,
+                "late": late,
+                "gone": gone,
+                "parts": parts,
+                "least": least,
+                "places": dict(sorted(placed.items())),
+                "together": [list(part) for part in partition.together(placed, gone, least)],
+            }
+        )
+    return rows
+
+
+def group() -> dict[str, Any]:
+    """Return the documents of an epoch of nine members, and of what is published after it."""
+    host = Identity("host.example", seed("group host"))
+    members = [host, *(Identity(f"m{number:02}.example", seed(f"member {number}")) for number in range(8))]
+    gather = Gather("vectors", 7, NOW * 1000)
+    gathering = gathering_id(host.host, gather.group, gather.number, gather.opened)
+    nonces = {one.host: nonce_of(one.seed, gathering) for one in members}
+    entries = [
+        Listed(one.host, one.public.key, committed(gathering, one.host, nonces[one.host])) for one in members
+    ]
+    listed = MembershipList(gather.group, gather.number, gather.opened, 2, 3, tuple(sorted(entries)))
+    reveals = {one.host: Reveal.of(listed, host.host, one).seal(one, host.host) for one in members}
+    late = (Identity("late.example", seed("late")).public,)
+    document = EpochDocument(host.public, listed.seal(host), reveals, late, ("m03.example",), 2)
+    published = Published(
+        group=gather.group,
+        batch=seed("batch"),
+        epoch=document.hash,
+        made=NOW * 1000,
+        parts=(PublishedPart(seed("session"), tuple(one.host for one in document.rosters[0])),),
+        blobs={
+            "head": BlobReference(seed("head"), 100),
+            "proposal.0": BlobReference(seed("session"), 1000),
+            "counts.0": BlobReference(seed("counts"), 24),
+            "pairs.0": BlobReference(seed("pairs"), 24),
+        },
+    )
+    return {
+        "seeds": {one.host: one.seed.hex() for one in members},
+        "gathering": gathering.hex(),
+        "nonces": {name: nonce.hex() for name, nonce in nonces.items()},
+        "commitments": {entry.host: entry.commitment.hex() for entry in entries},
+        "list": document.list_raw.hex(),
+        "list_hash": listed.hash.hex(),
+        "partition_seed": partition.seed_of(listed.hash, nonces).hex(),
+        "epoch": document.seal(host).hex(),
+        "epoch_hash": document.hash.hex(),
+        "rosters": [[one.host for one in part] for part in document.rosters],
+        "published": published.seal(host).hex(),
+        "published_hash": published.hash.hex(),
+    }
+
+
 def everything() -> dict[str, Any]:
     """Return the content of each file by its name."""
-    return {"derivations": derivations(), "sharings": sharings(), "whole_sum": whole_sum()}
+    return {
+        "derivations": derivations(),
+        "sharings": sharings(),
+        "whole_sum": whole_sum(),
+        "partitions": partitions(),
+        "group": group(),
+    }
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 
@@ -35,6 +36,31 @@ def test_fixed_shares_give_their_secrets() -> None:
         points = list(range(1, row["threshold"] + 1))
         shares = [bytes.fromhex(share) for share in row["shares"][: row["threshold"]]]
         assert shamir.combine(points, shares) == bytes.fromhex(row["secret"])
+
+
+def test_partitions_by_another_hand() -> None:
+    """From docs/protocol.md alone: hash, sort, deal."""
+
+    def place(draw: bytes, host: str) -> bytes:
+        parts = b"".join(len(part).to_bytes(8, "big") + part for part in (draw, host.encode()))
+        return hashlib.sha256(b"shoal/1 epoch place\x00" + parts).digest()
+
+    for row in json.loads((FOLDER / "partitions.json").read_text(encoding="utf-8")):
+        draw, parts = bytes.fromhex(row["seed"]), row["parts"]
+        dealt = sorted(row["drawn"], key=lambda host: place(draw, host))
+        expected = {host: number % parts for number, host in enumerate(dealt)}
+        expected |= {host: int(place(draw, host).hex(), 16) % parts for host in row["late"]}
+        assert expected == row["places"]
+        left = [host for part in row["together"] for host in part]
+        assert sorted(left) == sorted(expected.keys() - set(row["gone"]))
+
+
+def test_the_hash_of_a_document_is_that_of_its_payload() -> None:
+    fixed = json.loads((FOLDER / "group.json").read_text(encoding="utf-8"))
+    for name in ("list", "epoch", "published"):
+        raw = bytes.fromhex(fixed[name])
+        payload = raw[8 + int.from_bytes(raw[6:8], "big") + 64 :]
+        assert hashlib.sha256(payload).hexdigest() == fixed[f"{name}_hash"]
 
 
 def test_x25519_rfc_7748_section_6_1() -> None:

@@ -1,0 +1,62 @@
+"""Proposals of a group's parts and what its host publishes of them, over an epoch that was drawn."""
+
+from __future__ import annotations
+
+import hashlib
+
+from federation.group.documents import MILLISECONDS
+from federation.group.epoch import EpochDocument
+from federation.group.published import (
+    HEAD,
+    Published,
+    PublishedPart,
+    counts_blob,
+    pairs_blob,
+    proposal_blob,
+)
+from federation.identity import Identity, PublicIdentity
+from federation.proposal import BlobReference, Proposal, SignedProposal, least_threshold
+from tests.federation.group.table import HOST, LIMITS, NOW
+
+VIDEOS = 10
+
+
+def proposed(roster: tuple[PublicIdentity, ...], by: Identity = HOST, **changes: object) -> Proposal:
+    terms: dict[str, object] = {
+        "aggregator": by.host,
+        "roster": roster,
+        "threshold": least_threshold(len(roster)),
+        "trainer": "gram/1",
+        "round": 0,
+        "length": VIDEOS,
+        "entry_bound": 1000,
+        "ring": 32,
+        "nonce": b"n" * 16,
+        "created": int(NOW),
+        "expires": int(NOW) + 3600,
+    }
+    return Proposal(**(terms | changes))  # type: ignore[arg-type]
+
+
+def signed(proposal: Proposal, by: Identity = HOST) -> bytes:
+    return SignedProposal.sign(proposal, by, LIMITS).raw
+
+
+def publish(document: EpochDocument, *raws: bytes, head: int = VIDEOS) -> Published:
+    """Return what an honest host would publish of these proposals: everybody survived."""
+    parts, blobs = [], {HEAD: BlobReference(b"h" * 32, 100)}
+    for number, raw in enumerate(raws):
+        digest = hashlib.sha256(raw).digest()
+        roster = document.rosters[number]
+        parts.append(PublishedPart(digest, tuple(member.host for member in roster)))
+        blobs[proposal_blob(number)] = BlobReference(digest, len(raw))
+        blobs[counts_blob(number)] = BlobReference(b"c" * 32, 8 * head)
+        blobs[pairs_blob(number)] = BlobReference(b"p" * 32, 4 * head * (head - 1))
+    return Published(
+        group=document.listed.group,
+        batch=b"b" * 32,
+        epoch=document.hash,
+        made=int(NOW * MILLISECONDS),
+        parts=tuple(parts),
+        blobs=blobs,
+    )
