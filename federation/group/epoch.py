@@ -168,8 +168,8 @@ def check_epoch(
 
     """
     host = new.host.host
-    mine = new.members.get(me.host, me)
-    if mine != me:
+    # Under a key that was replaced since, it is among those who have gone.
+    if me.host not in new.gone and new.members.get(me.host, me) != me:
         raise Refusal(Code.KEY_MISMATCH, "this instance is in the epoch with another key", host)
     if old is not None and old.listed.id(host) == new.listed.id(host):
         follows(old, new)

@@ -286,9 +286,11 @@ def test_a_late_joiner_takes_a_running_epoch() -> None:
     document = continued(BEGUN, (newcomer.identity.public,))
     newcomer.take(document.seal(HOST), NOW + 90 * DAY)
     assert newcomer.epoch == document
-    imposter = Identity(newcomer.name, b"i" * 32).public
-    code = refusal(check_epoch, None, document, me=imposter, revealed=None, length=LENGTH, now=NOW)
+    other_key = Identity(newcomer.name, b"i" * 32).public
+    code = refusal(check_epoch, None, document, me=other_key, revealed=None, length=LENGTH, now=NOW)
     assert code is Code.KEY_MISMATCH
+    without_old_key = continued(document, gone=[newcomer.name])
+    check_epoch(document, without_old_key, me=other_key, revealed=None, length=LENGTH, now=NOW)
 
 
 def test_a_list_has_sorted_members_and_parts_that_they_fill() -> None:
