@@ -105,6 +105,12 @@ def main(argv: list[str]) -> int:
         )
         _send(events, "failed", **failed.as_json())
         return failed.exit_code
+    except Exception as error:
+        logger.exception("hosting crashed")
+        message = f"hosting stopped with an unexpected {type(error).__name__}"
+        advice = "The log has the details; please report it. Start the daemon again to host on."
+        _send(events, "failed", code="bug", message=message, advice=advice)
+        return 1
     return 0
 
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS: Final = 60.0
 _ASK_SECONDS: Final = 0.1
-_LOOK_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 10.0
 _LOOKS: Final = 3
 """So many looks in a row without an answer are a SuperLink that hangs."""
 _ANSWER_SECONDS: Final = 60.0
@@ -40,13 +40,15 @@ class HostingError(ShoalError):
 class SuperLink:
     """A SuperLink whose files are in `folder`, on loopback at `port`; 0 has one chosen.
 
+    It is looked at every `look` seconds.
+
     Attributes:
         address: `127.0.0.1:PORT`.
         upstream: connections to it; None while it does not answer.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self._folder, self._wanted, self._port = folder, port, 0
+    def __init__(self, folder: Path, port: int, look: float = LOOK_SECONDS) -> None:
+        self._folder, self._wanted, self._port, self._look = folder, port, 0, look
         self._process: asyncio.subprocess.Process | None = None
         self._said: deque[str] = deque(maxlen=_TAIL)
         self._listening: asyncio.Task[None] | None = None
@@ -104,8 +106,27 @@ class SuperLink:
     async def _start(self) -> None:
         await self.end()
         self._said.clear()
-        superlink.prepare(self._folder)
         self._port = _free(self._wanted or self._port, required=bool(self._wanted))
+        try:
+            superlink.prepare(self._folder)
+            process = await self._run()
+            upstream = self._upstream()
+        except OSError as error:
+            raise HostingError(
+                f"the SuperLink's files cannot be used ({error.strerror})",
+                advice="Check the rights of data_dir, and whether the disk is full.",
+            ) from None
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not await upstream.healthy(START_SECONDS):
+                    if process.returncode is not None:
+                        raise self._failed("ended at once")
+                    await asyncio.sleep(_ASK_SECONDS)
+        except TimeoutError:
+            raise self._failed(f"did not answer within {START_SECONDS:g} seconds") from None
+        self.upstream = upstream
+
+    async def _run(self) -> asyncio.subprocess.Process:
         arguments, environment = superlink.command(self._folder, self._port)
         leash, ours = python_module("daemon.group.leash", str(os.getpid()), *arguments)
         self._process = await asyncio.create_subprocess_exec(
@@ -118,32 +139,24 @@ class SuperLink:
             start_new_session=True,
         )
         self._listening = asyncio.create_task(self._listen(self._process))
-        upstream = self._upstream()
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                while not await upstream.healthy():
-                    if self._process.returncode is not None:
-                        raise self._failed("ended at once")
-                    await asyncio.sleep(_ASK_SECONDS)
-        except TimeoutError:
-            raise self._failed(f"did not answer within {START_SECONDS:g} seconds") from None
-        self.upstream = upstream
+        return self._process
 
     async def _until_it_ends(self) -> None:
-        """Return when it has ended, or does not answer any more."""
-        missed = 0
-        while self._process is not None and missed < _LOOKS:
-            try:
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._process.wait()
-                break
-            except TimeoutError:
-                upstream = self.upstream
-                missed = 0 if upstream is not None and await upstream.healthy() else missed + 1
-        self._down()
-        if missed:
+        """Return when it has ended; one that does not answer any more is ended."""
+        process, upstream, missed = self._process, self.upstream, 0
+        if process is None or upstream is None:
+            raise ValueError("the SuperLink was not started")
+        while missed < _LOOKS:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._look):
+                    await process.wait()
+                    break
+            missed = 0 if await upstream.healthy(self._look) else missed + 1
+        else:
+            logger.warning("the SuperLink does not answer any more")
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill() if self._process is not None else None
+                process.kill()
+        self._down()
 
     def _down(self) -> None:
         if self.upstream is not None:

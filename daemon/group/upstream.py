@@ -87,11 +87,11 @@ class Upstream:
             else:
                 line.drop()
 
-    async def healthy(self) -> bool:
-        """Say whether it answers."""
+    async def healthy(self, within: float) -> bool:
+        """Say whether it answers within so many seconds."""
         try:
             head = f"GET /health HTTP/1.1\r\nhost: {self.address}\r\n\r\n".encode("ascii")
-            async with self.asked(head) as answer:
+            async with asyncio.timeout(within), self.asked(head) as answer:
                 return answer.head.status == 200 and answer.head.length == 0
         except (SuperLinkGoneError, TimeoutError):
             return False
