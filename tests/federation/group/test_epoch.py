@@ -180,12 +180,23 @@ def test_what_does_not_follow() -> None:
         replace(BEGUN, serial=2, gone=("nobody.example",)),
         replace(BEGUN, serial=2, gone=("m002.example", "m001.example")),
         replace(BEGUN, serial=2, gone=("m001.example", "m001.example")),
+        replace(BEGUN, serial=2, late=tuple(person(n).public for n in range(100, 1091))),
         replace(BEGUN, late=LATE),
         replace(BEGUN, gone=("m001.example",)),
     ],
 )
 def test_who_is_late_and_who_has_gone_is_in_order(wrong: EpochDocument) -> None:
     assert refusal(wrong.check) is Code.ROSTER_INVALID
+
+
+def test_a_thousand_may_be_in_an_epoch_in_all() -> None:
+    replace(BEGUN, serial=2, late=tuple(person(n).public for n in range(100, 1090))).check()
+
+
+def test_a_reveal_stands_under_its_own_sender() -> None:
+    one, two = "m001.example", "m002.example"
+    swapped = {**BEGUN.reveals, one: BEGUN.reveals[two], two: BEGUN.reveals[one]}
+    assert refusal(replace(BEGUN, reveals=swapped).seal, HOST) is Code.MALFORMED
 
 
 def test_an_instance_that_moved_to_another_name_may_keep_its_key() -> None:
@@ -279,6 +290,16 @@ def test_a_gathering_that_nobody_revealed_for_holds_up_nothing() -> None:
     group = Group.of(5)
     group.commitments(group.gather())
     assert group.begin().number == 2
+
+
+def test_the_list_of_a_gathering_that_was_overtaken_gets_no_nonce() -> None:
+    group = Group.of(5)
+    gather = group.gather()
+    overtaken = group.list(gather, group.commitments(gather))
+    group.now += 60
+    group.draw()
+    member = group.members[1]
+    assert refusal(member.list, overtaken.seal(HOST), group.now) is Code.REPLAYED
 
 
 def test_a_late_joiner_takes_a_running_epoch() -> None:

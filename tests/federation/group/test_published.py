@@ -76,6 +76,8 @@ def test_of_another_epoch_or_group() -> None:
 
 def test_another_proposal_than_the_sessions() -> None:
     assert code_of(PUBLISHED, {0: RAWS[1], 1: RAWS[0]}) is Code.BLOB_MISMATCH
+    fetched = {**PUBLISHED.blobs, "proposal.0": BlobReference(b"x" * 32, len(RAWS[0]))}
+    assert code_of(replace(PUBLISHED, blobs=fetched)) is Code.BLOB_MISMATCH
     named = replace(PUBLISHED.parts[0], session=b"s" * 32)
     assert code_of(replace(PUBLISHED, parts=(named, PUBLISHED.parts[1]))) is Code.BLOB_MISMATCH
 
