@@ -301,7 +301,7 @@ class Fence:
         # The SuperLink says yes to nobody whose signature by this key it has not checked.
         if answer.head.status == HTTPStatus.OK:
             self._known.add((visit.address, asked.who))
-        elif answer.head.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.PRECONDITION_FAILED}:
+        elif answer.head.status == HTTPStatus.UNAUTHORIZED:
             self._known.discard((visit.address, asked.who))
 
     async def _hand_over(self, answer: Answer | bytes, writer: asyncio.StreamWriter, *, keep: bool) -> None:
