@@ -1,9 +1,9 @@
 """The process of a connected member: `python -m daemon.group.link --parent PID`, settings as JSON on stdin.
 
-It carries bytes between the host's SuperLink and the federation listener of its own daemon, and decides nothing:
-what is asked and what is answered is signed. Its stdout is JSON lines: `connected`, `busy`, `lost`, `foreign`,
-`refused`, `ended`. Kept small, as every member has one while connected: nothing here imports the daemon's
-configuration, store or web server.
+It carries bytes between the host's SuperLink and the federation listener of its own daemon, and decides
+nothing: what is asked and what is answered is signed. Its stdout is JSON lines: `connected`, `busy`, `lost`,
+`foreign` (a message that is not ours, left unread), `refused`, `failed`, `ended`. Kept small, as every member
+has one while connected: nothing here imports the daemon's configuration, store or web server.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class Delivery:
                 self._pause(_AGAIN)
                 continue
             failures += 1
-            if status and status not in _LATER or failures >= _ATTEMPTS:
+            if (status and status not in _LATER) or failures >= _ATTEMPTS:
                 raise _refused(status, body)
             self._pause(_FIRST_PAUSE * 2 ** (failures - 1))
 

@@ -46,8 +46,12 @@ _BAD_INTERVAL: Final = "2003"
 """Flower's codes (`supercore/error/base.py`). It answers a key that it does not know and a node that is still
 connected alike; asked with an interval that it does not allow, it tells them apart."""
 _FOREIGN: Final = (1, "this node runs no code of others")
+_BROKEN: Final = "http"
+"""The code of an answer that is no daemon's: the aggregator counts it as nobody there."""
 _FIRST_BACK_OFF: Final = 1.0
 _MAX_BACK_OFF: Final = 30.0
+_YIELD: Final = 4
+_MAX_YIELD: Final = 5.0
 _BUSY_FOR: Final = 20.0
 """Seconds for which it keeps asking quickly after a message."""
 
@@ -205,6 +209,7 @@ class _Session:
         if not self._free.acquire(timeout=min(1.0, self._pace.heartbeat)):
             return
         taken = False
+        began = time.monotonic()
         try:
             request = proto.fleet.PullMessagesRequest(node=proto.Node(node_id=self._node_id))
             answer = self._call("pull-messages", request, proto.fleet.PullMessagesResponse)
@@ -219,7 +224,9 @@ class _Session:
             self._busy_until = now + _BUSY_FOR
             return
         busy = self._busy_at() or now < self._busy_until
-        self._wait(self._pace.busy if busy else self._pace.idle)
+        # A SuperLink that many ask at once answers slowly: then all ask less.
+        hurry = max(self._pace.busy, min(_YIELD * (now - began), _MAX_YIELD))
+        self._wait(hurry if busy else self._pace.idle)
 
     def _wait(self, seconds: float) -> None:
         """Wait so long, or until a heartbeat is due, or until it gets busy."""
@@ -282,6 +289,9 @@ class _Session:
             return wire.refusal(refused.code, refused.sentence)
         except Refusal as refusal:
             return wire.refusal(refusal.code.value, refusal.sentence)
+        except Exception:
+            log.exception("a request was not answered")
+            return wire.refusal(_BROKEN, "this member cannot answer")
 
     def _fetch(self, metadata: Any, object_id: str) -> bytes:
         request = proto.message.PullObjectRequest(

@@ -115,6 +115,15 @@ class FlowerRun:
 
     def finish(self, outcome: str, details: str) -> None:
         """End the run; whoever still waits gets `PeerUnreachable`. Blocks."""
+        self._still()
+        self._task.finish(outcome, details)
+
+    def close(self) -> None:
+        """Let go of the run and tell Flower nothing, as when this process dies. Blocks."""
+        self._still()
+        self._task.close()
+
+    def _still(self) -> None:
         self._closing.set()
         self._due.set()
         with self._lock:
@@ -124,7 +133,6 @@ class FlowerRun:
         for thread in self._threads:
             thread.join()
         self._fetchers.shutdown(wait=True, cancel_futures=True)
-        self._task.finish(outcome, details)
 
     def ask(self, host: str, content: Node, max_answer: int, timeout: float) -> _Ask:
         """Have a request sent; its `answer` is set in another thread. Call `forget` in the end."""
@@ -160,6 +168,8 @@ class FlowerRun:
                 pause = 0.0
             except RpcUnreachable:
                 # The SuperLink is being started again, perhaps: askers wait for as long as they said.
+                for ask in due:
+                    ask.next = 0.0
                 pause = min(max(2 * pause, self._poll), 2.0)
                 self._closing.wait(pause)
             except (RpcRefused, Refusal) as error:
@@ -293,12 +303,15 @@ class FlowerRun:
             )
             pause = 0.02
             while True:
-                answer = self._task.ask(
-                    "pull-object", request, proto.message.PullObjectResponse, most=objects.MAX_OBJECT
-                )
-                if answer.object_available:
-                    return bytes(answer.object_content)
-                if not answer.object_found or ask.answer.done() or time.monotonic() > ask.deadline:
+                found = True
+                with contextlib.suppress(RpcUnreachable):
+                    answer = self._task.ask(
+                        "pull-object", request, proto.message.PullObjectResponse, most=objects.MAX_OBJECT
+                    )
+                    if answer.object_available:
+                        return bytes(answer.object_content)
+                    found = answer.object_found
+                if not found or ask.answer.done() or time.monotonic() > ask.deadline:
                     raise PeerUnreachable(f"the answer of {ask.host} did not arrive whole")
                 self._closing.wait(pause)
                 pause = min(2 * pause, 0.5)

@@ -64,8 +64,12 @@ class Task:
         except (RpcUnreachable, RpcRefused):
             pass
         finally:
-            self._control.close()
-            self._runtime.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._control.close()
+        self._runtime.close()
 
 
 def start(access: SuperLinkAccess) -> Task:
