@@ -29,13 +29,13 @@ def client_app(instance_of: Callable[[Context], Instance], *, measured: bool = F
     """Return a ClientApp that answers for the instance that its context names."""
     app = ClientApp()
 
-    @app.query(exchange.WHO)  # type: ignore[misc,unused-ignore]
+    @app.query(exchange.WHO)  # type: ignore[misc,untyped-decorator,unused-ignore]
     def who(message: Message, context: Context) -> Message:
         """Say which host this node is; that proves nothing, signatures do."""
         host = instance_of(context).identity.host
         return Message(exchange.pack({"host": host}), reply_to=message)
 
-    @app.query(exchange.PROTOCOL)  # type: ignore[misc,unused-ignore]
+    @app.query(exchange.PROTOCOL)  # type: ignore[misc,untyped-decorator,unused-ignore]
     def protocol(message: Message, context: Context) -> Message:
         """Answer a protocol message, or say why not."""
         mine = instance_of(context)

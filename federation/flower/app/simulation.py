@@ -6,6 +6,7 @@ Ray keeps its files in a folder that the caller removes, and listens on loopback
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 import time
@@ -110,7 +111,7 @@ def run(
     """
     os.environ.update(_QUIET, FLWR_HOME=str(machine.folder / "home"))
     try:
-        import ray  # noqa: F401
+        importlib.import_module("ray")
         from flwr.simulation import run_simulation
     except ImportError as error:
         raise EngineMissing(

@@ -1,0 +1,129 @@
+"""From measured sums of one part to what a session of the whole group costs its members and its host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from federation.flower.app.simulation import Measured
+from models import statistics
+
+ADDRESS_BYTES = 75
+"""Of one video in a list: `https://HOST/videos/watch/UUID` with a host of 15 letters, and its length."""
+SHOWN_BYTES = 4
+"""Of a count that members are shown between the sums (`daemon.sessions.terms.COUNT_TYPE`)."""
+PUBLISHED_BYTES = 8
+"""Of a number in the published sums (`federation.group.published`)."""
+MEMBER_LINE = 20e6
+HOST_LINE = 1e9
+"""Bits per second, for the estimate of a session's time."""
+EXCHANGES = 10
+POLL = 0.25
+"""Seconds between two looks of a connected member (`federation.flower.fleet.Pace`)."""
+FULL_HEAD = 4096
+FULL_VOCABULARY = 100_000
+SHORT = 1000
+MOST_CELLS = 8_000_000
+"""Members times entries of the longest sum that is run: bounds time and memory of the engine."""
+
+
+@dataclass(frozen=True)
+class Videos:
+    """What a session is about: a vocabulary, and the head whose pairs are summed."""
+
+    vocabulary: int
+    head: int
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Entries of the session's two sums; a head of one has no pairs."""
+        return tuple(length for length in (self.vocabulary, statistics.pairs(self.head)) if length)
+
+
+FULL = Videos(FULL_VOCABULARY, FULL_HEAD)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One session, counts and pairs, nobody lost.
+
+    Attributes:
+        videos: what it is about.
+        extrapolated: whether a sum was too long to be run, and was reckoned from shorter ones.
+        instance_up, instance_down: bytes of one member.
+        host_up, host_down: bytes of the host, to and from all other members.
+        published: bytes of the sums of all parts; they are in `instance_down` and `host_up` already.
+        host_cpu: seconds of the aggregator for all parts.
+        instance_cpu: seconds of one member.
+        engine_seconds: wall time of one part in the engine.
+        session_seconds: estimate for the group, see `daemon.simulate.notes`.
+    """
+
+    videos: Videos
+    extrapolated: bool
+    instance_up: float
+    instance_down: float
+    host_up: float
+    host_down: float
+    published: float
+    host_cpu: float
+    instance_cpu: float
+    engine_seconds: float
+    session_seconds: float
+
+
+def lengths(members: int, videos: Videos) -> list[int]:
+    """Return which sums to run for a part of so many members.
+
+    First a short one that warms everything up and does not count, then a short and a long one for the line,
+    then those of the data set that are not too long.
+    """
+    longest = MOST_CELLS // members
+    fitting = {length for length in videos.lengths if length <= longest} - {SHORT}
+    return [SHORT, SHORT, *sorted(fitting | {longest})]
+
+
+def cost(found: Sequence[Measured], videos: Videos, instances: int, parts: int) -> Cost:
+    """Reckon a session of a group from the sums of its largest part.
+
+    Args:
+        found: what was run, by `lengths`, the first included.
+        videos: what the session is about.
+        instances: members of the group, the host among them.
+        parts: into which they are divided.
+    """
+    by_length = {one.length: one for one in found[1:]}
+    up, down, host_cpu, cpu, seconds = (
+        sum(_value(by_length, name, length) for length in videos.lengths)
+        for name in ("up", "down", "host_cpu", "member_cpu", "seconds")
+    )
+    pairs = statistics.pairs(videos.head)
+    asked = videos.vocabulary * (ADDRESS_BYTES + SHOWN_BYTES)
+    published = videos.head * ADDRESS_BYTES + parts * PUBLISHED_BYTES * (videos.head + pairs)
+    down += asked + published
+    others = instances - 1
+    return Cost(
+        videos=videos,
+        extrapolated=any(length not in by_length for length in videos.lengths),
+        instance_up=up,
+        instance_down=down,
+        host_up=others * down,
+        host_down=others * up,
+        published=float(published),
+        host_cpu=parts * host_cpu,
+        instance_cpu=cpu,
+        engine_seconds=seconds,
+        session_seconds=EXCHANGES * POLL
+        + cpu
+        + 8 * (up + down) / MEMBER_LINE
+        + parts * host_cpu
+        + 8 * others * (up + down) / HOST_LINE,
+    )
+
+
+def _value(by_length: dict[int, Measured], name: str, length: int) -> float:
+    if length in by_length:
+        return float(getattr(by_length[length], name))
+    short, long = by_length[min(by_length)], by_length[max(by_length)]
+    low, high = float(getattr(short, name)), float(getattr(long, name))
+    return low + (high - low) * (length - short.length) / (long.length - short.length)
