@@ -19,6 +19,7 @@ from daemon.cli import (
     setup,
     share,
     showcase,
+    simulate,
     viewers,
     work,
 )
@@ -76,6 +77,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(share.app, name="share")
 ask.register(app)
 showcase.register(app)
+simulate.register(app)
 
 
 def main() -> None:
