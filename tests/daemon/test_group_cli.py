@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from daemon.cli import terminal
 from daemon.cli.group import _moment, _show_hosted
 from daemon.cli.group_views import show_members, show_offer, show_requests, show_status, voucher
-from daemon.errors import RequestError
+from daemon.cli.main import app
+from daemon.errors import RequestError, ShoalError
 from daemon.group import book, control, status
 from daemon.group.recognise import Seen
 from daemon.peers import book as peers
@@ -23,9 +27,37 @@ from federation.identity import Identity, format_key
 from federation.words import words
 from tests.daemon.group.test_joining import polls
 from tests.daemon.neighbours import Neighbour, neighbours
-from tests.daemon.test_peers_cli import WIDTH, typed
+
+WIDTH = 80
 
 GROUP = "video-cooperative"
+
+
+@dataclass
+class Typed:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+async def typed(neighbour: Neighbour, *command: str) -> Typed:
+    """Type `shoal ... -c FILE` with nobody at the keyboard; the services go on meanwhile."""
+
+    def run() -> Typed:
+        line = [*command, "-c", str(neighbour.config_file)]
+        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, line)
+        if not isinstance(done.exception, ShoalError):
+            assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+            return Typed(done.exit_code, done.stdout, done.stderr)
+        # As `main` does.
+        error = done.exception
+        return Typed(error.exit_code, done.stdout or json.dumps(error.as_json()), error.advice)
+
+    return await asyncio.to_thread(run)
 
 
 @pytest.fixture
