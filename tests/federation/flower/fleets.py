@@ -34,6 +34,7 @@ class Member:
     events: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
+    remembered: int = 0
     thread: threading.Thread | None = None
 
     @property
@@ -65,7 +66,7 @@ class Member:
                 pace=QUICK,
                 most=MOST,
                 on_event=lambda event: self.events.update([event]),
-                node_id=0,
+                node_id=self.remembered,
             )
         except Exception as error:
             self.error = error
