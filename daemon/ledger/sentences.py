@@ -122,9 +122,8 @@ def _withdrawal(_subject: str, details: Details) -> str:
 
 
 def _group(subject: str, details: Details) -> str:
-    event, name = str(details.get("event")), str(details.get("group"))
-    tell = _OF_GROUPS.get(event)
-    return f"The group {name}: {event}, {subject}." if tell is None else tell(subject, name, details)
+    tell, name = _OF_GROUPS.get(str(details.get("event"))), str(details.get("group") or "")
+    return f"The group {name}: {subject}." if tell is None else tell(subject, name, details)
 
 
 def _approved_in(subject: str, name: str, details: Details) -> str:

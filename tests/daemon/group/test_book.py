@@ -1,4 +1,4 @@
-"""The book of the group: what is written comes back, a change is made whole or not, nobody is kept for good."""
+"""The book of the group: what is written comes back, a change is whole or not made, nobody is kept for good."""
 
 from __future__ import annotations
 
