@@ -37,15 +37,20 @@ _CLOSE_SECONDS: Final = 1.0
 class Bounds:
     """Times in seconds, sizes in bytes."""
 
-    connections: int = 384
-    """1000 members that ask every 20 seconds, each over a connection that stays for five: 250."""
+    connections: int = 320
+    """1000 members that ask every 20 seconds and beat every 30, each over one that stays for two: 170."""
     per_address: int = 32
     """Connections of one IPv4 address or IPv6 /64."""
     spare_loopback: bool = True
     """What holds for one address does not for loopback: all visitors of a proxy in front come from there."""
+    visits: float = 10.0
+    """New connections a second of one address: a handshake is the dearest thing that is free to ask for."""
+    visits_at_once: float = 60.0
     handshake: float = 10.0
     head: float = 10.0
-    """Until a whole head is there, from the start of the connection or the end of the last answer."""
+    """Until a whole head is there."""
+    idle: float = 2.0
+    """The same, after an answer. A member in a session asks again sooner, an idle one much later."""
     small: int = 65_536
     """A body of so much is read before the SuperLink hears of it; only objects are larger."""
     large: int = 9_437_184
@@ -81,6 +86,7 @@ class _Visit:
     address: str
     spared: bool
     begun: bool = False
+    answered: bool = False
     working: bool = False
 
 
@@ -105,6 +111,7 @@ class Fence:
         self._visits: dict[asyncio.Task[None], _Visit] = {}
         self._known = Known(b.known)
         self._per_address = Allowance(b.requests, b.requests_at_once, b.known)
+        self._visitors = Allowance(b.visits, b.visits_at_once, b.known)
         self._strangers = Allowance(b.strangers, b.strangers_at_once, 1)
         self._turns, self._down = Turns(), Turns()
         self._uploads = Shares(each=b.uploads_each, total=b.uploads)
@@ -166,6 +173,8 @@ class Fence:
     def _makes_room(self, visit: _Visit) -> bool:
         """Let in, in the place of the connection that has been idle longest where there are too many."""
         if not visit.spared:
+            if not self._visitors.take(visit.address, asyncio.get_running_loop().time()):
+                return False
             here = sum(known.address == visit.address for known in self._visits.values())
             if here >= self._bounds.per_address:
                 return False
@@ -196,12 +205,14 @@ class Fence:
             )
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
             while await self._request(reader, writer, visit):
-                visit.working = False
+                visit.working, visit.answered = False, True
             writer.close()
             async with asyncio.timeout(2 * _CLOSE_SECONDS):
                 await writer.wait_closed()
         except (OSError, EOFError, SuperLinkGoneError):
-            self.counts["broken off"] += 1
+            # Whoever has an answer and leaves has done nothing wrong.
+            if visit.working or not visit.answered:
+                self.counts["broken off"] += 1
         finally:
             if transport is None:
                 visit.connection.close()
@@ -213,7 +224,7 @@ class Fence:
     ) -> bool:
         """Read a request and answer it; say whether the connection stays."""
         asked = None
-        async with asyncio.timeout(self._bounds.head):
+        async with asyncio.timeout(self._bounds.idle if visit.answered else self._bounds.head):
             with contextlib.suppress(asyncio.LimitOverrunError):
                 asked = read_request(await reader.readuntil(b"\r\n\r\n"))
         sent = False

@@ -23,6 +23,7 @@ from flwr.proto.fleet_pb2 import PullMessagesRequest
 from flwr.proto.node_pb2 import Node
 
 from daemon.group import hosting
+from daemon.group.fence import Bounds
 from federation.flower import control
 from tests.bench.serving_http import _resident_mib
 from tests.daemon.group import fences
@@ -31,7 +32,7 @@ from tests.federation.flower import live
 
 NODES, AT_ONCE, REQUESTS = 32, 8, 1_000
 IDLE_A_SECOND = 4 / 60
-CROWD = 384
+CROWD = Bounds().connections
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 

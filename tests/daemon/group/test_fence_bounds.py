@@ -27,6 +27,7 @@ from tests.federation.flower import live
 Member = tuple[ec.EllipticCurvePrivateKey, int]
 HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 SOON = 5.0
+SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,25 @@ def test_who_sends_a_head_byte_by_byte_is_cut_off(door: Door) -> None:
 def test_who_says_nothing_is_cut_off(door: Door) -> None:
     with door.connect() as connection:
         assert until_closed(connection) < 2.0
+
+
+@bounded(idle=0.3, head=SECONDS)
+def test_who_has_an_answer_and_asks_no_more_is_cut_off(door: Door, member: Member) -> None:
+    with door.connect() as connection:
+        for _ in range(2):
+            connection.sendall(pull(member, connection="keep-alive"))
+            assert fences.one_answer(connection)[0] == 200
+        assert until_closed(connection) < SOON
+    assert door.fence.counts == {"passed": 2}
+
+
+@bounded(visits=0.001, visits_at_once=2, spare_loopback=False)
+def test_one_address_comes_so_often(door: Door) -> None:
+    for _ in range(2):
+        assert fences.status_of(door.answer(HEALTH, source="127.0.0.2")) == 200
+    with pytest.raises(OSError):  # noqa: PT011
+        door.connect(source="127.0.0.2")
+    assert fences.status_of(door.answer(HEALTH, source="127.0.0.3")) == 200
 
 
 @bounded(handshake=0.4)
