@@ -156,5 +156,5 @@ def configure(settings: Log) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
     # Their info level would tell of every run and every connection.
-    for name in ("apscheduler", "aiohttp.access", "asyncio", "filelock", "alembic"):
+    for name in ("apscheduler", "aiohttp.access", "asyncio", "filelock", "alembic", "httpx", "flwr"):
         logging.getLogger(name).setLevel(logging.WARNING)

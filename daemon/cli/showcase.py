@@ -19,6 +19,13 @@ class Level(StrEnum):
     strict = "strict"
 
 
+class How(StrEnum):
+    """How the instances of a demo are connected."""
+
+    peers = "peers"
+    group = "group"
+
+
 class Attack(StrEnum):
     """Attacks that can be shown."""
 
@@ -79,6 +86,9 @@ def demo(
         Path | None, typer.Option(help="Folder of another data set.", exists=True, file_okay=False)
     ] = None,
     instances: Annotated[int, typer.Option(min=5, max=50, help="How many instances.")] = 5,
+    mode: Annotated[
+        How, typer.Option(help="Everybody asks its own peers, or all are a group that one of them hosts.")
+    ] = How.peers,
     kill: Annotated[
         str | None, typer.Option(metavar="N@STAGE", help="Kill instance N at a stage, to see what happens.")
     ] = None,
@@ -98,8 +108,10 @@ def demo(
     """Run several instances on this machine that learn together, and compare what each can recommend."""
     from daemon.demo.main import main
 
-    if attack is not None and (kill or serve):
-        raise RequestError("--attack goes with neither --kill nor --serve", advice="Leave one of them out.")
+    if attack is not None and (kill or serve or mode is How.group):
+        raise RequestError(
+            "--attack goes with none of --kill, --serve and --mode group", advice="Leave one of them out."
+        )
     raise typer.Exit(
         main(
             data=data,
@@ -108,6 +120,7 @@ def demo(
             level=level.value,
             attack=attack is not None,
             serve=serve,
+            group=mode is How.group,
             as_json=as_json or output is Output.JSON,
         )
     )

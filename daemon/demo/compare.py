@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
+from sqlalchemy import Engine
 
 from daemon import pointer
 from daemon.config import Config, load
 from daemon.demo.noise import drawn
 from daemon.demo.world import Community
+from daemon.errors import JobError
 from daemon.jobs.train import recipe_of
 from daemon.jobs.training_data import features, interactions, noise_of, statistic
 from daemon.sessions import terms
-from daemon.store import model_records, reading, sums
+from daemon.store import model_records, reading, records, sums
 from daemon.store.engine import open_checked
 from daemon.store.sums import StoredSum
 from models import artefact, statistics
@@ -69,6 +71,7 @@ def compare(community: Community, everyone: Sequence[Community], order: NDArray[
     own = interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
     crowd = {c.host: _counted(c) for c in everyone}
     stored = sums.newest(engine, config.sums_dir)
+    asked = None if stored is None else _asked(engine, stored)
     federated = any(model.kind == "federated" for model in model_records.models(engine))
     engine.dispose()
 
@@ -83,12 +86,12 @@ def compare(community: Community, everyone: Sequence[Community], order: NDArray[
         "federated": _Factors(*served.factors, len(catalogue)),
     }
     equality = None
-    if stored is not None and federated:
+    if stored is not None and asked is not None and federated:
         recipe = recipe_of(config)
         alike = [crowd[host] for host in stored.survivors]
         pooled = _pooled(alike, crowd[community.host], config)
         models["pooled"] = _trained(TrainingData(described, own, pooled), recipe)
-        again = _noisy(stored, alike, crowd[community.host], community, everyone)
+        again = _noisy(stored, alike, crowd[community.host], community, everyone, asked)
         reference = _trained(TrainingData(described, own, again, noise_of(stored)), recipe)
         equality = _equality(
             statistic(stored, catalogue), again, models["federated"], reference, community.history.matrix
@@ -147,23 +150,44 @@ def _deviations(stored: StoredSum) -> tuple[float, float]:
     return math.sqrt(stored.privacy["pairs_noise"]), math.sqrt(noise_of(stored).pairs)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Who asked for a sum, and whether the head was chosen with this instance's own viewers."""
+
+    aggregator: str
+    own_in_head: bool
+
+
+def _asked(engine: Engine, stored: StoredSum) -> _Asked:
+    record = records.session(engine, stored.sessions[0])
+    if record is None:
+        raise JobError("a sum has no record of its session", advice="Run the demo again.")
+    if record.role != "group":
+        return _Asked(record.aggregator, own_in_head=True)
+    mine = [one for one in records.sessions(engine) if one.role == "member" and one.outcome == "done"]
+    return _Asked(record.aggregator, own_in_head=bool(mine))
+
+
 def _noisy(
     stored: StoredSum,
     others: Sequence[Interactions],
     own: Interactions,
     community: Community,
     everyone: Sequence[Community],
+    asked: _Asked,
 ) -> Statistic:
     """Return what simply putting the others' users together gives, plus the noise that everybody drew."""
     together = Interactions(csr_array(vstack([x.matrix for x in others], format="csr")))
     members = [one for one in everyone if one.host in stored.survivors]
-    counts = statistics.counts(together) + drawn(members, community.host, 0, together.videos)
-    total = counts + statistics.counts(own) + drawn([community], community.host, 0, counts.size)
+    counts = statistics.counts(together) + drawn(members, asked.aggregator, 0, together.videos)
+    total = counts
+    if asked.own_in_head:
+        total = counts + statistics.counts(own) + drawn([community], asked.aggregator, 0, counts.size)
     head = statistics.head(
         total, min_users=stored.privacy["min_users"], max_head=load(community.config_file).model.max_head
     )
     pairs = statistics.pair_counts(together, head)
-    return Statistic(head, counts[head], pairs + drawn(members, community.host, 1, pairs.size))
+    return Statistic(head, counts[head], pairs + drawn(members, asked.aggregator, 1, pairs.size))
 
 
 def _pooled(others: Sequence[Interactions], own: Interactions, config: Config) -> Statistic:

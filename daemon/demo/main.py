@@ -23,6 +23,7 @@ from daemon.config import load
 from daemon.demo import attack as attacked
 from daemon.demo import attack_report, report, staying
 from daemon.demo.compare import Compared, compare
+from daemon.demo.group import Group
 from daemon.demo.processes import Daemon, every, require
 from daemon.demo.report import Listing, Story
 from daemon.demo.world import Community, World, build
@@ -52,6 +53,7 @@ def main(
     as_json: bool,
     attack: bool = False,
     serve: bool = False,
+    group: bool = False,
 ) -> int:
     """Run the demo, or the one with an attack; return the exit status.
 
@@ -65,7 +67,7 @@ def main(
         if attack:
             _attacked(asyncio.run(attacked.run(folder, data, console)), as_json=as_json)
         else:
-            demo = _Demo(folder, console, victim, level, serve)
+            demo = _Demo(folder, console, victim, level, serve, group)
             asyncio.run(demo.run(data, instances, lambda story: _told_all(story, as_json=as_json)))
     except ShoalError:
         console.print(f"The files and logs of this run are in {folder}.")
@@ -122,21 +124,25 @@ class _Demo:
     victim: Victim | None
     level: str
     serve: bool = False
+    group: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
     killed: str = ""
 
     async def run(self, data: Path | None, instances: int, show: Callable[[Story], None]) -> None:
         with self._phase("setup", "Splitting the users into instances by taste"):
-            world = build(self.folder, data, instances, {"level": self.level})
+            world = build(self.folder, data, instances, {"level": self.level}, in_group=self.group)
         daemons = [Daemon(community) for community in world.communities]
         try:
             with self._phase("sync", f"Reading {len(daemons)} instances' videos and viewers"):
                 require(await every(daemons, "sync"))
             with self._phase("start", f"Starting {len(daemons)} daemons"):
                 await asyncio.gather(*(self._start(number, one) for number, one in enumerate(daemons)))
-            with self._phase("sessions", "Summing securely, each instance with its own cohort"):
-                await self._sum(daemons)
+            if self.group:
+                await self._sum_together(daemons)
+            else:
+                with self._phase("sessions", "Summing securely, each instance with its own cohort"):
+                    await self._sum(daemons)
             with self._phase("training", "Training, each instance for itself"):
                 require(await every(daemons, "train"))
             with self._phase("evaluation", "Comparing with pooled data and other rules"):
@@ -150,7 +156,7 @@ class _Demo:
                 sessions=self.sessions,
                 bytes_sent={c.host: _sent(c) for c in world.communities},
                 seconds={name: round(spent, 2) for name, spent in self.seconds.items()},
-                cohort=_cohort(len(daemons) - 1),
+                cohort=_cohort(len(daemons), group=self.group),
                 listings=tuple(await _listings(world, daemons[-1])),
                 asked=daemons[-1].community.host,
                 killed=self.killed,
@@ -186,6 +192,28 @@ class _Demo:
                 self.console.print(f"  {self.killed}: killed there, now started again")
                 await daemon.start()
             await self._session(daemon)
+
+    async def _sum_together(self, daemons: Sequence[Daemon]) -> None:
+        """One session of all as a group; who was killed is started again at once."""
+        together = Group(daemons, lambda line: self.console.print(line, markup=False, soft_wrap=True))
+        victim = daemons[self.victim.number] if self.victim else None
+
+        async def revive() -> None:
+            if self.victim and victim and not victim.alive:
+                self.killed = f"{victim.community.host} at stage {self.victim.stage}"
+                self.console.print(f"  {self.killed}: killed there, now started again")
+                await victim.start()
+
+        try:
+            with self._phase("forming", "Forming a group: joining, being let in, approving one another"):
+                await together.form()
+            with self._phase("sessions", "Summing securely, all of them at once, over Flower"):
+                found = await together.run(revive)
+        finally:
+            together.close()
+        self.seconds["session"] = found.seconds
+        self.sessions.update({daemon.community.host: found.told for daemon in daemons})
+        self.console.print(f"  {found.told}: {found.details}")
 
     async def _session(self, daemon: Daemon) -> None:
         outcome = await daemon.job("session")
@@ -259,8 +287,13 @@ def _sent(community: Community) -> int:
         engine.dispose()
 
 
-def _cohort(members: int) -> dict[str, int]:
-    return {"members": members, "threshold": least_threshold(members), "aggregators": members + 1}
+def _cohort(instances: int, *, group: bool) -> dict[str, int]:
+    members = instances if group else instances - 1
+    return {
+        "members": members,
+        "threshold": least_threshold(members),
+        "aggregators": 1 if group else instances,
+    }
 
 
 async def _listings(world: World, daemon: Daemon) -> list[Listing]:

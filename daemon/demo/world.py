@@ -73,11 +73,13 @@ def build(
     sizes: Sequence[int] = (),
     without: str = "",
     stranger: str = "",
+    in_group: bool = False,
 ) -> World:
     """Write the files of all instances below `folder`; `privacy` holds settings of that section.
 
     `sizes` are users per instance, drawn where there are none. The instance `without` is left out of the
-    world, its users too. The others do not know the `stranger`, which knows them.
+    world, its users too. The others do not know the `stranger`, which knows them. `in_group`, nobody
+    knows anybody yet.
 
     Raises:
         SourceError: the data set is missing, broken, or has too few users.
@@ -93,6 +95,7 @@ def build(
     order[np.argsort(urls, kind="stable")] = np.arange(len(urls))
     everybody = _likes(found, positive, order)
     active = np.flatnonzero(np.diff(everybody.matrix.indptr) >= LEAST_INTERACTIONS)
+    start = positive.from_value
     rng = np.random.default_rng(SEED)
     sizes = sizes or _sizes(len(active), instances, rng)
     tags = csr_array(
@@ -110,7 +113,8 @@ def build(
             continue
         _write_tables(place / "dataset", data or SHIPPED, found, group, known.matrix, order)
         communities.append(Community(place.name, place, known.rows(group), csr_array(relevant.matrix[group])))
-    _write_settings(communities, found.name, positive.from_value, privacy or {}, stranger)
+    about = [f'name = "{found.name}"', *([f"like_at = {start}"] if np.isfinite(start) else [])]
+    _write_settings(communities, about, privacy or {}, stranger, in_group=in_group)
     titles = dict(zip(urls.tolist(), found.columns.get("title", ()), strict=False))
     return World(found.name, tuple(communities), positive, titles)
 
@@ -177,18 +181,19 @@ def _write_tables(
 
 def _write_settings(
     communities: Sequence[Community],
-    set_name: str,
-    like_at: float,
+    about: Sequence[str],
     privacy: Mapping[str, str | int],
     stranger: str,
+    *,
+    in_group: bool,
 ) -> None:
-    ports = iter(_free_ports(2 * len(communities)))
-    listen = {c.host: (next(ports), next(ports)) for c in communities}
+    ports = iter(_free_ports(3 * len(communities)))
+    listen = {c.host: (next(ports), next(ports), next(ports)) for c in communities}
     keys = {
         c.host: format_key(open_identity(c.folder / "identity.key", c.host).public.key) for c in communities
     }
     for community in communities:
-        api, federation = listen[community.host]
+        api, federation, fence = listen[community.host]
         lines = [
             'mode = "contribute"',
             "[instance]",
@@ -196,8 +201,7 @@ def _write_settings(
             "[source]",
             'kind = "dataset"',
             'path = "dataset"',
-            f'name = "{set_name}"',
-            *([f"like_at = {like_at}"] if np.isfinite(like_at) else []),
+            *about,
             "[listen]",
             f"api_port = {api}",
             f"federation_port = {federation}",
@@ -213,9 +217,14 @@ def _write_settings(
             # The catalogue of a data set is as old as the demo: minutes.
             'min_video_age = "0s"',
             *(f"{name} = {json.dumps(value)}" for name, value in privacy.items()),
+            "[group]",
+            f"listen_port = {fence}",
+            # Members are to hear of the announced sum at once, and to be there a moment before.
+            'poll = "1s"',
+            'lead = "5s"',
         ]
         for peer in communities:
-            if peer.host not in (community.host, stranger):
+            if not in_group and peer.host not in (community.host, stranger):
                 lines += [
                     "[[peers]]",
                     f'host = "{peer.host}"',

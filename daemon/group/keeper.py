@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.errors import ShoalError
-from daemon.group import book, contact, enrol, node_file, plan
+from daemon.group import book, contact, enrol, node_file, plan, standing
 from daemon.group.book import Membership
 from daemon.group.children import run_child
 from daemon.group.status import Live
@@ -38,6 +38,7 @@ SPOOL_BYTES: Final = 268_435_456
 _HOUSEKEEPING: Final = 3600.0
 _HOSTING_AGAIN: Final = 30.0
 _LEARN_AGAIN: Final = 600.0
+_NODES_AGAIN: Final = 2.0
 _JITTER: Final = 0.1
 
 
@@ -199,7 +200,7 @@ class Keeper:
             "fence": fence,
             "ca": group.ca,
             "key_file": str(node_file.path(self._config)),
-            "deliver_to": f"http://{listener}",
+            "deliver_to": f"http://{plan.near(listener)}",
             "spool": str(self._config.group_dir / "spool"),
             "start": window.at,
             "until": window.until,
@@ -236,13 +237,16 @@ class Keeper:
         if now >= self._facts.not_before.get("housekeeping", 0.0):
             self._facts.not_before["housekeeping"] = now + _HOUSEKEEPING
             await asyncio.to_thread(self._forget_requests, now)
+        if self._live.hosting == "ready" and await asyncio.to_thread(standing.nodes_outdated, self._engine):
+            # At once, and not when the sum begins: members come to be connected before.
+            self._begin("nodes", self._nodes)
         window = plan.window(self._config, group)
         if window is None:
             await self._announce(group, now)
         elif now >= window.until and "session" not in self._running:
             problem = "the last announced sum was missed: the daemon, or the host's part of it, did not run"
             await self._over(window.at, problem)
-        elif now >= window.at and self._live.hosting == "ready":
+        elif now >= window.at - plan.READY and self._live.hosting == "ready":
             self._begin("session", lambda: self._session(window.at))
 
     async def _announce(self, group: Membership, now: float) -> None:
@@ -306,6 +310,10 @@ class Keeper:
             return group and replace(group, fence=fence, ca=ca, poll_ms=enrol.poll_ms(0))
 
         book.change(self._engine, edit)
+
+    async def _nodes(self) -> None:
+        await self._job("group-nodes")
+        self._facts.not_before["nodes"] = self._context.clock() + _NODES_AGAIN
 
     async def _session(self, at: float) -> None:
         self._tell(replace(self._live, session=True))

@@ -7,12 +7,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from daemon.config import Config
-from daemon.config.types import is_loopback
 from daemon.group.book import Membership
 
 DAY: Final = 86400.0
 LINGER: Final = 30.0
 """Seconds that a member stays connected after it took the published sum: its answer has to arrive."""
+READY: Final = 15.0
+"""Seconds before the announced time at which the host's job begins: it loads, and opens the run."""
 _FIRST_PAUSE: Final = 60.0
 _SHORTEST: Final = 2.0
 _LINK_PAUSE: Final = 20.0
@@ -100,6 +101,10 @@ def fence_for_host(config: Config, listens: str) -> str:
     """
     if config.group.certificate:
         return fence_for_members(config, listens)
+    return near(listens)
+
+
+def near(listens: str) -> str:
+    """Return under which address this machine reaches its own listener at `HOST:PORT`."""
     host, _, port = listens.rpartition(":")
-    bare = host.strip("[]")
-    return f"127.0.0.1:{port}" if bare in _EVERYWHERE or is_loopback(bare) else listens
+    return f"127.0.0.1:{port}" if host.strip("[]") in _EVERYWHERE else listens

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, ClassVar, Final
 
-from daemon.errors import NotRunningError, PolicyRefusedError
-from daemon.group import book, hosting
+from daemon.errors import PolicyRefusedError
+from daemon.group import book, nodes
 from daemon.group.asking import ask_all
-from daemon.group.book import GroupMember, Membership
+from daemon.group.book import Membership
 from daemon.group.epochs import Epochs, Opened
 from daemon.group.events import Event, note
 from daemon.group.learn import SUM_TYPE
@@ -33,7 +35,6 @@ from federation import envelope
 from federation.carrier import Carrier, PeerUnreachable
 from federation.desk import reference_to
 from federation.errors import Code, ProtocolMisuse, Refusal
-from federation.flower import control
 from federation.flower.access import SuperLinkAccess
 from federation.flower.grid import FlowerRun, open_run
 from federation.group.epoch_document import read_accepted
@@ -79,55 +80,26 @@ def run(context: JobContext) -> dict[str, Any]:
             f'a group needs mode "consume" or "contribute", here it is "{context.config.mode}"',
             advice="Set mode in shoal.toml and restart the daemon.",
         )
-    host = hosting.running(context.config)
-    if host is None:
-        raise NotRunningError(
-            "the group's listener is not running",
-            advice="Start the daemon: shoal run. It starts the listener.",
-        )
-    return asyncio.run(_run(context, group, host.access))
+    return asyncio.run(_run(context, group, nodes.access_to(context)))
 
 
 async def _run(context: JobContext, group: Membership, access: SuperLinkAccess) -> dict[str, Any]:
-    nodes = await asyncio.to_thread(_register, context, access)
-    async with open_run(access, nodes) as flower:
-        connected = await _connected(flower, frozenset(nodes), context)
-        session = _GroupSession(context, group, flower, connected)
-        return await session.run()
+    registered = await asyncio.to_thread(nodes.sync, context.engine, access)
+    async with open_run(access, registered) as flower:
+        # What takes time and needs nobody is done before the announced time.
+        session = _GroupSession(context, group, flower)
+        context.progress("waiting for members", 0.0)
+        await asyncio.sleep(max(0.0, group.next_at - context.clock()))
+        return await session.run(frozenset(registered))
 
 
-def _register(context: JobContext, access: SuperLinkAccess) -> dict[str, int]:
-    """Let the nodes of members in, and those of others out; return the members' nodes by host."""
-    engine = context.engine
-    found: dict[str, int] = {}
-    for member in book.members(engine):
-        try:
-            if member.state == "member" and member.node_key:
-                number = control.register(access, member.node_key)
-                found[member.host] = number
-                _note_node(context, member, number)
-            elif member.node_id is not None:
-                control.unregister(access, member.node_id)
-                _note_node(context, member, None)
-        except control.SuperLinkError as error:
-            log.warning("a node cannot be registered", extra={"peer": member.host, "why": str(error)})
-    return found
-
-
-def _note_node(context: JobContext, member: GroupMember, number: int | None) -> None:
-    book.change_member(
-        context.engine, member.host, lambda known: None if known is None else replace(known, node_id=number)
-    )
-
-
-async def _connected(flower: FlowerRun, wanted: frozenset[str], context: JobContext) -> frozenset[str]:
-    """Return who is connected, as soon as all are or the time for that is over."""
-    deadline = context.clock() + GATHER_WITHIN
+async def _connected(flower: FlowerRun, wanted: frozenset[str], clock: Callable[[], float]) -> frozenset[str]:
+    """Return who is connected, as soon as all are, or when the time for that is over."""
+    deadline = clock() + GATHER_WITHIN
     while True:
         online = await asyncio.to_thread(flower.online)
-        if wanted <= online or context.clock() >= deadline:
+        if wanted <= online or clock() >= deadline:
             return online
-        context.progress("waiting for members", 0.0)
         await asyncio.sleep(_POLL)
 
 
@@ -148,22 +120,24 @@ class _GroupSession(Summing):
 
     role: ClassVar[Role] = "host"
 
-    def __init__(
-        self, context: JobContext, group: Membership, flower: FlowerRun, connected: frozenset[str]
-    ) -> None:
+    def __init__(self, context: JobContext, group: Membership, flower: FlowerRun) -> None:
         config = context.config
         journal = FileJournal(config.group_dir / "host" / "sums")
         asking = AskingRecord(
             FileJournal(config.group_dir / "host" / "asking"), config.privacy.window, context.clock
         )
         super().__init__(context, journal, asking, colluders=COLLUDERS)
-        self._group, self._flower, self._connected = group, flower, connected
+        self._group, self._flower = group, flower
+        self._connected: frozenset[str] = frozenset()
         self._epochs = Epochs(config, self.identity, group.group, context.clock)
         self._epoch: Opened | None = None
         self._shelf = Shelf(config)
 
-    async def run(self) -> dict[str, Any]:
+    async def run(self, members: frozenset[str]) -> dict[str, Any]:
         """Agree on the epoch, sum, publish."""
+        marks = [("", time.monotonic())]
+        self._connected = await _connected(self._flower, members, self.context.clock)
+        marks.append(("connecting", time.monotonic()))
         carrier = self._carrier({})
         known = self._epochs.known()
         # What is under way was proposed for the epoch as it was then.
@@ -173,10 +147,14 @@ class _GroupSession(Summing):
             else await self._epochs.ensure(self._members(), carrier)
         )
         accepted = await self._hand_out(self._epoch, carrier)
+        marks.append(("epoch", time.monotonic()))
         result = await self.sum(self._carry)
+        marks.append(("sums", time.monotonic()))
         delivered = await self._deliver()
+        marks.append(("publishing", time.monotonic()))
         return {
             **result,
+            "phases": {name: round(at - before, 3) for (_, before), (name, at) in pairwise(marks)},
             "epoch": self._epoch.document.number,
             "not_in_epoch": {**self._epoch.problems, **accepted},
             "delivered": delivered,

@@ -54,6 +54,7 @@ JOBS: dict[str, JobFunction] = {
     "session": lazy("daemon.sessions.aggregate:run"),
     "contribution": lazy("daemon.sessions.contribution:run"),
     "group-session": lazy("daemon.group.session:run"),
+    "group-nodes": lazy("daemon.group.nodes:run"),
     "group-learn": lazy("daemon.group.learn:run"),
     "share": lazy("daemon.share.report:run"),
     "peers": lazy("daemon.peers.contact:run"),
@@ -63,6 +64,7 @@ JOBS: dict[str, JobFunction] = {
 LOCKS: Mapping[str, str] = {
     "session": "session.lock",
     "group-session": "session.lock",
+    "group-nodes": "",
     "group-learn": "group.lock",
     "contribution": "",
     "share": "",
@@ -82,5 +84,5 @@ depend on the admin asking twice because a training runs."""
 UNRECORDED: frozenset[str] = frozenset({"migrate", "share"})
 """Jobs of which no record is kept: they change nothing, and what would leave is not for a list of jobs."""
 
-RECORDED_ONCE: frozenset[str] = frozenset({"consent", "peers"})
+RECORDED_ONCE: frozenset[str] = frozenset({"consent", "peers", "group-nodes"})
 """Jobs that run so often that only their last run is kept on record."""

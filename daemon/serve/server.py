@@ -16,6 +16,8 @@ from aiohttp import web
 from daemon import log
 from daemon.config import Config
 from daemon.errors import ShoalError
+from daemon.group import inbox
+from daemon.group.keeper import Keeper
 from daemon.running import Running, announce, only_daemon
 from daemon.scheduler import Scheduler
 from daemon.serve import api, health, vectors, viewers
@@ -125,6 +127,7 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
     await context.stored.refresh(None)
     await context.model.refresh()
     scheduler = Scheduler(context)
+    keeper = Keeper(context, waiting=lambda: inbox.waiting(config))
     runners: list[web.AppRunner] = []
     tasks: list[asyncio.Task[None]] = []
     listen = config.listen
@@ -142,6 +145,7 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
         tasks.append(asyncio.create_task(context.model.follow(context.stored.refresh)))
         tasks.append(asyncio.create_task(watch(context)))
         scheduler.start()
+        keeper.start()
         # What is there now stays: looking through it again and again would delay answers by milliseconds.
         gc.collect()
         gc.freeze()
@@ -149,6 +153,7 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
         await stop.wait()
         logger.info("stopping")
     finally:
+        await keeper.stop()
         await scheduler.stop()
         for task in tasks:
             task.cancel()

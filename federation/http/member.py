@@ -229,15 +229,15 @@ class MemberService:
 
     async def _fetch(self, preparation: Preparation) -> dict[str, bytes]:
         host = preparation.aggregator.host
-        url = self._url_of(host)
-        if url is None:
-            raise Refusal(Code.UNKNOWN_PEER, f"{host} is no longer an approved peer", host)
         blobs = {}
         for name, reference in sorted(preparation.proposal.blobs.items()):
             here = await asyncio.to_thread(self._at_hand, reference)
             if here is not None:
                 blobs[name] = check_blob(here, reference)
                 continue
+            url = self._url_of(host)
+            if url is None:
+                raise Refusal(Code.UNKNOWN_PEER, f"{host} is no longer an approved peer", host)
             request = fetch_request(self._identity, preparation.signed.sum_id, host, name)
             try:
                 data = await self._client.send(

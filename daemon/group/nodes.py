@@ -1,0 +1,57 @@
+"""The job "group-nodes": tells the hosted group's SuperLink which nodes are members'; see `sync`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Engine
+
+from daemon.errors import NotRunningError
+from daemon.group import book, hosting
+from daemon.group.book import GroupMember
+from daemon.jobs.registry import JobContext
+from federation.flower import control
+from federation.flower.access import SuperLinkAccess
+
+log = logging.getLogger(__name__)
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """Register the nodes of members, and shut out those of others.
+
+    Raises:
+        NotRunningError: the SuperLink does not run.
+
+    """
+    return {"nodes": len(sync(context.engine, access_to(context)))}
+
+
+def access_to(context: JobContext) -> SuperLinkAccess:
+    """Return how to reach this host's SuperLink. Raises NotRunningError."""
+    found = hosting.running(context.config)
+    if found is None:
+        raise NotRunningError("the group's listener is not running", advice="The daemon starts it: shoal run")
+    return found.access
+
+
+def sync(engine: Engine, access: SuperLinkAccess) -> dict[str, int]:
+    """Let the nodes of members in, and those of others out; return the members' nodes by host."""
+    found: dict[str, int] = {}
+    for member in book.members(engine):
+        try:
+            if member.state == "member" and member.node_key:
+                found[member.host] = control.register(access, member.node_key)
+                _note(engine, member, found[member.host])
+            elif member.node_id is not None:
+                control.unregister(access, member.node_id)
+                _note(engine, member, None)
+        except control.SuperLinkError as error:
+            log.warning("a node cannot be registered", extra={"peer": member.host, "reason": str(error)})
+    return found
+
+
+def _note(engine: Engine, member: GroupMember, number: int | None) -> None:
+    if member.node_id != number:
+        book.change_member(engine, member.host, lambda known: known and replace(known, node_id=number))
