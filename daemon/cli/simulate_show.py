@@ -26,7 +26,8 @@ def show(report: Report) -> None:
     _columns("The groups", groups, _GROUP)
     heads = ", ".join(f"{group.here.videos.head:,}" for group in groups)
     about = f"{groups[0].here.videos.vocabulary:,} videos of this set, head {heads}"
-    _columns(f"One session, counts and pairs: {about}", groups, _costs(lambda group: group.here))
+    rows = (*_costs(lambda group: group.here), _ENGINE)
+    _columns(f"One session, counts and pairs: {about}", groups, rows)
     full = groups[0].full.videos
     about = f"{full.vocabulary:,} videos, a full head of {full.head:,}"
     _columns(f"One session: {about}", groups, _costs(lambda group: group.full))
@@ -57,6 +58,9 @@ _GROUP: tuple[_Row, ...] = (
 )
 
 
+_ENGINE: _Row = ("wall time here, one part", lambda group: f"{group.here.engine_seconds:.1f} s")
+
+
 def _costs(of: Callable[[GroupReport], Cost]) -> tuple[_Row, ...]:
     return (
         ("figures are", lambda group: "extrapolated" if of(group).extrapolated else "measured per part"),
@@ -67,8 +71,8 @@ def _costs(of: Callable[[GroupReport], Cost]) -> tuple[_Row, ...]:
         ("host: sends", lambda group: _bytes(of(group).host_up)),
         ("instance CPU", lambda group: f"{of(group).instance_cpu:.2f} s"),
         ("host CPU, all parts", lambda group: f"{of(group).host_cpu:.2f} s"),
-        ("wall time, one part in the engine", lambda group: f"{of(group).engine_seconds:.1f} s"),
-        ("session of the group (estimate)", lambda group: _seconds(of(group).session_seconds)),
+        ("time until the sums are there (estimate)", lambda group: _seconds(of(group).sums_seconds)),
+        ("until every instance has them (estimate)", lambda group: _seconds(of(group).session_seconds)),
     )
 
 
@@ -91,7 +95,8 @@ def _losses(groups: Sequence[GroupReport]) -> None:
         checked = group.checked
         out.print(
             f"{group.instances:,} instances: real state machines of {max(group.parts)} members agreed with "
-            f"the rule in {checked.agreed} of {checked.runs} sessions.",
+            f"the rule in {checked.agreed} of {checked.runs} sessions, of which {checked.completed} "
+            "completed.",
             markup=False,
         )
 

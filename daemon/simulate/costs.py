@@ -56,7 +56,8 @@ class Cost:
         host_cpu: seconds of the aggregator for all parts.
         instance_cpu: seconds of one member.
         engine_seconds: wall time of one part in the engine.
-        session_seconds: estimate for the group, see `daemon.simulate.notes`.
+        sums_seconds: estimate for the group until all sums are there, see `daemon.simulate.notes`.
+        session_seconds: the same until every instance has fetched the published sums.
     """
 
     videos: Videos
@@ -69,6 +70,7 @@ class Cost:
     host_cpu: float
     instance_cpu: float
     engine_seconds: float
+    sums_seconds: float
     session_seconds: float
 
 
@@ -100,25 +102,28 @@ def cost(found: Sequence[Measured], videos: Videos, instances: int, parts: int) 
     pairs = statistics.pairs(videos.head)
     asked = videos.vocabulary * (ADDRESS_BYTES + SHOWN_BYTES)
     published = videos.head * ADDRESS_BYTES + parts * PUBLISHED_BYTES * (videos.head + pairs)
-    down += asked + published
+    down += asked
     others = instances - 1
+    summed = EXCHANGES * POLL + cpu + parts * host_cpu + _on_the_lines(up + down, others)
     return Cost(
         videos=videos,
         extrapolated=any(length not in by_length for length in videos.lengths),
         instance_up=up,
-        instance_down=down,
-        host_up=others * down,
+        instance_down=down + published,
+        host_up=others * (down + published),
         host_down=others * up,
         published=float(published),
         host_cpu=parts * host_cpu,
         instance_cpu=cpu,
         engine_seconds=seconds,
-        session_seconds=EXCHANGES * POLL
-        + cpu
-        + 8 * (up + down) / MEMBER_LINE
-        + parts * host_cpu
-        + 8 * others * (up + down) / HOST_LINE,
+        sums_seconds=summed,
+        session_seconds=summed + _on_the_lines(published, others),
     )
+
+
+def _on_the_lines(each: float, instances: int) -> float:
+    """Return seconds for so many bytes of each instance: over its own line, then all over the host's."""
+    return 8 * each / MEMBER_LINE + 8 * each * instances / HOST_LINE
 
 
 def _value(by_length: dict[int, Measured], name: str, length: int) -> float:

@@ -32,9 +32,9 @@ def notes(level: str, trained: int, members: int) -> tuple[str, ...]:
         "messages in memory. Instance CPU is the protocol's; counting viewers and drawing noise come on top."
     )
     estimate = (
-        f"Session time is an estimate: {costs.EXCHANGES} exchanges at {costs.POLL:g} s, an instance's "
+        f"Times of a group are estimates: {costs.EXCHANGES} exchanges at {costs.POLL:g} s, an instance's "
         f"computing and its bytes at {lines[0]}, then the host's computing and its bytes at {lines[1]}, one "
-        "after the other."
+        "after the other. Wall time here is that of one part whose members share this machine."
     )
     worth = (
         "Quality is NDCG@10 of viewers' held-out videos, by the training that daemons run. The sum is the "
