@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import hashlib
 import http.client
+import io
 import json
 import os
 import signal
@@ -200,14 +201,15 @@ class Delivery:
             connection.request("POST", MESSAGE_PATH, body=request, headers={"Content-Type": CONTENT_TYPE})
             response = connection.getresponse()
             allowed = self._most if response.status == _OK else _MAX_REFUSAL
-            body = bytearray()
+            # Hands its buffer out: a masked vector is held once.
+            body = io.BytesIO()
             while piece := response.read1(_READ):
-                body += piece
-                if len(body) > allowed:
+                body.write(piece)
+                if body.tell() > allowed:
                     raise Refusal(Code.OVERSIZED, f"an answer has at most {allowed} bytes")
             if response.length:
                 raise ConnectionError("the answer was cut short")
-            return response.status, bytes(body)
+            return response.status, body.getvalue()
         finally:
             connection.close()
 

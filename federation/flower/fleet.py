@@ -52,6 +52,7 @@ _FIRST_BACK_OFF: Final = 1.0
 _MAX_BACK_OFF: Final = 30.0
 _YIELD: Final = 4
 _MAX_YIELD: Final = 5.0
+_WORK_FIRST: Final = 1.0
 _BUSY_FOR: Final = 20.0
 """Seconds for which it keeps asking quickly after a message."""
 
@@ -122,7 +123,10 @@ class _Session:
         self._node_id = node_id
         self._beaten = 0.0
         self._busy_until = 0.0
+        self._looked = float("-inf")
+        self._hurry = pace.busy
         self._free = threading.Semaphore(AT_ONCE)
+        self._worked = threading.Event()
         self._lock = threading.Lock()
         self._working: set[str] = set()
 
@@ -203,40 +207,39 @@ class _Session:
             log.info("left without saying so")
 
     def _turn(self, pool: ThreadPoolExecutor) -> None:
-        """Beat if it is time, take a message if one is there, else wait."""
-        if time.monotonic() - self._beaten >= self._pace.heartbeat and not self._beat():
+        """Beat if it is time; take a message if it is time to look for one; else wait for a moment."""
+        now = time.monotonic()
+        beat_in = self._beaten + self._pace.heartbeat - now
+        if beat_in <= 0 and not self._beat():
             raise RpcRefused(_UNAUTHORIZED)
-        if not self._free.acquire(timeout=min(1.0, self._pace.heartbeat)):
-            return
-        taken = False
+        busy = self._busy_at() or now < self._busy_until
+        look_in = self._looked + (self._hurry if busy else self._pace.idle) - now
+        if look_in > 0:
+            # Not for long: it may get busy meanwhile.
+            self._stop.wait(min(look_in, 1.0, max(beat_in, 0.01)))
+        elif self._free.acquire(timeout=1.0):
+            self._look(pool)
+
+    def _look(self, pool: ThreadPoolExecutor) -> None:
         began = time.monotonic()
+        taken = False
         try:
             request = proto.fleet.PullMessagesRequest(node=proto.Node(node_id=self._node_id))
             answer = self._call("pull-messages", request, proto.fleet.PullMessagesResponse)
             if answer.messages_list and answer.message_object_trees:
+                self._worked.clear()
                 pool.submit(self._work, answer.messages_list[0], answer.message_object_trees[0])
                 taken = True
         finally:
             if not taken:
                 self._free.release()
-        now = time.monotonic()
-        if taken:
-            self._busy_until = now + _BUSY_FOR
-            return
-        busy = self._busy_at() or now < self._busy_until
+        self._looked = time.monotonic()
         # A SuperLink that many ask at once answers slowly: then all ask less.
-        hurry = max(self._pace.busy, min(_YIELD * (now - began), _MAX_YIELD))
-        self._wait(hurry if busy else self._pace.idle)
-
-    def _wait(self, seconds: float) -> None:
-        """Wait so long, or until a heartbeat is due, or until it gets busy."""
-        end = time.monotonic() + seconds
-        while not self._stop.is_set():
-            now = time.monotonic()
-            left = min(end, self._beaten + self._pace.heartbeat) - now
-            if left <= 0 or (seconds > 1.0 and self._busy_at()):
-                return
-            self._stop.wait(min(left, 1.0))
+        self._hurry = max(self._pace.busy, min(_YIELD * (self._looked - began), _MAX_YIELD))
+        if taken:
+            self._busy_until = self._looked + _BUSY_FOR
+            # What is asked next follows from the answer: nothing new before it is brought.
+            self._worked.wait(_WORK_FIRST)
 
     def _work(self, message: Any, tree: Any) -> None:
         try:
@@ -248,6 +251,7 @@ class _Session:
             log.exception("a message was dropped")
             self._on_event("dropped")
         finally:
+            self._worked.set()
             self._free.release()
 
     def _answer(self, message: Any, tree: Any) -> str:

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,6 +24,7 @@ from federation.envelope import Stage
 from federation.errors import Code, FederationError, Refusal
 from federation.flower import objects, proto, serverapp, wire
 from federation.flower.access import SuperLinkAccess
+from federation.flower.ask import Ask
 from federation.flower.objects import Node
 from federation.flower.rpc import RpcRefused, RpcUnreachable
 from federation.flower.serverapp import Task
@@ -46,28 +47,6 @@ _AT_ONCE: Final = 64
 """Messages in one call."""
 
 
-@dataclass(eq=False)
-class _Ask:
-    """One request to one node."""
-
-    host: str
-    node: int
-    content: Node
-    max_answer: int
-    deadline: float
-    answer: Future[bytes] = field(default_factory=Future)
-    sent: int = 0
-    next: float = 0.0
-    """When it is due to be sent (again), monotonic."""
-
-    def settle(self, outcome: bytes | BaseException) -> None:
-        with contextlib.suppress(InvalidStateError):
-            if isinstance(outcome, bytes):
-                self.answer.set_result(outcome)
-            else:
-                self.answer.set_exception(outcome)
-
-
 class FlowerRun:
     """One Flower run, open. Made by `open_run`."""
 
@@ -77,8 +56,8 @@ class FlowerRun:
         self._nodes = dict(nodes)
         self._poll = poll
         self._lock = threading.Lock()
-        self._asks: set[_Ask] = set()
-        self._sent: dict[str, _Ask] = {}
+        self._asks: set[Ask] = set()
+        self._sent: dict[str, Ask] = {}
         self._closing = threading.Event()
         self._due = threading.Event()
         self._fetchers = ThreadPoolExecutor(_FETCHING, thread_name_prefix="flower-fetch")
@@ -134,18 +113,18 @@ class FlowerRun:
             thread.join()
         self._fetchers.shutdown(wait=True, cancel_futures=True)
 
-    def ask(self, host: str, content: Node, max_answer: int, timeout: float) -> _Ask:
+    def ask(self, host: str, content: Node, max_answer: int, timeout: float) -> Ask:
         """Have a request sent; its `answer` is set in another thread. Call `forget` in the end."""
         node = self._nodes.get(host)
         if node is None or self._closing.is_set():
             raise PeerUnreachable(f"{host} has no node in this run")
-        ask = _Ask(host, node, content, max_answer, time.monotonic() + timeout, next=time.monotonic())
+        ask = Ask(host, node, content, max_answer, time.monotonic() + timeout, next=time.monotonic())
         with self._lock:
             self._asks.add(ask)
         self._due.set()
         return ask
 
-    def forget(self, ask: _Ask) -> None:
+    def forget(self, ask: Ask) -> None:
         """Stop looking for an answer."""
         with self._lock:
             self._asks.discard(ask)
@@ -176,7 +155,7 @@ class FlowerRun:
                 for ask in due:
                     ask.settle(PeerUnreachable(f"Flower takes no message for {ask.host} ({error})"))
 
-    def _push(self, due: list[_Ask]) -> None:
+    def _push(self, due: list[Ask]) -> None:
         now, wall = time.monotonic(), time.time()
         messages, trees = [], []
         makes: dict[str, objects.Make] = {}
@@ -202,7 +181,7 @@ class FlowerRun:
             if object_id in makes:
                 self._push_object(answer.session_id, object_id, makes[object_id]())
 
-    def _note_sent(self, ask: _Ask, message_id: str, *, now: float, taken: bool) -> None:
+    def _note_sent(self, ask: Ask, message_id: str, *, now: float, taken: bool) -> None:
         if not taken:
             ask.settle(PeerUnreachable(f"Flower knows no node of {ask.host}"))
             return
@@ -263,7 +242,7 @@ class FlowerRun:
             if ask is not None and not ask.answer.done():
                 self._fetchers.submit(self._receive, ask, message, tree)
 
-    def _receive(self, ask: _Ask, message: Any, tree: Any) -> None:
+    def _receive(self, ask: Ask, message: Any, tree: Any) -> None:
         try:
             ask.settle(self._read(ask, message, tree))
         except _Away:
@@ -280,7 +259,7 @@ class FlowerRun:
             log.exception("an answer was not understood")
             ask.settle(PeerUnreachable(f"the answer of {ask.host} is unusable ({type(error).__name__})"))
 
-    def _read(self, ask: _Ask, message: Any, tree: Any) -> bytes:
+    def _read(self, ask: Ask, message: Any, tree: Any) -> bytes:
         if message.HasField("error"):
             if message.error.code == _AWAY and ask.sent < _ATTEMPTS:
                 raise _Away
@@ -296,7 +275,7 @@ class FlowerRun:
                 self._confirm(str(message.metadata.message_id))
         return wire.read_answer(ask.host, content, max_answer=ask.max_answer)
 
-    def _fetch(self, ask: _Ask) -> Callable[[str], bytes]:
+    def _fetch(self, ask: Ask) -> Callable[[str], bytes]:
         def fetch(object_id: str) -> bytes:
             request = proto.message.PullObjectRequest(
                 node=proto.Node(node_id=proto.SUPERLINK), run_id=self.run_id, object_id=object_id
