@@ -140,6 +140,10 @@ async def join(
         if before is not None and same and before.role == "member" and before.state in ("asked", "member"):
             return replace(before, url=offer.url, polled=None, problem="")
         require_free(before)
+        if before is not None and same and before.role == "member":
+            # The epoch and the sum that were taken last are remembered: neither may come again too early.
+            again = replace(before, url=offer.url, state="asked", polled=None, problem="", since=now)
+            return replace(again, fence="", ca="", next_at=0.0)
         return Membership(offer.group, offer.host, offer.url, "member", "asked", since=now)
 
     await asyncio.to_thread(require_free_for, engine, offer)

@@ -196,6 +196,8 @@ def _sentences(config: Config, group: Membership, found: Mapping[str, Any], now:
         said.append("The daemon does not run; start it with: shoal run.")
     elif found["live"]["problem"]:
         said.append(found["live"]["problem"])
+    if found["live"] is not None and found["live"]["link"] == "refused":
+        said.append("The host does not let this instance's node connect yet; it is tried again.")
     if group.problem:
         said.append(f"{_capital(group.problem)}.")
     if group.state == "member":

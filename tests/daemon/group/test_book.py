@@ -1,4 +1,4 @@
-"""The book of the group: what is written comes back, a change is whole or not made, nobody is kept for good."""
+"""The book of the group: what is written comes back, a change is whole or not made, rows do not pile up."""
 
 from __future__ import annotations
 
