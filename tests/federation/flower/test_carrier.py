@@ -36,7 +36,7 @@ from tests.simulator.cohort import Cohort
 HOSTS = [f"m{number:03}.example" for number in range(5)]
 STAGES = ["propose", "keys", "shares", "survivors", "confirmations"]
 PATIENT = Patience(propose=20, stage=20, grace=20)
-HASTY = Patience(propose=10, stage=10, grace=1.0)
+HASTY = Patience(propose=20, stage=20, grace=3.0)
 
 
 @pytest.fixture(scope="module")
@@ -163,17 +163,21 @@ async def test_a_member_lost_at_any_stage_is_left_out_or_its_masks_are_removed(
     cohort, lost = cohort_of(), HOSTS[2]
     serve(flower, cohort)
     member = flower.members[lost]
-    inner = member.handler
+    inner, over = member.handler, threading.Event()
 
     def handle(request: bytes, blobs: Mapping[str, bytes]) -> bytes:
         if str(parse(request, max_size=len(request)).stage) == stage:
-            # It takes the request with it.
+            # It goes, and takes the request with it.
             member.stop.set()
+            over.wait(60)
         return inner(request, blobs)
 
     member.handler = handle
-    async with open_run(flower.superlink.access, flower.nodes) as run:
-        result = await summed(cohort, run.carrier(), HASTY)
+    try:
+        async with open_run(flower.superlink.access, flower.nodes) as run:
+            result = await summed(cohort, run.carrier(), HASTY)
+    finally:
+        over.set()
     model = cohort_of()
     gone = STAGES[STAGES.index(stage) :]
     simulated = model.run(
