@@ -12,8 +12,10 @@ from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy import Engine
 
 from daemon.config import Config, PeerTubeSource
+from daemon.group import book
 from daemon.jobs.process import JobOutcome, run_job
 from daemon.jobs.registry import JOBS
 from daemon.serve.context import ServeContext
@@ -110,6 +112,9 @@ class Scheduler:
             await self._run("train")
 
     async def _session(self) -> None:
+        if await asyncio.to_thread(_in_group, self._context.engine):
+            # It learns through its group then, whose host asks.
+            return
         later = await asyncio.to_thread(_next_sum_at, self._context.config)
         if later > time.time():
             # The peers gave this window's sum already, at an admin's request; they answer again when it is
@@ -169,6 +174,11 @@ def _session_open(config: Config) -> bool:
     from daemon.sessions.terms import session_open
 
     return session_open(config)
+
+
+def _in_group(engine: Engine) -> bool:
+    group = book.current(engine)
+    return group is not None and group.active
 
 
 def _next_sum_at(config: Config) -> float:

@@ -46,9 +46,9 @@ class Proposal:
     """One secure sum of vectors of integers.
 
     `trainer`, `parameters` and `blobs` mean something to the caller only. The aggregator's own instance is in
-    the roster where its viewers are summed with the others' (in a group), and not where it adds them at home. A proposal with a `parent` is a
-    later sum of the same session: it goes to the same roster and only counts if exactly the parent's
-    survivors survive again.
+    the roster where its viewers are summed with the others' (in a group), and not where it adds them at home.
+    A proposal with a `parent` is a later sum of the same session: it goes to the same roster and only counts
+    if exactly the parent's survivors survive again.
 
     `noise` is the declared variance of the sum, in counts squared, that the honest members of the smallest
     surviving set already reach when `colluders` of them add none: see `share_variance`. `entry_bound` is that

@@ -37,7 +37,8 @@ class Membership:
         poll_ms: how often a connected member asks for messages during a sum.
         polled: when the host last answered; `problem` why it did not, or what it refused.
         epoch: the host's signed epoch message, empty while there is none.
-        batch: the newest published sum that was taken (hex), `published` the hash of what was published.
+        batch: the newest published sum that was taken (hex), `published` the hash of what was published;
+            `offered` the newest that the host has.
     """
 
     group: str
@@ -55,6 +56,7 @@ class Membership:
     batch: str = ""
     since: float = 0.0
     published: str = ""
+    offered: str = ""
 
     @property
     def active(self) -> bool:

@@ -234,6 +234,7 @@ def _after(before: Membership, said: Admission, now: float) -> Membership:
             ca=said.ca,
             next_at=announced,
             poll_ms=said.poll_ms,
+            offered=said.batch.hex(),
         )
     if said.state == "asked":
         if before.state == "asked":

@@ -45,7 +45,14 @@ _JITTER: Final = 0.1
 class RunJob(Protocol):
     """Runs a job to its end, as `daemon.jobs.process.run_job`."""
 
-    async def __call__(self, name: str, config_file: Path, *, time_limit: float) -> JobOutcome:
+    async def __call__(
+        self,
+        name: str,
+        config_file: Path,
+        *,
+        time_limit: float,
+        arguments: Mapping[str, str] | None = None,
+    ) -> JobOutcome:
         """Return how it ended."""
         ...
 
@@ -147,6 +154,8 @@ class Keeper:
         await self._connect(group, now)
         if await asyncio.to_thread(self._waiting):
             self._begin("learn", self._learn)
+        elif plan.missed(self._config, group, now):
+            self._begin("learn", lambda: self._learn(batch=group.offered))
 
     def _poll_due(self, group: Membership, now: float) -> bool:
         facts = self._facts
@@ -339,15 +348,15 @@ class Keeper:
 
     # -- learning -------------------------------------------------------------------------------------------
 
-    async def _learn(self) -> None:
-        if not (await self._job("group-learn")).ok:
+    async def _learn(self, **arguments: str) -> None:
+        if not (await self._job("group-learn", arguments)).ok:
             self._facts.not_before["learn"] = self._context.clock() + _LEARN_AGAIN
         elif self._config.schedule.enabled:
             await self._job("train")
 
-    async def _job(self, name: str) -> JobOutcome:
+    async def _job(self, name: str, arguments: Mapping[str, str] | None = None) -> JobOutcome:
         limit = self._config.limits.job_time.total_seconds()
-        outcome = await self._run(name, self._context.config_file, time_limit=limit)
+        outcome = await self._run(name, self._context.config_file, time_limit=limit, arguments=arguments)
         metrics = self._context.metrics
         metrics.jobs.labels(name, outcome.code or "ok").inc()
         if outcome.ok:

@@ -49,8 +49,8 @@ from policies.sharing import PARAMETERS, TRAINER
 
 log = logging.getLogger(__name__)
 
-SUM_TYPE: Final = "<i8"
-"""Of counts and pairs as they are published."""
+SUM_TYPE: Final = "<i4"
+"""Of counts and pairs as they are published: our sums are taken in a ring of 32 bits, which holds them."""
 
 
 def run(context: JobContext) -> dict[str, Any]:

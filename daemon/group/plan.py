@@ -14,6 +14,8 @@ LINGER: Final = 30.0
 """Seconds that a member stays connected after it took the published sum: its answer has to arrive."""
 READY: Final = 15.0
 """Seconds before the announced time at which the host's job begins: it loads, and opens the run."""
+_SENDING: Final = 60.0
+"""Seconds of an announced sum in which what is published is sent to who is connected, most likely."""
 _FIRST_PAUSE: Final = 60.0
 _SHORTEST: Final = 2.0
 _LINK_PAUSE: Final = 20.0
@@ -42,6 +44,14 @@ def window(config: Config, group: Membership) -> Window | None:
         return None
     lead, stay = config.group.lead.total_seconds(), config.group.stay.total_seconds()
     return Window(group.next_at - lead, group.next_at, group.next_at + stay)
+
+
+def missed(config: Config, group: Membership, now: float) -> bool:
+    """Tell whether the host published a sum that was not sent here, and will not be: fetch it, then."""
+    if not group.active or group.offered in ("", group.batch):
+        return False
+    present = window(config, group)
+    return present is None or not present.at <= now < present.at + _SENDING
 
 
 def poll_every(config: Config, group: Membership, failures: int) -> float:

@@ -122,11 +122,10 @@ class _GroupSession(Summing):
 
     def __init__(self, context: JobContext, group: Membership, flower: FlowerRun) -> None:
         config = context.config
-        journal = FileJournal(config.group_dir / "host" / "sums")
         asking = AskingRecord(
             FileJournal(config.group_dir / "host" / "asking"), config.privacy.window, context.clock
         )
-        super().__init__(context, journal, asking, colluders=COLLUDERS)
+        super().__init__(context, terms.hosted_journal(config), asking, colluders=COLLUDERS)
         self._group, self._flower = group, flower
         self._connected: frozenset[str] = frozenset()
         self._epochs = Epochs(config, self.identity, group.group, context.clock)
@@ -231,8 +230,8 @@ class _GroupSession(Summing):
         return kept
 
     def _publish(self, kept: Sequence[Paired], vocabulary: tuple[str, ...]) -> None:
-        if self._epoch is None:
-            raise ProtocolMisuse("sums are published in an epoch")
+        if self._epoch is None or kept[0].part.first.proposal.ring != 32:
+            raise ProtocolMisuse("sums of 32 bits are published in an epoch")
         head = kept[0].summed.statistic.head
         blobs = {HEAD: terms.encode_vocabulary(tuple(vocabulary[place] for place in head))}
         for number, one in enumerate(kept):
@@ -250,6 +249,7 @@ class _GroupSession(Summing):
         )
         message = published.seal(self.identity)
         self._shelf.put(batch, message, self._epoch.raw, blobs)
+        book.change(self.context.engine, lambda group: group and replace(group, offered=batch.hex()))
 
     async def _deliver(self) -> list[str]:
         """Send what was published to everybody who is connected; return who took it."""

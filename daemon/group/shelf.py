@@ -34,6 +34,11 @@ class Shelf:
             if other != batch:
                 self._journal.erase(other)
 
+    def clear(self) -> None:
+        """Delete every batch."""
+        for batch in self._journal.sums():
+            self._journal.erase(batch)
+
     def newest(self) -> bytes | None:
         """Return the id of the batch that is here."""
         return next((batch for batch in self._journal.sums() if self.message(batch) is not None), None)

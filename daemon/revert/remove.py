@@ -9,6 +9,7 @@ from sqlalchemy import Engine, select
 
 from daemon import pointer
 from daemon.config import Config
+from daemon.group.shelf import Shelf
 from daemon.revert.holdings import Holdings
 from daemon.sessions import faults
 from daemon.store import model_records, sums
@@ -38,6 +39,9 @@ def remove(engine: Engine, config: Config, held: Holdings) -> Removed:
     if current in folders or current in held.folders:
         raise ValueError("the model in service is taken out of service before it is deleted")
     sums.drop(engine, config.sums_dir, held.sums)
+    if held.sums and config.group_dir.is_dir():
+        # What a group's host published holds everybody; whoever is still to learn of it gets the next one.
+        Shelf(config).clear()
     faults.pass_point("revert.sums-deleted")
     model_records.forget(engine, list(held.models))
     faults.pass_point("revert.models-forgotten")

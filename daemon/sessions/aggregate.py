@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import service
+from daemon.errors import PolicyRefusedError
+from daemon.group import book as groups
 from daemon.jobs.registry import JobContext
 from daemon.peers import book
 from daemon.sessions import cohorts, terms
@@ -43,6 +45,12 @@ def run(context: JobContext) -> dict[str, Any]:
         JobError: the session was abandoned; nothing was learned.
 
     """
+    group = groups.current(context.engine)
+    if group is not None and group.active:
+        raise PolicyRefusedError(
+            f"this instance learns through the group {group.group} of {group.host}",
+            advice="Its host takes the sums: shoal group status. To ask peers again: shoal group leave",
+        )
     terms.require_session(context.config, book.read(context.engine, context.config))
     session = _Session(context)
     return session.simulate() if context.config.mode == "simulate" else asyncio.run(session.run())

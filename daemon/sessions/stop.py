@@ -46,16 +46,17 @@ def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Le
         random=secrets.token_bytes,
         limits=terms.limits(config),
     )
-    journal = terms.aggregator_journal(config)
-    own = journal.sums()
-    for sum_id in own:
-        journal.erase(sum_id)
+    own = 0
+    for journal in (terms.aggregator_journal(config), terms.hosted_journal(config)):
+        for sum_id in journal.sums():
+            journal.erase(sum_id)
+            own += 1
     sessions = [found for found in records.sessions(engine, limit=1000) if found.outcome == "running"]
     for session in sessions:
         records.save_session(engine, replace(session, ended=now, outcome="abandoned", reason=REASON))
     left = Left(
         sum(session.role == "member" for session in sessions),
-        sum(session.role == "aggregator" for session in sessions),
+        sum(session.role in ("aggregator", "host") for session in sessions),
     )
     if sessions or own:
         append(

@@ -74,6 +74,11 @@ def aggregator_journal(config: Config) -> FileJournal:
     return FileJournal(config.journal_dir / "aggregator")
 
 
+def hosted_journal(config: Config) -> FileJournal:
+    """Return what this instance must remember as the aggregator of a group that it hosts."""
+    return FileJournal(config.group_dir / "host" / "sums")
+
+
 def asking(config: Config, clock: Callable[[], float]) -> AskingRecord:
     """Return what this instance asks its peers in the current data window."""
     return AskingRecord(FileJournal(config.journal_dir / "asking"), config.privacy.window, clock)

@@ -341,7 +341,7 @@ class GroupRow(Base):
 
     `fence` and `ca` are where, and by which certificate authority (PEM), members reach the host's Flower;
     `epoch` is the host's signed epoch message, `batch` the newest published sum that was taken (hex) and
-    `published` the hash of what was published with it.
+    `published` the hash of what was published with it; `offered` is the newest that the host has.
     """
 
     __tablename__ = "groups"
@@ -361,6 +361,7 @@ class GroupRow(Base):
     epoch: Mapped[bytes] = mapped_column(LargeBinary)
     batch: Mapped[str]
     published: Mapped[str]
+    offered: Mapped[str]
     since: Mapped[float]
 
 

@@ -155,6 +155,7 @@ class Admission:
         ca: PEM of the certificate by which the fence is known; empty where a public one is used.
         next: when the next sum is taken, Unix milliseconds; 0 where that is not known.
         poll_ms: how often to ask during a session, milliseconds.
+        batch: id of the newest sums that were published (32 bytes); empty where there are none.
         members: sorted by host, at most 1,000; empty to who is no member.
         date: Unix milliseconds.
 
@@ -167,6 +168,7 @@ class Admission:
     ca: str
     next: int
     poll_ms: int
+    batch: bytes
     members: tuple[GroupMember, ...]
     date: int
 
@@ -185,6 +187,7 @@ class Admission:
             "ca": self.ca,
             "next": self.next,
             "poll_ms": self.poll_ms,
+            "batch": self.batch,
             "members": [[member.host, member.key, member.url] for member in self.members],
             "date": self.date,
         }
@@ -212,6 +215,7 @@ def read_admission(
         ca=_certificate(content["ca"]),
         next=documents.date(content["next"]),
         poll_ms=fields.integer(content["poll_ms"], low=1, high=_MAX_POLL),
+        batch=_batch(content["batch"]),
         members=members,
         date=documents.date(content["date"]),
     )
@@ -236,6 +240,13 @@ def _state(item: Item) -> State:
     if item not in get_args(State):
         raise fields.malformed('"state" is none that a member can be in')
     return cast(State, item)
+
+
+def _batch(item: Item) -> bytes:
+    batch = fields.octets(item, at_most=HASH_SIZE)
+    if len(batch) not in (0, HASH_SIZE):
+        raise fields.malformed("the batch is neither empty nor an id")
+    return batch
 
 
 def _certificate(item: Item) -> str:

@@ -28,7 +28,7 @@ MAX_PUBLISHED = 300_000
 """Bytes of a whole message: a thousand survivors at 235 bytes, and 49 references."""
 HEAD = "head"
 """Blob: CBOR list of the addresses of the head, ascending."""
-_COUNT = 8
+_COUNT = 4
 """Bytes of a number in the other blobs, little-endian and signed."""
 
 

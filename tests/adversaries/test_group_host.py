@@ -214,7 +214,7 @@ def test_two_versions_of_a_sum_are_both_taken_and_prove_the_lie() -> None:
     group = Group.of(5)
     document = group.begin()
     true = publish(document, signed(proposed(document.rosters[0])))
-    false = replace(true, blobs={**true.blobs, "counts.0": BlobReference(b"f" * 32, 80)})
+    false = replace(true, blobs={**true.blobs, "counts.0": BlobReference(b"f" * 32, 40)})
     told, receipts = (true, false), []
     for member, published in zip(group.members[1:3], told, strict=True):
         read = Published.read(parsed(published.seal(HOST)), HOST.public, LIMITS)

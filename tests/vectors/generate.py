@@ -211,8 +211,8 @@ def group() -> dict[str, Any]:
         blobs={
             "head": BlobReference(seed("head"), 100),
             "proposal.0": BlobReference(seed("session"), 1000),
-            "counts.0": BlobReference(seed("counts"), 24),
-            "pairs.0": BlobReference(seed("pairs"), 24),
+            "counts.0": BlobReference(seed("counts"), 12),
+            "pairs.0": BlobReference(seed("pairs"), 12),
         },
     )
     return {

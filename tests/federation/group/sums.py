@@ -50,8 +50,8 @@ def publish(document: EpochDocument, *raws: bytes, head: int = VIDEOS) -> Publis
         roster = document.rosters[number]
         parts.append(PublishedPart(digest, tuple(member.host for member in roster)))
         blobs[proposal_blob(number)] = BlobReference(digest, len(raw))
-        blobs[counts_blob(number)] = BlobReference(b"c" * 32, 8 * head)
-        blobs[pairs_blob(number)] = BlobReference(b"p" * 32, 4 * head * (head - 1))
+        blobs[counts_blob(number)] = BlobReference(b"c" * 32, 4 * head)
+        blobs[pairs_blob(number)] = BlobReference(b"p" * 32, 2 * head * (head - 1))
     return Published(
         group=document.listed.group,
         batch=b"b" * 32,

@@ -35,6 +35,7 @@ ADMISSION = Admission(
     ca="-----BEGIN CERTIFICATE-----\n",
     next=1_800_003_600_000,
     poll_ms=250,
+    batch=b"b" * 32,
     members=tuple(GroupMember(p.host, p.public.key, f"https://{p.host}") for p in map(person, range(3))),
     date=int(NOW * 1000),
 )

@@ -78,7 +78,7 @@ def test_a_flipped_bit_is_refused_or_is_another_key(place: int, bit: int) -> Non
     assert key != check_node_key(PUBLIC)
 
 
-@pytest.mark.parametrize("damaged", [b"", PEM[:100], PUBLIC])
+@pytest.mark.parametrize("damaged", [b"", PEM[:100], PUBLIC], ids=["empty", "cut", "public"])
 def test_an_own_key_that_is_damaged_says_what_to_do(damaged: bytes) -> None:
     with pytest.raises(ProtocolMisuse, match="join the group again"):
         public_node_key(damaged)

@@ -132,8 +132,8 @@ def blobs_with(**changes: int | None) -> Published:
         (blobs_with(head=None), Code.MALFORMED),
         (blobs_with(counts_1=None), Code.MALFORMED),
         (blobs_with(counts_2=8), Code.MALFORMED),
-        (blobs_with(counts_0=8 * VIDEOS + 1, counts_1=8 * VIDEOS + 1), Code.MALFORMED),
-        (blobs_with(counts_1=8 * VIDEOS + 8), Code.MALFORMED),
+        (blobs_with(counts_0=4 * VIDEOS + 1, counts_1=4 * VIDEOS + 1), Code.MALFORMED),
+        (blobs_with(counts_1=4 * VIDEOS + 4), Code.MALFORMED),
         (blobs_with(pairs_0=8), Code.MALFORMED),
     ],
 )
@@ -173,9 +173,9 @@ def test_no_flipped_bit_is_taken(data: st.DataObject) -> None:
 
 
 def test_the_largest_head_fits_and_a_larger_one_does_not() -> None:
-    read(publish(DOCUMENT, *RAWS, head=4096).seal(HOST))
+    read(publish(DOCUMENT, *RAWS, head=5792).seal(HOST))
     with pytest.raises(Refusal) as refused:
-        read(publish(DOCUMENT, *RAWS, head=4097).seal(HOST))
+        read(publish(DOCUMENT, *RAWS, head=5794).seal(HOST))
     assert refused.value.code is Code.OVERSIZED
 
 

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.LargeBinary(), nullable=False),
         sa.Column("batch", sa.String(), nullable=False),
         sa.Column("published", sa.String(), nullable=False),
+        sa.Column("offered", sa.String(), nullable=False),
         sa.Column("since", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_groups")),
     )
