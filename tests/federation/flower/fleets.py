@@ -89,6 +89,8 @@ class Fleet:
 
     def start(self) -> None:
         for member in self.members.values():
+            if member.stop.is_set():
+                member.leave()
             if member.thread is None or not member.thread.is_alive():
                 member.start()
         wait_until(lambda: all(member.connected for member in self.members.values()))
