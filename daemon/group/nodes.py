@@ -37,18 +37,19 @@ def access_to(context: JobContext) -> SuperLinkAccess:
 
 
 def sync(engine: Engine, access: SuperLinkAccess) -> dict[str, int]:
-    """Let the nodes of members in, and those of others out; return the members' nodes by host."""
+    """Let the nodes of members in, and all others out; return the members' nodes by host."""
     found: dict[str, int] = {}
     for member in book.members(engine):
+        inside = member.state == "member" and bool(member.node_key)
         try:
-            if member.state == "member" and member.node_key:
+            if inside:
                 found[member.host] = control.register(access, member.node_key)
-                _note(engine, member, found[member.host])
-            elif member.node_id is not None:
-                control.unregister(access, member.node_id)
-                _note(engine, member, None)
+            _note(engine, member, found.get(member.host))
         except control.SuperLinkError as error:
             log.warning("a node cannot be registered", extra={"peer": member.host, "reason": str(error)})
+    # Those of former members, and of keys that a member does not use any more.
+    for number in control.nodes(access).keys() - set(found.values()):
+        control.unregister(access, number)
     return found
 
 

@@ -150,7 +150,7 @@ def test_costs_are_multiplied_and_extended_as_they_say() -> None:
     assert not cost.extrapolated
     # The first sum warms up and does not count.
     assert cost.instance_up == 2 * 500 + 4 * (2000 + 1225)
-    assert cost.published == 50 * 75 + 5 * 8 * (50 + 1225)
+    assert cost.published == 50 * 75 + 5 * 4 * (50 + 1225)
     assert cost.instance_down == 2 * 900 + 2000 * 79 + cost.published
     assert cost.host_down == 99 * cost.instance_up
     assert cost.host_up == 99 * cost.instance_down
