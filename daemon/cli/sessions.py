@@ -133,11 +133,12 @@ def _store(config_path: object) -> "Engine":
 
 
 def _show(s: "SessionRecord", privacy: "SessionPrivacy") -> None:
+    from daemon.ledger.sentences import whose
     from daemon.privacy.session import lines
 
     rows: list[tuple[str, str]] = [
         ("session", s.id),
-        ("role", s.role),
+        ("role", f"{s.role}: {whose(s.role, s.aggregator)}"),
         ("aggregator", s.aggregator),
         ("started", ago(time.time() - s.started)),
         ("outcome", f"{s.outcome} ({s.reason})" if s.reason else s.outcome),

@@ -57,12 +57,19 @@ def _next(share: Share, videos: int) -> None:
     heading(f"{config.instance.host}: what would leave next")
     if config.mode != _SENDS:
         paragraph(f'Nothing: the mode is "{config.mode}". With mode = "{_SENDS}" it would be this.')
-    hosts = ", ".join(share.aggregators[:_LEFT]) or "nobody, since no peer is approved"
-    paragraph(f"Who may ask for a sum: {hosts}.")
+    hosts = ", ".join(share.asker.hosts[:_LEFT]) or "nobody, since no peer is approved"
+    group = f", the host of the group {share.asker.group}" if share.asker.group else ""
+    paragraph(f"Who may ask for a sum: {hosts}{group}.")
+    if group:
+        others = [host for host in share.asker.members if host != config.instance.host]
+        named = f"{', '.join(others[:_LEFT])}{' and others' if len(others) > _LEFT else ''}" or "nobody"
+        until = "" if share.asker.drawn == "epoch" else ", or with some of them, as is drawn before the sum"
+        paragraph(f"It would be summed with {named}{until}.")
     head = min(config.model.max_head, entries)
     pairs = head * (head - 1) // 2
+    who = "it" if group else "each of them"
     paragraph(
-        f"What each of them would get, for a sum over {plural(entries, 'public video')} of this instance: "
+        f"What {who} would get, for a sum over {plural(entries, 'public video')} of this instance: "
         f"how many of {plural(share.users, 'viewer')} engaged with each ({size(4 * entries)}); then, with "
         f"each pair of the most watched ones of all members, at most {plural(pairs, 'number')} "
         f"({size(4 * pairs)}). Noise is added and the result masked: only the sum can be read."

@@ -38,16 +38,22 @@ def hosts(names: object) -> str:
     return ", ".join(known) if more <= 1 else f"{', '.join(known[:_NAMED])} and {more} more"
 
 
+def whose(role: object, aggregator: object) -> str:
+    """Say which sum a session of this role was; one of a later version's goes by who added it up."""
+    return {
+        "aggregator": "our own sum",
+        "host": "the sum of our group",
+        "group": f"what the other members of the group of {aggregator} gave",
+    }.get(str(role), f"the sum of {aggregator}")
+
+
 def _because(details: Details) -> str:
     reason = str(details.get("reason") or "").rstrip(".")
     return f": {reason}" if reason else ""
 
 
 def _session(subject: str, details: Details) -> str:
-    whose = (
-        "our own sum" if details.get("role") == "aggregator" else f"the sum of {details.get('aggregator')}"
-    )
-    name = f"Session {subject[:_ID]}, {whose}"
+    name = f"Session {subject[:_ID]}, {whose(details.get('role'), details.get('aggregator'))}"
     if details.get("outcome") != "done":
         return f"{name}, was abandoned{_because(details)}."
     survivors, roster = details.get("survivors") or (), details.get("roster") or ()

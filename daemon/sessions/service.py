@@ -33,6 +33,7 @@ from daemon.peers.book import Peer
 from daemon.peers.door import Door
 from daemon.peers.errands import Errands
 from daemon.sessions import faults, terms
+from daemon.sessions.carried import Carried
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.members import MemberRecords
 from daemon.store import releases
@@ -139,6 +140,8 @@ async def open_service(
     inbox = Inbox(identity, engine, config, limits, clock)
     enroller = Enroller(identity, engine, config, clock, limits=limits)
     records = MemberRecords(engine, identity, node, clock)
+    spool = Spool(config.group_dir / "spool")
+    carried = Carried(inbox.take, spool, engine, known.identity_of, limits, records.exchanged)
 
     counting = asyncio.Semaphore(COUNTING_AT_ONCE)
 
@@ -175,9 +178,9 @@ async def open_service(
                 Stage.HELLO: door.hello,
                 Stage.FETCH: desk.serve,
                 Stage.ENROL: enroller.take,
-                **dict.fromkeys(Inbox.STAGES, inbox.take),
+                **dict.fromkeys(Inbox.STAGES, carried.take),
             },
-            at_hand=Spool(config.group_dir / "spool").read,
+            at_hand=carried.at_hand,
             on_stage=lambda stage: faults.pass_point(f"member.{stage}"),
             on_refusal=on_refusal,
             on_answer=records.answered,

@@ -10,73 +10,43 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from daemon.share.group_kinds import OF_GROUPS
+from daemon.share.kind import Kind
 from federation.envelope import Stage
+from federation.http import CARD_PATH, MESSAGE_PATH
 
 BEGIN: Final = "<!-- kinds of data that leave: begin -->"
 END: Final = "<!-- kinds of data that leave: end -->"
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of data.
-
-    Attributes:
-        to: who gets it.
-        sentence: what is in it, and what is not.
-        stages: messages between instances that carry it, with `rounds` where it depends on the round.
-        fields: of these messages, as `Class.field`; parameters and blobs of a proposal as `parameters.name`
-            and `blobs.name`.
-        routes: that others call, of the daemon's listener for peers or of the plugin.
-        asks: modules that ask others over HTTP.
-    """
-
-    id: str
-    name: str
-    to: str
-    sentence: str
-    stages: tuple[Stage, ...] = ()
-    rounds: tuple[int, ...] = ()
-    fields: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    asks: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, str]:
-        """Return what the admin is shown."""
-        return {"id": self.id, "name": self.name, "sentence": f"To {self.to}: {self.sentence}"}
-
-
-_MESSAGE = "/federation/v1/message"
-_CARD = "/federation/v1/card"
-
 KINDS: Final = (
     Kind(
         "counts",
         "Viewers per video",
-        "a peer that asks for a sum",
+        "a peer that asks for a sum, or the host of your group",
         "for each video of a public list, how many consenting viewers engaged with it, with noise and under "
         "a mask: only the sum over all members can be read.",
         stages=(Stage.MASK,),
         rounds=(0,),
-        routes=(_MESSAGE,),
+        routes=(MESSAGE_PATH,),
     ),
     Kind(
         "pairs",
         "Viewers per pair of videos",
-        "a peer that asks for a sum",
+        "a peer that asks for a sum, or the host of your group",
         "how many of them engaged with both videos of a pair, for the most watched videos of the cohort, "
         "with noise and under a mask.",
         stages=(Stage.MASK,),
         rounds=(1,),
-        routes=(_MESSAGE,),
+        routes=(MESSAGE_PATH,),
     ),
     Kind(
         "own-totals",
         "The totals of our own sums",
-        "the peers in them",
+        "the members of sums that we ask for or host",
         "viewers per video of the whole cohort, with noise; our own are among them if this instance "
         "contributes.",
         stages=(Stage.FETCH,),
@@ -85,15 +55,15 @@ KINDS: Final = (
     Kind(
         "vocabulary",
         "The list of public videos",
-        "the peers in our own sums",
-        "addresses of the public videos that our own sum is about; all or the most viewed of the catalogue.",
+        "the members of sums that we ask for or host",
+        "addresses of the public videos that the sum is about; all or the most viewed of our catalogue.",
         stages=(Stage.FETCH,),
         fields=("blobs.vocabulary",),
     ),
     Kind(
         "terms",
         "Terms of a sum",
-        "the peers in our own sums",
+        "the members of sums that we ask for or host",
         "who is asked, with which keys, thresholds, limits and noise, and until when. No number of viewers.",
         stages=(Stage.PROPOSE,),
         fields=(
@@ -123,14 +93,14 @@ KINDS: Final = (
             "parameters.publish",
             "parameters.vocabulary",
         ),
-        asks=("daemon.sessions.aggregate", "daemon.sessions.rounds"),
+        asks=("daemon.sessions.aggregate",),
     ),
     Kind(
         "keys",
         "Keys and signatures of a sum",
         "its aggregator and members",
         "random keys made for this one sum, sealed shares of them, and signed hashes of who is in it. They "
-        "say nothing about viewers.",
+        "say nothing about viewers. The aggregator, or the host of a group, carries them to the others.",
         stages=(
             Stage.ADVERTISE,
             Stage.KEYS,
@@ -153,7 +123,7 @@ KINDS: Final = (
             "Revealed.self_seeds",
             "Revealed.mask_keys",
         ),
-        routes=(_MESSAGE,),
+        routes=(MESSAGE_PATH,),
         asks=("daemon.sessions.service",),
     ),
     Kind(
@@ -171,7 +141,7 @@ KINDS: Final = (
             "Hello.yours",
             "Hello.rotations",
         ),
-        routes=(_MESSAGE,),
+        routes=(MESSAGE_PATH,),
         asks=("daemon.peers.contact",),
     ),
     Kind(
@@ -181,15 +151,16 @@ KINDS: Final = (
         "the host name and public key of this instance, signed by its PeerTube; and to whoever sends "
         "something that is refused, why.",
         fields=("Refusal.code", "Refusal.sentence"),
-        routes=(_CARD, _MESSAGE),
+        routes=(CARD_PATH, MESSAGE_PATH),
     ),
     Kind(
         "questions",
         "Questions to other instances",
         "instances that you follow or add",
         "that we ask, for what they show to everybody: plugins, card, account, number of users.",
-        asks=("daemon.peers.cards", "daemon.peers.candidates"),
+        asks=("daemon.peers.cards", "daemon.peers.candidates", "daemon.group.recognise"),
     ),
+    *OF_GROUPS,
     Kind(
         "suggestions",
         "Suggestions and their reasons",

@@ -21,6 +21,7 @@ from daemon.jobs.registry import JobContext
 from daemon.peers import book
 from daemon.sessions import terms
 from daemon.sessions.counting import Own, over, own_viewers, public_vocabulary
+from daemon.share.asker import Asker, asking, next_asker
 from daemon.share.given import WindowShare, given
 from daemon.share.kinds import KINDS
 from daemon.share.verdicts import Verdict, verdicts
@@ -58,13 +59,13 @@ class Share:
     """See the module.
 
     Attributes:
-        aggregators: the peers that may ask for the next contribution.
+        asker: who may ask for the next contribution, and who would be summed.
         vocabulary: (n,) urls that a sum of ours is about; `counts` (n,) int64 the viewers behind each.
         users: viewers with at least one of these videos.
     """
 
     config: Config
-    aggregators: tuple[str, ...]
+    asker: Asker
     vocabulary: tuple[str, ...]
     counts: NDArray[np.int64]
     titles: dict[str, str]
@@ -119,7 +120,10 @@ class Share:
             "mode": self.config.mode,
             "kinds": [kind.as_json() for kind in KINDS],
             "next": {
-                "aggregators": list(self.aggregators[:MOST_HOSTS]),
+                "aggregators": list(self.asker.hosts[:MOST_HOSTS]),
+                "group": self.asker.group,
+                "drawn": self.asker.drawn,
+                "members": list(self.asker.members[:MOST_HOSTS]),
                 "videos": shown,
                 "shown": len(shown),
                 "total": self.total,
@@ -163,30 +167,33 @@ def gather(config: Config, engine: Engine, now: float) -> Share:
     """
     known = book.read(engine, config)
     own = own_viewers(engine, config, now=now)
-    vocabulary = _vocabulary(config, own, now)
+    vocabulary = _vocabulary(config, engine, own, now)
     users = over(vocabulary, own.catalogue, own.limited(own.most))
     left = tuple(reversed(releases.since(engine, 0.0)))
-    approved = tuple(peer.host for peer in known.approved())
-    windows = given(config, engine, {config.instance.host, *approved, *(one.aggregator for one in left)}, now)
+    asker = next_asker(config, engine, known)
+    hosts = {config.instance.host, *(peer.host for peer in known.approved()), *asker.hosts}
+    windows = given(config, engine, hosts | {one.aggregator for one in left}, now)
     return Share(
         config=config,
-        aggregators=approved,
+        asker=asker,
         vocabulary=vocabulary,
         counts=statistics.counts(users),
         titles=dict(zip(own.catalogue.urls, own.catalogue.titles, strict=True)),
         users=int(np.count_nonzero(np.diff(users.matrix.indptr))),
-        verdicts=tuple(verdicts(config, engine, known, len(vocabulary), windows, now)),
+        verdicts=tuple(verdicts(config, engine, known, asker, len(vocabulary), windows, now)),
         windows=tuple(windows),
         left=left,
-        traffic=tuple(traffic.months(engine, since=_year_ago(now))),
+        # The host of a group is a member of it as well: what it sends itself goes nowhere.
+        traffic=tuple(
+            one for one in traffic.months(engine, since=_year_ago(now)) if one.peer != config.instance.host
+        ),
     )
 
 
-def _vocabulary(config: Config, own: Own, now: float) -> tuple[str, ...]:
+def _vocabulary(config: Config, engine: Engine, own: Own, now: float) -> tuple[str, ...]:
     """Return what a sum of ours is about: what was asked in this data window already, or the catalogue."""
-    asked = None
-    if (config.journal_dir / "asking").is_dir():
-        asked = terms.asking(config, lambda: now).current()
+    record = asking(config, engine, now)
+    asked = None if record is None else record.current()
     if asked is None:
         return public_vocabulary(own.catalogue, config.sharing.max_vocabulary)
     return terms.decode_vocabulary(asked.vocabulary, at_most=config.sharing.max_vocabulary)

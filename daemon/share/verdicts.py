@@ -12,11 +12,13 @@ from daemon.config import Config
 from daemon.peers.book import Book
 from daemon.privacy.words import day, plural, span
 from daemon.sessions import budget, terms
+from daemon.share.asker import Asker
 from daemon.share.given import WindowShare
 from federation.errors import Refusal
 from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.allowlist import Allowlist
 from policies.cohort import CohortPolicy
+from policies.group import GroupPolicy
 from policies.privacy import PrivacyPolicy
 from policies.relations import Release
 from policies.sharing import TRAINER, SharingPolicy
@@ -38,32 +40,58 @@ class Verdict:
 
 
 def verdicts(
-    config: Config, engine: Engine, book: Book, vocabulary: int, windows: Sequence[WindowShare], now: float
+    config: Config,
+    engine: Engine,
+    book: Book,
+    asker: Asker,
+    vocabulary: int,
+    windows: Sequence[WindowShare],
+    now: float,
 ) -> list[Verdict]:
-    """Judge a sum on our own terms among the approved peers, as each of them would judge it.
+    """Judge the next sum on our own terms, as each of its members would judge it.
 
     `vocabulary` is the number of videos in it.
     """
     known = book.allowlist()
-    proposal = _proposal(config, known, vocabulary, now)
-    found = [_members(known)]
-    for rule in terms.policy(config, known).policies:
+    proposal = _proposal(config, asker, vocabulary, now)
+    about = _About(config, proposal, asker, known)
+    found = [_approved(about)]
+    others = () if asker.rule is None else (asker.rule,)
+    for rule in terms.policy(config, known, *others).policies:
         try:
             rule.check(proposal)
         except Refusal as refusal:
             sentence, allowed = refusal.sentence, False
         else:
-            sentence, allowed = _ALLOWED[rule.name](config, proposal), True
+            sentence, allowed = _ALLOWED[rule.name](about), True
         found.append(Verdict(rule.name, rule.reason, allowed, _sentence(sentence)))
-    return [*found, _window(config, windows), _budget(config, engine, now)]
+    return [*found, _window(asker, config, windows), _budget(config, engine, now)]
 
 
-def _proposal(config: Config, known: Allowlist, vocabulary: int, now: float) -> Proposal:
-    roster = known.members()
+@dataclass(frozen=True)
+class _About:
+    """What a rule that allows says it looked at."""
+
+    config: Config
+    proposal: Proposal
+    asker: Asker
+    known: Allowlist
+
+    @property
+    def recognised(self) -> int:
+        """Members that our admin approved, who asks not counted, and this instance where it is one."""
+        return sum(
+            one.host == self.config.instance.host or self.known.recognises(one)
+            for one in self.proposal.roster
+            if one.host != self.proposal.aggregator
+        )
+
+
+def _proposal(config: Config, asker: Asker, vocabulary: int, now: float) -> Proposal:
     return Proposal(
-        aggregator=config.instance.host,
-        roster=roster,
-        threshold=least_threshold(len(roster)),
+        aggregator=asker.aggregator,
+        roster=asker.roster,
+        threshold=least_threshold(len(asker.roster)),
         trainer=TRAINER,
         round=0,
         length=vocabulary,
@@ -73,44 +101,64 @@ def _proposal(config: Config, known: Allowlist, vocabulary: int, now: float) -> 
         created=int(now),
         expires=int(now + config.cohort.session_expiry.total_seconds()),
         noise=terms.protection(config).counts_noise,
-        colluders=terms.COLLUDERS,
-        parameters=terms.parameters(config, vocabulary),
+        colluders=asker.colluders,
+        parameters=terms.parameters(config, vocabulary, parts=asker.parts),
         blobs={terms.VOCABULARY: BlobReference(bytes(32), 0)},
     )
 
 
-def _sharing(config: Config, proposal: Proposal) -> str:
+def _sharing(about: _About) -> str:
+    config = about.config
     return (
-        f'The mode is "{config.mode}". {plural(proposal.length, "public video")} would be asked about; '
+        f'The mode is "{config.mode}". {plural(about.proposal.length, "public video")} would be asked about; '
         f"at least {config.sharing.min_vocabulary:,} are wanted."
     )
 
 
-def _cohort(config: Config, proposal: Proposal) -> str:
-    return (
-        f"{plural(len(proposal.roster), 'member')}, all approved here; {config.cohort.min_cohort} are needed."
-    )
+def _cohort(about: _About) -> str:
+    members, needed = plural(len(about.proposal.roster), "member"), about.config.cohort.min_cohort
+    if not about.asker.group:
+        return f"{members}, all approved here; {needed} are needed."
+    return f"{members}. Without the host, {about.recognised} are approved here; {needed} are needed."
 
 
-def _privacy(config: Config, proposal: Proposal) -> str:
+def _privacy(about: _About) -> str:
+    config = about.config
     level = terms.protection(config)
     if not level.counts_noise and not level.pairs_noise:
         return f'The level "{config.privacy.level}" asks for no noise.'
     return (
-        f"Noise of variance {proposal.parameters['counts_noise']} in counts and "
-        f'{proposal.parameters["pairs_noise"]} in pairs, as the level "{config.privacy.level}" asks.'
+        f"Noise of variance {about.proposal.parameters['counts_noise']} in counts and "
+        f'{about.proposal.parameters["pairs_noise"]} in pairs, as the level "{config.privacy.level}" asks.'
     )
 
 
-_ALLOWED: dict[str, Callable[[Config, Proposal], str]] = {
+def _group(about: _About) -> str:
+    asker = about.asker
+    count = plural(len(asker.roster), "member")
+    if asker.drawn == "epoch":
+        part = f"a part of {asker.group}" if asker.parts > 1 else f"all of {asker.group}"
+        said = f"It would be one of {count}, {part}, and in no other sum."
+    else:
+        said = f"With which of the {count} it is summed is drawn before the sum."
+    return f"{said} Sums of peers are refused while it is in the group."
+
+
+_ALLOWED: dict[str, Callable[[_About], str]] = {
+    GroupPolicy.name: _group,
     SharingPolicy.name: _sharing,
     CohortPolicy.name: _cohort,
     PrivacyPolicy.name: _privacy,
 }
 
 
-def _members(known: Allowlist) -> Verdict:
-    members = known.members()
+def _approved(about: _About) -> Verdict:
+    if about.asker.group:
+        host = about.asker.aggregator
+        allowed = host == about.config.instance.host or about.known.find(host) is not None
+        told = f"{host}, which adds up, is {'' if allowed else 'not '}approved here."
+        return Verdict(Allowlist.name, Allowlist.reason, allowed, told)
+    members = about.known.members()
     told = (
         f"{plural(len(members), 'peer')} approved."
         if members
@@ -119,16 +167,21 @@ def _members(known: Allowlist) -> Verdict:
     return Verdict(Allowlist.name, Allowlist.reason, bool(members), told)
 
 
-def _window(config: Config, windows: Sequence[WindowShare]) -> Verdict:
-    peers = [one for one in windows if one.aggregator != config.instance.host]
-    nothing = [f"{p.aggregator} gets nothing until {day(p.ends)}" for p in peers if p.state in _CLOSED]
-    same = [f"{p.aggregator} gets the same again until {day(p.ends)}" for p in peers if p.state == "open"]
+def _window(asker: Asker, config: Config, windows: Sequence[WindowShare]) -> Verdict:
+    if asker.group:
+        asking = [one for one in windows if one.aggregator == asker.aggregator]
+    else:
+        asking = [one for one in windows if one.aggregator != config.instance.host]
+    nothing = [f"{p.aggregator} gets nothing until {day(p.ends)}" for p in asking if p.state in _CLOSED]
+    same = [f"{p.aggregator} gets the same again until {day(p.ends)}" for p in asking if p.state == "open"]
     told = [*nothing, *same]
     more = [f"{len(told) - _MOST} more likewise"] if len(told) > _MOST else []
     fresh = "whoever else asks gets fresh noise" if told else "Whoever asks gets a vector with fresh noise"
     kept = f"{fresh}, and the same again for about {span(config.privacy.window.total_seconds())}"
+    # Of a group nobody but its host asks.
+    kept = "" if asker.group and told else kept
     # A host's name stays as it is, also at the beginning.
-    sentence = "; ".join([*told[:_MOST], *more, kept]) + "."
+    sentence = "; ".join(part for part in [*told[:_MOST], *more, kept] if part) + "."
     return Verdict(Window.name, Window.reason, not nothing or bool(same), sentence)
 
 

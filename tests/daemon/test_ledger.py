@@ -505,6 +505,18 @@ def test_every_kind_has_a_sentence_whatever_its_details_are(kind: Kind) -> None:
         assert "None" not in told or kind in (Kind.KEY_ROTATED, Kind.OPENED, Kind.SESSION)
 
 
+def test_a_sum_of_a_group_is_told_by_whose_it_is() -> None:
+    for role, told in {
+        "aggregator": "our own sum",
+        "member": "the sum of a.example",
+        "host": "the sum of our group",
+        "group": "what the other members of the group of a.example gave",
+    }.items():
+        details = {"role": role, "aggregator": "a.example", "outcome": "abandoned"}
+        entry = rows.Row(1, 1.0, "session", "f" * 64, details, b"", b"", b"")
+        assert sentence(entry) == f"Session {'f' * 12}, {told}, was abandoned."
+
+
 def test_a_check_tells_the_head_and_knows_one_that_was_noted(instance: Path) -> None:
     told = shoal("verify", instance=instance)
     assert f"In order: {ENTRIES} entries" in told

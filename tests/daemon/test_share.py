@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from daemon.cli.main import app
 from daemon.config import Config, load
 from daemon.errors import RequestError
+from daemon.group import passing
 from daemon.identity import open_identity
 from daemon.jobs.process import MAX_LINE, python_module
 from daemon.jobs.registry import JobContext
@@ -35,7 +36,7 @@ from daemon.sessions.contribution import noisy, open_windows, trainer_of, write_
 from daemon.sessions.counting import own_viewers
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.members import MemberRecords
-from daemon.share import files, kinds
+from daemon.share import files, group_kinds, kinds
 from daemon.share.report import Share, gather
 from daemon.store import records, traffic
 from daemon.store.engine import open_checked, reads
@@ -49,9 +50,10 @@ from daemon.store.traffic import PeerTraffic
 from federation import messages
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
+from federation.group import enrolment, epoch_document, gathering, published
 from federation.hello import Hello
 from federation.http import CARD_PATH, MESSAGE_PATH
-from federation.identity import Identity, format_key
+from federation.identity import Identity, PublicIdentity, format_key
 from federation.node import MemberNode
 from federation.proposal import BlobReference, Proposal
 from models.trainer import PairCounting
@@ -387,7 +389,11 @@ def test_a_report_fits_into_a_line_however_much_there_is(place: Place) -> None:
         windows=tuple(replace(share.windows[0], aggregator=f"{n}.{'x' * 220}") for n in range(1000)),
         left=share.left * 5_000,
         traffic=tuple(PeerTraffic("2027-01", f"{n}.{'x' * 220}", 10**9, 10**9) for n in range(9_000)),
-        aggregators=tuple(f"{n}.{'x' * 220}" for n in range(1000)),
+        asker=replace(
+            share.asker,
+            hosts=tuple(f"{n}.{'x' * 220}" for n in range(1000)),
+            roster=tuple(PublicIdentity(f"{n}.{'x' * 220}", bytes(32)) for n in range(1000)),
+        ),
     )
     report = many.as_json()
     assert len(json.dumps(report)) < MAX_LINE
@@ -580,7 +586,17 @@ def test_every_field_of_every_message_is_of_a_kind() -> None:
         if dataclasses.is_dataclass(value) and getattr(value, "__module__", "") == messages.__name__
     ]
     assert len(payloads) >= 4
+    payloads += [
+        value
+        for module in (enrolment, epoch_document, gathering, published)
+        for value in vars(module).values()
+        if dataclasses.is_dataclass(value) and getattr(value, "__module__", "") == module.__name__
+    ]
+    assert len(payloads) >= 14
     fields = {f"{c.__name__}.{f.name}" for c in [*payloads, Hello, Proposal] for f in dataclasses.fields(c)}
+    fields |= {f"Listed.{name}" for name in gathering.Listed._fields}
+    names = (published.proposal_blob, published.counts_blob, published.pairs_blob)
+    fields |= {f"blobs.{name(0).replace('0', 'N')}" for name in names} | {f"blobs.{published.HEAD}"}
     fields |= {f"parameters.{name}" for name in PARAMETERS}
     fields |= {f"blobs.{name}" for blobs in ROUNDS for name in blobs}
     assert standing_for("fields") == fields | {"Refusal.code", "Refusal.sentence"}
@@ -594,12 +610,17 @@ def test_every_route_that_others_can_call_is_of_a_kind(place: Place) -> None:
     for path in (ROOT / "peertube-plugin/server").glob("*.js"):
         served |= set(re.findall(r"router\.\w+\(\s*'([^']+)',\s*guards\.everybody", path.read_text()))
     assert len(served) > 2
-    assert standing_for("routes") == served
+    # What members call at the listener of a group's host, and what everybody can.
+    assert set(group_kinds.FLEET) == {f"/v1/fleet/{method}" for method in passing.METHODS}
+    assert passing.read_request(b"GET /health HTTP/1.1\r\n\r\n") is not None
+    assert standing_for("routes") == served | {*group_kinds.FLEET, "/health"}
 
 
 NOT_LEAVING = {
     "daemon.source.peertube_client": "asks our own PeerTube",
     "daemon.demo.processes": "runs a demo on this machine",
+    "daemon.demo.group": "runs a demo on this machine",
+    "daemon.group.upstream": "asks our own SuperLink",
 }
 _ASKING = re.compile(r"\b(ClientSession|PeerClient|new_session|urlopen|open_connection|create_connection)\b")
 

@@ -48,6 +48,12 @@ class NextShare(TypedDict):
     """What the next contribution would hold; `videos` are the first of `total`."""
 
     aggregators: list[str]
+    group: Annotated[str, Field(description="The group whose host asks; empty: peers ask.")]
+    drawn: Annotated[
+        Literal["epoch", "listed", "peers"],
+        Field(description="Members are our part of the group's epoch, as its host lists them, or our peers."),
+    ]
+    members: Annotated[list[str], Field(description="With whom this instance would be summed, at most 200.")]
     videos: list[SharedVideo]
     shown: int
     total: int
