@@ -47,6 +47,7 @@ OF_GROUPS: Final = (
             "daemon.group.contact",
             "daemon.group.joining",
             "daemon.group.keeper",
+            "daemon.serve.admin.group_keys",
         ),
     ),
     Kind(

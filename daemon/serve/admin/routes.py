@@ -6,7 +6,19 @@ from typing import Any
 
 from aiohttp import web
 
-from daemon.serve.admin import models, overview, page, peers, records, reverts, share, suspects, videos
+from daemon.serve.admin import (
+    group,
+    group_keys,
+    models,
+    overview,
+    page,
+    peers,
+    records,
+    reverts,
+    share,
+    suspects,
+    videos,
+)
 from daemon.serve.admin.access import Access
 from daemon.serve.admin.table import Call, Parts, Route, Table, mount
 from daemon.serve.admin.watch import Numbers
@@ -29,7 +41,7 @@ async def description(_call: Call) -> dict[str, Any]:
 
 def routes() -> tuple[Route, ...]:
     """Return the whole table."""
-    tables = (overview, peers, reverts, share, records, models, suspects, videos)
+    tables = (overview, peers, group, group_keys, reverts, share, records, models, suspects, videos)
     return (*(row for part in tables for row in part.table.routes), *_description.routes)
 
 

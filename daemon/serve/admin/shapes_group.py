@@ -1,0 +1,175 @@
+"""The shapes of answers about the group of this instance. See `shapes`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from daemon.serve.admin.shapes import Sentence, Words
+
+Voucher = Annotated[
+    Literal["domain", "card", "book", "unread"],
+    Field(
+        description=(
+            "Who says that the key is the host's: its domain's actor, a card at its domain without one, our "
+            "own book of peers, or nobody but whoever listed it."
+        )
+    ),
+]
+Recognised = Annotated[
+    Literal["yes", "no", "other-key"], Field(description="Approved as a peer here, by exactly this key.")
+]
+MemberState = Literal["invited", "asked", "member", "refused", "ejected", "left"]
+
+
+class SeenKey(TypedDict):
+    """A key before it is approved; `why` says why nobody was there to vouch for it."""
+
+    host: str
+    key: str
+    voucher: Voucher
+    url: str
+    why: str
+    words: Words
+
+
+class OfferedMember(TypedDict):
+    """A member, as the host of a group shows it to whoever thinks of joining."""
+
+    host: str
+    key: str
+    words: Words
+    recognised: Recognised
+
+
+class GroupOffer(TypedDict):
+    """A group as its host shows it; nothing is joined or approved by looking."""
+
+    group: str
+    url: str
+    host: SeenKey
+    state: Annotated[str, Field(description="How this instance stands there; left: it is not known.")]
+    members: list[OfferedMember]
+
+
+class Epoch(TypedDict):
+    """The division into parts that holds now."""
+
+    number: int
+    opened_at: float
+    parts: int
+    members: int
+    mine: Annotated[int | None, Field(description="The part that this instance is in, from 1.")]
+    gone: list[str]
+    hash: str
+
+
+class PublishedSum(TypedDict):
+    """The newest sum that was taken. Members that were given the same see the same words."""
+
+    batch: str
+    hash: str
+    words: list[str]
+
+
+class LiveGroup(TypedDict):
+    """What the daemon does for the group now."""
+
+    link: Literal["", "waiting", "connected", "busy", "refused", "ended"]
+    hosting: Literal["", "starting", "ready", "failed"]
+    session: bool
+    problem: str
+
+
+class Counted(TypedDict):
+    """Of those this instance would be summed with, without the host: how many are recognised."""
+
+    recognised: int
+    of: int
+    needed: int
+    missing: int
+    strangers: list[str]
+
+
+class Membership(TypedDict):
+    """How this instance stands to its group."""
+
+    group: str
+    host: str
+    url: str
+    role: Literal["host", "member"]
+    state: Literal["asked", "member", "refused", "ejected", "left"]
+    since: float
+    next_at: Annotated[float | None, Field(description="The announced start of the next sum.")]
+    polled: Annotated[float | None, Field(description="When the host answered last.")]
+    problem: Annotated[str, Field(description="Why it did not answer, or what it refused.")]
+    connected: bool
+    live: LiveGroup | None
+    epoch: Epoch | None
+    members: int
+    members_needed: Annotated[int, Field(description="Members that a sum needs, the host included.")]
+    counted: Counted
+    published: PublishedSum | None
+
+
+class Member(TypedDict):
+    """A member; at the host also who was invited, or taken out."""
+
+    host: str
+    key: str
+    words: Words
+    state: MemberState
+    role: Literal["host", "member"]
+    me: bool
+    recognised: Recognised
+    part: int | None
+    since: float
+    seen: float | None
+
+
+class JoinRequest(TypedDict):
+    """An instance that asks the host to be let in."""
+
+    host: str
+    key: str
+    words: Words
+    since: float
+    peer: Recognised
+
+
+class Invitation(TypedDict):
+    """What the host's admin tells others."""
+
+    group: str
+    host: str
+    url: str
+    key: str
+    words: Words
+    command: str
+    public: Annotated[bool, Field(description="Whether members on other machines can reach the listener.")]
+
+
+class Group(TypedDict):
+    """The group of this instance; `membership` is null while it is in none."""
+
+    sentence: Sentence
+    membership: Membership | None
+    members: list[Member]
+    requests: list[JoinRequest]
+    invitation: Invitation | None
+
+
+class NotRecognised(TypedDict):
+    """A member that was not approved, and why."""
+
+    host: str
+    sentence: Sentence
+
+
+class RecognisedMembers(TypedDict):
+    """What came of recognising members."""
+
+    recognised: list[SeenKey]
+    not_recognised: list[NotRecognised]
