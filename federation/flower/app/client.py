@@ -19,6 +19,7 @@ from federation.flower import wire
 from federation.flower.app import exchange, instance
 from federation.flower.app.instance import Instance, InstanceError
 from federation.flower.app.state import StateJournal
+from federation.flower.records import to_records
 from federation.journal import FileJournal, Journal
 
 COST = "cost"
@@ -33,7 +34,7 @@ def client_app(instance_of: Callable[[Context], Instance], *, measured: bool = F
     def who(message: Message, context: Context) -> Message:
         """Say which host this node is; that proves nothing, signatures do."""
         host = instance_of(context).identity.host
-        return Message(exchange.pack({"host": host}), reply_to=message)
+        return Message(to_records({"host": host}), reply_to=message)
 
     @app.query(exchange.PROTOCOL)  # type: ignore[misc,untyped-decorator,unused-ignore]
     def protocol(message: Message, context: Context) -> Message:
@@ -47,7 +48,7 @@ def client_app(instance_of: Callable[[Context], Instance], *, measured: bool = F
             content = wire.answer(mine.answer(node, request))
         except Refusal as refusal:
             content = wire.refusal(refusal.code.value, refusal.sentence)
-        found = exchange.pack(content)
+        found = to_records(content)
         if measured:
             found[COST] = MetricRecord({"cpu": time.thread_time() - started})
         return Message(found, reply_to=message)

@@ -7,17 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Message, RecordDict
 
 from federation.aggregator import Aggregator, SumResult
 from federation.carrier import PeerRefused
 from federation.errors import FederationError, Refusal
 from federation.flower import wire
+from federation.flower.objects import BYTES_RECORD, CONFIG_RECORD
+from federation.flower.records import from_records, to_records
 from federation.flower.wire import Content
 
 WHO = "who"
 PROTOCOL = wire.MESSAGE_TYPE.removeprefix("query.")
-RECORD = "shoal"
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,18 @@ class NodesMissing(FederationError):
     """Not every member has a node that says it is its own."""
 
 
-def pack(content: Content) -> Any:
-    """Return a content as Flower carries it."""
-    return RecordDict({RECORD: ConfigRecord(dict(content))})
-
-
 def unpack(content: Any) -> Content:
-    """Return the content that Flower carried, an empty one where there is none of ours."""
-    return dict(content.get(RECORD, {}))
+    """Return the content that Flower carried, an empty one where there is none of ours. Raises: Refusal."""
+    ours = {name: content[name] for name in (CONFIG_RECORD, BYTES_RECORD) if name in content}
+    return from_records(RecordDict(ours)) if ours else {}
+
+
+def _host(reply: Any) -> str:
+    try:
+        host = "" if reply.has_error() else unpack(reply.content).get("host", "")
+    except Refusal:
+        return ""
+    return host if isinstance(host, str) else ""
 
 
 def nodes_of(grid: Any, hosts: frozenset[str], patience: Patience) -> dict[str, int]:
@@ -67,8 +72,8 @@ def nodes_of(grid: Any, hosts: frozenset[str], patience: Patience) -> dict[str, 
         waiting.update(identifier for identifier in grid.push_messages(questions) if identifier)
         for reply in grid.pull_messages(list(waiting)) if waiting else ():
             waiting.discard(reply.metadata.reply_to_message_id)
-            host = "" if reply.has_error() else unpack(reply.content).get("host", "")
-            if isinstance(host, str) and host in hosts:
+            host = _host(reply)
+            if host in hosts:
                 found.setdefault(host, reply.metadata.src_node_id)
         if hosts - set(found):
             time.sleep(patience.poll)
@@ -109,7 +114,7 @@ def _stage(
     for host in [host for host in requests if host not in nodes]:
         aggregator.drop(host, "unreachable")
     messages = [
-        Message(pack(wire.request(raw)), dst_node_id=nodes[host], message_type=wire.MESSAGE_TYPE)
+        Message(to_records(wire.request(raw)), dst_node_id=nodes[host], message_type=wire.MESSAGE_TYPE)
         for host, raw in requests.items()
         if host in nodes
     ]

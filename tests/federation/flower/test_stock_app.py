@@ -45,15 +45,6 @@ def run(flower: Flower, name: str) -> Path:
     return out
 
 
-def test_four_stock_nodes_give_the_exact_sum(flower: tuple[Flower, dict[str, np.ndarray]]) -> None:
-    processes, vectors = flower
-    out = run(processes, "whole")
-    result = processes.result(out)
-    assert result["survivors"] == list(HOSTS)
-    assert result["lost"] == {}
-    np.testing.assert_array_equal(np.load(out / "total.npy"), sum(vectors.values()))
-
-
 def test_a_killed_node_is_left_out_and_the_sum_of_the_others_is_exact(
     flower: tuple[Flower, dict[str, np.ndarray]],
 ) -> None:
