@@ -115,6 +115,12 @@ class Summing(ABC):
 
         """
         parts = self.rounds.open_parts()
+        known = self.asking.current()
+        if parts and known is not None and known.done == parts[0].batch:
+            # It died while it tidied up. What some parts have left is not another sum of this window.
+            for part in parts:
+                self.rounds.forget(part)
+            parts = []
         if not parts:
             self.asking.require_new()
             parts = self._propose()
