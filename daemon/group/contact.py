@@ -225,7 +225,8 @@ def _after(before: Membership, said: Admission, now: float) -> Membership:
     heard = replace(before, polled=now, problem="")
     if said.state == "member":
         if not said.fence:
-            return replace(heard, state="member", next_at=0.0, problem="the host is not ready for sums yet")
+            problem = "the host is not ready for sums yet"
+            return replace(heard, state="member", next_at=0.0, problem=problem, offered=said.batch.hex())
         announced = said.next_at if said.next_at <= now + FARTHEST else 0.0
         return replace(
             heard,
