@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
+from daemon.config import Config
 from daemon.group import book
 from daemon.group.shelf import EPOCH, MESSAGE, Shelf
+from daemon.peers import book as peers
 from federation import cbor, fields
 from federation.desk import BlobDesk
 from federation.envelope import Envelope
@@ -16,8 +18,11 @@ from federation.identity import Identity
 class GroupDesk:
     """Answers fetch requests: what was published goes to members of the group, the rest is the `desk`'s."""
 
-    def __init__(self, identity: Identity, engine: Engine, shelf: Shelf, desk: BlobDesk) -> None:
-        self._identity, self._engine, self._shelf, self._desk = identity, engine, shelf, desk
+    def __init__(
+        self, identity: Identity, engine: Engine, config: Config, shelf: Shelf, desk: BlobDesk
+    ) -> None:
+        self._identity, self._engine, self._config = identity, engine, config
+        self._shelf, self._desk = shelf, desk
 
     def serve(self, message: Envelope) -> bytes:
         """Return what a member asks for.
@@ -33,7 +38,10 @@ class GroupDesk:
         if message.recipient != self._identity.host:
             raise Refusal(Code.NOT_FOR_ME, "this is no request for data of mine", message.sender)
         member = book.member(self._engine, message.sender)
-        if member is None or member.state != "member":
+        peer = peers.find(self._engine, self._config, message.sender)
+        # As in its sums: a member that our admin does not approve any more gets nothing more either.
+        approved = member is not None and peer is not None and peer.approved and peer.key == member.key
+        if member is None or member.state != "member" or not approved:
             raise Refusal(Code.UNKNOWN_PEER, f"{message.sender} is no member of the group", message.sender)
         message.verify(member.identity)
         content = fields.exact_map(cbor.decode(bytes(message.payload)), "blob")

@@ -134,6 +134,7 @@ async def open_service(
     desk = GroupDesk(
         identity,
         engine,
+        config,
         Shelf(config),
         BlobDesk(identity, terms.aggregator_journal(config), clock=clock, limits=limits),
     )
