@@ -115,11 +115,12 @@ class Inbox:
         if document is None or document.hash != published.epoch:
             raise Refusal(Code.ROSTER_INVALID, "the sums are of an epoch that this instance was not shown")
         if self._shelf.message(published.batch) != message.raw:
-            blobs = {
-                name: check_blob(self._spool.take(reference) or b"", reference)
-                for name, reference in published.blobs.items()
-            }
-            self._shelf.put(published.batch, message.raw, group.epoch, blobs)
+            self._shelf.require_news(published, host, self._limits)
+            with self._shelf.filling(published.batch, message.raw, group.epoch) as put:
+                for name, reference in published.blobs.items():
+                    put(name, check_blob(self._spool.read(reference) or b"", reference))
+            for reference in published.blobs.values():
+                self._spool.remove(reference)
         return Taken(published.batch, published.hash).seal(self._identity, host.host)
 
     def _same_group(self, name: str, group: Membership) -> None:

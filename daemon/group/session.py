@@ -239,17 +239,24 @@ class _GroupSession(Summing):
             blobs[counts_blob(number)] = one.counted.total[head].astype(SUM_TYPE).tobytes()
             blobs[pairs_blob(number)] = one.result.total.astype(SUM_TYPE).tobytes()
         batch = bytes.fromhex(kept[0].part.batch)
+        # Interrupted after it was signed, somebody may have it already, and must not be told something else.
+        if self._shelf.message(batch) is None:
+            self._sign(batch, self._epoch, kept, blobs)
+        book.change(self.context.engine, lambda group: group and replace(group, offered=batch.hex()))
+
+    def _sign(self, batch: bytes, epoch: Opened, kept: Sequence[Paired], blobs: Mapping[str, bytes]) -> None:
         published = Published(
             group=self._group.group,
             batch=batch,
-            epoch=self._epoch.document.hash,
+            epoch=epoch.document.hash,
             made=int(self.context.clock() * 1000),
             parts=tuple(PublishedPart(one.part.first.sum_id, one.result.survivors) for one in kept),
             blobs={name: reference_to(data) for name, data in blobs.items()},
         )
         message = published.seal(self.identity)
-        self._shelf.put(batch, message, self._epoch.raw, blobs)
-        book.change(self.context.engine, lambda group: group and replace(group, offered=batch.hex()))
+        with self._shelf.filling(batch, message, epoch.raw) as put:
+            for name, data in blobs.items():
+                put(name, data)
 
     async def _deliver(self) -> list[str]:
         """Send what was published to everybody who is connected; return who took it."""

@@ -25,8 +25,6 @@ class Spool:
             return None
         return data if hashlib.sha256(data).digest() == reference.sha256 else None
 
-    def take(self, reference: BlobReference) -> bytes | None:
-        """Return the data of a reference, and remove it."""
-        data = self.read(reference)
+    def remove(self, reference: BlobReference) -> None:
+        """Remove the data of a reference."""
         (self._folder / reference.sha256.hex()).unlink(missing_ok=True)
-        return data

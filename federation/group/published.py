@@ -76,6 +76,11 @@ class Published:
     blobs: Mapping[str, BlobReference]
 
     @property
+    def videos(self) -> int:
+        """Over how many videos the sums are."""
+        return self.blobs[counts_blob(0)].size // _COUNT
+
+    @property
     def made_at(self) -> float:
         """When, Unix seconds."""
         return self.made / MILLISECONDS
