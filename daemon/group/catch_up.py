@@ -28,12 +28,15 @@ def fetch(context: JobContext, group: Membership, batch: bytes, shelf: Shelf) ->
     """Put a published batch on the shelf, checked against the host's signature.
 
     Raises:
-        JobError: the host does not hand it out, or what it hands out does not fit.
+        JobError: the host is away, or does not hand it out now.
+        Refusal: it has it no more, or what it hands out does not fit: asking again would not help.
 
     """
     try:
         asyncio.run(_fetch(context, group, batch, shelf))
-    except (PeerUnreachable, PeerRefused, Refusal) as error:
+    except (PeerUnreachable, PeerRefused) as error:
+        if isinstance(error, PeerRefused) and error.code == Code.UNKNOWN_SUM:
+            raise Refusal(Code.UNKNOWN_SUM, f"{group.host} does not have it any more") from None
         raise JobError(
             f"the group's sum could not be fetched from {group.host}: {error}",
             advice="It is tried again; the next sum comes by itself.",
@@ -45,7 +48,10 @@ async def _fetch(context: JobContext, group: Membership, batch: bytes, shelf: Sh
     identity = open_identity(config.identity_file, config.instance.host)
     host = host_of(context.engine, config, identity.public, group)
     if host is None:
-        raise Refusal(Code.UNKNOWN_PEER, f"{group.host} is no approved peer any more")
+        raise JobError(
+            f"{group.host}, which hosts the group, is no approved peer any more",
+            advice="Approve it again, or leave the group: shoal group leave",
+        )
     limits = terms.limits(config)
     exchanged = Traffic()
     async with new_session() as session:
@@ -60,11 +66,10 @@ async def _fetch(context: JobContext, group: Membership, batch: bytes, shelf: Sh
             published = Published.read(envelope.parse(raw, max_size=MAX_PUBLISHED), host, limits)
             if published.batch != batch:
                 raise Refusal(Code.WRONG_STAGE, "another batch came than was asked for", group.host)
+            shelf.require_news(published, host, limits)
             epoch = await ask(EPOCH, MAX_EPOCH)
-            blobs = {
-                name: check_blob(await ask(name, reference.size), reference)
-                for name, reference in sorted(published.blobs.items())
-            }
+            with shelf.filling(batch, raw, epoch) as put:
+                for name, reference in sorted(published.blobs.items()):
+                    put(name, check_blob(await ask(name, reference.size), reference))
         finally:
             totals.add_all(context.engine, totals.month_of(context.clock()), exchanged.by_peer())
-    shelf.put(batch, raw, epoch, blobs)

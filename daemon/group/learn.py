@@ -25,6 +25,7 @@ from daemon.group.shelf import Shelf
 from daemon.group.standing import host_of
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
+from daemon.peers import book as peers
 from daemon.sessions import about, terms
 from daemon.sessions.contribution import open_windows
 from daemon.sessions.windows import Windows
@@ -45,10 +46,14 @@ from federation.group.published import (
 )
 from federation.identity import PublicIdentity
 from federation.proposal import Proposal, SignedProposal
+from models.errors import SumError
+from models.noise import SumNoise
+from models.statistics import Statistic
 from policies.sharing import PARAMETERS, TRAINER
 
 log = logging.getLogger(__name__)
 
+TAKEN_OUT: Final = frozenset({"removed", "reverted"})
 SUM_TYPE: Final = "<i4"
 """Of counts and pairs as they are published: our sums are taken in a ring of 32 bits, which holds them."""
 
@@ -66,20 +71,47 @@ def run(context: JobContext) -> dict[str, Any]:
         raise PolicyRefusedError("this instance is in no group", advice="Join one: shoal group join URL")
     shelf = Shelf(context.config)
     wanted = context.arguments.get("batch", "")
-    if wanted and (newest := shelf.newest()) != bytes.fromhex(wanted):
-        log.info("fetching a sum that was missed", extra={"had": newest.hex()[:12] if newest else ""})
-        catch_up.fetch(context, group, bytes.fromhex(wanted), shelf)
-    batch = shelf.waiting()
-    if batch is None:
-        return {"batch": group.batch, "parts": []}
+    batch: bytes | None = None
     try:
+        if wanted and (newest := shelf.newest()) != bytes.fromhex(wanted):
+            log.info("fetching a sum that was missed", extra={"had": newest.hex()[:12] if newest else ""})
+            batch = bytes.fromhex(wanted)
+            catch_up.fetch(context, group, batch, shelf)
+        batch = shelf.waiting()
+        if batch is None:
+            return {"batch": group.batch, "parts": []}
         return _Learning(context, group, shelf, batch).run()
     except Refusal as refusal:
-        shelf.learnt(batch, keep=False)
+        _set_aside(context, group, shelf, batch, refusal)
         raise JobError(
             f"what the host of the group published cannot be used: {refusal}",
             advice="What serves now stays. Tell the host's admin; another sum comes with the next window.",
         ) from None
+
+
+def _set_aside(
+    context: JobContext, group: book.Membership, shelf: Shelf, batch: bytes | None, refusal: Refusal
+) -> None:
+    """Note that a batch is dealt with, though nothing is learnt from it: it would be tried for ever."""
+    if batch is None:
+        return
+    identity = open_identity(context.config.identity_file, context.config.instance.host)
+    with writes(context.engine) as connection:
+        book.change_in(connection, lambda known: _with(known, batch.hex(), ""))
+        note(
+            connection,
+            identity,
+            "published",
+            group.host,
+            group.group,
+            context.clock(),
+            batch=batch.hex(),
+            hash="",
+            survivors=[],
+            left_out=[str(refusal)],
+        )
+    if shelf.newest() == batch:
+        shelf.learnt(batch, keep=False)
 
 
 @dataclass(frozen=True)
@@ -121,6 +153,7 @@ class _Learning:
                     extra={"part": number, "code": refusal.code.value},
                 )
         with service.turn(self._config):
+            parts = self._without_taken_out(parts, problems)
             for one in parts:
                 self._store(one, head)
             self._note(published, parts, problems)
@@ -159,7 +192,24 @@ class _Learning:
             counts, pairs = counts - own_counts, pairs - own_pairs
         others = tuple(host for host in part.survivors if host != me)
         session = hashlib.sha256(b"others" + signed.sum_id).hexdigest()
+        _require_possible(proposal, others, counts, pairs)
         return _Part(session, number, proposal, others, counts, pairs)
+
+    def _without_taken_out(self, parts: list[_Part], problems: dict[int, str]) -> list[_Part]:
+        """Return the parts without those that hold somebody whose learning was taken out here.
+
+        Whom our admin does not know, in another part, is another matter: that is stored, and learnt from as
+        soon as everybody in it is recognised.
+        """
+        known = peers.read(self._context.engine, self._config)
+        kept = []
+        for one in parts:
+            out = [host for host in one.survivors if (peer := known.find(host)) and peer.state in TAKEN_OUT]
+            if out:
+                problems[one.number] = f"{', '.join(out)} was taken out here"
+            else:
+                kept.append(one)
+        return kept
 
     def _numbers(self, name: str) -> NDArray[np.int64]:
         return np.frombuffer(self._blob(name), SUM_TYPE).astype(np.int64)
@@ -214,6 +264,18 @@ class _Learning:
                 survivors=[list(one.survivors) for one in parts],
                 left_out=[problems[number] for number in sorted(problems)],
             )
+
+
+def _require_possible(
+    proposal: Proposal, others: tuple[str, ...], counts: NDArray[np.int64], pairs: NDArray[np.int64]
+) -> None:
+    """Raise Refusal when no viewers of the others, with the noise they drew, can have made these numbers."""
+    privacy = terms.privacy_of(proposal, survivors=len(others))
+    noise = SumNoise(privacy["counts_noise_realised"], privacy["pairs_noise_realised"])
+    try:
+        Statistic(np.arange(counts.size), counts, pairs).check(noise)
+    except SumError as error:
+        raise Refusal(Code.SUM_IMPLAUSIBLE, f"nobody's viewers can have given it ({error})") from None
 
 
 def host_identity(context: JobContext, group: book.Membership) -> PublicIdentity:

@@ -149,11 +149,13 @@ def _epoch(subject: str, name: str, details: Details) -> str:
 
 
 def _published(subject: str, name: str, details: Details) -> str:
-    return f"{subject} published a sum of the group {name}{_over(details.get('survivors'))}."
-
-
-def _over(survivors: object) -> str:
-    return f", learnt from {hosts(survivors)}" if survivors else ""
+    survivors, left_out = details.get("survivors"), details.get("left_out")
+    parts = survivors if isinstance(survivors, Sequence) and not isinstance(survivors, str) else ()
+    whom = sorted(str(host) for part in parts if isinstance(part, list) for host in part)
+    learnt = f", learnt from {hosts(whom)}" if whom else ", and nothing was learnt from it"
+    why = [str(reason).rstrip(".") for reason in left_out] if isinstance(left_out, Sequence) else []
+    without = f". {_counted(len(why), 'part')} of it left out: {'; '.join(why)}" if why else ""
+    return f"{subject} published a sum of the group {name}{learnt}{without}."
 
 
 _OF_GROUPS: dict[str, Callable[[str, str, Details], str]] = {
