@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
-from daemon.errors import PolicyRefusedError
+from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import book, nodes
 from daemon.group.asking import ask_all
 from daemon.group.book import Membership
@@ -36,7 +36,9 @@ from federation.carrier import Carrier, PeerUnreachable
 from federation.desk import reference_to
 from federation.errors import Code, ProtocolMisuse, Refusal
 from federation.flower.access import SuperLinkAccess
+from federation.flower.control import SuperLinkError
 from federation.flower.grid import FlowerRun, open_run
+from federation.flower.serverapp import RunFailed
 from federation.group.epoch_document import read_accepted
 from federation.group.gathering import MAX_SMALL
 from federation.group.published import (
@@ -80,7 +82,12 @@ def run(context: JobContext) -> dict[str, Any]:
             f'a group needs mode "consume" or "contribute", here it is "{context.config.mode}"',
             advice="Set mode in shoal.toml and restart the daemon.",
         )
-    return asyncio.run(_run(context, group, nodes.access_to(context)))
+    try:
+        return asyncio.run(_run(context, group, nodes.access_to(context)))
+    except (RunFailed, SuperLinkError) as error:
+        raise JobError(
+            str(error), advice="`shoal group status` tells whether the host's part runs."
+        ) from None
 
 
 async def _run(context: JobContext, group: Membership, access: SuperLinkAccess) -> dict[str, Any]:
