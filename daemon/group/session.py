@@ -86,7 +86,7 @@ def run(context: JobContext) -> dict[str, Any]:
         return asyncio.run(_run(context, group, nodes.access_to(context)))
     except (RunFailed, SuperLinkError) as error:
         raise JobError(
-            str(error), advice="`shoal group status` tells whether the host's part runs."
+            str(error), advice="See `shoal group status` and the daemon's log."
         ) from None
 
 
