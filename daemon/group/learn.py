@@ -154,8 +154,10 @@ class _Learning:
                 )
         with service.turn(self._config):
             parts = self._without_taken_out(parts, problems)
+            # One time for all: stored sums are sorted by it, and then by part.
+            now = self._context.clock()
             for one in parts:
-                self._store(one, head)
+                self._store(one, head, now)
             self._note(published, parts, problems)
         self._shelf.learnt(self._batch, keep=self._group.role == "host")
         return {
@@ -222,8 +224,8 @@ class _Learning:
 
     # -- the record -----------------------------------------------------------------------------------------
 
-    def _store(self, one: _Part, head: tuple[str, ...]) -> None:
-        now, engine = self._context.clock(), self._context.engine
+    def _store(self, one: _Part, head: tuple[str, ...], now: float) -> None:
+        engine = self._context.engine
         record = SessionRecord(
             id=one.session,
             role="group",
