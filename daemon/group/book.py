@@ -77,6 +77,7 @@ class GroupMember:
     since: float = 0.0
     seen: float | None = None
     delivered: str = ""
+    gives: bool = True
 
     @property
     def identity(self) -> PublicIdentity:

@@ -58,13 +58,17 @@ class HostRefusedError(ShoalError):
 
 @dataclass(frozen=True)
 class Speaker:
-    """What it takes to talk to a host: who we are, by which node key (PEM), and now in Unix seconds."""
+    """What it takes to talk to a host: who we are, by which node key (PEM), and now in Unix seconds.
+
+    `gives` tells whether this instance is to be counted in sums.
+    """
 
     identity: Identity
     node_key: bytes
     session: aiohttp.ClientSession
     clock: Callable[[], float] = time.time
     traffic: Traffic | None = None
+    gives: bool = True
 
     async def ask(
         self, host: PublicIdentity, url: str, group: str, wish: Wish, epoch: bytes = b""
@@ -78,14 +82,14 @@ class Speaker:
         """
         noted = self.traffic.add if self.traffic is not None else _not_counted
         client = PeerClient(self.session, retry=_ONCE_MORE, on_traffic=noted)
-        raw = Enrolment.say(self.identity, self.node_key, group, host.host, self.clock(), wish, epoch)
-        me = self.identity.host
+        me, now = self.identity, self.clock()
+        raw = Enrolment.say(me, self.node_key, group, host.host, now, wish, epoch, gives=self.gives)
         try:
             answer = await client.send(host.host, url, raw, max_answer=MAX_ADMISSION, timeout=ANSWER_WITHIN)
             message = envelope.parse(answer, max_size=MAX_ADMISSION)
             if message.sender != host.host:
                 raise Refusal(Code.WRONG_SENDER, "another host answered", host.host)
-            return read_admission(message, host, me, self.clock(), Limits())
+            return read_admission(message, host, me.host, self.clock(), Limits())
         except PeerUnreachable as error:
             raise HostSilentError(
                 str(error), advice="Try again later: its daemon is away, or has too much to do."
@@ -140,7 +144,7 @@ async def poll(
     identity = open_identity(config.identity_file, config.instance.host)
     node_key = await asyncio.to_thread(node_file.open_key, config)
     said = Traffic()
-    speaker = Speaker(identity, node_key, session, clock, said)
+    speaker = Speaker(identity, node_key, session, clock, said, gives=config.mode == "contribute")
     try:
         admission = await speaker.ask(host, known.url, known.group, wish_of(known), epoch_hash(known))
     except ShoalError as error:

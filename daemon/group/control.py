@@ -71,6 +71,7 @@ def host(config: Config, engine: Engine, name: str, *, url: str = "", now: float
         book.change_in(connection, lambda _one: None)
         book.change_in(connection, lambda _one: made)
         me = GroupMember(identity.host, key, own, node_key, state="member", since=now)
+        me = replace(me, gives=config.mode == "contribute")
         book.change_member_in(connection, identity.host, lambda _one: me)
         note(connection, identity, "hosted", identity.host, name, now)
     return invitation(config, made)

@@ -128,7 +128,15 @@ class Enroller:
             note(connection, self._identity, "approved", wish.host, group.group, now, key=key)
         # The old node, if there was one, is no member's any more; the next session unregisters it.
         number = before.node_id if before.node_key == wish.node_key else None
-        after = replace(before, key=key, node_key=wish.node_key, node_id=number, state=state, seen=wish.said)
+        after = replace(
+            before,
+            key=key,
+            node_key=wish.node_key,
+            node_id=number,
+            state=state,
+            seen=wish.said,
+            gives=wish.gives,
+        )
         if state != before.state:
             after = replace(after, since=now)
         return book.change_member_in(connection, wish.host, lambda _one: after)
@@ -155,6 +163,7 @@ class Enroller:
             # Of a request that is made again the age stays: it ends when it would have.
             since=before.since if before is not None else now,
             seen=wish.said,
+            gives=wish.gives,
         )
         if before is None:
             # Once a month and host: an entry stays for good.
@@ -248,7 +257,9 @@ def _blocked(wish: Enrolment) -> GroupMember:
 def _heard(one: GroupMember | None, wish: Enrolment) -> GroupMember | None:
     if one is None or one.key != format_key(wish.key):
         return one
-    return replace(one, seen=max(wish.said, one.seen or 0.0))
+    if wish.said < (one.seen or 0.0):
+        return one
+    return replace(one, seen=wish.said, gives=wish.gives)
 
 
 def _require_newer(before: GroupMember, wish: Enrolment) -> None:

@@ -68,8 +68,12 @@ class Epochs:
         raw = self._journal.read(_KEY, _EPOCH)
         return None if raw is None else self._read(raw)
 
-    async def ensure(self, members: Sequence[PublicIdentity], carrier: Carrier) -> Opened:
+    async def ensure(
+        self, members: Sequence[PublicIdentity], giving: frozenset[str], carrier: Carrier
+    ) -> Opened:
         """Return the epoch for these members: the present one, its next edition, or a new one.
+
+        Who is not `giving` is in no part. Who was in one and gives no more stays in it, and is missing.
 
         Raises:
             JobError: too few members answer for an epoch to begin.
@@ -78,8 +82,9 @@ class Epochs:
         document = self.known()
         length = self._config.cohort.epoch.total_seconds()
         if document is None or self._clock() >= document.opened_at + length:
-            return await self._open(document, members, carrier)
-        edition = self._edition(document, members)
+            counted = [member for member in members if member.host in giving]
+            return await self._open(document, counted, carrier)
+        edition = self._edition(document, members, giving)
         if edition is document:
             return self.present(document)
         raw = edition.seal(self._identity)
@@ -90,11 +95,13 @@ class Epochs:
         """Return the known document as it was signed."""
         return Opened(document, self._journal.read(_KEY, _EPOCH) or b"", {}, new=False)
 
-    def _edition(self, document: EpochDocument, members: Sequence[PublicIdentity]) -> EpochDocument:
+    def _edition(
+        self, document: EpochDocument, members: Sequence[PublicIdentity], giving: frozenset[str]
+    ) -> EpochDocument:
         """Return the document with who joined and without who left since."""
         present = {member.host: member for member in members}
         gone = {host for host, known in document.members.items() if present.get(host) != known}
-        late = [member for member in members if member.host not in document.members]
+        late = [one for one in members if one.host in giving and one.host not in document.members]
         # Who was gone once waits for the next epoch, under whatever key.
         after = replace(
             document,

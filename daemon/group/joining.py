@@ -164,7 +164,8 @@ async def join(
         # The node key may be a new one: the host hears of it, and nothing else changes.
         identity = open_identity(config.identity_file, config.instance.host)
         host = PublicIdentity(offer.host, parse_key(offer.seen.key))
-        said: Admission = await Speaker(identity, node_key, session, clock).ask(
+        gives = config.mode == "contribute"
+        said: Admission = await Speaker(identity, node_key, session, clock, gives=gives).ask(
             host, asked.url, asked.group, "join"
         )
         return await asyncio.to_thread(contact.apply, engine, identity, asked, said, clock()) or asked

@@ -85,9 +85,7 @@ def run(context: JobContext) -> dict[str, Any]:
     try:
         return asyncio.run(_run(context, group, nodes.access_to(context)))
     except (RunFailed, SuperLinkError) as error:
-        raise JobError(
-            str(error), advice="See `shoal group status` and the daemon's log."
-        ) from None
+        raise JobError(str(error), advice="See `shoal group status` and the daemon's log.") from None
 
 
 async def _run(context: JobContext, group: Membership, access: SuperLinkAccess) -> dict[str, Any]:
@@ -150,7 +148,7 @@ class _GroupSession(Summing):
         self._epoch = (
             self._epochs.present(known)
             if known is not None and self.rounds.open_parts()
-            else await self._epochs.ensure(self._members(), carrier)
+            else await self._epochs.ensure(self._members(), self._giving(), carrier)
         )
         accepted = await self._hand_out(self._epoch, carrier)
         marks.append(("epoch", time.monotonic()))
@@ -179,6 +177,12 @@ class _GroupSession(Summing):
             elif peer is not None and peer.approved and peer.key == member.key:
                 found.append(peer.identity)
         return sorted(found, key=lambda identity: identity.host)
+
+    def _giving(self) -> frozenset[str]:
+        """Return the hosts of those who are to be counted; the others learn."""
+        own = {self.identity.host} if self.config.mode == "contribute" else set()
+        others = self.others(tuple(one.host for one in book.members(self.context.engine) if one.gives))
+        return frozenset(own.union(others))
 
     def _carrier(self, blobs: Mapping[str, bytes]) -> Carrier:
         return _Present(self._flower.carrier(blobs, self.rounds.traffic.add), self._connected)

@@ -370,7 +370,7 @@ class GroupMemberRow(Base):
 
     `node_key` is the public key (PEM) of its Flower node, and `node_id` the decimal number, of 64 bits
     without sign, that the SuperLink gave it; `seen` is the date of its newest message, `delivered` the newest
-    published sum that it took (hex).
+    published sum that it took (hex). Who does not `give` is in no part, and learns.
     """
 
     __tablename__ = "group_members"
@@ -385,3 +385,4 @@ class GroupMemberRow(Base):
     since: Mapped[float]
     seen: Mapped[float | None]
     delivered: Mapped[str]
+    gives: Mapped[bool]

@@ -36,6 +36,8 @@ _MAX_POLL = 3_600_000
 _CONTEXT = b"shoal/1 enrolment\x00"
 """Stands before what the node key signs. The same key signs dates for Flower, which never begin like this."""
 
+_YES, _NO = "yes", "no"
+
 Wish = Literal["join", "leave", "status"]
 State = Literal["asked", "member", "refused", "ejected", "left"]
 
@@ -49,6 +51,7 @@ class Enrolment:
         node_key: its public node key, PEM.
         date: Unix milliseconds; of two enrolments of a host only the later one counts, which is the
             receiver's to check.
+        gives: whether it gives to sums; who only learns is in no part of the group.
         epoch: hash of the newest epoch document it has, empty where it has none.
         node_signature: by the node key, over group, host, key, node key and date.
 
@@ -59,6 +62,7 @@ class Enrolment:
     key: bytes
     node_key: bytes
     wish: Wish
+    gives: bool
     date: int
     epoch: bytes
     node_signature: bytes
@@ -83,6 +87,8 @@ class Enrolment:
         now: float,
         wish: Wish,
         epoch: bytes = b"",
+        *,
+        gives: bool = True,
     ) -> bytes:
         """Return the signed message to the group's host; `node_pem` is private, `now` Unix seconds."""
         me, node_key, date = identity.public, public_node_key(node_pem), int(now * MILLISECONDS)
@@ -93,6 +99,7 @@ class Enrolment:
             "key": me.key,
             "node_key": node_key,
             "wish": wish,
+            "gives": _YES if gives else _NO,
             "date": date,
             "epoch": epoch,
             "node_signature": signature,
@@ -120,6 +127,7 @@ class Enrolment:
             key=fields.octets(content["key"], KEY_SIZE),
             node_key=fields.octets(content["node_key"], at_most=MAX_NODE_KEY),
             wish=_wish(content["wish"]),
+            gives=_gives(content["gives"]),
             date=documents.date(content["date"]),
             epoch=epoch,
             node_signature=fields.octets(content["node_signature"], at_most=MAX_NODE_SIGNATURE),
@@ -234,6 +242,12 @@ def _wish(item: Item) -> Wish:
     if item not in get_args(Wish):
         raise fields.malformed('"wish" is none of join, leave and status')
     return cast(Wish, item)
+
+
+def _gives(item: Item) -> bool:
+    if item not in (_YES, _NO):
+        raise fields.malformed('"gives" is neither yes nor no')
+    return item == _YES
 
 
 def _state(item: Item) -> State:

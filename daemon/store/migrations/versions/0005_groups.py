@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("since", sa.Double(), nullable=False),
         sa.Column("seen", sa.Double(), nullable=True),
         sa.Column("delivered", sa.String(), nullable=False),
+        sa.Column("gives", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("host", name=op.f("pk_group_members")),
         sqlite_with_rowid=False,
     )
