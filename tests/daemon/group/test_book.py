@@ -116,7 +116,7 @@ def test_every_event_has_a_sentence(engine: Engine) -> None:
         for number, event in enumerate(EVENTS):
             note(connection, ME, event, "h.example", "g", float(number))
         note(connection, ME, "epoch", "h.example", "g", 20.0, parts=2, members=[["a", "b"], ["c", "d"]])
-        note(connection, ME, "published", "h.example", "g", 21.0, survivors=["a", "b"])
+        note(connection, ME, "published", "h.example", "g", 21.0, survivors=[["a", "b"]])
         note(connection, ME, "approved", "a.example", "g", 22.0, invited=True)
         note(connection, ME, "ejected", "a.example", "g", 23.0, reason="by its host")
     said = [sentence(entry) for entry in ledger.entries(engine) if entry.kind == "group"]
