@@ -14,14 +14,19 @@ import pytest
 
 from daemon import log
 from daemon.config.cohort import Cohort, Guards
+from daemon.config.group import Group
 from daemon.config.sections import Limits as JobLimits
 from daemon.config.sections import Model, Sharing
+from daemon.group import keeper
+from daemon.group.fence import Bounds
 from daemon.peers import cards, contact, door, errands
 from daemon.serve import crowd
 from daemon.serve.server import MAX_FEDERATION_REQUEST
 from daemon.sessions import members, service
 from federation.driving import Patience
 from federation.errors import Code, Refusal
+from federation.flower import objects
+from federation.group.gathering import RETRY
 from federation.hello import MAX_HELLO
 from federation.http import gates
 from federation.http.gates import Readers, Shares, Turns
@@ -177,7 +182,7 @@ def rows() -> Iterator[Row]:
         "an answer in a sum of ours",
         f"{mb(LIMITS.max_answer)}, or the vector; {Patience.at_once} vectors at one time",
         "none",
-        "`federation/http/aggregator.py`",
+        "`federation/driving.py`",
     )
     yield (
         "a stage of a sum of ours",
@@ -191,6 +196,67 @@ def table() -> str:
     """Return the table in Markdown."""
     head = ["| | one approved peer | all strangers | where |", "|---|---|---|---|"]
     return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows())])
+
+
+def group_rows() -> Iterator[Row]:
+    """Yield what groups add: what one address, or one member, can have, and what all together."""
+    fence, group = Bounds(), Group()
+    where = "`daemon/group/fence.py`"
+    yield "connections to a host's fence", f"{fence.per_address}", f"{fence.connections}", where
+    yield "new ones in a second", f"{fence.visits:g}, {fence.visits_at_once:g} at once", "as many each", where
+    yield (
+        "requests in a second",
+        f"{fence.requests:g}, {fence.requests_at_once:g} at once",
+        f"who was never let in: {fence.strangers:g}, {fence.strangers_at_once:g} at once",
+        where,
+    )
+    yield (
+        "a request's body",
+        f"{mb(fence.large)}, {mb(fence.uploads_each)} at one time; who was never let in: {mb(fence.stranger_body)}",
+        f"{mb(fence.uploads)} at one time",
+        where,
+    )
+    yield (
+        "objects on their way out",
+        f"{fence.downloads}",
+        f"{gates.MAX_AT_ONCE} worked on, {gates.MAX_WAITING} wait",
+        where,
+    )
+    yield (
+        "time",
+        f"handshake and head {fence.handshake:g} s each, large ones at {mb(fence.slowest)}/s at least",
+        f"{fence.answer:g} s until the SuperLink answers",
+        where,
+    )
+    yield (
+        "wishes to join",
+        "1, forgotten after 30 days",
+        f"{group.max_requests_pending} of strangers; {group.max_members:,} members",
+        "`[group]`, `daemon/group/enrol.py`",
+    )
+    yield (
+        "what a host sends for one sum",
+        f"{mb(keeper.SPOOL_BYTES)} on disk until it is dealt with, {mb(objects.MAX_OBJECT)} in a piece",
+        "one host",
+        "`daemon/group/link.py`",
+    )
+    yield "published sums kept", "the newest", "the newest", "`daemon/group/shelf.py`"
+    yield (
+        "epochs",
+        f"1 in 180 days; after one that came to nothing, {RETRY // 3600} h",
+        "one host",
+        "`federation/group/gathering.py`",
+    )
+
+
+def group_table() -> str:
+    """Return the table of groups."""
+    head = "| | one address or member | all together | where |\n|---|---|---|---|\n"
+    return head + "".join(f"| {' | '.join(row)} |\n" for row in group_rows())
+
+
+def test_the_document_has_the_table_of_groups() -> None:
+    assert group_table() in DOCUMENT.read_text("utf-8"), "python -m tests.daemon.test_bounds prints it"
 
 
 def test_the_document_has_the_table_as_it_is() -> None:
@@ -275,3 +341,4 @@ def test_one_name_leaves_something_for_others_and_gives_back_what_it_held() -> N
 
 if __name__ == "__main__":
     print(table())
+    print(group_table())
