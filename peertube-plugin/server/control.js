@@ -17,6 +17,7 @@ const MODEL = /^[\w-]{1,100}$/
 const READ = /** @type {const} */ ({
   overview: [],
   peers: [],
+  group: [],
   reverts: [],
   share: [],
   sessions: ['limit'],
@@ -35,6 +36,18 @@ const CHANGE = /** @type {const} */ ({
   'peers/:host/pause': CHANGE_MS,
   'peers/:host/remove': CHANGE_MS,
   'peers/:host/revert': REVERT_MS,
+  'group/look': CHANGE_MS,
+  'group/join': CHANGE_MS,
+  'group/leave': CHANGE_MS,
+  'group/host': CHANGE_MS,
+  'group/close': CHANGE_MS,
+  'group/start': CHANGE_MS,
+  'group/key': CHANGE_MS,
+  'group/invite': CHANGE_MS,
+  'group/recognise': CHANGE_MS,
+  'group/members/:host/approve': CHANGE_MS,
+  'group/members/:host/refuse': CHANGE_MS,
+  'group/members/:host/eject': CHANGE_MS,
   'models/:model/accept': CHANGE_MS,
   'models/:model/reject': CHANGE_MS
 })

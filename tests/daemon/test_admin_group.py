@@ -139,6 +139,9 @@ async def test_from_an_invitation_to_members_that_recognise_each_other(admins: l
     right = await a.ask("group/recognise", {"members": [{"host": b.host, "key": b.key}]})
     assert [(one["host"], one["voucher"]) for one in right["recognised"]] == [(b.host, "domain")]
     assert (await a.members())[b.host] == ("member", "yes")
+    pause = f"peers/{b.host.replace(':', '%3A')}/pause"
+    await a.ask(pause, {}, route="peers/{host}/pause")
+    assert (await a.ask("group"))["against"] == [b.host]
 
     assert (await host.about(b, "eject", {}))["membership"]["members"] == 2
     assert (await a.ask("group/leave", {}))["membership"] is None
@@ -191,4 +194,4 @@ async def test_a_sum_is_announced_and_a_request_refused(admins: list[Admin]) -> 
 
 def test_every_route_about_groups_was_seen_to_keep_its_word() -> None:
     rows = {(row.method.lower(), PREFIX + row.path) for row in routes() if row.path.startswith("/group")}
-    assert rows == SEEN
+    assert rows <= SEEN

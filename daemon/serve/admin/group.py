@@ -78,14 +78,18 @@ async def _decide(call: Call, decide: Callable[..., object], *what: Any, **more:
 def view(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     """Return everything about the group as one answer."""
     # Needs the federation's keys, which a daemon that federates with nobody does not load.
-    from daemon.group import book, control, status
+    from daemon.group import book, control, recognise, status
+    from daemon.peers import book as peers
 
     found, stored = status.status(config, engine, now), book.current(engine)
     hosts = stored is not None and stored.role == "host"
+    inside = tuple(one for one in book.members(engine) if one.state == "member" and stored is not None)
+    _, against = recognise.wanted(inside, peers.read(engine, config), config.instance.host)
     return {
         "sentence": found["sentence"],
         "membership": _membership(found, control.enough(config)),
         "members": status.members(config, engine),
+        "against": against,
         "requests": control.requests(config, engine) if hosts else [],
         "invitation": control.invitation(config, stored) if stored is not None and hosts else None,
     }

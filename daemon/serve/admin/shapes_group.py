@@ -157,6 +157,7 @@ class Group(TypedDict):
     sentence: Sentence
     membership: Membership | None
     members: list[Member]
+    against: Annotated[list[str], Field(description="Members that this admin once decided against.")]
     requests: list[JoinRequest]
     invitation: Invitation | None
 

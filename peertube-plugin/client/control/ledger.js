@@ -1,14 +1,18 @@
 import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
-import { moment, number } from '../lib/texts.js'
+import { isolated, moment, number } from '../lib/texts.js'
 import { badge, block, code, figure, folded, nothing, own, plain } from './pieces.js'
 
 const AT_ONCE = 25
 /** Kinds of entries that this version knows; others go by the daemon's word. */
 const KINDS = /** @type {const} */ ([
   'opened', 'session', 'refused', 'sum', 'model', 'acceptance', 'served', 'peer-added', 'peer-asked', 'peer-approved',
-  'peer-paused', 'peer-removed', 'peer-reverted', 'key-rotated', 'key-changed', 'revert', 'withdrawal', 'stopped'
+  'peer-paused', 'peer-removed', 'peer-reverted', 'key-rotated', 'key-changed', 'revert', 'withdrawal', 'stopped', 'group'
+])
+/** What happened to a group, or in it. */
+const EVENTS = /** @type {const} */ ([
+  'hosted', 'asked', 'approved', 'refused', 'ejected', 'joined', 'left', 'closed', 'epoch', 'published'
 ])
 
 /**
@@ -80,8 +84,22 @@ function line ({ say }, entry) {
       el('span', { class: 'muted-2' }, `${number(figure(entry.seq) ?? 0)}.`),
       el('strong', {}, kind ? say(`kind_${kind}`) : plain(entry.kind, 60)),
       entry.subject ? subject(entry.subject) : null,
+      kind === 'group' ? el('span', {}, eventText(say, entry.details ?? {})) : null,
       el('span', { class: 'muted-2' }, moment(figure(entry.at) ?? 0))),
     folded(say('details'), el('pre', { dir: 'ltr', tabindex: '0', 'aria-label': say('details') }, plain(details, 20_000)), el('p', {}, 'SHA-256: ', code(entry.hash, true))))
+}
+
+/**
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {any} details of an entry about a group; its subject stands before
+ */
+function eventText (say, details) {
+  const group = isolated(plain(details.group, 60))
+  const event = EVENTS.find(known => known === details.event)
+  if (!event) return `${plain(details.event, 60)} ${group}`
+  if (event === 'approved' && details.invited === true) return say('event_invited', { group })
+  if (event === 'left' && details.own === true) return say('event_ownLeft', { group })
+  return say(`event_${event}`, { group })
 }
 
 /** @param {unknown} text a host, or the id of a session or model */

@@ -13,7 +13,11 @@ const NOTICES = /** @type {const} */ ({
   unreachable: { look: 'secondary', label: 'noticeUnreachable', advice: 'adviceUnreachable', tab: 'peers', link: 'toPeer' },
   awaiting: { look: 'yellow', label: 'noticeAwaiting', advice: 'adviceAwaiting', tab: 'models', link: 'toModel' },
   quarantine: { look: 'red', label: 'noticeQuarantine', advice: 'adviceQuarantine', tab: 'models', link: 'toModel' },
-  budget: { look: 'yellow', label: 'noticeBudget', advice: 'adviceBudget', tab: 'shared', link: 'toShared' }
+  budget: { look: 'yellow', label: 'noticeBudget', advice: 'adviceBudget', tab: 'shared', link: 'toShared' },
+  'group-request': { look: 'yellow', label: 'noticeGroupRequest', advice: 'adviceGroupRequest', tab: 'group', link: 'toGroup' },
+  'group-out': { look: 'red', label: 'noticeGroupOut', advice: 'adviceGroupOut', tab: 'group', link: 'toGroup' },
+  'group-member': { look: 'yellow', label: 'noticeGroupMember', advice: 'adviceGroupMember', tab: 'group', link: 'toGroup' },
+  'group-host': { look: 'secondary', label: 'noticeGroupHost', advice: 'adviceGroupHost', tab: 'group', link: 'toGroup' }
 })
 
 const HASH = /^[0-9a-f]{32,}$/

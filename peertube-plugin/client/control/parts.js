@@ -1,3 +1,4 @@
+import { group } from './group.js'
 import { ledger } from './ledger.js'
 import { lookup } from './lookup.js'
 import { models } from './models.js'
@@ -9,7 +10,7 @@ import { shared } from './shared.js'
 import { tabList } from './tabs.js'
 
 /** Parts of the page, from first to last; the name is in the address. */
-const PARTS = /** @type {const} */ ({ overview, peers, shared, sessions, models, ledger, lookup, revert })
+const PARTS = /** @type {const} */ ({ overview, peers, group, shared, sessions, models, ledger, lookup, revert })
 
 /**
  * Everything an administrator can see and decide, as tabs.

@@ -1,4 +1,8 @@
+import { SENTENCES as OF_GROUPS } from './group-sentences.js'
+
 export const SENTENCES = {
+  ...OF_GROUPS,
+
   // The page and its tabs.
   parts: 'Parts of this page',
   tab_overview: 'Overview',

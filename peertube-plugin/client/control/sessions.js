@@ -74,10 +74,10 @@ export function sessions (admin) {
 function sessionEntry ({ say }, session, tell) {
   const [roster, survivors] = [many(session.roster), many(session.survivors)]
   const missing = roster.filter(host => !survivors.includes(host))
-  const title = session.role === 'aggregator' ? say('ownSum') : say('sumFor')
+  const title = titleOf(say, session)
   return el('li', {},
     el('div', { class: 'shoal-peer-head' },
-      el('strong', {}, title, session.role === 'aggregator' ? '' : ' ', session.role === 'aggregator' ? '' : own(session.aggregator)),
+      el('strong', {}, ...title),
       outcomeBadge(say, session.outcome),
       el('span', { class: 'muted-2' }, moment(figure(session.started) ?? 0))),
     session.reason ? el('p', {}, tell(session.reason)) : null,
@@ -91,6 +91,22 @@ function sessionEntry ({ say }, session, tell) {
       missing.length ? [say('notInTheSum'), names(missing, say('nobody'))] : null,
       [say('session'), code(session.id, true)]
     ])))
+}
+
+/**
+ * Whose sum it was.
+ *
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {any} session from the daemon
+ * @returns {(Node | string)[]} words
+ */
+function titleOf (say, { role, aggregator }) {
+  switch (role) {
+    case 'aggregator': return [say('ownSum')]
+    case 'host': return [say('hostedSum')]
+    case 'group': return [say('othersGave'), ' ', own(aggregator)]
+    default: return [say('sumFor'), ' ', own(aggregator)]
+  }
 }
 
 /**

@@ -45,6 +45,8 @@ function next ({ say }, found, tell) {
   return block(say('nextShare'),
     facts([
       [say('receivers'), names(found.aggregators, say('nobody'))],
+      found.group ? [say('tab_group'), own(found.group)] : null,
+      found.group ? [say(found.drawn === 'epoch' ? 'summedWith' : 'summedWithSome'), names(found.members, say('nobody'))] : null,
       [say('videosCount'), number(total)],
       [say('usersCount'), number(figure(found.users) ?? 0)],
       [say('entries'), number(figure(found.entries) ?? 0)],

@@ -262,6 +262,16 @@ describe('control', needsBrowser, () => {
     assert.equal(await region('What left').getByRole('row').count(), 5)
     const month = await region('Bandwidth by month and peer').getByRole('row').nth(1).innerText()
     assert.equal(month.replace(/\s+/g, ' '), '2026-11 reef.example 7.4 MB 512.3 kB')
+    assert.doesNotMatch(next, /Summed with/)
+
+    const share = control.share()
+    Object.assign(share.next, { group: 'coast', drawn: 'epoch', aggregators: ['reef.example'], members: ['here.example', 'lagoon.example'] })
+    site.routes.set(`GET ${AT}share`, () => share)
+    await tab('Overview').click()
+    await tab('Shared').click()
+    const row = region('What would leave next').locator('.shoal-facts > div').filter({ hasText: 'Summed with' })
+    await row.waitFor()
+    assert.match(await row.innerText(), /here\.example, lagoon\.example/)
   })
 
   it('shows sessions, more of them on demand, and which sub-cohorts were suspect', async () => {
@@ -269,6 +279,8 @@ describe('control', needsBrowser, () => {
     const entries = region('Sessions').locator('.shoal-list > li')
     assert.equal(await entries.count(), 30)
     assert.match(await entries.nth(3).innerText(), /Sum for .?reef\.example.?\s*refused/)
+    assert.match(await entries.nth(4).innerText(), /^Sum of our group/)
+    assert.match(await entries.nth(5).innerText(), /^What the other members gave, in the group of reef\.example/)
     assert.match(await entries.nth(2).innerText(), /not finished[^]*Fewer than 4 members answered/)
     await region('Sessions').getByRole('button', { name: 'Show more' }).press('Enter')
     await entries.nth(32).waitFor()
@@ -308,6 +320,7 @@ describe('control', needsBrowser, () => {
     const entries = region('Ledger').locator('.shoal-list > li')
     await region('Ledger').getByText('60 entries, signed and in order.').waitFor()
     assert.match(await entries.first().innerText(), /^60\.\s*of-tomorrow/)
+    assert.match(await entries.nth(4).innerText(), /^56\.\s*Group\s*reef\.example\s*divided .coast. anew/)
     assert.equal(await entries.count(), 25)
     await region('Ledger').getByRole('button', { name: 'Show older' }).press('Enter')
     await page.waitForFunction(() => document.activeElement?.textContent.startsWith('35.'))
@@ -438,7 +451,7 @@ describe('control', needsBrowser, () => {
   })
 
   it('shows what others wrote as text, whatever it is', async () => {
-    const structure = new Set(['kind', 'state', 'theirs', 'source', 'mode', 'role', 'outcome', 'verdict', 'basis', 'against', 'month'])
+    const structure = new Set(['kind', 'state', 'theirs', 'source', 'mode', 'role', 'outcome', 'verdict', 'basis', 'against', 'month', 'recognised', 'voucher', 'link', 'hosting', 'drawn', 'peer'])
     const bad = ['<img src=x onerror="window.pwned=1">', 'javascript:window.pwned=1', '"><svg onload=window.pwned=1>', '\u202Egnp.exe{count}', '{subject}${7*7}']
     let turn = 0
     const spoil = (value, name) => {
@@ -446,6 +459,7 @@ describe('control', needsBrowser, () => {
       if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, spoil(item, key)]))
       return typeof value === 'string' && !structure.has(name) ? `${bad[turn++ % bad.length]}` : value
     }
+    control.group.isMember()
     site.control = { answer: asked => ({ status: 200, body: spoil(control.answer(asked).body, '') }) }
     await open('overview')
     for (const name of TABS.filter(name => name !== 'revert')) await turnTo(page, name)

@@ -4,7 +4,7 @@ import { TOKEN } from './browser.js'
 import { SECOND_VIDEO, TOPICS, VIDEO, adminRoutes, browserRoutes, viewerRoutes } from './answers.js'
 
 /** Tabs of the administrators' page that it has wherever it is. */
-export const TABS = ['overview', 'peers', 'shared', 'sessions', 'models', 'ledger', 'lookup', 'revert']
+export const TABS = ['overview', 'peers', 'group', 'shared', 'sessions', 'models', 'ledger', 'lookup', 'revert']
 
 export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page']
 
@@ -85,10 +85,17 @@ async function admin (site, page) {
   await page.locator('.primary-button').click()
 }
 
+/** The hosting page has more to show inside PeerTube, a member's where the daemon serves it: both are looked at. */
+function withGroup (change) {
+  const control = new Control()
+  change(control.group)
+  return control
+}
+
 /** Open a tab of the administrators' page inside PeerTube, in its fullest state. */
 export async function inPeerTube (site, page, tab) {
   adminRoutes(site)
-  site.control ??= new Control()
+  site.control ??= withGroup(group => group.hosts())
   await page.evaluate(() => window.shell.login({ role: { id: 0, label: 'Administrator' } }))
   await page.evaluate(tab => history.replaceState({}, '', `${location.search}#${tab}`), tab)
   await page.evaluate(() => window.shell.open('/', 'shoal'))
@@ -97,7 +104,7 @@ export async function inPeerTube (site, page, tab) {
 
 /** Open a tab of the page that the daemon serves, in its fullest state; `token` is the page before it is opened. */
 export async function byDaemon (site, look, tab) {
-  site.control ??= new Control()
+  site.control ??= withGroup(group => group.isMember())
   const instances = ['reef', 'harbour', 'here', 'lagoon', 'delta'].map((name, place) => (
     `&instance=${name}.example,${name === 'here' ? new URL(site.url).port : 9731 + place},${TOKEN}`)).join('')
   const page = await site.alone({ ...look, fragment: tab === 'token' ? '' : `#token=${TOKEN}&tab=${tab}${instances}` })

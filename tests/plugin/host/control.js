@@ -5,14 +5,8 @@
  *   const control = new Control()
  *   control.answer({ method: 'GET', path: 'peers', query: {} })   // { status, body }
  */
-
-const NOW = Date.UTC(2026, 10, 20, 12) / 1000
-const DAY = 86400
-const WORDS = ['harbor', 'lantern', 'maple', 'orbit', 'pencil', 'quiet', 'river', 'saddle', 'timber', 'umbrella', 'velvet',
-  'window', 'yellow', 'zebra', 'anchor', 'basket']
-const sha = seed => Array.from({ length: 8 }, (_, i) => ((seed * 2654435761 + i * 40503) >>> 0).toString(16).padStart(8, '0')).join('')
-const words = seed => Array.from({ length: 8 }, (_, i) => WORDS[(seed * 5 + i * 3) % WORDS.length])
-const key = seed => `ed25519:${Buffer.from(sha(seed), 'hex').toString('base64')}`
+import { Group } from './group.js'
+import { DAY, NOW, key, sha, words } from './story.js'
 
 export const ASKING = 'tide.example'
 export const BAD = 'spam.example'
@@ -140,13 +134,14 @@ export class Control {
         { kind: 'session', subject: sha(i), details: { roster: ['reef.example', 'harbour.example'], outcome: 'done', noise: 5.2 } },
         { kind: 'peer-approved', subject: 'reef.example', details: { key: key(1), max_users: 500 } },
         { kind: 'model', subject: '20261101-090000-federated-0a0b0c', details: { sha256: sha(i + 100) } },
-        { kind: 'of-tomorrow', subject: '', details: {} }
+        i % 8 === 7 ? { kind: 'group', subject: 'reef.example', details: { event: 'epoch', group: 'coast', parts: 2 } } : { kind: 'of-tomorrow', subject: '', details: {} }
       ][i % 4],
       hash: sha(i + 200)
     }))
     this.reverts = []
     this.running = null
     this.last = null
+    this.group = new Group()
   }
 
   answer ({ method, path, query = {}, body }) {
@@ -157,7 +152,8 @@ export class Control {
     }
   }
 
-  #find (method, [what, subject, order], query, body) {
+  #find (method, [what, subject, order, last], query, body) {
+    if (what === 'group') return this.group.answer(method, subject, order, last, body)
     const asked = [method, what, order].filter(Boolean).join(' ')
     switch (asked) {
       case 'GET overview': return this.overview()
@@ -261,7 +257,7 @@ export class Control {
   sessions () {
     return Array.from({ length: 33 }, (_, i) => ({
       id: sha(i + 300),
-      role: i % 2 ? 'member' : 'aggregator',
+      role: { 4: 'host', 5: 'group' }[i] ?? (i % 2 ? 'member' : 'aggregator'),
       aggregator: i % 2 ? 'reef.example' : 'here.example',
       started: NOW - i * 40000,
       ended: i ? NOW - i * 40000 + 90 : null,

@@ -47,6 +47,12 @@ describe('what an administrator asks and orders', () => {
   })
 
   test('names hosts and models in the path, whatever is typed there', async () => {
+    world.daemon.on('/v1/admin/group/members/far.example%3A8443/eject', () => ({})).on('/v1/admin/group/look', () => ({}))
+    assert.equal((await post('group/members/Far.Example%3A8443/eject')).status, 200)
+    assert.equal((await post('group/look', { url: 'far.example' })).status, 200)
+    assert.equal((await post('group/members/..%2Fx/eject')).status, 400)
+    assert.equal((await post('group/members/far.example/recognise')).status, 404)
+    world.daemon.asked.length = 0
     world.daemon.on('/v1/admin/peers/far.example%3A8443/approve', () => ({ host: 'far.example:8443' }))
       .on('/v1/admin/models/m-20261121T120000/accept', () => ({}))
     assert.equal((await post('peers/Far.Example%3A8443/approve', { key: 'ed25519:AA', max_users: 50 })).status, 200)

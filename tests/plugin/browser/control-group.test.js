@@ -1,0 +1,175 @@
+/** The group on the administrators' page: in none, as a member, as its host. */
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, describe, it } from 'node:test'
+
+import { Control } from '../host/control.js'
+import { WISHES } from '../host/group.js'
+import { key as storyKey } from '../host/story.js'
+import { adminRoutes } from './answers.js'
+import { answer, needsBrowser, openSite } from './browser.js'
+import { rested } from './views.js'
+
+const ADMIN = { role: { id: 0, label: 'Administrator' } }
+
+describe('group', needsBrowser, () => {
+  /** @type {Awaited<ReturnType<typeof openSite>>} */
+  let site
+  /** @type {any} */
+  let page
+  /** @type {Control} */
+  let control
+  before(async () => { site = await openSite() })
+  after(() => site?.close())
+  beforeEach(async () => {
+    await page?.context().close()
+    site.reset()
+    adminRoutes(site)
+    control = site.control = new Control()
+    page = await site.page()
+  })
+
+  const open = async () => {
+    await page.evaluate(user => window.shell.login(user), ADMIN)
+    await page.evaluate(() => history.replaceState({}, '', `${location.search}#group`))
+    await page.evaluate(() => window.shell.open('/', 'shoal'))
+    await rested(page)
+  }
+  const region = name => page.getByRole('region', { name, exact: true })
+  const member = host => region('Members of the group').getByRole('listitem').filter({ hasText: host }).first()
+  const dialog = () => page.getByRole('dialog')
+  const said = text => page.getByRole('status').filter({ hasText: text }).first().waitFor({ state: 'attached' })
+  const orders = () => control.asked.filter(({ method }) => method === 'POST').map(({ path, body }) => [path, body])
+  const key = host => control.group.members.find(one => one.host === host).key
+
+  it('says what a group is, and lets a keyboard join one by its invitation', async () => {
+    await open()
+    assert.match(await region('In a group').innerText(), /depends on nobody; while this instance is in a group/)
+    const field = region('Join a group').getByRole('textbox')
+    await field.fill('not one')
+    await page.keyboard.press('Enter')
+    await page.getByRole('alert').filter({ hasText: 'Paste the invitation' }).waitFor()
+    assert.deepEqual(orders(), [])
+    await field.fill('  shoal group join https://reef.example/plugins/shoal/router  --group coast ')
+    await page.keyboard.press('Enter')
+    await dialog().waitFor()
+    assert.match(await dialog().getByRole('heading').innerText(), /^Join .coast., hosted by .reef\.example.\?$/)
+    assert.equal(await dialog().getByRole('list', { name: 'Words of its key' }).getByRole('listitem').count(), 8)
+    assert.match(await dialog().innerText(), /Its domain vouches.*3 members.*nobody else/s)
+    await page.keyboard.press('Escape')
+    await dialog().waitFor({ state: 'detached' })
+    const wanted = { url: 'https://reef.example/plugins/shoal/router', group: 'coast' }
+    assert.deepEqual(orders(), [['group/look', wanted]])
+    await page.waitForFunction(() => !document.querySelector('[aria-disabled=true]'))
+    await page.keyboard.press('Enter')
+    await dialog().getByRole('button', { name: 'The words are the same: join' }).press('Enter')
+    await said('The administrators of ⁨reef.example⁩ have been asked')
+    assert.deepEqual(orders().at(-1), ['group/join', { ...wanted, key: storyKey(1) }])
+    assert.match(await region('Group ⁨coast⁩').innerText(), /asked to join.*have to let this instance in/s)
+    await page.getByRole('button', { name: 'Withdraw the request…' }).click()
+    await dialog().getByRole('button', { name: 'Leave' }).click()
+    await said('not in the group any more')
+    await region('Join a group').waitFor()
+    assert.deepEqual(page.errors, [])
+  })
+
+  it('shows a member how it stands, and recognises others by their words', async () => {
+    control.group.isMember()
+    await open()
+    const standing = await region('Group ⁨coast⁩').innerText()
+    assert.match(standing, /Recognise 2 more/)
+    assert.match(standing, /9 instances: part 1 of 2/)
+    assert.match(standing, /2 of 3, the host not counted; 4 needed/)
+    assert.equal(await region('Group ⁨coast⁩').getByRole('list', { name: 'Newest sum' }).getByRole('listitem').count(), 8)
+    assert.equal(await member('spam.example').getByRole('button').count(), 0, 'another key is looked at elsewhere')
+
+    await member('lagoon.example').getByRole('button', { name: /^Recognise/ }).press('Enter')
+    await dialog().getByText('could not be asked').waitFor()
+    await dialog().getByRole('button', { name: 'recognise' }).click()
+    await said('is recognised')
+    const [[look, whose], [order, { members }]] = orders()
+    assert.deepEqual([look, whose, order, members[0].host], ['group/key', { host: 'lagoon.example' }, 'group/recognise', 'lagoon.example'])
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent.startsWith('lagoon.example')), true)
+
+    control.group.members.push({ ...control.group.members[3], host: 'bay.example', recognised: 'no' })
+    control.group.liars.push('bay.example')
+    await page.evaluate(() => { location.hash = 'overview' })
+    await page.evaluate(() => { location.hash = 'group' })
+    await region('Members of the group').getByText('bay.example').waitFor()
+    await page.getByRole('button', { name: 'Recognise all…' }).click()
+    assert.deepEqual(await dialog().locator('strong').allTextContents(), ['delta.example', 'bay.example'], 'not whom one decided against')
+    await dialog().getByRole('button', { name: 'Recognise all' }).click()
+    await said('1 member was recognised.')
+    assert.deepEqual(orders().at(-1)[1].members, ['delta.example', 'bay.example'].map(host => ({ host, key: key(host) })))
+    await region('Members of the group').getByRole('alert').filter({ hasText: 'Not recognised: ⁨bay.example⁩. bay.example shows another key now.' }).waitFor()
+    assert.deepEqual(page.errors, [])
+  })
+
+  it('lets a host invite, let in, refuse, take out, announce and close', async () => {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+    await open()
+    await region('Host a group').getByRole('textbox').fill('Coast!')
+    await page.keyboard.press('Enter')
+    await page.getByRole('alert').filter({ hasText: 'small letters' }).waitFor()
+    await region('Host a group').getByRole('textbox').fill('films')
+    await page.keyboard.press('Enter')
+    await region('Invite others').getByRole('button', { name: 'Copy' }).click()
+    await said('Copied.')
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'shoal group join https://here.example --group films')
+    assert.match(await region('Announce a sum').innerText(), /needs 5 members/)
+
+    control.group.hosts()
+    await page.evaluate(() => { location.hash = 'overview' })
+    await page.evaluate(() => { location.hash = 'group' })
+    await region('Requests to join').getByText(WISHES[0]).waitFor()
+    const wish = host => region('Requests to join').getByRole('listitem').filter({ hasText: host })
+    await wish(WISHES[0]).getByRole('button', { name: /^Let in/ }).click()
+    await dialog().getByText('Its domain vouches').waitFor()
+    await dialog().getByRole('button', { name: 'let in' }).click()
+    await said('is a member')
+    await wish(WISHES[1]).getByRole('button', { name: /^Refuse/ }).click()
+    await dialog().getByRole('button', { name: 'Refuse' }).click()
+    await region('Requests to join').getByText('Nobody asks').waitFor()
+    await region('Let an instance in before it asks').getByRole('textbox').fill('https://new.example/')
+    await page.keyboard.press('Enter')
+    await dialog().getByRole('button', { name: 'invite' }).click()
+    await said('is invited')
+    await member('delta.example').getByRole('button', { name: /^Take out/ }).click()
+    await dialog().getByRole('button', { name: 'Take out' }).click()
+    await said('is out of the group')
+    const when = region('Announce a sum').getByLabel('When', { exact: true })
+    await when.fill('2027-03-01T20:00')
+    await region('Announce a sum').getByRole('button', { name: 'Announce' }).click()
+    await said('Announced for Mar 1, 2027')
+    const at = await page.evaluate(() => new Date('2027-03-01T20:00').getTime() / 1000)
+    await page.getByRole('button', { name: 'Close the group…' }).click()
+    await dialog().getByRole('button', { name: 'Close' }).click()
+    await said('The group is closed.')
+    const path = (host, what) => `group/members/${host}/${what}`
+    assert.deepEqual(orders().map(([path, body]) => [path, body.host ?? body.name ?? body.at]), [
+      ['group/host', 'films'], ['group/key', WISHES[0]], [path(WISHES[0], 'approve'), undefined], [path(WISHES[1], 'refuse'), undefined],
+      ['group/key', 'new.example'], ['group/invite', 'new.example'], [path('delta.example', 'eject'), undefined], ['group/start', at], ['group/close', undefined]
+    ])
+    assert.deepEqual(page.errors, [])
+  })
+
+  it('says what the daemon says, and whatever state it is in', async () => {
+    site.routes.set('POST admin/v1/control/group/look', () => answer(502, { code: 'group-host-silent', message: 'reef.example cannot be reached', advice: 'Try again later.' }))
+    await open()
+    await region('Join a group').getByRole('textbox').fill('reef.example')
+    await page.keyboard.press('Enter')
+    await page.getByRole('alert').filter({ hasText: 'The daemon says: reef.example cannot be reached. Try again later.' }).waitFor()
+    for (const [state, text] of [['refused', 'did not let this instance in'], ['ejected', 'took this instance out'], ['left', 'has not been told']]) {
+      control.group.isMember(state)
+      await page.evaluate(() => { location.hash = 'overview' })
+      await page.evaluate(() => { location.hash = 'group' })
+      await region('Group ⁨coast⁩').getByText(text).waitFor()
+      await region('Join a group').waitFor()
+    }
+    control.group.isMember()
+    Object.assign(control.group.membership, { problem: 'the host is not ready for sums yet', next_at: 1e10, connected: true })
+    await page.evaluate(() => { location.hash = 'overview' })
+    await page.evaluate(() => { location.hash = 'group' })
+    await region('Group ⁨coast⁩').getByText('The host is not ready for sums yet.').waitFor()
+    assert.match(await region('Group ⁨coast⁩').innerText(), /Next sum\s+Nov 20, 2286.*Connected to the host\s+yes/s)
+  })
+})
