@@ -101,8 +101,9 @@ class Shelf:
         return self._journal.read(batch, EPOCH)
 
     def blob(self, batch: bytes, name: str) -> bytes | None:
-        """Return one of its blobs."""
-        return self._journal.read(batch, _BLOB + name)
+        """Return one of its blobs; of a name that nothing can have, None."""
+        known = _BLOB + name
+        return self._journal.read(batch, known) if known in self._journal.names(batch) else None
 
     def waiting(self) -> bytes | None:
         """Return the batch that has not been learnt yet."""
