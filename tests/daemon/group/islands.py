@@ -93,6 +93,12 @@ class Islander(Member):
         await self.stack.aclose()
         self.stack = AsyncExitStack()
 
+    async def restart(self) -> None:
+        """Start again, by the settings as they are now."""
+        await self.stop()
+        self.config = load(self.config_file)
+        await self.start()
+
     async def joins(self, host: Islander) -> None:
         async with new_session() as http:
             offer = await joining.look(self.config, self.engine, http, host.url, NAME, self.clock)
