@@ -158,9 +158,7 @@ async def test_blobs_come_with_the_proposal_and_with_nothing_else(flower: Fleet)
 
 # What each stage means is the state machines' to know; here it is one before and one after the vectors.
 @pytest.mark.parametrize("stage", ["shares", "confirmations"])
-async def test_a_member_that_is_lost_is_left_out_or_its_masks_are_removed(
-    flower: Fleet, stage: str
-) -> None:
+async def test_a_member_that_is_lost_is_left_out_or_its_masks_are_removed(flower: Fleet, stage: str) -> None:
     cohort, lost = cohort_of(), HOSTS[2]
     serve(flower, cohort)
     member = flower.members[lost]
