@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from daemon.jobs.process import python_module
+from daemon.jobs.process import end_group, python_module
 
-GRACE_SECONDS: Final = 5.0
 MAX_LINE: Final = 100_000
 
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -43,7 +41,7 @@ async def run_child(module: str, *arguments: str, on_event: OnEvent, told: bytes
             await _listen(process.stdout, on_event)
         return await process.wait()
     finally:
-        await asyncio.shield(_end(process))
+        await asyncio.shield(end_group(process))
 
 
 async def _listen(lines: asyncio.StreamReader, on_event: OnEvent) -> None:
@@ -59,15 +57,3 @@ async def _listen(lines: asyncio.StreamReader, on_event: OnEvent) -> None:
             event = json.loads(line)
             if isinstance(event, dict):
                 on_event(event)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End whatever is left of the child's process group."""
-    for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), patience)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)

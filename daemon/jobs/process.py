@@ -89,7 +89,7 @@ async def run_job(
             advice="Raise limits.job_time, or lower model.max_head.",
         )
     finally:
-        await _end(process)
+        await end_group(process)
     return _outcome(name, process.returncode or 0, last)
 
 
@@ -103,8 +103,8 @@ async def _events(process: asyncio.subprocess.Process) -> Any:
                 yield event
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End whatever is left of the job's process group; politely first, so that a session can say goodbye."""
+async def end_group(process: asyncio.subprocess.Process) -> None:
+    """End whatever is left of a child's process group; politely first, so that a session can say goodbye."""
     for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

@@ -10,9 +10,9 @@ from daemon import notices
 from daemon.ledger import book as ledger
 from daemon.store import records
 from federation import envelope
+from federation.carrier import PeerRefused
 from federation.envelope import Stage
 from federation.errors import Code
-from federation.carrier import PeerRefused
 from federation.identity import Identity, format_key
 from tests.daemon.neighbours import Neighbour, neighbours
 

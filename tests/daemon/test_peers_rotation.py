@@ -17,9 +17,9 @@ from daemon.ledger import book as ledger
 from daemon.peers import rotation
 from daemon.sessions import terms
 from federation import hello as hellos
+from federation.carrier import PeerRefused
 from federation.errors import Code, Refusal
 from federation.hello import Rotation
-from federation.carrier import PeerRefused
 from federation.identity import Identity, format_key
 from federation.proposal import Proposal, least_threshold
 from tests.daemon.neighbours import Neighbour, neighbours
