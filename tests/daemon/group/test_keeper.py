@@ -17,6 +17,7 @@ from daemon.group import book, children, control, keeper, status
 from daemon.group.book import Membership
 from daemon.group.children import run_child
 from daemon.group.keeper import Keeper
+from daemon.jobs import process
 from daemon.jobs.process import JobOutcome, run_job
 from daemon.running import Running, announce, only_daemon
 from daemon.serve.server import build_context
@@ -219,7 +220,7 @@ async def test_a_child_ends_with_whoever_started_it(tmp_path: Path, monkeypatch:
         "time.sleep(600)\n"
     )
     monkeypatch.setattr(children, "python_module", lambda *_: ([sys.executable, str(script)], {}))
-    monkeypatch.setattr(children, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
     heard: list[Any] = []
     told = asyncio.Event()
 
