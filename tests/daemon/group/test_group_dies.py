@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from daemon.errors import JobError, PolicyRefusedError
-from daemon.group import inbox
+from daemon.group import book, inbox
 from daemon.group.session import _GroupSession
+from daemon.group.shelf import Shelf
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.sessions import terms
+from daemon.sessions.asking import AskingRecord
 from daemon.sessions.rounds import Part
 from daemon.sessions.stop import Left, leave_all
 from daemon.store import records
@@ -196,6 +199,45 @@ async def test_a_host_that_dies_while_it_publishes_has_published(group: Islands)
     for one in group.people:
         await (one.learns() if one in told else one.catches_up())
         assert_learnt(group, one, batch, [everybody(group)])
+
+
+async def test_a_host_that_dies_after_it_signed_says_the_same_again(
+    group: Islands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may have fetched it already: two versions of one batch would look like a lie."""
+    answered = AskingRecord.answered
+
+    def dies(_self: AskingRecord, _session: str) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(AskingRecord, "answered", dies)
+    with pytest.raises(asyncio.CancelledError):
+        await group.host_session()
+    monkeypatch.setattr(AskingRecord, "answered", answered)
+    batch, shelf = bytes.fromhex(group.host.group.offered), Shelf(group.host.config)
+    signed = shelf.message(batch)
+    assert signed
+    early = group.people[1]
+    await early.catches_up()
+    result = await group.session()
+    assert result["session"] == batch.hex()
+    assert shelf.message(batch) == signed
+    assert result["delivered"] == everybody(group)
+    for one in group.people:
+        assert_learnt(group, one, batch.hex(), [everybody(group)])
+
+
+async def test_what_was_missed_is_fetched_from_a_host_that_takes_no_sums_now(group: Islands) -> None:
+    """Its SuperLink may not have started yet, or not start at all."""
+    victim = group.people[3]
+    dies_at(group, victim, "published", Stage.PUBLISH, answers=False)
+    result = await group.session()
+    await victim.start()
+    book.change(group.host.engine, lambda known: known and replace(known, fence=""))
+    await victim.catches_up()
+    assert "not ready" in victim.group.problem
+    assert_learnt(group, victim, result["session"], [everybody(group)])
+    book.change(group.host.engine, lambda known: known and replace(known, fence="127.0.0.1:9"))
 
 
 async def test_an_admin_who_stops_the_host_leaves_the_groups_sum_as_well(group: Islands) -> None:

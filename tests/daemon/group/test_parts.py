@@ -5,6 +5,7 @@ The tests follow one another, as the windows of a group do.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,15 +17,16 @@ import pytest_asyncio
 from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import book, control, standing, status
 from daemon.group.inbox import waiting
-from daemon.group.shelf import MESSAGE
+from daemon.group.shelf import MESSAGE, Shelf
 from daemon.jobs import learnable
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.ledger.sentences import sentence
 from daemon.peers import book as peers
 from daemon.revert import job, proof
-from daemon.sessions import aggregate
+from daemon.sessions import aggregate, terms
 from daemon.sessions.aggregate import _Session
+from daemon.sessions.rounds import Part, Rounds
 from daemon.store import sums
 from federation.carrier import PeerRefused
 from federation.desk import fetch_request
@@ -101,6 +103,34 @@ async def test_all_are_summed_in_the_parts_of_the_epoch_and_everybody_learns_bot
         assert "[" not in sentence(entry)
     stored = [part for part in sums.parts(group.people[1].engine) if part.batch == result["session"]]
     assert [(part.subcohort, part.of) for part in stored] == [(0, 2), (1, 2)]
+
+
+async def test_a_host_that_dies_while_it_tidies_up_has_no_second_sum_of_one_part(
+    group: Islands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget, left = Rounds.forget, []
+
+    def dies(self: Rounds, part: Part) -> None:
+        if left:
+            raise asyncio.CancelledError
+        left.append(part.number)
+        forget(self, part)
+
+    monkeypatch.setattr(Rounds, "forget", dies)
+    with pytest.raises(asyncio.CancelledError):
+        await group.host_session()
+    monkeypatch.setattr(Rounds, "forget", forget)
+    batch, shelf = bytes.fromhex(group.host.group.offered), Shelf(group.host.config)
+    signed = shelf.message(batch)
+    journal = terms.hosted_journal(group.host.config)
+    assert journal.sums()
+    with pytest.raises(PolicyRefusedError, match="window"):
+        await group.host_session()
+    assert not journal.sums()
+    assert shelf.message(batch) == signed
+    one = group.people[1]
+    await one.catches_up()
+    assert_learnt(group, one, batch.hex(), parts_of(group.host, group.host))
 
 
 async def test_the_parts_stay_and_nobody_learns_from_whom_they_do_not_recognise(group: Islands) -> None:
