@@ -6,13 +6,14 @@ is added and who leaves is missing, in a new edition of the same document.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from daemon.config import Config
-from daemon.errors import JobError
+from daemon.errors import JobError, PolicyRefusedError
 from daemon.group.asking import Heard, ask_all
 from federation import envelope
 from federation.carrier import Carrier
@@ -35,7 +36,6 @@ from policies.group import parts_for
 
 log = logging.getLogger(__name__)
 
-_KEY: Final = bytes(32)
 _EPOCH: Final = "epoch"
 _LIST: Final = "list"
 _MILLISECONDS: Final = 1_000
@@ -57,6 +57,8 @@ class Epochs:
     def __init__(self, config: Config, identity: Identity, group: str, clock: Callable[[], float]) -> None:
         self._config, self._identity, self._group, self._clock = config, identity, group, clock
         self._journal = FileJournal(config.group_dir / "host" / "epochs")
+        # Of each group its own: another one is other people's agreement.
+        self._key = hashlib.sha256(group.encode()).digest()
 
     @property
     def least(self) -> int:
@@ -64,9 +66,21 @@ class Epochs:
         return self._config.cohort.min_cohort + 1
 
     def known(self) -> EpochDocument | None:
-        """Return the document of the present epoch. Raises Refusal when it is damaged."""
-        raw = self._journal.read(_KEY, _EPOCH)
-        return None if raw is None else self._read(raw)
+        """Return the document of the present epoch.
+
+        Raises:
+            PolicyRefusedError: it is signed with a key that was replaced since.
+
+        """
+        raw = self._journal.read(self._key, _EPOCH)
+        try:
+            return None if raw is None else self._read(raw)
+        except Refusal as refusal:
+            # Members do not have their parts drawn anew because of a key: a host could replace it at will.
+            raise PolicyRefusedError(
+                f"the group's members hold to parts that are not signed with this instance's key ({refusal})",
+                advice="Close the group, and host one of another name that they join: shoal group close",
+            ) from None
 
     async def ensure(
         self, members: Sequence[PublicIdentity], giving: frozenset[str], carrier: Carrier
@@ -88,12 +102,12 @@ class Epochs:
         if edition is document:
             return self.present(document)
         raw = edition.seal(self._identity)
-        self._journal.write(_KEY, _EPOCH, raw)
+        self._journal.write(self._key, _EPOCH, raw)
         return Opened(edition, raw, {}, new=True)
 
     def present(self, document: EpochDocument) -> Opened:
         """Return the known document as it was signed."""
-        return Opened(document, self._journal.read(_KEY, _EPOCH) or b"", {}, new=False)
+        return Opened(document, self._journal.read(self._key, _EPOCH) or b"", {}, new=False)
 
     def _edition(
         self, document: EpochDocument, members: Sequence[PublicIdentity], giving: frozenset[str]
@@ -119,8 +133,8 @@ class Epochs:
         problems: dict[str, str] = {}
         if listed is None:
             listed, problems = await self._gather(number, members, carrier)
-            self._journal.write(_KEY, _LIST, listed.seal(self._identity))
-        raw_list = self._journal.read(_KEY, _LIST) or b""
+            self._journal.write(self._key, _LIST, listed.seal(self._identity))
+        raw_list = self._journal.read(self._key, _LIST) or b""
         requests = {member.host: raw_list for member in listed.members}
 
         def read(_host: str, raw: bytes) -> None:
@@ -130,13 +144,13 @@ class Epochs:
         self._require(heard)
         document = EpochDocument(self._identity.public, raw_list, heard.answers)
         raw = document.seal(self._identity)
-        self._journal.write(_KEY, _EPOCH, raw)
-        self._journal.erase(_KEY, _LIST)
+        self._journal.write(self._key, _EPOCH, raw)
+        self._journal.erase(self._key, _LIST)
         return Opened(document, raw, {**problems, **heard.problems}, new=True)
 
     def _begun(self, number: int) -> MembershipList | None:
         """Return the list of a gathering that was interrupted: another one would have to wait."""
-        raw = self._journal.read(_KEY, _LIST)
+        raw = self._journal.read(self._key, _LIST)
         if raw is None:
             return None
         try:

@@ -256,8 +256,12 @@ class Rounds:
             if raw is None:
                 self.journal.erase(sum_id)
                 continue
-            message = envelope.parse(raw, max_size=self.limits.max_request)
-            found.append(SignedProposal.read(message, self.identity.public, self.limits))
+            try:
+                message = envelope.parse(raw, max_size=self.limits.max_request)
+                found.append(SignedProposal.read(message, self.identity.public, self.limits))
+            except Refusal:
+                # Of a key that was replaced since: nobody goes on with it.
+                self.journal.erase(sum_id)
         return found
 
     def _child_of(self, part: Part) -> SignedProposal | None:

@@ -101,7 +101,7 @@ class Islander(Member):
 
     async def joins(self, host: Islander) -> None:
         async with new_session() as http:
-            offer = await joining.look(self.config, self.engine, http, host.url, NAME, self.clock)
+            offer = await joining.look(self.config, self.engine, http, host.url, "", self.clock)
             await joining.join(self.config, self.engine, http, offer, self.clock)
         control.approve(host.config, host.engine, self.seen, now=self.clock())
         await self.polls()
@@ -216,10 +216,10 @@ class Islands:
     def __getitem__(self, name: str) -> Islander:
         return self.ferry.people[name]
 
-    async def form(self, people: Sequence[Islander] | None = None) -> None:
+    async def form(self, people: Sequence[Islander] | None = None, name: str = NAME) -> None:
         """Host, join, let in, and approve one another, as their admins would."""
         host, now = self.host, self.clock()
-        control.host(host.config, host.engine, NAME, url=host.url, now=now)
+        control.host(host.config, host.engine, name, url=host.url, now=now)
         # Where nothing listens: members take an announced sum only from a host that is ready.
         book.change(host.engine, lambda group: group and replace(group, fence="127.0.0.1:9", poll_ms=250))
         for one in (people or self.people)[1:]:

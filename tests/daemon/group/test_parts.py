@@ -23,6 +23,7 @@ from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.ledger.sentences import sentence
 from daemon.peers import book as peers
+from daemon.peers import rotation
 from daemon.revert import job, proof
 from daemon.sessions import aggregate, terms
 from daemon.sessions.aggregate import _Session
@@ -30,6 +31,7 @@ from daemon.sessions.rounds import Part, Rounds
 from daemon.store import sums
 from federation.carrier import PeerRefused
 from federation.desk import fetch_request
+from federation.envelope import Stage
 from federation.group.epoch import EpochDocument
 from federation.http.client import PeerClient
 from tests.daemon.group.islands import SETTINGS, Islander, Islands, assert_learnt, assert_plain, islands
@@ -108,7 +110,8 @@ async def test_all_are_summed_in_the_parts_of_the_epoch_and_everybody_learns_bot
 async def test_a_host_that_dies_while_it_tidies_up_has_no_second_sum_of_one_part(
     group: Islands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget, left = Rounds.forget, []
+    forget = Rounds.forget
+    left: list[int] = []
 
     def dies(self: Rounds, part: Part) -> None:
         if left:
@@ -285,3 +288,47 @@ async def test_when_the_group_is_closed_its_instances_add_up_with_their_peers_ag
     assert len(result["survivors"]) >= len(others) - 2
     for part in host.stored(result["session"]):
         assert_plain(group, host, part)
+
+
+async def test_a_second_group_of_the_same_host_draws_its_own_parts(group: Islands) -> None:
+    members = group.people[:6]
+    await group.form(members, name="second-group")
+    result = await group.session()
+    assert document_of(group.host, group.host).listed.group == "second-group"
+    assert told(result, "survivors") == [sorted(one.host for one in members)]
+    for one in members:
+        assert_learnt(group, one, result["session"], told(result, "survivors"))
+
+
+async def test_a_host_whose_key_was_replaced_says_what_to_do(group: Islands) -> None:
+    """Were the parts drawn anew for a new key, a host could have them drawn anew whenever it liked."""
+    host, interrupted = group.host, asyncio.Event()
+
+    def point(round_: str, _host: str, stage: Stage) -> None:
+        if (round_, stage) == ("pairs", Stage.KEYS):
+            interrupted.set()
+            running.cancel()
+
+    group.ferry.after = point
+    running = asyncio.create_task(group.host_session())
+    await asyncio.wait({running})
+    group.ferry.after = lambda *_: None
+    assert interrupted.is_set()
+    assert terms.hosted_journal(host.config).sums()
+    await host.stop()
+    rotation.rotate(host.config, host.engine, group.clock())
+    await host.restart()
+    others = group.people[1:6]
+    for one in others:
+        peers.change(one.engine, one.config, host.host, lambda peer: replace(peer, key=host.seen.key))
+    with pytest.raises(PolicyRefusedError, match="this instance's key") as told_so:
+        await group.host_session()
+    assert "shoal group close" in told_so.value.advice
+    group.next_window()
+    for one in others:
+        await one.leaves()
+    control.close(host.config, host.engine, now=group.clock())
+    await group.form(group.people[:6], name="third-group")
+    result = await group.session()
+    for one in group.people[:6]:
+        assert_learnt(group, one, result["session"], told(result, "survivors"))
