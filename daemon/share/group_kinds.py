@@ -28,8 +28,8 @@ OF_GROUPS: Final = (
         "enrolment",
         "Wish to be in a group",
         "the host of a group that you look at, join, are in or leave",
-        "our host and key, the key of our node in its Flower, what you want, the time, and which list of "
-        "members we have.",
+        "our host and key, the key of our node in its Flower, what you want, whether this instance "
+        "contributes, the time, and which list of members we have.",
         stages=(Stage.ENROL,),
         fields=(
             "Enrolment.group",
@@ -37,6 +37,7 @@ OF_GROUPS: Final = (
             "Enrolment.key",
             "Enrolment.node_key",
             "Enrolment.wish",
+            "Enrolment.gives",
             "Enrolment.date",
             "Enrolment.epoch",
             "Enrolment.node_signature",

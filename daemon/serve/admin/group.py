@@ -87,7 +87,7 @@ def view(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     _, against = recognise.wanted(inside, peers.read(engine, config), config.instance.host)
     return {
         "sentence": found["sentence"],
-        "membership": _membership(found, control.enough(config)),
+        "membership": _membership(found, control.enough(config), gives=config.mode == "contribute"),
         "members": status.members(config, engine),
         "against": against,
         "requests": control.requests(config, engine) if hosts else [],
@@ -98,8 +98,8 @@ def view(config: Config, engine: Engine, now: float) -> dict[str, Any]:
 _NOT_OF_MEMBERSHIP = ("sentence", "sentences", "running", "requests")
 
 
-def _membership(found: Mapping[str, Any], needed: int) -> dict[str, Any] | None:
+def _membership(found: Mapping[str, Any], needed: int, *, gives: bool) -> dict[str, Any] | None:
     if found["group"] is None:
         return None
     kept = {name: value for name, value in found.items() if name not in _NOT_OF_MEMBERSHIP}
-    return {**kept, "members_needed": needed}
+    return {**kept, "members_needed": needed, "gives": gives}

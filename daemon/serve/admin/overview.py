@@ -27,6 +27,15 @@ async def overview(call: Call) -> dict[str, Any]:
     return await call.work.read(_overview, call.parts)
 
 
+def _group(engine: Engine) -> dict[str, Any] | None:
+    from daemon.group import book
+
+    found = book.current(engine)
+    if found is None or not found.active:
+        return None
+    return {"group": found.group, "host": found.host, "role": found.role}
+
+
 def _overview(parts: Parts) -> dict[str, Any]:
     from daemon.identity import open_identity
     from daemon.peers import book, control
@@ -43,6 +52,7 @@ def _overview(parts: Parts) -> dict[str, Any]:
         "mode": config.mode,
         "model": served(context.model.loaded),
         "cohort": control.cohort(book.read(engine, config), config),
+        "group": _group(engine),
         "notices": [vars(notice) for notice in notices.current(engine, config, now)],
         "quality": quality(trained(engine)),
     }

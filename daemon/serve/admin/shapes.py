@@ -39,6 +39,14 @@ class Cohort(TypedDict):
     sentence: Sentence
 
 
+class LearntThrough(TypedDict):
+    """The group that this instance is in: while it is, it asks its peers for no sums."""
+
+    group: str
+    host: str
+    role: Literal["host", "member"]
+
+
 class ServedModel(TypedDict):
     """The model that answers viewers now."""
 
@@ -80,6 +88,7 @@ class Overview(TypedDict):
     mode: Mode
     model: ServedModel | None
     cohort: Cohort
+    group: LearntThrough | None
     notices: list[Notice]
     quality: list[Quality]
 

@@ -110,6 +110,7 @@ class Membership(TypedDict):
     epoch: Epoch | None
     members: int
     members_needed: Annotated[int, Field(description="Members that a sum needs, the host included.")]
+    gives: Annotated[bool, Field(description="Whether it contributes; who only learns is in no part.")]
     counted: Counted
     published: PublishedSum | None
 

@@ -54,7 +54,9 @@ function memberEntry (tab, member) {
       member.role === 'host' && !member.me ? badge(say('hostOfGroup'), 'secondary') : null,
       member.state === 'member' ? null : badge(stateText(say, member.state), 'secondary'),
       member.me || isGone(member) ? null : recognisedBadge(say, member.recognised),
-      figure(member.part) === null ? null : el('span', { class: 'muted-2' }, say('partNumber', { part: number(member.part) })),
+      (figure(tab.found.membership.epoch?.parts) ?? 1) < 2 || figure(member.part) === null
+        ? null
+        : el('span', { class: 'muted-2' }, say('partNumber', { part: number(member.part) })),
       figure(member.seen) === null ? null : el('span', { class: 'muted-2' }, say('memberSeen', { moment: moment(member.seen) }))),
     member.recognised === 'other-key' ? el('p', { class: 'shoal-warning' }, say('otherKeyText')) : null,
     many(member.words).length ? folded(say('words'), keyWords(member.words, say('words'), true)) : null,

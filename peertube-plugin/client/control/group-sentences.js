@@ -58,6 +58,7 @@ export const SENTENCES = {
   partOf: '{members} instances: part {part} of {parts}',
   partAll: 'all {members} instances that are in this division',
   noPart: 'not drawn yet; it is before the next sum',
+  onlyLearns: 'nobody: this instance only learns, as its mode says',
   recognisedOf: 'Recognised by you',
   recognisedCount: '{recognised} of {of}, the host not counted; {needed} needed',
   recogniseMore: 'Too few of those with whom this instance would be summed are recognised by you, so its viewers are not counted. Recognise {missing} more.',
@@ -170,6 +171,7 @@ export const SENTENCES = {
 
   // Sessions and what is shared.
   hostedSum: 'Sum of our group',
+  groupSum: 'Sum of the group of',
   othersGave: 'What the other members gave, in the group of',
   summedWith: 'Summed with',
   summedWithSome: 'Summed with some of'

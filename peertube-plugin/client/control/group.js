@@ -100,7 +100,7 @@ function standing (tab) {
     state.text && !hosts ? el('p', {}, say(state.text)) : null,
     ...[membership.problem, membership.live?.problem].map(problem => (
       plain(problem) ? el('p', { class: 'shoal-warning' }, sentence(tell(problem))) : null)).filter(line => line !== null),
-    inside && missing > 0 && many(counted?.strangers).length
+    inside && membership.gives !== false && missing > 0 && many(counted?.strangers).length
       ? el('p', { class: 'shoal-warning' }, say('recogniseMore', { missing: number(missing) }))
       : null,
     facts([
@@ -109,7 +109,7 @@ function standing (tab) {
       inside ? [say('nextSum'), nextText(say, membership)] : null,
       inside && !hosts ? [say('connectedTo'), connectedText(say, membership)] : null,
       figure(membership.polled) === null ? null : [say('hostHeard'), moment(membership.polled)],
-      inside ? [say('myPart'), partText(say, epoch)] : null,
+      inside ? [say('myPart'), membership.gives === false ? say('onlyLearns') : partText(say, epoch)] : null,
       inside
         ? [say('recognisedOf'), say('recognisedCount', {
             recognised: count(counted?.recognised), of: count(counted?.of), needed: count(counted?.needed)

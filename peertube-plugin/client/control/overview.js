@@ -78,8 +78,9 @@ function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
  * @param {any} found the overview
  * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
-function standing ({ say }, found, tell) {
-  const { model, cohort } = found
+function standing (admin, found, tell) {
+  const { say } = admin
+  const { model, cohort, group } = found
   return block(say('standing'), facts([
     [say('instance'), own(found.host)],
     [say('ownWords'), words(found.words, say('noWords'))],
@@ -88,8 +89,18 @@ function standing ({ say }, found, tell) {
       ? `${say(model.kind === 'federated' ? 'servedFederated' : 'servedLocal')} ${say('servedSince', { day: day(model.since), videos: number(model.videos) })}`
       : say('servedNothing')],
     model ? [say('learntFrom'), names(model.survivors, say('ownOnly'))] : null,
-    [say('cohort'), `${say('cohortCount', { approved: number(cohort?.approved ?? 0), mutual: number(cohort?.mutual ?? 0), needed: number(cohort?.needed ?? 0) })} ${tell(cohort?.sentence)}`]
+    // While it is in a group, it asks its peers for nothing.
+    group ? [say('tab_group'), groupText(admin, group)] : [say('cohort'), `${say('cohortCount', { approved: number(cohort?.approved ?? 0), mutual: number(cohort?.mutual ?? 0), needed: number(cohort?.needed ?? 0) })} ${tell(cohort?.sentence)}`]
   ]))
+}
+
+/**
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {any} group that this instance is in
+ */
+function groupText (admin, { group, host, role }) {
+  const hosted = role === 'host' ? admin.say('groupHosting') : own(host)
+  return el('span', {}, own(group), ' (', hosted, '). ', admin.link('group', admin.say('toGroup')))
 }
 
 /**

@@ -83,7 +83,10 @@ function sessionEntry ({ say }, session, tell) {
     session.reason ? el('p', {}, tell(session.reason)) : null,
     el('p', { class: 'muted-2' }, [
       say('membersOf', { survivors: number(survivors.length), roster: number(roster.length) }),
-      say('bytesInOut', { received: size(figure(session.bytes_in) ?? 0), sent: size(figure(session.bytes_out) ?? 0) }),
+      // What was published is no message of a sum.
+      ...session.role === 'group'
+        ? []
+        : [say('bytesInOut', { received: size(figure(session.bytes_in) ?? 0), sent: size(figure(session.bytes_out) ?? 0) })],
       ...(figure(session.subcohort) === null ? [] : [say('subcohortNumber', { number: number(session.subcohort) })])
     ].join(' · ')),
     folded(say('whoAndId'), facts([
@@ -100,12 +103,13 @@ function sessionEntry ({ say }, session, tell) {
  * @param {any} session from the daemon
  * @returns {(Node | string)[]} words
  */
-function titleOf (say, { role, aggregator }) {
+function titleOf (say, { role, aggregator, roster }) {
   switch (role) {
     case 'aggregator': return [say('ownSum')]
     case 'host': return [say('hostedSum')]
     case 'group': return [say('othersGave'), ' ', own(aggregator)]
-    default: return [say('sumFor'), ' ', own(aggregator)]
+    // In a group, whoever adds up is a member as well.
+    default: return [say(many(roster).includes(aggregator) ? 'groupSum' : 'sumFor'), ' ', own(aggregator)]
   }
 }
 

@@ -104,6 +104,18 @@ describe('group', needsBrowser, () => {
     assert.deepEqual(page.errors, [])
   })
 
+  it('says on the overview through which group this instance learns', async () => {
+    control.group.isMember()
+    await page.evaluate(user => window.shell.login(user), ADMIN)
+    await page.evaluate(() => window.shell.open('/', 'shoal'))
+    await rested(page)
+    const standing = region('How this instance stands')
+    assert.match(await standing.innerText(), /Group\s+coast \(reef\.example\)/)
+    assert.doesNotMatch(await standing.innerText(), /Peers for a sum/)
+    await standing.getByRole('link', { name: 'To the group' }).press('Enter')
+    await region('Members of the group').waitFor()
+  })
+
   it('lets a host invite, let in, refuse, take out, announce and close', async () => {
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
     await open()
@@ -166,10 +178,10 @@ describe('group', needsBrowser, () => {
       await region('Join a group').waitFor()
     }
     control.group.isMember()
-    Object.assign(control.group.membership, { problem: 'the host is not ready for sums yet', next_at: 1e10, connected: true })
+    Object.assign(control.group.membership, { problem: 'the host is not ready for sums yet', next_at: 1e10, connected: true, gives: false })
     await page.evaluate(() => { location.hash = 'overview' })
     await page.evaluate(() => { location.hash = 'group' })
     await region('Group ⁨coast⁩').getByText('The host is not ready for sums yet.').waitFor()
-    assert.match(await region('Group ⁨coast⁩').innerText(), /Next sum\s+Nov 20, 2286.*Connected to the host\s+yes/s)
+    assert.match(await region('Group ⁨coast⁩').innerText(), /Next sum\s+Nov 20, 2286.*Connected to the host\s+yes.*Summed with\s+nobody: this instance only learns/s)
   })
 })

@@ -281,6 +281,8 @@ describe('control', needsBrowser, () => {
     assert.match(await entries.nth(3).innerText(), /Sum for .?reef\.example.?\s*refused/)
     assert.match(await entries.nth(4).innerText(), /^Sum of our group/)
     assert.match(await entries.nth(5).innerText(), /^What the other members gave, in the group of reef\.example/)
+    assert.doesNotMatch(await entries.nth(5).innerText(), /received/)
+    assert.match(await entries.nth(7).innerText(), /^Sum of the group of reef\.example/)
     assert.match(await entries.nth(2).innerText(), /not finished[^]*Fewer than 4 members answered/)
     await region('Sessions').getByRole('button', { name: 'Show more' }).press('Enter')
     await entries.nth(32).waitFor()

@@ -199,6 +199,7 @@ export class Control {
       mode: 'contribute',
       model: { id: '20261101-090000-federated-0a0b0c', kind: 'federated', since: NOW - 19 * DAY, videos: 1430, survivors: REPORT.survivors },
       cohort: this.cohort(),
+      group: this.group.membership?.state === 'member' ? { group: 'coast', host: this.group.membership.host, role: this.group.membership.role } : null,
       notices: [
         ...waiting.map(({ id, state, created }) => ({
           id, kind: state === 'awaiting' ? 'awaiting' : 'quarantine', at: created, subject: id, sentence: state === 'awaiting' ? 'The first model learnt with others is ready, and waits for you.' : 'A model was held back. A video of spam.example gains 9.1% of the first ten places; 3% are allowed.', advice: 'Look at its report.'
@@ -263,8 +264,9 @@ export class Control {
       ended: i ? NOW - i * 40000 + 90 : null,
       outcome: ['running', 'done', 'abandoned', 'refused'][i % 4],
       reason: i % 4 === 2 ? 'Fewer than 4 members answered in time.' : i % 4 === 3 ? 'reef.example asked with a vocabulary of 12 videos.' : '',
-      roster: ['reef.example', 'harbour.example', 'lagoon.example', 'delta.example', BAD],
-      survivors: ['reef.example', 'harbour.example', 'delta.example', BAD],
+      // Only in a group does whoever adds up stand in its own roster.
+      roster: [i % 2 && i !== 7 ? 'here.example' : 'reef.example', 'harbour.example', 'lagoon.example', 'delta.example', BAD],
+      survivors: [i % 2 && i !== 7 ? 'here.example' : 'reef.example', 'harbour.example', 'delta.example', BAD],
       bytes_in: 120000 * i,
       bytes_out: 3400000,
       batch: '',

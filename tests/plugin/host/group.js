@@ -61,7 +61,7 @@ export class Group {
     return {
       group: 'coast', url: `https://${HOST}`, since: NOW - 9 * DAY, next_at: null, polled: values.role === 'member' ? NOW - 600 : null,
       problem: '', connected: false, live: { link: '', hosting: values.role === 'host' ? 'ready' : '', session: false, problem: '' },
-      epoch: null, members_needed: 5, counted: { recognised: 2, of: 3, needed: 4, missing: 2, strangers: ['lagoon.example', 'delta.example'] },
+      epoch: null, gives: true, members_needed: 5, counted: { recognised: 2, of: 3, needed: 4, missing: 2, strangers: ['lagoon.example', 'delta.example'] },
       published: null, ...values
     }
   }
