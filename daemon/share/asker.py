@@ -93,10 +93,10 @@ def asking(config: Config, engine: Engine, now: float) -> AskingRecord | None:
 
 
 def _listed(engine: Engine, me: PublicIdentity) -> tuple[PublicIdentity, ...]:
-    listed = (one.identity for one in group_book.members(engine) if one.state == "member" and one.key)
-    return tuple(
-        sorted({me.host: me, **{one.host: one for one in listed}}.values(), key=lambda one: one.host)
-    )
+    inside = [one for one in group_book.members(engine) if one.state == "member" and one.key]
+    # Whoever only learns is in no part.
+    listed = [one.identity for one in inside if one.gives]
+    return tuple(sorted({one.host: one for one in (me, *listed)}.values(), key=lambda one: one.host))
 
 
 def _document(config: Config, engine: Engine, me: PublicIdentity, group: Membership) -> EpochDocument | None:
