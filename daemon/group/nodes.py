@@ -39,20 +39,27 @@ def access_to(context: JobContext) -> SuperLinkAccess:
 def sync(engine: Engine, access: SuperLinkAccess) -> dict[str, int]:
     """Let the nodes of members in, and all others out; return the members' nodes by host."""
     found: dict[str, int] = {}
-    for member in book.members(engine):
-        inside = member.state == "member" and bool(member.node_key)
-        try:
-            if inside:
+    members = book.members(engine)
+    for member in members:
+        if member.state == "member" and member.node_key:
+            try:
                 found[member.host] = control.register(access, member.node_key)
-            _note(engine, member, found.get(member.host))
-        except control.SuperLinkError as error:
-            log.warning("a node cannot be registered", extra={"peer": member.host, "reason": str(error)})
+            except control.SuperLinkError as error:
+                log.warning("a node cannot be registered", extra={"peer": member.host, "reason": str(error)})
     # Those of former members, and of keys that a member does not use any more.
     for number in control.nodes(access).keys() - set(found.values()):
         control.unregister(access, number)
+    # Last: what is written down is not done again.
+    for member in members:
+        _note(engine, member, found.get(member.host))
     return found
 
 
 def _note(engine: Engine, member: GroupMember, number: int | None) -> None:
+    def edit(known: GroupMember | None) -> GroupMember | None:
+        # One that enrolled with another key meanwhile is registered next time.
+        same = known is not None and known.node_key == member.node_key
+        return replace(known, node_id=number) if known is not None and same else known
+
     if member.node_id != number:
-        book.change_member(engine, member.host, lambda known: known and replace(known, node_id=number))
+        book.change_member(engine, member.host, edit)
