@@ -29,8 +29,10 @@ from daemon.sessions import terms
 from daemon.sessions.asking import AskingRecord
 from daemon.sessions.rounds import Part
 from daemon.sessions.summing import Paired, Summing
+from daemon.sessions.traffic import Traffic
 from daemon.store.engine import writes
 from daemon.store.records import Role
+from daemon.store.traffic import add_all, month_of
 from federation import envelope
 from federation.carrier import Carrier, PeerUnreachable
 from federation.desk import reference_to
@@ -57,8 +59,6 @@ from federation.proposal import SignedProposal
 
 log = logging.getLogger(__name__)
 
-COLLUDERS: Final = 2
-"""Assumed in a group: its host, and whoever reads the sum and knows the noise that it added itself."""
 GATHER_WITHIN: Final = 15.0
 """Seconds after the announced time that members who are not connected yet are waited for."""
 _POLL: Final = 0.25
@@ -130,7 +130,7 @@ class _GroupSession(Summing):
         asking = AskingRecord(
             FileJournal(config.group_dir / "host" / "asking"), config.privacy.window, context.clock
         )
-        super().__init__(context, terms.hosted_journal(config), asking, colluders=COLLUDERS)
+        super().__init__(context, terms.hosted_journal(config), asking, colluders=terms.GROUP_COLLUDERS)
         self._group, self._flower = group, flower
         self._connected: frozenset[str] = frozenset()
         self._epochs = Epochs(config, self.identity, group.group, context.clock)
@@ -286,14 +286,20 @@ class _GroupSession(Summing):
             if read_taken(message, members[host], self.identity.host).hash != published.hash:
                 raise Refusal(Code.BLOB_MISMATCH, f"{host} took something else", host)
 
-        heard = await ask_all(
-            self._carrier(blobs),
-            dict.fromkeys(members, raw),
-            max_answer=MAX_SMALL,
-            read=read,
-            within=DELIVER_WITHIN,
-            at_once=DELIVER_AT_ONCE,
-        )
+        # The session's own count is closed by now.
+        exchanged = Traffic()
+        try:
+            heard = await ask_all(
+                _Present(self._flower.carrier(blobs, exchanged.add), self._connected),
+                dict.fromkeys(members, raw),
+                max_answer=MAX_SMALL,
+                read=read,
+                within=DELIVER_WITHIN,
+                at_once=DELIVER_AT_ONCE,
+            )
+        finally:
+            month = month_of(self.context.clock())
+            await asyncio.to_thread(add_all, self.context.engine, month, exchanged.by_peer())
         for host in heard.answers:
             book.change_member(
                 self.context.engine,

@@ -91,6 +91,8 @@ def session_open(config: Config) -> bool:
 
 COLLUDERS = 1
 """Assumed for sums of our own: ourselves, whom no member need trust. All members are approved here."""
+GROUP_COLLUDERS = 2
+"""Assumed in a group: its host, and whoever reads the sum and knows the noise that it added itself."""
 
 
 def protection(config: Config) -> Protection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from sqlalchemy import Engine
 
@@ -21,9 +21,6 @@ from federation.identity import PublicIdentity
 from federation.journal import FileJournal
 from policies.base import Rule
 from policies.group import GroupPolicy
-
-IN_A_GROUP: Final = 2
-"""Colluders that a group's sum is laid out for: as in `daemon.group.session`, which needs all of Flower."""
 
 Drawn = Literal["epoch", "listed", "peers"]
 
@@ -74,7 +71,7 @@ def next_asker(config: Config, engine: Engine, known: Book) -> Asker:
         group.host,
         roster,
         "epoch" if part else "listed",
-        colluders=IN_A_GROUP,
+        colluders=terms.GROUP_COLLUDERS,
         parts=len(document.rosters) if part and document is not None else 1,
         rule=standing.rule(engine, config, me) if part else GroupPolicy(me.host, roster, group.host),
         group=group.group,

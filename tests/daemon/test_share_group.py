@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.group import book, session
+from daemon.group import book
 from daemon.group.book import GroupMember, Membership
 from daemon.group.spool import Spool
 from daemon.peers import book as peers
@@ -17,7 +17,6 @@ from daemon.peers.book import Peer
 from daemon.sessions import terms
 from daemon.sessions.asking import AskingRecord
 from daemon.sessions.carried import Carried
-from daemon.share import asker
 from daemon.store import traffic
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
@@ -99,8 +98,7 @@ def test_strangers_in_the_part_are_too_many_for_the_noise(place: Place) -> None:
     rules = verdicts(place)
     assert not rules["cohort"][0]
     assert not rules["privacy"][0]
-    assert f"{asker.IN_A_GROUP} members that work together" in rules["privacy"][1]
-    assert asker.IN_A_GROUP == session.COLLUDERS
+    assert f"{terms.GROUP_COLLUDERS} members that work together" in rules["privacy"][1]
 
 
 def test_a_host_that_is_not_approved_any_more_gets_nothing(place: Place) -> None:
@@ -113,7 +111,7 @@ def test_a_host_that_is_not_approved_any_more_gets_nothing(place: Place) -> None
 def test_what_the_window_of_the_host_says_counts_and_not_that_of_a_peer(place: Place) -> None:
     place.give(place.first_proposal(), b"s" * 32)
     assert "same again" not in verdicts(place)[Window.name][1].split(",")[0]
-    first = replace(place.first_proposal(), aggregator=HOST.host, colluders=asker.IN_A_GROUP)
+    first = replace(place.first_proposal(), aggregator=HOST.host, colluders=terms.GROUP_COLLUDERS)
     place.give(first, b"u" * 32)
     told = verdicts(place)[Window.name]
     assert told[0]
