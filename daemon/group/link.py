@@ -138,7 +138,10 @@ class Spool:
         left = self._most - sum(map(len, named.values()))
         others = []
         for path in self._folder.iterdir():
-            if len(path.name) == _HEX and path.name not in named:
+            if path.name.startswith("."):
+                # What a link that was killed had begun to write.
+                path.unlink(missing_ok=True)
+            elif len(path.name) == _HEX and path.name not in named:
                 with contextlib.suppress(FileNotFoundError):
                     found = path.stat()
                     others.append((found.st_mtime, found.st_size, path))

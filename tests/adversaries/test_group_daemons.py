@@ -181,6 +181,11 @@ async def test_a_publication_without_its_data_or_with_other_data_changes_nothing
     reference = found.blobs["pairs.0"]
     (victim.config.group_dir / "spool" / reference.sha256.hex()).write_bytes(bytes(reference.size))
     assert await refused(group, victim, raw, some) == "blob-mismatch"
+    # Nor is anything left of what a link was writing when it was killed.
+    begun = victim.config.group_dir / "spool" / ".begun"
+    begun.write_bytes(bytes(1000))
+    assert await refused(group, victim, raw, some) == "blob-mismatch"
+    assert not begun.exists()
     shelf = Shelf(victim.config)
     assert shelf.newest() == before
     assert shelf.epoch(found.batch) is None
