@@ -9,10 +9,13 @@ const VIEWER = [['GET', 'viewer/v1/choice'], ['PUT', 'viewer/v1/choice'], ['GET'
   ['DELETE', 'viewer/v1/hidden'], ['GET', 'viewer/v1/about'], ['GET', 'owner/v1/channels'], ['PUT', 'owner/v1/channels']]
 const ADMIN = [['GET', 'admin/v1/diagnostics'], ['GET', 'admin/v1/exclusions'], ['PUT', 'admin/v1/exclusions'],
   ['POST', 'admin/v1/erase']]
-const READ = ['overview', 'peers', 'reverts', 'share', 'sessions', 'models', 'suspects', 'ledger', 'videos', 'related']
+const READ = ['group', 'overview', 'peers', 'reverts', 'share', 'sessions', 'models', 'suspects', 'ledger', 'videos', 'related']
 const CHANGE = ['peers', 'peers/candidates', 'peers/:host/approve', 'peers/:host/pause', 'peers/:host/remove',
   'peers/:host/revert', 'models/:model/accept', 'models/:model/reject']
-const CONTROL = [...READ.map(path => ['GET', `admin/v1/control/${path}`]), ...CHANGE.map(path => ['POST', `admin/v1/control/${path}`])]
+const GROUP = ['look', 'join', 'leave', 'host', 'close', 'start', 'key', 'invite', 'recognise', 'members/:host/approve',
+  'members/:host/refuse', 'members/:host/eject']
+const CONTROL = [...GROUP.map(path => ['POST', `admin/v1/control/group/${path}`]),
+  ...READ.map(path => ['GET', `admin/v1/control/${path}`]), ...CHANGE.map(path => ['POST', `admin/v1/control/${path}`])]
 const PUBLIC = [['GET', 'why/v1/reasons'], ['GET', 'federation/v1/card'], ['POST', 'federation/v1/message'],
   ['GET', 'browser/v1/vectors']]
 
