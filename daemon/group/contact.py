@@ -152,7 +152,10 @@ async def poll(
     finally:
         month = traffic.month_of(clock())
         await asyncio.to_thread(traffic.add_all, engine, month, said.by_peer())
-    return await asyncio.to_thread(apply, engine, identity, known, admission, clock())
+    after = await asyncio.to_thread(apply, engine, identity, known, admission, clock())
+    if after is None or after.state not in ("asked", "member"):
+        await asyncio.to_thread(node_file.forget, config)
+    return after
 
 
 def wish_of(known: Membership) -> Wish:

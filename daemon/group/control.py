@@ -172,7 +172,11 @@ def approve(config: Config, engine: Engine, seen: Seen, *, now: float) -> GroupM
 
     def edit(one: GroupMember) -> GroupMember:
         _require_wish(one, seen)
-        return one if one.state == "member" else replace(one, state="member", since=now)
+        if one.state == "member":
+            return one
+        # The node of a former member is shut out for good: it says with which one it comes now.
+        key = one.node_key if one.state == "asked" else b""
+        return replace(one, state="member", since=now, node_key=key)
 
     return _decide(config, engine, seen.host, "approved", edit, now, key=seen.key)
 

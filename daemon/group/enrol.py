@@ -161,7 +161,7 @@ class Enroller:
             node_key=wish.node_key,
             node_id=before.node_id if before is not None and before.node_key == wish.node_key else None,
             # Of a request that is made again the age stays: it ends when it would have.
-            since=before.since if before is not None else now,
+            since=before.since if before is not None and before.state == "asked" else now,
             seen=wish.said,
             gives=wish.gives,
         )
@@ -259,7 +259,9 @@ def _heard(one: GroupMember | None, wish: Enrolment) -> GroupMember | None:
         return one
     if wish.said < (one.seen or 0.0):
         return one
-    return replace(one, seen=wish.said, gives=wish.gives)
+    # A former member that was let in again comes with a new node. Who has one says only by joining that it
+    # has another: whoever looks at a group shows a key of the moment.
+    return replace(one, seen=wish.said, gives=wish.gives, node_key=one.node_key or wish.node_key)
 
 
 def _require_newer(before: GroupMember, wish: Enrolment) -> None:

@@ -132,7 +132,6 @@ async def join(
 
     """
     require_speaking(config)
-    node_key = await asyncio.to_thread(node_file.open_key, config)
     now = clock()
 
     def begin(before: Membership | None) -> Membership:
@@ -159,7 +158,12 @@ async def join(
             book.change_in(connection, lambda _one: after)
             return after
 
+    known = await asyncio.to_thread(book.current, engine)
     asked = await asyncio.to_thread(write)
+    if known is None or known.since != asked.since:
+        # Not the key of an earlier membership, which Flower would not let in again.
+        await asyncio.to_thread(node_file.forget, config)
+    node_key = await asyncio.to_thread(node_file.open_key, config)
     if asked.state == "member":
         # The node key may be a new one: the host hears of it, and nothing else changes.
         identity = open_identity(config.identity_file, config.instance.host)

@@ -12,8 +12,9 @@ from daemon.jobs.limits import end_with
 def main(argv: list[str]) -> None:
     """Become the program. Raises OSError where there is none."""
     end_with(int(argv[0]))
-    # It led to this module and means nothing to the program.
-    os.environ.pop("PYTHONPATH", None)
+    if argv[1] != sys.executable:
+        # It led to this module and means nothing to a program that is not ours.
+        os.environ.pop("PYTHONPATH", None)
     os.execv(argv[1], argv[1:])  # noqa: S606
 
 

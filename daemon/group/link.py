@@ -284,8 +284,9 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.parent:
         # The kernel's promise outlives exec, what its caller imports does not: 29 MB less.
-        leash = [sys.executable, "-m", "daemon.group.leash", str(options.parent)]
-        os.execv(leash[0], [*leash, sys.executable, "-m", "daemon.group.link"])  # noqa: S606
+        # -P: a folder called `daemon` where this happens to be run must not be imported instead.
+        leash = [sys.executable, "-P", "-m", "daemon.group.leash", str(options.parent)]
+        os.execv(leash[0], [*leash, sys.executable, "-P", "-m", "daemon.group.link"])  # noqa: S606
     # Libraries that print must not break the stream of events.
     events = Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)

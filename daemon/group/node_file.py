@@ -20,6 +20,11 @@ def path(config: Config) -> Path:
     return config.group_dir / NAME
 
 
+def forget(config: Config) -> None:
+    """Delete the key, so that the next one is new: Flower never lets a key in again that it shut out."""
+    path(config).unlink(missing_ok=True)
+
+
 def open_key(config: Config) -> bytes:
     """Return the private key (PEM), made where there is none.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
@@ -44,8 +45,10 @@ def sync(engine: Engine, access: SuperLinkAccess) -> dict[str, int]:
         if member.state == "member" and member.node_key:
             try:
                 found[member.host] = control.register(access, member.node_key)
-            except control.SuperLinkError as error:
+            except control.NodeKeyRefusedError as error:
                 log.warning("a node cannot be registered", extra={"peer": member.host, "reason": str(error)})
+                # Trying it again is of no use: it waits for the key that its member comes with next.
+                book.change_member(engine, member.host, partial(_without, member.node_key))
     # Those of former members, and of keys that a member does not use any more.
     for number in control.nodes(access).keys() - set(found.values()):
         control.unregister(access, number)
@@ -53,6 +56,10 @@ def sync(engine: Engine, access: SuperLinkAccess) -> dict[str, int]:
     for member in members:
         _note(engine, member, found.get(member.host))
     return found
+
+
+def _without(bad: bytes, known: GroupMember | None) -> GroupMember | None:
+    return replace(known, node_key=b"") if known is not None and known.node_key == bad else known
 
 
 def _note(engine: Engine, member: GroupMember, number: int | None) -> None:

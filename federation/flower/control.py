@@ -34,11 +34,16 @@ class SuperLinkError(FederationError):
     """The SuperLink did not answer, or refused; the message says what to do."""
 
 
+class NodeKeyRefusedError(SuperLinkError):
+    """A node key cannot be let in, now or later; its member needs another one."""
+
+
 def register(access: SuperLinkAccess, node_key_pem: bytes) -> int:
     """Let a node in by its public key (PEM, P-384) and return its id; a key known already keeps its id.
 
     Raises:
-        SuperLinkError: not such a key, or one that was taken out before, or the SuperLink does not answer.
+        NodeKeyRefusedError: not such a key, or one that was taken out before.
+        SuperLinkError: the SuperLink does not answer.
     """
     key = _canonical(node_key_pem)
     with _client(access) as client:
@@ -48,7 +53,7 @@ def register(access: SuperLinkAccess, node_key_pem: bytes) -> int:
             return int(answer.node_id)
         known = [node for node in _nodes(client) if bytes(node.public_key) == key]
     if not known or known[0].status == _GONE:
-        raise SuperLinkError(
+        raise NodeKeyRefusedError(
             "this node key was taken out of the group, and Flower never takes a key again: the member has to "
             "leave and join with a new one"
         )
@@ -115,7 +120,7 @@ def _canonical(pem: bytes) -> bytes:
     try:
         key = load_pem_public_key(pem)
     except (ValueError, TypeError) as error:
-        raise SuperLinkError("not a public key in PEM: the member has to join again") from error
+        raise NodeKeyRefusedError("not a public key in PEM: the member has to join again") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise SuperLinkError("not a P-384 public key: the member has to join again")
+        raise NodeKeyRefusedError("not a P-384 public key: the member has to join again")
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -483,6 +483,30 @@ async def test_a_member_with_a_new_node_key_is_registered_anew(three: list[Neigh
     assert book.member(host.engine, a.host).node_id is None  # type: ignore[union-attr]
 
 
+async def test_a_former_member_comes_back_with_a_new_node_key(three: list[Neighbour]) -> None:
+    host, a, _ = three
+    await joined(a, host)
+    first = book.member(host.engine, a.host).node_key  # type: ignore[union-attr]
+    await leaves(a)
+    assert not (a.config.group_dir / "node.key").exists()
+    await asks(a, host)
+    await lets_in(host, a.host)
+    await polls(a)
+    second = book.member(host.engine, a.host).node_key  # type: ignore[union-attr]
+    assert second not in (b"", first)
+    # Taken out and let in again: the host waits for a key that Flower has not shut out.
+    control.eject(host.config, host.engine, a.host, now=host.clock())
+    ejected = await polls(a)
+    assert ejected is not None
+    assert ejected.state == "ejected"
+    await lets_in(host, a.host)
+    assert book.member(host.engine, a.host).node_key == b""  # type: ignore[union-attr]
+    back = await polls(a)
+    assert back is not None
+    assert back.state == "member"
+    assert book.member(host.engine, a.host).node_key not in (b"", first, second)  # type: ignore[union-attr]
+
+
 # -- the next sum -------------------------------------------------------------------------------------------
 
 
