@@ -147,6 +147,7 @@ def start(
     setting = Setting.open(config)
     now = time.time()
     begin = _moment(within, at, now, setting.config.group.notice.total_seconds())
+    _require_window(setting, begin, now)
     after = control.start(setting.config, setting.engine, at=begin, now=now)
     poll = setting.config.group.poll.total_seconds()
 
@@ -214,6 +215,33 @@ def _moment(within: str, at: str, now: float, otherwise: float) -> float:
         raise RequestError(
             f'"{within or at}" is no time', advice='Write --in 2h, or --at "2026-11-30T20:00".'
         ) from None
+
+
+def _require_window(setting: Setting, begin: float, now: float) -> None:
+    """Refuse a sum that members would not give: they give one in a data window.
+
+    Raises:
+        NoGroupError: this instance hosts none. PolicyRefusedError: this window's sum is there.
+
+    """
+    from datetime import datetime
+
+    from daemon.errors import PolicyRefusedError
+    from daemon.group import control
+    from daemon.share.asker import asking
+
+    group = control.hosted(setting.engine)
+    record = asking(setting.config, setting.engine, now)
+    free = record.next_at() if record is not None else 0.0
+    if now <= begin < free:
+        # A full minute, so that the time in the advice is late enough.
+        earliest = (free // 60 + 1) * 60
+        typed = datetime.fromtimestamp(earliest).astimezone().isoformat(timespec="minutes")
+        raise PolicyRefusedError(
+            f"the members of {group.group} gave their sum for this data window; the next can be taken from "
+            f"{group_views.moment(earliest)} on",
+            advice=f"Announce it for then: shoal group start --at {typed}. See privacy.window.",
+        )
 
 
 def _decided(setting: Setting, name: str, output: Output, done: str) -> None:

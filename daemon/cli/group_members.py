@@ -11,7 +11,7 @@ from daemon.cli import group_views
 from daemon.cli.group_setting import Setting, Yes, confirm, name_of
 from daemon.cli.prose import paragraph
 from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
-from daemon.errors import RequestError, ShoalError
+from daemon.errors import PolicyRefusedError, RequestError, ShoalError
 
 if TYPE_CHECKING:
     from daemon.group.book import GroupMember
@@ -59,18 +59,22 @@ def join(
         for sentence in found["sentences"]:
             paragraph(sentence, indent=0)
         if found["state"] == "asked":
-            paragraph("Tell its admin the words of your key: shoal identity show", indent=0)
+            paragraph("Tell its admin the words of this instance's key:", indent=0)
+            group_views.show_words(_own_words(setting))
 
     result(output, {**found, "offer": shown}, show)
 
 
 def members(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """List the members: the words of their keys, who is recognised here, and who is summed together."""
+    from daemon.group import book
     from daemon.group import status as view
 
     setting = Setting.open(config)
     found = view.members(setting.config, setting.engine)
-    result(output, {"members": found}, lambda: group_views.show_members(found))
+    group = book.current(setting.engine)
+    state = group.state if group is not None else None
+    result(output, {"members": found, "state": state}, lambda: group_views.show_members(found, state))
 
 
 def recognise(
@@ -94,7 +98,7 @@ def recognise(
     if words and len(chosen) != 1:
         raise RequestError("--words are those of one key", advice="Name one HOST with it.")
     done: list[dict[str, Any]] = []
-    failed: dict[str, str] = dict.fromkeys(against, "decided against here before; name it to recognise it")
+    failed = {host: _against(setting, host) for host in against}
     for one in chosen:
         try:
             seen = _seen(setting, one)
@@ -104,12 +108,16 @@ def recognise(
         except ShoalError as error:
             if not everybody:
                 raise
-            failed[one.host] = error.message
-    result(
-        output,
-        {"recognised": done, "not_recognised": failed},
-        lambda: _show_recognised(done, failed),
-    )
+            failed[one.host] = error
+    found = {
+        "recognised": done,
+        "not_recognised": {host: error.message for host, error in failed.items()},
+        "advice": {host: error.advice for host, error in failed.items() if error.advice},
+    }
+    result(output, found, lambda: _show_recognised(done, failed))
+    if failed:
+        # All were meant: a script has to hear that some are not.
+        raise typer.Exit(max(error.exit_code for error in failed.values()))
 
 
 def leave(
@@ -127,7 +135,11 @@ def leave(
     name = before.group if before is not None else ""
 
     def show() -> None:
-        paragraph(f"This instance is not in the group {name} any more.", indent=0)
+        paragraph(
+            f"This instance is not in the group {name} any more. What was learnt with it stays; to take out "
+            "what came from one of its members: shoal peers revert HOST",
+            indent=0,
+        )
         if after is not None:
             say(f"Its host could not be told yet ({after.problem}); the daemon tries again.")
 
@@ -140,6 +152,7 @@ def status(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outp
 
     setting = Setting.open(config)
     found = view.status(setting.config, setting.engine, time.time())
+    found["sentences"] += _unlearnable(setting)
     result(output, found, lambda: group_views.show_status(found))
 
 
@@ -174,7 +187,39 @@ def _seen(setting: Setting, one: GroupMember) -> Seen:
     )
 
 
-def _show_recognised(done: list[dict[str, Any]], failed: dict[str, str]) -> None:
+def _against(setting: Setting, host: str) -> ShoalError:
+    from daemon.peers import book as peers
+
+    peer = peers.find(setting.engine, setting.config, host)
+    # Only `peers approve` takes a revert back.
+    reverted = peer is not None and peer.state == "reverted"
+    how = f"shoal peers approve {host}" if reverted else f"shoal group recognise {host}"
+    return PolicyRefusedError("decided against here before", advice=f"Should it count again: {how}")
+
+
+def _own_words(setting: Setting) -> list[str]:
+    from daemon.identity import open_identity
+    from federation.words import words
+
+    return list(words(open_identity(setting.config.identity_file, setting.config.instance.host).public.key))
+
+
+def _unlearnable(setting: Setting) -> list[str]:
+    """Say why the newest sum of the group is not learnt from, where it is not."""
+    # Loads SciPy, which the daemon that answers the admin page does without.
+    from daemon.group import book
+    from daemon.jobs.learnable import choose
+    from daemon.peers import book as peers
+    from daemon.store import sums
+
+    group, stored = book.current(setting.engine), sums.parts(setting.engine)
+    if group is None or not stored or stored[0].batch != group.batch:
+        return []
+    refused = choose(stored, peers.read(setting.engine, setting.config)).refused
+    return [f"Nothing new is learnt from the group: {refused}."] if refused else []
+
+
+def _show_recognised(done: list[dict[str, Any]], failed: dict[str, ShoalError]) -> None:
     if not done and not failed:
         paragraph("All members are recognised here.", indent=0)
     for one in done:
@@ -185,5 +230,5 @@ def _show_recognised(done: list[dict[str, Any]], failed: dict[str, str]) -> None
             "unread": "its domain could not be asked: the key is as the host lists it",
         }[one["voucher"]]
         paragraph(f"Recognised {one['host']}: {how}.", indent=0, hanging=2)
-    for host, why in failed.items():
-        paragraph(f"Not recognised: {host}: {why}.", indent=0, hanging=2)
+    for host, error in failed.items():
+        paragraph(f"Not recognised: {host}: {error.message}. {error.advice}", indent=0, hanging=2)

@@ -90,8 +90,11 @@ def show_requests(waiting: Sequence[Mapping[str, Any]]) -> None:
     paragraph("Compare the words with its admin, then: shoal group approve HOST", indent=0)
 
 
-def show_members(found: Sequence[Mapping[str, Any]]) -> None:
-    """Print the members."""
+def show_members(found: Sequence[Mapping[str, Any]], state: str | None = "member") -> None:
+    """Print the members, as this instance stands to their group."""
+    if found and state != "member":
+        paragraph("This instance is not in the group: these are its members as it was last told.", indent=0)
+        out.print()
     if not found:
         paragraph("This instance is in no group, or knows no members yet. See: shoal group status", indent=0)
         return
@@ -106,7 +109,7 @@ def show_members(found: Sequence[Mapping[str, Any]]) -> None:
         for one in found
     ]
     table(["HOST", "", "RECOGNISED", "PART", "WORDS OF ITS KEY"], rows, right=("PART",))
-    if any(one["recognised"] != "yes" and one["state"] == "member" for one in found):
+    if state == "member" and any(one["recognised"] != "yes" and one["state"] == "member" for one in found):
         out.print()
         paragraph("Recognise those whose words you compared: shoal group recognise HOST", indent=0)
 

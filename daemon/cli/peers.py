@@ -256,7 +256,7 @@ def _decided(engine: Engine, settings: Config, host: str, output: Output, done: 
     from daemon.peers import book, control
 
     peer = _peer(engine, settings, host)
-    cohort = control.cohort(book.read(engine, settings), settings)
+    cohort = control.cohort(engine, book.read(engine, settings), settings)
 
     def show() -> None:
         out.print()

@@ -61,10 +61,14 @@ def plan_(
         str | None, typer.Option(metavar="TIME", help='Length of a data window, such as "7d" or "12h".')
     ] = None,
     aggregators: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Instances that take sums; unset: the approved peers.")
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Instances that take sums; unset: the approved peers, in a group its host."
+        ),
     ] = None,
     members: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Members of one sum; unset: the approved peers.")
+        int | None,
+        typer.Option(min=1, max=1000, help="Members of one sum; unset: the approved peers, or the group."),
     ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Try it on your own viewers; takes minutes, nothing leaves.")
@@ -74,7 +78,6 @@ def plan_(
     """Show what a level would protect and cost here, beside the present one; changes nothing."""
     from daemon.cli import privacy_plan
     from daemon.config import load
-    from daemon.peers import book
     from daemon.privacy import plan
     from daemon.store.engine import open_checked
     from policies.privacy import Level
@@ -82,11 +85,8 @@ def plan_(
     settings = load(config)
     present = Level(settings.privacy.level)
     wanted, length = Level(level or present), _length(settings, window)
-    # Without peers the smallest cohort that this instance would join stands for them.
     store = open_checked(settings.database)
-    approved = len(book.read(store, settings).approved())
-    peers = max(approved, settings.cohort.min_cohort)
-    cohort = plan.Cohort(members or peers, aggregators or approved or peers)
+    cohort, known = plan.present(settings, store, members=members, aggregators=aggregators)
     now = plan.setting(settings, present, settings.privacy.window, cohort)
     then = plan.setting(settings, wanted, length, cohort)
     offer = plan.offer(settings, store, wanted)
@@ -102,7 +102,7 @@ def plan_(
     own = _measured(config, settings, now, then) if measure else None
     if own is not None:
         found["measured"] = own
-    result(output, found, lambda: privacy_plan.show(settings, (now, then), offer, sets, own, peers=approved))
+    result(output, found, lambda: privacy_plan.show(settings, (now, then), offer, sets, own, peers=known))
 
 
 def _length(settings: "Config", text: str | None) -> timedelta:

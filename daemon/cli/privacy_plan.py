@@ -8,7 +8,7 @@ from daemon.cli.terminal import out, table
 from daemon.config import Config
 from daemon.privacy import words
 from daemon.privacy.cost import Cost, Costs
-from daemon.privacy.plan import Offer, Setting
+from daemon.privacy.plan import Cohort, Offer, Setting
 from daemon.privacy.words import NAMES, plural
 from policies.accounting import Relation
 from policies.privacy import Level
@@ -32,14 +32,10 @@ def show(
     paragraph(words.LEVELS[then.level])
     if not offer.offered:
         paragraph(f"NOT OFFERED HERE. {_too_small(then.level, offer)}")
-    paragraph(
-        f"For {plural(now.cohort.members, 'member')} in a sum, and "
-        f"{plural(now.cohort.aggregators, 'aggregator')} "
-        f"that each take a sum per window; {plural(peers, 'peer')} approved now. Nothing is changed by this "
-        "command."
-    )
+    paragraph(f"{_who(now.cohort, peers)} Nothing is changed by this command.")
     if peers < config.cohort.min_cohort:
-        paragraph(f"With fewer than {plural(config.cohort.min_cohort, 'peer')} nothing is summed at all.")
+        whom = "other members" if now.cohort.group else "peers"
+        paragraph(f"With fewer than {config.cohort.min_cohort} {whom} nothing is summed at all.")
     out.print()
     _side_by_side(both, _numbers(now))
     for title, costs in (
@@ -57,6 +53,16 @@ def show(
         f"10 weak. An aggregator that asks as soon as it may gets up to {then.most_windows:,} windows a year."
     )
     _quality(both, sets, own)
+
+
+def _who(cohort: Cohort, peers: int) -> str:
+    members = plural(cohort.members, "member")
+    if cohort.group and cohort.aggregators == 1:
+        return f"For {members} in a sum of the group {cohort.group}, which its host takes once per window."
+    return (
+        f"For {members} in a sum, and {plural(cohort.aggregators, 'aggregator')} that each take a sum per "
+        f"window; {plural(peers, 'peer')} approved now."
+    )
 
 
 def _numbers(now: Setting) -> list[Row]:

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from daemon.privacy.session import SessionPrivacy
     from daemon.store.records import SessionRecord
 
+_ROLES = {
+    "aggregator": "own sum",
+    "member": "gave",
+    "host": "the group's sum",
+    "group": "what the others gave",
+}
+
 app = typer.Typer(help="Sums with other instances: list, show, start.", no_args_is_help=True)
 
 
@@ -37,11 +44,12 @@ def list_(
     """List sessions, newest first."""
     from daemon.store.records import sessions
 
-    found = sessions(_store(config), limit=limit)
+    store = _store(config)
+    found = sessions(store, limit=limit)
 
     def show() -> None:
         if not found:
-            out.print("No session yet. Approve peers first: shoal peers list")
+            out.print(_none_yet(store))
             return
         now = time.time()
         table(
@@ -49,7 +57,7 @@ def list_(
             [
                 (
                     s.id[:12],
-                    s.role,
+                    _ROLES.get(s.role, s.role),
                     s.aggregator,
                     ago(now - s.started),
                     f"{s.outcome} ({s.reason})" if s.reason else s.outcome,
@@ -98,6 +106,18 @@ def start(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
     terms.require_session(settings, known)
     outcome = job("session", config, settings)
     result(output, {**outcome.result, "seconds": outcome.seconds}, lambda: _ended(outcome))
+
+
+def _none_yet(store: "Engine") -> str:
+    from daemon.group import book
+
+    group = book.current(store)
+    if group is None or not group.active:
+        return "No session yet. Approve peers first: shoal peers list"
+    return (
+        f"No session yet. The sums of the group {group.group} are taken by its host: see shoal group status, "
+        "and for what happened shoal ledger show"
+    )
 
 
 def _ended(outcome: "JobOutcome") -> None:

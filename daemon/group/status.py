@@ -11,10 +11,12 @@ from sqlalchemy import Engine
 
 from daemon import running
 from daemon.config import Config
-from daemon.group import book, control, recognise, standing
+from daemon.group import book, recognise, standing
 from daemon.group.book import GroupMember, Membership
+from daemon.group.sentences import Shunned, sentences
 from daemon.identity import open_identity
 from daemon.peers import book as peers
+from daemon.peers.book import State
 from daemon.peers.control import words_of
 from daemon.running import replace_file
 from federation.errors import Refusal
@@ -61,7 +63,7 @@ def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     now_running = live(config)
     epoch = _epoch(config, engine, group)
     listed = members(config, engine, epoch=epoch)
-    counted = _counted(config, group, listed)
+    shunned = _shunned(group, listed, peers.read(engine, config))
     waiting = [one for one in book.members(engine) if one.state == "asked"] if group.role == "host" else []
     found = {
         "group": group.group,
@@ -70,7 +72,7 @@ def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
         "role": group.role,
         "state": group.state,
         "since": group.since,
-        "next_at": group.next_at or None,
+        "next_at": (group.next_at or None) if shunned.host is None else None,
         "polled": group.polled,
         "problem": group.problem,
         "running": now_running is not None,
@@ -78,11 +80,11 @@ def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
         "live": asdict(now_running) if now_running is not None else None,
         "epoch": _epoch_json(epoch, config.instance.host),
         "members": sum(one["state"] == "member" for one in listed),
-        "counted": counted,
+        "counted": _counted(config, group, listed, shunned),
         "requests": len(waiting),
         "published": _published(group),
     }
-    said = _sentences(config, group, found, now)
+    said = sentences(config, group, found, shunned, now)
     return {**found, "sentence": " ".join(said[:1]), "sentences": said[1:]}
 
 
@@ -112,7 +114,8 @@ def _described(
         "host": one.host,
         "key": one.key,
         "words": words_of(one.key),
-        "state": one.state,
+        # Once it is out itself, the list is the last one that it was told.
+        "state": group.state if mine and not group.active else one.state,
         "role": "host" if one.host == group.host else "member",
         "me": mine,
         "recognised": "yes" if mine else recognise.recognised(known.find(one.host), one.key),
@@ -122,20 +125,65 @@ def _described(
     }
 
 
-def _counted(config: Config, group: Membership, listed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how many of those we would be summed with are recognised, as `CohortPolicy` counts them."""
-    mine = next((one["part"] for one in listed if one["me"]), None)
-    with_me = [one for one in listed if one["state"] == "member" and (mine is None or one["part"] == mine)]
-    beside = [one for one in with_me if one["host"] != group.host]
-    strangers = [one["host"] for one in with_me if one["recognised"] != "yes"]
+def _counted(
+    config: Config, group: Membership, listed: Sequence[Mapping[str, Any]], shunned: Shunned
+) -> dict[str, Any]:
+    """Return how many of those we would be summed with are recognised, as our policies count them.
+
+    The noise of a group is laid out for its host and whoever reads the sum, and for nobody else: one stranger
+    in the part, and `PrivacyPolicy` refuses. The host sums only those that its admin approves.
+    """
+    beside = [one for one in _with_me(listed) if one["host"] != group.host]
     recognised = sum(one["recognised"] == "yes" for one in beside)
+    least = config.cohort.min_cohort
+    needed = least if group.role == "host" else max(least, len(beside))
     return {
         "recognised": recognised,
         "of": len(beside),
-        "needed": config.cohort.min_cohort,
-        "missing": max(0, config.cohort.min_cohort - recognised),
-        "strangers": strangers,
+        "needed": needed,
+        "missing": max(0, needed - recognised),
+        "strangers": sorted((*shunned.beside, *shunned.other_key)),
     }
+
+
+def _with_me(listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the members that this instance is summed with: until it is in a part, all of them."""
+    mine = next((one["part"] for one in listed if one["me"]), None)
+    return [one for one in listed if one["state"] == "member" and (mine is None or one["part"] == mine)]
+
+
+def _shunned(group: Membership, listed: Sequence[Mapping[str, Any]], known: peers.Book) -> Shunned:
+    """Return who is not approved here, by what that means."""
+    beside = {one["host"] for one in _with_me(listed)}
+    undecided: tuple[list[str], list[str]] = ([], [])
+    other_key: list[str] = []
+    against: dict[State, list[str]] = {}
+    for one in listed:
+        host, peer = one["host"], known.find(one["host"])
+        if one["state"] != "member" or one["me"] or one["recognised"] == "yes":
+            continue
+        if one["recognised"] == "other-key":
+            other_key.append(host)
+        elif host == group.host:
+            continue
+        elif peer is None or peer.state in ("candidate", "approved"):
+            undecided[host not in beside].append(host)
+        else:
+            against.setdefault(peer.state, []).append(host)
+    return Shunned(
+        tuple(sorted(undecided[0])),
+        tuple(sorted(undecided[1])),
+        tuple(sorted(other_key)),
+        tuple((state, tuple(sorted(hosts))) for state, hosts in sorted(against.items())),
+        _state_of_host(group, known),
+    )
+
+
+def _state_of_host(group: Membership, known: peers.Book) -> State | None:
+    peer = known.find(group.host)
+    if group.role == "host" or (peer is not None and peer.approved):
+        return None
+    return "candidate" if peer is None else peer.state
 
 
 # -- the epoch, and what was published ----------------------------------------------------------------------
@@ -183,84 +231,3 @@ def _published(group: Membership) -> dict[str, Any] | None:
         "hash": group.published,
         "words": list(words(digest)) if digest else [],
     }
-
-
-# -- sentences ----------------------------------------------------------------------------------------------
-
-
-def _sentences(config: Config, group: Membership, found: Mapping[str, Any], now: float) -> list[str]:
-    said = [_standing(group, found)]
-    if config.mode not in control.SPEAKING:
-        said.append(f'Nothing happens while mode is "{config.mode}"; set "consume" or "contribute".')
-    elif found["live"] is None:
-        said.append("The daemon does not run; start it with: shoal run.")
-    elif found["live"]["problem"]:
-        said.append(found["live"]["problem"])
-    if found["live"] is not None and found["live"]["link"] == "refused":
-        said.append("The host does not let this instance's node connect yet; it is tried again.")
-    if group.problem:
-        said.append(f"{_capital(group.problem)}.")
-    if group.state == "member":
-        said += [_next(config, group, found, now), _missing(found)]
-        epoch = found["epoch"]
-        if epoch is not None and epoch["parts"] > 1 and epoch["mine"] is not None:
-            said.append(f"This instance is summed in part {epoch['mine']} of {epoch['parts']}.")
-        elif epoch is not None and epoch["mine"] is None:
-            said.append(
-                "It is in no part of the present epoch yet, and is taken in with one of the next sums."
-            )
-    if found["requests"]:
-        count = found["requests"]
-        who = "1 instance asks" if count == 1 else f"{count} instances ask"
-        said.append(f"{who} to join: shoal group requests")
-    return [sentence for sentence in said if sentence]
-
-
-def _standing(group: Membership, found: Mapping[str, Any]) -> str:
-    name, host = group.group, group.host
-    count = found["members"]
-    size = "1 member" if count == 1 else f"{count} members"
-    if group.role == "host":
-        return f"This instance hosts the group {name}, which has {size}."
-    return {
-        "asked": f"This instance asked to join the group {name}; the admin of {host} has to let it in.",
-        "member": f"This instance is in the group {name} of {host}, which has {size}.",
-        "refused": f"{host} did not let this instance into the group {name}.",
-        "ejected": f"This instance is not in the group {name} of {host} any more: it was taken out.",
-        "left": f"This instance left the group {name}; {host} has not been told yet.",
-    }[group.state]
-
-
-def _next(config: Config, group: Membership, found: Mapping[str, Any], now: float) -> str:
-    if not group.next_at:
-        needed = control.enough(config)
-        if group.role == "host" and found["members"] < needed:
-            return f"A sum needs {needed} members, so {needed - found['members']} more have to join."
-        return "No sum is announced yet."
-    wait = group.next_at - now
-    if wait <= 0:
-        return "The announced sum is being taken, or just was."
-    return f"The next sum is announced, {_in(wait)} from now."
-
-
-def _missing(found: Mapping[str, Any]) -> str:
-    counted = found["counted"]
-    said = (
-        f"Of those it is summed with, the host not counted, {counted['recognised']} of {counted['of']} are "
-        f"recognised here, itself included; {counted['needed']} are needed."
-    )
-    if counted["missing"] and counted["strangers"]:
-        return f"{said} Recognise more to be counted: shoal group recognise HOST, or --all."
-    return said
-
-
-def _in(seconds: float) -> str:
-    for size, unit in ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute")):
-        if seconds >= size:
-            count = round(seconds / size)
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return "less than a minute"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".")

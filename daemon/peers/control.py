@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import PolicyRefusedError, RequestError
+from daemon.group import book as group_book
 from daemon.identity import open_identity
 from daemon.ledger.book import Kind, append
 from daemon.peers import book, sentences
@@ -36,7 +37,7 @@ def listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
     shown = sorted(filter(_worth_showing, known.peers.values()), key=_order)
     return {
         "peers": [described(peer, now, followed=peer.host in followed) for peer in shown],
-        "cohort": cohort(known, config),
+        "cohort": cohort(engine, known, config),
         "followed": {
             "total": len(followed),
             "looked_at": sum(host in followed and p.checked is not None for host, p in known.peers.items()),
@@ -45,9 +46,9 @@ def listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
     }
 
 
-def cohort(known: book.Book, config: Config) -> dict[str, Any]:
-    """Return how many peers there are for a sum, and what works with so many."""
-    found = asdict(sentences.cohort(known, config.cohort.min_cohort))
+def cohort(engine: Engine, known: book.Book, config: Config) -> dict[str, Any]:
+    """Return how many peers there are for a sum, and what works with so many, or what counts in the group."""
+    found = asdict(sentences.cohort(known, config.cohort.min_cohort, group_book.current(engine)))
     return {**found, "missing": list(found["missing"])}
 
 

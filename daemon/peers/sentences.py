@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from daemon.group.book import Membership
 from daemon.peers.book import Book, Peer
 
 _NAMED = 5
@@ -29,12 +30,14 @@ class Cohort:
     sentence: str
 
 
-def cohort(book: Book, needed: int) -> Cohort:
-    """Count the peers of a sum, and say what works with them."""
+def cohort(book: Book, needed: int, group: Membership | None = None) -> Cohort:
+    """Count the peers of a sum, and say what works with them: in a group, where that is said instead."""
     approved = book.approved()
     mutual = [peer for peer in approved if peer.theirs == "approved"]
     missing = tuple(peer.host for peer in approved if peer.theirs != "approved")
-    sentence = " ".join(_cohort(approved, len(mutual), needed, missing))
+    inside = group is not None and group.active
+    said = _grouped(group) if group and inside else _cohort(approved, len(mutual), needed, missing)
+    sentence = " ".join(said)
     return Cohort(len(approved), len(mutual), needed, missing, sentence)
 
 
@@ -58,6 +61,19 @@ def _cohort(approved: Sequence[Peer], mutual: int, needed: int, missing: tuple[s
     if missing:
         said.append(f"Not agreed yet: {_names(missing)}.")
     return said
+
+
+def _grouped(group: Membership) -> list[str]:
+    whose = (
+        f"This instance hosts the group {group.group} and takes its sums."
+        if group.role == "host"
+        else f"This instance is in the group {group.group}, whose host {group.host} takes the sums."
+    )
+    return [
+        whose,
+        "What counts there is which members are recognised here, whatever others approve.",
+        "See: shoal group status",
+    ]
 
 
 def _who_agrees(count: int, mutual: int) -> str:

@@ -14,9 +14,11 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import RequestError
+from daemon.peers import book
 from daemon.privacy.cost import Costs, costs, costs_as_json, deviation
 from daemon.sessions import budget, terms
 from daemon.sessions.windows import PARTS
+from daemon.share.asker import next_asker
 from daemon.store import sums
 from federation.noise import share_variance
 from federation.proposal import least_threshold
@@ -32,10 +34,15 @@ set, as `make privacy` writes it with --json."""
 
 @dataclass(frozen=True)
 class Cohort:
-    """Who takes part: members of one sum, and aggregators that each take one sum per window."""
+    """Who takes part: members of one sum, and aggregators that each take one sum per window.
+
+    `colluders` are those that the noise is laid out for; `group` is the name of the one whose sum it is.
+    """
 
     members: int
     aggregators: int
+    colluders: int = terms.COLLUDERS
+    group: str = ""
 
     def __post_init__(self) -> None:
         """Check that there can be a sum at all."""
@@ -100,12 +107,34 @@ class Offer:
     needed: int
 
 
+def present(
+    config: Config, engine: Engine, *, members: int | None = None, aggregators: int | None = None
+) -> tuple[Cohort, int]:
+    """Return who takes part as things are, and how many peers of one sum are known; what is given goes first.
+
+    Where there are too few, the smallest cohort that this instance would join stands for them. In a group one
+    instance takes the sums, its host.
+    """
+    known = book.read(engine, config)
+    least = config.cohort.min_cohort
+    asker = next_asker(config, engine, known)
+    if asker.group:
+        there = len(asker.roster)
+        # Beside the host, which is in the roster.
+        size = members or max(there, least + 1)
+        return Cohort(size, aggregators or 1, asker.colluders, asker.group), there - 1
+    approved = len(known.approved())
+    peers = max(approved, least)
+    return Cohort(members or peers, aggregators or approved or peers), approved
+
+
 def setting(config: Config, level: Level, window: timedelta, cohort: Cohort) -> Setting:
     """Return the numbers of a level for a cohort, with the other settings as they are."""
     asked = PROTECTION[level]
     members, threshold = cohort.members, least_threshold(cohort.members)
     shares = [
-        share_variance(noise, threshold, terms.COLLUDERS) for noise in (asked.counts_noise, asked.pairs_noise)
+        share_variance(noise, threshold, cohort.colluders)
+        for noise in (asked.counts_noise, asked.pairs_noise)
     ]
     limit = min(config.sharing.max_videos_per_user, asked.max_videos_per_user)
     release = Release(asked.counts_noise, asked.pairs_noise, limit, config.model.max_head)

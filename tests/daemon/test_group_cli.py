@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -22,8 +23,13 @@ from daemon.errors import RequestError, ShoalError
 from daemon.group import book, control, status
 from daemon.group.recognise import Seen
 from daemon.peers import book as peers
+from daemon.peers.book import Peer
+from daemon.sessions.asking import AskingRecord
+from daemon.store import sums
+from daemon.store.records import SessionRecord, save_session
 from federation.group.node_key import new_node_key, public_node_key
 from federation.identity import Identity, format_key
+from federation.journal import FileJournal
 from federation.words import words
 from tests.daemon.group.test_joining import polls
 from tests.daemon.neighbours import Neighbour, neighbours
@@ -113,13 +119,28 @@ async def test_from_an_invitation_to_members_who_recognise_each_other(three: lis
     stands = await typed(a, "group", "status")
     assert stands.code == 0
     assert f"is in the group {GROUP}" in stands.out
-    assert "1 of 2 are recognised here, itself included; 4 are needed" in " ".join(stands.out.split())
+    assert f"{b.host} is not recognised here: until it is, this instance does not learn" in stands.out
     done = await typed(a, "group", "recognise", "--all", "--yes", "-o", "json")
     assert (done.code, done.json["not_recognised"]) == (0, {})
     assert [(one["host"], one["voucher"]) for one in done.json["recognised"]] == [(b.host, "domain")]
     assert a.peer(b).approved
     again = await typed(a, "group", "recognise", "--all", "--yes")
     assert "All members are recognised here." in again.out
+
+    none = await typed(a, "sessions", "list")
+    assert ("shoal group status" in none.out, "Approve peers" in none.out) == (True, False)
+    listing = await typed(a, "peers", "list")
+    assert (f"whose host {host.host} takes the sums" in listing.out, "both sides" in listing.out) == (
+        True,
+        False,
+    )
+    kept = book.current(a.engine)
+    book.change(a.engine, lambda group: group and replace(group, state="ejected"))
+    out = await typed(a, "group", "members", "-o", "json")
+    assert out.json["state"] == "ejected"
+    assert {one["host"]: one["state"] for one in out.json["members"]}[a.host] == "ejected"
+    assert "This instance is not in the group" in (await typed(a, "group", "members")).out
+    book.change(a.engine, lambda _group: kept)
 
     left = await typed(a, "group", "leave", "--yes", "-o", "json")
     assert left.json == {"group": GROUP, "left": True, "host_told": True}
@@ -155,6 +176,7 @@ async def test_what_cannot_be_recognised_is_said(three: list[Neighbour]) -> None
     done = await typed(a, "group", "recognise", "--all", "--yes", "-o", "json")
     assert [(one["host"], one["voucher"]) for one in done.json["recognised"]] == [(away.host, "unread")]
     assert "another key" in done.json["not_recognised"][b.host]
+    assert (done.code, "Compare the words" in done.json["advice"][b.host]) == (3, True)
     assert peers.find(a.engine, a.config, b.host) is None
     named = await typed(a, "group", "recognise", b.host, "--yes", "-o", "json")
     assert (named.code, named.json["code"]) == (3, "refused")
@@ -162,6 +184,16 @@ async def test_what_cannot_be_recognised_is_said(three: list[Neighbour]) -> None
     peers.change(a.engine, a.config, away.host, lambda peer: replace(peer, state="removed"))
     kept = await typed(a, "group", "recognise", "--all", "--yes", "-o", "json")
     assert "decided against" in kept.json["not_recognised"][away.host]
+    assert kept.json["advice"][away.host].endswith(f"shoal group recognise {away.host}")
+    told = await typed(a, "group", "recognise", "--all", "--yes")
+    assert (told.code, f"Not recognised: {b.host}" in told.out, "Compare the words" in told.out) == (
+        3,
+        True,
+        True,
+    )
+    peers.change(a.engine, a.config, away.host, lambda peer: replace(peer, state="reverted"))
+    blocked = await typed(a, "group", "recognise", "--all", "--yes", "-o", "json")
+    assert blocked.json["advice"][away.host].endswith(f"shoal peers approve {away.host}")
 
 
 async def test_errors_say_what_to_do(three: list[Neighbour]) -> None:
@@ -210,6 +242,55 @@ async def test_a_sum_is_announced_by_command(three: list[Neighbour]) -> None:
     shown = await typed(host, "group", "status")
     assert "2 hours from now" in shown.out
     assert "which has 5 members" in shown.out
+    # With one member less it is announced in vain.
+    book.change_member(host.engine, "m4.example", lambda one: one and replace(one, state="left"))
+    fewer = " ".join((await typed(host, "group", "status")).out.split())
+    assert "A sum needs 5 members, so 1 more has to join." in fewer
+
+
+async def test_a_sum_that_cannot_be_learnt_from_is_said(three: list[Neighbour]) -> None:
+    host, *_ = three
+    await typed(host, "group", "host", GROUP)
+    batch = "ab" * 32
+    book.change(host.engine, lambda group: group and replace(group, batch=batch))
+    hosts = ["m1.example", "m2.example"]
+    save_session(host.engine, SessionRecord(batch, "host", host.host, 1.0, 1.0, "done", "", hosts, hosts))
+    sums.save(
+        host.engine,
+        host.config.sums_dir,
+        session_id=batch,
+        urls=("https://v.example/1", "https://v.example/2"),
+        counts=np.array([7, 8]),
+        triangle=np.array([6]),
+        privacy={},
+        now=1.0,
+        batch=batch,
+        subcohort=0,
+        verdict="new",
+    )
+    for known in ("m1.example", "m2.example"):
+        told = " ".join((await typed(host, "group", "status")).out.split())
+        assert "Nothing new is learnt from the group: the newest sum contains" in told
+        peers.save(host.engine, Peer(known, "https://m", format_key(bytes(32)), state="approved"))
+    assert "Nothing new is learnt" not in (await typed(host, "group", "status")).out
+    listing = await typed(host, "sessions", "list")
+    assert "the group's sum" in listing.out
+
+
+async def test_no_sum_is_announced_for_a_window_that_has_its_sum(three: list[Neighbour]) -> None:
+    host, *_ = three
+    await typed(host, "group", "host", GROUP)
+    folder = host.config.group_dir / "host" / "asking"
+    folder.mkdir(parents=True)
+    record = AskingRecord(FileJournal(folder), host.config.privacy.window, time.time)
+    record.open(b"")
+    record.answered("ab" * 32)
+    refused = await typed(host, "group", "start", "--in", "1m", "-o", "json")
+    assert (refused.code, "for this data window" in refused.json["message"]) == (3, True)
+    # What it says to type is late enough: now only members are missing.
+    line = refused.json["advice"].split(": ")[1].removesuffix(". See privacy.window.").split()[1:]
+    later = await typed(host, *line, "-o", "json")
+    assert "the group has 1 members" in later.json["message"]
 
 
 # -- what people see ----------------------------------------------------------------------------------------

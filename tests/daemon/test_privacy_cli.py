@@ -28,6 +28,8 @@ from daemon.cli.privacy_show import show
 from daemon.cli.terminal import out
 from daemon.config import Config, load
 from daemon.config.types import KEY_PREFIX
+from daemon.group import book
+from daemon.group.book import Membership
 from daemon.identity import open_identity
 from daemon.jobs.process import python_module
 from daemon.privacy import plan, words
@@ -40,7 +42,7 @@ from daemon.store import sums, withdrawal
 from daemon.store.engine import open_checked
 from daemon.store.records import SessionRecord, save_session
 from federation.envelope import Stage
-from federation.identity import Identity, PublicIdentity
+from federation.identity import Identity, PublicIdentity, format_key
 from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.accounting import Relation, Release, detection, epsilon, guess
 from policies.privacy import PROTECTION, Level, head_minimum
@@ -424,6 +426,29 @@ def test_a_plan_without_a_change_shows_one_column(world: World) -> None:
     assert printed.returncode == 0
     assert "NOW: default" in printed.stdout
     assert "PLAN" not in printed.stdout
+
+
+def test_in_a_group_one_instance_takes_the_sums(world: World) -> None:
+    config = world.config
+    apart = as_json(shoal("privacy", "plan", "-c", world.config_file, "-o", "json"))["now"]
+    assert apart["aggregators"] == len(config.peers) > 1
+    engine = open_checked(config.database)
+    open_identity(config.identity_file, config.instance.host)
+    joined = Membership("videos", "two.example", "https://t", "member", "member", since=world.now)
+    book.change(engine, lambda _one: joined)
+    for number in range(1, 9):
+        one = Identity(f"m{number}.example", number.to_bytes(32, "big")).public
+        member = book.GroupMember(one.host, format_key(one.key), state="member", since=world.now)
+        book.change_member(engine, one.host, lambda _one, member=member: member)  # type: ignore[misc]
+    engine.dispose()
+    now = as_json(shoal("privacy", "plan", "-c", world.config_file, "-o", "json"))["now"]
+    assert (now["members"], now["aggregators"]) == (9, 1)
+    assert now["year_of_all"] == now["year_of_one_aggregator"]
+    # Two accomplices, as the noise of a group is laid out: nine shares of which five reach what is declared.
+    assert now["pairs_noise_realised"] == round(math.sqrt(9 * 16 / (least_threshold(9) - 2)), 4)
+    text = said(shoal("privacy", "plan", "-c", world.config_file))
+    assert "For 9 members in a sum of the group videos, which its host takes once per window." in text
+    assert "approved now" not in text
 
 
 def test_a_budget_is_counted_in_windows(world: World) -> None:

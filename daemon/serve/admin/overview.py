@@ -51,7 +51,7 @@ def _overview(parts: Parts) -> dict[str, Any]:
         "words": list(words(key)),
         "mode": config.mode,
         "model": served(context.model.loaded),
-        "cohort": control.cohort(book.read(engine, config), config),
+        "cohort": control.cohort(engine, book.read(engine, config), config),
         "group": _group(engine),
         "notices": [vars(notice) for notice in notices.current(engine, config, now)],
         "quality": quality(trained(engine)),
