@@ -61,7 +61,7 @@ export const SENTENCES = {
   onlyLearns: 'nobody: this instance only learns, as its mode says',
   recognisedOf: 'Recognised by you',
   recognisedCount: '{recognised} of {of}, the host not counted; {needed} needed',
-  recogniseMore: 'Too few of those with whom this instance would be summed are recognised by you, so its viewers are not counted. Recognise {missing} more.',
+  recogniseMore: 'You do not recognise {hosts}, with whom this instance would be summed. Until you do, its viewers are not counted, and sums with them are not learnt from.',
   newestSum: 'Newest sum',
   newestSumText: 'A member that was given the same sum sees the same words. Compare them with one that you know.',
 

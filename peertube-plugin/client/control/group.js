@@ -1,6 +1,6 @@
 import { actionButton, confirmed, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
-import { isolated, moment, number } from '../lib/texts.js'
+import { isolated, listed, moment, number } from '../lib/texts.js'
 import { announcing, invitation, inviting, joinRequests } from './group-hosting.js'
 import { hosting, joining } from './group-join.js'
 import { memberList } from './group-members.js'
@@ -94,14 +94,14 @@ function standing (tab) {
   const hosts = membership.role === 'host'
   const state = STATES[/** @type {keyof typeof STATES} */ (membership.state)] ?? STATES.asked
   const inside = membership.state === 'member'
-  const missing = figure(counted?.missing) ?? 0
+  const strangers = many(counted?.strangers).map(host => plain(host, 100))
   return block(say('groupOf', { group: isolated(plain(membership.group, 60)) }),
     el('p', {}, hosts ? badge(say('groupHosting'), 'green') : badge(say(state.name), state.look)),
     state.text && !hosts ? el('p', {}, say(state.text)) : null,
     ...[membership.problem, membership.live?.problem].map(problem => (
       plain(problem) ? el('p', { class: 'shoal-warning' }, sentence(tell(problem))) : null)).filter(line => line !== null),
-    inside && membership.gives !== false && missing > 0 && many(counted?.strangers).length
-      ? el('p', { class: 'shoal-warning' }, say('recogniseMore', { missing: number(missing) }))
+    inside && membership.gives !== false && strangers.length
+      ? el('p', { class: 'shoal-warning' }, say('recogniseMore', { hosts: listed(strangers) }))
       : null,
     facts([
       [say('hostOfGroup'), hosts ? say('thisInstance') : own(membership.host)],
