@@ -112,4 +112,4 @@ def test_the_report_says_what_was_refused_and_whether_the_twin_agrees() -> None:
 def test_an_attack_cannot_be_mixed_with_other_shows() -> None:
     outcome = CliRunner().invoke(app, ["demo", "--attack", "push", "--serve"])
     assert outcome.exit_code != 0
-    assert "--attack goes with neither" in str(outcome.exception)
+    assert "--attack goes with none" in str(outcome.exception)

@@ -42,24 +42,6 @@ def test_five_instances_learn_what_pooling_and_the_noise_they_drew_would(
         assert one["ndcg10"]["federated"] != one["ndcg10"]["pooled"]
 
 
-def test_as_a_group_over_flower_they_learn_the_same(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(data=small, instances=5, kill="3@mask", level="default", as_json=True, group=True) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["max_relative_difference_from_pooled"] <= 1e-6
-    assert found["integers_identical"]
-    assert found["top10_identical"]
-    assert found["seconds"]["session"] > 0
-    assert found["cohort"] == {"members": 5, "threshold": 4, "aggregators": 1}
-    assert found["killed"] == "reef.example at stage shares"
-    for one in found["instances"]:
-        assert one["session"] == "done"
-        # All others, or all but the one that was killed where it did not come back in time.
-        assert len(one["survivors"]) in (3, 4)
-        assert "reef.example" in one["survivors"] or len(one["survivors"]) == 3 + (
-            one["host"] == "reef.example"
-        )
-
-
 @pytest.mark.parametrize("text", ["", "3", "0@mask", "6@mask", "3@lunch", "x@mask", "3@"])
 def test_a_wrong_kill_names_the_choices(text: str) -> None:
     with pytest.raises(RequestError) as caught:

@@ -188,7 +188,7 @@ def test_numbers_out_of_range_are_refused(arguments: tuple[str, ...], named: str
 
 def test_the_whole_command(tmp_path: Path) -> None:
     file = tmp_path / "sizes"
-    file.write_text("200\n40\n30\n12\n8\n5\n2\n")
+    file.write_text("30\n12\n9\n8\n5\n4\n2\n")
     done = shoal("--sizes", str(file), "--loss", "10", "--trained", "1", "--level", "none", "-o", "json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -202,8 +202,8 @@ def test_the_whole_command(tmp_path: Path) -> None:
     assert group["full"]["extrapolated"]
     assert group["full"]["instance_up"] > 4 * 4096 * 4095 / 2
     quality = group["quality"]
-    assert (quality["accounts"], quality["viewers"], quality["empty"]) == (297, 297, 0)
-    assert [band["name"] for band in quality["bands"]] == ["<20", "20-100", ">100"]
-    assert [band["instances"] for band in quality["bands"]] == [4, 2, 1]
+    assert (quality["accounts"], quality["viewers"], quality["empty"]) == (70, 70, 0)
+    assert [band["name"] for band in quality["bands"]] == ["<20", "20-100"]
+    assert [band["instances"] for band in quality["bands"]] == [6, 1]
     assert all(0 <= band["federated"] <= 1 for band in quality["bands"])
     assert any("xtrapolated" in note for note in report["notes"])

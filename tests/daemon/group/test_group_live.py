@@ -267,10 +267,11 @@ def _secrets(config: Config) -> list[str]:
     """Return what is secret in the files of an instance, in the forms in which it could be printed."""
     seed = config.identity_file.read_bytes()
     found = [seed.hex(), base64.b64encode(seed).decode()]
-    for path in (node_file.path(config), *config.group_dir.rglob("*.pem")):
+    # Who left the group since has no node key any more.
+    keys = [path for path in (node_file.path(config),) if path.exists()]
+    for path in (*keys, *config.group_dir.rglob("*.pem")):
         found += re.findall(r"^[A-Za-z0-9+/=]{40,}$", path.read_text("ascii"), re.MULTILINE)
     found += [
         path.read_text("ascii").strip() for path in config.group_dir.rglob("*secret*") if path.is_file()
     ]
-    assert len(found) > 2
     return found
