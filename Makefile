@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
 
 test: $(VENV)/.installed-dev $(JS)/node_modules/.installed
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 	npm --prefix $(JS) test
 
 check: $(VENV)/.installed-dev $(JS)/node_modules/.installed

@@ -102,7 +102,7 @@ describe('the page that the daemon serves', needsBrowser, () => {
     page = await site.alone()
     await rested(page)
     assert.deepEqual(await page.getByRole('tab').allTextContents(),
-      ['Overview', 'Peers', 'Shared', 'Sessions', 'Models', 'Ledger', 'Look up', 'Revert'])
+      ['Overview', 'Peers', 'Group', 'Shared', 'Sessions', 'Models', 'Ledger', 'Look up', 'Revert'])
   })
 
   it('asks for the token where it has none, or one that holds no more', async () => {
