@@ -18,6 +18,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
 
+# Three workers on two processors: many tests start daemons and wait for them.
 test: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 	npm --prefix $(JS) test
