@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 
 # Three workers on two processors: many tests start daemons and wait for them.
 test: $(VENV)/.installed-dev $(JS)/node_modules/.installed
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 	npm --prefix $(JS) test
 
 check: $(VENV)/.installed-dev $(JS)/node_modules/.installed

@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 _SPECTRUM_MARGIN = 1.05
+_DENSE = 256
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,11 @@ def solve(
 def spectral_shift(gram: NDArray[np.float64]) -> float:
     """Return what the diagonal of a symmetric (m, m) matrix lacks to have no negative eigenvalue; 0 or more.
 
-    The Lanczos estimate approaches the smallest eigenvalue from above, hence a margin of 5 %.
+    The Lanczos estimate approaches the smallest eigenvalue from above, hence a margin of 5 %. Where the whole
+    spectrum costs nothing it is computed: on small matrices the estimate can stop at another eigenvalue.
     """
     size = gram.shape[0]
-    if size < 3:
+    if size <= _DENSE:
         return max(0.0, -float(np.linalg.eigvalsh(gram)[0])) * _SPECTRUM_MARGIN if size else 0.0
     matrix = torch.from_numpy(gram)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models import statistics
@@ -57,6 +57,9 @@ def test_an_indefinite_matrix_is_refused_unless_shifted() -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 40))
+@example(31, 29)
+@example(1, 400)
+@example(2, 600)
 def test_the_shift_lifts_every_eigenvalue(seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
     half = rng.poisson(1.0, (size, size)).astype(np.float64)
