@@ -1,8 +1,13 @@
-"""For all tests: files that take long come first, so that the last minutes are not one worker's alone."""
+"""For all tests: what takes long comes first, so that no worker is left alone with it; no clock decides."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no fault of the code. Speed is for benchmarks.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 LONG = (
     "test_group_live.py",
