@@ -15,7 +15,6 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Engine
 
 from daemon.config import Config, PeerTubeSource
-from daemon.group import book
 from daemon.jobs.process import JobOutcome, run_job
 from daemon.jobs.registry import JOBS
 from daemon.serve.context import ServeContext
@@ -177,6 +176,8 @@ def _session_open(config: Config) -> bool:
 
 
 def _in_group(engine: Engine) -> bool:
+    from daemon.group import book
+
     group = book.current(engine)
     return group is not None and group.active
 

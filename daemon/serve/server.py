@@ -1,5 +1,7 @@
 """The serving process from start to stop: two listeners, the model in service, the scheduler."""
 
+from __future__ import annotations
+
 import asyncio
 import gc
 import logging
@@ -9,15 +11,13 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from daemon import log
 from daemon.config import Config
 from daemon.errors import ShoalError
-from daemon.group import inbox
-from daemon.group.keeper import Keeper
 from daemon.running import Running, announce, only_daemon
 from daemon.scheduler import Scheduler
 from daemon.serve import api, health, vectors, viewers
@@ -32,6 +32,9 @@ from daemon.serve.stored import Stored
 from daemon.store.engine import open_checked
 from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.records import refusals
+
+if TYPE_CHECKING:
+    from daemon.group.keeper import Keeper
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +130,7 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
     await context.stored.refresh(None)
     await context.model.refresh()
     scheduler = Scheduler(context)
-    keeper = Keeper(context, waiting=lambda: inbox.waiting(config))
+    keeper = _keeper(context)
     runners: list[web.AppRunner] = []
     tasks: list[asyncio.Task[None]] = []
     listen = config.listen
@@ -145,7 +148,8 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
         tasks.append(asyncio.create_task(context.model.follow(context.stored.refresh)))
         tasks.append(asyncio.create_task(watch(context)))
         scheduler.start()
-        keeper.start()
+        if keeper is not None:
+            keeper.start()
         # What is there now stays: looking through it again and again would delay answers by milliseconds.
         gc.collect()
         gc.freeze()
@@ -153,7 +157,8 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
         await stop.wait()
         logger.info("stopping")
     finally:
-        await keeper.stop()
+        if keeper is not None:
+            await keeper.stop()
         await scheduler.stop()
         for task in tasks:
             task.cancel()
@@ -162,6 +167,16 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
             await runner.cleanup()
         context.stored.close()
         context.engine.dispose()
+
+
+def _keeper(context: ServeContext) -> Keeper | None:
+    if context.config.mode not in FEDERATED:
+        # Nothing is in a group then, and none of this is loaded.
+        return None
+    from daemon.group import inbox
+    from daemon.group.keeper import Keeper
+
+    return Keeper(context, waiting=lambda: inbox.waiting(context.config))
 
 
 async def _listen(runners: list[web.AppRunner], app: web.Application, host: str, port: int) -> str:
