@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from daemon.cli.terminal import out, table
-from daemon.evaluate import Report, Row
-from daemon.evaluate_instances import MODELS, Group, InstancesReport
+from daemon.lab.evaluate import Report, Row
+from daemon.lab.evaluate_instances import MODELS, Group, InstancesReport
 from models.evaluation import Summary
 
 

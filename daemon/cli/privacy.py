@@ -124,7 +124,7 @@ def _length(settings: "Config", text: str | None) -> timedelta:
 
 def _measured(config_file: "Path", settings: "Config", now: "Setting", then: "Setting") -> dict[str, object]:
     """Train without noise, as now and as planned; NDCG@10 of each by name."""
-    from daemon.privacy.measure import Noise, measured
+    from daemon.lab.measure import Noise, measured
 
     tried = {
         "none": Noise(0.0, 0.0, settings.sharing.max_videos_per_user),

@@ -54,9 +54,9 @@ def evaluate(
 ) -> None:
     """Compare the models with popularity, neighbours and PeerTube's own rule on a data set."""
     from daemon.cli import evaluation
-    from daemon.evaluate import Options
-    from daemon.evaluate import evaluate as measure
-    from daemon.evaluate_instances import Crowd, evaluate_instances
+    from daemon.lab.evaluate import Options
+    from daemon.lab.evaluate import evaluate as measure
+    from daemon.lab.evaluate_instances import Crowd, evaluate_instances
     from daemon.source.dataset_files import DataSetError, read
     from models.trained import Recipe
 
@@ -106,7 +106,7 @@ def demo(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Run several instances on this machine that learn together, and compare what each can recommend."""
-    from daemon.demo.main import main
+    from daemon.lab.demo.main import main
 
     if attack is not None and (kill or serve or mode is How.group):
         raise RequestError(

@@ -56,10 +56,10 @@ def simulate(
     import os
 
     from daemon.cli import simulate_show
-    from daemon.demo.world import SHIPPED
-    from daemon.simulate import sizes as accounts
-    from daemon.simulate.main import Options
-    from daemon.simulate.main import simulate as run
+    from daemon.lab.demo.instances import SHIPPED
+    from daemon.lab.simulate import instance_sizes as accounts
+    from daemon.lab.simulate.main import Options
+    from daemon.lab.simulate.main import simulate as run
     from daemon.source.dataset_files import DataSetError, read
     from models.trained import Recipe
     from policies.privacy import Level as Privacy

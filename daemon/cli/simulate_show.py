@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from daemon.cli.terminal import out, table
-from daemon.simulate.costs import Cost
-from daemon.simulate.losses import Completed
-from daemon.simulate.main import GroupReport, Report
+from daemon.lab.simulate.costs import Cost
+from daemon.lab.simulate.losses import Completed
+from daemon.lab.simulate.main import GroupReport, Report
 
 _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 

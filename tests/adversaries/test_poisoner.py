@@ -12,11 +12,11 @@ import pytest
 
 from daemon import notices, pointer
 from daemon.config import load
-from daemon.demo import attack_parts
 from daemon.jobs import sync
 from daemon.jobs.registry import JobContext
 from daemon.jobs.train import run as train
 from daemon.jobs.training_data import interactions
+from daemon.lab.demo import attack_parts
 from daemon.ledger.book import Kind, newest
 from daemon.peers import book
 from daemon.peers.book import Peer

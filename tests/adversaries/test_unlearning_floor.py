@@ -21,7 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.demo.world import build
+from daemon.lab.demo.instances import build
 from federation.noise import share_variance, skellam
 from federation.proposal import least_threshold
 from models import statistics

@@ -20,10 +20,10 @@ import psutil  # type: ignore[import-untyped]
 
 from daemon import running
 from daemon.config import load
-from daemon.demo.group import Group
-from daemon.demo.processes import Daemon, every, require
-from daemon.demo.world import build
 from daemon.group import book, status
+from daemon.lab.demo.group import Group
+from daemon.lab.demo.instances import build
+from daemon.lab.demo.processes import Daemon, every, require
 from daemon.store.engine import open_checked
 
 IDLE_SECONDS = 150.0

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.evaluate_world import split, world
+from daemon.lab.evaluate_data import split, world
 from daemon.source.dataset_files import read
 from federation.noise import share_variance, skellam
 from models import statistics, vectors

@@ -19,11 +19,11 @@ from sqlalchemy import Engine
 
 from daemon import pointer
 from daemon.config import Config, load
-from daemon.demo.world import build
 from daemon.identity import open_identity
 from daemon.jobs import sync, train
 from daemon.jobs.process import JobOutcome
 from daemon.jobs.registry import JobContext, Progress
+from daemon.lab.demo.instances import build
 from daemon.peers import book
 from daemon.peers.book import Peer
 from daemon.sessions import contribution, service

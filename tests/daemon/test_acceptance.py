@@ -21,9 +21,9 @@ from daemon.acceptance.views import Pair, with_month
 from daemon.cli.main import app
 from daemon.config import Config, load
 from daemon.config.acceptance import Acceptance
-from daemon.demo import attack_parts
 from daemon.errors import JobError, RequestError
 from daemon.identity import open_identity
+from daemon.lab.demo import attack_parts
 from daemon.ledger.book import Kind, newest, verify
 from daemon.peers import book
 from daemon.peers.book import Peer

@@ -11,11 +11,11 @@ from scipy.sparse import csr_array
 from typer.testing import CliRunner
 
 from daemon.cli.main import app
-from daemon.demo import attack, staying
-from daemon.demo.attack_report import show
-from daemon.demo.histories import like_more, make_up
-from daemon.demo.processes import Daemon
-from daemon.demo.world import World, build
+from daemon.lab.demo import attack, keep_running
+from daemon.lab.demo.attack_report import show
+from daemon.lab.demo.change_histories import like_more, make_up
+from daemon.lab.demo.instances import World, build
+from daemon.lab.demo.processes import Daemon
 from daemon.serve.admin import token
 from daemon.source.dataset import addresses
 from daemon.source.dataset_files import read
@@ -83,7 +83,7 @@ def test_each_admin_page_offers_the_others(world: World) -> None:
     for number, daemon in enumerate(daemons):
         daemon.api = f"127.0.0.1:{9000 + number}"
         token.create(daemon.community.folder)
-    pages = staying.pages(daemons)
+    pages = keep_running.pages(daemons)
     assert list(pages) == [daemon.community.host for daemon in daemons]
     for number, (daemon, page) in enumerate(zip(daemons, pages.values(), strict=True)):
         own = token.read(daemon.community.folder)

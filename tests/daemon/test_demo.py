@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.demo.main import main, parse_kill
-from daemon.demo.world import SHIPPED, SIZES, build
 from daemon.errors import RequestError, SourceError
+from daemon.lab.demo.instances import SHIPPED, SIZES, build
+from daemon.lab.demo.main import main, parse_kill
 from tests.daemon.test_sessions import write_set
 
 

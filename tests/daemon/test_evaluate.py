@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.evaluate import CLOSED_FORM, FACTORIZATION, PEERTUBE, POPULARITY, Options, Report, evaluate
-from daemon.evaluate_instances import (
+from daemon.lab.evaluate import CLOSED_FORM, FACTORIZATION, PEERTUBE, POPULARITY, Options, Report, evaluate
+from daemon.lab.evaluate_data import split, world
+from daemon.lab.evaluate_instances import (
     FEDERATED,
     LOCAL,
     MODELS,
@@ -19,7 +20,6 @@ from daemon.evaluate_instances import (
     evaluate_instances,
     summed,
 )
-from daemon.evaluate_world import split, world
 from daemon.source.dataset_files import DataSet, read
 from models import statistics
 from models.interactions import Interactions

@@ -20,9 +20,9 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import chisquare
 
 from daemon.config import Config, load
-from daemon.demo.processes import Daemon, every, require
-from daemon.demo.world import build
 from daemon.identity import open_identity
+from daemon.lab.demo.instances import build
+from daemon.lab.demo.processes import Daemon, every, require
 from daemon.ledger import book as ledger
 from daemon.ledger.canonical import canonical
 from daemon.sessions import terms

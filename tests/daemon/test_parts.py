@@ -10,9 +10,9 @@ import pytest_asyncio
 from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
-from daemon.demo.processes import Daemon, every, require
-from daemon.demo.world import build
 from daemon.jobs.training_data import statistic
+from daemon.lab.demo.instances import build
+from daemon.lab.demo.processes import Daemon, every, require
 from daemon.store import model_records, reading, records, sums
 from daemon.store.engine import open_checked
 from daemon.store.model_records import ModelRecord

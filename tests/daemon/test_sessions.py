@@ -15,9 +15,9 @@ import pytest_asyncio
 from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
-from daemon.demo.processes import Daemon, every, require
-from daemon.demo.world import Community, build
 from daemon.jobs.training_data import interactions, statistic
+from daemon.lab.demo.instances import Community, build
+from daemon.lab.demo.processes import Daemon, every, require
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.peers import book

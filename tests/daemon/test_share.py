@@ -618,8 +618,8 @@ def test_every_route_that_others_can_call_is_of_a_kind(place: Place) -> None:
 
 NOT_LEAVING = {
     "daemon.source.peertube_client": "asks our own PeerTube",
-    "daemon.demo.processes": "runs a demo on this machine",
-    "daemon.demo.group": "runs a demo on this machine",
+    "daemon.lab.demo.processes": "runs a demo on this machine",
+    "daemon.lab.demo.group": "runs a demo on this machine",
     "daemon.group.upstream": "asks our own SuperLink",
 }
 _ASKING = re.compile(r"\b(ClientSession|PeerClient|new_session|urlopen|open_connection|create_connection)\b")

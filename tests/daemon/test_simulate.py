@@ -14,11 +14,11 @@ import pytest
 from scipy.sparse import csr_array
 
 from daemon.errors import RequestError
-from daemon.simulate import costs, losses, sizes
-from daemon.simulate.costs import Videos
-from daemon.simulate.losses import NEVER, STAGES, Cohort
-from daemon.simulate.main import divide
-from daemon.simulate.quality import NoisySums, Settings
+from daemon.lab.simulate import costs, instance_sizes, losses
+from daemon.lab.simulate.costs import Videos
+from daemon.lab.simulate.losses import NEVER, STAGES, Cohort
+from daemon.lab.simulate.main import divide
+from daemon.lab.simulate.quality import NoisySums, Settings
 from federation.flower.app.simulation import Measured
 from federation.noise import share_variance
 from federation.proposal import least_threshold
@@ -30,21 +30,21 @@ from policies.privacy import PROTECTION, Level
 
 
 def test_sizes_are_log_normal_as_measured() -> None:
-    found = np.log(sizes.drawn(40_000, 1).astype(np.float64))
+    found = np.log(instance_sizes.drawn(40_000, 1).astype(np.float64))
     # Whole accounts, at least one: the median and the upper part are what was measured.
     assert np.median(found) == pytest.approx(LOG_SIZE_MEAN, abs=0.08)
     upper = np.quantile(found, 0.975) - np.median(found)
     assert upper == pytest.approx(1.96 * LOG_SIZE_SD, rel=0.05)
-    assert (np.diff(sizes.drawn(50, 1)) <= 0).all()
+    assert (np.diff(instance_sizes.drawn(50, 1)) <= 0).all()
 
 
 def test_sizes_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "sizes"
     file.write_text("12\n\n 3 \n500\n")
-    found = sizes.read(file)
+    found = instance_sizes.read(file)
     assert found.tolist() == [12, 3, 500]
-    assert sizes.resampled(found, 3, 1).tolist() == [500, 12, 3]
-    assert set(sizes.resampled(found, 50, 1).tolist()) == {500, 12, 3}
+    assert instance_sizes.resampled(found, 3, 1).tolist() == [500, 12, 3]
+    assert set(instance_sizes.resampled(found, 50, 1).tolist()) == {500, 12, 3}
 
 
 @pytest.mark.parametrize("text", ["", "12\n-3\n", "12\n0\n", "1.5\n", "٣\n", "twelve"])
@@ -52,14 +52,14 @@ def test_a_file_without_sizes_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "sizes"
     file.write_text(text)
     with pytest.raises(RequestError) as caught:
-        sizes.read(file)
+        instance_sizes.read(file)
     assert caught.value.advice
 
 
 @pytest.mark.parametrize("available", [3, 17, 500, 5000])
 def test_viewers_are_shared_out_to_the_last(available: int) -> None:
-    accounts = sizes.drawn(60, 4)
-    found = sizes.viewers(accounts, available)
+    accounts = instance_sizes.drawn(60, 4)
+    found = instance_sizes.viewers(accounts, available)
     assert found.sum() == min(available, accounts.sum())
     assert (found <= accounts).all()
     assert (np.diff(found[np.argsort(-accounts, kind="stable")]) <= 1).all()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from daemon.demo import attack_parts
+from daemon.lab.demo import attack_parts
 from models import statistics
 from models.interactions import Interactions, stack
 from models.noise import NO_NOISE, SumNoise, slack

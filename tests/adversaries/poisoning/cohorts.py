@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.demo.world import LEAST_INTERACTIONS, SHIPPED, SKEW, TASTES
+from daemon.lab.demo.instances import LEAST_INTERACTIONS, SHIPPED, SKEW, TASTES
 from daemon.source.dataset import addresses
 from daemon.source.dataset_files import read
 from daemon.source.dataset_meaning import positive_from

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from daemon.acceptance.judge import Report, judge
 from daemon.config.acceptance import Acceptance
-from daemon.demo import attack_parts
-from daemon.demo.world import SHIPPED
+from daemon.lab.demo import attack_parts
+from daemon.lab.demo.instances import SHIPPED
 from models import artefact, statistics
 from models.evaluation import top
 from models.interactions import Interactions

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.evaluate_world import World, split
+from daemon.lab.evaluate_data import World, split
 from models import statistics
 from models.evaluation import next_videos
 from models.interactions import Interactions

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.demo.world import LEAST_INTERACTIONS, SHIPPED
-from daemon.evaluate_world import World, world
+from daemon.lab.demo.instances import LEAST_INTERACTIONS, SHIPPED
+from daemon.lab.evaluate_data import World, world
 from daemon.source.dataset_files import read
 from models.interactions import Interactions
 

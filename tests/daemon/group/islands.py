@@ -16,7 +16,6 @@ from aiohttp import web
 from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
-from daemon.demo.world import build
 from daemon.group import book, contact, control, joining, learn, plan, recognise
 from daemon.group.book import Membership
 from daemon.group.keeper import SPOOL_BYTES
@@ -26,6 +25,7 @@ from daemon.group.session import _GroupSession
 from daemon.identity import open_identity
 from daemon.jobs import sync
 from daemon.jobs.training_data import interactions
+from daemon.lab.demo.instances import build
 from daemon.sessions import service
 from daemon.store import reading, records, sums
 from daemon.store.engine import open_checked

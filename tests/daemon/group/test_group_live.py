@@ -21,10 +21,10 @@ import pytest_asyncio
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.demo.group import Group
-from daemon.demo.processes import Daemon, every, require
-from daemon.demo.world import build
 from daemon.group import book, control, hosting, node_file, standing, status
+from daemon.lab.demo.group import Group
+from daemon.lab.demo.instances import build
+from daemon.lab.demo.processes import Daemon, every, require
 from daemon.sessions import terms
 from daemon.store import records, sums
 from daemon.store.engine import open_checked

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, vstack
 
-from daemon.demo.noise import drawn
-from daemon.demo.world import Community
+from daemon.lab.demo.drawn_noise import drawn
+from daemon.lab.demo.instances import Community
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.store import records, releases

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import JobError
-from daemon.simulate.engine import engine
+from daemon.lab.simulate.flower_engine import engine
 from federation.flower.app.laboratory import Laboratory
 from federation.flower.app.simulation import Measured
 

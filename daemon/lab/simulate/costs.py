@@ -56,7 +56,7 @@ class Cost:
         host_cpu: seconds of the aggregator for all parts.
         instance_cpu: seconds of one member.
         engine_seconds: wall time of one part in the engine.
-        sums_seconds: estimate for the group until all sums are there, see `daemon.simulate.notes`.
+        sums_seconds: estimate for the group until all sums are there, see `daemon.lab.simulate.assumptions`.
         session_seconds: the same until every instance has fetched the published sums.
     """
 

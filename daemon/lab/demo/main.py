@@ -20,15 +20,15 @@ import numpy as np
 from rich.console import Console
 
 from daemon.config import load
-from daemon.demo import attack as attacked
-from daemon.demo import attack_report, report, staying
-from daemon.demo.compare import Compared, compare
-from daemon.demo.group import Group
-from daemon.demo.processes import Daemon, every, require
-from daemon.demo.report import Listing, Story
-from daemon.demo.world import Community, World, build
 from daemon.errors import RequestError, ShoalError
 from daemon.jobs.process import JobOutcome
+from daemon.lab.demo import attack as attacked
+from daemon.lab.demo import attack_report, keep_running, report
+from daemon.lab.demo.compare import Compared, compare
+from daemon.lab.demo.group import Group
+from daemon.lab.demo.instances import Community, World, build
+from daemon.lab.demo.processes import Daemon, every, require
+from daemon.lab.demo.report import Listing, Story
 from daemon.store import reading, records
 from daemon.store.engine import open_checked
 from federation.node import ANSWERS
@@ -169,10 +169,10 @@ class _Demo:
 
     async def _stay(self, daemons: Sequence[Daemon]) -> None:
         self.console.print("The daemons keep running. Their admin pages, on this machine only:")
-        for host, address in staying.pages(daemons).items():
+        for host, address in keep_running.pages(daemons).items():
             self.console.print(f"  {host.removesuffix('.example')}: {address}", markup=False, soft_wrap=True)
         self.console.print("Ctrl+C stops them and deletes everything.")
-        await staying.until_interrupted()
+        await keep_running.until_interrupted()
 
     async def _start(self, number: int, daemon: Daemon) -> None:
         wanted = self.victim is not None and self.victim.number == number

@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from daemon.demo.attack import Case, Story
+from daemon.lab.demo.attack import Case, Story
 
 _TITLES = {"fakes": "Fake viewers, as many as real ones", "scaled": "Its part, counted twentyfold"}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from daemon.simulate import costs
-from daemon.simulate.losses import DRAWS
+from daemon.lab.simulate import costs
+from daemon.lab.simulate.losses import DRAWS
 
 
 def notes(level: str, trained: int, members: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ setting is trained once, from own viewers exactly and a sum of the others with t
 judged for everybody. A cohort of real instances has more viewers than one of them alone, and noise costs it
 less: what is measured here is on the side of caution. Nothing leaves, nothing is kept.
 
-Runs as a process of its own, `python -m daemon.privacy.measure`, that writes one JSON object.
+Runs as a process of its own, `python -m daemon.lab.measure`, that writes one JSON object.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def measured(
 
     asked = json.dumps([vars(one) for one in settings])
     command, environment = python_module(
-        "daemon.privacy.measure",
+        "daemon.lab.measure",
         *("--config", str(config_file), "--members", str(members)),
         *("--settings", asked, "--parent", str(os.getpid())),
     )
@@ -78,7 +78,7 @@ def measured(
 
 def main(argv: list[str]) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m daemon.privacy.measure", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m daemon.lab.measure", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--members", type=int, required=True)
     parser.add_argument("--settings", type=json.loads, required=True)

@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from daemon.demo.compare import MODELS, Compared
+from daemon.lab.demo.compare import MODELS, Compared
 
 _TITLES = {
     "popularity": "Popularity",

@@ -12,10 +12,10 @@ import aiohttp
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.demo.processes import Daemon
 from daemon.errors import JobError
 from daemon.group import book, control, joining, recognise, standing, status
 from daemon.group.recognise import Seen
+from daemon.lab.demo.processes import Daemon
 from daemon.peers import cards
 from daemon.store import records, sums
 from daemon.store.engine import open_checked

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config import load
-from daemon.demo.world import Community
 from daemon.identity import open_identity
+from daemon.lab.demo.instances import Community
 from daemon.sessions import terms
 from federation.noise import skellam
 

@@ -12,10 +12,10 @@ from typing import Any
 import aiohttp
 
 from daemon import running
-from daemon.demo.world import Community
 from daemon.errors import JobError
 from daemon.jobs import limits
 from daemon.jobs.process import JobOutcome, python_module, run_job
+from daemon.lab.demo.instances import Community
 from daemon.sessions.faults import VARIABLE
 
 _START_SECONDS = 60.0

@@ -13,11 +13,11 @@ from sqlalchemy import Engine
 
 from daemon import pointer
 from daemon.config import Config, load
-from daemon.demo.noise import drawn
-from daemon.demo.world import Community
 from daemon.errors import JobError
 from daemon.jobs.train import recipe_of
 from daemon.jobs.training_data import features, interactions, noise_of, statistic
+from daemon.lab.demo.drawn_noise import drawn
+from daemon.lab.demo.instances import Community
 from daemon.sessions import terms
 from daemon.store import model_records, reading, records, sums
 from daemon.store.engine import open_checked

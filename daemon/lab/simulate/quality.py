@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.evaluate_world import Split, World
+from daemon.lab.evaluate_data import Split, World
 from federation.noise import share_variance, skellam
 from federation.proposal import least_threshold
 from models import statistics

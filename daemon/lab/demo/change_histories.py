@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from daemon.demo.world import Community
+from daemon.lab.demo.instances import Community
 from daemon.source.dataset import addresses
 from daemon.source.dataset_files import DataSet, read
 from models.interactions import Interactions

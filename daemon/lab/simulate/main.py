@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from daemon.config.cohort import Cohort as CohortSection
 from daemon.config.group import Group as GroupSection
-from daemon.evaluate_world import Split, World, split, world
-from daemon.simulate import costs, losses, quality, sizes
-from daemon.simulate.costs import Cost, Videos
-from daemon.simulate.engine import engine
-from daemon.simulate.losses import DRAWS, Checked, Completed
-from daemon.simulate.notes import notes
-from daemon.simulate.quality import Quality
+from daemon.lab.evaluate_data import Split, World, split, world
+from daemon.lab.simulate import costs, instance_sizes, losses, quality
+from daemon.lab.simulate.assumptions import notes
+from daemon.lab.simulate.costs import Cost, Videos
+from daemon.lab.simulate.flower_engine import engine
+from daemon.lab.simulate.losses import DRAWS, Checked, Completed
+from daemon.lab.simulate.quality import Quality
 from daemon.source.dataset_files import DataSet
 from federation.flower.app.laboratory import Laboratory
 from federation.flower.app.simulation import Measured
@@ -155,10 +155,10 @@ def divide(instances: int) -> tuple[int, ...]:
 def _group(instances: int, users: World, divided: Split, options: Options, progress: Progress) -> GroupReport:
     begun = time.perf_counter()
     if options.sizes is None:
-        accounts = sizes.drawn(instances, options.seed)
+        accounts = instance_sizes.drawn(instances, options.seed)
     else:
-        accounts = sizes.resampled(options.sizes, instances, options.seed)
-    viewers = sizes.viewers(accounts, int(users.matrix.shape[0]))
+        accounts = instance_sizes.resampled(options.sizes, instances, options.seed)
+    viewers = instance_sizes.viewers(accounts, int(users.matrix.shape[0]))
     parts = divide(instances)
     # First, because the length of the second sum follows from it.
     settings = quality.Settings(options.level, options.recipe, options.trained, options.seed)

@@ -56,7 +56,7 @@ def engine(
             "cores": cores,
             "store": max(LEAST_STORE, 4 * cores * _ENTRY_BYTES * max(lengths)),
         }
-        command, environment = python_module("daemon.simulate.worker")
+        command, environment = python_module("daemon.lab.simulate.flower_worker")
         with log.open("wb") as errors:
             process = subprocess.Popen(  # noqa: S603
                 command,

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.evaluate import PEERTUBE, POPULARITY, Options, Progress, closed_form_of, dense_threads
-from daemon.evaluate_world import Split, World, split, world
+from daemon.lab.evaluate import PEERTUBE, POPULARITY, Options, Progress, closed_form_of, dense_threads
+from daemon.lab.evaluate_data import Split, World, split, world
 from daemon.source.dataset_files import DataSet
 from models import statistics
 from models.baselines import PeerTubeRule, Popularity

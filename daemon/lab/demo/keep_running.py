@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from daemon.demo.processes import Daemon
+from daemon.lab.demo.processes import Daemon
 from daemon.serve.admin import token
 
 

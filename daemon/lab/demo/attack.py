@@ -23,11 +23,11 @@ from scipy.sparse import csr_array, vstack
 from daemon import pointer
 from daemon.acceptance import control as acceptance
 from daemon.config import load
-from daemon.demo import attack_parts
-from daemon.demo.histories import like_more, make_up
-from daemon.demo.processes import Daemon, every, require
-from daemon.demo.world import NAMES, World, build
 from daemon.errors import JobError
+from daemon.lab.demo import attack_parts
+from daemon.lab.demo.change_histories import like_more, make_up
+from daemon.lab.demo.instances import NAMES, World, build
+from daemon.lab.demo.processes import Daemon, every, require
 from daemon.peers import control
 from daemon.revert import steps
 from daemon.revert.carry_out import carry_out

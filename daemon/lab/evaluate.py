@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.evaluate_world import Split, World, hold_out_users, split, world
+from daemon.lab.evaluate_data import Split, World, hold_out_users, split, world
 from daemon.source.dataset_files import DataSet
 from models import statistics
 from models.baselines import ItemKNN, PeerTubeRule, Popularity

@@ -1,0 +1,1 @@
+"""Experiments on one machine: the demo, evaluations, simulations. No instance runs them, and nothing imports them."""
