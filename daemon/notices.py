@@ -21,7 +21,7 @@ from daemon.group import book as group_book
 from daemon.group.book import GroupMember, Membership
 from daemon.peers import book
 from daemon.peers.book import Peer
-from daemon.running import replace_file
+from daemon.process.daemon_lock import replace_file
 from daemon.store import model_records, sums
 from daemon.store.engine import reads
 from daemon.store.model_records import ModelRecord

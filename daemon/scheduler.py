@@ -15,10 +15,10 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Engine
 
 from daemon.config import Config, PeerTubeSource
-from daemon.jobs.process import JobOutcome, run_job
 from daemon.jobs.registry import JOBS
+from daemon.process.run_job import JobOutcome, run_job
 from daemon.serve.context import ServeContext
-from daemon.store import records
+from daemon.store import activity
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Scheduler:
         seconds = every.total_seconds()
         spread = seconds * self._context.config.schedule.jitter
         now = time.time()
-        last = records.last_success(self._context.engine, name)
+        last = activity.last_success(self._context.engine, name)
         if name == "session" and _session_open(self._context.config):
             # Its members wait, and their answers are journalled: go on before the proposals expire.
             first = now + SOON_SECONDS
@@ -139,7 +139,7 @@ class Scheduler:
             self._scheduler.modify_job("sync", next_run_time=datetime.now(UTC))
 
     def _sync_is_old(self) -> bool:
-        last = records.last_success(self._context.engine, "sync")
+        last = activity.last_success(self._context.engine, "sync")
         return last is None or time.time() - last > AT_LEAST_BETWEEN_SYNCS
 
     async def _run(

@@ -16,7 +16,7 @@ def admin(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
 
     from daemon.config import load
     from daemon.errors import NotRunningError
-    from daemon.running import find
+    from daemon.process.daemon_lock import find
     from daemon.serve.admin import token
 
     settings = load(config)

@@ -131,14 +131,14 @@ def resolve(model: "ServedModel", text: str) -> int:
 
 def _open(settings: "Config") -> "tuple[ServedModel, str]":
     from daemon.cli.models import find
-    from daemon.store import source_facts
+    from daemon.store import source_state
     from daemon.store.engine import open_checked
     from models.artefact import load as load_model
 
     directory = find(settings.models_dir, "current")
     model = load_model(directory)
     if settings.database.exists():
-        out_of_lists = source_facts.exclusions(open_checked(settings.database))
+        out_of_lists = source_state.exclusions(open_checked(settings.database))
         model.visibility.exclude(
             channels=out_of_lists.channels, hosts=out_of_lists.hosts, videos=out_of_lists.videos
         )
@@ -151,7 +151,7 @@ def _title(model: "ServedModel", position: int | None) -> str:
 
 def _ask(settings: "Config", path: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
     """Return the running daemon's answer, None where no daemon runs."""
-    from daemon.running import find
+    from daemon.process.daemon_lock import find
 
     running = find(settings.data_dir)
     if running is None:

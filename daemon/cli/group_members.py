@@ -208,9 +208,9 @@ def _unlearnable(setting: Setting) -> list[str]:
     """Say why the newest sum of the group is not learnt from, where it is not."""
     # Loads SciPy, which the daemon that answers the admin page does without.
     from daemon.group import book
-    from daemon.jobs.learnable import choose
     from daemon.peers import book as peers
     from daemon.store import sums
+    from daemon.training.sum_selection import choose
 
     group, stored = book.current(setting.engine), sums.parts(setting.engine)
     if group is None or not stored or stored[0].batch != group.batch:

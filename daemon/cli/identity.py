@@ -66,7 +66,7 @@ def rotate(
 
     from daemon.config import load
     from daemon.peers import rotation
-    from daemon.running import only_daemon
+    from daemon.process.daemon_lock import only_daemon
     from daemon.store.engine import open_checked
     from federation.identity import format_key
     from federation.words import words

@@ -21,8 +21,8 @@ def run(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.
     from daemon.cli.work import job
     from daemon.config import load
     from daemon.errors import AlreadyRunningError
-    from daemon.jobs.process import python_module
-    from daemon.running import find
+    from daemon.process.daemon_lock import find
+    from daemon.process.run_job import python_module
 
     settings = load(config)
     if (running := find(settings.data_dir)) is not None:
@@ -50,7 +50,7 @@ def stop(
     """
     from daemon.config import load
     from daemon.errors import NotRunningError, ShoalError
-    from daemon.running import find
+    from daemon.process.daemon_lock import find
     from daemon.sessions.stop import leave_all
     from daemon.store.engine import open_checked
 

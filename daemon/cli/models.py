@@ -23,14 +23,14 @@ app = typer.Typer(help="Trained models: list, show, accept, reject, export.", no
 @app.command("list")
 def list_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """List models, newest first; the served one is marked."""
-    from daemon import pointer
     from daemon.config import load
+    from daemon.store import current_model
     from daemon.store.engine import open_checked
     from daemon.store.model_records import models
 
     settings = load(config)
     found = models(open_checked(settings.database))
-    current = pointer.read(settings.models_dir)
+    current = current_model.read(settings.models_dir)
 
     def show() -> None:
         if not found:
@@ -67,11 +67,11 @@ def show_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Show what a model was learnt from and how, and why it serves or does not."""
-    from daemon.acceptance.shown import with_titles
     from daemon.cli.acceptance import show_report
     from daemon.config import load
     from daemon.store.engine import open_checked
     from daemon.store.model_records import model as recorded
+    from daemon.training.acceptance.report_titles import with_titles
     from models.artefact import read_manifest
 
     settings = load(config)
@@ -101,7 +101,7 @@ def accept_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Let a model serve that waits for you, or that was quarantined; see `show` first."""
-    from daemon.acceptance.control import accept
+    from daemon.training.acceptance.decisions import accept
 
     _decide(accept, model, config, output, "{} serves now.")
 
@@ -114,7 +114,7 @@ def reject_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Keep a model that waits for you from serving; what serves now stays."""
-    from daemon.acceptance.control import reject
+    from daemon.training.acceptance.decisions import reject
 
     _decide(reject, model, config, output, "{} will not serve; what served before stays.")
 
@@ -167,10 +167,10 @@ def find(models_dir: Path, name: str) -> Path:
     Raises:
         NoModelError: there is none yet. RequestError: none or several have that name.
     """
-    from daemon import pointer
+    from daemon.store import current_model
 
     if name == "current":
-        current = pointer.read(models_dir)
+        current = current_model.read(models_dir)
         if current is None:
             raise NoModelError("there is no model yet", advice="Run `shoal sync`, then `shoal train`.")
         return models_dir / current

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from daemon.config import Config
-    from daemon.jobs.process import JobOutcome
+    from daemon.process.run_job import JobOutcome
 
 app = typer.Typer(help="Instances to learn together with: find, approve, take out.", no_args_is_help=True)
 Host = Annotated[str, typer.Argument(metavar="HOST", help="Host name of an instance, such as tube.example.")]
@@ -170,12 +170,12 @@ def _listing(engine: Engine, settings: Config) -> dict[str, Any]:
 
 def _peer(engine: Engine, settings: Config, host: str) -> dict[str, Any]:
     from daemon.peers import book, control
-    from daemon.store import source_facts
+    from daemon.store import source_state
 
     peer = book.find(engine, settings, host)
     if peer is None:
         raise control.UnknownPeerError(f"nothing is known of {host}", advice=f"See: shoal peers add {host}")
-    return control.described(peer, time.time(), followed=host in source_facts.follows(engine))
+    return control.described(peer, time.time(), followed=host in source_state.follows(engine))
 
 
 def _name(host: str) -> str:

@@ -20,9 +20,9 @@ from daemon.errors import RequestError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from daemon.jobs.process import JobOutcome
     from daemon.privacy.session import SessionPrivacy
-    from daemon.store.records import SessionRecord
+    from daemon.process.run_job import JobOutcome
+    from daemon.store.activity import SessionRecord
 
 _ROLES = {
     "aggregator": "own sum",
@@ -42,7 +42,7 @@ def list_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """List sessions, newest first."""
-    from daemon.store.records import sessions
+    from daemon.store.activity import sessions
 
     store = _store(config)
     found = sessions(store, limit=limit)
@@ -82,7 +82,7 @@ def show_(
 ) -> None:
     """Show one session: who took part, what was sent, its noise, what it told about own viewers."""
     from daemon.privacy.session import privacy_of
-    from daemon.store.records import session as find
+    from daemon.store.activity import session as find
 
     store = _store(config)
     found = find(store, session)

@@ -40,7 +40,7 @@ def init(
     from daemon.config.template import render
     from daemon.errors import ConfigError
     from daemon.identity import open_identity
-    from daemon.running import replace_file
+    from daemon.process.daemon_lock import replace_file
     from federation.identity import format_key
 
     path = directory / FILE_NAME

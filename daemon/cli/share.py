@@ -104,7 +104,7 @@ def _pairs(settings: "Config", engine: "Engine", host: str, destination: Path) -
 
 
 def _session(engine: "Engine", beginning: str) -> str:
-    from daemon.store.records import session
+    from daemon.store.activity import session
 
     found = session(engine, beginning)
     if found is None:

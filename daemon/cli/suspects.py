@@ -25,9 +25,9 @@ def register(app: typer.Typer) -> None:
 
 def suspects(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """Name the sub-cohorts in sums that did not pass. What one peer gave is known to nobody."""
-    from daemon.acceptance.suspects import suspects as found_in
     from daemon.config import load
     from daemon.store.engine import open_checked
+    from daemon.training.acceptance.suspect_sub_cohorts import suspects as found_in
 
     found = found_in(open_checked(load(config).database))
     result(output, {"suspects": found}, lambda: _show(found))

@@ -38,13 +38,13 @@ def forget(
     import time
 
     from daemon.config import load
-    from daemon.revert import viewers
+    from daemon.maintenance import forget_viewer
     from daemon.store.engine import open_checked
 
     settings = load(config)
     name = viewer or _asked()
     engine = open_checked(settings.database)
-    found = viewers.forget(engine, settings, name, time.time())
+    found = forget_viewer.forget(engine, settings, name, time.time())
     found |= _trained(config, wanted=train)
     found["older_models"] = [model for model in found.pop("models") if model != found["serves_now"]]
     result(output, found, lambda: _show_forgotten(found))
@@ -59,7 +59,7 @@ def check(
 
     from daemon.cli.work import job
     from daemon.config import PeerTubeSource, load
-    from daemon.revert import viewers
+    from daemon.maintenance import forget_viewer
     from daemon.store.engine import open_checked
 
     settings = load(config)
@@ -69,7 +69,7 @@ def check(
             advice="Take them out of the data set and run `shoal sync`, or see: shoal viewers forget.",
         )
     found: dict[str, Any] = dict(job("consent", config, settings).result)
-    found["next_contribution"] = viewers.next_contribution(
+    found["next_contribution"] = forget_viewer.next_contribution(
         open_checked(settings.database), settings, time.time()
     )
     found |= _trained(config, wanted=train and found["removed"] > 0)

@@ -11,8 +11,8 @@ from daemon.group.standing import host_of
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.sessions import terms
-from daemon.sessions.traffic import Traffic
 from daemon.store import traffic as totals
+from daemon.store.traffic_counter import Traffic
 from federation import envelope
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.desk import check_blob, fetch_request

@@ -23,9 +23,9 @@ from daemon.group.book import GroupMember, Membership
 from daemon.group.events import note
 from daemon.identity import open_identity
 from daemon.peers import book as peers
-from daemon.sessions.traffic import Traffic
 from daemon.store import traffic
 from daemon.store.engine import writes
+from daemon.store.traffic_counter import Traffic
 from federation import envelope
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.errors import Code, Refusal

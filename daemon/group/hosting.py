@@ -29,8 +29,8 @@ from daemon.config import Config, load
 from daemon.errors import ConfigError, ShoalError
 from daemon.group.fence import Fence
 from daemon.group.keeping import HostingError, SuperLink
-from daemon.jobs.limits import end_with
-from daemon.running import replace_file
+from daemon.process.daemon_lock import replace_file
+from daemon.process.limits import end_with
 from federation.flower import superlink
 from federation.flower.access import SuperLinkAccess
 from federation.flower.certificates import Material, ensure

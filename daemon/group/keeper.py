@@ -22,11 +22,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from daemon.errors import ShoalError
 from daemon.group import book, contact, enrol, node_file, plan, standing
 from daemon.group.book import Membership
-from daemon.group.children import run_child
 from daemon.group.status import Live
-from daemon.jobs.process import JobOutcome, run_job
+from daemon.process.child import run_child
+from daemon.process.run_job import JobOutcome, run_job
 from daemon.serve.context import ServeContext
-from daemon.store import records
+from daemon.store import activity
 from daemon.store.engine import reads, writes
 from federation.http.client import new_session
 
@@ -43,7 +43,7 @@ _JITTER: Final = 0.1
 
 
 class RunJob(Protocol):
-    """Runs a job to its end, as `daemon.jobs.process.run_job`."""
+    """Runs a job to its end, as `daemon.process.run_job.run_job`."""
 
     async def __call__(
         self,
@@ -263,7 +263,7 @@ class Keeper:
             return
 
         def write() -> None:
-            last = records.last_success(self._engine, "group-session") or 0.0
+            last = activity.last_success(self._engine, "group-session") or 0.0
             with writes(self._engine) as connection:
                 known = book.current_in(connection)
                 if known is None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from daemon.errors import ShoalError
 from daemon.group.upstream import Upstream
-from daemon.jobs.process import python_module
+from daemon.process.run_job import python_module
 from federation.flower import superlink
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class SuperLink:
 
     async def _run(self) -> asyncio.subprocess.Process:
         arguments, environment = superlink.command(self._folder, self._port)
-        leash, ours = python_module("daemon.group.leash", str(os.getpid()), *arguments)
+        leash, ours = python_module("daemon.process.exec_with_parent_death", str(os.getpid()), *arguments)
         self._process = await asyncio.create_subprocess_exec(
             *leash,
             env=environment | {"PYTHONPATH": ours["PYTHONPATH"]},

@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon import service
 from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import book, catch_up
 from daemon.group.events import note
@@ -30,8 +29,9 @@ from daemon.sessions import about, terms
 from daemon.sessions.contribution import open_windows
 from daemon.sessions.windows import Windows
 from daemon.store import sums
+from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import writes
-from daemon.store.records import SessionRecord, save_session
+from daemon.training import deploy
 from federation import envelope
 from federation.errors import Code, Refusal
 from federation.group.epoch_document import EpochDocument
@@ -152,7 +152,7 @@ class _Learning:
                     "a part of the group's sum is left out",
                     extra={"part": number, "code": refusal.code.value},
                 )
-        with service.turn(self._config):
+        with deploy.turn(self._config):
             parts = self._without_taken_out(parts, problems)
             # One time for all: stored sums are sorted by it, and then by part.
             now = self._context.clock()

@@ -285,7 +285,7 @@ def main(argv: list[str]) -> int:
     if options.parent:
         # The kernel's promise outlives exec, what its caller imports does not: 29 MB less.
         # -P: a folder called `daemon` where this happens to be run must not be imported instead.
-        leash = [sys.executable, "-P", "-m", "daemon.group.leash", str(options.parent)]
+        leash = [sys.executable, "-P", "-m", "daemon.process.exec_with_parent_death", str(options.parent)]
         os.execv(leash[0], [*leash, sys.executable, "-P", "-m", "daemon.group.link"])  # noqa: S606
     # Libraries that print must not break the stream of events.
     events = Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))

@@ -8,7 +8,7 @@ from typing import Final
 
 from daemon.config import Config
 from daemon.errors import StoreError
-from daemon.running import replace_file
+from daemon.process.daemon_lock import replace_file
 from federation.errors import FederationError
 from federation.group.node_key import new_node_key, public_node_key
 

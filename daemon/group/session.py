@@ -29,10 +29,10 @@ from daemon.sessions import terms
 from daemon.sessions.asking import AskingRecord
 from daemon.sessions.rounds import Part
 from daemon.sessions.summing import Paired, Summing
-from daemon.sessions.traffic import Traffic
+from daemon.store.activity import Role
 from daemon.store.engine import writes
-from daemon.store.records import Role
 from daemon.store.traffic import add_all, month_of
+from daemon.store.traffic_counter import Traffic
 from federation import envelope
 from federation.carrier import Carrier, PeerUnreachable
 from federation.desk import reference_to

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Engine
 
-from daemon import running
 from daemon.config import Config
 from daemon.group import book, recognise, standing
 from daemon.group.book import GroupMember, Membership
@@ -18,7 +17,8 @@ from daemon.identity import open_identity
 from daemon.peers import book as peers
 from daemon.peers.book import State
 from daemon.peers.control import words_of
-from daemon.running import replace_file
+from daemon.process import daemon_lock
+from daemon.process.daemon_lock import replace_file
 from federation.errors import Refusal
 from federation.group.epoch import EpochDocument
 from federation.words import words
@@ -46,7 +46,7 @@ class Live:
 
 def live(config: Config) -> Live | None:
     """Return what the daemon says, None while none runs."""
-    if running.find(config.data_dir) is None:
+    if daemon_lock.find(config.data_dir) is None:
         return None
     try:
         return Live(**json.loads((config.group_dir / LIVE_NAME).read_text("utf-8")))

@@ -17,10 +17,10 @@ from sqlalchemy.exc import OperationalError
 from daemon import log
 from daemon.config import Config, load
 from daemon.errors import JobBusyError, JobError, ShoalError, StoreError
-from daemon.jobs import limits
 from daemon.jobs.registry import JOBS, LOCKS, RECORDED_ONCE, UNRECORDED, WAITS, JobContext
+from daemon.process import limits
 from daemon.store import engine as store
-from daemon.store.records import JobRecord, save_job
+from daemon.store.activity import JobRecord, save_job
 from daemon.store.tables import SCHEMA
 
 logger = logging.getLogger(__name__)

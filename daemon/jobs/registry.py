@@ -46,10 +46,10 @@ def lazy(target: str) -> JobFunction:
 
 
 JOBS: dict[str, JobFunction] = {
-    "sync": lazy("daemon.jobs.sync:run"),
-    "train": lazy("daemon.jobs.train:run"),
-    "consent": lazy("daemon.jobs.consent:run"),
-    "prune": lazy("daemon.jobs.prune:run"),
+    "sync": lazy("daemon.maintenance.sync:run"),
+    "train": lazy("daemon.training.job:run"),
+    "consent": lazy("daemon.maintenance.consent:run"),
+    "prune": lazy("daemon.maintenance.prune:run"),
     "revert": lazy("daemon.revert.job:run"),
     "session": lazy("daemon.sessions.aggregate:run"),
     "contribution": lazy("daemon.sessions.contribution:run"),
@@ -74,7 +74,7 @@ LOCKS: Mapping[str, str] = {
 """Jobs that do not take the data directory's job lock. A session waits for peers, whose own sessions may wait
 for a contribution of ours: a contribution only reads, and never waits; so does a look at what would leave.
 The check of consent does not wait for a training either; what it must not overlap with is in
-`daemon.store.withdrawal`. Word to one peer does not wait while hundreds of others are asked: each peer is
+`daemon.store.forget_viewers`. Word to one peer does not wait while hundreds of others are asked: each peer is
 changed in a transaction of its own."""
 
 WAITS: Mapping[str, float] = {"revert": 1800.0}

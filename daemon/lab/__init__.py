@@ -1,1 +1,1 @@
-"""Experiments on one machine: the demo, evaluations, simulations. No instance runs them, and nothing imports them."""
+"""Experiments on one machine: demo, evaluate, simulate, measure. Only the command line and tests import them."""

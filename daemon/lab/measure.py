@@ -53,7 +53,7 @@ def measured(
         JobError: there are too few viewers, or the process failed.
 
     """
-    from daemon.jobs.process import python_module
+    from daemon.process.run_job import python_module
 
     asked = json.dumps([vars(one) for one in settings])
     command, environment = python_module(
@@ -100,11 +100,11 @@ def _run(config_file: Path, settings: list[Noise], members: int, parent: int) ->
     import time
 
     from daemon.config import load
-    from daemon.jobs import limits
-    from daemon.jobs.train import recipe_of
-    from daemon.jobs.training_data import features
+    from daemon.process import limits
     from daemon.sessions.counting import own_viewers
     from daemon.store.engine import open_checked
+    from daemon.store.model_inputs import features
+    from daemon.training.job import recipe_of
     from models.errors import ModelError
 
     if parent:

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from daemon.ledger.book import BEGINNING, Head, Verification, holds
 from daemon.ledger.canonical import canonical
-from daemon.running import replace_file
+from daemon.process.daemon_lock import replace_file
 from federation.identity import Identity, PublicIdentity, Purpose, format_key, parse_key
 
 MANIFEST: Final = "manifest.json"

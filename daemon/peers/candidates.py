@@ -14,7 +14,7 @@ from daemon.jobs.registry import JobContext
 from daemon.peers import book, cards, hearing
 from daemon.peers.book import Peer
 from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError
-from daemon.store import source_facts
+from daemon.store import source_state
 
 AT_ONCE: Final = 4
 MOST: Final = 500
@@ -26,7 +26,7 @@ AGAIN: Final = 3600.0
 async def look(context: JobContext, session: aiohttp.ClientSession) -> dict[str, Any]:
     """Ask followed instances which plugins they have, and for the card of Shoal where that is one of them."""
     config, engine = context.config, context.engine
-    followed = [host for host in source_facts.follows(engine) if _askable(host, config.instance.host)]
+    followed = [host for host in source_state.follows(engine) if _askable(host, config.instance.host)]
     known = book.read(engine, config)
     now = context.clock()
     due = [host for host in followed if _due(known.find(host), now)]

@@ -24,10 +24,10 @@ from daemon.peers import book, candidates, cards, hearing, rotation
 from daemon.peers.book import Peer, Theirs
 from daemon.peers.cards import Card
 from daemon.peers.door import VERSION
-from daemon.sessions.traffic import Traffic
 from daemon.store import traffic
 from daemon.store.engine import writes
 from daemon.store.tables import PeerRow
+from daemon.store.traffic_counter import Traffic
 from federation import envelope
 from federation import hello as hellos
 from federation.carrier import PeerRefused, PeerUnreachable

@@ -18,7 +18,7 @@ from daemon.identity import open_identity
 from daemon.ledger.book import Kind, append
 from daemon.peers import book, sentences
 from daemon.peers.book import Peer
-from daemon.store import source_facts
+from daemon.store import source_state
 from federation.identity import parse_key
 from federation.words import words
 
@@ -33,7 +33,7 @@ class UnknownPeerError(RequestError):
 def listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
     """Return all peers and candidates, and whether they are enough for a sum, as the admin API answers."""
     known = book.read(engine, config)
-    followed = set(source_facts.follows(engine))
+    followed = set(source_state.follows(engine))
     shown = sorted(filter(_worth_showing, known.peers.values()), key=_order)
     return {
         "peers": [described(peer, now, followed=peer.host in followed) for peer in shown],

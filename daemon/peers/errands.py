@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from daemon.jobs.process import run_job
+from daemon.process.run_job import run_job
 
 log = logging.getLogger(__name__)
 

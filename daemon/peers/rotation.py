@@ -22,7 +22,7 @@ from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.ledger import book as ledger
 from daemon.peers import book as peers
-from daemon.running import replace_file
+from daemon.process.daemon_lock import replace_file
 from daemon.sessions import terms
 from daemon.store import releases
 from federation.hello import MAX_ROTATIONS, Rotation

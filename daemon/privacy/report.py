@@ -20,7 +20,7 @@ from daemon.privacy.cost import Costs, costs, costs_as_json, deviation, number
 from daemon.sessions import budget, terms
 from daemon.sessions.counting import Own, own_viewers
 from daemon.sessions.windows import Kept
-from daemon.store import records, releases, since
+from daemon.store import activity, public_since, releases
 from daemon.store.releases import ReleaseRecord
 from policies.privacy import PROTECTION, Level
 from policies.relations import YEAR, Relation, Release
@@ -215,7 +215,7 @@ def members_of(engine: Engine, record: ReleaseRecord) -> int:
 
     The counts of a sum of our own are shown to its members with our own share of noise on top.
     """
-    session = records.session(engine, record.session_id)
+    session = activity.session(engine, record.session_id)
     if session is None:
         return 1
     return len(session.roster) + (session.role == "aggregator")
@@ -229,7 +229,7 @@ def _viewers(config: Config, engine: Engine, own: Own, now: float) -> Viewers:
         stored=own.interactions.users,
         counted=int((lengths > 0).sum()),
         videos=len(own.catalogue),
-        settled=int(since.settled(engine, own.catalogue.urls, before=now - age).sum()),
+        settled=int(public_since.settled(engine, own.catalogue.urls, before=now - age).sum()),
         limit=own.most,
         too_long=int((over > 0).sum()),
         left_out=int(over.sum()),

@@ -11,8 +11,8 @@ from daemon.privacy import words
 from daemon.privacy.cost import Costs, costs, costs_as_json, level_of
 from daemon.privacy.report import Vector, by_aggregator
 from daemon.store import releases
+from daemon.store.activity import SessionRecord
 from daemon.store.engine import reads
-from daemon.store.records import SessionRecord
 from daemon.store.tables import Sum
 from policies.privacy import Level
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from daemon import running
 from daemon.config import Config
 from daemon.errors import JobError
-from daemon.jobs.process import JobOutcome, run_job
+from daemon.process import daemon_lock
+from daemon.process.run_job import JobOutcome, run_job
 from daemon.revert import steps
 
 Progress = Callable[[str, float], None]
@@ -83,7 +83,7 @@ async def answers_from(config: Config, model: str | None) -> bool:
     """Wait until the running daemon answers from a model, None from none; True at once where none runs."""
     deadline = time.monotonic() + FOLLOW_SECONDS
     while time.monotonic() < deadline:
-        found = running.find(config.data_dir)
+        found = daemon_lock.find(config.data_dir)
         if found is None or await asyncio.to_thread(_serves, found.api) == (model or ""):
             return True
         await asyncio.sleep(_ASK_EVERY)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from daemon import pointer
 from daemon.errors import ShoalError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext, Progress
@@ -18,7 +17,7 @@ from daemon.ledger.book import Kind
 from daemon.revert import compare, holdings, proof, remove, report, steps
 from daemon.revert.holdings import Holdings
 from daemon.sessions import faults
-from daemon.store import model_records, reverts, source_facts
+from daemon.store import current_model, model_records, reverts, source_state
 from models import artefact
 from models.errors import ModelError
 from models.serving import ServedModel
@@ -49,7 +48,7 @@ def _rehearse(context: JobContext, host: str) -> dict[str, Any]:
     basis = steps.basis_without(engine, host)
     found = report.planned(engine, config, host, dry_run=True, basis=basis, now=now)
     chosen = steps.choose(engine, config, without=host)
-    names = (pointer.read(config.models_dir), None if chosen is None else chosen.id)
+    names = (current_model.read(config.models_dir), None if chosen is None else chosen.id)
     found |= _compared(context, host, names, 1.0)
     return found | {"deleted": _deleted(holdings.holding(engine, config, host))}
 
@@ -92,7 +91,7 @@ def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
 
 def _train(context: JobContext) -> str:
     """Train from what is left, as any training does; returns why there is no new model, or an empty text."""
-    from daemon.jobs import train  # here, because a dry run has no use for torch
+    from daemon.training import job  # here, because a dry run has no use for torch
 
     context.progress("training", DELETED)
 
@@ -100,7 +99,7 @@ def _train(context: JobContext) -> str:
         context.progress(stage, DELETED + part * (1 - DELETED))
 
     try:
-        train.run(replace(context, progress=progress))
+        job.run(replace(context, progress=progress))
     except ShoalError as error:
         return f"No new model was trained: {error.message} {error.advice}".strip()
     return ""
@@ -145,7 +144,7 @@ def _open(context: JobContext, name: str | None) -> ServedModel | None:
         model = artefact.load(context.config.models_dir / name)
     except (ModelError, OSError):
         return None
-    out = source_facts.exclusions(context.engine)
+    out = source_state.exclusions(context.engine)
     model.visibility.exclude(channels=out.channels, hosts=out.hosts, videos=out.videos)
     return model
 

@@ -12,7 +12,7 @@ from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.jobs.registry import LOCKS
 from daemon.sessions import terms
-from daemon.store import records
+from daemon.store import activity
 from federation import envelope
 from federation.errors import Refusal
 from federation.proposal import SignedProposal
@@ -68,10 +68,10 @@ def _abandon(engine: Engine, config: Config, host: str, now: float) -> tuple[str
             # The counts were opened with the host. Its neighbours give no sum with others in this window, so
             # that asking them for one would only cost them time.
             terms.asking(config, time.time).answered(session_id)
-        known = records.session(engine, session_id)
+        known = activity.session(engine, session_id)
         if known is not None and known.ended is None:
             reason = f"{host} was taken out"
-            records.save_session(engine, replace(known, ended=now, outcome="abandoned", reason=reason))
+            activity.save_session(engine, replace(known, ended=now, outcome="abandoned", reason=reason))
         journal.erase(signed.sum_id)
         sessions.append(session_id)
     return tuple(dict.fromkeys(sessions))

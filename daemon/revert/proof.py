@@ -9,14 +9,13 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from daemon import pointer
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.ledger import book as ledger
 from daemon.ledger import manifests
 from daemon.peers import book
 from daemon.revert import holdings, open_sums
-from daemon.store import model_records
+from daemon.store import current_model, model_records
 from daemon.store.engine import reads
 from daemon.store.tables import Sum
 from models import artefact
@@ -56,7 +55,7 @@ class Proof:
 def prove(engine: Engine, config: Config, host: str) -> Proof:
     """Look at everything that is stored, and say what the served model was trained from."""
     problems = [*_stored(engine, config, host), *_stray_files(engine, config)]
-    served = pointer.read(config.models_dir)
+    served = current_model.read(config.models_dir)
     directory = None if served is None else config.models_dir / served
     provenance: dict[str, Any] = {}
     sha256 = manifest_sha256 = ""

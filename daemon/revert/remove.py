@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, select
 
-from daemon import pointer
 from daemon.config import Config
 from daemon.group.shelf import Shelf
 from daemon.revert.holdings import Holdings
 from daemon.sessions import faults
-from daemon.store import model_records, sums
+from daemon.store import current_model, model_records, sums
 from daemon.store.engine import reads, truncate_wal
 from daemon.store.tables import Sum
 
@@ -35,7 +34,7 @@ def remove(engine: Engine, config: Config, held: Holdings) -> Removed:
     """
     hashes = {record.id: record.manifest_sha256 for record in model_records.models(engine)}
     folders = {r.directory for r in model_records.models(engine) if r.id in held.models}
-    current = pointer.read(config.models_dir)
+    current = current_model.read(config.models_dir)
     if current in folders or current in held.folders:
         raise ValueError("the model in service is taken out of service before it is deleted")
     sums.drop(engine, config.sums_dir, held.sums)

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from sqlalchemy import Engine
 
-from daemon import pointer, service
 from daemon.config import Config
 from daemon.errors import RequestError
 from daemon.identity import open_identity
@@ -23,9 +22,10 @@ from daemon.peers import book
 from daemon.peers.book import Peer
 from daemon.revert import holdings, open_sums
 from daemon.sessions import faults
+from daemon.store import current_model, model_records, reverts, sums
 from daemon.store import ledger as entries
-from daemon.store import model_records, reverts, sums
 from daemon.store.model_records import ModelRecord
+from daemon.training import deploy
 from models import artefact
 from models.errors import ModelError
 
@@ -64,16 +64,16 @@ def out_of_service(engine: Engine, config: Config, host: str, now: float) -> Swi
     began = time.monotonic()
     require_known(engine, config, host)
     basis = basis_without(engine, host)
-    with service.turn(config):
+    with deploy.turn(config):
         _block(engine, config, host, now)
         faults.pass_point("revert.blocked")
         # Written down before it changes: a run that goes on after a crash cannot see it any more.
-        before = _begun(engine, host, serving := pointer.read(config.models_dir), now)
+        before = _begun(engine, host, serving := current_model.read(config.models_dir), now)
         chosen = choose(engine, config)
         if chosen is None:
-            pointer.clear(config.models_dir)
+            current_model.clear(config.models_dir)
         elif chosen.directory != serving:
-            pointer.write(config.models_dir, chosen.directory)
+            current_model.write(config.models_dir, chosen.directory)
             details = {"kind": chosen.kind, "manifest": chosen.manifest_sha256, "survivors": chosen.survivors}
             _note(engine, config, Kind.SERVED, chosen.id, details, now)
         faults.pass_point("revert.switched")
@@ -108,7 +108,7 @@ def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | N
     """
     known = book.read(engine, config)
     summed = holdings.survivors_by_session(engine)
-    current = pointer.read(config.models_dir)
+    current = current_model.read(config.models_dir)
 
     def usable(record: ModelRecord) -> bool:
         hosts = holdings.hosts_in(record, summed, config.models_dir)

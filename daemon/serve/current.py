@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from daemon import pointer
 from daemon.errors import NoModelError
 from daemon.serve.memory import MappedPages
+from daemon.store import current_model
 from models.artefact import load
 from models.errors import ModelError
 from models.serving import ServedModel
@@ -82,7 +82,7 @@ class CurrentModel:
             return False
         # A model that fails is tried again only when the pointer is written again.
         self._seen = mark
-        name = pointer.read(self._dir)
+        name = current_model.read(self._dir)
         if name is None:
             self._fail("the pointer file models/current makes no sense", None)
             return False
@@ -114,7 +114,7 @@ class CurrentModel:
 
     def _mark(self) -> tuple[int, int] | None:
         try:
-            status = (self._dir / pointer.POINTER_NAME).stat()
+            status = (self._dir / current_model.POINTER_NAME).stat()
         except OSError:
             return None
         # Every replacement is a new file, so the inode tells them apart even within one clock tick.

@@ -9,7 +9,7 @@ from daemon.peers import book
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.guard import error_answer, json_answer
 from daemon.serve.metrics import CONTENT_TYPE
-from daemon.store import records, source_facts
+from daemon.store import activity, source_state
 
 routes = web.RouteTableDef()
 
@@ -71,8 +71,8 @@ def describe(context: ServeContext) -> dict[str, Any]:
 
 
 def _records(context: ServeContext) -> dict[str, Any]:
-    jobs = records.jobs(context.engine, limit=10)
-    found = records.sessions(context.engine, limit=10)
+    jobs = activity.jobs(context.engine, limit=10)
+    found = activity.sessions(context.engine, limit=10)
     peers = [peer.host for peer in book.read(context.engine, context.config).approved()]
     return {
         "peers": len(peers),
@@ -82,13 +82,13 @@ def _records(context: ServeContext) -> dict[str, Any]:
             {"id": s.id, "role": s.role, "outcome": s.outcome, "reason": s.reason, "started": s.started}
             for s in found
         ],
-        "refusals": records.refusals(context.engine),
+        "refusals": activity.refusals(context.engine),
         "source": _source(context),
     }
 
 
 def _source(context: ServeContext) -> dict[str, Any]:
-    known = source_facts.read(context.engine)
+    known = source_state.read(context.engine)
     # What is stored may still be of a source that was configured before.
     kind = context.config.source.kind
     stored = known if known is not None and known.kind == kind else None

@@ -18,7 +18,7 @@ from aiohttp import web
 from daemon import log
 from daemon.config import Config
 from daemon.errors import ShoalError
-from daemon.running import Running, announce, only_daemon
+from daemon.process.daemon_lock import Running, announce, only_daemon
 from daemon.scheduler import Scheduler
 from daemon.serve import api, health, vectors, viewers
 from daemon.serve.admin import routes as admin
@@ -29,9 +29,9 @@ from daemon.serve.current import CurrentModel
 from daemon.serve.guard import guard
 from daemon.serve.metrics import Metrics
 from daemon.serve.stored import Stored
+from daemon.store.activity import refusals
 from daemon.store.engine import open_checked
 from daemon.store.pseudonyms import Pseudonyms
-from daemon.store.records import refusals
 
 if TYPE_CHECKING:
     from daemon.group.keeper import Keeper

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from daemon.store import source_facts, viewers
+from daemon.store import source_state, viewer_history
 from daemon.store.rows import Exclusions
 from models.serving import ServedModel
 
@@ -51,7 +51,7 @@ class Stored:
         if not await asyncio.to_thread(self._changed):
             return
         self.drop()
-        exclusions = await asyncio.to_thread(source_facts.exclusions, self._engine)
+        exclusions = await asyncio.to_thread(source_state.exclusions, self._engine)
         if exclusions != self._exclusions:
             self._exclusions = exclusions
             if model is not None:
@@ -88,7 +88,7 @@ class Stored:
         return [int(position) for position in found]
 
     def _read(self, model: ServedModel, pseudonym: bytes) -> NDArray[np.int32]:
-        urls = viewers.history(self._engine, pseudonym, limit=self._most)
+        urls = viewer_history.history(self._engine, pseudonym, limit=self._most)
         found = (model.index(url) for url in urls)
         return np.array([position for position in found if position is not None], np.int32)
 

@@ -9,7 +9,7 @@ from daemon.errors import RequestError
 from daemon.serve import params, secret
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.guard import HEADERS, json_answer
-from daemon.store import viewers, withdrawal
+from daemon.store import forget_viewers, viewer_history
 
 MAX_VIEWER: Final = 200
 PATIENCE: Final = 20.0
@@ -25,7 +25,7 @@ async def known(request: web.Request) -> web.Response:
     """Answer `{"viewer"}` with every video that is stored for the viewer, newest first."""
     context = request.app[CONTEXT]
     pseudonym = await _asked(request, context)
-    return json_answer({"videos": await asyncio.to_thread(viewers.known, context.engine, pseudonym)})
+    return json_answer({"videos": await asyncio.to_thread(viewer_history.known, context.engine, pseudonym)})
 
 
 @routes.post("/v1/viewers/forget")
@@ -57,8 +57,8 @@ async def _asked(request: web.Request, context: ServeContext) -> bytes:
 
 
 def _forget(context: ServeContext, pseudonym: bytes) -> None:
-    with withdrawal.turn(context.config.data_dir, patience=PATIENCE):
-        withdrawal.forget(context.engine, [pseudonym])
+    with forget_viewers.turn(context.config.data_dir, patience=PATIENCE):
+        forget_viewers.forget(context.engine, [pseudonym])
     if context.config.windows_dir.is_dir():
         # Loaded only where something was ever given to peers.
         from daemon.sessions.leaving import void

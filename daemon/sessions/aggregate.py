@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon import service
 from daemon.errors import PolicyRefusedError
 from daemon.group import book as groups
 from daemon.jobs.registry import JobContext
@@ -28,6 +27,7 @@ from daemon.sessions.given import GivenRecord
 from daemon.sessions.rounds import Part
 from daemon.sessions.summing import Paired, Summing
 from daemon.store import sums
+from daemon.training import deploy
 from federation.envelope import Stage
 from federation.errors import Refusal
 from federation.http.client import HttpCarrier, PeerClient, new_session
@@ -128,7 +128,7 @@ class _Session(Summing):
         """Store a part's sum, unless a member's learning was taken out while it was summed."""
         part, result, head = one.part, one.result, one.summed.statistic.head
         context = self.context
-        with service.turn(self.config):
+        with deploy.turn(self.config):
             out = book.read(context.engine, self.config).unusable(result.survivors)
             if out:
                 reason = f"{', '.join(out)} was taken out while it was summed"

@@ -10,10 +10,10 @@ from scipy.sparse import csr_array
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.jobs.training_data import interactions
 from daemon.sessions import terms, who
-from daemon.store import since
-from daemon.store.reading import Catalogue, read
+from daemon.store import public_since
+from daemon.store.content_arrays import Catalogue, read
+from daemon.store.model_inputs import interactions
 from models.interactions import Interactions
 
 
@@ -44,7 +44,7 @@ def own_viewers(engine: Engine, config: Config, *, now: float) -> Own:
     catalogue, engagements = read(engine)
     everything = interactions(engagements, len(catalogue), limit=None)
     age = config.privacy.min_video_age.total_seconds()
-    old = since.settled(engine, catalogue.urls, before=now - age)
+    old = public_since.settled(engine, catalogue.urls, before=now - age)
     counted = everything.where(old[everything.matrix.indices])
     return Own(catalogue, counted, engagements.pseudonyms, terms.videos_per_user(config))
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from daemon.errors import StoreError
 from daemon.sessions import who
 from daemon.sessions.windows import Windows
-from daemon.store import releases, withdrawal
+from daemon.store import forget_viewers, releases
 from daemon.store.releases import ReleaseRecord
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
@@ -37,7 +37,7 @@ class GivenRecord:
         """Ask the window; before the survivors are confirmed, write down what the sum costs."""
         with _readable():
             if stage in _LOOKING:
-                stored = withdrawal.states(self._engine)
+                stored = forget_viewers.states(self._engine)
                 self._windows.withdraw(lambda key: who.tags(key, stored), aggregator=proposal.aggregator)
             window = self._windows.check(proposal)
             if stage is not Stage.SURVIVORS:

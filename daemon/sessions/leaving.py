@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.sessions import terms, who
-from daemon.store import releases, withdrawal
+from daemon.store import forget_viewers, releases
 
 
 def void(config: Config, engine: Engine) -> int:
@@ -21,5 +21,5 @@ def void(config: Config, engine: Engine) -> int:
         return 0
     identity = open_identity(config.identity_file, config.instance.host)
     windows = terms.windows(config, identity, time.time, served=lambda: releases.any_given(engine))
-    stored = withdrawal.states(engine)
+    stored = forget_viewers.states(engine)
     return windows.withdraw(lambda key: who.tags(key, stored))

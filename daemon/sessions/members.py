@@ -14,7 +14,7 @@ from daemon.errors import StoreError
 from daemon.ledger import book
 from daemon.ledger.book import Kind
 from daemon.store import ledger, releases, traffic
-from daemon.store.records import SessionRecord, running_member_sessions, save_session, session
+from daemon.store.activity import SessionRecord, running_member_sessions, save_session, session
 from federation.envelope import Stage
 from federation.errors import Refusal
 from federation.identity import Identity

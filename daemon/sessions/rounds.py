@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from daemon.config import Config
 from daemon.sessions import faults, terms
 from daemon.sessions.contribution import trainer_of, write_counts
-from daemon.sessions.traffic import Traffic
+from daemon.store.traffic_counter import Traffic
 from federation import cbor, envelope, fields
 from federation.aggregator import REQUESTS, Aggregator, SumResult
 from federation.carrier import Carrier

@@ -27,17 +27,17 @@ from daemon.group.inbox import Inbox
 from daemon.group.shelf import Shelf
 from daemon.group.spool import Spool
 from daemon.identity import open_identity
-from daemon.jobs.process import run_job
 from daemon.peers import book
 from daemon.peers.book import Peer
 from daemon.peers.door import Door
 from daemon.peers.errands import Errands
+from daemon.process.run_job import run_job
 from daemon.sessions import faults, terms
 from daemon.sessions.carried import Carried
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.members import MemberRecords
 from daemon.store import releases
-from daemon.store.records import count_refusal
+from daemon.store.activity import count_refusal
 from federation.desk import BlobDesk
 from federation.envelope import Stage
 from federation.errors import Code, Refusal

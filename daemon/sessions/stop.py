@@ -16,7 +16,7 @@ from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.ledger.book import Kind, append
 from daemon.sessions import terms
-from daemon.store import records
+from daemon.store import activity
 from federation.node import MemberNode
 
 REASON = "stopped by the admin"
@@ -51,9 +51,9 @@ def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Le
         for sum_id in journal.sums():
             journal.erase(sum_id)
             own += 1
-    sessions = [found for found in records.sessions(engine, limit=1000) if found.outcome == "running"]
+    sessions = [found for found in activity.sessions(engine, limit=1000) if found.outcome == "running"]
     for session in sessions:
-        records.save_session(engine, replace(session, ended=now, outcome="abandoned", reason=REASON))
+        activity.save_session(engine, replace(session, ended=now, outcome="abandoned", reason=REASON))
     left = Left(
         sum(session.role == "member" for session in sessions),
         sum(session.role in ("aggregator", "host") for session in sessions),

@@ -26,7 +26,7 @@ from daemon.sessions.asking import AskingRecord
 from daemon.sessions.contribution import read_counts, trainer_of
 from daemon.sessions.counting import own_viewers, public_vocabulary
 from daemon.sessions.rounds import Carry, Part, Rounds
-from daemon.store.records import Role, SessionRecord, save_session
+from daemon.store.activity import Role, SessionRecord, save_session
 from daemon.store.traffic import add_all, month_of
 from federation.aggregator import SumResult
 from federation.errors import Code, CohortLost, Refusal

@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from daemon import running
 from daemon.config import Config
 from daemon.errors import NotRunningError, PolicyRefusedError
 from daemon.peers.book import Book, Peer
+from daemon.process import daemon_lock
 from daemon.sessions.asking import AskingRecord
 from daemon.sessions.windows import Windows
 from federation import cbor
@@ -202,7 +202,7 @@ def require_session(config: Config, book: Book) -> None:
             f"{ready} peers are approved and do not decline, a session needs {needed}",
             advice=f"Approve {needed - ready} more: `shoal peers list` shows who is missing.",
         )
-    if running.find(config.data_dir) is None:
+    if daemon_lock.find(config.data_dir) is None:
         raise NotRunningError(
             "the daemon is not running; members fetch from it what a session is about",
             advice="Start it with `shoal run`, then try again.",

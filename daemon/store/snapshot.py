@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from daemon.store import since, source_facts
+from daemon.store import public_since, source_state
 from daemon.store.engine import emptying, truncate_wal
 from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
@@ -121,8 +121,8 @@ class Snapshot:
         """Write what `describe` was given, inside the caller's transaction."""
         if self._facts is not None:
             facts, now, participants = self._facts
-            source_facts.write(self._connection, facts, now=now, participants=participants)
-            since.refresh(self._connection, now=now)
+            source_state.write(self._connection, facts, now=now, participants=participants)
+            public_since.refresh(self._connection, now=now)
 
     def _insert(self, table: str, columns: int, rows: Sequence[tuple[object, ...]]) -> None:
         if rows:

@@ -29,13 +29,13 @@ from sqlalchemy import Engine
 from daemon import log, notices
 from daemon.config import Config, load
 from daemon.identity import open_identity
-from daemon.jobs.process import JobOutcome
 from daemon.jobs.registry import JOBS, JobContext
 from daemon.ledger import book as ledger
 from daemon.notices import Notice
+from daemon.process.run_job import JobOutcome
 from daemon.sessions import service as sessions
 from daemon.sessions import terms
-from daemon.store import records
+from daemon.store import activity
 from daemon.store.engine import open_checked
 from daemon.store.ledger import Row as Entry
 from daemon.store.migrate import migrate
@@ -112,7 +112,7 @@ class Admin:
 
     def refusals(self) -> Counter[str]:
         """Return the counted refusals, as the metrics and `shoal status` have them."""
-        return Counter(records.refusals(self.engine))
+        return Counter(activity.refusals(self.engine))
 
     def ledger(self, kind: ledger.Kind) -> list[Entry]:
         """Return the ledger's entries of a kind, oldest first."""

@@ -19,7 +19,7 @@ from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.ledger.sentences import sentence
 from daemon.sessions import leaving, terms
-from daemon.store import withdrawal
+from daemon.store import forget_viewers
 from federation import envelope
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.desk import fetch_request, reference_to
@@ -384,7 +384,7 @@ async def test_a_part_with_viewers_who_left_since_cannot_be_taken_apart_and_is_l
     one = group.people[4]
     group.ferry.before = deaf(one)
     result = await group.host_session()
-    assert withdrawal.forget(one.engine, [next(iter(withdrawal.states(one.engine)))]) == 1
+    assert forget_viewers.forget(one.engine, [next(iter(forget_viewers.states(one.engine)))]) == 1
     leaving.void(one.config, one.engine)
     await one.polls()
     learnt = await one.learns(batch=one.group.offered)

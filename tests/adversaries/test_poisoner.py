@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon import notices, pointer
+from daemon import notices
 from daemon.config import load
-from daemon.jobs import sync
 from daemon.jobs.registry import JobContext
-from daemon.jobs.train import run as train
-from daemon.jobs.training_data import interactions
 from daemon.lab.demo import attack_parts
 from daemon.ledger.book import Kind, newest
+from daemon.maintenance import sync
 from daemon.peers import book
 from daemon.peers.book import Peer
-from daemon.store import model_records, reading, records, sums
+from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
+from daemon.store.model_inputs import interactions
+from daemon.training.job import run as train
 from federation.identity import Identity, format_key
 from models.interactions import Interactions
 from models.statistics import Statistic, counts, head, pair_counts
@@ -61,9 +61,9 @@ def part_of(users: Interactions, videos: np.ndarray) -> Statistic:
 
 
 def store(context: JobContext, session: str, part: Statistic, survivors: list[str], *, at: float) -> None:
-    record = records.SessionRecord(session, "aggregator", "one.example", 1.0, survivors=survivors)
-    records.save_session(context.engine, record)
-    catalogue, _ = reading.read(context.engine)
+    record = activity.SessionRecord(session, "aggregator", "one.example", 1.0, survivors=survivors)
+    activity.save_session(context.engine, record)
+    catalogue, _ = content_arrays.read(context.engine)
     sums.save(
         context.engine,
         context.config.sums_dir,
@@ -78,7 +78,7 @@ def store(context: JobContext, session: str, part: Statistic, survivors: list[st
 
 
 def test_a_pushed_sum_does_not_serve_and_the_admin_is_told(context: JobContext) -> None:
-    catalogue, engagements = reading.read(context.engine)
+    catalogue, engagements = content_arrays.read(context.engine)
     people = interactions(engagements, len(catalogue), limit=None)
     videos = head(counts(people), min_users=5, max_head=99)
     honest = part_of(people, videos)
@@ -106,7 +106,7 @@ def put_aside(context: JobContext, session: str, honest: Statistic, part: Statis
     assert train(context)["acceptance"] == "quarantined"
     verdicts = {stored.session_id: stored.verdict for stored in sums.parts(context.engine)}
     assert (verdicts["s0"], verdicts[session]) == ("accepted", "quarantined")
-    served = pointer.read(context.config.models_dir)
+    served = current_model.read(context.config.models_dir)
     [model] = [m for m in model_records.models(context.engine) if m.directory == served]
     assert model.session_id == "s0"
     notice = notices.current(context.engine, context.config, time.time())[0]

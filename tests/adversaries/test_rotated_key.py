@@ -8,7 +8,7 @@ import pytest
 
 from daemon import notices
 from daemon.ledger import book as ledger
-from daemon.store import records
+from daemon.store import activity
 from federation import envelope
 from federation.carrier import PeerRefused
 from federation.envelope import Stage
@@ -45,5 +45,5 @@ async def test_a_key_that_nobody_handed_over_takes_nothing_and_the_admin_is_aske
             await a.post(order)
         assert refused.value.code == Code.BAD_SIGNATURE
         await a.stop()
-        counted = records.refusals(a.engine)
+        counted = activity.refusals(a.engine)
         assert (counted["key-mismatch"], counted["bad-signature"]) == (1, 1)

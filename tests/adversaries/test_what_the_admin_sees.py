@@ -16,7 +16,7 @@ from daemon.ledger.book import Kind
 from daemon.peers import book, contact
 from daemon.peers.book import Peer
 from daemon.sessions import terms
-from daemon.store import records, releases
+from daemon.store import activity, releases
 from federation import envelope, hello, messages
 from federation.envelope import Stage
 from federation.errors import Code
@@ -171,7 +171,7 @@ async def test_a_replayer_changes_nothing_and_a_silent_aggregator_leaves_an_ende
     async with admin.sees(Code.REPLAYED):
         assert await admin.post(said) == 400
     # Then nothing more is heard of it.
-    begun = [s for s in records.sessions(admin.engine) if s.aggregator == LIARS[4].host]
+    begun = [s for s in activity.sessions(admin.engine) if s.aggregator == LIARS[4].host]
     admin.clock.ahead += 700
     for _ in range(200):
         ended = [e for e in admin.ledger(Kind.SESSION) if e.details["aggregator"] == LIARS[4].host]

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from daemon import running
 from daemon.config import load
 from daemon.group import book, status
 from daemon.lab.demo.group import Group
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
+from daemon.process import daemon_lock
 from daemon.store.engine import open_checked
 
 IDLE_SECONDS = 150.0
@@ -107,7 +107,7 @@ async def _idle(daemons: list[Daemon], proxy: _Proxy) -> dict[str, float]:
     before = proxy.connections
     await asyncio.sleep(IDLE_SECONDS)
     requests = proxy.connections - before
-    found = running.find(member.data_dir)
+    found = daemon_lock.find(member.data_dir)
     if found is None:
         raise RuntimeError("the member's daemon has ended")
     serving = psutil.Process(found.pid)

@@ -16,15 +16,14 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon import pointer
 from daemon.config import load
 from daemon.identity import open_identity
-from daemon.jobs.process import python_module
-from daemon.store import model_records
+from daemon.process.run_job import python_module
+from daemon.store import current_model, model_records
+from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.model_records import Kind, ModelRecord
-from daemon.store.records import SessionRecord, save_session
 from federation.identity import format_key
 from models import artefact
 from tests.bench.training import CATALOGUE, HEAD
@@ -109,7 +108,7 @@ def _prepare(folder: Path, *, federated: bool) -> Path:
     if federated:
         _store(config_file, "2-federated", "federated", OTHERS)
     _store(config_file, "3-federated", "federated", [*OTHERS, HOST])
-    pointer.write(folder / "models", "3-federated")
+    current_model.write(folder / "models", "3-federated")
     return config_file
 
 

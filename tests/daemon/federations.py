@@ -17,19 +17,20 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Engine
 
-from daemon import pointer
 from daemon.config import Config, load
 from daemon.identity import open_identity
-from daemon.jobs import sync, train
-from daemon.jobs.process import JobOutcome
 from daemon.jobs.registry import JobContext, Progress
 from daemon.lab.demo.instances import build
+from daemon.maintenance import sync
 from daemon.peers import book
 from daemon.peers.book import Peer
+from daemon.process.run_job import JobOutcome
 from daemon.sessions import contribution, service
 from daemon.sessions.aggregate import _Session
+from daemon.store import current_model
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
+from daemon.training import job
 from federation.identity import format_key
 from models.artefact import MODEL
 from tests.daemon.test_sessions import write_set
@@ -70,7 +71,7 @@ class Member:
 
     def served(self) -> str:
         """Return the model in service."""
-        name = pointer.read(self.config.models_dir)
+        name = current_model.read(self.config.models_dir)
         assert name is not None
         return name
 
@@ -80,7 +81,7 @@ class Member:
 
     def train(self) -> str:
         """Train, and return what serves then."""
-        train.run(self.context())
+        job.run(self.context())
         return self.served()
 
     def knows(self, other: Member) -> None:

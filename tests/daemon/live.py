@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from daemon import pointer
-from daemon.jobs.process import python_module
-from daemon.running import Running, find
+from daemon.process.daemon_lock import Running, find
+from daemon.process.run_job import python_module
+from daemon.store import current_model
 from daemon.store.migrate import migrate
 from models import artefact
 from models.labels import Labels
@@ -63,7 +63,7 @@ def put_model(
     artefact.save(
         model or made_model(), models / name, labels=labels or made_labels(), provenance={}, created=created
     )
-    pointer.write(models, name)
+    current_model.write(models, name)
 
 
 @dataclass

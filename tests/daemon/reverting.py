@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from daemon import pointer
 from daemon.config import Config, load
 from daemon.jobs.registry import JobContext
 from daemon.revert import job, steps
-from daemon.store import model_records, sums
+from daemon.store import current_model, model_records, sums
+from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.model_records import Kind as ModelKind
 from daemon.store.model_records import ModelRecord, State
-from daemon.store.records import SessionRecord, save_session
 from federation.identity import Identity, format_key
 from models import artefact
 from tests.daemon.live import instance
@@ -129,13 +128,13 @@ class Instance:
 
     def serve(self, name: str) -> None:
         """Put a model into service."""
-        pointer.write(self.config.models_dir, name)
+        current_model.write(self.config.models_dir, name)
         model_records.make_current(self.engine, name)
 
     def served(self) -> str | None:
         """Return what serves, by the pointer and by the record, which must agree."""
         current = [r.id for r in model_records.models(self.engine) if r.state == "current"]
-        named = pointer.read(self.config.models_dir)
+        named = current_model.read(self.config.models_dir)
         assert current == ([] if named is None else [named])
         return named
 

@@ -14,10 +14,6 @@ import pytest
 from sqlalchemy import Engine, insert
 from typer.testing import CliRunner
 
-from daemon import pointer
-from daemon.acceptance import control
-from daemon.acceptance.judge import Report, judge
-from daemon.acceptance.views import Pair, with_month
 from daemon.cli.main import app
 from daemon.config import Config, load
 from daemon.config.acceptance import Acceptance
@@ -27,11 +23,14 @@ from daemon.lab.demo import attack_parts
 from daemon.ledger.book import Kind, newest, verify
 from daemon.peers import book
 from daemon.peers.book import Peer
-from daemon.store import model_records, records, sums
+from daemon.store import activity, current_model, model_records, sums
 from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate
 from daemon.store.model_records import ModelRecord, State
 from daemon.store.tables import Video
+from daemon.training.acceptance import decisions
+from daemon.training.acceptance.common_videos import Pair, with_month
+from daemon.training.acceptance.judge import Report, judge
 from models import artefact
 from models.exposure import View
 from models.labels import Labels
@@ -212,8 +211,8 @@ def report(trial: Trial, hostile: tuple[Learnt, set[str]]) -> dict[str, Any]:
 
 def waiting(config: Config, engine: Engine, state: State, report: dict[str, Any]) -> None:
     """Store a sum and the model learnt from it, and a local one that serves."""
-    session = records.SessionRecord("s0", "aggregator", "one.example", 1.0, survivors=["two.example"])
-    records.save_session(engine, session)
+    session = activity.SessionRecord("s0", "aggregator", "one.example", 1.0, survivors=["two.example"])
+    activity.save_session(engine, session)
     nothing = Statistic(np.array([0]), np.array([9]), np.zeros(0, np.int64))
     verdict: sums.Verdict = "awaiting" if state == "awaiting" else "quarantined"
     sums.save(
@@ -246,7 +245,7 @@ def waiting(config: Config, engine: Engine, state: State, report: dict[str, Any]
             report={**report, "verdict": verdict} if federated else {},
         )
         model_records.save(engine, record)
-    pointer.write(config.models_dir, BEFORE)
+    current_model.write(config.models_dir, BEFORE)
 
 
 def verdict_of_sum(engine: Engine) -> str:
@@ -258,8 +257,8 @@ def test_accepting_lets_a_model_serve_and_is_written_down(
     config: Config, engine: Engine, report: dict[str, Any], state: State
 ) -> None:
     waiting(config, engine, state, report)
-    record = control.accept(engine, config, MODEL, 100.0)
-    assert pointer.read(config.models_dir) == MODEL
+    record = decisions.accept(engine, config, MODEL, 100.0)
+    assert current_model.read(config.models_dir) == MODEL
     assert (record.state, record.report["verdict"]) == ("current", "accepted")
     assert record.report["decided"] == {"verdict": "accepted", "at": 100.0, "before": state}
     # What the rules said stays readable.
@@ -274,13 +273,13 @@ def test_accepting_lets_a_model_serve_and_is_written_down(
     identity = open_identity(config.identity_file, config.instance.host, create=False)
     assert verify(engine, identity.public).ok
     with pytest.raises(RequestError, match="no decision"):
-        control.accept(engine, config, MODEL, 101.0)
+        decisions.accept(engine, config, MODEL, 101.0)
 
 
 def test_rejecting_keeps_what_serves(config: Config, engine: Engine, report: dict[str, Any]) -> None:
     waiting(config, engine, "awaiting", report)
-    record = control.reject(engine, config, MODEL, 100.0)
-    assert pointer.read(config.models_dir) == BEFORE
+    record = decisions.reject(engine, config, MODEL, 100.0)
+    assert current_model.read(config.models_dir) == BEFORE
     assert (record.state, record.report["decided"]["before"]) == ("quarantined", "awaiting")
     assert verdict_of_sum(engine) == "quarantined"
     assert newest(engine, limit=1, kind=Kind.ACCEPTANCE)[0].details["verdict"] == "quarantined"
@@ -290,7 +289,7 @@ def test_only_models_that_wait_can_be_decided_on(
     config: Config, engine: Engine, report: dict[str, Any]
 ) -> None:
     waiting(config, engine, "awaiting", report)
-    for decide in (control.accept, control.reject):
+    for decide in (decisions.accept, decisions.reject):
         with pytest.raises(RequestError, match="no decision"):
             decide(engine, config, BEFORE, 1.0)
         with pytest.raises(RequestError, match="no model"):
@@ -305,8 +304,8 @@ def test_what_was_learnt_from_somebody_taken_out_cannot_be_accepted(
     assert peer is not None
     book.save(engine, replace(peer, state="reverted"))
     with pytest.raises(JobError, match=r"two\.example"):
-        control.accept(engine, config, MODEL, 100.0)
-    assert pointer.read(config.models_dir) == BEFORE
+        decisions.accept(engine, config, MODEL, 100.0)
+    assert current_model.read(config.models_dir) == BEFORE
     assert verdict_of_sum(engine) == "quarantined"
 
 

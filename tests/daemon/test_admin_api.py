@@ -21,23 +21,23 @@ from sqlalchemy import Engine, delete
 
 from daemon.config import load
 from daemon.identity import open_identity
-from daemon.jobs.process import run_job
-from daemon.jobs.training_data import labels
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.peers import book
 from daemon.peers.book import Peer
+from daemon.process.run_job import run_job
 from daemon.serve.admin.overview import Trained, quality
 from daemon.serve.admin.routes import routes
 from daemon.serve.admin.table import PREFIX
 from daemon.serve.admin.videos import search
-from daemon.service import put_into_service
-from daemon.store import model_records, reading, sums
+from daemon.store import content_arrays, model_records, sums
+from daemon.store.activity import SessionRecord, count_refusal, save_session
 from daemon.store.engine import open_checked, writes
+from daemon.store.model_inputs import labels
 from daemon.store.model_records import Kind as ModelKind
 from daemon.store.model_records import ModelRecord, State
-from daemon.store.records import SessionRecord, count_refusal, save_session
 from daemon.store.tables import Video, VideoTag
+from daemon.training.deploy import put_into_service
 from federation.identity import Identity, format_key
 from federation.words import words
 from models import artefact
@@ -154,7 +154,7 @@ def furnish(folder: Path, engine: Engine) -> None:
             verdict=verdict,
         )
     save_session(engine, SessionRecord("f" * 64, "member", GOOD.host, NOW, None, "running", "", both))
-    catalogue, _ = reading.read(engine)
+    catalogue, _ = content_arrays.read(engine)
     config.models_dir.mkdir()
     made: list[tuple[str, ModelKind, State, str | None]] = [
         ("own", "local", "ready", None),

@@ -13,7 +13,7 @@ import pytest
 
 from daemon.config import load
 from daemon.errors import RequestError
-from daemon.jobs.process import ProgressCallback
+from daemon.process.run_job import ProgressCallback
 from daemon.serve.admin.work import (
     MOST_AT_ONCE,
     MOST_WAITING,

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.jobs import learnable
 from daemon.peers.book import Book, Peer
 from daemon.sessions.cohorts import MOST_PARTS, divide
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.sums import Part, Verdict
+from daemon.training import sum_selection
 from models.statistics import Statistic
 from tests.daemon.live import instance
 
@@ -102,7 +102,7 @@ def book(**states: str) -> Book:
 
 def test_a_new_sum_waits_for_its_verdict_while_the_accepted_one_is_learnt_from() -> None:
     stored = [part("new", 0, "new", "a.example"), part("old", 0, "accepted", "a.example")]
-    found = learnable.choose(stored, book(a="approved"))
+    found = sum_selection.choose(stored, book(a="approved"))
     assert [p.batch for p in found.fresh] == ["new"]
     assert [p.batch for p in found.accepted] == ["old"]
     assert found.complete(found.accepted)
@@ -111,7 +111,7 @@ def test_a_new_sum_waits_for_its_verdict_while_the_accepted_one_is_learnt_from()
 @pytest.mark.parametrize("verdict", ["awaiting", "quarantined"])
 def test_what_did_not_pass_is_passed_over_and_said(verdict: Verdict) -> None:
     stored = [part("new", 0, verdict, "a.example"), part("old", 0, "accepted", "a.example")]
-    found = learnable.choose(stored, book(a="approved"))
+    found = sum_selection.choose(stored, book(a="approved"))
     assert not found.fresh
     assert [p.batch for p in found.accepted] == ["old"]
     assert "models list" in found.refused
@@ -124,22 +124,22 @@ def test_a_part_with_somebody_who_is_no_peer_is_left_out_and_the_others_stay(sta
         part("one", 1, "accepted", "b.example"),
         part("older", 0, "accepted", "b.example"),
     ]
-    found = learnable.choose(stored, book(a="approved", b=state))
+    found = sum_selection.choose(stored, book(a="approved", b=state))
     assert [p.session_id for p in found.accepted] == ["one-0"]
     assert not found.complete(found.accepted)
-    everybody = learnable.choose(stored, book(a=state, b=state))
+    everybody = sum_selection.choose(stored, book(a=state, b=state))
     assert not everybody.accepted
     assert "a.example" in everybody.refused
 
 
 def test_what_a_paused_peer_gave_is_still_learnt_from() -> None:
-    found = learnable.choose([part("one", 0, "accepted", "a.example")], book(a="paused"))
+    found = sum_selection.choose([part("one", 0, "accepted", "a.example")], book(a="paused"))
     assert found.accepted
 
 
 def test_an_older_new_sum_is_not_taken_for_newer_than_the_accepted_one() -> None:
     stored = [part("new", 0, "accepted", "a.example"), part("old", 0, "new", "a.example")]
-    assert not learnable.choose(stored, book(a="approved")).fresh
+    assert not sum_selection.choose(stored, book(a="approved")).fresh
 
 
 @given(st.lists(st.integers(0, 12), min_size=2, max_size=9, unique=False), st.integers(1, 10))
@@ -149,7 +149,7 @@ def test_only_videos_that_others_stand_behind_stay_in_the_head(counts: list[int]
     triangle = rng.integers(0, 5, size * (size - 1) // 2)
     whole = Statistic(np.arange(size) * 2, np.array(counts, np.int64), triangle.astype(np.int64))
     own = np.arange(2 * size) % 3
-    found = learnable.restricted(whole, lambda places: own[places], min_users=least)
+    found = sum_selection.restricted(whole, lambda places: own[places], min_users=least)
     kept = [n for n in range(size) if counts[n] + own[2 * n] >= least]
     assert found.head.tolist() == [2 * n for n in kept]
     assert found.counts.tolist() == [counts[n] for n in kept]

@@ -24,7 +24,7 @@ from daemon.config import load
 from daemon.identity import open_identity
 from daemon.serve.crowd import MAX_CONNECTIONS
 from daemon.sessions import terms
-from daemon.store import records
+from daemon.store import activity
 from daemon.store.engine import open_checked, reads
 from daemon.store.tables import Base, LedgerRow, PeerRow
 from federation import envelope, hello
@@ -55,12 +55,12 @@ class Flooded:
     @property
     def url(self) -> str:
         """Where it listens for peers."""
-        return f"http://{self.daemon.running.federation}"
+        return f"http://{self.daemon.process.daemon_lock.federation}"
 
     @property
     def address(self) -> tuple[str, int]:
         """The same for sockets."""
-        host, port = self.daemon.running.federation.split(":")
+        host, port = self.daemon.process.daemon_lock.federation.split(":")
         return host, int(port)
 
     async def post(self, body: bytes, **headers: str) -> int:
@@ -117,7 +117,7 @@ class Flooded:
         async with self.session.get(self.url + CARD_PATH) as card:
             assert (await card.json())["host"] == ME
         assert await self.post(hello.say(HONEST, ME, time.time(), approves=True)) == 200
-        async with self.session.get(f"http://{self.daemon.running.api}/v1/status") as status:
+        async with self.session.get(f"http://{self.daemon.process.daemon_lock.api}/v1/status") as status:
             assert status.status == 200
         assert time.monotonic() - began < PROMPT
 
@@ -314,7 +314,7 @@ async def test_at_the_end_the_admin_sees_it_counted_and_little_was_written(flood
     flooded.daemon.process.terminate()
     flooded.daemon.process.wait(15)
     engine = open_checked(load(flooded.daemon.config).database)
-    counted = records.refusals(engine)
+    counted = activity.refusals(engine)
     engine.dispose()
     assert {"malformed", "oversized", "too-many", "unknown-sum"} <= counted.keys()
     assert min(counted["malformed"], counted["too-many"]) > 100

@@ -18,11 +18,11 @@ from daemon.sessions import leaving, terms, who
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.service import open_service
 from daemon.sessions.windows import Windows
-from daemon.store import reading, records, releases, withdrawal
+from daemon.store import activity, content_arrays, forget_viewers, releases
+from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
-from daemon.store.records import SessionRecord
 from daemon.store.rows import EngagementRow, VideoRow
 from daemon.store.snapshot import replace as snapshot
 from federation.envelope import Stage
@@ -97,7 +97,7 @@ def proposal(config: Config, **changes: object) -> Proposal:
 
 def give(config: Config, engine: Engine, asked: Proposal) -> None:
     """Freeze a contribution of whoever is stored."""
-    catalogue, engagements = reading.read(engine)
+    catalogue, engagements = content_arrays.read(engine)
     starts = np.arange(engagements.user_count + 1)
     windows_of(config).contribution(
         asked,
@@ -164,7 +164,7 @@ def test_who_left_without_anybody_telling_the_windows_is_found_out(
     record = record_of(config, engine)
     record.check(SUM, asked, stage)
     gone = SECRET.of("viewer 3")
-    withdrawal.forget(engine, [gone])
+    forget_viewers.forget(engine, [gone])
     with pytest.raises(Refusal, match="nothing more is given") as refused:
         record.check(SUM, asked, stage)
     assert refused.value.code is Code.WINDOW_OPEN
@@ -181,7 +181,7 @@ def test_void_closes_every_window_with_somebody_who_left(config: Config, engine:
     for peer in PEERS[:2]:
         give(config, engine, proposal(config, aggregator=peer.host, roster=(PEERS[2].public,)))
     assert leaving.void(config, engine) == 0
-    withdrawal.forget(engine, [SECRET.of("viewer 3")])
+    forget_viewers.forget(engine, [SECRET.of("viewer 3")])
     assert leaving.void(config, engine) == 2
     assert leaving.void(config, engine) == 0
 
@@ -206,7 +206,7 @@ def test_an_emptied_folder_with_sessions_on_record_is_noticed_whoever_looks_firs
     config: Config, engine: Engine
 ) -> None:
     give(config, engine, proposal(config))
-    records.save_session(engine, SessionRecord("a" * 64, "member", AGGREGATOR.host, NOW))
+    activity.save_session(engine, SessionRecord("a" * 64, "member", AGGREGATOR.host, NOW))
     shutil.rmtree(config.windows_dir)
     config.windows_dir.mkdir()
     leaving.void(config, engine)

@@ -26,7 +26,7 @@ from daemon.peers import book as peers
 from daemon.peers.book import Peer
 from daemon.sessions.asking import AskingRecord
 from daemon.store import sums
-from daemon.store.records import SessionRecord, save_session
+from daemon.store.activity import SessionRecord, save_session
 from federation.group.node_key import new_node_key, public_node_key
 from federation.identity import Identity, format_key
 from federation.journal import FileJournal

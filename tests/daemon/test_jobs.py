@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon import pointer
-from daemon.jobs.process import JobOutcome, python_module, run_job
-from daemon.store import model_records, reading, records
+from daemon.process.run_job import JobOutcome, python_module, run_job
+from daemon.store import activity, content_arrays, current_model, model_records
 from daemon.store.engine import open_checked
 from models.artefact import load, read_manifest
 from tests.daemon.live import instance, put_model, until
@@ -32,7 +31,7 @@ def run(name: str, config: Path, **more: object) -> JobOutcome:
 
 
 def urls(config: Path) -> tuple[str, ...]:
-    return reading.read(open_checked(config.parent / "shoal.db"))[0].urls
+    return content_arrays.read(open_checked(config.parent / "shoal.db"))[0].urls
 
 
 def start(name: str, config: Path) -> subprocess.Popen[bytes]:
@@ -62,7 +61,7 @@ def test_sync_then_train_puts_a_model_into_service(config: Path) -> None:
     assert trained.ok, trained
     models = config.parent / "models"
     current = trained.result["model"]
-    assert pointer.read(models) == current
+    assert current_model.read(models) == current
     assert read_manifest(models / current)["provenance"] == {"host": "one.example", "kind": "local"}
     model = load(models / current)
     seed = model.index(urls(config)[0])
@@ -70,14 +69,14 @@ def test_sync_then_train_puts_a_model_into_service(config: Path) -> None:
     assert model.related(seed)
     engine = open_checked(config.parent / "shoal.db")
     assert [(m.id, m.state) for m in model_records.models(engine)] == [(current, "current")]
-    assert [(j.name, j.outcome) for j in records.jobs(engine)] == [("train", "done"), ("sync", "done")]
+    assert [(j.name, j.outcome) for j in activity.jobs(engine)] == [("train", "done"), ("sync", "done")]
 
 
 def test_training_without_videos_says_what_to_do(config: Path) -> None:
     outcome = run("train", config)
     assert (outcome.ok, outcome.code, outcome.exit_code) == (False, "job-failed", 5)
     assert "shoal sync" in outcome.advice
-    assert pointer.read(config.parent / "models") is None
+    assert current_model.read(config.parent / "models") is None
 
 
 def test_a_source_that_breaks_leaves_the_old_content(config: Path) -> None:
@@ -88,7 +87,7 @@ def test_a_source_that_breaks_leaves_the_old_content(config: Path) -> None:
     assert outcome.code == "source"
     assert "interactions.csv.gz" in outcome.message
     assert urls(config) == before
-    last = records.jobs(open_checked(config.parent / "shoal.db"), limit=1)[0]
+    last = activity.jobs(open_checked(config.parent / "shoal.db"), limit=1)[0]
     assert (last.outcome, last.code) == ("failed", "source")
 
 
@@ -107,10 +106,10 @@ def test_training_that_is_killed_leaves_the_old_model(config: Path) -> None:
     run("sync", config)
     assert (run("train", config)).ok
     models = config.parent / "models"
-    before = pointer.read(models)
+    before = current_model.read(models)
     assert before is not None
     kill_when(start("train", config), b'"fraction": 0.')
-    assert pointer.read(models) == before
+    assert current_model.read(models) == before
     load(models / before)
     # What the killed run may have left is swept, what is served stays.
     (models / ".20260101-half").mkdir()
@@ -122,14 +121,14 @@ def test_training_that_is_killed_leaves_the_old_model(config: Path) -> None:
 def test_pruning_keeps_what_is_served_and_a_local_model(config: Path) -> None:
     run("migrate", config)
     engine = open_checked(config.parent / "shoal.db")
-    records.save_session(engine, records.SessionRecord("s", "aggregator", "one.example", 1.0))
+    activity.save_session(engine, activity.SessionRecord("s", "aggregator", "one.example", 1.0))
     for age, (name, kind) in enumerate(
         [("newest", "federated"), ("served", "federated"), ("local", "local"), ("older", "local")]
     ):
         put_model(config.parent, name)
         record = model_records.ModelRecord(name, 9.0 - age, kind, "s", name, "", {})  # type: ignore[arg-type]
         model_records.save(engine, record)
-    pointer.write(config.parent / "models", "served")
+    current_model.write(config.parent / "models", "served")
     config.write_text(config.read_text() + "[model]\nkeep = 1\n")
     assert run("prune", config).result["models"] == 1
     left = {path.name for path in (config.parent / "models").iterdir() if path.is_dir()}
@@ -146,7 +145,7 @@ def test_a_job_that_takes_too_long_is_ended(config: Path) -> None:
 
 def test_a_job_gets_no_more_memory_than_it_may_use() -> None:
     _, environment = python_module("x")
-    script = "from daemon.jobs.limits import be_modest; be_modest(64); bytearray(10**9)"
+    script = "from daemon.process.limits import be_modest; be_modest(64); bytearray(10**9)"
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "MemoryError" in done.stderr

@@ -29,7 +29,7 @@ from daemon.sessions import terms
 from daemon.sessions.contribution import read_counts
 from daemon.sessions.windows import Kept, Windows
 from daemon.share.report import gather
-from daemon.store import reading, releases, sums
+from daemon.store import content_arrays, releases, sums
 from daemon.store.engine import open_checked
 from daemon.store.sums import StoredSum
 from federation.noise import pmf, skellam
@@ -103,7 +103,7 @@ def stored_sum(aggregator: Daemon) -> tuple[StoredSum | None, tuple[str, ...]]:
     config = config_of(aggregator)
     engine = open_checked(config.database)
     try:
-        return sums.newest(engine, config.sums_dir), reading.read(engine)[0].urls
+        return sums.newest(engine, config.sums_dir), content_arrays.read(engine)[0].urls
     finally:
         engine.dispose()
 

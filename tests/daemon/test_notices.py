@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from daemon.acceptance.suspects import suspects
 from daemon.config import Config, load
 from daemon.notices import UNREACHABLE_SECONDS, Told, current
 from daemon.peers import book
 from daemon.peers.book import Peer
 from daemon.store import model_records, sums
+from daemon.store.activity import SessionRecord, count_refusal, save_session
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.model_records import ModelRecord
-from daemon.store.records import SessionRecord, count_refusal, save_session
+from daemon.training.acceptance.suspect_sub_cohorts import suspects
 from tests.daemon.live import instance
 
 NOW = 1_800_000_000.0

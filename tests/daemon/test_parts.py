@@ -10,11 +10,11 @@ import pytest_asyncio
 from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
-from daemon.jobs.training_data import statistic
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
-from daemon.store import model_records, reading, records, sums
+from daemon.store import activity, content_arrays, model_records, sums
 from daemon.store.engine import open_checked
+from daemon.store.model_inputs import statistic
 from daemon.store.model_records import ModelRecord
 from daemon.store.sums import Part, StoredSum
 from models import artefact, statistics
@@ -64,8 +64,8 @@ async def test_the_parts_of_a_cohort_add_up_to_the_plain_sum(daemons: list[Daemo
     assert [len(part.survivors) for part in parts] == [4, 4]
     assert {part.batch for part in parts} == {outcome.result["session"]}
     engine = open_checked(load(daemons[0].community.config_file).database)
-    catalogue, _ = reading.read(engine)
-    rosters = {record.id: record.roster for record in records.sessions(engine)}
+    catalogue, _ = content_arrays.read(engine)
+    rosters = {record.id: record.roster for record in activity.sessions(engine)}
     engine.dispose()
     # No member was in two parts.
     assert sorted(host for roster in rosters.values() for host in roster) == sorted(stored.survivors)
@@ -94,7 +94,7 @@ async def test_what_is_left_out_of_a_model_is_out_of_its_numbers_and_its_head(da
     least = kept.privacy["min_users"]
     own = statistics.counts(users_of(daemons[0].community))
     engine = open_checked(config.database)
-    catalogue, _ = reading.read(engine)
+    catalogue, _ = content_arrays.read(engine)
     engine.dispose()
     place = {url: number for number, url in enumerate(catalogue.urls)}
     standing = [

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from daemon.jobs.process import JobOutcome, run_job
-from daemon.store import reading
+from daemon.process.run_job import JobOutcome, run_job
+from daemon.store import content_arrays
 from daemon.store.engine import open_checked
 from tests.daemon import peertube as pt
 from tests.daemon.live import daemon, until
@@ -113,9 +113,9 @@ def test_the_plugin_and_a_daemon_work_together(tmp_path: Path, plugin: Plugin) -
         plugin.ask("delete", user=5)
         plugin.ask("call", user=6, method="PUT", path="viewer/v1/choice", json={"training": False})
         assert run("consent", config).result["removed"] == 3
-        assert reading.read(engine)[1].user_count == 11
+        assert content_arrays.read(engine)[1].user_count == 11
         assert plugin.call(3, "POST", "viewer/v1/withdraw")[0] == 204
-        assert reading.read(engine)[1].user_count == 10
+        assert content_arrays.read(engine)[1].user_count == 10
         assert run("consent", config).result["removed"] == 0
         # What is left of the one who cleared the history: the rates.
         assert run("sync", config).result["viewers"] == 11

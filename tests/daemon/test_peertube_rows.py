@@ -22,10 +22,10 @@ from daemon.source import peertube_rows as rows
 from daemon.source.pacing import TokenBucket
 from daemon.source.peertube import PeerTubeExport, read_pages
 from daemon.source.peertube_client import ExportClient, _retry_after
+from daemon.store.content_arrays import read
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
-from daemon.store.reading import read
 from daemon.store.rows import EngagementRow, VideoRow
 from daemon.store.snapshot import replace
 from tests.daemon import peertube as pt

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from daemon.jobs.process import JobOutcome, python_module, run_job
-from daemon.jobs.training_data import interactions
-from daemon.store import reading, records, source_facts, withdrawal
+from daemon.process.run_job import JobOutcome, python_module, run_job
+from daemon.store import activity, content_arrays, forget_viewers, source_state
 from daemon.store.engine import open_checked
+from daemon.store.model_inputs import interactions
 from daemon.store.pseudonyms import Pseudonyms
 from models.statistics import counts
 from tests.daemon import peertube as pt
@@ -41,8 +41,8 @@ def run(name: str, config: Path, **more: Any) -> JobOutcome:
     return asyncio.run(run_job(name, config, time_limit=60, **more))
 
 
-def stored(config: Path) -> tuple[reading.Catalogue, reading.Engagements]:
-    return reading.read(open_checked(config.parent / "shoal.db"))
+def stored(config: Path) -> tuple[content_arrays.Catalogue, content_arrays.Engagements]:
+    return content_arrays.read(open_checked(config.parent / "shoal.db"))
 
 
 def raw(config: Path) -> bytes:
@@ -81,10 +81,10 @@ def test_a_sync_stores_what_the_plugin_sends(server: PeerTube, config: Path) -> 
     assert "?" in catalogue.tag_names
     assert engagements.user_count == 40
     assert engagements.disliked.sum() == 8
-    facts = source_facts.read(open_checked(config.parent / "shoal.db"))
+    facts = source_state.read(open_checked(config.parent / "shoal.db"))
     assert facts is not None
     assert (facts.kind, facts.rates, facts.history, facts.participants) == ("peertube", 40, 200, 40)
-    assert source_facts.follows(open_checked(config.parent / "shoal.db")) == ["two.example"]
+    assert source_state.follows(open_checked(config.parent / "shoal.db")) == ["two.example"]
 
 
 def test_the_order_of_reading_keeps_withdrawals_safe(server: PeerTube, config: Path) -> None:
@@ -142,7 +142,7 @@ def test_after_the_next_check_nothing_of_a_viewer_is_left(server: PeerTube, conf
     expected = traces(config, world, 3)
     assert all(trace in raw(config) for trace in [expected[0], *expected[3:]])
     engine = open_checked(config.parent / "shoal.db")
-    catalogue, before = reading.read(engine)
+    catalogue, before = content_arrays.read(engine)
     if how == "opts out":
         world.participants.discard(3)
     elif how == "deletes one row":
@@ -157,13 +157,13 @@ def test_after_the_next_check_nothing_of_a_viewer_is_left(server: PeerTube, conf
     assert done.result == {"viewers": 40, "removed": 1, "windows_voided": 0, "exclusions_changed": True}
     assert not any(trace in raw(config) for trace in expected)
     assert all(trace in raw(config) for trace in [traces(config, world, 4)[0], *traces(config, world, 4)[3:]])
-    catalogue, after = reading.read(engine)
+    catalogue, after = content_arrays.read(engine)
     assert after.user_count == before.user_count - 1
     # The next statistic is a sum over the others only.
     gone = interactions(before, len(catalogue), limit=None), interactions(after, len(catalogue), limit=None)
     assert counts(gone[0]).sum() - counts(gone[1]).sum() > 0
-    assert source_facts.exclusions(engine).hosts == {"bad.example"}
-    facts = source_facts.read(engine)
+    assert source_state.exclusions(engine).hosts == {"bad.example"}
+    facts = source_state.read(engine)
     assert facts is not None
     assert facts.checked is not None
 
@@ -214,7 +214,7 @@ def test_a_check_that_finds_nothing_new_changes_nothing(server: PeerTube, config
         }
     assert stored(config)[1].when.tolist() == before
     engine = open_checked(config.parent / "shoal.db")
-    assert len(records.jobs(engine, names=["consent"])) == 1
+    assert len(activity.jobs(engine, names=["consent"])) == 1
 
 
 def test_a_check_before_the_first_sync_asks_nothing(server: PeerTube, config: Path) -> None:
@@ -350,13 +350,13 @@ def test_a_sync_waits_for_a_viewer_who_is_being_forgotten(server: PeerTube, conf
     engine = open_checked(config.parent / "shoal.db")
     pseudonym = Pseudonyms.open(config.parent / "viewers.key").of(viewer(3))
     command, environment = python_module("daemon.jobs", "sync", "--config", str(config))
-    with withdrawal.turn(config.parent):
+    with forget_viewers.turn(config.parent):
         last = len(server.asked)
         sync = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         until(lambda: "following" in server.paths()[last:])
         time.sleep(0.3)
         assert server.paths()[-1] == "following"
         server.world.participants.discard(3)
-        assert withdrawal.forget(engine, [pseudonym]) == 1
+        assert forget_viewers.forget(engine, [pseudonym]) == 1
     assert sync.wait(60) == 0
     assert pseudonym not in raw(config)

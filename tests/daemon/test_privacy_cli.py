@@ -31,16 +31,16 @@ from daemon.config.types import KEY_PREFIX
 from daemon.group import book
 from daemon.group.book import Membership
 from daemon.identity import open_identity
-from daemon.jobs.process import python_module
 from daemon.privacy import plan, words
 from daemon.privacy.cost import Cost, cost, level_of
 from daemon.privacy.report import gather
+from daemon.process.run_job import python_module
 from daemon.sessions import terms, who
 from daemon.sessions.counting import own_viewers
 from daemon.sessions.given import GivenRecord
-from daemon.store import sums, withdrawal
+from daemon.store import forget_viewers, sums
+from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import open_checked
-from daemon.store.records import SessionRecord, save_session
 from federation.envelope import Stage
 from federation.identity import Identity, PublicIdentity, format_key
 from federation.proposal import BlobReference, Proposal, least_threshold
@@ -317,11 +317,11 @@ def test_a_withdrawal_shows_as_a_void_window(world: World) -> None:
     world.give("two.example", Level.DEFAULT, videos=40, head=30)
     config = world.config
     engine = open_checked(config.database)
-    leaving = sorted(withdrawal.states(engine))[:1]
-    withdrawal.forget(engine, leaving)
+    leaving = sorted(forget_viewers.states(engine))[:1]
+    forget_viewers.forget(engine, leaving)
     identity = open_identity(config.identity_file, config.instance.host)
     windows = terms.windows(config, identity, time.time, served=lambda: False)
-    stored = withdrawal.states(engine)
+    stored = forget_viewers.states(engine)
     assert windows.withdraw(lambda key: who.tags(key, stored)) == 1
     engine.dispose()
     report = world.show()
@@ -361,7 +361,7 @@ def test_level_none_is_called_unsafe_and_infinite(world: World) -> None:
 def test_no_viewer_and_no_video_is_ever_named(world: World) -> None:
     world.give("two.example", Level.DEFAULT, videos=40, head=30)
     engine = open_checked(world.config.database)
-    pseudonyms = list(withdrawal.states(engine))
+    pseudonyms = list(forget_viewers.states(engine))
     engine.dispose()
     with gzip.open(world.folder / "dataset" / "items.csv.gz", "rt") as file:
         titles = [line.split(",")[1] for line in file.read().splitlines()[1:]]

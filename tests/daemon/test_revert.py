@@ -19,9 +19,9 @@ from daemon.ledger.book import Kind
 from daemon.peers import book, control
 from daemon.revert import compare, holdings, job, proof, report, steps
 from daemon.serve.current import CurrentModel
-from daemon.service import put_into_service
 from daemon.store import model_records, reverts, sums
 from daemon.store.model_records import State
+from daemon.training.deploy import put_into_service
 from models import artefact
 from tests.daemon.reverting import (
     HOST,

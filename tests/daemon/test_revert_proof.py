@@ -20,7 +20,7 @@ from daemon.peers import book
 from daemon.revert import job, proof
 from daemon.sessions import faults, terms
 from daemon.store import sums
-from daemon.store.records import SessionRecord, save_session
+from daemon.store.activity import SessionRecord, save_session
 from federation.identity import Identity
 from models import artefact
 from tests.daemon.reverting import (

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from daemon import pointer
-from daemon.store import records
+from daemon.store import activity, current_model
 from daemon.store.engine import open_checked
 from tests.daemon.live import daemon, instance, until
 from tests.daemon.worlds import write_set
@@ -26,7 +25,7 @@ def test_a_new_daemon_becomes_ready_by_itself(tmp_path: Path) -> None:
         assert min(status["next"].values()) > 0
         until(lambda: 'shoal_jobs_total{code="ok",job="train"} 1.0' in running.call("/metrics")[1])
         assert running.forbidden() == []
-    names = {job.name for job in records.jobs(open_checked(tmp_path / "shoal.db"))}
+    names = {job.name for job in activity.jobs(open_checked(tmp_path / "shoal.db"))}
     assert names == {"sync", "train", "prune"}
 
 
@@ -48,7 +47,7 @@ def test_stopping_ends_the_job_that_runs(tmp_path: Path) -> None:
         until(lambda: _done(tmp_path, "sync") == 1)
         running.process.terminate()
         assert running.process.wait(15) == 0
-    assert pointer.read(tmp_path / "models") is None
+    assert current_model.read(tmp_path / "models") is None
     assert _done(tmp_path, "train") == 0
 
 
@@ -63,7 +62,7 @@ def test_a_job_that_fails_is_told_and_serving_goes_on(tmp_path: Path) -> None:
 
 
 def _done(folder: Path, name: str) -> int:
-    found = records.jobs(open_checked(folder / "shoal.db"), names=[name])
+    found = activity.jobs(open_checked(folder / "shoal.db"), names=[name])
     return sum(job.outcome == "done" for job in found)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon import pointer
-from daemon.jobs.process import python_module
-from daemon.running import find
+from daemon.process.daemon_lock import find
+from daemon.process.run_job import python_module
+from daemon.store import current_model
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
@@ -172,12 +172,12 @@ def test_it_is_not_ready_before_the_first_model_and_never_serves_a_broken_one(tm
         until(lambda: running.call("/health/ready")[0] == 200)
         model = tmp_path / "models" / "two"
         put_model(tmp_path, "unused", made_model(seed=2))
-        pointer.write(tmp_path / "models", "one")
+        current_model.write(tmp_path / "models", "one")
         (tmp_path / "models" / "unused").rename(model)
         raw = bytearray((model / "model.safetensors").read_bytes())
         raw[-1] ^= 1
         (model / "model.safetensors").write_bytes(raw)
-        pointer.write(tmp_path / "models", "two")
+        current_model.write(tmp_path / "models", "two")
         until(lambda: ModelFileError.__name__ in running.logged())
         assert running.call(f"/v1/related?video={SEED}")[1]["model"] == "one"
         for nonsense in ("../../etc", "", "missing"):

@@ -16,11 +16,11 @@ from daemon.sessions import budget, terms, who
 from daemon.sessions.aggregate import _Session
 from daemon.sessions.contribution import noisy, open_windows
 from daemon.sessions.counting import own_viewers
-from daemon.store import records, releases, sums, withdrawal
+from daemon.store import activity, forget_viewers, releases, sums
+from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
-from daemon.store.records import SessionRecord
 from daemon.store.releases import ReleaseRecord
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
@@ -73,7 +73,7 @@ def test_who_leaves_while_peers_are_waited_for_is_not_in_what_members_are_shown(
     part = session._propose()[0]
     # The first sum is driven here: as long as the slowest peer takes.
     gone = SECRET.of("viewer 3")
-    withdrawal.forget(engine, [gone])
+    forget_viewers.forget(engine, [gone])
     assert not isinstance(session.own_part(part), int)
     kept = open_windows(session.context).read(config.instance.host)
     assert kept is not None
@@ -104,13 +104,13 @@ def test_a_budget_for_one_sum_is_not_spent_twice_by_two_peers_at_once(config: Co
 
 
 def test_who_only_ever_asked_has_given_nothing(config: Config, engine: Engine) -> None:
-    records.save_session(engine, SessionRecord("a" * 64, "aggregator", config.instance.host, NOW - 9))
+    activity.save_session(engine, SessionRecord("a" * 64, "aggregator", config.instance.host, NOW - 9))
     assert not config.windows_dir.exists()
     assert not open_windows(context_of(config, engine)).restored
 
 
 def test_a_session_that_dies_after_its_sum_is_stored_can_end(config: Config, engine: Engine) -> None:
-    records.save_session(engine, SessionRecord("a" * 64, "aggregator", config.instance.host, NOW))
+    activity.save_session(engine, SessionRecord("a" * 64, "aggregator", config.instance.host, NOW))
     for _ in range(2):
         sums.save(
             engine,

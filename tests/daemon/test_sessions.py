@@ -15,7 +15,6 @@ import pytest_asyncio
 from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
-from daemon.jobs.training_data import interactions, statistic
 from daemon.lab.demo.instances import Community, build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.ledger import book as ledger
@@ -24,8 +23,9 @@ from daemon.peers import book
 from daemon.sessions import terms
 from daemon.sessions.faults import VARIABLE
 from daemon.sessions.stop import Left, leave_all
-from daemon.store import reading, records, sums
+from daemon.store import activity, content_arrays, sums
 from daemon.store.engine import open_checked
+from daemon.store.model_inputs import interactions, statistic
 from models import statistics
 from models.interactions import Interactions
 
@@ -83,7 +83,7 @@ def fault(point: str) -> Iterator[None]:
 
 def users_of(community: Community) -> Interactions:
     engine = open_checked(load(community.config_file).database)
-    catalogue, engagements = reading.read(engine)
+    catalogue, engagements = content_arrays.read(engine)
     engine.dispose()
     return interactions(engagements, len(catalogue), limit=200)
 
@@ -93,7 +93,7 @@ def assert_exact(daemon: Daemon, everyone: list[Daemon], survivors: set[str]) ->
     config = load(daemon.community.config_file)
     engine = open_checked(config.database)
     stored = sums.newest(engine, config.sums_dir)
-    catalogue, _ = reading.read(engine)
+    catalogue, _ = content_arrays.read(engine)
     engine.dispose()
     assert stored is not None
     assert set(stored.survivors) == survivors
@@ -117,7 +117,7 @@ async def test_a_session_gives_the_plain_sum_and_both_sides_remember_it(daemons:
     assert_exact(daemons[0], daemons, hosts(daemons, daemons[0]))
     for daemon in daemons:
         engine = open_checked(load(daemon.community.config_file).database)
-        found = records.session(engine, outcome.result["session"])
+        found = activity.session(engine, outcome.result["session"])
         engine.dispose()
         assert found is not None
         assert (found.role, found.outcome) == ("aggregator" if daemon is daemons[0] else "member", "done")
@@ -162,14 +162,14 @@ async def test_a_member_that_its_admin_stopped_leaves_for_good(daemons: list[Dae
     engine = open_checked(config.database)
     try:
         # This one, and those in which it was killed before.
-        running = [s for s in records.sessions(engine) if (s.role, s.outcome) == ("member", "running")]
+        running = [s for s in activity.sessions(engine) if (s.role, s.outcome) == ("member", "running")]
         assert running
         assert leave_all(engine, config) == Left(as_member=len(running), own=0)
         entry = ledger.newest(engine, 1, kind=Kind.STOPPED)[0]
         assert entry.details == {"sums_of_others": len(running), "own_sessions": 0}
         journal = terms.member_journal(config)
         assert {name for sum_id in journal.sums() for name in journal.names(sum_id)} == {"closed"}
-        assert records.sessions(engine, limit=1)[0].outcome == "abandoned"
+        assert activity.sessions(engine, limit=1)[0].outcome == "abandoned"
         assert leave_all(engine, config) == Left(0, 0)
     finally:
         engine.dispose()
@@ -191,7 +191,7 @@ async def test_an_aggregator_killed_at_any_stage_goes_on_where_it_was(
         died = await aggregator.job("session")
     assert died.code == "job-died"
     engine = open_checked(load(aggregator.community.config_file).database)
-    begun = records.sessions(engine, limit=1)[0]
+    begun = activity.sessions(engine, limit=1)[0]
     engine.dispose()
     assert begun.outcome == "running"
     outcome = await aggregator.job("session")

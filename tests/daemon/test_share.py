@@ -27,10 +27,10 @@ from daemon.config import Config, load
 from daemon.errors import RequestError
 from daemon.group import passing
 from daemon.identity import open_identity
-from daemon.jobs.process import MAX_LINE, python_module
 from daemon.jobs.registry import JobContext
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
+from daemon.process.run_job import MAX_LINE, python_module
 from daemon.sessions import leaving, terms
 from daemon.sessions.contribution import noisy, open_windows, trainer_of, write_counts
 from daemon.sessions.counting import own_viewers
@@ -38,11 +38,11 @@ from daemon.sessions.given import GivenRecord
 from daemon.sessions.members import MemberRecords
 from daemon.share import files, group_kinds, kinds
 from daemon.share.report import Share, gather
-from daemon.store import records, traffic
+from daemon.store import activity, traffic
+from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked, reads
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
-from daemon.store.records import SessionRecord
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
 from daemon.store.tables import Base, JobRun
@@ -464,11 +464,11 @@ def test_the_page_says_it_in_words(place: Place) -> None:
 
 def test_what_left_in_one_session(place: Place) -> None:
     vector = place.give(place.first_proposal(), b"s" * 32)
-    records.save_session(place.engine, SessionRecord("73" * 32, "member", ASKS.host, NOW))
+    activity.save_session(place.engine, SessionRecord("73" * 32, "member", ASKS.host, NOW))
     page = " ".join(run("share", "show", "--session", "737373", place=place).split())
     assert f"counts of {VIDEOS} videos to {ASKS.host}" in page
     assert hashlib.sha256(vector.astype("<i4").tobytes()).hexdigest() in page
-    records.save_session(place.engine, SessionRecord("99" * 32, "member", ASKS.host, NOW))
+    activity.save_session(place.engine, SessionRecord("99" * 32, "member", ASKS.host, NOW))
     assert "Nothing of this instance's viewers" in run("share", "show", "--session", "999999", place=place)
 
 
@@ -547,15 +547,15 @@ def test_a_session_that_its_aggregator_left_is_an_entry_with_what_was_given(
 ) -> None:
     vector = place.give(place.first_proposal(), b"s" * 32)
     known = SessionRecord((b"s" * 32).hex(), "member", ASKS.host, NOW, roster=["me.example"])
-    records.save_session(place.engine, known)
-    records.save_session(place.engine, SessionRecord("99" * 32, "aggregator", "one.example", NOW))
+    activity.save_session(place.engine, known)
+    activity.save_session(place.engine, SessionRecord("99" * 32, "aggregator", "one.example", NOW))
     member.close_left()
     member.close_left()
     (entry,) = (e for e in ledger.entries(place.engine) if e.kind == Kind.SESSION)
     assert (entry.subject, entry.details["outcome"]) == (known.id, "abandoned")
     digest = hashlib.sha256(vector.astype("<i4").tobytes()).hexdigest()
     assert entry.details["given"] == [{"round": 0, "sha256": digest, "bytes": 4 * VIDEOS, "noise": 16}]
-    assert records.session(place.engine, "99" * 32).outcome == "running"  # type: ignore[union-attr]
+    assert activity.session(place.engine, "99" * 32).outcome == "running"  # type: ignore[union-attr]
 
 
 def test_a_member_whose_key_was_replaced_still_answers(

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.sessions.counting import own_viewers
-from daemon.store import reading, since, source_facts
+from daemon.store import content_arrays, public_since, source_state
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
@@ -55,11 +55,11 @@ def sync(
 
 
 def check(engine: Engine, now: float, exclusions: Exclusions) -> None:
-    source_facts.checked(engine, exclusions, now=now, participants=9)
+    source_state.checked(engine, exclusions, now=now, participants=9)
 
 
 def old(engine: Engine, names: str, now: float, age: float = WEEK) -> str:
-    found = since.settled(engine, tuple(map(url, names)), before=now - age)
+    found = public_since.settled(engine, tuple(map(url, names)), before=now - age)
     return "".join(name for name, yes in zip(names, found, strict=True) if yes)
 
 
@@ -159,5 +159,5 @@ def test_the_limit_of_videos_goes_to_those_that_count(engine: Engine, config: Co
     own = own_viewers(engine, config, now=WEEK)
     assert own.limited(3).matrix.sum() == 3
     assert own.limited(10_000).matrix.sum() == 4
-    catalogue, _ = reading.read(engine)
+    catalogue, _ = content_arrays.read(engine)
     assert own.catalogue.urls == catalogue.urls

@@ -12,11 +12,19 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from daemon.errors import StoreError
-from daemon.store import migrations, reading, records, source_facts, sums, viewers, withdrawal
+from daemon.store import (
+    activity,
+    content_arrays,
+    forget_viewers,
+    migrations,
+    source_state,
+    sums,
+    viewer_history,
+)
+from daemon.store.activity import SessionRecord
 from daemon.store.engine import connect, open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
-from daemon.store.records import SessionRecord
 from daemon.store.rows import EngagementRow, Exclusions, VideoRow
 from daemon.store.snapshot import replace
 from daemon.store.tables import SCHEMA, Base
@@ -78,16 +86,16 @@ def test_what_an_older_program_stored_survives_the_migration(tmp_path: Path) -> 
         open_checked(path)
     assert migrate(path) == ("0001", SCHEMA)
     engine = open_checked(path)
-    catalogue, engagements = reading.read(engine)
+    catalogue, engagements = content_arrays.read(engine)
     assert catalogue.urls == ("https://v.example/a",)
     assert (catalogue.scope.tolist(), catalogue.account.tolist()) == ([1], [-1])
     assert (engagements.user_count, engagements.when.tolist()) == (1, [9.0])
-    assert withdrawal.states(engine) == {bytes.fromhex("00112233445566778899aabbccddeeff"): ""}
-    assert source_facts.read(engine) is None
-    assert source_facts.exclusions(engine) == Exclusions()
+    assert forget_viewers.states(engine) == {bytes.fromhex("00112233445566778899aabbccddeeff"): ""}
+    assert source_state.read(engine) is None
+    assert source_state.exclusions(engine) == Exclusions()
     # The next sync works on it.
     fill(engine, [video("b", scope=4, account="me")], [like("v", "b")])
-    assert reading.read(engine)[0].scope.tolist() == [4]
+    assert content_arrays.read(engine)[0].scope.tolist() == [4]
 
 
 def test_a_newer_database_is_refused_with_advice(tmp_path: Path, engine: Engine) -> None:
@@ -136,7 +144,7 @@ def test_what_was_stored_comes_back_in_the_order_of_addresses(engine: Engine) ->
         ],
         [like("v2", "b"), like("v1", "a"), like("v1", "unknown"), like("v2", "a")],
     )
-    catalogue, engagements = reading.read(engine)
+    catalogue, engagements = content_arrays.read(engine)
     assert catalogue.urls == ("https://v.example/a", "https://v.example/b")
     assert catalogue.titles == ("Title a", "Title b")
     assert catalogue.tag_names == ("blues", "jazz")
@@ -152,7 +160,7 @@ def test_what_was_stored_comes_back_in_the_order_of_addresses(engine: Engine) ->
 
 
 def test_an_empty_store_reads_as_empty(engine: Engine) -> None:
-    catalogue, engagements = reading.read(engine)
+    catalogue, engagements = content_arrays.read(engine)
     assert len(catalogue) == 0
     assert engagements.user_count == 0
 
@@ -161,7 +169,7 @@ def test_engagements_of_one_viewer_and_video_combine(engine: Engine) -> None:
     first = EngagementRow("v", "https://v.example/a", watched=0.7, at=2.0)
     second = EngagementRow("v", "https://v.example/a", disliked=True, watched=0.1, at=9.0)
     fill(engine, [video("a")], [first, second])
-    _, engagements = reading.read(engine)
+    _, engagements = content_arrays.read(engine)
     assert engagements.disliked.tolist() == [True]
     assert engagements.watched.tolist() == [0.7]
     assert engagements.when.tolist() == [9.0]
@@ -190,29 +198,29 @@ def test_a_sync_that_fails_leaves_the_old_content(engine: Engine) -> None:
 
     with pytest.raises(OSError, match="broke"), replace(engine, SECRET) as snapshot:
         snapshot.add_videos(broken_source())
-    assert reading.read(engine)[0].urls == ("https://v.example/a",)
+    assert content_arrays.read(engine)[0].urls == ("https://v.example/a",)
     fill(engine, [video("c")], [])
-    assert reading.read(engine)[0].urls == ("https://v.example/c",)
+    assert content_arrays.read(engine)[0].urls == ("https://v.example/c",)
 
 
 def test_readers_go_on_with_the_old_content_meanwhile(engine: Engine) -> None:
     fill(engine, [video("a")], [])
     with replace(engine, SECRET) as snapshot:
         snapshot.add_videos([video("b")])
-        assert reading.read(engine)[0].urls == ("https://v.example/a",)
+        assert content_arrays.read(engine)[0].urls == ("https://v.example/a",)
         # A slow source must not keep the server from counting.
-        records.count_refusal(engine, "replayed", now=1.0)
-    assert reading.read(engine)[0].urls == ("https://v.example/b",)
+        activity.count_refusal(engine, "replayed", now=1.0)
+    assert content_arrays.read(engine)[0].urls == ("https://v.example/b",)
 
 
 def test_viewers_are_stored_under_a_keyed_hash(tmp_path: Path, engine: Engine) -> None:
     fill(engine, [video("a"), video("b"), video("c")], [like("alice", "a", 1.0), like("alice", "b", 2.0)])
     assert b"alice" not in (tmp_path / "shoal.db").read_bytes()
-    assert viewers.history(engine, SECRET.of("alice"), limit=9) == [
+    assert viewer_history.history(engine, SECRET.of("alice"), limit=9) == [
         "https://v.example/b",
         "https://v.example/a",
     ]
-    assert viewers.history(engine, Pseudonyms(bytes(32)).of("alice"), limit=9) == []
+    assert viewer_history.history(engine, Pseudonyms(bytes(32)).of("alice"), limit=9) == []
     first = Pseudonyms.open(tmp_path / "key").of("alice")
     assert Pseudonyms.open(tmp_path / "key").of("alice") == first != SECRET.of("alice")
 
@@ -223,7 +231,7 @@ def test_hostile_text_is_cut_and_broken_numbers_dropped(engine: Engine) -> None:
     with replace(engine, SECRET) as snapshot:
         snapshot.add_videos([wild, VideoRow("", "", "no address"), VideoRow("x" * 9999, "", "long address")])
         snapshot.add_engagements([bad])
-    catalogue, engagements = reading.read(engine)
+    catalogue, engagements = content_arrays.read(engine)
     assert len(catalogue) == 1
     assert np.isnan(catalogue.published[0])
     assert catalogue.views[0] == 0
@@ -240,7 +248,7 @@ def session(name: str, started: float = 1.0) -> SessionRecord:
 def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> None:
     folder = tmp_path / "sums"
     for number, name in enumerate(("older", "newer")):
-        records.save_session(engine, session(name))
+        activity.save_session(engine, session(name))
         counts, triangle = np.array([9, 8, 7]) + number, np.array([3, 2, 1])
         sums.save(
             engine,
@@ -273,18 +281,18 @@ def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> N
 
 
 def test_sessions_and_refusals_are_remembered(engine: Engine) -> None:
-    records.save_session(engine, session("abcdef-1"))
-    records.save_session(
+    activity.save_session(engine, session("abcdef-1"))
+    activity.save_session(
         engine, SessionRecord("abcdef-1", "aggregator", "one.example", 1.0, outcome="aborted")
     )
-    records.save_session(engine, session("abcdef-2", started=5.0))
-    assert [s.id for s in records.sessions(engine)] == ["abcdef-2", "abcdef-1"]
-    found = records.session(engine, "abcdef-1")
+    activity.save_session(engine, session("abcdef-2", started=5.0))
+    assert [s.id for s in activity.sessions(engine)] == ["abcdef-2", "abcdef-1"]
+    found = activity.session(engine, "abcdef-1")
     assert found is not None
     assert found.outcome == "aborted"
-    assert records.session(engine, "abcdef") is None
+    assert activity.session(engine, "abcdef") is None
     for _ in range(3):
-        records.count_refusal(engine, "replayed", peer="two.example", now=1.0)
-    records.count_refusal(engine, "replayed", now=1.0)
-    assert records.refusals(engine) == {"replayed": 4}
-    assert records.prune_sessions(engine, before=9.0) == 1
+        activity.count_refusal(engine, "replayed", peer="two.example", now=1.0)
+    activity.count_refusal(engine, "replayed", now=1.0)
+    assert activity.refusals(engine) == {"replayed": 4}
+    assert activity.prune_sessions(engine, before=9.0) == 1

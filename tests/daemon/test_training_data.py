@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.jobs.registry import JobContext
-from daemon.jobs.sync import run as sync
-from daemon.jobs.train import run as train
-from daemon.jobs.training_data import features, interactions, statistic
-from daemon.store import model_records, reading, records, sums
+from daemon.maintenance.sync import run as sync
+from daemon.store import activity, content_arrays, model_records, sums
+from daemon.store.content_arrays import Catalogue
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.reading import Catalogue
+from daemon.store.model_inputs import features, interactions, statistic
 from daemon.store.sums import StoredSum
+from daemon.training.job import run as train
 from models import vector_file
 from models.statistics import counts, pair_counts, to_matrix
 from models.statistics import head as head_of
@@ -91,11 +91,11 @@ def context(tmp_path: Path) -> JobContext:
 
 
 def add_sum(context: JobContext, *survivors: str, privacy: dict[str, Any] | None = None) -> None:
-    stored, engagements = reading.read(context.engine)
+    stored, engagements = content_arrays.read(context.engine)
     own = interactions(engagements, len(stored), limit=None)
     head = head_of(counts(own), min_users=5, max_head=99)
-    record = records.SessionRecord("session", "aggregator", "one.example", 1.0, survivors=list(survivors))
-    records.save_session(context.engine, record)
+    record = activity.SessionRecord("session", "aggregator", "one.example", 1.0, survivors=list(survivors))
+    activity.save_session(context.engine, record)
     sums.save(
         context.engine,
         context.config.sums_dir,
@@ -110,7 +110,7 @@ def add_sum(context: JobContext, *survivors: str, privacy: dict[str, Any] | None
 
 
 def test_the_columns_of_the_store_become_the_models_types(context: JobContext) -> None:
-    stored, engagements = reading.read(context.engine)
+    stored, engagements = content_arrays.read(context.engine)
     own = interactions(engagements, len(stored), limit=3)
     assert own.matrix.shape == (60, 40)
     assert own.matrix.sum(axis=1).tolist() == [3] * 60

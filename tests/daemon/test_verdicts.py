@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon import pointer, service
 from daemon.config import load
 from daemon.errors import JobError
-from daemon.jobs import sync
 from daemon.jobs.registry import JobContext
-from daemon.jobs.train import run as train
-from daemon.jobs.training_data import interactions
 from daemon.ledger.book import Kind, newest
+from daemon.maintenance import sync
 from daemon.peers import book
 from daemon.peers.book import Peer
-from daemon.store import model_records, reading, records, sums
+from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
+from daemon.store.model_inputs import interactions
 from daemon.store.model_records import ModelRecord
+from daemon.training import deploy
+from daemon.training.job import run as train
 from models.statistics import counts, head, pair_counts
 from tests.daemon.live import instance
 from tests.daemon.worlds import write_set
@@ -65,11 +65,11 @@ def add(
     pairs: NDArray[np.int64] | None = None,
 ) -> None:
     """Store a part as if another instance had the same viewers, so many times over."""
-    stored, engagements = reading.read(context.engine)
+    stored, engagements = content_arrays.read(context.engine)
     own = interactions(engagements, len(stored), limit=None)
     videos = head(counts(own), min_users=5, max_head=99)
-    record = records.SessionRecord(session, "aggregator", "one.example", 1.0, survivors=[survivor])
-    records.save_session(context.engine, record)
+    record = activity.SessionRecord(session, "aggregator", "one.example", 1.0, survivors=[survivor])
+    activity.save_session(context.engine, record)
     sums.save(
         context.engine,
         context.config.sums_dir,
@@ -89,7 +89,7 @@ def verdicts(context: JobContext) -> dict[str, str]:
 
 
 def served(context: JobContext) -> ModelRecord:
-    name = pointer.read(context.config.models_dir)
+    name = current_model.read(context.config.models_dir)
     return next(m for m in model_records.models(context.engine) if m.directory == name)
 
 
@@ -107,9 +107,9 @@ def test_the_first_model_learnt_with_others_waits_for_the_admin(context: JobCont
     assert waiting.report["verdict"] == "awaiting"
     # Trained again meanwhile, it goes on waiting, and nothing of it serves.
     assert train(context)["kind"] == "local"
-    from daemon.acceptance import control
+    from daemon.training.acceptance import decisions
 
-    control.accept(context.engine, context.config, waiting.id, time.time())
+    decisions.accept(context.engine, context.config, waiting.id, time.time())
     assert served(context).id == waiting.id
     assert train(context)["kind"] == "federated"
     # From then on a sum that passes serves by itself.
@@ -165,7 +165,7 @@ def test_what_was_learnt_from_somebody_who_was_taken_out_meanwhile_does_not_serv
 ) -> None:
     context = first_may_serve(context)
     add(context, "s0", "two.example")
-    put = service.put_into_service
+    put = deploy.put_into_service
 
     def taken_out_meanwhile(*arguments: Any, **named: Any) -> ModelRecord:
         peer = book.read(context.engine, context.config).find("two.example")
@@ -173,10 +173,10 @@ def test_what_was_learnt_from_somebody_who_was_taken_out_meanwhile_does_not_serv
         book.save(context.engine, replace(peer, state="reverted"))
         return put(*arguments, **named)
 
-    monkeypatch.setattr(service, "put_into_service", taken_out_meanwhile)
+    monkeypatch.setattr(deploy, "put_into_service", taken_out_meanwhile)
     with pytest.raises(JobError, match=r"two\.example"):
         train(context)
-    assert pointer.read(context.config.models_dir) is None
+    assert current_model.read(context.config.models_dir) is None
 
 
 def test_the_model_that_serves_is_signed_and_in_the_ledger(context: JobContext) -> None:

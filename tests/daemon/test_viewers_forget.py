@@ -17,17 +17,16 @@ from sqlalchemy import Engine
 from daemon.config import Config, load
 from daemon.errors import RequestError
 from daemon.identity import open_identity
-from daemon.jobs import sync
-from daemon.jobs.process import python_module
 from daemon.jobs.registry import JobContext
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.revert import viewers
+from daemon.maintenance import forget_viewer, sync
+from daemon.process.run_job import python_module
 from daemon.sessions import terms
 from daemon.sessions.contribution import noisy, open_windows
 from daemon.sessions.counting import own_viewers
 from daemon.sessions.rounds import Rounds
-from daemon.store import reading, withdrawal
+from daemon.store import content_arrays, forget_viewers
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
@@ -94,10 +93,10 @@ def test_everything_of_the_viewer_goes_and_what_peers_were_to_get_is_void(
 ) -> None:
     before = give(config, engine, "p0.example")
     give(config, engine, "p1.example")
-    report = viewers.forget(engine, config, SOMEBODY, NOW)
+    report = forget_viewer.forget(engine, config, SOMEBODY, NOW)
     assert report["engagements"] == 10
     assert report["windows_voided"] == 2
-    assert pseudonym(config) not in withdrawal.states(engine)
+    assert pseudonym(config) not in forget_viewers.states(engine)
     raw = b"".join(path.read_bytes() for path in config.data_dir.glob("shoal.db*"))
     assert pseudonym(config) not in raw
     # Neither the same counts nor new ones that differ by this viewer leave before the window is over.
@@ -109,7 +108,7 @@ def test_everything_of_the_viewer_goes_and_what_peers_were_to_get_is_void(
 
 
 def test_nothing_names_the_viewer(config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    report = viewers.forget(engine, config, SOMEBODY, NOW)
+    report = forget_viewer.forget(engine, config, SOMEBODY, NOW)
     (entry,) = [e for e in ledger.entries(engine) if e.kind == Kind.WITHDRAWAL]
     assert entry.details == {"viewers": 1, "windows": 0}
     said = json.dumps([report, vars(entry)], default=str) + str(capsys.readouterr())
@@ -119,9 +118,9 @@ def test_nothing_names_the_viewer(config: Config, engine: Engine, capsys: pytest
 
 def test_who_is_not_stored_cannot_be_forgotten(config: Config, engine: Engine) -> None:
     with pytest.raises(RequestError) as raised:
-        viewers.forget(engine, config, "u999", NOW)
+        forget_viewer.forget(engine, config, "u999", NOW)
     assert "u999" not in raised.value.message + raised.value.advice
-    assert reading.read(engine)[1].user_count == 60
+    assert content_arrays.read(engine)[1].user_count == 60
     assert not [e for e in ledger.entries(engine) if e.kind == Kind.WITHDRAWAL]
 
 
@@ -131,7 +130,7 @@ def test_the_next_statistic_is_without_the_viewer_and_the_window_opens_when_othe
     settings = config.privacy.model_copy(update={"min_changed_users": 0})
     config = config.model_copy(update={"privacy": settings})
     before = give(config, engine, "p0.example")
-    report = viewers.forget(engine, config, SOMEBODY, NOW)
+    report = forget_viewer.forget(engine, config, SOMEBODY, NOW)
     later = float(report["next_contribution"]) + 1
     windows = open_windows(JobContext(config, engine, lambda _s, _p: None, lambda: later))
     kept = windows.read("p0.example")

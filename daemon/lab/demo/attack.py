@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.sparse import csr_array, vstack
 
-from daemon import pointer
-from daemon.acceptance import control as acceptance
 from daemon.config import load
 from daemon.errors import JobError
 from daemon.lab.demo import attack_parts
@@ -31,8 +29,9 @@ from daemon.lab.demo.processes import Daemon, every, require
 from daemon.peers import control
 from daemon.revert import steps
 from daemon.revert.carry_out import carry_out
-from daemon.store import model_records, reading
+from daemon.store import content_arrays, current_model, model_records
 from daemon.store.engine import open_checked
+from daemon.training.acceptance import decisions as acceptance
 from models import artefact, statistics
 from models.evaluation import NDCG_AT, top, without
 from models.interactions import Interactions
@@ -259,7 +258,7 @@ class _Federation:
             acceptance.accept(engine, self.config, refused.id, time.time())
         engine.dispose()
         # The daemon looks once a second; only what it really serves can be taken out of service.
-        await self._until_served(pointer.read(self.config.models_dir))
+        await self._until_served(current_model.read(self.config.models_dir))
 
     async def take_out(self) -> float:
         """Take the attacker out of service; returns the seconds that it took."""
@@ -308,12 +307,12 @@ class _Federation:
 
     def _urls(self) -> tuple[str, ...]:
         engine = open_checked(self.config.database)
-        catalogue, _ = reading.read(engine)
+        catalogue, _ = content_arrays.read(engine)
         engine.dispose()
         return catalogue.urls
 
     def _model(self) -> ServedModel:
-        name = pointer.read(self.config.models_dir)
+        name = current_model.read(self.config.models_dir)
         if name is None:
             raise JobError("no model serves", advice="See the daemon's log.")
         return artefact.load(self.config.models_dir / name)

@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 from sqlalchemy import Engine
 
-from daemon import pointer
 from daemon.config import Config, load
 from daemon.errors import JobError
-from daemon.jobs.train import recipe_of
-from daemon.jobs.training_data import features, interactions, noise_of, statistic
 from daemon.lab.demo.drawn_noise import drawn
 from daemon.lab.demo.instances import Community
 from daemon.sessions import terms
-from daemon.store import model_records, reading, records, sums
+from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked
+from daemon.store.model_inputs import features, interactions, noise_of, statistic
 from daemon.store.sums import StoredSum
+from daemon.training.job import recipe_of
 from models import artefact, statistics
 from models.baselines import Newest, PeerTubeRule, Popularity
 from models.evaluation import NDCG_AT, latest, next_videos, top, without
@@ -66,7 +65,7 @@ def compare(community: Community, everyone: Sequence[Community], order: NDArray[
     """Measure all models on what was held back; `order` is what newest-first means, (videos,)."""
     config = load(community.config_file)
     engine = open_checked(config.database)
-    catalogue, engagements = reading.read(engine)
+    catalogue, engagements = content_arrays.read(engine)
     described = features(catalogue)
     own = interactions(engagements, len(catalogue), limit=config.sharing.max_videos_per_user)
     crowd = {c.host: _counted(c) for c in everyone}
@@ -79,7 +78,7 @@ def compare(community: Community, everyone: Sequence[Community], order: NDArray[
     # A yardstick that is served to nobody needs no minimum of users per pair; videos of one user cost it more
     # than they give (measured on this set).
     alone = replace(recipe_of(config), min_users=2, min_pair_users=1)
-    served = artefact.load(config.models_dir / (pointer.read(config.models_dir) or ""))
+    served = artefact.load(config.models_dir / (current_model.read(config.models_dir) or ""))
     models: dict[str, Recommender] = {
         "popularity": Popularity(np.asarray(everybody, np.int64)),
         "local": _trained(TrainingData(described, own, None), alone),
@@ -141,7 +140,7 @@ def _counted(community: Community) -> Interactions:
     """Return what counts of an instance's viewers in sums."""
     config = load(community.config_file)
     engine = open_checked(config.database)
-    catalogue, engagements = reading.read(engine)
+    catalogue, engagements = content_arrays.read(engine)
     engine.dispose()
     return interactions(engagements, len(catalogue), limit=terms.videos_per_user(config))
 
@@ -159,12 +158,12 @@ class _Asked:
 
 
 def _asked(engine: Engine, stored: StoredSum) -> _Asked:
-    record = records.session(engine, stored.sessions[0])
+    record = activity.session(engine, stored.sessions[0])
     if record is None:
         raise JobError("a sum has no record of its session", advice="Run the demo again.")
     if record.role != "group":
         return _Asked(record.aggregator, own_in_head=True)
-    mine = [one for one in records.sessions(engine) if one.role == "member" and one.outcome == "done"]
+    mine = [one for one in activity.sessions(engine) if one.role == "member" and one.outcome == "done"]
     return _Asked(record.aggregator, own_in_head=bool(mine))
 
 

@@ -17,9 +17,9 @@ from daemon.group import book, control, joining, recognise, standing, status
 from daemon.group.recognise import Seen
 from daemon.lab.demo.processes import Daemon
 from daemon.peers import cards
-from daemon.store import records, sums
+from daemon.store import activity, sums
+from daemon.store.activity import JobRecord
 from daemon.store.engine import open_checked
-from daemon.store.records import JobRecord
 
 NAME: Final = "archipelago"
 NOTICE: Final = 10.0
@@ -153,7 +153,7 @@ def _recognise(one: _Instance, seen: Mapping[str, Seen]) -> None:
 
 def _last(engine: Engine, *, since: float) -> JobRecord | None:
     """Return how the session ended that began at a time, None while it goes on."""
-    found = records.jobs(engine, names=["group-session"], limit=1)
+    found = activity.jobs(engine, names=["group-session"], limit=1)
     return found[0] if found and found[0].ended >= since else None
 
 

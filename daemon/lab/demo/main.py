@@ -21,7 +21,6 @@ from rich.console import Console
 
 from daemon.config import load
 from daemon.errors import RequestError, ShoalError
-from daemon.jobs.process import JobOutcome
 from daemon.lab.demo import attack as attacked
 from daemon.lab.demo import attack_report, keep_running, report
 from daemon.lab.demo.compare import Compared, compare
@@ -29,7 +28,8 @@ from daemon.lab.demo.group import Group
 from daemon.lab.demo.instances import Community, World, build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.lab.demo.report import Listing, Story
-from daemon.store import reading, records
+from daemon.process.run_job import JobOutcome
+from daemon.store import activity, content_arrays
 from daemon.store.engine import open_checked
 from federation.node import ANSWERS
 from federation.proposal import least_threshold
@@ -258,7 +258,7 @@ def _newest(world: World) -> Newest:
     """Return what PeerTube's newest-first means in this set, over all instances' histories."""
     first = world.communities[0]
     engine = open_checked(load(first.config_file).database)
-    catalogue, _ = reading.read(engine)
+    catalogue, _ = content_arrays.read(engine)
     engine.dispose()
     histories = [community.history for community in world.communities]
     known = bool(np.isfinite(catalogue.published).any())
@@ -282,7 +282,7 @@ def _first_seen(histories: Sequence[Interactions]) -> np.ndarray | None:
 def _sent(community: Community) -> int:
     engine = open_checked(load(community.config_file).database)
     try:
-        return sum(session.bytes_out for session in records.sessions(engine, limit=1000))
+        return sum(session.bytes_out for session in activity.sessions(engine, limit=1000))
     finally:
         engine.dispose()
 

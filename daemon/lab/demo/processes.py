@@ -11,11 +11,10 @@ from typing import Any
 
 import aiohttp
 
-from daemon import running
 from daemon.errors import JobError
-from daemon.jobs import limits
-from daemon.jobs.process import JobOutcome, python_module, run_job
 from daemon.lab.demo.instances import Community
+from daemon.process import daemon_lock, limits
+from daemon.process.run_job import JobOutcome, python_module, run_job
 from daemon.sessions.faults import VARIABLE
 
 _START_SECONDS = 60.0
@@ -57,7 +56,7 @@ class Daemon:
                 preexec_fn=lambda: limits.end_with(me),
             )
         async with asyncio.timeout(_START_SECONDS):
-            while (found := running.find(self.community.folder)) is None:
+            while (found := daemon_lock.find(self.community.folder)) is None:
                 if not self.alive:
                     raise JobError(
                         f"the daemon of {self.community.host} ended at its start",

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from daemon.jobs.limits import end_with
+from daemon.process.limits import end_with
 from federation.errors import FederationError
 from federation.flower.app.laboratory import Laboratory
 from federation.flower.app.simulation import EngineMissing, Machine, Measured, run

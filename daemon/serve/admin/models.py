@@ -19,9 +19,9 @@ _ID: Final = re.compile(r"[\w-]{1,100}", re.ASCII)
 async def accept(call: Call) -> dict[str, Any]:
     """Put it into service, and return all models as they are then."""
     context, model = call.context, _model(call)
-    from daemon.acceptance import control
+    from daemon.training.acceptance import decisions
 
-    await call.work.read(control.accept, context.engine, context.config, model, context.clock())
+    await call.work.read(decisions.accept, context.engine, context.config, model, context.clock())
     return await listing(call)
 
 
@@ -29,9 +29,9 @@ async def accept(call: Call) -> dict[str, Any]:
 async def reject(call: Call) -> dict[str, Any]:
     """Keep what serves, and return all models as they are then."""
     context, model = call.context, _model(call)
-    from daemon.acceptance import control
+    from daemon.training.acceptance import decisions
 
-    await call.work.read(control.reject, context.engine, context.config, model, context.clock())
+    await call.work.read(decisions.reject, context.engine, context.config, model, context.clock())
     return await listing(call)
 
 

@@ -16,7 +16,7 @@ from daemon.serve.admin.asked import Approval, NewPeer
 from daemon.serve.admin.shapes import Peer, Peers
 from daemon.serve.admin.table import Call, Table
 from daemon.serve.admin.work import BusyError, Work
-from daemon.store import source_facts
+from daemon.store import source_state
 
 table = Table()
 
@@ -130,4 +130,4 @@ def _described(engine: Engine, config: Config, host: str, now: float) -> dict[st
     peer = book.find(engine, config, host)
     if peer is None:
         raise control.UnknownPeerError("nothing is known of this host", advice="See GET /v1/admin/peers.")
-    return control.described(peer, now, followed=host in source_facts.follows(engine))
+    return control.described(peer, now, followed=host in source_state.follows(engine))

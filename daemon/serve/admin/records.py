@@ -7,13 +7,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from daemon import pointer
-from daemon.acceptance.shown import with_titles
 from daemon.config import Config
 from daemon.serve.admin.asked import Following, Latest
 from daemon.serve.admin.shapes_past import Ledger, Models, Sessions
 from daemon.serve.admin.table import Call, Parts, Table
-from daemon.store import model_records, records, sums
+from daemon.store import activity, current_model, model_records, sums
+from daemon.training.acceptance.report_titles import with_titles
 
 table = Table()
 
@@ -29,7 +28,7 @@ def _sessions(engine: Engine, limit: int) -> dict[str, Any]:
     parts = {part.session_id: part for part in sums.parts(engine)}
     sizes = Counter(part.batch for part in parts.values())
     found = []
-    for session in records.sessions(engine, limit=limit):
+    for session in activity.sessions(engine, limit=limit):
         part = parts.get(session.id)
         row = {name: value for name, value in vars(session).items() if name != "seconds"}
         # A cohort that was summed as one has no parts to speak of.
@@ -46,7 +45,7 @@ async def models(call: Call) -> dict[str, Any]:
 
 
 def _models(engine: Engine, config: Config) -> dict[str, Any]:
-    current = pointer.read(config.models_dir)
+    current = current_model.read(config.models_dir)
     names = ("id", "created", "kind", "state", "survivors", "quality")
     return {
         "models": [

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from daemon.errors import RequestError, ShoalError
-from daemon.jobs.process import ProgressCallback
+from daemon.process.run_job import ProgressCallback
 from daemon.serve.admin.asked import RevertOrder
 from daemon.serve.admin.peers import host_of, tell
 from daemon.serve.admin.shapes_past import RevertInProgress, RevertReport, Reverts

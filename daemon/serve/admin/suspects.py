@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from daemon.acceptance.suspects import suspects
 from daemon.serve.admin.shapes_past import Suspects
 from daemon.serve.admin.table import Call, Table
+from daemon.training.acceptance.suspect_sub_cohorts import suspects
 
 table = Table()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.errors import NotRunningError
-from daemon.running import replace_file
+from daemon.process.daemon_lock import replace_file
 
 FILE_NAME: Final = "admin.token"
 SIZE: Final = 32

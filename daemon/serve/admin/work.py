@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, ParamSpec, TypeVar
 
 from daemon.errors import ShoalError
-from daemon.jobs.process import JobOutcome, ProgressCallback, run_job
+from daemon.process.run_job import JobOutcome, ProgressCallback, run_job
 from daemon.serve.context import ServeContext
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.acceptance.judge import Report, judge
 from daemon.config.acceptance import Acceptance
 from daemon.lab.demo import attack_parts
 from daemon.lab.demo.instances import SHIPPED
+from daemon.training.acceptance.judge import Report, judge
 from models import artefact, statistics
 from models.evaluation import top
 from models.interactions import Interactions

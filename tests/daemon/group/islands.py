@@ -23,13 +23,13 @@ from daemon.group.link import Spool
 from daemon.group.recognise import Seen
 from daemon.group.session import _GroupSession
 from daemon.identity import open_identity
-from daemon.jobs import sync
-from daemon.jobs.training_data import interactions
 from daemon.lab.demo.instances import build
+from daemon.maintenance import sync
 from daemon.sessions import service
-from daemon.store import reading, records, sums
+from daemon.store import activity, content_arrays, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
+from daemon.store.model_inputs import interactions
 from daemon.store.sums import StoredSum
 from federation import envelope
 from federation.carrier import Carrier, PeerUnreachable
@@ -132,11 +132,11 @@ class Islander(Member):
         return await self.learns(batch=self.group.offered)
 
     def users(self) -> Interactions:
-        catalogue, engagements = reading.read(self.engine)
+        catalogue, engagements = content_arrays.read(self.engine)
         return interactions(engagements, len(catalogue), limit=200)
 
     def urls(self) -> tuple[str, ...]:
-        return tuple(reading.read(self.engine)[0].urls)
+        return tuple(content_arrays.read(self.engine)[0].urls)
 
     def stored(self, batch: str) -> list[StoredSum]:
         """Return the stored parts of a batch."""
@@ -144,7 +144,7 @@ class Islander(Member):
         return [sums.load(self.engine, self.config.sums_dir, [one]) for one in found]
 
     def refused_here(self) -> dict[str, int]:
-        return records.refusals(self.engine)
+        return activity.refusals(self.engine)
 
 
 Before = Callable[[str, str, Stage], Any]

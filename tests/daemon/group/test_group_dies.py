@@ -19,7 +19,7 @@ from daemon.sessions import terms
 from daemon.sessions.asking import AskingRecord
 from daemon.sessions.rounds import Part
 from daemon.sessions.stop import Left, leave_all
-from daemon.store import records
+from daemon.store import activity
 from federation.aggregator import REQUESTS
 from federation.carrier import PeerUnreachable
 from federation.envelope import Stage
@@ -123,7 +123,7 @@ async def test_once_the_counts_are_open_nobody_can_be_missing_and_all_come_again
     dies_at(group, victim, round_, stage, answers=False)
     with pytest.raises(JobError, match="abandoned"):
         await group.host_session()
-    hosted = next(one for one in records.sessions(group.host.engine) if one.role == "host")
+    hosted = next(one for one in activity.sessions(group.host.engine) if one.role == "host")
     assert (hosted.outcome, hosted.survivors) == ("abandoned", [])
     assert not terms.hosted_journal(group.host.config).sums()
     group.ferry.before = lambda *_: None
@@ -254,13 +254,13 @@ async def test_an_admin_who_stops_the_host_leaves_the_groups_sum_as_well(group: 
     assert len(journal.sums()) == 2
     await group.host.stop()
     as_member = sum(
-        one.outcome == "running" and one.role == "member" for one in records.sessions(group.host.engine)
+        one.outcome == "running" and one.role == "member" for one in activity.sessions(group.host.engine)
     )
     # It is a member of the sum that it hosts.
     assert as_member
     assert leave_all(group.host.engine, group.host.config, now=group.clock()) == Left(as_member, 1)
     assert not journal.sums()
-    assert not any(one.outcome == "running" for one in records.sessions(group.host.engine))
+    assert not any(one.outcome == "running" for one in activity.sessions(group.host.engine))
     [stopped] = ledger.newest(group.host.engine, limit=1)
     assert (stopped.kind, stopped.details) == (Kind.STOPPED, {"sums_of_others": as_member, "own_sessions": 1})
     await group.host.start()

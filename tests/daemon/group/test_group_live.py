@@ -26,9 +26,9 @@ from daemon.lab.demo.group import Group
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.sessions import terms
-from daemon.store import records, sums
+from daemon.store import activity, sums
+from daemon.store.activity import JobRecord
 from daemon.store.engine import open_checked
-from daemon.store.records import JobRecord
 from federation import envelope
 from federation.flower import control as flower
 from federation.group.epoch import read_epoch
@@ -76,7 +76,7 @@ class Live:
         return at
 
     def last(self, since: float) -> JobRecord | None:
-        found = records.jobs(self.engines[0], names=["group-session"], limit=1)
+        found = activity.jobs(self.engines[0], names=["group-session"], limit=1)
         return found[0] if found and found[0].ended >= since else None
 
     def open_sums(self) -> list[SignedProposal]:
@@ -234,8 +234,8 @@ async def test_no_log_result_or_error_names_a_viewer_a_title_an_address_or_a_key
     for daemon, config, engine in zip(live.daemons, live.configs, live.engines, strict=True):
         told = (daemon.community.folder / "daemon.log").read_text("utf-8", "replace")
         assert "group" in told
-        jobs = [vars(job) for job in records.jobs(engine, limit=1000)]
-        sessions = [vars(one) for one in records.sessions(engine, limit=1000)]
+        jobs = [vars(job) for job in activity.jobs(engine, limit=1000)]
+        sessions = [vars(one) for one in activity.sessions(engine, limit=1000)]
         said = status.status(config, engine, time.time())
         files = [path.read_text("utf-8", "replace") for path in _logs(config)]
         texts = {

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from daemon.group import book, children, control, keeper, status
+from daemon.group import book, control, keeper, status
 from daemon.group.book import Membership
-from daemon.group.children import run_child
 from daemon.group.keeper import Keeper
-from daemon.jobs import process
-from daemon.jobs.process import JobOutcome, run_job
-from daemon.running import Running, announce, only_daemon
+from daemon.process import child
+from daemon.process import run_job as job_runner
+from daemon.process.child import run_child
+from daemon.process.daemon_lock import Running, announce, only_daemon
+from daemon.process.run_job import JobOutcome, run_job
 from daemon.serve.server import build_context
 from tests.daemon.group.test_joining import GROUP, asks, lets_in
 from tests.daemon.neighbours import Neighbour, neighbours
@@ -219,8 +220,8 @@ async def test_a_child_ends_with_whoever_started_it(tmp_path: Path, monkeypatch:
         'print(json.dumps({"event": told, "pid": os.getpid()}), flush=True)\n'
         "time.sleep(600)\n"
     )
-    monkeypatch.setattr(children, "python_module", lambda *_: ([sys.executable, str(script)], {}))
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(child, "python_module", lambda *_: ([sys.executable, str(script)], {}))
+    monkeypatch.setattr(job_runner, "GRACE_SECONDS", 0.1)
     heard: list[Any] = []
     told = asyncio.Event()
 

@@ -18,7 +18,6 @@ from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import book, control, standing, status
 from daemon.group.inbox import waiting
 from daemon.group.shelf import MESSAGE, Shelf
-from daemon.jobs import learnable
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.ledger.sentences import sentence
@@ -29,6 +28,7 @@ from daemon.sessions import aggregate, terms
 from daemon.sessions.aggregate import _Session
 from daemon.sessions.rounds import Part, Rounds
 from daemon.store import sums
+from daemon.training import sum_selection
 from federation.carrier import PeerRefused
 from federation.desk import fetch_request
 from federation.envelope import Stage
@@ -77,7 +77,7 @@ def states(one: Islander, other: Islander, state: Any) -> None:
 def learnt_from(one: Islander, batch: str) -> list[list[str]]:
     """Return the survivors of the parts of a batch that training takes."""
     stored = [part for part in sums.parts(one.engine) if part.batch == batch]
-    found = learnable.choose(stored, peers.read(one.engine, one.config))
+    found = sum_selection.choose(stored, peers.read(one.engine, one.config))
     return [list(part.survivors) for part in found.fresh]
 
 

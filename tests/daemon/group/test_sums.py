@@ -14,7 +14,7 @@ from daemon.lab.demo.drawn_noise import drawn
 from daemon.lab.demo.instances import Community
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.store import records, releases
+from daemon.store import activity, releases
 from daemon.store.sums import StoredSum
 from models import statistics
 from models.interactions import Interactions
@@ -68,7 +68,7 @@ async def test_every_member_stores_the_others_sum_with_their_noise_and_who_only_
         [stored] = one.stored(result["session"])
         assert stored.survivors == tuple(host for host in givers if host != one.host)
         assert_noisy(six, one, stored)
-        record = records.session(one.engine, stored.session_id)
+        record = activity.session(one.engine, stored.session_id)
         assert record is not None
         assert (record.role, record.aggregator, record.outcome) == ("group", six.host.host, "done")
         # Half of what is declared comes from each, but for the own: that is not in it.
@@ -79,10 +79,10 @@ async def test_every_member_stores_the_others_sum_with_their_noise_and_who_only_
         [published] = [e for e in entries if e.kind == Kind.GROUP and e.details["event"] == "published"]
         assert published.details["hash"] == six.host.group.published != ""
         assert published.details["survivors"] == [list(stored.survivors)]
-        as_member = [r for r in records.sessions(one.engine) if r.role == "member" and r.outcome == "done"]
+        as_member = [r for r in activity.sessions(one.engine) if r.role == "member" and r.outcome == "done"]
         assert len(as_member) == (0 if one is out else 1)
         assert releases.any_given(one.engine) == (one is not out)
-    hosted = [record for record in records.sessions(six.host.engine) if record.role == "host"]
+    hosted = [record for record in activity.sessions(six.host.engine) if record.role == "host"]
     assert [(r.aggregator, r.outcome, r.survivors) for r in hosted] == [(six.host.host, "done", givers)]
     [epoch] = [
         entry

@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any
 
-from daemon import service
-from daemon.acceptance import references
-from daemon.acceptance.judge import Check, Report, judge
 from daemon.config import Config
 from daemon.errors import JobError
 from daemon.identity import open_identity
-from daemon.jobs import learnable
-from daemon.jobs.keeping import Keeper
 from daemon.jobs.registry import JobContext
-from daemon.jobs.training_data import features, interactions, labels, noise_of, statistic
 from daemon.ledger.book import Kind, append
 from daemon.peers import book
-from daemon.store import model_records, reading, sums
+from daemon.store import content_arrays, model_records, sums
+from daemon.store.model_inputs import features, interactions, labels, noise_of, statistic
 from daemon.store.model_records import ModelRecord
 from daemon.store.sums import Part, StoredSum
+from daemon.training import deploy, sum_selection
+from daemon.training.acceptance import reference_models
+from daemon.training.acceptance.judge import Check, Report, judge
+from daemon.training.model_writer import Keeper
 from models import statistics
 from models.errors import ModelError, TooLittleDataError
 from models.noise import NO_NOISE, SumNoise
@@ -33,8 +32,8 @@ from policies.privacy import PROTECTION, Level
 def run(context: JobContext) -> dict[str, Any]:
     """Train a local model, and a federated one where there is a sum that may be learnt from.
 
-    A sum that is new is judged first (`daemon.acceptance`). The local model stays ready beside the federated
-    one, so that leaving a federation takes no training.
+    A sum that is new is judged first (`daemon.training.acceptance`). The local model stays ready beside the
+    federated one, so that leaving a federation takes no training.
 
     Raises:
         JobError: there is nothing to train from.
@@ -75,7 +74,7 @@ class _Training:
         self._config = config = context.config
         config.models_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         context.progress("reading the store", 0.0)
-        self._catalogue, engagements = reading.read(context.engine)
+        self._catalogue, engagements = content_arrays.read(context.engine)
         if not len(self._catalogue):
             raise JobError("there are no videos to train on", advice="Run `shoal sync` first.")
         limit = config.sharing.max_videos_per_user
@@ -108,7 +107,7 @@ class _Training:
                 advice="Wait for more viewers, or look at `shoal models list`.",
             )
         trained_from = [part.session_id for part in accepted] if served.kind == "federated" else []
-        service.put_into_service(self._context.engine, self._config, served.id, trained_from=trained_from)
+        deploy.put_into_service(self._context.engine, self._config, served.id, trained_from=trained_from)
         self._context.progress("in service", 1.0)
         summary |= {"model": served.id, "kind": served.kind, "quality": served.quality}
         if self._config.privacy.publish_vectors and accepted:
@@ -119,10 +118,10 @@ class _Training:
 
     _published = ""
 
-    def _learnable(self) -> learnable.Learnable:
+    def _learnable(self) -> sum_selection.Learnable:
         if self._config.mode not in {"consume", "contribute"}:
-            return learnable.Learnable((), (), "", frozenset())
-        return learnable.choose(sums.parts(self._context.engine), self._book)
+            return sum_selection.Learnable((), (), "", frozenset())
+        return sum_selection.choose(sums.parts(self._context.engine), self._book)
 
     def _local(self, *, part: float, needed: bool) -> tuple[TrainedModel | None, ModelRecord | None]:
         def progress(stage: str, done: float) -> None:
@@ -137,14 +136,14 @@ class _Training:
             return None, None
         return model, self._keeper.keep(model, kind="local")
 
-    def _fit(self, found: learnable.Learnable, parts: Sequence[Part]) -> _Fitted:
+    def _fit(self, found: sum_selection.Learnable, parts: Sequence[Part]) -> _Fitted:
         ids = [part.session_id for part in parts]
         stored = sums.load(self._context.engine, self._config.sums_dir, ids)
         head, noise = statistic(stored, self._catalogue), noise_of(stored)
         if not found.complete(parts) or len(parts) < len(_siblings(found, parts)):
             counts = statistics.counts(self._own)
             least = int(stored.privacy.get("min_users", self._config.sharing.min_users))
-            head = learnable.restricted(head, lambda places: counts[places], min_users=least)
+            head = sum_selection.restricted(head, lambda places: counts[places], min_users=least)
         model = self._train(head, noise, lambda stage, part: self._context.progress(stage, 0.5 + part / 2))
         return _Fitted(model, stored, head, noise)
 
@@ -165,12 +164,12 @@ class _Training:
 
     # -- acceptance -----------------------------------------------------------------------------------------
 
-    def _judge(self, found: learnable.Learnable, local: TrainedModel | None) -> _Judged:
+    def _judge(self, found: sum_selection.Learnable, local: TrainedModel | None) -> _Judged:
         """Judge a new sum, whole, then with each of its parts left out; keep what comes of it."""
         fitted, report = self._judged(found, found.fresh, local)
         parts, bad = found.fresh, report
         if not report.ok:
-            for fewer in learnable.without_one(found.fresh):
+            for fewer in sum_selection.without_one(found.fresh):
                 other, second = self._judged(found, fewer, local)
                 if second.ok:
                     fitted, report, parts = other, second, fewer
@@ -199,7 +198,7 @@ class _Training:
         return _Judged(verdict, parts, record, sentence)
 
     def _judged(
-        self, found: learnable.Learnable, parts: Sequence[Part], local: TrainedModel | None
+        self, found: sum_selection.Learnable, parts: Sequence[Part], local: TrainedModel | None
     ) -> tuple[_Fitted | None, Report]:
         try:
             fitted = self._fit(found, parts)
@@ -218,7 +217,7 @@ class _Training:
         report = judge(
             fitted.model,
             local,
-            references.month_old(self._context.engine, config, self._book, now=self._context.clock()),
+            reference_models.month_old(self._context.engine, config, self._book, now=self._context.clock()),
             others=fitted.head,
             noise=fitted.noise,
             declared=declared,
@@ -260,7 +259,7 @@ class _Training:
         return record
 
 
-def _siblings(found: learnable.Learnable, parts: Sequence[Part]) -> tuple[Part, ...]:
+def _siblings(found: sum_selection.Learnable, parts: Sequence[Part]) -> tuple[Part, ...]:
     """Return the parts that would be summed together with these if none were left out."""
     for group in (found.fresh, found.accepted):
         if group and parts and group[0].batch == parts[0].batch:

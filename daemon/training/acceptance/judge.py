@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.acceptance.report import Gain, Gains, Report, largest
-from daemon.acceptance.views import Pair, with_local, with_month
 from daemon.config.acceptance import Acceptance
+from daemon.training.acceptance.common_videos import Pair, with_local, with_month
+from daemon.training.acceptance.report import Gain, Gains, Report, largest
 from models import exposure
 from models.labels import Labels, Texts
 from models.noise import SumNoise

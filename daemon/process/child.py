@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from daemon.jobs.process import end_group, python_module
+from daemon.process.run_job import end_group, python_module
 
 MAX_LINE: Final = 100_000
 

@@ -1,4 +1,6 @@
-"""`python -m daemon.group.leash PARENT PROGRAM ...`: a program that ends with its parent, however that dies.
+"""Runs a program that ends when its parent ends, however that dies.
+
+`python -m daemon.process.exec_with_parent_death PARENT PROGRAM ...`
 
 The kernel keeps the promise across exec (prctl(2), PR_SET_PDEATHSIG), so the program needs no change.
 """
@@ -6,7 +8,7 @@ The kernel keeps the promise across exec (prctl(2), PR_SET_PDEATHSIG), so the pr
 import os
 import sys
 
-from daemon.jobs.limits import end_with
+from daemon.process.limits import end_with
 
 
 def main(argv: list[str]) -> None:

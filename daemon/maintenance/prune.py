@@ -3,11 +3,10 @@
 import shutil
 from typing import Any, Final
 
-from daemon import pointer
-from daemon.acceptance.references import reference
 from daemon.jobs.registry import JobContext
 from daemon.peers import book
-from daemon.store import model_records, records, releases, sums, traffic
+from daemon.store import activity, current_model, model_records, releases, sums, traffic
+from daemon.training.acceptance.reference_models import reference
 
 KEEP_SUMS: Final = 2
 KEEP_JOBS_SECONDS: Final = 90 * 86400.0
@@ -22,7 +21,7 @@ def run(context: JobContext) -> dict[str, Any]:
     """
     config, now = context.config, context.clock()
     known = model_records.models(context.engine)
-    current = pointer.read(config.models_dir)
+    current = current_model.read(config.models_dir)
     newest_local = next((model.id for model in known if model.kind == "local"), None)
     kept = {model.id for model in known[: config.model.keep]} | {newest_local, current}
     kept |= {model.id for model in known if model.directory == current}
@@ -43,10 +42,10 @@ def run(context: JobContext) -> dict[str, Any]:
         "models": len(dropped),
         "folders": swept,
         "sums": sums.prune(context.engine, config.sums_dir, keep=KEEP_SUMS),
-        "sessions": records.prune_sessions(context.engine, before=before),
+        "sessions": activity.prune_sessions(context.engine, before=before),
         "releases": releases.prune(context.engine, before=now - KEEP_RELEASES_SECONDS),
         "traffic": traffic.prune(context.engine, before=traffic.month_of(now - KEEP_RELEASES_SECONDS)),
-        "jobs": records.prune_jobs(context.engine, before=now - KEEP_JOBS_SECONDS),
+        "jobs": activity.prune_jobs(context.engine, before=now - KEEP_JOBS_SECONDS),
     }
 
 

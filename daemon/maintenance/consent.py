@@ -7,7 +7,7 @@ from daemon.errors import JobError
 from daemon.jobs.registry import JobContext
 from daemon.sessions.leaving import void
 from daemon.source.peertube import open_client, read_exclusions, read_participants
-from daemon.store import source_facts, withdrawal
+from daemon.store import forget_viewers, source_state
 from daemon.store.pseudonyms import Pseudonyms
 
 ATTEMPTS: Final = 3
@@ -28,19 +28,19 @@ def run(context: JobContext) -> dict[str, Any]:
         return {"viewers": 0, "removed": 0, "exclusions_changed": False}
     with open_client(settings) as client:
         for _ in range(ATTEMPTS):
-            known = source_facts.read(context.engine)
+            known = source_state.read(context.engine)
             if known is None or known.kind != settings.kind:
                 return {"viewers": 0, "removed": 0, "exclusions_changed": False}
             there = read_participants(client, rates=known.rates, history=known.history, page=settings.page)
             exclusions = read_exclusions(client)
-            with withdrawal.turn(context.config.data_dir):
-                now = source_facts.read(context.engine)
+            with forget_viewers.turn(context.config.data_dir):
+                now = source_state.read(context.engine)
                 if now is None or now.synced != known.synced:
                     # Digests up to the marks of the snapshot before mean nothing for this one.
                     continue
                 removed = _remove(context, there)
                 voided = void(context.config, context.engine) if removed else 0
-                changed = source_facts.checked(
+                changed = source_state.checked(
                     context.engine, exclusions, now=context.clock(), participants=len(there)
                 )
                 return {
@@ -55,6 +55,6 @@ def run(context: JobContext) -> dict[str, Any]:
 def _remove(context: JobContext, there: dict[str, str]) -> int:
     pseudonyms = Pseudonyms.open(context.config.data_dir / "viewers.key")
     states = {pseudonyms.of(viewer): state for viewer, state in there.items()}
-    stored = withdrawal.states(context.engine)
+    stored = forget_viewers.states(context.engine)
     gone = [pseudonym for pseudonym, state in stored.items() if states.get(pseudonym) != state]
-    return withdrawal.forget(context.engine, gone)
+    return forget_viewers.forget(context.engine, gone)

@@ -14,13 +14,12 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine
 
-from daemon import pointer
 from daemon.config import Config
 from daemon.errors import JobBusyError, JobError
 from daemon.identity import open_identity
 from daemon.ledger.book import Kind, append
 from daemon.peers import book
-from daemon.store import model_records, sums
+from daemon.store import current_model, model_records, sums
 from daemon.store.model_records import ModelRecord
 
 LOCK_NAME = "service.lock"
@@ -70,8 +69,8 @@ def put_into_service(
                 f"this model was learnt from {who}, whose learning was taken out; it does not serve",
                 advice="What serves now stays. Run `shoal train` for a model without it.",
             )
-        if pointer.read(config.models_dir) != record.directory:
-            pointer.write(config.models_dir, record.directory)
+        if current_model.read(config.models_dir) != record.directory:
+            current_model.write(config.models_dir, record.directory)
             identity = open_identity(config.identity_file, config.instance.host, create=False)
             details = {"kind": record.kind, "manifest": record.manifest_sha256, "survivors": record.survivors}
             append(engine, identity, Kind.SERVED, record.id, details, now=time.time())

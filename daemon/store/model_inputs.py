@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_array
 
-from daemon.store.reading import Catalogue, Engagements, codes
+from daemon.store.content_arrays import Catalogue, Engagements, codes
 from daemon.store.sums import StoredSum
 from models.features import Features
 from models.interactions import Interactions, from_events

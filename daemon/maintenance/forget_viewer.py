@@ -13,7 +13,7 @@ from daemon.identity import open_identity
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.sessions import leaving, terms
-from daemon.store import model_records, releases, viewers, withdrawal
+from daemon.store import forget_viewers, model_records, releases, viewer_history
 from daemon.store.pseudonyms import Pseudonyms
 from policies.window import Closed
 
@@ -30,9 +30,9 @@ def forget(engine: Engine, config: Config, viewer: str, now: float) -> dict[str,
 
     """
     pseudonym = Pseudonyms.open(config.data_dir / "viewers.key").of(viewer)
-    with withdrawal.turn(config.data_dir):
-        engagements = len(viewers.known(engine, pseudonym))
-        if not withdrawal.forget(engine, [pseudonym]):
+    with forget_viewers.turn(config.data_dir):
+        engagements = len(viewer_history.known(engine, pseudonym))
+        if not forget_viewers.forget(engine, [pseudonym]):
             raise RequestError("nobody of that name is stored", advice=_advice(config))
     voided = leaving.void(config, engine)
     identity = open_identity(config.identity_file, config.instance.host)

@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from daemon import service
 from daemon.config import Config
 from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.ledger.book import Kind, append
 from daemon.store import model_records, sums
 from daemon.store.model_records import ModelRecord
+from daemon.training import deploy
 
 DECIDED = "decided"
 """In a report: {"verdict": ..., "at": Unix seconds, "before": the verdict of the rules}."""
@@ -30,7 +30,7 @@ def accept(engine: Engine, config: Config, model_id: str, now: float) -> ModelRe
     """
     record = _open(engine, model_id)
     of = _sums(record)
-    service.put_into_service(engine, config, record.id, trained_from=[one for one in of if one])
+    deploy.put_into_service(engine, config, record.id, trained_from=[one for one in of if one])
     _write(engine, config, record, "accepted", now)
     return _again(engine, record)
 
@@ -43,7 +43,7 @@ def reject(engine: Engine, config: Config, model_id: str, now: float) -> ModelRe
 
     """
     record = _open(engine, model_id)
-    with service.turn(config):
+    with deploy.turn(config):
         model_records.set_state(engine, record.id, "quarantined")
         _write(engine, config, record, "quarantined", now)
     return _again(engine, record)

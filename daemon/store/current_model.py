@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from daemon.running import replace_file
+from daemon.process.daemon_lock import replace_file
 
 POINTER_NAME: Final = "current"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -1,0 +1,1 @@
+"""Keeping the store current: sync, consent, pruning, and forgetting viewers."""
