@@ -1,8 +1,8 @@
 """Structured logs: one line per event, and a last line of defence against what must never be in one.
 
-Write `logger.info("job done", extra={"job": name, "seconds": 3.2})`. Messages are constant text;
-everything that varies
-is a named field. Fields that could name a person or hold a secret are dropped by name, addresses by shape.
+Write `logger.info("job done", extra={"job": name, "seconds": 3.2})`. Messages are constant text; everything
+that varies is a named field. Fields that could name a person or hold a secret are dropped by name, addresses
+by shape.
 """
 
 import ipaddress

@@ -58,8 +58,8 @@ class Reveals:
         if len(wrong) > self._tolerated:
             raise Refusal(
                 Code.SHARE_INVALID,
-                f"{holder} revealed no right share of {len(wrong)} members; "
-                f"no more than {self._tolerated} of them could have dealt it wrong ones",
+                f"{holder} revealed no right share of {len(wrong)} members; no more than {self._tolerated} "
+                "of them could have dealt it wrong ones",
                 holder,
             )
 

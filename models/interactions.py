@@ -20,8 +20,7 @@ class Interactions:
 
     `matrix` is (users, videos) uint8 with every stored value 1, indices sorted and without duplicates.
     `recency` is (stored values,) float64, Unix seconds of the latest event behind each stored value, in the
-    order of `matrix.indices`; None where nothing is known, and then a limit keeps the videos of lowest
-    index.
+    order of `matrix.indices`; None where nothing is known, and then a limit keeps the videos of lowest index.
     """
 
     matrix: csr_array

@@ -55,8 +55,8 @@ class CohortPolicy:
         if recognised < self.min_cohort:
             raise Refusal(
                 Code.COHORT_TOO_SMALL,
-                f"{recognised} of the {members} members are approved here"
-                f"{', the host not counted' if proposal.of_group else ''}, {self.min_cohort} are needed; "
+                f"{recognised} of the {members} members are approved "
+                f"here{', the host not counted' if proposal.of_group else ''}, {self.min_cohort} are needed; "
                 "approve more of them or ask for a larger cohort",
             )
         if 2 * proposal.threshold <= members + unknown:

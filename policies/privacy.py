@@ -112,8 +112,8 @@ class PrivacyPolicy:
             raise Refusal(
                 Code.NOISE_TOO_LOW,
                 f"the noise is laid out for {proposal.colluders} members that work together; the aggregator, "
-                f"{'whoever reads the sum, ' if proposal.of_group else ''}"
-                f"and members that are strangers here are {unknown}",
+                f"{'whoever reads the sum, ' if proposal.of_group else ''}and members that are strangers "
+                f"here are {unknown}",
             )
         least = head_minimum(self.min_users, terms["parts"] * terms["counts_noise"])
         if terms["min_users"] < least:

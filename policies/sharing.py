@@ -25,8 +25,7 @@ PARAMETERS = (
 )
 """Terms of a session: the declared noise of both sums, the sizes, the limits, in how many parts the cohort is
 summed (members are shown the counts of all parts together), and whether vectors of videos computed from it
-may
-be published (0 or 1)."""
+may be published (0 or 1)."""
 ROUNDS: tuple[tuple[str, ...], ...] = (("vocabulary",), ("counts", "vocabulary"))
 """The blobs of each round."""
 

@@ -226,9 +226,9 @@ def _require_window(setting: Setting, begin: float, now: float) -> None:
     """
     from datetime import datetime
 
+    from daemon.disclosure.next_aggregator import asking
     from daemon.errors import PolicyRefusedError
     from daemon.group import control
-    from daemon.share.asker import asking
 
     group = control.hosted(setting.engine)
     record = asking(setting.config, setting.engine, now)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.config import Config
-    from daemon.privacy.plan import Setting
+    from daemon.disclosure.plan import Setting
 
 
 class LevelName(StrEnum):
@@ -42,7 +42,7 @@ def show_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
 
     from daemon.cli import privacy_show
     from daemon.config import load
-    from daemon.privacy.report import gather
+    from daemon.disclosure.privacy_report import gather
     from daemon.store.engine import open_checked
 
     settings = load(config)
@@ -78,7 +78,7 @@ def plan_(
     """Show what a level would protect and cost here, beside the present one; changes nothing."""
     from daemon.cli import privacy_plan
     from daemon.config import load
-    from daemon.privacy import plan
+    from daemon.disclosure import plan
     from daemon.store.engine import open_checked
     from policies.privacy import Level
 

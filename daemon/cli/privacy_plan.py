@@ -6,10 +6,10 @@ from typing import Any
 from daemon.cli.prose import heading, paragraph
 from daemon.cli.terminal import out, table
 from daemon.config import Config
-from daemon.privacy import words
-from daemon.privacy.cost import Cost, Costs
-from daemon.privacy.plan import Cohort, Offer, Setting
-from daemon.privacy.words import NAMES, plural
+from daemon.disclosure import formatting
+from daemon.disclosure.cost import Cost, Costs
+from daemon.disclosure.formatting import NAMES, plural
+from daemon.disclosure.plan import Cohort, Offer, Setting
 from policies.accounting import Relation
 from policies.privacy import Level
 
@@ -28,8 +28,8 @@ def show(
 ) -> None:
     """Print what is set now, and what was asked about; `peers` are approved."""
     now, then = both
-    heading(f"Level {then.level.value}, with windows of {words.span(then.window.total_seconds())}")
-    paragraph(words.LEVELS[then.level])
+    heading(f"Level {then.level.value}, with windows of {formatting.span(then.window.total_seconds())}")
+    paragraph(formatting.LEVELS[then.level])
     if not offer.offered:
         paragraph(f"NOT OFFERED HERE. {_too_small(then.level, offer)}")
     paragraph(f"{_who(now.cohort, peers)} Nothing is changed by this command.")
@@ -47,7 +47,7 @@ def show(
         _side_by_side(both, _costs(costs))
     out.print()
     for relation in Relation:
-        paragraph(f"{NAMES[relation]}: {words.QUESTIONS[relation]}", hanging=2)
+        paragraph(f"{NAMES[relation]}: {formatting.QUESTIONS[relation]}", hanging=2)
     paragraph(
         "Everything else is taken to be known: the worst case. ε (at delta 1e-6): under 1 is strong, over "
         f"10 weak. An aggregator that asks as soon as it may gets up to {then.most_windows:,} windows a year."
@@ -67,8 +67,8 @@ def _who(cohort: Cohort, peers: int) -> str:
 
 def _numbers(now: Setting) -> list[Row]:
     rows: list[Row] = [
-        ("noise, everybody alive", lambda s: words.off(s.realised[1])),
-        ("noise counted on, worst case", lambda s: words.off(s.declared[1])),
+        ("noise, everybody alive", lambda s: formatting.off(s.realised[1])),
+        ("noise counted on, worst case", lambda s: formatting.off(s.declared[1])),
         ("videos that count, per viewer", lambda s: f"{s.limit}"),
         ("pairs of videos counted so often", lambda s: f"{s.head_minimum} times"),
         ("windows a year, per aggregator", lambda s: f"{s.windows:,}"),
@@ -88,7 +88,7 @@ def _costs(of: Callable[[Setting], Costs]) -> list[Row]:
 
 
 def _cost(cost: Cost) -> str:
-    return f"{words.guesses(cost)}, ε {words.epsilon(cost.epsilon)}"
+    return f"{formatting.guesses(cost)}, ε {formatting.epsilon(cost.epsilon)}"
 
 
 def _side_by_side(both: Pair, rows: Sequence[Row]) -> None:

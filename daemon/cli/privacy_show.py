@@ -2,10 +2,10 @@
 
 from daemon.cli.prose import heading, paragraph
 from daemon.cli.terminal import ago, out, table
-from daemon.privacy import words
-from daemon.privacy.cost import Costs
-from daemon.privacy.report import Report, Vector, WindowState
-from daemon.privacy.words import NAMES, plural
+from daemon.disclosure import formatting
+from daemon.disclosure.cost import Costs
+from daemon.disclosure.formatting import NAMES, plural
+from daemon.disclosure.privacy_report import Report, Vector, WindowState
 from federation.proposal import least_threshold
 from policies.accounting import Relation
 from policies.privacy import Level
@@ -15,12 +15,12 @@ from policies.window import Closed
 def show(report: Report) -> None:
     """Print it."""
     heading(f"{report.host}: level {report.level.value}, mode {report.mode}")
-    paragraph(words.LEVELS[report.level])
+    paragraph(formatting.LEVELS[report.level])
     if report.mode == "contribute":
         paragraph(
-            "Only sums leave this instance, never a viewer's list: how many viewers engaged with each "
-            "video, and "
-            "with each pair of the most watched ones. Noise is added and the result masked before it is sent."
+            "Only sums leave this instance, never a viewer's list: how many viewers engaged with each video, "
+            "and with each pair of the most watched ones. Noise is added and the result masked before it is "
+            "sent."
         )
     else:
         paragraph(f'With mode = "{report.mode}" nothing about your viewers leaves this instance.')
@@ -46,7 +46,7 @@ def _viewers(report: Report) -> None:
     paragraph(
         f"{v.counted:,} of {plural(v.stored, 'viewer')} who take part, each with at most "
         f"{plural(v.limit, 'video')}, the latest ones. {v.settled:,} of {plural(v.videos, 'video')} are old "
-        f"enough to count{f': public and not blocked here for {words.span(age)}' if age else ''}."
+        f"enough to count{f': public and not blocked here for {formatting.span(age)}' if age else ''}."
     )
     if v.left_out:
         paragraph(
@@ -62,7 +62,7 @@ def _windows(report: Report) -> None:
         heading("A backup was restored")
         paragraph(
             "What was given since that backup is not known here, so everything counts as given: nobody gets "
-            f"anything new before {words.day(report.served_until)}."
+            f"anything new before {formatting.day(report.served_until)}."
         )
     if not report.windows:
         return
@@ -76,7 +76,7 @@ def _windows(report: Report) -> None:
 
 
 def _given(report: Report, window: WindowState) -> str:
-    opened = f"Opened {ago(report.now - window.opened)}, on {words.day(window.opened)}."
+    opened = f"Opened {ago(report.now - window.opened)}, on {formatting.day(window.opened)}."
     if window.closed is Closed.SERVED:
         return f"{opened} Gives nothing: it counts as served since a backup was restored."
     got = []
@@ -104,10 +104,9 @@ def _noise(vector: Vector | None) -> str:
     if not vector.declared:
         return "No noise: every number in the sum is exact."
     return (
-        f"A number in the sum is off by about {words.off(vector.realised)}, with everybody alive; in the "
-        "worst "
-        f"case, with members lost and one of the others an accomplice, we still count on "
-        f"{words.off(vector.declared)}."
+        f"A number in the sum is off by about {formatting.off(vector.realised)}, with everybody alive; in "
+        "the worst case, with members lost and one of the others an accomplice, we still count on "
+        f"{formatting.off(vector.declared)}."
     )
 
 
@@ -115,7 +114,8 @@ def _ends(report: Report, window: WindowState) -> str:
     enough = window.changed >= window.needed
     changed = f"{plural(window.changed, 'viewer')} changed since, {window.needed} are needed"
     if report.now < window.ends:
-        return f"Ends on {words.day(window.ends)} at the earliest; until then only the same again. {changed}."
+        earliest = formatting.day(window.ends)
+        return f"Ends on {earliest} at the earliest; until then only the same again. {changed}."
     if not enough:
         return f"Its time is over, but it stays open: {changed}."
     return f"It is over ({changed}); the next sum opens a new one."
@@ -132,21 +132,20 @@ def _guesses(report: Report) -> None:
     table(
         ["  WHAT IS GUESSED", *parties],
         [
-            (f"  {NAMES[relation]}", *(words.guesses(costs[relation]) for costs in parties.values()))
+            (f"  {NAMES[relation]}", *(formatting.guesses(costs[relation]) for costs in parties.values()))
             for relation in Relation
         ],
         right=tuple(parties),
     )
     out.print()
     for relation in Relation:
-        paragraph(f"{NAMES[relation]}: {words.QUESTIONS[relation]}", hanging=2)
+        paragraph(f"{NAMES[relation]}: {formatting.QUESTIONS[relation]}", hanging=2)
     pair = report.together.costs[Relation.PAIR]
     if worst and pair.guess < 0.9995:
         paragraph(
             "So with all sums of the past year, somebody who knows everything except whether one of your "
-            f"viewers watched both of two videos guesses right in {words.of_100(pair.guess)} cases instead "
-            "of "
-            f"50. Accusing 5 of 100 innocent pairs, they find {words.found(pair)} true ones."
+            f"viewers watched both of two videos guesses right in {formatting.of_100(pair.guess)} cases "
+            f"instead of 50. Accusing 5 of 100 innocent pairs, they find {formatting.found(pair)} true ones."
         )
 
 
@@ -158,14 +157,12 @@ def _parties(report: Report) -> None:
         years = plural(report.alone[worst].windows, "data window")
         paragraph(
             f"- {worst}, the aggregator that knows most ({years} in the past year), sees sums over all "
-            "members. "
-            "It sees no list, and not whose viewers are in a number.",
+            "members. It sees no list, and not whose viewers are in a number.",
             hanging=2,
         )
         paragraph(
             f"- All {plural(len(others), 'aggregator')} together average out part of the noise, since each "
-            "got "
-            "another draw.",
+            "got another draw.",
             hanging=2,
         )
     paragraph(
@@ -176,8 +173,7 @@ def _parties(report: Report) -> None:
         public += "Vectors of videos may be published, as your settings allow; they tell less than the sums. "
     public += (
         "Suggestions come from a model with your own viewers in it exactly: a pair that only they have "
-        "enters "
-        f"it from {plural(report.min_users, 'viewer')} on."
+        f"enters it from {plural(report.min_users, 'viewer')} on."
     )
     paragraph(public, hanging=2)
     paragraph(
@@ -197,9 +193,9 @@ def _two_members(report: Report) -> str:
     # Two views of who survived, or everybody else's vectors: whichever takes fewer (docs/threat-model.md).
     needed = min(2 * least_threshold(roster) - roster, roster - 1)
     return (
-        f" Without their own noise, {words.off(left)} is left. Only {needed} of {plural(roster, 'member')} "
-        "together with the aggregator could lift a mask; then your own part of the noise, "
-        f"{words.off(vector.share)}, is all that hides your viewers."
+        f" Without their own noise, {formatting.off(left)} is left. Only {needed} of "
+        f"{plural(roster, 'member')} together with the aggregator could lift a mask; then your own part of "
+        f"the noise, {formatting.off(vector.share)}, is all that hides your viewers."
     )
 
 
@@ -211,10 +207,10 @@ def _accounts(report: Report) -> None:
         rows.append(
             (
                 f"  {NAMES[relation]}",
-                words.epsilon(cost.epsilon),
-                words.found(cost),
+                formatting.epsilon(cost.epsilon),
+                formatting.found(cost),
                 "no limit" if limit is None else f"{limit:g}",
-                "" if left is None else words.epsilon(left) if left else "spent",
+                "" if left is None else formatting.epsilon(left) if left else "spent",
             )
         )
     columns = ("EPSILON", "FOUND", "YEARLY BUDGET", "LEFT")
@@ -222,9 +218,8 @@ def _accounts(report: Report) -> None:
     out.print()
     paragraph(
         "EPSILON (at delta 1e-6): what mathematicians call it; under 1 is strong, over 10 weak. FOUND: how "
-        "many "
-        "of the true ones are found when 5 of 100 false ones are claimed as well. When a yearly budget is "
-        "spent, nothing more is contributed."
+        "many of the true ones are found when 5 of 100 false ones are claimed as well. When a yearly budget "
+        "is spent, nothing more is contributed."
     )
 
 

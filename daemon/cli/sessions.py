@@ -20,7 +20,7 @@ from daemon.errors import RequestError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from daemon.privacy.session import SessionPrivacy
+    from daemon.disclosure.session_cost import SessionPrivacy
     from daemon.process.run_job import JobOutcome
     from daemon.store.activity import SessionRecord
 
@@ -81,7 +81,7 @@ def show_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Show one session: who took part, what was sent, its noise, what it told about own viewers."""
-    from daemon.privacy.session import privacy_of
+    from daemon.disclosure.session_cost import privacy_of
     from daemon.store.activity import session as find
 
     store = _store(config)
@@ -153,8 +153,8 @@ def _store(config_path: object) -> "Engine":
 
 
 def _show(s: "SessionRecord", privacy: "SessionPrivacy") -> None:
+    from daemon.disclosure.session_cost import lines
     from daemon.ledger.sentences import whose
-    from daemon.privacy.session import lines
 
     rows: list[tuple[str, str]] = [
         ("session", s.id),

@@ -28,7 +28,7 @@ def show_(
     import time
 
     from daemon.cli import share_show
-    from daemon.share.report import gather
+    from daemon.disclosure.next_share import gather
 
     settings, engine = _open(config)
     share = gather(settings, engine, time.time())
@@ -59,8 +59,8 @@ def export(
     """Write every video, the viewers behind it, and the number that each aggregator has of it."""
     import time
 
-    from daemon.share.files import write
-    from daemon.share.report import gather
+    from daemon.disclosure.export import write
+    from daemon.disclosure.next_share import gather
 
     settings, engine = _open(config)
     written: dict[str, Any] = {"file": str(destination)}
@@ -78,7 +78,7 @@ def export(
 def kinds(*, output: OutputOption = Output.HUMAN) -> None:
     """Say which kinds of data leave this instance at all, and to whom."""
     from daemon.cli.prose import paragraph
-    from daemon.share.kinds import KINDS
+    from daemon.disclosure.data_kinds import KINDS
 
     def show() -> None:
         for kind in KINDS:
@@ -91,8 +91,8 @@ def kinds(*, output: OutputOption = Output.HUMAN) -> None:
 def _pairs(settings: "Config", engine: "Engine", host: str, destination: Path) -> int:
     import time
 
-    from daemon.share.files import write_pairs
-    from daemon.share.given import frozen_pairs
+    from daemon.disclosure.export import write_pairs
+    from daemon.disclosure.windows import frozen_pairs
 
     found = frozen_pairs(settings, engine, host, time.time())
     if found is None:

@@ -8,9 +8,9 @@ from itertools import islice
 from daemon.cli.prose import heading, paragraph
 from daemon.cli.sessions import size
 from daemon.cli.terminal import out, table
-from daemon.privacy.words import day, plural
-from daemon.share.given import Vector, WindowShare
-from daemon.share.report import Share, SharedVideo
+from daemon.disclosure.formatting import day, plural
+from daemon.disclosure.next_share import Share, SharedVideo
+from daemon.disclosure.windows import Vector, WindowShare
 from daemon.store.releases import ReleaseRecord
 
 _ID = 12

@@ -26,9 +26,8 @@ class Privacy(Section):
         ge=timedelta(seconds=1),
         le=timedelta(days=365),
         description=(
-            "How long an aggregator gets the same contribution, noise and all. Fresh noise more often "
-            "could be "
-            "averaged away."
+            "How long an aggregator gets the same contribution, noise and all. Fresh noise more often could "
+            "be averaged away."
         ),
     )
     min_changed_users: int = Field(
@@ -36,9 +35,8 @@ class Privacy(Section):
         ge=0,
         le=1_000_000,
         description=(
-            "A new contribution is given only when at least so many viewers changed, so that a difference "
-            "of two "
-            "is not one person's doing."
+            "A new contribution is given only when at least so many viewers changed, so that a difference of "
+            "two is not one person's doing."
         ),
     )
     min_video_age: Duration = Field(
@@ -54,9 +52,8 @@ class Privacy(Section):
         default=0.0,
         ge=0.0,
         description=(
-            "Most privacy loss (epsilon at delta 1e-6) within a year, all aggregators together, for one "
-            "pair of "
-            "videos of one viewer; when it is spent, nothing more is contributed. 0 sets no limit."
+            "Most privacy loss (epsilon at delta 1e-6) within a year, all aggregators together, for one pair "
+            "of videos of one viewer; when it is spent, nothing more is contributed. 0 sets no limit."
         ),
     )
     yearly_budget_view: float = Field(
@@ -68,16 +65,14 @@ class Privacy(Section):
     allow_published_vectors: bool = Field(
         default=False,
         description=(
-            "Whether a peer may publish vectors of videos, computed from a sum that own viewers are in, "
-            "so that "
-            "browsers can rank by themselves. Sums that ask for it are refused otherwise."
+            "Whether a peer may publish vectors of videos, computed from a sum that own viewers are in, so "
+            "that browsers can rank by themselves. Sums that ask for it are refused otherwise."
         ),
     )
     publish_vectors: bool = Field(
         default=False,
         description=(
             "Ask the peers to agree to it in own sums, and offer the vectors to the plugin. Peers that do "
-            "not agree "
-            "leave those sums."
+            "not agree leave those sums."
         ),
     )

@@ -282,9 +282,9 @@ class Config(Section):
             )
         if privacy.window < timedelta(days=1) or privacy.min_changed_users < 1:
             raise ValueError(
-                "privacy.window is under a day, or privacy.min_changed_users is 0, and real viewers would "
-                "be in the "
-                "sums: their differences would show single people. Remove both lines to get the defaults"
+                "privacy.window is under a day, or privacy.min_changed_users is 0, and real viewers would be "
+                "in the sums: their differences would show single people. Remove both lines to get the "
+                "defaults"
             )
         return self
 

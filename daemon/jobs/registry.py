@@ -56,7 +56,7 @@ JOBS: dict[str, JobFunction] = {
     "group-session": lazy("daemon.group.session:run"),
     "group-nodes": lazy("daemon.group.nodes:run"),
     "group-learn": lazy("daemon.group.learn:run"),
-    "share": lazy("daemon.share.report:run"),
+    "share": lazy("daemon.disclosure.next_share:run"),
     "peers": lazy("daemon.peers.contact:run"),
     "migrate": lambda _context: {},  # every job migrates first
 }

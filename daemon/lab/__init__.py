@@ -1,1 +1,1 @@
-"""Experiments on one machine: demo, evaluate, simulate, measure. Only the command line and tests import them."""
+"""Experiments on one machine: demo, evaluate, simulate, measure. Only cli and tests import them."""

@@ -78,8 +78,7 @@ def read(engine: Engine) -> tuple[Catalogue, Engagements]:
         videos = _rows(
             connection,
             "SELECT id, url, uuid, title, host, channel, category, language, published, nsfw, views, likes, "
-            "account, scope "
-            "FROM videos ORDER BY url",
+            "account, scope FROM videos ORDER BY url",
         )
         tags = _rows(connection, "SELECT id, name FROM tags ORDER BY name")
         links = _rows(connection, "SELECT video_id, tag_id FROM video_tags")

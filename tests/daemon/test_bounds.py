@@ -213,8 +213,8 @@ def group_rows() -> Iterator[Row]:
     yield (
         "a request's body",
         (
-            f"{mb(fence.large)}, {mb(fence.uploads_each)} at one time; "
-            f"who was never let in: {mb(fence.stranger_body)}"
+            f"{mb(fence.large)}, {mb(fence.uploads_each)} at one time; who was never let in: "
+            f"{mb(fence.stranger_body)}"
         ),
         f"{mb(fence.uploads)} at one time",
         where,

@@ -20,6 +20,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import chisquare
 
 from daemon.config import Config, load
+from daemon.disclosure.next_share import gather
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
@@ -28,7 +29,6 @@ from daemon.ledger.canonical import canonical
 from daemon.sessions import terms
 from daemon.sessions.contribution import read_counts
 from daemon.sessions.windows import Kept, Windows
-from daemon.share.report import gather
 from daemon.store import content_arrays, releases, sums
 from daemon.store.engine import open_checked
 from daemon.store.sums import StoredSum

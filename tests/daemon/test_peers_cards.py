@@ -209,13 +209,11 @@ async def test_the_plugin_s_own_card_holds(
         "card": {"version": 1, "host": front.host, "key": KEY},
     }
     script = (
-        "const { InstanceCard } = require(process.argv[1] + '/server/identity.js');"
-        "const { systemClock } = require(process.argv[1] + '/server/clock.js');"
-        "const made = JSON.parse(require('fs').readFileSync(0, 'utf8'));"
-        "const helpers = { server: { getServerActor: async () => made.actor },"
-        " config: { getWebserverUrl: () => made.web } };"
-        "new InstanceCard({ daemon: { card: async () => made.card }, clock: systemClock, helpers }).card()"
-        ".then(card => console.log(JSON.stringify(card)))"
+        "const { InstanceCard } = require(process.argv[1] + '/server/identity.js');const { systemClock } = "
+        "require(process.argv[1] + '/server/clock.js');const made = JSON.parse(require('fs').readFileSync(0, "
+        "'utf8'));const helpers = { server: { getServerActor: async () => made.actor }, config: { "
+        "getWebserverUrl: () => made.web } };new InstanceCard({ daemon: { card: async () => made.card }, "
+        "clock: systemClock, helpers }).card().then(card => console.log(JSON.stringify(card)))"
     )
     command = ["node", "-e", script, str(PLUGIN)]
     done = subprocess.run(command, input=json.dumps(made), capture_output=True, text=True, check=True)  # noqa: ASYNC221

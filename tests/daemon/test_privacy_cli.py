@@ -28,12 +28,12 @@ from daemon.cli.privacy_show import show
 from daemon.cli.terminal import out
 from daemon.config import Config, load
 from daemon.config.types import KEY_PREFIX
+from daemon.disclosure import formatting, plan
+from daemon.disclosure.cost import Cost, cost, level_of
+from daemon.disclosure.privacy_report import gather
 from daemon.group import book
 from daemon.group.book import Membership
 from daemon.identity import open_identity
-from daemon.privacy import plan, words
-from daemon.privacy.cost import Cost, cost, level_of
-from daemon.privacy.report import gather
 from daemon.process.run_job import python_module
 from daemon.sessions import terms, who
 from daemon.sessions.counting import own_viewers
@@ -568,8 +568,8 @@ def test_a_session_shows_its_noise_and_its_cost(world: World) -> None:
 
 def test_the_names_of_the_levels_are_the_levels() -> None:
     assert [name.value for name in LevelName] == [level.value for level in Level]
-    assert set(words.LEVELS) == set(Level)
-    assert set(words.NAMES) == set(words.QUESTIONS) == set(Relation)
+    assert set(formatting.LEVELS) == set(Level)
+    assert set(formatting.NAMES) == set(formatting.QUESTIONS) == set(Relation)
 
 
 @pytest.mark.parametrize("level", list(Level))
@@ -595,16 +595,20 @@ def test_shortcuts_never_say_less_than_the_accounting(relation: Relation) -> Non
 
 
 def test_numbers_in_words() -> None:
-    assert words.guesses(Cost(1.7, 0.6035, 0.1)) == "60 of 100"
-    assert words.guesses(Cost(0.0, 0.5, 0.05)) == "a coin"
-    assert words.guesses(Cost(9.0, 0.997, 1.0)) == "99.7 of 100"
-    assert words.guesses(Cost(99.0, 1.0, 1.0)) == "always"
-    assert words.found(Cost(1.0, 0.6, 0.1216)) == "12 of 100"
-    assert [words.epsilon(value) for value in (1.716, 23.79, 1569.3, math.inf)] == [
+    assert formatting.guesses(Cost(1.7, 0.6035, 0.1)) == "60 of 100"
+    assert formatting.guesses(Cost(0.0, 0.5, 0.05)) == "a coin"
+    assert formatting.guesses(Cost(9.0, 0.997, 1.0)) == "99.7 of 100"
+    assert formatting.guesses(Cost(99.0, 1.0, 1.0)) == "always"
+    assert formatting.found(Cost(1.0, 0.6, 0.1216)) == "12 of 100"
+    assert [formatting.epsilon(value) for value in (1.716, 23.79, 1569.3, math.inf)] == [
         "1.72",
         "23.8",
         "1,569",
         "∞",
     ]
-    assert (words.span(7 * DAY), words.span(3600), words.span(0)) == ("7 days", "1 hour", "no time")
-    assert (words.off(4), words.off(0)) == ("±2.0", "exact")
+    assert (formatting.span(7 * DAY), formatting.span(3600), formatting.span(0)) == (
+        "7 days",
+        "1 hour",
+        "no time",
+    )
+    assert (formatting.off(4), formatting.off(0)) == ("±2.0", "exact")

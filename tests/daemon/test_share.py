@@ -24,6 +24,8 @@ from typer.testing import CliRunner
 
 from daemon.cli.main import app
 from daemon.config import Config, load
+from daemon.disclosure import data_kinds, data_kinds_group, export
+from daemon.disclosure.next_share import Share, gather
 from daemon.errors import RequestError
 from daemon.group import passing
 from daemon.identity import open_identity
@@ -36,8 +38,6 @@ from daemon.sessions.contribution import noisy, open_windows, trainer_of, write_
 from daemon.sessions.counting import own_viewers
 from daemon.sessions.given import GivenRecord
 from daemon.sessions.members import MemberRecords
-from daemon.share import files, group_kinds, kinds
-from daemon.share.report import Share, gather
 from daemon.store import activity, traffic
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked, reads
@@ -410,7 +410,7 @@ def test_a_table_has_every_video_and_what_is_no_formula(tmp_path: Path) -> None:
     place = place_of(write_config(tmp_path / "one"), titles='=HYPERLINK("http://evil.example",{})')
     vector = place.give(place.first_proposal(), b"s" * 32)
     path = tmp_path / "share.csv"
-    assert files.write(place.share(), path) == VIDEOS
+    assert export.write(place.share(), path) == VIDEOS
     header, *rows = csv.reader(path.read_text().splitlines())
     assert header == ["video", "title", "viewers", f"given to {ASKS.host}"]
     assert {row[0]: (int(row[2]), int(row[3])) for row in rows} == {
@@ -419,16 +419,16 @@ def test_a_table_has_every_video_and_what_is_no_formula(tmp_path: Path) -> None:
     assert all(row[1].startswith("'=") for row in rows)
     assert path.stat().st_mode & 0o077 == 0
     with pytest.raises(RequestError, match="exists already"):
-        files.write(place.share(), path)
+        export.write(place.share(), path)
     with pytest.raises(RequestError, match="neither in"):
-        files.write(place.share(), tmp_path / "share.txt")
+        export.write(place.share(), tmp_path / "share.txt")
     place.engine.dispose()
 
 
 def test_a_json_file_has_everything(place: Place, tmp_path: Path) -> None:
     vector = place.give(place.first_proposal(), b"s" * 32)
     path = tmp_path / "share.json"
-    files.write(place.share(), path)
+    export.write(place.share(), path)
     found = json.loads(path.read_text())
     videos = {video["url"]: video for video in found["next"]["videos"]}
     assert len(videos) == found["next"]["shown"] == VIDEOS
@@ -570,7 +570,7 @@ def test_a_member_whose_key_was_replaced_still_answers(
 
 
 def standing_for(attribute: str) -> set[Any]:
-    return {part for kind in kinds.KINDS for part in getattr(kind, attribute)}
+    return {part for kind in data_kinds.KINDS for part in getattr(kind, attribute)}
 
 
 def test_every_message_between_instances_is_of_a_kind() -> None:
@@ -611,9 +611,9 @@ def test_every_route_that_others_can_call_is_of_a_kind(place: Place) -> None:
         served |= set(re.findall(r"router\.\w+\(\s*'([^']+)',\s*guards\.everybody", path.read_text()))
     assert len(served) > 2
     # What members call at the listener of a group's host, and what everybody can.
-    assert set(group_kinds.FLEET) == {f"/v1/fleet/{method}" for method in passing.METHODS}
+    assert set(data_kinds_group.FLEET) == {f"/v1/fleet/{method}" for method in passing.METHODS}
     assert passing.read_request(b"GET /health HTTP/1.1\r\n\r\n") is not None
-    assert standing_for("routes") == served | {*group_kinds.FLEET, "/health"}
+    assert standing_for("routes") == served | {*data_kinds_group.FLEET, "/health"}
 
 
 NOT_LEAVING = {
@@ -638,12 +638,12 @@ def test_every_module_that_asks_others_is_of_a_kind() -> None:
 
 def test_the_readme_has_the_list_of_the_code() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert kinds.written_into(readme) == readme
-    assert readme.count(kinds.block()) == 1
+    assert data_kinds.written_into(readme) == readme
+    assert readme.count(data_kinds.block()) == 1
 
 
 def test_the_api_and_the_command_tell_the_same_kinds(place: Place) -> None:
-    told = [kind.as_json() for kind in kinds.KINDS]
+    told = [kind.as_json() for kind in data_kinds.KINDS]
     assert place.report()["kinds"] == told
     done = CliRunner().invoke(app, ["share", "kinds", "-o", "json"])
     assert json.loads(done.stdout) == told
@@ -652,10 +652,19 @@ def test_the_api_and_the_command_tell_the_same_kinds(place: Place) -> None:
 
 
 def test_a_list_is_only_written_between_its_marks() -> None:
-    assert kinds.written_into(f"a\n{kinds.BEGIN}\nold\n{kinds.END}\nb") == f"a\n{kinds.block()}\nb"
-    for broken in ("", kinds.BEGIN, kinds.END, kinds.END + kinds.BEGIN, 2 * (kinds.BEGIN + kinds.END)):
+    assert (
+        data_kinds.written_into(f"a\n{data_kinds.BEGIN}\nold\n{data_kinds.END}\nb")
+        == f"a\n{data_kinds.block()}\nb"
+    )
+    for broken in (
+        "",
+        data_kinds.BEGIN,
+        data_kinds.END,
+        data_kinds.END + data_kinds.BEGIN,
+        2 * (data_kinds.BEGIN + data_kinds.END),
+    ):
         with pytest.raises(ValueError, match="marks"):
-            kinds.written_into(broken)
+            data_kinds.written_into(broken)
 
 
 def test_an_older_record_of_what_left_has_no_hash(place: Place) -> None:

@@ -29,11 +29,9 @@ def show(story: Story, console: Console) -> None:
     for case in story.cases:
         console.print(f"{_TITLES[case.name]}: {_verdict(case)}", markup=False)
         console.print(
-            f"  Revert: out of service after {case.seconds_out_of_service:.1f} s. What served then, and "
-            f"in the "
-            f"next window, {'equals' if case.equal_to_never else 'DOES NOT EQUAL'} byte for byte what "
-            f"serves in "
-            "a federation in which the attacker never was."
+            f"  Revert: out of service after {case.seconds_out_of_service:.1f} s. What served then, and in "
+            f"the next window, {'equals' if case.equal_to_never else 'DOES NOT EQUAL'} byte for byte what "
+            "serves in a federation in which the attacker never was."
         )
     console.print(f"Everything took {story.seconds:.0f} s.")
 

@@ -177,8 +177,7 @@ def _noise(story: Story, found: Sequence[Compared]) -> Text:
     cost = f" It costs {1 - with_noise / without:.0%} of NDCG@10." if with_noise and without else ""
     return Text(
         f"Noise: every count in a sum is off by about ±{' to '.join(realised)}, of which ±{declared:.1f} "
-        "hold "
-        f"whoever drops out (one standard deviation).{cost}"
+        f"hold whoever drops out (one standard deviation).{cost}"
     )
 
 

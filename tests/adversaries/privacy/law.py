@@ -11,8 +11,8 @@ The ratio of neighbouring Bessel functions comes from the sharp bound of Amos (M
     r_k = I_{k+1}(z) / I_k(z)  ~  z / (k + 1/2 + sqrt((k + 3/2)^2 + z^2)),
 
 taken two orders up and brought down by the recurrence 1 / r_k = 2 (k + 1) / z + r_{k+1}; right to 1 % of it.
-Without noise this becomes log(g / expected), and minus infinity
-for g = 0: cut off at 12, so that one wrong guess does not end an attack.
+Without noise this becomes log(g / expected), and minus infinity for g = 0: cut off at 12, so that one wrong
+guess does not end an attack.
 """
 
 from __future__ import annotations

@@ -74,8 +74,9 @@ def _table(outcomes: Sequence[Outcome], head: Head, size: int) -> Table:
     for level in levels:
         chosen = LEVELS[level]
         table.add_column(
-            f"{level.value}\nnoise {chosen.counts_noise}, {chosen.pairs_noise}; "
-            f"{chosen.max_videos_per_user} videos\nNDCG@10 {_quality(head, level)}"
+            f"{level.value}\n"
+            f"noise {chosen.counts_noise}, {chosen.pairs_noise}; {chosen.max_videos_per_user} videos\n"
+            f"NDCG@10 {_quality(head, level)}"
         )
     found: dict[tuple[int, str], dict[Level, Outcome]] = {}
     for outcome in outcomes:

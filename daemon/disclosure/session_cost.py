@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from daemon.privacy import words
-from daemon.privacy.cost import Costs, costs, costs_as_json, level_of
-from daemon.privacy.report import Vector, by_aggregator
+from daemon.disclosure import formatting
+from daemon.disclosure.cost import Costs, costs, costs_as_json, level_of
+from daemon.disclosure.privacy_report import Vector, by_aggregator
 from daemon.store import releases
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import reads
@@ -73,19 +73,23 @@ def lines(found: SessionPrivacy) -> list[tuple[str, str]]:
         shown.append(
             (
                 "the others' sum",
-                f"{words.off(realised)} in this sum; counted on {words.off(declared)}"
+                f"{formatting.off(realised)} in this sum; counted on {formatting.off(declared)}"
                 if declared
                 else "exact",
             )
         )
     for name, vector in found.given.items():
         size = vector.videos * (vector.videos - 1) // 2 if name == "pairs" else vector.videos
-        noise = f"{words.off(vector.realised)}, everybody alive; counted on {words.off(vector.declared)}"
+        realised, declared = formatting.off(vector.realised), formatting.off(vector.declared)
+        noise = f"{realised}, everybody alive; counted on {declared}"
         shown.append((f"given: {name}", f"{size:,} numbers, {noise if vector.declared else 'exact'}"))
     if not found.given:
         shown.append(("given", "nothing new of own viewers: none, or the same as before in its data window"))
     for relation, cost in found.costs.items():
         shown.append(
-            (words.NAMES[relation], f"guessed right: {words.guesses(cost)}; ε {words.epsilon(cost.epsilon)}")
+            (
+                formatting.NAMES[relation],
+                f"guessed right: {formatting.guesses(cost)}; ε {formatting.epsilon(cost.epsilon)}",
+            )
         )
     return shown

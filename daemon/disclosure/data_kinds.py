@@ -3,7 +3,7 @@
 Each kind names the parts of the code that it stands for: stages of messages, their fields, what others
 fetch, routes that answer, modules that ask. A test goes through all of these in the code and fails on one
 that no kind stands for, so that nothing can begin to leave without a sentence here. `python -m
-daemon.share.kinds` prints the README's list; with `--write README.md` it puts it there.
+daemon.disclosure.data_kinds` prints the README's list; with `--write README.md` it puts it there.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from daemon.share.group_kinds import OF_GROUPS
-from daemon.share.kind import Kind
+from daemon.disclosure.data_kind import Kind
+from daemon.disclosure.data_kinds_group import OF_GROUPS
 from federation.envelope import Stage
 from federation.http import CARD_PATH, MESSAGE_PATH
 
@@ -203,7 +203,7 @@ def written_into(text: str) -> str:
 
 def main() -> None:
     """Print the list, or write it into a file."""
-    parser = argparse.ArgumentParser(prog="python -m daemon.share.kinds")
+    parser = argparse.ArgumentParser(prog="python -m daemon.disclosure.data_kinds")
     parser.add_argument("--write", type=Path, metavar="FILE", help="replace the list between its marks")
     options = parser.parse_args()
     if options.write is None:

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from daemon.disclosure.next_share import Share
 from daemon.errors import RequestError
-from daemon.share.report import Share
 
 SUFFIXES: Final = (".csv", ".json")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -1,10 +1,10 @@
-"""Kinds of data that leave because this instance is in a group or hosts one; see `daemon.share.kinds`."""
+"""Kinds of data that leave because this instance is in a group or hosts one. See `data_kinds`."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from daemon.share.kind import Kind
+from daemon.disclosure.data_kind import Kind
 from federation.envelope import Stage
 from federation.http import MESSAGE_PATH
 

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.disclosure.formatting import day, plural, span
+from daemon.disclosure.next_aggregator import Asker
+from daemon.disclosure.windows import WindowShare
 from daemon.peers.book import Book
-from daemon.privacy.words import day, plural, span
 from daemon.sessions import budget, terms
-from daemon.share.asker import Asker
-from daemon.share.given import WindowShare
 from federation.errors import Refusal
 from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.allowlist import Allowlist

@@ -14,9 +14,9 @@ import numpy as np
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation, number
 from daemon.identity import open_identity
 from daemon.peers import book
-from daemon.privacy.cost import Costs, costs, costs_as_json, deviation, number
 from daemon.sessions import budget, terms
 from daemon.sessions.counting import Own, own_viewers
 from daemon.sessions.windows import Kept

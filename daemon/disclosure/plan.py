@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation
+from daemon.disclosure.next_aggregator import next_asker
 from daemon.errors import RequestError
 from daemon.peers import book
-from daemon.privacy.cost import Costs, costs, costs_as_json, deviation
 from daemon.sessions import budget, terms
 from daemon.sessions.windows import PARTS
-from daemon.share.asker import next_asker
 from daemon.store import sums
 from federation.noise import share_variance
 from federation.proposal import least_threshold

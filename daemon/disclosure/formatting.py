@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from daemon.privacy.cost import Cost, deviation
+from daemon.disclosure.cost import Cost, deviation
 from policies.accounting import Relation
 from policies.privacy import Level
 
@@ -16,8 +16,7 @@ LEVELS = {
     ),
     Level.DEFAULT: (
         "Made against single pairs of videos in one sum. It does not hide them from somebody who collects "
-        "many "
-        "sums, and it does not hide whole histories."
+        "many sums, and it does not hide whole histories."
     ),
     Level.STRICT: (
         "Stronger than the default for single pairs and videos. It does not hide whole histories, nor a pair "
@@ -25,8 +24,7 @@ LEVELS = {
     ),
     Level.USER_LEVEL: (
         "One sum hardly shows whether a viewer is in it. A year of sums does, to somebody who knows the "
-        "whole "
-        "history."
+        "whole history."
     ),
 }
 

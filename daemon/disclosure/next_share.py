@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.disclosure.data_kinds import KINDS
+from daemon.disclosure.next_aggregator import Asker, asking, next_asker
+from daemon.disclosure.policy_verdicts import Verdict, verdicts
+from daemon.disclosure.windows import WindowShare, given
 from daemon.jobs.registry import JobContext
 from daemon.peers import book
 from daemon.sessions import terms
 from daemon.sessions.counting import Own, over, own_viewers, public_vocabulary
-from daemon.share.asker import Asker, asking, next_asker
-from daemon.share.given import WindowShare, given
-from daemon.share.kinds import KINDS
-from daemon.share.verdicts import Verdict, verdicts
 from daemon.store import releases, traffic
 from daemon.store.releases import ReleaseRecord
 from daemon.store.traffic import PeerTraffic

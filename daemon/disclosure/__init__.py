@@ -1,0 +1,1 @@
+"""What leaves this instance: what would be next, what has left, and what it tells about viewers."""
