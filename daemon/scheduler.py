@@ -170,7 +170,7 @@ async def _finish(work: Callable[[], Awaitable[None]]) -> None:
 
 def _session_open(config: Config) -> bool:
     # Loaded only where sessions are planned: the other modes need none of it.
-    from daemon.sessions.terms import session_open
+    from daemon.rounds.round_config import session_open
 
     return session_open(config)
 
@@ -183,6 +183,6 @@ def _in_group(engine: Engine) -> bool:
 
 
 def _next_sum_at(config: Config) -> float:
-    from daemon.sessions.terms import asking
+    from daemon.rounds.round_config import asking
 
     return asking(config, time.time).next_at()

@@ -51,7 +51,7 @@ def stop(
     from daemon.config import load
     from daemon.errors import NotRunningError, ShoalError
     from daemon.process.daemon_lock import find
-    from daemon.sessions.stop import leave_all
+    from daemon.rounds.abort import leave_all
     from daemon.store.engine import open_checked
 
     settings = load(config)

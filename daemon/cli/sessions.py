@@ -98,12 +98,12 @@ def start(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
     from daemon.cli.work import job
     from daemon.config import load
     from daemon.peers import book
-    from daemon.sessions import terms
+    from daemon.rounds import round_config
 
     settings = load(config)
     started = settings.database.exists()
     known = book.read(_store(config), settings) if started else book.of_file(settings)
-    terms.require_session(settings, known)
+    round_config.require_session(settings, known)
     outcome = job("session", config, settings)
     result(output, {**outcome.result, "seconds": outcome.seconds}, lambda: _ended(outcome))
 

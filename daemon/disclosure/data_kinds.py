@@ -93,7 +93,7 @@ KINDS: Final = (
             "parameters.publish",
             "parameters.vocabulary",
         ),
-        asks=("daemon.sessions.aggregate",),
+        asks=("daemon.rounds.aggregate_job",),
     ),
     Kind(
         "keys",
@@ -124,7 +124,7 @@ KINDS: Final = (
             "Revealed.mask_keys",
         ),
         routes=(MESSAGE_PATH,),
-        asks=("daemon.sessions.service",),
+        asks=("daemon.serve.federation_app",),
     ),
     Kind(
         "hello",

@@ -13,8 +13,8 @@ from daemon.group import standing
 from daemon.group.book import Membership
 from daemon.identity import open_identity
 from daemon.peers.book import Book
-from daemon.sessions import terms
-from daemon.sessions.asking import AskingRecord
+from daemon.rounds import round_config
+from daemon.rounds.aggregator_window import AskingRecord
 from federation.errors import Refusal
 from federation.group.epoch_document import EpochDocument
 from federation.identity import PublicIdentity
@@ -44,7 +44,7 @@ class Asker:
     aggregator: str
     roster: tuple[PublicIdentity, ...]
     drawn: Drawn
-    colluders: int = terms.COLLUDERS
+    colluders: int = round_config.COLLUDERS
     parts: int = 1
     rule: Rule | None = None
     group: str = ""
@@ -71,7 +71,7 @@ def next_asker(config: Config, engine: Engine, known: Book) -> Asker:
         group.host,
         roster,
         "epoch" if part else "listed",
-        colluders=terms.GROUP_COLLUDERS,
+        colluders=round_config.GROUP_COLLUDERS,
         parts=len(document.rosters) if part and document is not None else 1,
         rule=standing.rule(engine, config, me) if part else GroupPolicy(me.host, roster, group.host),
         group=group.group,
@@ -86,7 +86,7 @@ def asking(config: Config, engine: Engine, now: float) -> AskingRecord | None:
         if group.role != "host" or not folder.is_dir():
             return None
         return AskingRecord(FileJournal(folder), config.privacy.window, lambda: now)
-    return terms.asking(config, lambda: now) if (config.journal_dir / "asking").is_dir() else None
+    return round_config.asking(config, lambda: now) if (config.journal_dir / "asking").is_dir() else None
 
 
 def _listed(engine: Engine, me: PublicIdentity) -> tuple[PublicIdentity, ...]:

@@ -23,8 +23,8 @@ from daemon.disclosure.policy_verdicts import Verdict, verdicts
 from daemon.disclosure.windows import WindowShare, given
 from daemon.jobs.registry import JobContext
 from daemon.peers import book
-from daemon.sessions import terms
-from daemon.sessions.counting import Own, over, own_viewers, public_vocabulary
+from daemon.rounds import round_config
+from daemon.rounds.own_statistics import Own, over, own_viewers, public_vocabulary
 from daemon.store import releases, traffic
 from daemon.store.releases import ReleaseRecord
 from daemon.store.traffic import PeerTraffic
@@ -196,7 +196,7 @@ def _vocabulary(config: Config, engine: Engine, own: Own, now: float) -> tuple[s
     asked = None if record is None else record.current()
     if asked is None:
         return public_vocabulary(own.catalogue, config.sharing.max_vocabulary)
-    return terms.decode_vocabulary(asked.vocabulary, at_most=config.sharing.max_vocabulary)
+    return round_config.decode_vocabulary(asked.vocabulary, at_most=config.sharing.max_vocabulary)
 
 
 def _year_ago(now: float) -> str:

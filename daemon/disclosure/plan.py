@@ -17,8 +17,8 @@ from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation
 from daemon.disclosure.next_aggregator import next_asker
 from daemon.errors import RequestError
 from daemon.peers import book
-from daemon.sessions import budget, terms
-from daemon.sessions.windows import PARTS
+from daemon.rounds import round_config, yearly_budget
+from daemon.rounds.data_windows import PARTS
 from daemon.store import sums
 from federation.noise import share_variance
 from federation.proposal import least_threshold
@@ -41,7 +41,7 @@ class Cohort:
 
     members: int
     aggregators: int
-    colluders: int = terms.COLLUDERS
+    colluders: int = round_config.COLLUDERS
     group: str = ""
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ def setting(config: Config, level: Level, window: timedelta, cohort: Cohort) -> 
     ]
     limit = min(config.sharing.max_videos_per_user, asked.max_videos_per_user)
     release = Release(asked.counts_noise, asked.pairs_noise, limit, config.model.max_head)
-    windows = budget.yearly(window, 1)
+    windows = yearly_budget.yearly(window, 1)
     return Setting(
         level=level,
         window=window,
@@ -154,7 +154,7 @@ def setting(config: Config, level: Level, window: timedelta, cohort: Cohort) -> 
         everybody=costs([release] * (windows * cohort.aggregators)),
         until_spent={
             relation: _until_spent(release, relation, most)
-            for relation, most in budget.budgets(config).items()
+            for relation, most in yearly_budget.budgets(config).items()
         },
         least_audience=asked.least_audience,
     )

@@ -13,7 +13,7 @@ from daemon.disclosure.formatting import day, plural, span
 from daemon.disclosure.next_aggregator import Asker
 from daemon.disclosure.windows import WindowShare
 from daemon.peers.book import Book
-from daemon.sessions import budget, terms
+from daemon.rounds import round_config, yearly_budget
 from federation.errors import Refusal
 from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.allowlist import Allowlist
@@ -57,7 +57,7 @@ def verdicts(
     about = _About(config, proposal, asker, known)
     found = [_approved(about)]
     others = () if asker.rule is None else (asker.rule,)
-    for rule in terms.policy(config, known, *others).policies:
+    for rule in round_config.policy(config, known, *others).policies:
         try:
             rule.check(proposal)
         except Refusal as refusal:
@@ -100,10 +100,10 @@ def _proposal(config: Config, asker: Asker, vocabulary: int, now: float) -> Prop
         nonce=bytes(16),
         created=int(now),
         expires=int(now + config.cohort.session_expiry.total_seconds()),
-        noise=terms.protection(config).counts_noise,
+        noise=round_config.protection(config).counts_noise,
         colluders=asker.colluders,
-        parameters=terms.parameters(config, vocabulary, parts=asker.parts),
-        blobs={terms.VOCABULARY: BlobReference(bytes(32), 0)},
+        parameters=round_config.parameters(config, vocabulary, parts=asker.parts),
+        blobs={round_config.VOCABULARY: BlobReference(bytes(32), 0)},
     )
 
 
@@ -124,7 +124,7 @@ def _cohort(about: _About) -> str:
 
 def _privacy(about: _About) -> str:
     config = about.config
-    level = terms.protection(config)
+    level = round_config.protection(config)
     if not level.counts_noise and not level.pairs_noise:
         return f'The level "{config.privacy.level}" asks for no noise.'
     return (
@@ -191,17 +191,21 @@ _MOST = 3
 
 
 def _budget(config: Config, engine: Engine, now: float) -> Verdict:
-    limits = budget.budgets(config)
+    limits = yearly_budget.budgets(config)
     if not limits:
-        return Verdict(budget.NAME, budget.REASON, allowed=True, sentence="No yearly limit is set.")
+        return Verdict(
+            yearly_budget.NAME, yearly_budget.REASON, allowed=True, sentence="No yearly limit is set."
+        )
     # Loaded only where there is a budget to keep.
     from policies.accounting import would_exceed
 
-    level = terms.protection(config)
-    new = Release(level.counts_noise, level.pairs_noise, terms.videos_per_user(config), config.model.max_head)
-    over = would_exceed(limits, budget.past_year(engine, now), new)
+    level = round_config.protection(config)
+    new = Release(
+        level.counts_noise, level.pairs_noise, round_config.videos_per_user(config), config.model.max_head
+    )
+    over = would_exceed(limits, yearly_budget.past_year(engine, now), new)
     told = f"Spent: {', '.join(over)}." if over else "There is room for the next sum in every limit."
-    return Verdict(budget.NAME, budget.REASON, not over, f"{told} See: shoal privacy show")
+    return Verdict(yearly_budget.NAME, yearly_budget.REASON, not over, f"{told} See: shoal privacy show")
 
 
 def _sentence(text: str) -> str:

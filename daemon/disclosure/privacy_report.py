@@ -17,9 +17,9 @@ from daemon.config import Config
 from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation, number
 from daemon.identity import open_identity
 from daemon.peers import book
-from daemon.sessions import budget, terms
-from daemon.sessions.counting import Own, own_viewers
-from daemon.sessions.windows import Kept
+from daemon.rounds import round_config, yearly_budget
+from daemon.rounds.data_windows import Kept
+from daemon.rounds.own_statistics import Own, own_viewers
 from daemon.store import activity, public_since, releases
 from daemon.store.releases import ReleaseRecord
 from policies.privacy import PROTECTION, Level
@@ -175,7 +175,7 @@ def gather(config: Config, engine: Engine, now: float) -> Report:
     """
     own, known = own_viewers(engine, config, now=now), book.read(engine, config)
     past = releases.since(engine, now - YEAR)
-    together = budget.past_year(engine, now)
+    together = yearly_budget.past_year(engine, now)
     shown = [replace(release, with_pairs=False) for release in together]
     kept, served_until = _windows(config, engine, past, now)
     return Report(
@@ -194,7 +194,7 @@ def gather(config: Config, engine: Engine, now: float) -> Report:
         alone={host: Year(len(found), costs(found)) for host, found in sorted(by_aggregator(past).items())},
         together=Year(len(together), costs(together)),
         members=costs(shown),
-        budgets=budget.budgets(config),
+        budgets=yearly_budget.budgets(config),
         served_until=served_until,
     )
 
@@ -206,7 +206,7 @@ def by_aggregator(past: list[ReleaseRecord]) -> dict[str, list[Release]]:
         windows[record.aggregator, record.window][record.round] = record
     found: dict[str, list[Release]] = defaultdict(list)
     for (aggregator, _), rounds in windows.items():
-        found[aggregator].append(budget.release_of(rounds))
+        found[aggregator].append(yearly_budget.release_of(rounds))
     return dict(found)
 
 
@@ -243,7 +243,7 @@ def _windows(
     if not config.windows_dir.is_dir():
         return {}, None
     identity = open_identity(config.identity_file, config.instance.host, create=False)
-    found = terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
+    found = round_config.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
     known = book.read(engine, config)
     names = {config.instance.host, *(peer.host for peer in known.approved()), *(r.aggregator for r in past)}
     windows = {host: kept for host in names if (kept := found.read(host)) is not None}

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.identity import open_identity
-from daemon.sessions import about, terms
-from daemon.sessions.windows import Kept, Windows
+from daemon.rounds import contribution_index, round_config
+from daemon.rounds.data_windows import Kept, Windows
 from daemon.store import releases
 from policies.window import Closed
 
@@ -96,13 +96,13 @@ def frozen_pairs(
     windows = _windows(config, engine, now)
     kept = windows.read(aggregator)
     raw = None if kept is None else windows.frozen(aggregator, 1)
-    videos = None if kept is None else about.videos(config, aggregator, kept.id, 1)
+    videos = None if kept is None else contribution_index.videos(config, aggregator, kept.id, 1)
     return None if raw is None or videos is None else (videos, raw)
 
 
 def _windows(config: Config, engine: Engine, now: float) -> Windows:
     identity = open_identity(config.identity_file, config.instance.host, create=False)
-    return terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
+    return round_config.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
 
 
 def _share(config: Config, windows: Windows, host: str, kept: Kept, now: float) -> WindowShare:
@@ -112,7 +112,7 @@ def _share(config: Config, windows: Windows, host: str, kept: Kept, now: float) 
         if raw is None:
             # A viewer left, and what held them is gone.
             continue
-        videos = about.videos(config, host, kept.id, round_)
+        videos = contribution_index.videos(config, host, kept.id, round_)
         known = None if videos is None else len(videos)
         width = 4
         if known is not None and round_ == 0:

@@ -10,7 +10,7 @@ from daemon.group.shelf import EPOCH, MESSAGE, Shelf
 from daemon.group.standing import host_of
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from daemon.store import traffic as totals
 from daemon.store.traffic_counter import Traffic
 from federation import envelope
@@ -52,7 +52,7 @@ async def _fetch(context: JobContext, group: Membership, batch: bytes, shelf: Sh
             f"{group.host}, which hosts the group, is no approved peer any more",
             advice="Approve it again, or leave the group: shoal group leave",
         )
-    limits = terms.limits(config)
+    limits = round_config.limits(config)
     exchanged = Traffic()
     async with new_session() as session:
         client = PeerClient(session, on_traffic=exchanged.add)

@@ -25,9 +25,9 @@ from daemon.group.standing import host_of
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.peers import book as peers
-from daemon.sessions import about, terms
-from daemon.sessions.contribution import open_windows
-from daemon.sessions.windows import Windows
+from daemon.rounds import contribution_index, round_config
+from daemon.rounds.contribution_job import open_windows
+from daemon.rounds.data_windows import Windows
 from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import writes
@@ -132,7 +132,7 @@ class _Learning:
         self._config = context.config
         self._identity = open_identity(self._config.identity_file, self._config.instance.host)
         self._windows = open_windows(context)
-        self._limits = terms.limits(self._config)
+        self._limits = round_config.limits(self._config)
         self._host = host_identity(context, group)
 
     def run(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class _Learning:
         numbers = range(len(published.parts))
         proposals = {number: self._blob(proposal_blob(number)) for number in numbers}
         signed = published.check_parts(document, proposals, self._limits)
-        head = terms.decode_vocabulary(self._blob(HEAD), at_most=self._config.model.max_head)
+        head = round_config.decode_vocabulary(self._blob(HEAD), at_most=self._config.model.max_head)
         parts: list[_Part] = []
         problems: dict[int, str] = {}
         for number in numbers:
@@ -244,7 +244,7 @@ class _Learning:
             urls=head,
             counts=one.counts,
             triangle=one.pairs,
-            privacy=terms.privacy_of(one.proposal, survivors=len(one.survivors)),
+            privacy=round_config.privacy_of(one.proposal, survivors=len(one.survivors)),
             now=now,
             batch=self._batch.hex(),
             subcohort=one.number,
@@ -272,7 +272,7 @@ def _require_possible(
     proposal: Proposal, others: tuple[str, ...], counts: NDArray[np.int64], pairs: NDArray[np.int64]
 ) -> None:
     """Raise Refusal when no viewers of the others, with the noise they drew, can have made these numbers."""
-    privacy = terms.privacy_of(proposal, survivors=len(others))
+    privacy = round_config.privacy_of(proposal, survivors=len(others))
     noise = SumNoise(privacy["counts_noise_realised"], privacy["pairs_noise_realised"])
     try:
         Statistic(np.arange(counts.size), counts, pairs).check(noise)
@@ -311,7 +311,7 @@ def given(
     window = windows.check(proposal)
     config, aggregator = context.config, proposal.aggregator
     counts, pairs = windows.frozen(aggregator, 0), windows.frozen(aggregator, 1)
-    asked, paired = (about.videos(config, aggregator, window, round_) for round_ in (0, 1))
+    asked, paired = (contribution_index.videos(config, aggregator, window, round_) for round_ in (0, 1))
     if counts is None or pairs is None or asked is None:
         raise Refusal(Code.WINDOW_OPEN, "what this instance gave is void, and cannot be taken out of the sum")
     if paired != head:

@@ -25,10 +25,10 @@ from daemon.group.learn import SUM_TYPE
 from daemon.group.shelf import Shelf
 from daemon.jobs.registry import JobContext
 from daemon.peers import book as peers
-from daemon.sessions import terms
-from daemon.sessions.asking import AskingRecord
-from daemon.sessions.rounds import Part
-from daemon.sessions.summing import Paired, Summing
+from daemon.rounds import round_config
+from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.counts_then_pairs import Part
+from daemon.rounds.session_driver import Paired, Summing
 from daemon.store.activity import Role
 from daemon.store.engine import writes
 from daemon.store.traffic import add_all, month_of
@@ -130,7 +130,9 @@ class _GroupSession(Summing):
         asking = AskingRecord(
             FileJournal(config.group_dir / "host" / "asking"), config.privacy.window, context.clock
         )
-        super().__init__(context, terms.hosted_journal(config), asking, colluders=terms.GROUP_COLLUDERS)
+        super().__init__(
+            context, round_config.hosted_journal(config), asking, colluders=round_config.GROUP_COLLUDERS
+        )
         self._group, self._flower = group, flower
         self._connected: frozenset[str] = frozenset()
         self._epochs = Epochs(config, self.identity, group.group, context.clock)
@@ -244,7 +246,7 @@ class _GroupSession(Summing):
         if self._epoch is None or kept[0].part.first.proposal.ring != 32:
             raise ProtocolMisuse("sums of 32 bits are published in an epoch")
         head = kept[0].summed.statistic.head
-        blobs = {HEAD: terms.encode_vocabulary(tuple(vocabulary[place] for place in head))}
+        blobs = {HEAD: round_config.encode_vocabulary(tuple(vocabulary[place] for place in head))}
         for number, one in enumerate(kept):
             blobs[proposal_blob(number)] = one.part.first.raw
             blobs[counts_blob(number)] = one.counted.total[head].astype(SUM_TYPE).tobytes()
@@ -276,7 +278,9 @@ class _GroupSession(Summing):
         if batch is None or raw is None:
             return []
         published = Published.read(
-            envelope.parse(raw, max_size=MAX_PUBLISHED), self.identity.public, terms.limits(self.config)
+            envelope.parse(raw, max_size=MAX_PUBLISHED),
+            self.identity.public,
+            round_config.limits(self.config),
         )
         blobs = {name: self._shelf.blob(batch, name) or b"" for name in published.blobs}
         members = {member.host: member for member in self._members() if member.host in self._connected}

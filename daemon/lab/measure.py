@@ -101,7 +101,7 @@ def _run(config_file: Path, settings: list[Noise], members: int, parent: int) ->
 
     from daemon.config import load
     from daemon.process import limits
-    from daemon.sessions.counting import own_viewers
+    from daemon.rounds.own_statistics import own_viewers
     from daemon.store.engine import open_checked
     from daemon.store.model_inputs import features
     from daemon.training.job import recipe_of

@@ -5,7 +5,7 @@ from typing import Any, Final
 from daemon.config import PeerTubeSource
 from daemon.errors import JobError
 from daemon.jobs.registry import JobContext
-from daemon.sessions.leaving import void
+from daemon.rounds.withdrawals import void
 from daemon.source.peertube import open_client, read_exclusions, read_participants
 from daemon.store import forget_viewers, source_state
 from daemon.store.pseudonyms import Pseudonyms

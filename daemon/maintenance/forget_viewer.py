@@ -12,7 +12,7 @@ from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.sessions import leaving, terms
+from daemon.rounds import round_config, withdrawals
 from daemon.store import forget_viewers, model_records, releases, viewer_history
 from daemon.store.pseudonyms import Pseudonyms
 from policies.window import Closed
@@ -34,7 +34,7 @@ def forget(engine: Engine, config: Config, viewer: str, now: float) -> dict[str,
         engagements = len(viewer_history.known(engine, pseudonym))
         if not forget_viewers.forget(engine, [pseudonym]):
             raise RequestError("nobody of that name is stored", advice=_advice(config))
-    voided = leaving.void(config, engine)
+    voided = withdrawals.void(config, engine)
     identity = open_identity(config.identity_file, config.instance.host)
     ledger.append(engine, identity, Kind.WITHDRAWAL, identity.host, {"viewers": 1, "windows": voided}, now)
     return {
@@ -51,7 +51,7 @@ def next_contribution(engine: Engine, config: Config, now: float) -> float | Non
     if not config.windows_dir.is_dir():
         return None
     identity = open_identity(config.identity_file, config.instance.host)
-    windows = terms.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
+    windows = round_config.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
     ends = [kept.window.ends for kept in windows.all() if kept.window.closed is Closed.VOID]
     return min(ends, default=None)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from daemon.errors import SourceError
 from daemon.jobs.registry import JobContext
-from daemon.sessions.leaving import void
+from daemon.rounds.withdrawals import void
 from daemon.source import Source, open_source
 from daemon.store import forget_viewers
 from daemon.store.pseudonyms import Pseudonyms

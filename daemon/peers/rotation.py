@@ -23,7 +23,7 @@ from daemon.identity import open_identity
 from daemon.ledger import book as ledger
 from daemon.peers import book as peers
 from daemon.process.daemon_lock import replace_file
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from daemon.store import releases
 from federation.hello import MAX_ROTATIONS, Rotation
 from federation.identity import KEY_SIZE, Identity, PublicIdentity, format_key, parse_key
@@ -131,23 +131,23 @@ def _leave_sums(config: Config, engine: Engine, old: Identity, now: float) -> in
     known = peers.read(engine, config).allowlist()
     node = MemberNode(
         old,
-        terms.member_journal(config),
+        round_config.member_journal(config),
         peer=known.find,
         admit=lambda _proposal: None,
         clock=lambda: now,
         random=secrets.token_bytes,
-        limits=terms.limits(config),
+        limits=round_config.limits(config),
     )
     members = list(node.open_sums())
     for sum_id in members:
         node.abandon(sum_id)
-    journal = terms.aggregator_journal(config)
+    journal = round_config.aggregator_journal(config)
     own = journal.sums()
     for sum_id in own:
         journal.erase(sum_id)
     if config.windows_dir.is_dir():
         given = releases.any_given(engine)
-        windows = terms.windows(config, old, lambda: now, served=lambda: given)
+        windows = round_config.windows(config, old, lambda: now, served=lambda: given)
         if given or windows.all():
             windows.count_as_served()
     return len(members) + len(own)

@@ -16,7 +16,7 @@ from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.revert import compare, holdings, proof, remove, report, steps
 from daemon.revert.holdings import Holdings
-from daemon.sessions import faults
+from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, reverts, source_state
 from models import artefact
 from models.errors import ModelError
@@ -70,10 +70,10 @@ def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
     deleted = _deleted(held)
     found["deleted"] = {kind: sorted({*found["deleted"][kind], *names}) for kind, names in deleted.items()}
     reverts.change(engine, record.id, found)
-    faults.pass_point("revert.planned")
+    crash_points.pass_point("revert.planned")
     context.progress("deleting", COMPARED)
     removed = remove.remove(engine, config, held)
-    faults.pass_point("revert.deleted")
+    crash_points.pass_point("revert.deleted")
     identity = open_identity(config.identity_file, config.instance.host)
     details = {
         "sums": list(found["deleted"]["sums"]),
@@ -85,7 +85,7 @@ def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
     }
     ledger.append(engine, identity, Kind.REVERT, host, details, now)
     reverts.change(engine, record.id, found | {"finished": True})
-    faults.pass_point("revert.noted")
+    crash_points.pass_point("revert.noted")
     return record.id, found
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.jobs.registry import LOCKS
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from daemon.store import activity
 from federation import envelope
 from federation.errors import Refusal
@@ -41,7 +41,7 @@ def named(config: Config, host: str) -> list[SignedProposal]:
     """Return the proposals in our journal that have the host in their roster."""
     if not config.journal_dir.is_dir():
         return []
-    journal, limits = terms.aggregator_journal(config), terms.limits(config)
+    journal, limits = round_config.aggregator_journal(config), round_config.limits(config)
     me = open_identity(config.identity_file, config.instance.host, create=False).public
     found = []
     for sum_id in journal.sums():
@@ -59,7 +59,7 @@ def named(config: Config, host: str) -> list[SignedProposal]:
 
 
 def _abandon(engine: Engine, config: Config, host: str, now: float) -> tuple[str, ...]:
-    journal = terms.aggregator_journal(config)
+    journal = round_config.aggregator_journal(config)
     sessions = []
     for signed in named(config, host):
         proposal = signed.proposal
@@ -67,7 +67,7 @@ def _abandon(engine: Engine, config: Config, host: str, now: float) -> tuple[str
         if host in proposal.survivors:
             # The counts were opened with the host. Its neighbours give no sum with others in this window, so
             # that asking them for one would only cost them time.
-            terms.asking(config, time.time).answered(session_id)
+            round_config.asking(config, time.time).answered(session_id)
         known = activity.session(engine, session_id)
         if known is not None and known.ended is None:
             reason = f"{host} was taken out"

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from daemon.config import Config
 from daemon.group.shelf import Shelf
 from daemon.revert.holdings import Holdings
-from daemon.sessions import faults
+from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, sums
 from daemon.store.engine import reads, truncate_wal
 from daemon.store.tables import Sum
@@ -41,9 +41,9 @@ def remove(engine: Engine, config: Config, held: Holdings) -> Removed:
     if held.sums and config.group_dir.is_dir():
         # What a group's host published holds everybody; whoever is still to learn of it gets the next one.
         Shelf(config).clear()
-    faults.pass_point("revert.sums-deleted")
+    crash_points.pass_point("revert.sums-deleted")
     model_records.forget(engine, list(held.models))
-    faults.pass_point("revert.models-forgotten")
+    crash_points.pass_point("revert.models-forgotten")
     for name in sorted(folders | set(held.folders)):
         if (config.models_dir / name).is_dir():
             shutil.rmtree(config.models_dir / name)

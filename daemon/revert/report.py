@@ -11,7 +11,7 @@ from daemon.config import Config
 from daemon.peers import book
 from daemon.revert.compare import Change
 from daemon.revert.steps import Basis
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from daemon.store.model_records import ModelRecord
 from daemon.store.titles import public_titles
 
@@ -59,7 +59,7 @@ def next_window(config: Config, now: float) -> float | None:
     """Return from when on a sum without the host may be asked for, Unix seconds; None where it may be now."""
     if not config.journal_dir.is_dir():
         return None
-    return terms.asking(config, lambda: now).next_at() or None
+    return round_config.asking(config, lambda: now).next_at() or None
 
 
 def limits(engine: Engine, config: Config, host: str) -> list[str]:

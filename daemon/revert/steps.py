@@ -21,7 +21,7 @@ from daemon.ledger.book import Kind
 from daemon.peers import book
 from daemon.peers.book import Peer
 from daemon.revert import holdings, open_sums
-from daemon.sessions import faults
+from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, reverts, sums
 from daemon.store import ledger as entries
 from daemon.store.model_records import ModelRecord
@@ -66,7 +66,7 @@ def out_of_service(engine: Engine, config: Config, host: str, now: float) -> Swi
     basis = basis_without(engine, host)
     with deploy.turn(config):
         _block(engine, config, host, now)
-        faults.pass_point("revert.blocked")
+        crash_points.pass_point("revert.blocked")
         # Written down before it changes: a run that goes on after a crash cannot see it any more.
         before = _begun(engine, host, serving := current_model.read(config.models_dir), now)
         chosen = choose(engine, config)
@@ -76,11 +76,11 @@ def out_of_service(engine: Engine, config: Config, host: str, now: float) -> Swi
             current_model.write(config.models_dir, chosen.directory)
             details = {"kind": chosen.kind, "manifest": chosen.manifest_sha256, "survivors": chosen.survivors}
             _note(engine, config, Kind.SERVED, chosen.id, details, now)
-        faults.pass_point("revert.switched")
+        crash_points.pass_point("revert.switched")
         model_records.make_current(engine, None if chosen is None else chosen.id)
-    faults.pass_point("revert.recorded")
+    crash_points.pass_point("revert.recorded")
     abandoned = open_sums.abandon(engine, config, host, now)
-    faults.pass_point("revert.abandoned")
+    crash_points.pass_point("revert.abandoned")
     seconds = time.monotonic() - began
     after = None if chosen is None else chosen.id
     log.info("a peer is out of service: %s now serves", after or "no model")

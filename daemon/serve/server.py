@@ -108,7 +108,7 @@ async def serve(config: Config, config_file: Path) -> None:
     async with AsyncExitStack() as stack:
         if config.mode in FEDERATED:
             # In any other mode nothing listens for peers, and none of this is loaded.
-            from daemon.sessions.service import open_service
+            from daemon.serve.federation_app import open_service
 
             service = await stack.enter_async_context(open_service(config, config_file, context.engine))
             context.federation_routes = service.routes()

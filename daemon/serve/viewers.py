@@ -61,6 +61,6 @@ def _forget(context: ServeContext, pseudonym: bytes) -> None:
         forget_viewers.forget(context.engine, [pseudonym])
     if context.config.windows_dir.is_dir():
         # Loaded only where something was ever given to peers.
-        from daemon.sessions.leaving import void
+        from daemon.rounds.withdrawals import void
 
         void(context.config, context.engine)

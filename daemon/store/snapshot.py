@@ -154,8 +154,7 @@ def replace(engine: Engine, pseudonyms: Pseudonyms) -> Iterator[Snapshot]:
 
     ```
     with replace(engine, pseudonyms) as snapshot:
-        snapshot.add_videos(page)
-        snapshot.add_engagements(page)
+        snapshot.add_videos(page) snapshot.add_engagements(page)
     ```
     """
     with engine.connect() as connection:

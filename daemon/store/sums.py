@@ -51,7 +51,7 @@ class StoredSum:
         counts: (h,) int64 viewers per video.
         triangle: (h(h-1)/2,) int64 viewers per pair, strict upper triangle, row-major.
         survivors: hosts whose contributions are in the sum.
-        privacy: the noise in it and the terms it was given on, see `daemon.sessions.terms.privacy_of`.
+        privacy: the noise in it and the terms it was given on, see `daemon.rounds.round_config.privacy_of`.
         sessions: the sums that it is made of, where it is made of several.
     """
 

@@ -33,8 +33,8 @@ from daemon.jobs.registry import JOBS, JobContext
 from daemon.ledger import book as ledger
 from daemon.notices import Notice
 from daemon.process.run_job import JobOutcome
-from daemon.sessions import service as sessions
-from daemon.sessions import terms
+from daemon.rounds import round_config
+from daemon.serve import federation_app as sessions
 from daemon.store import activity
 from daemon.store.engine import open_checked
 from daemon.store.ledger import Row as Entry
@@ -253,7 +253,7 @@ class Remote:
     journal: FileJournal = field(init=False)
 
     def __post_init__(self) -> None:
-        self.journal = terms.member_journal(self.admin.config)
+        self.journal = round_config.member_journal(self.admin.config)
 
     @property
     def identity(self) -> Identity:
@@ -292,7 +292,7 @@ class Lies(Table):
         self, admin: Admin, number: int, *, vocabulary: tuple[str, ...] = URLS, **changes: Any
     ) -> None:
         liar = LIARS[number]
-        limits, clock = terms.limits(admin.config), admin.clock
+        limits, clock = round_config.limits(admin.config), admin.clock
         everyone = {p.host: p.public for p in (*MEMBERS, *LIARS, admin.identity)}
         members: dict[str, Any] = {ME: Remote(admin)}
         for member in MEMBERS[:4]:
@@ -303,13 +303,13 @@ class Lies(Table):
         self.cohort = Cohort(liar, members, clock, limits)  # type: ignore[arg-type]
         self.admin = admin
         self.answers = {stage: {} for stage in (*Stage,)}
-        self.blobs = {terms.VOCABULARY: terms.encode_vocabulary(vocabulary)}
+        self.blobs = {round_config.VOCABULARY: round_config.encode_vocabulary(vocabulary)}
         self.signed = self.sign(self.first(len(vocabulary)), **changes)
 
     def first(self, videos: int) -> Proposal:
         """Return what an honest aggregator would propose to its members."""
         config, now = self.admin.config, int(self.admin.clock())
-        wanted = terms.parameters(config, videos)
+        wanted = round_config.parameters(config, videos)
         roster = tuple(sorted(member.identity.public for member in self.cohort.members.values()))
         return Proposal(
             aggregator=self.cohort.aggregator.host,
@@ -330,7 +330,7 @@ class Lies(Table):
 
     def second(self, counts: np.ndarray[Any, Any], head: int) -> Proposal:
         """Return what follows the first sum, when it gave these counts and a head of so many videos."""
-        self.blobs[terms.COUNTS] = counts.astype(terms.COUNT_TYPE).tobytes()
+        self.blobs[round_config.COUNTS] = counts.astype(round_config.COUNT_TYPE).tobytes()
         first = self.signed.proposal
         return replace(
             first,

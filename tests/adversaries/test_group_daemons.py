@@ -18,7 +18,7 @@ from daemon.group.shelf import EPOCH, MESSAGE, Shelf
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.ledger.sentences import sentence
-from daemon.sessions import leaving, terms
+from daemon.rounds import round_config, withdrawals
 from daemon.store import forget_viewers
 from federation import envelope
 from federation.carrier import PeerRefused, PeerUnreachable
@@ -77,7 +77,7 @@ def published(group: Islands) -> tuple[Published, dict[str, bytes]]:
     host, shelf = group.host, Shelf(group.host.config)
     batch = bytes.fromhex(host.group.offered)
     message = envelope.parse(shelf.message(batch) or b"", max_size=MAX_PUBLISHED)
-    found = Published.read(message, host.identity.public, terms.limits(host.config))
+    found = Published.read(message, host.identity.public, round_config.limits(host.config))
     return found, {name: shelf.blob(batch, name) or b"" for name in found.blobs}
 
 
@@ -144,8 +144,8 @@ async def test_a_sum_over_another_head_than_we_gave_pairs_for(group: Islands) ->
     group.ferry.before = deaf(victim)
     await group.host_session()
     found, blobs = published(group)
-    urls = terms.decode_vocabulary(blobs[HEAD], at_most=1000)
-    blobs[HEAD] = terms.encode_vocabulary((*urls[1:], "https://z.example/w/other"))
+    urls = round_config.decode_vocabulary(blobs[HEAD], at_most=1000)
+    blobs[HEAD] = round_config.encode_vocabulary((*urls[1:], "https://z.example/w/other"))
     lie = altered(found, blobs)
     await says(group, victim, lie.seal(group.host.identity), blobs)
     assert "another head" in await learns_nothing(victim, lie.batch)
@@ -306,7 +306,7 @@ async def test_a_proposal_over_others_than_the_part(group: Islands) -> None:
     found, blobs = published(group)
     host, victim = group.host, group.people[1]
     message = envelope.parse(blobs["proposal.0"], max_size=100_000)
-    honest = SignedProposal.read(message, host.identity.public, terms.limits(host.config)).proposal
+    honest = SignedProposal.read(message, host.identity.public, round_config.limits(host.config)).proposal
     now = int(group.clock())
     fewer = tuple(one for one in honest.roster if one.host != "reef.example")
     friend = Identity("z.example", b"z" * 32).public
@@ -321,7 +321,7 @@ async def test_a_proposal_over_others_than_the_part(group: Islands) -> None:
             created=now,
             expires=now + 600,
         )
-        signed = SignedProposal.sign(lie, host.identity, terms.limits(host.config))
+        signed = SignedProposal.sign(lie, host.identity, round_config.limits(host.config))
         assert await refused(group, victim, signed.raw) == "roster-invalid"
     [entry] = ledger.newest(victim.engine, limit=1, kind=Kind.REFUSED)
     assert "not the part of the group's epoch" in sentence(entry)
@@ -385,7 +385,7 @@ async def test_a_part_with_viewers_who_left_since_cannot_be_taken_apart_and_is_l
     group.ferry.before = deaf(one)
     result = await group.host_session()
     assert forget_viewers.forget(one.engine, [next(iter(forget_viewers.states(one.engine)))]) == 1
-    leaving.void(one.config, one.engine)
+    withdrawals.void(one.config, one.engine)
     await one.polls()
     learnt = await one.learns(batch=one.group.offered)
     assert learnt["parts"] == []

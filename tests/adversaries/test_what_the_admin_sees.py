@@ -15,7 +15,7 @@ from daemon.jobs.registry import JobContext
 from daemon.ledger.book import Kind
 from daemon.peers import book, contact
 from daemon.peers.book import Peer
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from daemon.store import activity, releases
 from federation import envelope, hello, messages
 from federation.envelope import Stage
@@ -108,7 +108,7 @@ async def test_unmasking_happens_once_and_differencing_has_no_second_sum(admin: 
         false = lies.sign(lies.second(np.full(len(URLS), -100_000), 10))
         assert await lies.raw_is_refused(false.raw) is Code.BLOB_MISMATCH
     # The difference of two sums would be one member: the same window gives no second survivor set.
-    del lies.blobs[terms.COUNTS]
+    del lies.blobs[round_config.COUNTS]
     first = lies.first(len(URLS))
     roster = tuple(member for member in first.roster if member.host != MEMBERS[0].host)
     async with admin.sees(Code.WINDOW_OPEN):
@@ -181,7 +181,7 @@ async def test_a_replayer_changes_nothing_and_a_silent_aggregator_leaves_an_ende
     assert len(ended) == len(begun) > 0
     assert {entry.details["outcome"] for entry in ended} == {"abandoned"}
     assert all(entry.details["given"] == [] for entry in ended)
-    assert terms.member_journal(admin.config).names(later.sum_id) == ["closed"]
+    assert round_config.member_journal(admin.config).names(later.sum_id) == ["closed"]
 
 
 async def test_nonsense_is_counted_by_what_is_wrong_with_it(admin: Admin) -> None:
@@ -250,7 +250,7 @@ async def test_aggregators_that_work_together_have_a_draw_of_noise_each(admin: A
     for number in (7, 8):
         lies = Lies(admin, number)
         await lies.plays(Stage.PROPOSE)
-        windows = terms.windows(admin.config, admin.identity, admin.clock, served=lambda: False)
+        windows = round_config.windows(admin.config, admin.identity, admin.clock, served=lambda: False)
         given.append(windows.given(lies.signed.proposal, 0))
     difference = given[0] - given[1]
     expected = 2 * float(lies.signed.proposal.share_variance)

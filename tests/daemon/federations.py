@@ -25,8 +25,9 @@ from daemon.maintenance import sync
 from daemon.peers import book
 from daemon.peers.book import Peer
 from daemon.process.run_job import JobOutcome
-from daemon.sessions import contribution, service
-from daemon.sessions.aggregate import _Session
+from daemon.rounds import contribution_job
+from daemon.rounds.aggregate_job import _Session
+from daemon.serve import federation_app
 from daemon.store import current_model
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -159,7 +160,7 @@ async def running(folders: Sequence[Path], monkeypatch: pytest.MonkeyPatch) -> A
             member = Member(config_file, config, engine, clock)
             found.members.append(member)
             serving = await stack.enter_async_context(
-                service.open_service(config, config_file, engine, clock=clock)
+                federation_app.open_service(config, config_file, engine, clock=clock)
             )
             app = web.Application(client_max_size=100_000)
             app.add_routes(serving.routes())
@@ -186,10 +187,10 @@ def _count_here(monkeypatch: pytest.MonkeyPatch, clock: Callable[[], float]) -> 
             engine = open_checked(config.database)
             try:
                 context = JobContext(config, engine, lambda _s, _p: None, clock, more["arguments"])
-                return contribution.run(context)
+                return contribution_job.run(context)
             finally:
                 engine.dispose()
 
         return JobOutcome(name, ok=True, exit_code=0, result=await asyncio.to_thread(work))
 
-    monkeypatch.setattr(service, "run_job", run_job)
+    monkeypatch.setattr(federation_app, "run_job", run_job)

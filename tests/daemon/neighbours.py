@@ -30,7 +30,7 @@ from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.peers import book, cards, contact, control
 from daemon.peers.book import Peer
-from daemon.sessions.service import open_service
+from daemon.serve.federation_app import open_service
 from daemon.store.engine import connect, writes
 from daemon.store.migrate import migrate
 from daemon.store.tables import FollowedHost

@@ -20,9 +20,9 @@ from daemon.config.sections import Model, Sharing
 from daemon.group import keeper
 from daemon.group.fence import Bounds
 from daemon.peers import cards, contact, door, errands
-from daemon.serve import crowd
+from daemon.rounds import member_log
+from daemon.serve import crowd, federation_app
 from daemon.serve.server import MAX_FEDERATION_REQUEST
-from daemon.sessions import members, service
 from federation.driving import Patience
 from federation.errors import Code, Refusal
 from federation.flower import objects
@@ -96,9 +96,9 @@ def rows() -> Iterator[Row]:
     yield "sums prepared", f"{rates.PREPARATIONS} at once, as many in a day", "none", "`policies/rates.py`"
     yield (
         "jobs that count",
-        f"{service.COUNTING_AT_ONCE} of all: {JobLimits().job_memory_mb:,} MB, {service.COUNT_WITHIN:g} s",
+        f"{federation_app.COUNTING_AT_ONCE} of all: {JobLimits().job_memory_mb:,} MB, {federation_app.COUNT_WITHIN:g} s",
         "none",
-        "`daemon/sessions/service.py`, `[limits]`",
+        "`daemon/serve/federation_app.py`, `[limits]`",
     )
     yield (
         "public data fetched for a sum",
@@ -130,7 +130,7 @@ def rows() -> Iterator[Row]:
         "disk of what was given in a window",
         mb(4 * VECTOR + 4 * Sharing().max_vocabulary),
         "none",
-        "`daemon/sessions/windows.py`",
+        "`daemon/rounds/data_windows.py`",
     )
     yield (
         "rows: peers",
@@ -145,13 +145,13 @@ def rows() -> Iterator[Row]:
         "ledger: sessions",
         f"{rates.PREPARATIONS} in a day",
         "none",
-        "`daemon/sessions/members.py`",
+        "`daemon/rounds/member_log.py`",
     )
     yield (
         "ledger: refused proposals",
-        f"1 for each code in {members._SAME_REFUSAL / 3600:g} h",
+        f"1 for each code in {member_log._SAME_REFUSAL / 3600:g} h",
         "none",
-        "`daemon/sessions/members.py`",
+        "`daemon/rounds/member_log.py`",
     )
     yield (
         "ledger: wishes to be approved",

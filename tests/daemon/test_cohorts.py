@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.peers.book import Book, Peer
-from daemon.sessions.cohorts import MOST_PARTS, divide
+from daemon.rounds.sub_cohorts import MOST_PARTS, divide
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.sums import Part, Verdict

@@ -22,8 +22,8 @@ from sqlalchemy import func, select
 from daemon import log
 from daemon.config import load
 from daemon.identity import open_identity
+from daemon.rounds import round_config
 from daemon.serve.crowd import MAX_CONNECTIONS
-from daemon.sessions import terms
 from daemon.store import activity
 from daemon.store.engine import open_checked, reads
 from daemon.store.tables import Base, LedgerRow, PeerRow
@@ -263,7 +263,7 @@ async def test_whoever_claims_a_peer_s_name_takes_nothing_from_it(flooded: Flood
 
 async def test_large_answers_nobody_reads_are_few(flooded: Flooded) -> None:
     config = load(flooded.daemon.config)
-    identity, limits = open_identity(config.identity_file, ME), terms.limits(config)
+    identity, limits = open_identity(config.identity_file, ME), round_config.limits(config)
     blob, now = os.urandom(20_000_000), int(time.time())
     roster = tuple(sorted(peer.public for peer in PEERS))
     proposal = Proposal(
@@ -281,7 +281,7 @@ async def test_large_answers_nobody_reads_are_few(flooded: Flooded) -> None:
         blobs={"vocabulary": reference_to(blob)},
     )
     signed = SignedProposal.sign(proposal, identity, limits)
-    journal = terms.aggregator_journal(config)
+    journal = round_config.aggregator_journal(config)
     journal.write(signed.sum_id, "proposal", signed.raw)
     BlobDesk(identity, journal, clock=time.time, limits=limits).publish(signed.sum_id, {"vocabulary": blob})
     greedy, before = PEERS[2], flooded.megabytes()

@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 from daemon.config import Config, load
 from daemon.identity import open_identity
 from daemon.peers import book
-from daemon.sessions import leaving, terms, who
-from daemon.sessions.given import GivenRecord
-from daemon.sessions.service import open_service
-from daemon.sessions.windows import Windows
+from daemon.rounds import round_config, viewer_digests, withdrawals
+from daemon.rounds.contribution_log import GivenRecord
+from daemon.rounds.data_windows import Windows
+from daemon.serve.federation_app import open_service
 from daemon.store import activity, content_arrays, forget_viewers, releases
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked
@@ -71,7 +71,7 @@ def identity_of(config: Config) -> Identity:
 
 
 def windows_of(config: Config) -> Windows:
-    return terms.windows(config, identity_of(config), lambda: NOW, served=lambda: False)
+    return round_config.windows(config, identity_of(config), lambda: NOW, served=lambda: False)
 
 
 def proposal(config: Config, **changes: object) -> Proposal:
@@ -101,7 +101,9 @@ def give(config: Config, engine: Engine, asked: Proposal) -> None:
     starts = np.arange(engagements.user_count + 1)
     windows_of(config).contribution(
         asked,
-        lambda key: who.digests(key, engagements.pseudonyms, catalogue.urls, starts, engagements.videos),
+        lambda key: viewer_digests.digests(
+            key, engagements.pseudonyms, catalogue.urls, starts, engagements.videos
+        ),
         lambda: np.bincount(engagements.videos, minlength=len(catalogue)).astype(np.int64),
     )
 
@@ -171,19 +173,19 @@ def test_who_left_without_anybody_telling_the_windows_is_found_out(
     kept = windows_of(config).read(AGGREGATOR.host)
     assert kept is not None
     assert kept.window.closed is Closed.VOID
-    assert who.tag(kept.seed, gone) not in kept.viewers
+    assert viewer_digests.tag(kept.seed, gone) not in kept.viewers
     assert not list(config.windows_dir.rglob("given-*"))
 
 
 def test_void_closes_every_window_with_somebody_who_left(config: Config, engine: Engine) -> None:
-    assert leaving.void(config, engine) == 0
+    assert withdrawals.void(config, engine) == 0
     assert not config.windows_dir.exists()  # nothing was ever given
     for peer in PEERS[:2]:
         give(config, engine, proposal(config, aggregator=peer.host, roster=(PEERS[2].public,)))
-    assert leaving.void(config, engine) == 0
+    assert withdrawals.void(config, engine) == 0
     forget_viewers.forget(engine, [SECRET.of("viewer 3")])
-    assert leaving.void(config, engine) == 2
-    assert leaving.void(config, engine) == 0
+    assert withdrawals.void(config, engine) == 2
+    assert withdrawals.void(config, engine) == 0
 
 
 def test_a_record_that_cannot_be_read_refuses_and_ends_nothing(
@@ -209,23 +211,23 @@ def test_an_emptied_folder_with_sessions_on_record_is_noticed_whoever_looks_firs
     activity.save_session(engine, SessionRecord("a" * 64, "member", AGGREGATOR.host, NOW))
     shutil.rmtree(config.windows_dir)
     config.windows_dir.mkdir()
-    leaving.void(config, engine)
+    withdrawals.void(config, engine)
     with pytest.raises(Refusal, match="nothing more is given"):
         give(config, engine, proposal(config))
 
 
 def take_up(config: Config, engine: Engine) -> SignedProposal:
     """Let a member node accept a sum, as the daemon would."""
-    signed = SignedProposal.sign(proposal(config), AGGREGATOR, terms.limits(config))
+    signed = SignedProposal.sign(proposal(config), AGGREGATOR, round_config.limits(config))
     give(config, engine, signed.proposal)
     node = MemberNode(
         identity_of(config),
-        terms.member_journal(config),
+        round_config.member_journal(config),
         peer=book.read(engine, config).allowlist().find,
         admit=lambda _proposal: None,
         clock=lambda: NOW,
         random=lambda size: bytes(size),
-        limits=terms.limits(config),
+        limits=round_config.limits(config),
         contributions=record_of(config, engine),
     )
     node.accept(Preparation(signed, AGGREGATOR.public), np.zeros(VIDEOS, np.int64))
@@ -237,7 +239,7 @@ async def test_a_restart_goes_on_and_a_restored_copy_leaves_what_was_open(
     config: Config, engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     signed = take_up(config, engine)
-    journal = terms.member_journal(config)
+    journal = round_config.member_journal(config)
     async with open_service(config, tmp_path / "unused", engine, clock=lambda: NOW):
         assert "root" in journal.names(signed.sum_id)
     assert "restored" not in caplog.text
@@ -247,7 +249,7 @@ async def test_a_restart_goes_on_and_a_restored_copy_leaves_what_was_open(
     other = open_checked(restored.database)
     try:
         async with open_service(restored, tmp_path / "unused", other, clock=lambda: NOW):
-            assert terms.member_journal(restored).names(signed.sum_id) == ["closed"]
+            assert round_config.member_journal(restored).names(signed.sum_id) == ["closed"]
         assert "restored or copied" in caplog.text
         with pytest.raises(Refusal, match="nothing more is given"):
             give(restored, other, proposal(restored))
@@ -266,8 +268,8 @@ async def test_a_restored_copy_leaves_what_was_open_also_where_a_job_came_first(
     restored = config.model_copy(update={"data_dir": copy})
     other = open_checked(restored.database)
     try:
-        leaving.void(restored, other)
+        withdrawals.void(restored, other)
         async with open_service(restored, tmp_path / "unused", other, clock=lambda: NOW):
-            assert terms.member_journal(restored).names(signed.sum_id) == ["closed"]
+            assert round_config.member_journal(restored).names(signed.sum_id) == ["closed"]
     finally:
         other.dispose()

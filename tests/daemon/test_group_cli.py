@@ -24,7 +24,7 @@ from daemon.group import book, control, status
 from daemon.group.recognise import Seen
 from daemon.peers import book as peers
 from daemon.peers.book import Peer
-from daemon.sessions.asking import AskingRecord
+from daemon.rounds.aggregator_window import AskingRecord
 from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
 from federation.group.node_key import new_node_key, public_node_key

@@ -26,9 +26,9 @@ from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.ledger import book as ledger
 from daemon.ledger.canonical import canonical
-from daemon.sessions import terms
-from daemon.sessions.contribution import read_counts
-from daemon.sessions.windows import Kept, Windows
+from daemon.rounds import round_config
+from daemon.rounds.contribution_job import read_counts
+from daemon.rounds.data_windows import Kept, Windows
 from daemon.store import content_arrays, releases, sums
 from daemon.store.engine import open_checked
 from daemon.store.sums import StoredSum
@@ -74,7 +74,7 @@ def config_of(daemon: Daemon) -> Config:
 def windows_of(daemon: Daemon) -> Windows:
     config = config_of(daemon)
     identity = open_identity(config.identity_file, config.instance.host)
-    return terms.windows(config, identity, lambda: 0.0, served=lambda: False)
+    return round_config.windows(config, identity, lambda: 0.0, served=lambda: False)
 
 
 def kept_for(daemon: Daemon, aggregator: Daemon) -> Kept:
@@ -268,8 +268,8 @@ async def test_own_viewers_are_shown_to_members_with_noise_only(daemons: list[Da
     with fault("aggregator.pairs.propose"):
         died = await aggregator.job("session")
     assert died.code == "job-died"
-    journal = terms.aggregator_journal(config_of(aggregator))
-    (blob,) = filter(None, (journal.read(sum_id, f"blob.{terms.COUNTS}") for sum_id in journal.sums()))
+    journal = round_config.aggregator_journal(config_of(aggregator))
+    (blob,) = filter(None, (journal.read(sum_id, f"blob.{round_config.COUNTS}") for sum_id in journal.sums()))
     shown = read_counts(blob, VIDEOS)
     others = statistics.counts(together(members)) + noise_of(members, aggregator, 0, VIDEOS)
     own_plain, own_noise = users_of(aggregator.community), noise_of([aggregator], aggregator, 0, VIDEOS)

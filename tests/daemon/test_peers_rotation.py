@@ -15,7 +15,7 @@ import pytest
 from daemon.errors import RequestError
 from daemon.ledger import book as ledger
 from daemon.peers import rotation
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from federation import hello as hellos
 from federation.carrier import PeerRefused
 from federation.errors import Code, Refusal
@@ -219,7 +219,7 @@ async def test_what_was_given_under_the_old_key_counts_as_given(pair: list[Neigh
     await b.stop()
 
     def windows() -> object:
-        return terms.windows(b.config, b.identity, b.clock, served=lambda: False)
+        return round_config.windows(b.config, b.identity, b.clock, served=lambda: False)
 
     asked = proposal(a.identity, b.identity)
     there = {b"v" * 16: b"w" * 16}
@@ -239,7 +239,7 @@ async def test_nothing_given_costs_no_window(pair: list[Neighbour]) -> None:
     _, b = pair
     await b.stop()
     rotation.rotate(b.config, b.engine, b.clock())
-    windows = terms.windows(b.config, b.identity, b.clock, served=lambda: False)
+    windows = round_config.windows(b.config, b.identity, b.clock, served=lambda: False)
     assert windows.served_until() is None
 
 

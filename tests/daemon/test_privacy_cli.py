@@ -35,9 +35,9 @@ from daemon.group import book
 from daemon.group.book import Membership
 from daemon.identity import open_identity
 from daemon.process.run_job import python_module
-from daemon.sessions import terms, who
-from daemon.sessions.counting import own_viewers
-from daemon.sessions.given import GivenRecord
+from daemon.rounds import round_config, viewer_digests
+from daemon.rounds.contribution_log import GivenRecord
+from daemon.rounds.own_statistics import own_viewers
 from daemon.store import forget_viewers, sums
 from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import open_checked
@@ -170,7 +170,7 @@ class World:
         config = self.config
         engine = open_checked(config.database)
         identity = open_identity(config.identity_file, config.instance.host)
-        windows = terms.windows(config, identity, lambda: self.now, served=lambda: False)
+        windows = round_config.windows(config, identity, lambda: self.now, served=lambda: False)
         own = own_viewers(engine, config, now=time.time())  # Videos are settled since they were read.
         record = GivenRecord(windows, engine, lambda: self.now)
         session = f"{aggregator}-{self.now}".encode().ljust(32, b".")[:32]
@@ -320,9 +320,9 @@ def test_a_withdrawal_shows_as_a_void_window(world: World) -> None:
     leaving = sorted(forget_viewers.states(engine))[:1]
     forget_viewers.forget(engine, leaving)
     identity = open_identity(config.identity_file, config.instance.host)
-    windows = terms.windows(config, identity, time.time, served=lambda: False)
+    windows = round_config.windows(config, identity, time.time, served=lambda: False)
     stored = forget_viewers.states(engine)
-    assert windows.withdraw(lambda key: who.tags(key, stored)) == 1
+    assert windows.withdraw(lambda key: viewer_digests.tags(key, stored)) == 1
     engine.dispose()
     report = world.show()
     assert [window["closed"] for window in report["windows"]] == ["void"]

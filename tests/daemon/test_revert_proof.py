@@ -18,7 +18,7 @@ from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.peers import book
 from daemon.revert import job, proof
-from daemon.sessions import faults, terms
+from daemon.rounds import crash_points, round_config
 from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
 from federation.identity import Identity
@@ -48,7 +48,7 @@ def one(tmp_path: Path) -> Iterator[Instance]:
 
 def test_an_open_sum_with_the_peer_is_given_up(one: Instance) -> None:
     tainted(one)
-    journal = terms.aggregator_journal(one.config)
+    journal = round_config.aggregator_journal(one.config)
     raw = proposal(one, [*PEERS])
     journal.write(raw[0], "proposal", raw[1])
     other = proposal(one, [peer for peer in PEERS if peer.host != HOST])
@@ -80,10 +80,10 @@ def proposal(one: Instance, roster: list[Identity]) -> tuple[bytes, bytes]:
         expires=int(NOW) + 3600,
         noise=0,
         colluders=1,
-        parameters=terms.parameters(one.config, 6),
+        parameters=round_config.parameters(one.config, 6),
         blobs={},
     )
-    signed = SignedProposal.sign(asked, identity, terms.limits(one.config))
+    signed = SignedProposal.sign(asked, identity, round_config.limits(one.config))
     return signed.sum_id, signed.raw
 
 
@@ -138,7 +138,7 @@ def dies(point: str, work: Callable[[], object]) -> int:
     """Run something in a process of its own that dies at a point; returns the signal that ended it."""
     child = os.fork()
     if child == 0:
-        os.environ[faults.VARIABLE] = point
+        os.environ[crash_points.VARIABLE] = point
         try:
             work()
         finally:

@@ -12,10 +12,10 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.jobs.registry import JobContext
-from daemon.sessions import budget, terms, who
-from daemon.sessions.aggregate import _Session
-from daemon.sessions.contribution import noisy, open_windows
-from daemon.sessions.counting import own_viewers
+from daemon.rounds import round_config, viewer_digests, yearly_budget
+from daemon.rounds.aggregate_job import _Session
+from daemon.rounds.contribution_job import noisy, open_windows
+from daemon.rounds.own_statistics import own_viewers
 from daemon.store import activity, forget_viewers, releases, sums
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked
@@ -78,7 +78,7 @@ def test_who_leaves_while_peers_are_waited_for_is_not_in_what_members_are_shown(
     kept = open_windows(session.context).read(config.instance.host)
     assert kept is not None
     assert kept.viewers
-    assert who.tag(kept.seed, gone) not in kept.viewers
+    assert viewer_digests.tag(kept.seed, gone) not in kept.viewers
 
 
 def test_a_budget_for_one_sum_is_not_spent_twice_by_two_peers_at_once(config: Config, engine: Engine) -> None:
@@ -97,7 +97,7 @@ def test_a_budget_for_one_sum_is_not_spent_twice_by_two_peers_at_once(config: Co
     privacy = config.privacy.model_copy(update={"yearly_budget_pair": float(limit)})
     context = context_of(config.model_copy(update={"privacy": privacy}), engine)
     own = own_viewers(engine, config, now=NOW)
-    blobs = {terms.VOCABULARY: terms.encode_vocabulary(own.catalogue.urls)}
+    blobs = {round_config.VOCABULARY: round_config.encode_vocabulary(own.catalogue.urls)}
     noisy(context, replace(first, aggregator=PEERS[0].host), blobs, own, open_windows(context))
     with pytest.raises(Refusal, match="budget"):
         noisy(context, replace(first, aggregator=PEERS[1].host), blobs, own, open_windows(context))
@@ -136,4 +136,4 @@ def test_a_release_counts_for_a_year(config: Config, engine: Engine) -> None:
     for number, at in enumerate((NOW - YEAR - 1, NOW - YEAR + 1, NOW)):
         record = ReleaseRecord(f"w{number}", 1, at, "two.example", "s", 16, 8.0, 200, 30 + number)
         releases.save(engine, record)
-    assert [one.head for one in budget.past_year(engine, NOW)] == [31, 32]
+    assert [one.head for one in yearly_budget.past_year(engine, NOW)] == [31, 32]

@@ -20,9 +20,9 @@ from daemon.lab.demo.processes import Daemon, every, require
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.peers import book
-from daemon.sessions import terms
-from daemon.sessions.faults import VARIABLE
-from daemon.sessions.stop import Left, leave_all
+from daemon.rounds import round_config
+from daemon.rounds.abort import Left, leave_all
+from daemon.rounds.crash_points import VARIABLE
 from daemon.store import activity, content_arrays, sums
 from daemon.store.engine import open_checked
 from daemon.store.model_inputs import interactions, statistic
@@ -123,11 +123,11 @@ async def test_a_session_gives_the_plain_sum_and_both_sides_remember_it(daemons:
         assert (found.role, found.outcome) == ("aggregator" if daemon is daemons[0] else "member", "done")
         assert found.bytes_out > 0
         # What was secret or large is gone from the journal; only answers that may be asked for again stay.
-        member = terms.member_journal(load(daemon.community.config_file))
+        member = round_config.member_journal(load(daemon.community.config_file))
         for sum_id in member.sums():
             assert not {"root", "input", "shares"} & set(member.names(sum_id))
     config = load(daemons[0].community.config_file)
-    assert terms.aggregator_journal(config).sums() == []
+    assert round_config.aggregator_journal(config).sums() == []
     # Who took part approves us: nobody has to say so first.
     engine = open_checked(config.database)
     known = book.read(engine, config)
@@ -167,7 +167,7 @@ async def test_a_member_that_its_admin_stopped_leaves_for_good(daemons: list[Dae
         assert leave_all(engine, config) == Left(as_member=len(running), own=0)
         entry = ledger.newest(engine, 1, kind=Kind.STOPPED)[0]
         assert entry.details == {"sums_of_others": len(running), "own_sessions": 0}
-        journal = terms.member_journal(config)
+        journal = round_config.member_journal(config)
         assert {name for sum_id in journal.sums() for name in journal.names(sum_id)} == {"closed"}
         assert activity.sessions(engine, limit=1)[0].outcome == "abandoned"
         assert leave_all(engine, config) == Left(0, 0)

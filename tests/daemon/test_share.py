@@ -33,11 +33,11 @@ from daemon.jobs.registry import JobContext
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.process.run_job import MAX_LINE, python_module
-from daemon.sessions import leaving, terms
-from daemon.sessions.contribution import noisy, open_windows, trainer_of, write_counts
-from daemon.sessions.counting import own_viewers
-from daemon.sessions.given import GivenRecord
-from daemon.sessions.members import MemberRecords
+from daemon.rounds import round_config, withdrawals
+from daemon.rounds.contribution_job import noisy, open_windows, trainer_of, write_counts
+from daemon.rounds.contribution_log import GivenRecord
+from daemon.rounds.member_log import MemberRecords
+from daemon.rounds.own_statistics import own_viewers
 from daemon.store import activity, traffic
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked, reads
@@ -141,8 +141,8 @@ class Place:
         return found
 
     def first_proposal(self) -> Proposal:
-        vocabulary = terms.encode_vocabulary(tuple(url_of(n) for n in range(VIDEOS)))
-        self.blobs = {terms.VOCABULARY: vocabulary}
+        vocabulary = round_config.encode_vocabulary(tuple(url_of(n) for n in range(VIDEOS)))
+        self.blobs = {round_config.VOCABULARY: vocabulary}
         members = sorted([self.identity.public, *(p.public for p in PEERS[1:])])
         return Proposal(
             aggregator=ASKS.host,
@@ -156,16 +156,16 @@ class Place:
             nonce=bytes(16),
             created=int(self.now),
             expires=int(self.now) + 3600,
-            noise=terms.protection(self.config).counts_noise,
-            parameters=terms.parameters(self.config, VIDEOS),
-            blobs={terms.VOCABULARY: reference(vocabulary)},
+            noise=round_config.protection(self.config).counts_noise,
+            parameters=round_config.parameters(self.config, VIDEOS),
+            blobs={round_config.VOCABULARY: reference(vocabulary)},
         )
 
     def second_proposal(self, first: Proposal) -> Proposal:
         """Ask for the pairs of the videos that most of a made-up cohort watched."""
         # More than ours alone can be, noise included, and for all but the head too few.
         counts = np.where(np.arange(VIDEOS) < HEAD, 1000, 10).astype(np.int64)
-        self.blobs[terms.COUNTS] = write_counts(counts)
+        self.blobs[round_config.COUNTS] = write_counts(counts)
         trainer = trainer_of(first)
         state = trainer.advance(trainer.start(VIDEOS), counts)
         assert isinstance(state, PairCounting)
@@ -302,7 +302,7 @@ def test_when_somebody_in_it_left_the_numbers_are_gone_and_the_hash_stays(place:
     place.give(place.first_proposal(), b"s" * 32)
     before = place.report()
     fill(place.engine, without=0)
-    assert leaving.void(place.config, place.engine) == 1
+    assert withdrawals.void(place.config, place.engine) == 1
     after = place.report()
     (window,) = after["windows"]
     assert (window["state"], window["vectors"]) == ("void", [])
@@ -520,12 +520,12 @@ def member(place: Place) -> MemberRecords:
     config = place.config
     node = MemberNode(
         place.identity,
-        terms.member_journal(config),
+        round_config.member_journal(config),
         peer=lambda _host: None,
         admit=lambda _proposal: None,
         clock=lambda: place.now,
         random=bytes,
-        limits=terms.limits(config),
+        limits=round_config.limits(config),
     )
     return MemberRecords(place.engine, place.identity, node, lambda: place.now)
 

@@ -12,11 +12,11 @@ import pytest
 from daemon.group import book
 from daemon.group.book import GroupMember, Membership
 from daemon.group.spool import Spool
+from daemon.group.traffic_accounting import Carried
 from daemon.peers import book as peers
 from daemon.peers.book import Peer
-from daemon.sessions import terms
-from daemon.sessions.asking import AskingRecord
-from daemon.sessions.carried import Carried
+from daemon.rounds import round_config
+from daemon.rounds.aggregator_window import AskingRecord
 from daemon.store import traffic
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
@@ -98,7 +98,7 @@ def test_strangers_in_the_part_are_too_many_for_the_noise(place: Place) -> None:
     rules = verdicts(place)
     assert not rules["cohort"][0]
     assert not rules["privacy"][0]
-    assert f"{terms.GROUP_COLLUDERS} members that work together" in rules["privacy"][1]
+    assert f"{round_config.GROUP_COLLUDERS} members that work together" in rules["privacy"][1]
 
 
 def test_a_host_that_is_not_approved_any_more_gets_nothing(place: Place) -> None:
@@ -111,7 +111,7 @@ def test_a_host_that_is_not_approved_any_more_gets_nothing(place: Place) -> None
 def test_what_the_window_of_the_host_says_counts_and_not_that_of_a_peer(place: Place) -> None:
     place.give(place.first_proposal(), b"s" * 32)
     assert "same again" not in verdicts(place)[Window.name][1].split(",")[0]
-    first = replace(place.first_proposal(), aggregator=HOST.host, colluders=terms.GROUP_COLLUDERS)
+    first = replace(place.first_proposal(), aggregator=HOST.host, colluders=round_config.GROUP_COLLUDERS)
     place.give(first, b"u" * 32)
     told = verdicts(place)[Window.name]
     assert told[0]
@@ -129,7 +129,7 @@ def test_the_host_is_told_what_its_group_is_asked_about_and_no_bytes_to_itself(p
     record = AskingRecord(
         FileJournal(place.config.group_dir / "host" / "asking"), place.config.privacy.window, lambda: NOW
     )
-    record.open(terms.encode_vocabulary((url_of(0), url_of(1))))
+    record.open(round_config.encode_vocabulary((url_of(0), url_of(1))))
     assert place.report()["next"]["entries"] == 2
     traffic.add(place.engine, traffic.month_of(NOW), me, 70, 80)
     traffic.add(place.engine, traffic.month_of(NOW), PEERS[0].host, 5, 6)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.sessions.counting import own_viewers
+from daemon.rounds.own_statistics import own_viewers
 from daemon.store import content_arrays, public_since, source_state
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate

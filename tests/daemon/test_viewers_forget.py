@@ -22,10 +22,10 @@ from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.maintenance import forget_viewer, sync
 from daemon.process.run_job import python_module
-from daemon.sessions import terms
-from daemon.sessions.contribution import noisy, open_windows
-from daemon.sessions.counting import own_viewers
-from daemon.sessions.rounds import Rounds
+from daemon.rounds import round_config
+from daemon.rounds.contribution_job import noisy, open_windows
+from daemon.rounds.counts_then_pairs import Rounds
+from daemon.rounds.own_statistics import own_viewers
 from daemon.store import content_arrays, forget_viewers
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -76,12 +76,14 @@ def give(config: Config, engine: Engine, aggregator: str) -> Any:
     """Give an aggregator this instance's counts, as in a session; returns the proposal."""
     context = context_of(config, engine)
     own = own_viewers(engine, config, now=NOW)
-    blob = terms.encode_vocabulary(own.catalogue.urls)
+    blob = round_config.encode_vocabulary(own.catalogue.urls)
     identity = open_identity(config.identity_file, config.instance.host)
-    rounds = Rounds(config, identity, MemoryJournal(), terms.limits(config), context.clock, context.progress)
+    rounds = Rounds(
+        config, identity, MemoryJournal(), round_config.limits(config), context.clock, context.progress
+    )
     (part,) = rounds.propose(blob, (tuple(peer.public for peer in PEERS),))
     proposal = replace(part.first.proposal, aggregator=aggregator)
-    return noisy(context, proposal, {terms.VOCABULARY: blob}, own, open_windows(context))
+    return noisy(context, proposal, {round_config.VOCABULARY: blob}, own, open_windows(context))
 
 
 def pseudonym(config: Config) -> bytes:

@@ -18,8 +18,8 @@ from nacl.secret import SecretBox
 from numpy.typing import NDArray
 
 from daemon.errors import StoreError
-from daemon.sessions import who
-from daemon.sessions.windows import PARTS, Windows, terms_of
+from daemon.rounds import viewer_digests
+from daemon.rounds.data_windows import PARTS, Windows, terms_of
 from federation.errors import Code, Refusal
 from federation.identity import Identity
 from federation.journal import FileJournal
@@ -64,10 +64,12 @@ class Viewers:
         names = sorted(self.rows)
         columns = [sorted(self.rows[name]) for name in names]
         starts = np.cumsum([0, *map(len, columns)])
-        return who.digests(key, names, URLS, starts, np.concatenate([np.array(c, np.int64) for c in columns]))
+        return viewer_digests.digests(
+            key, names, URLS, starts, np.concatenate([np.array(c, np.int64) for c in columns])
+        )
 
     def present(self, key: bytes) -> frozenset[bytes]:
-        return who.tags(key, self.rows)
+        return viewer_digests.tags(key, self.rows)
 
     def matrix(self) -> Values:
         return np.array([[v in row for v in range(len(URLS))] for row in self.rows.values()], np.int64)
@@ -371,7 +373,7 @@ def test_who_leaves_takes_everything_along_at_once(store: Store) -> None:
     first = counts()
     vectors = [store.give(first), store.give(pairs(first)), store.give(counts("other.example"))]
     kept = store.open().all()
-    tags = [who.tag(one.seed, BOB) for one in kept]
+    tags = [viewer_digests.tag(one.seed, BOB) for one in kept]
     contents = [one.viewers[tag] for one, tag in zip(kept, tags, strict=True)]
     secrets = [*(v.astype("<i4").tobytes() for v in vectors), *tags, *contents]
     assert all(secret in store.plain() for secret in secrets)
@@ -460,7 +462,7 @@ def test_nothing_readable_is_on_disk(store: Store) -> None:
     for secret in (
         vector.astype("<i4").tobytes(),
         kept.seed,
-        who.tag(kept.seed, BOB),
+        viewer_digests.tag(kept.seed, BOB),
         BOB,
         b"peer.example",
         b"closed",
@@ -644,7 +646,7 @@ class Life:
     def forgotten(self) -> None:
         assert not list(self.store.folder.rglob("given-*"))
         for kept in self.opened().all():
-            assert who.tag(kept.seed, BOB) not in kept.viewers
+            assert viewer_digests.tag(kept.seed, BOB) not in kept.viewers
 
 
 def lived(
@@ -661,7 +663,7 @@ def lived(
         journals.append(made)
         return made
 
-    monkeypatch.setattr("daemon.sessions.windows.FileJournal", journal)
+    monkeypatch.setattr("daemon.rounds.data_windows.FileJournal", journal)
     store = Store(folder)
 
     def opened() -> Windows:

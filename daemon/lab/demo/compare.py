@@ -15,7 +15,7 @@ from daemon.config import Config, load
 from daemon.errors import JobError
 from daemon.lab.demo.drawn_noise import drawn
 from daemon.lab.demo.instances import Community
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked
 from daemon.store.model_inputs import features, interactions, noise_of, statistic
@@ -142,7 +142,7 @@ def _counted(community: Community) -> Interactions:
     engine = open_checked(config.database)
     catalogue, engagements = content_arrays.read(engine)
     engine.dispose()
-    return interactions(engagements, len(catalogue), limit=terms.videos_per_user(config))
+    return interactions(engagements, len(catalogue), limit=round_config.videos_per_user(config))
 
 
 def _deviations(stored: StoredSum) -> tuple[float, float]:

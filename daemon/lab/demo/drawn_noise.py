@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from daemon.config import load
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import Community
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from federation.noise import skellam
 
 
@@ -21,7 +21,7 @@ def drawn(members: Iterable[Community], aggregator: str, round_: int, size: int)
     for member in members:
         config = load(member.config_file)
         identity = open_identity(config.identity_file, config.instance.host)
-        kept = terms.windows(config, identity, time.time, served=lambda: False).read(aggregator)
+        kept = round_config.windows(config, identity, time.time, served=lambda: False).read(aggregator)
         if kept is not None and len(kept.window.given) > round_:
             variance = kept.window.given[round_].variance
             total += skellam(variance, size, kept.noise_key(round_))

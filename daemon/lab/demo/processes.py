@@ -15,7 +15,7 @@ from daemon.errors import JobError
 from daemon.lab.demo.instances import Community
 from daemon.process import daemon_lock, limits
 from daemon.process.run_job import JobOutcome, python_module, run_job
-from daemon.sessions.faults import VARIABLE
+from daemon.rounds.crash_points import VARIABLE
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0

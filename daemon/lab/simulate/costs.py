@@ -11,7 +11,7 @@ from models import statistics
 ADDRESS_BYTES = 75
 """Of one video in a list: `https://HOST/videos/watch/UUID` with a host of 15 letters, and its length."""
 SHOWN_BYTES = 4
-"""Of a count that members are shown between the sums (`daemon.sessions.terms.COUNT_TYPE`)."""
+"""Of a count that members are shown between the sums (`daemon.rounds.round_config.COUNT_TYPE`)."""
 PUBLISHED_BYTES = 4
 """Of a number in the published sums (`federation.group.published`)."""
 MEMBER_LINE = 20e6

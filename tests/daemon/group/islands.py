@@ -25,7 +25,7 @@ from daemon.group.session import _GroupSession
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.maintenance import sync
-from daemon.sessions import service
+from daemon.serve import federation_app
 from daemon.store import activity, content_arrays, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -76,7 +76,7 @@ class Islander(Member):
 
     async def start(self) -> None:
         serving = await self.stack.enter_async_context(
-            service.open_service(
+            federation_app.open_service(
                 self.config, self.config_file, self.engine, clock=self.clock, on_refused=self.refusals.append
             )
         )

@@ -15,10 +15,10 @@ from daemon.group.session import _GroupSession
 from daemon.group.shelf import Shelf
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.sessions import terms
-from daemon.sessions.asking import AskingRecord
-from daemon.sessions.rounds import Part
-from daemon.sessions.stop import Left, leave_all
+from daemon.rounds import round_config
+from daemon.rounds.abort import Left, leave_all
+from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.counts_then_pairs import Part
 from daemon.store import activity
 from federation.aggregator import REQUESTS
 from federation.carrier import PeerUnreachable
@@ -125,7 +125,7 @@ async def test_once_the_counts_are_open_nobody_can_be_missing_and_all_come_again
         await group.host_session()
     hosted = next(one for one in activity.sessions(group.host.engine) if one.role == "host")
     assert (hosted.outcome, hosted.survivors) == ("abandoned", [])
-    assert not terms.hosted_journal(group.host.config).sums()
+    assert not round_config.hosted_journal(group.host.config).sums()
     group.ferry.before = lambda *_: None
     with pytest.raises(JobError, match="abandoned"):
         await group.host_session()
@@ -163,7 +163,7 @@ async def test_the_hosts_job_dies_after_the_first_answer_to_every_request(group:
     for one in group.people:
         await one.learns()
         assert_learnt(group, one, batch, [everybody(group)])
-    assert not terms.hosted_journal(group.host.config).sums()
+    assert not round_config.hosted_journal(group.host.config).sums()
 
 
 def _open(group: Islands) -> list[Part]:
@@ -250,7 +250,7 @@ async def test_an_admin_who_stops_the_host_leaves_the_groups_sum_as_well(group: 
     group.ferry.after = point
     running = asyncio.create_task(group.host_session())
     await asyncio.wait({running})
-    journal = terms.hosted_journal(group.host.config)
+    journal = round_config.hosted_journal(group.host.config)
     assert len(journal.sums()) == 2
     await group.host.stop()
     as_member = sum(

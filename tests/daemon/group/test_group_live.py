@@ -25,7 +25,7 @@ from daemon.group import book, control, hosting, node_file, standing, status
 from daemon.lab.demo.group import Group
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from daemon.store import activity, sums
 from daemon.store.activity import JobRecord
 from daemon.store.engine import open_checked
@@ -81,7 +81,7 @@ class Live:
 
     def open_sums(self) -> list[SignedProposal]:
         """Return the proposals of the session under way, by round."""
-        journal, limits = terms.hosted_journal(self.configs[0]), terms.limits(self.configs[0])
+        journal, limits = round_config.hosted_journal(self.configs[0]), round_config.limits(self.configs[0])
         raws = [journal.read(sum_id, "proposal") for sum_id in journal.sums()]
         me = standing_key(self.configs[0])
         found = [

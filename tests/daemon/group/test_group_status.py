@@ -16,7 +16,7 @@ from daemon.identity import open_identity
 from daemon.notices import current as notices
 from daemon.peers import book as peers
 from daemon.peers.book import Peer
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from federation.errors import Refusal
@@ -86,9 +86,9 @@ def refused(store: tuple[Engine, Config]) -> str:
         nonce=bytes(16),
         created=0,
         expires=1,
-        noise=terms.protection(config).counts_noise,
-        colluders=terms.GROUP_COLLUDERS,
-        parameters=terms.parameters(config, 100),
+        noise=round_config.protection(config).counts_noise,
+        colluders=round_config.GROUP_COLLUDERS,
+        parameters=round_config.parameters(config, 100),
     )
     known = peers.read(engine, config).allowlist()
     try:

@@ -24,9 +24,9 @@ from daemon.ledger.sentences import sentence
 from daemon.peers import book as peers
 from daemon.peers import rotation
 from daemon.revert import job, proof
-from daemon.sessions import aggregate, terms
-from daemon.sessions.aggregate import _Session
-from daemon.sessions.rounds import Part, Rounds
+from daemon.rounds import aggregate_job, round_config
+from daemon.rounds.aggregate_job import _Session
+from daemon.rounds.counts_then_pairs import Part, Rounds
 from daemon.store import sums
 from daemon.training import sum_selection
 from federation.carrier import PeerRefused
@@ -125,7 +125,7 @@ async def test_a_host_that_dies_while_it_tidies_up_has_no_second_sum_of_one_part
     monkeypatch.setattr(Rounds, "forget", forget)
     batch, shelf = bytes.fromhex(group.host.group.offered), Shelf(group.host.config)
     signed = shelf.message(batch)
-    journal = terms.hosted_journal(group.host.config)
+    journal = round_config.hosted_journal(group.host.config)
     assert journal.sums()
     with pytest.raises(PolicyRefusedError, match="window"):
         await group.host_session()
@@ -279,7 +279,7 @@ async def test_whom_the_hosts_admin_does_not_approve_any_more_gets_nothing_eithe
 async def test_when_the_group_is_closed_its_instances_add_up_with_their_peers_again(group: Islands) -> None:
     host = group.host
     with pytest.raises(PolicyRefusedError, match="learns through the group"):
-        aggregate.run(host.context())
+        aggregate_job.run(host.context())
     others = [one for one in inside(group) if one is not host]
     for one in others:
         await one.leaves()
@@ -314,7 +314,7 @@ async def test_a_host_whose_key_was_replaced_says_what_to_do(group: Islands) -> 
     await asyncio.wait({running})
     group.ferry.after = lambda *_: None
     assert interrupted.is_set()
-    assert terms.hosted_journal(host.config).sums()
+    assert round_config.hosted_journal(host.config).sums()
     await host.stop()
     rotation.rotate(host.config, host.engine, group.clock())
     await host.restart()

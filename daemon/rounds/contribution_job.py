@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.sessions import about, budget, terms
-from daemon.sessions.counting import Own, over, own_viewers
-from daemon.sessions.windows import Windows
+from daemon.rounds import contribution_index, round_config, yearly_budget
+from daemon.rounds.data_windows import Windows
+from daemon.rounds.own_statistics import Own, over, own_viewers
 from daemon.store import releases
 from federation.errors import Code, Refusal
 from federation.noise import share_variance, tail
@@ -36,14 +36,16 @@ def run(context: JobContext) -> dict[str, Any]:
     """Count into `vector.npy`, in the folder named by the argument `folder`; report a refusal as a result."""
     folder = Path(context.arguments["folder"])
     config = context.config
-    proposal = Proposal.from_payload((folder / terms.PROPOSAL_FILE).read_bytes(), terms.limits(config))
+    proposal = Proposal.from_payload(
+        (folder / round_config.PROPOSAL_FILE).read_bytes(), round_config.limits(config)
+    )
     blobs = {name: (folder / f"blob.{name}").read_bytes() for name in proposal.blobs}
     own = own_viewers(context.engine, config, now=context.clock())
     try:
         vector = noisy(context, proposal, blobs, own, open_windows(context))
     except Refusal as refusal:
         return {"refused": refusal.code.value, "sentence": refusal.sentence}
-    np.save(folder / terms.VECTOR_FILE, vector, allow_pickle=False)
+    np.save(folder / round_config.VECTOR_FILE, vector, allow_pickle=False)
     return {"users": own.interactions.users, "entries": int(vector.size)}
 
 
@@ -51,7 +53,9 @@ def open_windows(context: JobContext) -> Windows:
     """Return what was given to whom."""
     config = context.config
     identity = open_identity(config.identity_file, config.instance.host)
-    return terms.windows(config, identity, context.clock, served=lambda: releases.any_given(context.engine))
+    return round_config.windows(
+        config, identity, context.clock, served=lambda: releases.any_given(context.engine)
+    )
 
 
 def noisy(
@@ -63,24 +67,24 @@ def noisy(
         Refusal: `window-open`, `budget-spent`, `noise-too-low`, or what `contribution` raises.
 
     """
-    vocabulary = terms.decode_vocabulary(
-        blobs[terms.VOCABULARY], at_most=context.config.sharing.max_vocabulary
+    vocabulary = round_config.decode_vocabulary(
+        blobs[round_config.VOCABULARY], at_most=context.config.sharing.max_vocabulary
     )
     check_vocabulary(vocabulary, proposal)
 
     def count() -> NDArray[np.int64]:
         _check_audience(context.config, proposal, blobs)
-        budget.require(context, proposal, windows)
+        yearly_budget.require(context, proposal, windows)
         users = over(vocabulary, own.catalogue, own.limited(proposal.parameters["max_videos_per_user"]))
         before = windows.given(proposal, 0) if proposal.round else None
         return contribution(proposal, blobs, users, before)
 
-    with budget.turn(context.config):
+    with yearly_budget.turn(context.config):
         vector = windows.contribution(proposal, own.digests, count)
     window = windows.check(proposal)
-    if about.videos(context.config, proposal.aggregator, window, proposal.round) is None:
+    if contribution_index.videos(context.config, proposal.aggregator, window, proposal.round) is None:
         asked = _asked_about(proposal, blobs, vocabulary)
-        about.note(context.config, proposal.aggregator, window, proposal.round, asked)
+        contribution_index.note(context.config, proposal.aggregator, window, proposal.round, asked)
     return vector
 
 
@@ -89,7 +93,9 @@ def _asked_about(proposal: Proposal, blobs: dict[str, bytes], vocabulary: tuple[
     if proposal.round == 0:
         return vocabulary
     trainer = trainer_of(proposal)
-    state = trainer.advance(trainer.start(len(vocabulary)), read_counts(blobs[terms.COUNTS], len(vocabulary)))
+    state = trainer.advance(
+        trainer.start(len(vocabulary)), read_counts(blobs[round_config.COUNTS], len(vocabulary))
+    )
     return tuple(vocabulary[place] for place in state.head) if isinstance(state, PairCounting) else ()
 
 
@@ -110,7 +116,7 @@ def contribution(
     trainer = trainer_of(proposal)
     state: GramState = trainer.start(users.videos)
     if proposal.round > 0:
-        counts = read_counts(blobs[terms.COUNTS], users.videos)
+        counts = read_counts(blobs[round_config.COUNTS], users.videos)
         # What the noise of the others, the aggregator among them, can have taken away at most.
         share = share_variance(proposal.parameters["counts_noise"], proposal.threshold, proposal.colluders)
         slack = proposal.parameters["parts"] * (len(proposal.survivors) + 1) * tail(share)
@@ -135,16 +141,16 @@ def contribution(
 
 def trainer_of(proposal: Proposal) -> GramTrainer:
     """Return the trainer that both sides of a session run."""
-    terms, members = proposal.parameters, len(proposal.roster)
-    parts = terms["parts"]
+    parameters, members = proposal.parameters, len(proposal.roster)
+    parts = parameters["parts"]
     counts, pairs = (
-        share_variance(terms[name], proposal.threshold, proposal.colluders)
+        share_variance(parameters[name], proposal.threshold, proposal.colluders)
         for name in ("counts_noise", "pairs_noise")
     )
     # The counts that members are shown are those of all parts, and have the aggregator's own share in them as
     # well. Other parts may have one member more.
     noise = SumNoise(counts=float((parts * (members + 1) + 1) * counts), pairs=float(members * pairs))
-    return GramTrainer(terms["min_users"], terms["max_head"], noise)
+    return GramTrainer(parameters["min_users"], round_config["max_head"], noise)
 
 
 def read_counts(blob: bytes, vocabulary: int) -> NDArray[np.int64]:
@@ -154,22 +160,22 @@ def read_counts(blob: bytes, vocabulary: int) -> NDArray[np.int64]:
         Refusal: `blob-mismatch`.
 
     """
-    if len(blob) != vocabulary * np.dtype(terms.COUNT_TYPE).itemsize:
+    if len(blob) != vocabulary * np.dtype(round_config.COUNT_TYPE).itemsize:
         raise Refusal(Code.BLOB_MISMATCH, "the counts do not have the length of the vocabulary")
-    return np.frombuffer(blob, terms.COUNT_TYPE).astype(np.int64)
+    return np.frombuffer(blob, round_config.COUNT_TYPE).astype(np.int64)
 
 
 def write_counts(counts: NDArray[np.int64]) -> bytes:
     """Return the blob for such counts."""
-    return counts.astype(terms.COUNT_TYPE).tobytes()
+    return counts.astype(round_config.COUNT_TYPE).tobytes()
 
 
 def _check_audience(config: Config, proposal: Proposal, blobs: dict[str, bytes]) -> None:
     """Refuse pairs for a cohort so small that the level's noise leaves nothing of them."""
-    needed = terms.protection(config).least_audience
+    needed = round_config.protection(config).least_audience
     if proposal.round == 0 or not needed:
         return
-    most = int(read_counts(blobs[terms.COUNTS], proposal.parameters["vocabulary"]).max())
+    most = int(read_counts(blobs[round_config.COUNTS], proposal.parameters["vocabulary"]).max())
     if most < needed:
         raise Refusal(
             Code.COHORT_TOO_SMALL,

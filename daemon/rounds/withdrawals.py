@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.identity import open_identity
-from daemon.sessions import terms, who
+from daemon.rounds import round_config, viewer_digests
 from daemon.store import forget_viewers, releases
 
 
@@ -20,6 +20,6 @@ def void(config: Config, engine: Engine) -> int:
     if not config.windows_dir.is_dir():
         return 0
     identity = open_identity(config.identity_file, config.instance.host)
-    windows = terms.windows(config, identity, time.time, served=lambda: releases.any_given(engine))
+    windows = round_config.windows(config, identity, time.time, served=lambda: releases.any_given(engine))
     stored = forget_viewers.states(engine)
-    return windows.withdraw(lambda key: who.tags(key, stored))
+    return windows.withdraw(lambda key: viewer_digests.tags(key, stored))

@@ -26,16 +26,16 @@ from daemon.group.enrol import Enroller
 from daemon.group.inbox import Inbox
 from daemon.group.shelf import Shelf
 from daemon.group.spool import Spool
+from daemon.group.traffic_accounting import Carried
 from daemon.identity import open_identity
 from daemon.peers import book
 from daemon.peers.book import Peer
 from daemon.peers.door import Door
 from daemon.peers.errands import Errands
 from daemon.process.run_job import run_job
-from daemon.sessions import faults, terms
-from daemon.sessions.carried import Carried
-from daemon.sessions.given import GivenRecord
-from daemon.sessions.members import MemberRecords
+from daemon.rounds import crash_points, round_config
+from daemon.rounds.contribution_log import GivenRecord
+from daemon.rounds.member_log import MemberRecords
 from daemon.store import releases
 from daemon.store.activity import count_refusal
 from federation.desk import BlobDesk
@@ -83,7 +83,7 @@ class _Known:
         """Raise Refusal for a proposal that the admin's policies do not allow."""
         allowlist = book.read(self.engine, self.config).allowlist()
         group = standing.rule(self.engine, self.config, self.me)
-        terms.policy(self.config, allowlist, group).check(proposal)
+        round_config.policy(self.config, allowlist, group).check(proposal)
 
     def _approved(self, host: str) -> Peer | None:
         peer = book.find(self.engine, self.config, host)
@@ -101,7 +101,7 @@ async def open_service(
 ) -> AsyncIterator[MemberService]:
     """Build the node, the desk and the service of an instance, and close them at the end."""
     identity = open_identity(config.identity_file, config.instance.host)
-    limits = terms.limits(config)
+    limits = round_config.limits(config)
 
     known = _Known(engine, config, identity.public)
 
@@ -114,10 +114,10 @@ async def open_service(
 
     scratch = config.journal_dir / "preparing"
     shutil.rmtree(scratch, ignore_errors=True)
-    windows = terms.windows(config, identity, clock, served=lambda: releases.any_given(engine))
+    windows = round_config.windows(config, identity, clock, served=lambda: releases.any_given(engine))
     node = MemberNode(
         identity,
-        terms.member_journal(config),
+        round_config.member_journal(config),
         peer=known.identity_of,
         admit=admit,
         clock=clock,
@@ -136,7 +136,7 @@ async def open_service(
         engine,
         config,
         Shelf(config),
-        BlobDesk(identity, terms.aggregator_journal(config), clock=clock, limits=limits),
+        BlobDesk(identity, round_config.aggregator_journal(config), clock=clock, limits=limits),
     )
     inbox = Inbox(identity, engine, config, limits, clock)
     enroller = Enroller(identity, engine, config, clock, limits=limits)
@@ -182,7 +182,7 @@ async def open_service(
                 **dict.fromkeys(Inbox.STAGES, carried.take),
             },
             at_hand=carried.at_hand,
-            on_stage=lambda stage: faults.pass_point(f"member.{stage}"),
+            on_stage=lambda stage: crash_points.pass_point(f"member.{stage}"),
             on_refusal=on_refusal,
             on_answer=records.answered,
             on_sent=door.answered,
@@ -239,15 +239,15 @@ async def _count(
         if not outcome.ok:
             log.error("contribution failed code=%s message=%s", outcome.code, outcome.message)
             raise Refusal(Code.BUSY, "this instance could not count its viewers now; its log says why")
-        refusal = terms.refusal_from(outcome.result)
+        refusal = round_config.refusal_from(outcome.result)
         if refusal is not None:
             raise refusal
-        return await asyncio.to_thread(np.load, folder / terms.VECTOR_FILE, allow_pickle=False)
+        return await asyncio.to_thread(np.load, folder / round_config.VECTOR_FILE, allow_pickle=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(folder: Path, preparation: Preparation, blobs: Mapping[str, bytes]) -> None:
-    (folder / terms.PROPOSAL_FILE).write_bytes(preparation.proposal.to_payload())
+    (folder / round_config.PROPOSAL_FILE).write_bytes(preparation.proposal.to_payload())
     for name, data in blobs.items():
         (folder / f"blob.{name}").write_bytes(data)

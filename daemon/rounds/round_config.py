@@ -10,8 +10,8 @@ from daemon.config import Config
 from daemon.errors import NotRunningError, PolicyRefusedError
 from daemon.peers.book import Book, Peer
 from daemon.process import daemon_lock
-from daemon.sessions.asking import AskingRecord
-from daemon.sessions.windows import Windows
+from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.data_windows import Windows
 from federation import cbor
 from federation.errors import Code, Refusal
 from federation.fields import sequence, text

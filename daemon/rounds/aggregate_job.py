@@ -1,7 +1,7 @@
 """The job that asks the approved peers for a sum: two rounds over HTTP, then the statistic is stored.
 
-With many peers the cohort is summed in parts (`daemon.sessions.cohorts`), all over one head: it follows from
-the counts of all parts together. A part that fails is missing; the others count.
+With many peers the cohort is summed in parts (`daemon.rounds.sub_cohorts`), all over one head: it follows
+from the counts of all parts together. A part that fails is missing; the others count.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from daemon.errors import PolicyRefusedError
 from daemon.group import book as groups
 from daemon.jobs.registry import JobContext
 from daemon.peers import book
-from daemon.sessions import cohorts, terms
-from daemon.sessions.contribution import noisy, open_windows
-from daemon.sessions.counting import over, own_viewers, public_vocabulary
-from daemon.sessions.given import GivenRecord
-from daemon.sessions.rounds import Part
-from daemon.sessions.summing import Paired, Summing
+from daemon.rounds import round_config, sub_cohorts
+from daemon.rounds.contribution_job import noisy, open_windows
+from daemon.rounds.contribution_log import GivenRecord
+from daemon.rounds.counts_then_pairs import Part
+from daemon.rounds.own_statistics import over, own_viewers, public_vocabulary
+from daemon.rounds.session_driver import Paired, Summing
 from daemon.store import sums
 from daemon.training import deploy
 from federation.envelope import Stage
@@ -51,7 +51,7 @@ def run(context: JobContext) -> dict[str, Any]:
             f"this instance learns through the group {group.group} of {group.host}",
             advice="Its host takes the sums: shoal group status. To ask peers again: shoal group leave",
         )
-    terms.require_session(context.config, book.read(context.engine, context.config))
+    round_config.require_session(context.config, book.read(context.engine, context.config))
     session = _Session(context)
     return session.simulate() if context.config.mode == "simulate" else asyncio.run(session.run())
 
@@ -61,8 +61,10 @@ class _Session(Summing):
 
     def __init__(self, context: JobContext) -> None:
         config = context.config
-        super().__init__(context, terms.aggregator_journal(config), terms.asking(config, context.clock))
-        self.asked = {peer.host: peer for peer in terms.asked(book.read(context.engine, config))}
+        super().__init__(
+            context, round_config.aggregator_journal(config), round_config.asking(config, context.clock)
+        )
+        self.asked = {peer.host: peer for peer in round_config.asked(book.read(context.engine, config))}
 
     def simulate(self) -> dict[str, Any]:
         """Compute what would be asked and added, and send nothing."""
@@ -87,7 +89,7 @@ class _Session(Summing):
 
     def rosters(self) -> tuple[tuple[PublicIdentity, ...], ...]:
         """Return the approved peers, divided as in the epoch."""
-        groups = cohorts.divide(
+        groups = sub_cohorts.divide(
             self.context.engine,
             self.config,
             tuple(self.asked),
@@ -106,7 +108,7 @@ class _Session(Summing):
         if self.config.mode != "contribute":
             return 0
         first = part.first
-        blobs = {terms.VOCABULARY: self.rounds.vocabulary_of(part)}
+        blobs = {round_config.VOCABULARY: self.rounds.vocabulary_of(part)}
         context = self.context
         windows = open_windows(context)
         # Read again: since the session began somebody may have left.
@@ -142,7 +144,7 @@ class _Session(Summing):
                 urls=tuple(vocabulary[place] for place in head),
                 counts=one.counted.total[head],
                 triangle=result.total,
-                privacy=terms.privacy_of(part.first.proposal, survivors=len(result.survivors)),
+                privacy=round_config.privacy_of(part.first.proposal, survivors=len(result.survivors)),
                 now=context.clock(),
                 batch=part.batch,
                 subcohort=part.number,

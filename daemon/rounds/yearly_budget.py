@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.jobs.registry import JobContext
-from daemon.sessions.windows import Windows
+from daemon.rounds.data_windows import Windows
 from daemon.store import releases
 from daemon.store.releases import ReleaseRecord
 from federation.errors import Code, Refusal

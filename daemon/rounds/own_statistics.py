@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.sessions import terms, who
+from daemon.rounds import round_config, viewer_digests
 from daemon.store import public_since
 from daemon.store.content_arrays import Catalogue, read
 from daemon.store.model_inputs import interactions
@@ -34,9 +34,11 @@ class Own:
         return self.interactions.limited(min(limit, self.most))
 
     def digests(self, key: bytes) -> dict[bytes, bytes]:
-        """Return the viewers as keyed hashes, for `daemon.sessions.windows`."""
+        """Return the viewers as keyed hashes, for `daemon.rounds.data_windows`."""
         matrix = self.limited(self.most).matrix
-        return who.digests(key, self.pseudonyms, self.catalogue.urls, matrix.indptr, matrix.indices)
+        return viewer_digests.digests(
+            key, self.pseudonyms, self.catalogue.urls, matrix.indptr, matrix.indices
+        )
 
 
 def own_viewers(engine: Engine, config: Config, *, now: float) -> Own:
@@ -46,7 +48,7 @@ def own_viewers(engine: Engine, config: Config, *, now: float) -> Own:
     age = config.privacy.min_video_age.total_seconds()
     old = public_since.settled(engine, catalogue.urls, before=now - age)
     counted = everything.where(old[everything.matrix.indices])
-    return Own(catalogue, counted, engagements.pseudonyms, terms.videos_per_user(config))
+    return Own(catalogue, counted, engagements.pseudonyms, round_config.videos_per_user(config))
 
 
 def over(vocabulary: tuple[str, ...], catalogue: Catalogue, own: Interactions) -> Interactions:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.ledger.book import Kind, append
-from daemon.sessions import terms
+from daemon.rounds import round_config
 from daemon.store import activity
 from federation.node import MemberNode
 
@@ -39,15 +39,15 @@ def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Le
     # A node that knows no peer can continue nothing: it closes whatever it finds, between two rounds, too.
     MemberNode(
         identity,
-        terms.member_journal(config),
+        round_config.member_journal(config),
         peer=lambda _host: None,
         admit=lambda _proposal: None,
         clock=lambda: now,
         random=secrets.token_bytes,
-        limits=terms.limits(config),
+        limits=round_config.limits(config),
     )
     own = 0
-    for journal in (terms.aggregator_journal(config), terms.hosted_journal(config)):
+    for journal in (round_config.aggregator_journal(config), round_config.hosted_journal(config)):
         for sum_id in journal.sums():
             journal.erase(sum_id)
             own += 1

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config import Config
-from daemon.sessions import faults, terms
-from daemon.sessions.contribution import trainer_of, write_counts
+from daemon.rounds import crash_points, round_config
+from daemon.rounds.contribution_job import trainer_of, write_counts
 from daemon.store.traffic_counter import Traffic
 from federation import cbor, envelope, fields
 from federation.aggregator import REQUESTS, Aggregator, SumResult
@@ -69,7 +69,7 @@ class Rounds:
     clock: Callable[[], float]
     progress: Callable[[str, float], None]
     may_go_on: Callable[[Proposal], None] = lambda _proposal: None
-    colluders: int = terms.COLLUDERS
+    colluders: int = round_config.COLLUDERS
     traffic: Traffic = field(default_factory=Traffic)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     """By session: wall time per stage."""
@@ -81,7 +81,7 @@ class Rounds:
 
     def propose(self, vocabulary: bytes, rosters: tuple[tuple[PublicIdentity, ...], ...]) -> list[Part]:
         """Sign the first sum of every cohort, and journal it."""
-        length = len(terms.decode_vocabulary(vocabulary, at_most=self.config.sharing.max_vocabulary))
+        length = len(round_config.decode_vocabulary(vocabulary, at_most=self.config.sharing.max_vocabulary))
         signed = [self._first(vocabulary, length, roster, len(rosters)) for roster in rosters]
         batch = signed[0].sum_id.hex()
         parts = [Part(first, batch, number) for number, first in enumerate(signed)]
@@ -107,12 +107,12 @@ class Rounds:
             nonce=secrets.token_bytes(16),
             created=now,
             expires=now + int(self.config.cohort.session_expiry.total_seconds()),
-            noise=terms.protection(self.config).counts_noise,
+            noise=round_config.protection(self.config).counts_noise,
             colluders=self.colluders,
-            parameters=terms.parameters(self.config, length, parts=parts),
-            blobs={terms.VOCABULARY: reference_to(vocabulary)},
+            parameters=round_config.parameters(self.config, length, parts=parts),
+            blobs={round_config.VOCABULARY: reference_to(vocabulary)},
         )
-        return self._sign(proposal, {terms.VOCABULARY: vocabulary})
+        return self._sign(proposal, {round_config.VOCABULARY: vocabulary})
 
     def _second(self, part: Part, counted: SumResult, shown: bytes, head: int) -> SignedProposal:
         first = part.first.proposal
@@ -125,9 +125,12 @@ class Rounds:
             length=head * (head - 1) // 2,
             noise=first.parameters["pairs_noise"],
             nonce=secrets.token_bytes(16),
-            blobs={terms.VOCABULARY: reference_to(vocabulary), terms.COUNTS: reference_to(shown)},
+            blobs={
+                round_config.VOCABULARY: reference_to(vocabulary),
+                round_config.COUNTS: reference_to(shown),
+            },
         )
-        return self._sign(proposal, {terms.VOCABULARY: vocabulary, terms.COUNTS: shown})
+        return self._sign(proposal, {round_config.VOCABULARY: vocabulary, round_config.COUNTS: shown})
 
     def _sign(self, proposal: Proposal, blobs: dict[str, bytes]) -> SignedProposal:
         signed = SignedProposal.sign(proposal, self.identity, self.limits)
@@ -176,7 +179,7 @@ class Rounds:
                 self.traffic.add(host, blobs, 0)
             done = (round_ + (REQUESTS.index(Stage(stage)) + 1) / len(REQUESTS)) / len(ROUNDS)
             self.progress(f"{ROUNDS[round_]}: {stage}", done)
-            faults.pass_point(f"aggregator.{ROUNDS[round_]}.{stage}")
+            crash_points.pass_point(f"aggregator.{ROUNDS[round_]}.{stage}")
 
         stage_timeout = self.config.cohort.stage_timeout.total_seconds()
         patience = Patience(propose=max(stage_timeout, Patience.propose), stage=stage_timeout)
@@ -220,12 +223,12 @@ class Rounds:
         for part in parts:
             second = self._child_of(part)
             if second is not None:
-                return self.journal.read(second.sum_id, f"blob.{terms.COUNTS}")
+                return self.journal.read(second.sum_id, f"blob.{round_config.COUNTS}")
         return None
 
     def vocabulary_of(self, part: Part) -> bytes:
         """Return the blob that a part asks about."""
-        return self.journal.read(part.first.sum_id, f"blob.{terms.VOCABULARY}") or b""
+        return self.journal.read(part.first.sum_id, f"blob.{round_config.VOCABULARY}") or b""
 
     def blobs_of(self, signed: SignedProposal) -> dict[str, bytes]:
         """Return the public data of a sum."""

@@ -21,11 +21,11 @@ from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.ledger.book import Kind, append
 from daemon.peers import book
-from daemon.sessions import terms
-from daemon.sessions.asking import AskingRecord
-from daemon.sessions.contribution import read_counts, trainer_of
-from daemon.sessions.counting import own_viewers, public_vocabulary
-from daemon.sessions.rounds import Carry, Part, Rounds
+from daemon.rounds import round_config
+from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.contribution_job import read_counts, trainer_of
+from daemon.rounds.counts_then_pairs import Carry, Part, Rounds
+from daemon.rounds.own_statistics import own_viewers, public_vocabulary
 from daemon.store.activity import Role, SessionRecord, save_session
 from daemon.store.traffic import add_all, month_of
 from federation.aggregator import SumResult
@@ -68,7 +68,12 @@ class Summing(ABC):
     role: ClassVar[Role] = "aggregator"
 
     def __init__(
-        self, context: JobContext, journal: Journal, asking: AskingRecord, *, colluders: int = terms.COLLUDERS
+        self,
+        context: JobContext,
+        journal: Journal,
+        asking: AskingRecord,
+        *,
+        colluders: int = round_config.COLLUDERS,
     ) -> None:
         config = context.config
         self.context, self.config, self.asking = context, config, asking
@@ -77,7 +82,7 @@ class Summing(ABC):
             config,
             self.identity,
             journal,
-            terms.limits(config),
+            round_config.limits(config),
             context.clock,
             context.progress,
             self._may_go_on,
@@ -133,7 +138,7 @@ class Summing(ABC):
             # What was exchanged was exchanged, however the session ends.
             month = month_of(self.context.clock())
             add_all(self.context.engine, month, self.rounds.traffic.by_peer())
-        vocabulary = terms.decode_vocabulary(
+        vocabulary = round_config.decode_vocabulary(
             self.rounds.vocabulary_of(paired[0].part), at_most=parts[0].first.proposal.length
         )
         kept = self.keep(paired, vocabulary)
@@ -175,9 +180,9 @@ class Summing(ABC):
         asking = self.asking.current()
         if asking is None:
             fresh = public_vocabulary(self.own.catalogue, self.config.sharing.max_vocabulary)
-            self.asking.open(terms.encode_vocabulary(fresh))
+            self.asking.open(round_config.encode_vocabulary(fresh))
             asking = self.asking.current()
-        vocabulary = asking.vocabulary if asking is not None else terms.encode_vocabulary(())
+        vocabulary = asking.vocabulary if asking is not None else round_config.encode_vocabulary(())
         return self.rounds.propose(vocabulary, self.rosters())
 
     # -- rounds ---------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from daemon.errors import StoreError
-from daemon.sessions import who
-from daemon.sessions.windows import Windows
+from daemon.rounds import viewer_digests
+from daemon.rounds.data_windows import Windows
 from daemon.store import forget_viewers, releases
 from daemon.store.releases import ReleaseRecord
 from federation.envelope import Stage
@@ -38,7 +38,9 @@ class GivenRecord:
         with _readable():
             if stage in _LOOKING:
                 stored = forget_viewers.states(self._engine)
-                self._windows.withdraw(lambda key: who.tags(key, stored), aggregator=proposal.aggregator)
+                self._windows.withdraw(
+                    lambda key: viewer_digests.tags(key, stored), aggregator=proposal.aggregator
+                )
             window = self._windows.check(proposal)
             if stage is not Stage.SURVIVORS:
                 return
