@@ -17,10 +17,10 @@ from typing import Final, Literal, get_args
 from sqlalchemy import Engine, func, select
 
 from daemon.config import Config
-from daemon.group import book as group_book
-from daemon.group.book import GroupMember, Membership
-from daemon.peers import book
-from daemon.peers.book import Peer
+from daemon.group import repository as group_book
+from daemon.group.repository import GroupMember, Membership
+from daemon.peers import repository
+from daemon.peers.repository import Peer
 from daemon.process.daemon_lock import replace_file
 from daemon.store import model_records, sums
 from daemon.store.engine import reads
@@ -76,7 +76,7 @@ def current(engine: Engine, config: Config, now: float) -> list[Notice]:
 
 
 def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
-    for host, peer in book.read(engine, config).peers.items():
+    for host, peer in repository.read(engine, config).peers.items():
         if peer.state == "candidate" and peer.theirs in {"asked", "approved"}:
             yield Notice(
                 f"peer-request:{host}",
@@ -86,7 +86,7 @@ def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
                 f"{host} asks to learn together with this instance.",
                 f"Compare its words with its admin, then: shoal peers approve {host}",
             )
-        if peer.next_key and peer.state in book.LEARNT_FROM:
+        if peer.next_key and peer.state in repository.LEARNT_FROM:
             yield Notice(
                 f"key-changed:{host}:{peer.next_key[-12:]}",
                 "key-changed",
@@ -228,7 +228,7 @@ def _of_host(group: Membership, config: Config, now: float) -> Iterator[Notice]:
 def _of_strangers(
     engine: Engine, config: Config, group: Membership, members: Iterable[GroupMember]
 ) -> Iterator[Notice]:
-    known = book.read(engine, config)
+    known = repository.read(engine, config)
     strangers = {}
     for one in members:
         peer = known.find(one.host)

@@ -176,9 +176,9 @@ def _session_open(config: Config) -> bool:
 
 
 def _in_group(engine: Engine) -> bool:
-    from daemon.group import book
+    from daemon.group import repository
 
-    group = book.current(engine)
+    group = repository.current(engine)
     return group is not None and group.active
 
 

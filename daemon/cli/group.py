@@ -35,10 +35,10 @@ def host(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Begin a group with this instance as its host and first member, and show the invitation."""
-    from daemon.group import control
+    from daemon.group import commands
 
     setting = Setting.open(config)
-    made = control.host(setting.config, setting.engine, name, url=url and _address(url), now=time.time())
+    made = commands.host(setting.config, setting.engine, name, url=url and _address(url), now=time.time())
     result(output, made, lambda: _show_hosted(made))
 
 
@@ -52,21 +52,21 @@ def invite(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Let an instance in before it asks: by the key on its card, which is approved as a peer's, too."""
-    from daemon.group import control
-    from daemon.group.recognise import Seen
+    from daemon.group import commands
+    from daemon.group.membership.key_verification import Seen
     from daemon.peers import cards
 
     setting = Setting.open(config)
-    control.require_speaking(setting.config)
-    control.hosted(setting.engine)
+    commands.require_speaking(setting.config)
+    commands.hosted(setting.engine)
     name = name_of(host)
     card = setting.online(
         lambda session: cards.read_card(session, name, setting.url_of(name), now=time.time())
     )
     seen = Seen(name, card.key, "domain" if card.bound else "card", card.url)
     group_views.compare(seen, words, yes=yes, output=output)
-    control.invite(setting.config, setting.engine, seen, now=time.time())
-    invitation = control.invitation(setting.config, control.hosted(setting.engine))
+    commands.invite(setting.config, setting.engine, seen, now=time.time())
+    invitation = commands.invitation(setting.config, commands.hosted(setting.engine))
 
     def show() -> None:
         paragraph(f"Invited {name}: it is a member as soon as it asks. Send its admin this line:", indent=0)
@@ -78,10 +78,10 @@ def invite(
 @app.command("requests")
 def requests(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """List who asks to join, with the words of the key each asks with."""
-    from daemon.group import control
+    from daemon.group import commands
 
     setting = Setting.open(config)
-    waiting = control.requests(setting.config, setting.engine)
+    waiting = commands.requests(setting.config, setting.engine)
     result(output, {"requests": waiting}, lambda: group_views.show_requests(waiting))
 
 
@@ -95,37 +95,40 @@ def approve(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Let an instance in that asked: compare the words of its key, which is approved as a peer's, too."""
-    from daemon.group import control, recognise
+    from daemon.group import commands
+    from daemon.group.membership import key_verification
 
     setting = Setting.open(config)
-    control.require_speaking(setting.config)
+    commands.require_speaking(setting.config)
     name = name_of(host)
-    wish = control.wishing(setting.engine, name)
+    wish = commands.wishing(setting.engine, name)
     seen = setting.online(
-        lambda session: recognise.look(setting.config, setting.engine, session, name, wish.key, time.time)
+        lambda session: key_verification.look(
+            setting.config, setting.engine, session, name, wish.key, time.time
+        )
     )
     group_views.compare(seen, words, yes=yes or seen.voucher == "book", output=output)
-    control.approve(setting.config, setting.engine, seen, now=time.time())
+    commands.approve(setting.config, setting.engine, seen, now=time.time())
     _decided(setting, name, output, f"{name} is a member from now on, and an approved peer.")
 
 
 @app.command("refuse")
 def refuse(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """Do not let an instance in that asked; it is told when it asks again."""
-    from daemon.group import control
+    from daemon.group import commands
 
     setting, name = Setting.open(config), name_of(host)
-    control.refuse(setting.config, setting.engine, name, now=time.time())
+    commands.refuse(setting.config, setting.engine, name, now=time.time())
     _decided(setting, name, output, f"Refused {name}.")
 
 
 @app.command("eject")
 def eject(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """Take a member out, from the next sum on; the others see it in the signed list."""
-    from daemon.group import control
+    from daemon.group import commands
 
     setting, name = Setting.open(config), name_of(host)
-    control.eject(setting.config, setting.engine, name, now=time.time())
+    commands.eject(setting.config, setting.engine, name, now=time.time())
     done = (
         f"{name} is out from the next sum on. It stays an approved peer; to take out also what was learnt "
         f"with it: shoal peers revert {name}"
@@ -142,13 +145,13 @@ def start(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Announce a sum: members connect for it. Without this the host announces one every schedule.session."""
-    from daemon.group import control
+    from daemon.group import commands
 
     setting = Setting.open(config)
     now = time.time()
     begin = _moment(within, at, now, setting.config.group.notice.total_seconds())
     _require_window(setting, begin, now)
-    after = control.start(setting.config, setting.engine, at=begin, now=now)
+    after = commands.start(setting.config, setting.engine, at=begin, now=now)
     poll = setting.config.group.poll.total_seconds()
 
     def show() -> None:
@@ -166,13 +169,13 @@ def close(
     config: ConfigOption = DEFAULT_CONFIG, *, yes: Yes = False, output: OutputOption = Output.HUMAN
 ) -> None:
     """End the group that this instance hosts. What was learnt with it stays, here and at its members."""
-    from daemon.group import control
+    from daemon.group import commands
 
     setting = Setting.open(config)
-    control.require_speaking(setting.config)
-    group = control.hosted(setting.engine)
+    commands.require_speaking(setting.config)
+    group = commands.hosted(setting.engine)
     confirm(f"Close the group {group.group}?", yes=yes, output=output)
-    control.close(setting.config, setting.engine, now=time.time())
+    commands.close(setting.config, setting.engine, now=time.time())
     result(
         output,
         {"group": group.group, "closed": True},
@@ -228,9 +231,9 @@ def _require_window(setting: Setting, begin: float, now: float) -> None:
 
     from daemon.disclosure.next_aggregator import asking
     from daemon.errors import PolicyRefusedError
-    from daemon.group import control
+    from daemon.group import commands
 
-    group = control.hosted(setting.engine)
+    group = commands.hosted(setting.engine)
     record = asking(setting.config, setting.engine, now)
     free = record.next_at() if record is not None else 0.0
     if now <= begin < free:
@@ -245,12 +248,15 @@ def _require_window(setting: Setting, begin: float, now: float) -> None:
 
 
 def _decided(setting: Setting, name: str, output: Output, done: str) -> None:
-    from daemon.group import book, status
+    from daemon.group import repository, status
 
     described = next(
         (one for one in status.members(setting.config, setting.engine) if one["host"] == name), None
     )
-    found = described or {"host": name, "state": getattr(book.member(setting.engine, name), "state", "left")}
+    found = described or {
+        "host": name,
+        "state": getattr(repository.member(setting.engine, name), "state", "left"),
+    }
     result(output, found, lambda: paragraph(done, indent=0))
 
 

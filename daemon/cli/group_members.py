@@ -14,8 +14,8 @@ from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOpti
 from daemon.errors import PolicyRefusedError, RequestError, ShoalError
 
 if TYPE_CHECKING:
-    from daemon.group.book import GroupMember
-    from daemon.group.recognise import Seen
+    from daemon.group.membership.key_verification import Seen
+    from daemon.group.repository import GroupMember
 
 
 def register(app: typer.Typer) -> None:
@@ -37,20 +37,22 @@ def join(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Ask a host to be let into its group. First its words and the members are shown; nothing binds yet."""
-    from daemon.group import joining
     from daemon.group import status as view
-    from daemon.peers import book as peers
+    from daemon.group.membership import join_and_leave
+    from daemon.peers import repository as peers
 
     setting = Setting.open(config)
     offer = setting.online(
-        lambda session: joining.look(setting.config, setting.engine, session, url, group, time.time)
+        lambda session: join_and_leave.look(setting.config, setting.engine, session, url, group, time.time)
     )
-    joining.require_free_for(setting.engine, offer)
+    join_and_leave.require_free_for(setting.engine, offer)
     shown = offer.as_json(peers.read(setting.engine, setting.config))
     if output is Output.HUMAN:
         group_views.show_offer(shown)
     group_views.compare(offer.seen, words, yes=yes, output=output)
-    setting.online(lambda session: joining.join(setting.config, setting.engine, session, offer, time.time))
+    setting.online(
+        lambda session: join_and_leave.join(setting.config, setting.engine, session, offer, time.time)
+    )
     found = view.status(setting.config, setting.engine, time.time())
 
     def show() -> None:
@@ -67,12 +69,12 @@ def join(
 
 def members(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """List the members: the words of their keys, who is recognised here, and who is summed together."""
-    from daemon.group import book
+    from daemon.group import repository
     from daemon.group import status as view
 
     setting = Setting.open(config)
     found = view.members(setting.config, setting.engine)
-    group = book.current(setting.engine)
+    group = repository.current(setting.engine)
     state = group.state if group is not None else None
     result(output, {"members": found, "state": state}, lambda: group_views.show_members(found, state))
 
@@ -89,11 +91,11 @@ def recognise(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Approve members of the group as peers, by a key that each one's domain shows where it can be asked."""
-    from daemon.group import control
-    from daemon.group import recognise as keys
+    from daemon.group import commands
+    from daemon.group.membership import key_verification as keys
 
     setting = Setting.open(config)
-    control.require_speaking(setting.config)
+    commands.require_speaking(setting.config)
     chosen, against = _chosen(setting, hosts or [], everybody=everybody)
     if words and len(chosen) != 1:
         raise RequestError("--words are those of one key", advice="Name one HOST with it.")
@@ -124,14 +126,17 @@ def leave(
     config: ConfigOption = DEFAULT_CONFIG, *, yes: Yes = False, output: OutputOption = Output.HUMAN
 ) -> None:
     """Leave the group, at once. What was learnt with it stays; to take out a member's: shoal peers revert."""
-    from daemon.group import book, control, joining
+    from daemon.group import commands, repository
+    from daemon.group.membership import join_and_leave
 
     setting = Setting.open(config)
-    control.require_speaking(setting.config)
-    before = book.current(setting.engine)
+    commands.require_speaking(setting.config)
+    before = repository.current(setting.engine)
     if before is not None and before.role == "member":
         confirm(f"Leave the group {before.group}?", yes=yes, output=output)
-    after = setting.online(lambda session: joining.leave(setting.config, setting.engine, session, time.time))
+    after = setting.online(
+        lambda session: join_and_leave.leave(setting.config, setting.engine, session, time.time)
+    )
     name = before.group if before is not None else ""
 
     def show() -> None:
@@ -158,16 +163,16 @@ def status(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outp
 
 def _chosen(setting: Setting, hosts: list[str], *, everybody: bool) -> tuple[list[GroupMember], list[str]]:
     """Return the members that are meant, and those that are left out as our admin decided against them."""
-    from daemon.group import book
-    from daemon.group import recognise as keys
-    from daemon.group.control import NoGroupError, UnknownMemberError
-    from daemon.peers import book as peers
+    from daemon.group import repository
+    from daemon.group.commands import NoGroupError, UnknownMemberError
+    from daemon.group.membership import key_verification as keys
+    from daemon.peers import repository as peers
 
-    if book.current(setting.engine) is None:
+    if repository.current(setting.engine) is None:
         raise NoGroupError("this instance is in no group", advice="Join one: shoal group join URL")
     if bool(hosts) == everybody:
         raise RequestError("whom?", advice="Name members, or say --all.")
-    listed = tuple(one for one in book.members(setting.engine) if one.state == "member")
+    listed = tuple(one for one in repository.members(setting.engine) if one.state == "member")
     if everybody:
         return keys.wanted(listed, peers.read(setting.engine, setting.config), setting.config.instance.host)
     found = []
@@ -180,7 +185,7 @@ def _chosen(setting: Setting, hosts: list[str], *, everybody: bool) -> tuple[lis
 
 
 def _seen(setting: Setting, one: GroupMember) -> Seen:
-    from daemon.group import recognise as keys
+    from daemon.group.membership import key_verification as keys
 
     return setting.online(
         lambda session: keys.look(setting.config, setting.engine, session, one.host, one.key, time.time)
@@ -188,7 +193,7 @@ def _seen(setting: Setting, one: GroupMember) -> Seen:
 
 
 def _against(setting: Setting, host: str) -> ShoalError:
-    from daemon.peers import book as peers
+    from daemon.peers import repository as peers
 
     peer = peers.find(setting.engine, setting.config, host)
     # Only `peers approve` takes a revert back.
@@ -207,12 +212,12 @@ def _own_words(setting: Setting) -> list[str]:
 def _unlearnable(setting: Setting) -> list[str]:
     """Say why the newest sum of the group is not learnt from, where it is not."""
     # Loads SciPy, which the daemon that answers the admin page does without.
-    from daemon.group import book
-    from daemon.peers import book as peers
+    from daemon.group import repository
+    from daemon.peers import repository as peers
     from daemon.store import sums
     from daemon.training.sum_selection import choose
 
-    group, stored = book.current(setting.engine), sums.parts(setting.engine)
+    group, stored = repository.current(setting.engine), sums.parts(setting.engine)
     if group is None or not stored or stored[0].batch != group.batch:
         return []
     refused = choose(stored, peers.read(setting.engine, setting.config)).refused

@@ -55,9 +55,9 @@ class Setting:
 
     def url_of(self, host: str) -> str:
         """Return where an instance answers: as our book says, else behind its own domain."""
-        from daemon.peers import book, cards
+        from daemon.peers import cards, repository
 
-        known = book.find(self.engine, self.config, host)
+        known = repository.find(self.engine, self.config, host)
         return known.url if known is not None and known.url else cards.base_url(host) + cards.ROUTER
 
 

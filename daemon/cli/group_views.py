@@ -12,7 +12,7 @@ from daemon.cli.prose import heading, paragraph
 from daemon.cli.terminal import Output, ago, out, table
 
 if TYPE_CHECKING:
-    from daemon.group.recognise import Seen
+    from daemon.group.membership.key_verification import Seen
 
 _RECOGNISED = {"yes": "yes", "no": "no", "other-key": "OTHER KEY"}
 
@@ -25,7 +25,7 @@ def compare(seen: Seen, words: str, *, yes: bool, output: Output) -> None:
 
     """
     from daemon.errors import PolicyRefusedError
-    from daemon.peers.control import words_of
+    from daemon.peers.commands import words_of
     from federation.words import same
 
     known = words_of(seen.key)

@@ -97,7 +97,7 @@ def approve(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Approve a peer: show the words of its key, pin it, and tell the peer. Sums need its approval, too."""
-    from daemon.peers import control
+    from daemon.peers import commands
 
     settings, engine = _open(config)
     name = _name(host)
@@ -110,7 +110,7 @@ def approve(
             _show_key(peer)
         if not yes:
             _confirm(name, output)
-    control.approve(engine, settings, name, key=chosen, max_users=max_users, now=time.time())
+    commands.approve(engine, settings, name, key=chosen, max_users=max_users, now=time.time())
     tell(config, settings, name)
     _decided(engine, settings, name, output, f"Approved {name}.")
 
@@ -118,11 +118,11 @@ def approve(
 @app.command("pause")
 def pause(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """Learn nothing new with a peer until it is approved again; what was learnt with it stays."""
-    from daemon.peers import control
+    from daemon.peers import commands
 
     settings, engine = _open(config)
     name = _name(host)
-    control.pause(engine, settings, name, now=time.time())
+    commands.pause(engine, settings, name, now=time.time())
     tell(config, settings, name)
     _decided(
         engine, settings, name, output, f"Paused {name}. Take it up again with: shoal peers approve {name}"
@@ -132,11 +132,11 @@ def pause(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOp
 @app.command("remove")
 def remove(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """End it with a peer. To take out at once what was learnt with it: shoal peers revert."""
-    from daemon.peers import control
+    from daemon.peers import commands
 
     settings, engine = _open(config)
     name = _name(host)
-    control.remove(engine, settings, name, now=time.time())
+    commands.remove(engine, settings, name, now=time.time())
     tell(config, settings, name)
     _decided(engine, settings, name, output, f"Removed {name}.")
 
@@ -163,19 +163,19 @@ def _job(config_file: Path, settings: Config, arguments: Mapping[str, str]) -> J
 
 
 def _listing(engine: Engine, settings: Config) -> dict[str, Any]:
-    from daemon.peers import control
+    from daemon.peers import commands
 
-    return control.listing(engine, settings, time.time())
+    return commands.listing(engine, settings, time.time())
 
 
 def _peer(engine: Engine, settings: Config, host: str) -> dict[str, Any]:
-    from daemon.peers import book, control
+    from daemon.peers import commands, repository
     from daemon.store import source_state
 
-    peer = book.find(engine, settings, host)
+    peer = repository.find(engine, settings, host)
     if peer is None:
-        raise control.UnknownPeerError(f"nothing is known of {host}", advice=f"See: shoal peers add {host}")
-    return control.described(peer, time.time(), followed=host in source_state.follows(engine))
+        raise commands.UnknownPeerError(f"nothing is known of {host}", advice=f"See: shoal peers add {host}")
+    return commands.described(peer, time.time(), followed=host in source_state.follows(engine))
 
 
 def _name(host: str) -> str:
@@ -198,9 +198,9 @@ def _address(url: str) -> str:
 
 def _read_card(config_file: Path, settings: Config, engine: Engine, host: str) -> None:
     """Read the card anew, so that what is approved is what the peer shows now; it may be away just now."""
-    from daemon.peers import book
+    from daemon.peers import repository
 
-    known = book.find(engine, settings, host)
+    known = repository.find(engine, settings, host)
     try:
         _job(config_file, settings, {"add": host})
     except ShoalError as error:
@@ -253,10 +253,10 @@ def tell(config_file: Path, settings: Config, host: str) -> None:
 
 
 def _decided(engine: Engine, settings: Config, host: str, output: Output, done: str) -> None:
-    from daemon.peers import book, control
+    from daemon.peers import commands, repository
 
     peer = _peer(engine, settings, host)
-    cohort = control.cohort(engine, book.read(engine, settings), settings)
+    cohort = commands.cohort(engine, repository.read(engine, settings), settings)
 
     def show() -> None:
         out.print()

@@ -97,21 +97,21 @@ def start(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
     """Ask the approved peers for a sum now, as its aggregator."""
     from daemon.cli.work import job
     from daemon.config import load
-    from daemon.peers import book
+    from daemon.peers import repository
     from daemon.rounds import round_config
 
     settings = load(config)
     started = settings.database.exists()
-    known = book.read(_store(config), settings) if started else book.of_file(settings)
+    known = repository.read(_store(config), settings) if started else repository.of_file(settings)
     round_config.require_session(settings, known)
     outcome = job("session", config, settings)
     result(output, {**outcome.result, "seconds": outcome.seconds}, lambda: _ended(outcome))
 
 
 def _none_yet(store: "Engine") -> str:
-    from daemon.group import book
+    from daemon.group import repository
 
-    group = book.current(store)
+    group = repository.current(store)
     if group is None or not group.active:
         return "No session yet. Approve peers first: shoal peers list"
     return (

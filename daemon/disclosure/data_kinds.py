@@ -142,7 +142,7 @@ KINDS: Final = (
             "Hello.rotations",
         ),
         routes=(MESSAGE_PATH,),
-        asks=("daemon.peers.contact",),
+        asks=("daemon.peers.contact_job",),
     ),
     Kind(
         "card",
@@ -158,7 +158,7 @@ KINDS: Final = (
         "Questions to other instances",
         "instances that you follow or add",
         "that we ask, for what they show to everybody: plugins, card, account, number of users.",
-        asks=("daemon.peers.cards", "daemon.peers.candidates", "daemon.group.recognise"),
+        asks=("daemon.peers.cards", "daemon.peers.candidates", "daemon.group.membership.key_verification"),
     ),
     *OF_GROUPS,
     Kind(

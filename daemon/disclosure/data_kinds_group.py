@@ -21,7 +21,7 @@ FLEET: Final = tuple(
         "confirm-message-received",
     )
 )
-"""What a member's node calls at the listener of its group's host: what `daemon.group.passing` lets by."""
+"""What a member's node calls at the listener of its group's host, and `proxy_http` there lets pass."""
 
 OF_GROUPS: Final = (
     Kind(
@@ -45,9 +45,9 @@ OF_GROUPS: Final = (
         routes=(MESSAGE_PATH,),
         asks=(
             "daemon.cli.group_setting",
-            "daemon.group.contact",
-            "daemon.group.joining",
-            "daemon.group.keeper",
+            "daemon.group.membership.host_client",
+            "daemon.group.membership.join_and_leave",
+            "daemon.serve.group_supervisor",
             "daemon.serve.admin.group_keys",
         ),
     ),
@@ -86,7 +86,7 @@ OF_GROUPS: Final = (
         stages=(Stage.TAKEN, Stage.FETCH),
         fields=("Taken.batch", "Taken.hash"),
         routes=(MESSAGE_PATH,),
-        asks=("daemon.group.catch_up",),
+        asks=("daemon.group.fetch_published",),
     ),
     Kind(
         "group-members",

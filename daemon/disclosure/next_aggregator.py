@@ -8,11 +8,11 @@ from typing import Literal
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.group import book as group_book
-from daemon.group import standing
-from daemon.group.book import Membership
+from daemon.group import repository as group_book
+from daemon.group.membership import rules
+from daemon.group.repository import Membership
 from daemon.identity import open_identity
-from daemon.peers.book import Book
+from daemon.peers.repository import Book
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import AskingRecord
 from federation.errors import Refusal
@@ -73,7 +73,7 @@ def next_asker(config: Config, engine: Engine, known: Book) -> Asker:
         "epoch" if part else "listed",
         colluders=round_config.GROUP_COLLUDERS,
         parts=len(document.rosters) if part and document is not None else 1,
-        rule=standing.rule(engine, config, me) if part else GroupPolicy(me.host, roster, group.host),
+        rule=rules.rule(engine, config, me) if part else GroupPolicy(me.host, roster, group.host),
         group=group.group,
     )
 
@@ -98,8 +98,8 @@ def _listed(engine: Engine, me: PublicIdentity) -> tuple[PublicIdentity, ...]:
 
 def _document(config: Config, engine: Engine, me: PublicIdentity, group: Membership) -> EpochDocument | None:
     try:
-        host = standing.host_of(engine, config, me, group)
-        return None if host is None else standing.epoch_of(group, host)
+        host = rules.host_of(engine, config, me, group)
+        return None if host is None else rules.epoch_of(group, host)
     except Refusal:
         # Signed by a key that is not the host's any more: no division holds.
         return None

@@ -22,7 +22,7 @@ from daemon.disclosure.next_aggregator import Asker, asking, next_asker
 from daemon.disclosure.policy_verdicts import Verdict, verdicts
 from daemon.disclosure.windows import WindowShare, given
 from daemon.jobs.registry import JobContext
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.rounds import round_config
 from daemon.rounds.own_statistics import Own, over, own_viewers, public_vocabulary
 from daemon.store import releases, traffic
@@ -165,7 +165,7 @@ def gather(config: Config, engine: Engine, now: float) -> Share:
         StoreError: the database, or the record of what was given, cannot be read.
 
     """
-    known = book.read(engine, config)
+    known = repository.read(engine, config)
     own = own_viewers(engine, config, now=now)
     vocabulary = _vocabulary(config, engine, own, now)
     users = over(vocabulary, own.catalogue, own.limited(own.most))

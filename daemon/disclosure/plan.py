@@ -16,7 +16,7 @@ from daemon.config import Config
 from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation
 from daemon.disclosure.next_aggregator import next_asker
 from daemon.errors import RequestError
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.rounds import round_config, yearly_budget
 from daemon.rounds.data_windows import PARTS
 from daemon.store import sums
@@ -115,7 +115,7 @@ def present(
     Where there are too few, the smallest cohort that this instance would join stands for them. In a group one
     instance takes the sums, its host.
     """
-    known = book.read(engine, config)
+    known = repository.read(engine, config)
     least = config.cohort.min_cohort
     asker = next_asker(config, engine, known)
     if asker.group:

@@ -12,7 +12,7 @@ from daemon.config import Config
 from daemon.disclosure.formatting import day, plural, span
 from daemon.disclosure.next_aggregator import Asker
 from daemon.disclosure.windows import WindowShare
-from daemon.peers.book import Book
+from daemon.peers.repository import Book
 from daemon.rounds import round_config, yearly_budget
 from federation.errors import Refusal
 from federation.proposal import BlobReference, Proposal, least_threshold

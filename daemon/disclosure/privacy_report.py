@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation, number
 from daemon.identity import open_identity
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.rounds import round_config, yearly_budget
 from daemon.rounds.data_windows import Kept
 from daemon.rounds.own_statistics import Own, own_viewers
@@ -173,7 +173,7 @@ def gather(config: Config, engine: Engine, now: float) -> Report:
         StoreError: the database, or the record of what was given, cannot be read.
 
     """
-    own, known = own_viewers(engine, config, now=now), book.read(engine, config)
+    own, known = own_viewers(engine, config, now=now), repository.read(engine, config)
     past = releases.since(engine, now - YEAR)
     together = yearly_budget.past_year(engine, now)
     shown = [replace(release, with_pairs=False) for release in together]
@@ -244,7 +244,7 @@ def _windows(
         return {}, None
     identity = open_identity(config.identity_file, config.instance.host, create=False)
     found = round_config.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
-    known = book.read(engine, config)
+    known = repository.read(engine, config)
     names = {config.instance.host, *(peer.host for peer in known.approved()), *(r.aggregator for r in past)}
     windows = {host: kept for host in names if (kept := found.read(host)) is not None}
     until = found.served_until()

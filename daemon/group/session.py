@@ -16,15 +16,16 @@ from itertools import pairwise
 from typing import Any, ClassVar, Final
 
 from daemon.errors import JobError, PolicyRefusedError
-from daemon.group import book, nodes
-from daemon.group.asking import ask_all
-from daemon.group.book import Membership
-from daemon.group.epochs import Epochs, Opened
-from daemon.group.events import Event, note
-from daemon.group.learn import SUM_TYPE
-from daemon.group.shelf import Shelf
+from daemon.group import repository
+from daemon.group.broadcast import ask_all
+from daemon.group.hosting import node_registration
+from daemon.group.hosting.epochs import Epochs, Opened
+from daemon.group.learning import SUM_TYPE
+from daemon.group.ledger_events import Event, note
+from daemon.group.published_store import Shelf
+from daemon.group.repository import Membership
 from daemon.jobs.registry import JobContext
-from daemon.peers import book as peers
+from daemon.peers import repository as peers
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import AskingRecord
 from daemon.rounds.counts_then_pairs import Part
@@ -74,7 +75,7 @@ def run(context: JobContext) -> dict[str, Any]:
         JobError: the session was abandoned; nothing was learned.
 
     """
-    group = book.current(context.engine)
+    group = repository.current(context.engine)
     if group is None or group.role != "host" or not group.active:
         raise PolicyRefusedError("this instance hosts no group", advice="Host one: shoal group host NAME")
     if context.config.mode not in {"consume", "contribute"}:
@@ -83,13 +84,13 @@ def run(context: JobContext) -> dict[str, Any]:
             advice="Set mode in shoal.toml and restart the daemon.",
         )
     try:
-        return asyncio.run(_run(context, group, nodes.access_to(context)))
+        return asyncio.run(_run(context, group, node_registration.access_to(context)))
     except (RunFailed, SuperLinkError) as error:
         raise JobError(str(error), advice="See `shoal group status` and the daemon's log.") from None
 
 
 async def _run(context: JobContext, group: Membership, access: SuperLinkAccess) -> dict[str, Any]:
-    registered = await asyncio.to_thread(nodes.sync, context.engine, access)
+    registered = await asyncio.to_thread(node_registration.sync, context.engine, access)
     async with open_run(access, registered) as flower:
         # What takes time and needs nobody is done before the announced time.
         session = _GroupSession(context, group, flower)
@@ -170,7 +171,7 @@ class _GroupSession(Summing):
         """Return the members of the group whose keys our admin approved, sorted by host."""
         known = peers.read(self.context.engine, self.config)
         found = []
-        for member in book.members(self.context.engine):
+        for member in repository.members(self.context.engine):
             if member.state != "member":
                 continue
             peer = known.find(member.host)
@@ -183,7 +184,7 @@ class _GroupSession(Summing):
     def _giving(self) -> frozenset[str]:
         """Return the hosts of those who are to be counted; the others learn."""
         own = {self.identity.host} if self.config.mode == "contribute" else set()
-        others = self.others(tuple(one.host for one in book.members(self.context.engine) if one.gives))
+        others = self.others(tuple(one.host for one in repository.members(self.context.engine) if one.gives))
         return frozenset(own.union(others))
 
     def _carrier(self, blobs: Mapping[str, bytes]) -> Carrier:
@@ -255,7 +256,7 @@ class _GroupSession(Summing):
         # Interrupted after it was signed, somebody may have it already, and must not be told something else.
         if self._shelf.message(batch) is None:
             self._sign(batch, self._epoch, kept, blobs)
-        book.change(self.context.engine, lambda group: group and replace(group, offered=batch.hex()))
+        repository.change(self.context.engine, lambda group: group and replace(group, offered=batch.hex()))
 
     def _sign(self, batch: bytes, epoch: Opened, kept: Sequence[Paired], blobs: Mapping[str, bytes]) -> None:
         published = Published(
@@ -305,7 +306,7 @@ class _GroupSession(Summing):
             month = month_of(self.context.clock())
             await asyncio.to_thread(add_all, self.context.engine, month, exchanged.by_peer())
         for host in heard.answers:
-            book.change_member(
+            repository.change_member(
                 self.context.engine,
                 host,
                 lambda known: None if known is None else replace(known, delivered=batch.hex()),

@@ -10,13 +10,14 @@ from typing import Any, Final, Literal
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.group import book, recognise, standing
-from daemon.group.book import GroupMember, Membership
-from daemon.group.sentences import Shunned, sentences
+from daemon.group import repository
+from daemon.group.membership import key_verification, rules
+from daemon.group.messages import Shunned, sentences
+from daemon.group.repository import GroupMember, Membership
 from daemon.identity import open_identity
-from daemon.peers import book as peers
-from daemon.peers.book import State
-from daemon.peers.control import words_of
+from daemon.peers import repository as peers
+from daemon.peers.commands import words_of
+from daemon.peers.repository import State
 from daemon.process import daemon_lock
 from daemon.process.daemon_lock import replace_file
 from federation.errors import Refusal
@@ -56,7 +57,7 @@ def live(config: Config) -> Live | None:
 
 def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     """Return how things stand, with one sentence that says it all."""
-    group = book.current(engine)
+    group = repository.current(engine)
     if group is None:
         sentence = "This instance is in no group. Begin one: shoal group host NAME; or join one: shoal group"
         return {"group": None, "sentence": f"{sentence} join URL", "sentences": []}
@@ -64,7 +65,9 @@ def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     epoch = _epoch(config, engine, group)
     listed = members(config, engine, epoch=epoch)
     shunned = _shunned(group, listed, peers.read(engine, config))
-    waiting = [one for one in book.members(engine) if one.state == "asked"] if group.role == "host" else []
+    waiting = (
+        [one for one in repository.members(engine) if one.state == "asked"] if group.role == "host" else []
+    )
     found = {
         "group": group.group,
         "host": group.host,
@@ -95,13 +98,13 @@ def members(
 
     At the host also who is invited or was taken out. Where this instance is in no group, nobody.
     """
-    group = book.current(engine)
+    group = repository.current(engine)
     if group is None:
         return []
     document = _epoch(config, engine, group) if epoch == "read" else epoch
     parts = _parts(document)
     known = peers.read(engine, config)
-    shown = [one for one in book.members(engine) if one.state != "asked"]
+    shown = [one for one in repository.members(engine) if one.state != "asked"]
     me = config.instance.host
     return [_described(one, group, known, parts, me) for one in shown]
 
@@ -118,7 +121,7 @@ def _described(
         "state": group.state if mine and not group.active else one.state,
         "role": "host" if one.host == group.host else "member",
         "me": mine,
-        "recognised": "yes" if mine else recognise.recognised(known.find(one.host), one.key),
+        "recognised": "yes" if mine else key_verification.recognised(known.find(one.host), one.key),
         "part": parts.get(one.host),
         "since": one.since,
         "seen": one.seen,
@@ -192,8 +195,8 @@ def _state_of_host(group: Membership, known: peers.Book) -> State | None:
 def _epoch(config: Config, engine: Engine, group: Membership) -> EpochDocument | None:
     try:
         me = open_identity(config.identity_file, config.instance.host).public
-        host = standing.host_of(engine, config, me, group)
-        return None if host is None else standing.epoch_of(group, host)
+        host = rules.host_of(engine, config, me, group)
+        return None if host is None else rules.epoch_of(group, host)
     except Refusal:
         # By a key that is not the host's any more, say: then there is no division that holds.
         return None

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine
 
-from daemon.group import book
-from daemon.group.spool import Spool
+from daemon.group import repository
+from daemon.group.membership.blob_cache import Spool
 from federation.envelope import Envelope, Stage
 from federation.group.published import Published
 from federation.identity import PublicIdentity
@@ -50,7 +50,7 @@ class Carried:
     def at_hand(self, reference: BlobReference) -> bytes | None:
         """Return data that came beside a proposal, None where it did not."""
         data = self._spool.read(reference)
-        group = book.current(self._engine) if data is not None else None
+        group = repository.current(self._engine) if data is not None else None
         if group is not None:
             self._exchanged(group.host, 0, reference.size)
         return data

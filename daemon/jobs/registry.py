@@ -54,10 +54,10 @@ JOBS: dict[str, JobFunction] = {
     "session": lazy("daemon.rounds.aggregate_job:run"),
     "contribution": lazy("daemon.rounds.contribution_job:run"),
     "group-session": lazy("daemon.group.session:run"),
-    "group-nodes": lazy("daemon.group.nodes:run"),
-    "group-learn": lazy("daemon.group.learn:run"),
+    "group-nodes": lazy("daemon.group.hosting.node_registration:run"),
+    "group-learn": lazy("daemon.group.learning:run"),
     "share": lazy("daemon.disclosure.next_share:run"),
-    "peers": lazy("daemon.peers.contact:run"),
+    "peers": lazy("daemon.peers.contact_job:run"),
     "migrate": lambda _context: {},  # every job migrates first
 }
 

@@ -11,9 +11,9 @@ import aiohttp
 
 from daemon.config.types import check_host
 from daemon.jobs.registry import JobContext
-from daemon.peers import book, cards, hearing
-from daemon.peers.book import Peer
+from daemon.peers import cards, peer_state, repository
 from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError
+from daemon.peers.repository import Peer
 from daemon.store import source_state
 
 AT_ONCE: Final = 4
@@ -27,7 +27,7 @@ async def look(context: JobContext, session: aiohttp.ClientSession) -> dict[str,
     """Ask followed instances which plugins they have, and for the card of Shoal where that is one of them."""
     config, engine = context.config, context.engine
     followed = [host for host in source_state.follows(engine) if _askable(host, config.instance.host)]
-    known = book.read(engine, config)
+    known = repository.read(engine, config)
     now = context.clock()
     due = [host for host in followed if _due(known.find(host), now)]
     due.sort(key=lambda host: (peer.checked or 0.0) if (peer := known.find(host)) else 0.0)
@@ -39,7 +39,7 @@ async def look(context: JobContext, session: aiohttp.ClientSession) -> dict[str,
         nonlocal done
         async with gate:
             found = await _ask(session, host, now)
-        book.change(engine, config, host, lambda peer: _after(peer, found, context.clock(), rng))
+        repository.change(engine, config, host, lambda peer: _after(peer, found, context.clock(), rng))
         done += 1
         context.progress("asking followed instances", done / len(asked))
         return "silent" if found is None else "shoal" if found[0] else "without"
@@ -80,9 +80,9 @@ def _after(peer: Peer, found: tuple[str, Card | None] | None, now: float, rng: r
     peer = replace(peer, source="follow" if peer.source == "admin" and not peer.since else peer.source)
     peer = replace(peer, since=peer.since or now)
     if found is None:
-        return hearing.missed(peer, now, rng)
+        return peer_state.missed(peer, now, rng)
     version, card = found
-    peer = replace(hearing.reached(peer, now), checked=now, version=version)
+    peer = replace(peer_state.reached(peer, now), checked=now, version=version)
     if card is None:
         return peer
     theirs = peer.theirs if peer.key in ("", card.key) else "unknown"

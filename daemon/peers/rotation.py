@@ -21,7 +21,7 @@ from daemon.config import Config
 from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.ledger import book as ledger
-from daemon.peers import book as peers
+from daemon.peers import repository as peers
 from daemon.process.daemon_lock import replace_file
 from daemon.rounds import round_config
 from daemon.store import releases

@@ -13,7 +13,7 @@ from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.ledger import book as ledger
 from daemon.ledger import manifests
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.revert import holdings, open_sums
 from daemon.store import current_model, model_records
 from daemon.store.engine import reads
@@ -86,7 +86,7 @@ def prove(engine: Engine, config: Config, host: str) -> Proof:
 
 def _stored(engine: Engine, config: Config, host: str) -> list[str]:
     held = holdings.holding(engine, config, host)
-    peer = book.read(engine, config).find(host)
+    peer = repository.read(engine, config).find(host)
     problems = [f"the sum {name[:_SHOWN]} holds {host}" for name in held.sums]
     problems += [f"the model {name} holds {host}" for name in held.models]
     problems += [f"the folder {name} of a model holds {host}, or nobody knows" for name in held.folders]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 
 from daemon.config import Config
-from daemon.group.shelf import Shelf
+from daemon.group.published_store import Shelf
 from daemon.revert.holdings import Holdings
 from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, sums

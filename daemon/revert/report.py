@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.revert.compare import Change
 from daemon.revert.steps import Basis
 from daemon.rounds import round_config
@@ -71,7 +71,7 @@ def limits(engine: Engine, config: Config, host: str) -> list[str]:
             "and other peers did. To hide them, mute the instance in PeerTube."
         ),
     ]
-    left = [peer.host for peer in book.read(engine, config).approved() if peer.host != host]
+    left = [peer.host for peer in repository.read(engine, config).approved() if peer.host != host]
     if config.mode in ("consume", "contribute") and len(left) < config.cohort.min_cohort:
         found.append(f"Without it {_number(len(left))} approved; a new sum needs {config.cohort.min_cohort}.")
     if config.privacy.publish_vectors:

@@ -18,8 +18,8 @@ from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.peers import book
-from daemon.peers.book import Peer
+from daemon.peers import repository
+from daemon.peers.repository import Peer
 from daemon.revert import holdings, open_sums
 from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, reverts, sums
@@ -94,7 +94,7 @@ def require_known(engine: Engine, config: Config, host: str) -> None:
             f"{host} is this instance; its own viewers are not taken out",
             advice='Set mode = "off" to serve without federation, or see: shoal viewers.',
         )
-    known = book.read(engine, config).find(host) is not None
+    known = repository.read(engine, config).find(host) is not None
     if not known and not any(host in hosts for hosts in holdings.survivors_by_session(engine).values()):
         raise RequestError(f"{host} was never a peer here", advice="See: shoal peers list.")
 
@@ -106,7 +106,7 @@ def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | N
     learnt from own viewers alone; None where there is neither. Its files are checked: the serving process
     would go on with the old model rather than with a damaged one.
     """
-    known = book.read(engine, config)
+    known = repository.read(engine, config)
     summed = holdings.survivors_by_session(engine)
     current = current_model.read(config.models_dir)
 
@@ -137,7 +137,7 @@ def _block(engine: Engine, config: Config, host: str, now: float) -> None:
     def block(peer: Peer) -> Peer:
         return peer if peer.state == "reverted" else replace(peer, state="reverted", since=now)
 
-    book.change(engine, config, host, block)
+    repository.change(engine, config, host, block)
     newest = entries.newest(engine, limit=1, kinds=_DECISIONS, subject=host)
     if not newest or newest[0].kind != Kind.PEER_REVERTED:
         _note(engine, config, Kind.PEER_REVERTED, host, {}, now)

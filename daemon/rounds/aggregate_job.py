@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.errors import PolicyRefusedError
-from daemon.group import book as groups
+from daemon.group import repository as groups
 from daemon.jobs.registry import JobContext
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.rounds import round_config, sub_cohorts
 from daemon.rounds.contribution_job import noisy, open_windows
 from daemon.rounds.contribution_log import GivenRecord
@@ -51,7 +51,7 @@ def run(context: JobContext) -> dict[str, Any]:
             f"this instance learns through the group {group.group} of {group.host}",
             advice="Its host takes the sums: shoal group status. To ask peers again: shoal group leave",
         )
-    round_config.require_session(context.config, book.read(context.engine, context.config))
+    round_config.require_session(context.config, repository.read(context.engine, context.config))
     session = _Session(context)
     return session.simulate() if context.config.mode == "simulate" else asyncio.run(session.run())
 
@@ -64,7 +64,7 @@ class _Session(Summing):
         super().__init__(
             context, round_config.aggregator_journal(config), round_config.asking(config, context.clock)
         )
-        self.asked = {peer.host: peer for peer in round_config.asked(book.read(context.engine, config))}
+        self.asked = {peer.host: peer for peer in round_config.asked(repository.read(context.engine, config))}
 
     def simulate(self) -> dict[str, Any]:
         """Compute what would be asked and added, and send nothing."""
@@ -131,7 +131,7 @@ class _Session(Summing):
         part, result, head = one.part, one.result, one.summed.statistic.head
         context = self.context
         with deploy.turn(self.config):
-            out = book.read(context.engine, self.config).unusable(result.survivors)
+            out = repository.read(context.engine, self.config).unusable(result.survivors)
             if out:
                 reason = f"{', '.join(out)} was taken out while it was summed"
                 self.finish(part, "abandoned", reason=reason)
@@ -151,5 +151,7 @@ class _Session(Summing):
             )
         for host in result.survivors:
             # Who gave its part to us approves us, whether it ever said so or not.
-            book.change(context.engine, self.config, host, lambda peer: replace(peer, theirs="approved"))
+            repository.change(
+                context.engine, self.config, host, lambda peer: replace(peer, theirs="approved")
+            )
         return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from daemon.config import Config
 from daemon.errors import NotRunningError, PolicyRefusedError
-from daemon.peers.book import Book, Peer
+from daemon.peers.repository import Book, Peer
 from daemon.process import daemon_lock
 from daemon.rounds.aggregator_window import AskingRecord
 from daemon.rounds.data_windows import Windows

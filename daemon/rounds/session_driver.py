@@ -20,7 +20,7 @@ from daemon.errors import JobError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.ledger.book import Kind, append
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import AskingRecord
 from daemon.rounds.contribution_job import read_counts, trainer_of
@@ -243,7 +243,7 @@ class Summing(ABC):
 
     def _may_go_on(self, proposal: Proposal) -> None:
         """Give a sum up as soon as a member of it was taken out."""
-        out = book.read(self.context.engine, self.config).unusable(self.others(proposal.hosts))
+        out = repository.read(self.context.engine, self.config).unusable(self.others(proposal.hosts))
         if out:
             raise Refusal(Code.CLOSED, f"{', '.join(out)} was taken out while it was summed")
 

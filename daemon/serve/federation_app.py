@@ -20,18 +20,18 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.config import Config
-from daemon.group import standing
-from daemon.group.desk import GroupDesk
-from daemon.group.enrol import Enroller
-from daemon.group.inbox import Inbox
-from daemon.group.shelf import Shelf
-from daemon.group.spool import Spool
+from daemon.group.hosting.enrolment_server import Enroller
+from daemon.group.hosting.published_server import GroupDesk
+from daemon.group.membership import rules
+from daemon.group.membership.blob_cache import Spool
+from daemon.group.membership.host_messages import Inbox
+from daemon.group.published_store import Shelf
 from daemon.group.traffic_accounting import Carried
 from daemon.identity import open_identity
-from daemon.peers import book
-from daemon.peers.book import Peer
-from daemon.peers.door import Door
-from daemon.peers.errands import Errands
+from daemon.peers import repository
+from daemon.peers.contact_trigger import Errands
+from daemon.peers.ingress import Door
+from daemon.peers.repository import Peer
 from daemon.process.run_job import run_job
 from daemon.rounds import crash_points, round_config
 from daemon.rounds.contribution_log import GivenRecord
@@ -81,12 +81,12 @@ class _Known:
 
     def admit(self, proposal: Proposal) -> None:
         """Raise Refusal for a proposal that the admin's policies do not allow."""
-        allowlist = book.read(self.engine, self.config).allowlist()
-        group = standing.rule(self.engine, self.config, self.me)
+        allowlist = repository.read(self.engine, self.config).allowlist()
+        group = rules.rule(self.engine, self.config, self.me)
         round_config.policy(self.config, allowlist, group).check(proposal)
 
     def _approved(self, host: str) -> Peer | None:
-        peer = book.find(self.engine, self.config, host)
+        peer = repository.find(self.engine, self.config, host)
         return peer if peer is not None and peer.approved else None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.guard import error_answer, json_answer
 from daemon.serve.metrics import CONTENT_TYPE
@@ -73,7 +73,7 @@ def describe(context: ServeContext) -> dict[str, Any]:
 def _records(context: ServeContext) -> dict[str, Any]:
     jobs = activity.jobs(context.engine, limit=10)
     found = activity.sessions(context.engine, limit=10)
-    peers = [peer.host for peer in book.read(context.engine, context.config).approved()]
+    peers = [peer.host for peer in repository.read(context.engine, context.config).approved()]
     return {
         "peers": len(peers),
         "federation": {"mode": context.config.mode, "peers": peers},

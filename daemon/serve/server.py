@@ -34,7 +34,7 @@ from daemon.store.engine import open_checked
 from daemon.store.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
-    from daemon.group.keeper import Keeper
+    from daemon.serve.group_supervisor import Keeper
 
 logger = logging.getLogger(__name__)
 
@@ -173,10 +173,10 @@ def _keeper(context: ServeContext) -> Keeper | None:
     if context.config.mode not in FEDERATED:
         # Nothing is in a group then, and none of this is loaded.
         return None
-    from daemon.group import inbox
-    from daemon.group.keeper import Keeper
+    from daemon.group.membership import host_messages
+    from daemon.serve.group_supervisor import Keeper
 
-    return Keeper(context, waiting=lambda: inbox.waiting(context.config))
+    return Keeper(context, waiting=lambda: host_messages.waiting(context.config))
 
 
 async def _listen(runners: list[web.AppRunner], app: web.Application, host: str, port: int) -> str:

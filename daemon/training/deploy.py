@@ -18,7 +18,7 @@ from daemon.config import Config
 from daemon.errors import JobBusyError, JobError
 from daemon.identity import open_identity
 from daemon.ledger.book import Kind, append
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.store import current_model, model_records, sums
 from daemon.store.model_records import ModelRecord
 
@@ -62,7 +62,7 @@ def put_into_service(
         record = model_records.model(engine, model_id)
         if record is None or not (config.models_dir / record.directory).is_dir():
             raise JobError("this model is gone", advice="See: shoal models list")
-        out = book.read(engine, config).unusable(tuple(record.survivors))
+        out = repository.read(engine, config).unusable(tuple(record.survivors))
         if out or not sums.exist(engine, trained_from):
             who = ", ".join(out) or "a peer"
             raise JobError(

@@ -11,7 +11,7 @@ from daemon.errors import JobError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.ledger.book import Kind, append
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.store import content_arrays, model_records, sums
 from daemon.store.model_inputs import features, interactions, labels, noise_of, statistic
 from daemon.store.model_records import ModelRecord
@@ -81,7 +81,7 @@ class _Training:
         self._own = interactions(engagements, len(self._catalogue), limit=limit)
         self._features = features(self._catalogue)
         self._labels = labels(self._catalogue)
-        self._book = book.read(context.engine, config)
+        self._book = repository.read(context.engine, config)
         self._identity = open_identity(config.identity_file, config.instance.host)
         self._keeper = Keeper(context, self._labels, self._identity)
 

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.peers.book import Book
+from daemon.peers.repository import Book
 from daemon.store.sums import Part, Verdict
 from models.statistics import Statistic, to_matrix
 

@@ -2,7 +2,7 @@
 
 The SuperLink has Fleet, Control and Runtime API on one port. The Control API asks nobody who they are
 (`superlink/auth_plugin/noop_auth_plugin.py` of flwr 1.41), so the port is for this machine alone; members
-come through the fence (`daemon.group.fence`).
+come through the fence (`daemon.group.hosting.reverse_proxy`).
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 
 from daemon.errors import JobError
-from daemon.group import plan
-from daemon.group.inbox import waiting
-from daemon.group.learn import SUM_TYPE
-from daemon.group.link import Spool
-from daemon.group.shelf import EPOCH, MESSAGE, Shelf
+from daemon.group import schedule
+from daemon.group.learning import SUM_TYPE
+from daemon.group.membership.fleet_client import Spool
+from daemon.group.membership.host_messages import waiting
+from daemon.group.published_store import EPOCH, MESSAGE, Shelf
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.ledger.sentences import sentence
@@ -119,7 +119,7 @@ async def learns_nothing(one: Islander, batch: bytes) -> str:
     assert why.rstrip(".") in sentence(entry)
     assert result["left_out"] == {"0": why}
     assert not waiting(one.config)
-    assert not plan.missed(one.config, replace(one.group, offered=batch.hex()), one.clock())
+    assert not schedule.missed(one.config, replace(one.group, offered=batch.hex()), one.clock())
     return str(why)
 
 
@@ -243,10 +243,10 @@ async def test_what_can_never_be_used_is_tried_once(group: Islands) -> None:
     # What the host has no more, after a revert there, is asked for once as well.
     Shelf(group.host.config).clear()
     await victim.polls()
-    assert plan.missed(victim.config, victim.group, victim.clock())
+    assert schedule.missed(victim.config, victim.group, victim.clock())
     with pytest.raises(JobError, match="any more"):
         await victim.learns(batch=victim.group.offered)
-    assert not plan.missed(victim.config, victim.group, victim.clock())
+    assert not schedule.missed(victim.config, victim.group, victim.clock())
     # And a host that is away, again and again.
     group.next_window()
     group.ferry.before = deaf(victim)
@@ -256,7 +256,7 @@ async def test_what_can_never_be_used_is_tried_once(group: Islands) -> None:
     for _ in range(2):
         with pytest.raises(JobError, match="cannot be reached"):
             await victim.learns(batch=victim.group.offered)
-        assert plan.missed(victim.config, victim.group, victim.clock())
+        assert schedule.missed(victim.config, victim.group, victim.clock())
     await group.host.start()
     assert (await victim.learns(batch=victim.group.offered))["parts"]
 

@@ -16,8 +16,8 @@ from daemon.jobs.registry import JobContext
 from daemon.lab.demo import attack_parts
 from daemon.ledger.book import Kind, newest
 from daemon.maintenance import sync
-from daemon.peers import book
-from daemon.peers.book import Peer
+from daemon.peers import repository
+from daemon.peers.repository import Peer
 from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -53,7 +53,7 @@ def context(tmp_path: Path) -> Iterator[JobContext]:
 def approve(context: JobContext, cap: int) -> None:
     for number, host in enumerate((HONEST, POISONER)):
         key = format_key(Identity(host, bytes([number + 1]) * 32).public.key)
-        book.save(context.engine, Peer(host, "http://127.0.0.1:9", key, "approved", max_users=cap))
+        repository.save(context.engine, Peer(host, "http://127.0.0.1:9", key, "approved", max_users=cap))
 
 
 def part_of(users: Interactions, videos: np.ndarray) -> Statistic:

@@ -13,8 +13,8 @@ import pytest_asyncio
 
 from daemon.jobs.registry import JobContext
 from daemon.ledger.book import Kind
-from daemon.peers import book, contact
-from daemon.peers.book import Peer
+from daemon.peers import contact_job, repository
+from daemon.peers.repository import Peer
 from daemon.rounds import round_config
 from daemon.store import activity, releases
 from federation import envelope, hello, messages
@@ -232,12 +232,12 @@ async def test_a_silent_peer_is_told_after_a_day(admin: Admin) -> None:
         state="approved",
         since=admin.clock(),
     )
-    book.save(admin.engine, silent)
+    repository.save(admin.engine, silent)
     context = JobContext(
         admin.config, admin.engine, lambda _stage, _part: None, admin.clock, {"host": silent.host}
     )
     for _ in range(2):
-        assert (await contact._run(context))["unreachable"] == [silent.host]
+        assert (await contact_job._run(context))["unreachable"] == [silent.host]
         admin.clock.ahead += 90_000
     [notice] = [n for n in admin.notices() if n.kind == "unreachable"]
     assert notice.subject == silent.host

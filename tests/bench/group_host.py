@@ -22,8 +22,8 @@ from typing import Any
 from flwr.proto.fleet_pb2 import PullMessagesRequest
 from flwr.proto.node_pb2 import Node
 
-from daemon.group import hosting
-from daemon.group.fence import Bounds
+from daemon.group.hosting import host_process
+from daemon.group.hosting.reverse_proxy import Bounds
 from federation.flower import control
 from tests.bench.serving_http import _resident_mib
 from tests.daemon.group import fences
@@ -49,7 +49,7 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, started(settings(Path(name))) as host:
         if host.event()["event"] != "ready":
             raise RuntimeError("the host did not start")
-        found = hosting.running(host.config)
+        found = host_process.running(host.config)
         if found is None:
             raise RuntimeError("the host is not there")
         pids = {"hosting": host.process.pid, "superlink": host.superlink}
@@ -59,7 +59,7 @@ def run() -> dict[str, Any]:
         for key in keys:
             node = Node(node_id=control.register(found.access, live.public_pem(key)))
             bodies.append(PullMessagesRequest(node=node).SerializeToString())
-        places = {"fence": (found.fence, hosting.authority(host.config).decode())}
+        places = {"fence": (found.fence, host_process.authority(host.config).decode())}
         places["direct"] = (found.access.address, found.access.ca.read_text("ascii"))
         for kind in ("new", "kept"):
             for place, (address, ca) in places.items():

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from daemon.config import load
-from daemon.group import book, status
+from daemon.group import repository, status
 from daemon.lab.demo.group import Group
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
@@ -99,7 +99,7 @@ async def _idle(daemons: list[Daemon], proxy: _Proxy) -> dict[str, float]:
     finally:
         group.close()
     engine = open_checked(host.database)
-    book.change(engine, lambda known: known and replace(known, next_at=time.time() + 1800))
+    repository.change(engine, lambda known: known and replace(known, next_at=time.time() + 1800))
     engine.dispose()
     await _until(lambda: (live := status.live(member)) is not None and live.link == "connected")
     # Flower's heartbeat and the first look are over, and what start-up needed is given back.
@@ -111,7 +111,11 @@ async def _idle(daemons: list[Daemon], proxy: _Proxy) -> dict[str, float]:
     if found is None:
         raise RuntimeError("the member's daemon has ended")
     serving = psutil.Process(found.pid)
-    (link,) = [one for one in serving.children(recursive=True) if "daemon.group.link" in one.cmdline()]
+    (link,) = [
+        one
+        for one in serving.children(recursive=True)
+        if "daemon.group.membership.fleet_client" in one.cmdline()
+    ]
     parts = {"serving": serving.memory_info().rss / _MIB, "link": link.memory_info().rss / _MIB}
     return {
         "serving_mib": parts["serving"],

@@ -22,8 +22,8 @@ from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext, Progress
 from daemon.lab.demo.instances import build
 from daemon.maintenance import sync
-from daemon.peers import book
-from daemon.peers.book import Peer
+from daemon.peers import repository
+from daemon.peers.repository import Peer
 from daemon.process.run_job import JobOutcome
 from daemon.rounds import contribution_job
 from daemon.rounds.aggregate_job import _Session
@@ -89,7 +89,7 @@ class Member:
         """Approve another instance, as `shoal peers approve` does."""
         key = format_key(open_identity(other.config.identity_file, other.host).public.key)
         url = f"http://127.0.0.1:{other.config.listen.federation_port}"
-        book.save(self.engine, Peer(other.host, url, key, state="approved", since=self.clock()))
+        repository.save(self.engine, Peer(other.host, url, key, state="approved", since=self.clock()))
 
     def change_users(self, window: int) -> None:
         """Let a few users like one more video each; the same ones in every copy of a federation."""

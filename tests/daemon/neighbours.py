@@ -28,8 +28,8 @@ from sqlalchemy import Engine, insert
 from daemon.config import Config, load
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.peers import book, cards, contact, control
-from daemon.peers.book import Peer
+from daemon.peers import cards, commands, contact_job, repository
+from daemon.peers.repository import Peer
 from daemon.serve.federation_app import open_service
 from daemon.store.engine import connect, writes
 from daemon.store.migrate import migrate
@@ -171,23 +171,23 @@ class Neighbour:
     async def job(self, **arguments: str) -> dict[str, Any]:
         """Run the job "peers" in this process."""
         context = JobContext(self.config, self.engine, lambda _stage, _part: None, self.clock, arguments)
-        return await contact._run(context)
+        return await contact_job._run(context)
 
     async def approve(self, other: Neighbour, **options: Any) -> dict[str, Any]:
         """Approve another instance as the command does: card, decision, word to it."""
         await self.job(add=other.host)
         known = self.peer(other)
         options = {"key": known.next_key or None, "max_users": None, **options}
-        control.approve(self.engine, self.config, other.host, now=self.clock(), **options)
+        commands.approve(self.engine, self.config, other.host, now=self.clock(), **options)
         return await self.job(host=other.host)
 
     def peer(self, other: Neighbour | str) -> Peer:
-        found = book.find(self.engine, self.config, other if isinstance(other, str) else other.host)
+        found = repository.find(self.engine, self.config, other if isinstance(other, str) else other.host)
         assert found is not None
         return found
 
     def listing(self) -> dict[str, Any]:
-        return control.listing(self.engine, self.config, self.clock())
+        return commands.listing(self.engine, self.config, self.clock())
 
     def shown(self, other: Neighbour | str) -> dict[str, Any]:
         host = other if isinstance(other, str) else other.host

@@ -21,8 +21,8 @@ from daemon.errors import JobError, RequestError
 from daemon.identity import open_identity
 from daemon.lab.demo import attack_parts
 from daemon.ledger.book import Kind, newest, verify
-from daemon.peers import book
-from daemon.peers.book import Peer
+from daemon.peers import repository
+from daemon.peers.repository import Peer
 from daemon.store import activity, current_model, model_records, sums
 from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate
@@ -198,7 +198,9 @@ def config(tmp_path: Path) -> Config:
 @pytest.fixture
 def engine(config: Config) -> Iterator[Engine]:
     engine = open_checked(config.database)
-    book.save(engine, Peer("two.example", "http://127.0.0.1:9", "ed25519:" + "A" * 43 + "=", "approved"))
+    repository.save(
+        engine, Peer("two.example", "http://127.0.0.1:9", "ed25519:" + "A" * 43 + "=", "approved")
+    )
     yield engine
     engine.dispose()
 
@@ -300,9 +302,9 @@ def test_what_was_learnt_from_somebody_taken_out_cannot_be_accepted(
     config: Config, engine: Engine, report: dict[str, Any]
 ) -> None:
     waiting(config, engine, "quarantined", report)
-    peer = book.read(engine, config).find("two.example")
+    peer = repository.read(engine, config).find("two.example")
     assert peer is not None
-    book.save(engine, replace(peer, state="reverted"))
+    repository.save(engine, replace(peer, state="reverted"))
     with pytest.raises(JobError, match=r"two\.example"):
         decisions.accept(engine, config, MODEL, 100.0)
     assert current_model.read(config.models_dir) == BEFORE

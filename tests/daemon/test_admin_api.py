@@ -23,8 +23,8 @@ from daemon.config import load
 from daemon.identity import open_identity
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.peers import book
-from daemon.peers.book import Peer
+from daemon.peers import repository
+from daemon.peers.repository import Peer
 from daemon.process.run_job import run_job
 from daemon.serve.admin.overview import Trained, quality
 from daemon.serve.admin.routes import routes
@@ -131,7 +131,7 @@ def furnish(folder: Path, engine: Engine) -> None:
     ]
     for other, more in known:
         peer = Peer(other.host, "https://x.example", format_key(other.public.key), since=NOW)
-        book.save(engine, replace(peer, **more))
+        repository.save(engine, replace(peer, **more))
     both = [GOOD.host, BAD.host]
     past: list[tuple[list[str], sums.Verdict]] = [
         (both, "accepted"),

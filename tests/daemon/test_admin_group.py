@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from daemon.group import book
+from daemon.group import repository
 from daemon.serve.admin.openapi import describe
 from daemon.serve.admin.routes import routes
 from daemon.serve.admin.table import PREFIX
@@ -102,11 +102,11 @@ async def test_from_an_invitation_to_members_that_recognise_each_other(admins: l
     offer = await a.ask("group/look", {"url": host.host})
     assert (offer["group"], offer["host"]["words"], offer["host"]["voucher"]) == (GROUP, host.words, "domain")
     assert [one["host"] for one in offer["members"]] == [host.host]
-    assert book.current(a.neighbour.engine) is None
+    assert repository.current(a.neighbour.engine) is None
     assert (await host.ask("group"))["requests"] == []
     wish = {"url": offer["url"], "group": GROUP}
     assert await a.refused("group/join", {**wish, "key": b.key}, 403) == "refused"
-    assert book.current(a.neighbour.engine) is None
+    assert repository.current(a.neighbour.engine) is None
     asked = await a.ask("group/join", {**wish, "key": offer["host"]["key"]})
     assert (asked["membership"]["state"], asked["membership"]["host"]) == ("asked", host.host)
     assert await a.refused("group/look", {"url": b.host}, 502) == "group-host-refused"
@@ -184,8 +184,8 @@ async def test_a_sum_is_announced_and_a_request_refused(admins: list[Admin]) -> 
     assert (await host.about(b, "refuse", {}))["requests"] == []
     now = host.neighbour.clock()
     for number in range(4):
-        member = book.GroupMember(f"m{number}.example", a.key, state="member", since=now)
-        book.change_member(host.neighbour.engine, member.host, lambda _, one=member: one)  # type: ignore[misc]
+        member = repository.GroupMember(f"m{number}.example", a.key, state="member", since=now)
+        repository.change_member(host.neighbour.engine, member.host, lambda _, one=member: one)  # type: ignore[misc]
     soon = (await host.ask("group/start", {}))["membership"]["next_at"]
     assert soon == pytest.approx(now + host.neighbour.config.group.notice.total_seconds(), abs=60)
     later = (await host.ask("group/start", {"at": now + 86400.0}))["membership"]["next_at"]

@@ -17,11 +17,10 @@ from daemon.config.cohort import Cohort, Guards
 from daemon.config.group import Group
 from daemon.config.sections import Limits as JobLimits
 from daemon.config.sections import Model, Sharing
-from daemon.group import keeper
-from daemon.group.fence import Bounds
-from daemon.peers import cards, contact, door, errands
+from daemon.group.hosting.reverse_proxy import Bounds
+from daemon.peers import cards, contact_job, contact_trigger, ingress
 from daemon.rounds import member_log
-from daemon.serve import crowd, federation_app
+from daemon.serve import crowd, federation_app, group_supervisor
 from daemon.serve.server import MAX_FEDERATION_REQUEST
 from federation.driving import Patience
 from federation.errors import Code, Refusal
@@ -96,7 +95,8 @@ def rows() -> Iterator[Row]:
     yield "sums prepared", f"{rates.PREPARATIONS} at once, as many in a day", "none", "`policies/rates.py`"
     yield (
         "jobs that count",
-        f"{federation_app.COUNTING_AT_ONCE} of all: {JobLimits().job_memory_mb:,} MB, {federation_app.COUNT_WITHIN:g} s",
+        f"{federation_app.COUNTING_AT_ONCE} of all: {JobLimits().job_memory_mb:,} MB, "
+        f"{federation_app.COUNT_WITHIN:g} s",
         "none",
         "`daemon/serve/federation_app.py`, `[limits]`",
     )
@@ -135,8 +135,8 @@ def rows() -> Iterator[Row]:
     yield (
         "rows: peers",
         "1",
-        f"{GUARDS.max_requests_pending}, {contact.FORGET_REQUEST / 86400:g} days each",
-        "`[guards]`, `daemon/peers/door.py`",
+        f"{GUARDS.max_requests_pending}, {contact_job.FORGET_REQUEST / 86400:g} days each",
+        "`[guards]`, `daemon/peers/ingress.py`",
     )
     yield "rows: traffic", "1 in a month", "none", "`daemon/store/traffic.py`"
     yield "rows: sessions", f"{rates.PREPARATIONS} in a day", "none", "`policies/rates.py`"
@@ -155,9 +155,9 @@ def rows() -> Iterator[Row]:
     )
     yield (
         "ledger: wishes to be approved",
-        f"1 in {door._TELL_AGAIN / 86400:g} days",
-        f"{GUARDS.max_requests_pending} in {door._TELL_AGAIN / 86400:g} days, and those that are followed",
-        "`daemon/peers/door.py`",
+        f"1 in {ingress._TELL_AGAIN / 86400:g} days",
+        f"{GUARDS.max_requests_pending} in {ingress._TELL_AGAIN / 86400:g} days, and those that are followed",
+        "`daemon/peers/ingress.py`",
     )
     yield (
         "lines of log in a minute",
@@ -167,9 +167,9 @@ def rows() -> Iterator[Row]:
     )
     yield (
         "errands: jobs that look after a peer",
-        f"1 in {errands.LEAST_BETWEEN:g} s, 1 of all at one time",
+        f"1 in {contact_trigger.LEAST_BETWEEN:g} s, 1 of all at one time",
         "none",
-        "`daemon/peers/errands.py`",
+        "`daemon/peers/contact_trigger.py`",
     )
     yield "a hello", mb(MAX_HELLO), "the same", "`federation/hello.py`"
     yield (
@@ -201,7 +201,7 @@ def table() -> str:
 def group_rows() -> Iterator[Row]:
     """Yield what groups add: what one address, or one member, can have, and what all together."""
     fence, group = Bounds(), Group()
-    where = "`daemon/group/fence.py`"
+    where = "`daemon/group/hosting/reverse_proxy.py`"
     yield "connections to a host's fence", f"{fence.per_address}", f"{fence.connections}", where
     yield "new ones in a second", f"{fence.visits:g}, {fence.visits_at_once:g} at once", "as many each", where
     yield (
@@ -235,15 +235,16 @@ def group_rows() -> Iterator[Row]:
         "wishes to join",
         "1, forgotten after 30 days",
         f"{group.max_requests_pending} of strangers; {group.max_members:,} members",
-        "`[group]`, `daemon/group/enrol.py`",
+        "`[group]`, `daemon/group/hosting/enrolment_server.py`",
     )
     yield (
         "what a host sends for one sum",
-        f"{mb(keeper.SPOOL_BYTES)} on disk until it is dealt with, {mb(objects.MAX_OBJECT)} in a piece",
+        f"{mb(group_supervisor.SPOOL_BYTES)} on disk until it is dealt with, "
+        f"{mb(objects.MAX_OBJECT)} in a piece",
         "one host",
-        "`daemon/group/link.py`",
+        "`daemon/group/membership/fleet_client.py`",
     )
-    yield "published sums kept", "the newest", "the newest", "`daemon/group/shelf.py`"
+    yield "published sums kept", "the newest", "the newest", "`daemon/group/published_store.py`"
     yield (
         "epochs",
         f"1 in 180 days; after one that came to nothing, {RETRY // 3600} h",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.peers.book import Book, Peer
+from daemon.peers.repository import Book, Peer
 from daemon.rounds.sub_cohorts import MOST_PARTS, divide
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.identity import open_identity
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.rounds import round_config, viewer_digests, withdrawals
 from daemon.rounds.contribution_log import GivenRecord
 from daemon.rounds.data_windows import Windows
@@ -223,7 +223,7 @@ def take_up(config: Config, engine: Engine) -> SignedProposal:
     node = MemberNode(
         identity_of(config),
         round_config.member_journal(config),
-        peer=book.read(engine, config).allowlist().find,
+        peer=repository.read(engine, config).allowlist().find,
         admit=lambda _proposal: None,
         clock=lambda: NOW,
         random=lambda size: bytes(size),

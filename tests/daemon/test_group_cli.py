@@ -20,10 +20,10 @@ from daemon.cli.group import _moment, _show_hosted
 from daemon.cli.group_views import show_members, show_offer, show_requests, show_status, voucher
 from daemon.cli.main import app
 from daemon.errors import RequestError, ShoalError
-from daemon.group import book, control, status
-from daemon.group.recognise import Seen
-from daemon.peers import book as peers
-from daemon.peers.book import Peer
+from daemon.group import commands, repository, status
+from daemon.group.membership.key_verification import Seen
+from daemon.peers import repository as peers
+from daemon.peers.repository import Peer
 from daemon.rounds.aggregator_window import AskingRecord
 from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
@@ -89,7 +89,7 @@ async def test_from_an_invitation_to_members_who_recognise_each_other(three: lis
     asked = await typed(a, *line.split()[1:])
     assert (asked.code, spoken(host) in asked.out) == (2, True)
     assert "--words" in asked.err
-    assert book.current(a.engine) is None
+    assert repository.current(a.engine) is None
     wrong = await typed(a, *line.split()[1:], "--words", spoken(a), "-o", "json")
     assert (wrong.code, wrong.json["code"]) == (3, "refused")
     right = await typed(a, *line.split()[1:], "--words", spoken(host), "-o", "json")
@@ -134,13 +134,13 @@ async def test_from_an_invitation_to_members_who_recognise_each_other(three: lis
         True,
         False,
     )
-    kept = book.current(a.engine)
-    book.change(a.engine, lambda group: group and replace(group, state="ejected"))
+    kept = repository.current(a.engine)
+    repository.change(a.engine, lambda group: group and replace(group, state="ejected"))
     out = await typed(a, "group", "members", "-o", "json")
     assert out.json["state"] == "ejected"
     assert {one["host"]: one["state"] for one in out.json["members"]}[a.host] == "ejected"
     assert "This instance is not in the group" in (await typed(a, "group", "members")).out
-    book.change(a.engine, lambda _group: kept)
+    repository.change(a.engine, lambda _group: kept)
 
     left = await typed(a, "group", "leave", "--yes", "-o", "json")
     assert left.json == {"group": GROUP, "left": True, "host_told": True}
@@ -149,7 +149,7 @@ async def test_from_an_invitation_to_members_who_recognise_each_other(three: lis
     assert (out.code, "from the next sum on" in out.out) == (0, True)
     assert (await typed(host, "group", "close")).code == 2
     assert (await typed(host, "group", "close", "--yes")).code == 0
-    assert book.current(host.engine) is None
+    assert repository.current(host.engine) is None
 
 
 async def test_an_invited_instance_is_in_without_being_asked_about(three: list[Neighbour]) -> None:
@@ -171,8 +171,8 @@ async def test_what_cannot_be_recognised_is_said(three: list[Neighbour]) -> None
     # As the host may list them: one that cannot be asked, one by another key than its domain shows.
     away, false = Identity("away.invalid", bytes([5]) * 32), Identity(b.host, bytes([6]) * 32)
     for one in (away, false):
-        listed = book.GroupMember(one.host, format_key(one.public.key), state="member", since=1.0)
-        book.change_member(a.engine, one.host, lambda _one, listed=listed: listed)  # type: ignore[misc]
+        listed = repository.GroupMember(one.host, format_key(one.public.key), state="member", since=1.0)
+        repository.change_member(a.engine, one.host, lambda _one, listed=listed: listed)  # type: ignore[misc]
     done = await typed(a, "group", "recognise", "--all", "--yes", "-o", "json")
     assert [(one["host"], one["voucher"]) for one in done.json["recognised"]] == [(away.host, "unread")]
     assert "another key" in done.json["not_recognised"][b.host]
@@ -229,8 +229,10 @@ async def test_a_sum_is_announced_by_command(three: list[Neighbour]) -> None:
     for number in range(1, 5):
         one = Identity(f"m{number}.example", number.to_bytes(32, "big"))
         key = public_node_key(new_node_key())
-        member = book.GroupMember(one.host, format_key(one.public.key), "", key, state="member", since=1.0)
-        book.change_member(host.engine, one.host, lambda _one, member=member: member)  # type: ignore[misc]
+        member = repository.GroupMember(
+            one.host, format_key(one.public.key), "", key, state="member", since=1.0
+        )
+        repository.change_member(host.engine, one.host, lambda _one, member=member: member)  # type: ignore[misc]
     before = time.time()
     done = await typed(host, "group", "start", "--in", "30m", "-o", "json")
     assert done.code == 0, done.err
@@ -243,7 +245,7 @@ async def test_a_sum_is_announced_by_command(three: list[Neighbour]) -> None:
     assert "2 hours from now" in shown.out
     assert "which has 5 members" in shown.out
     # With one member less it is announced in vain.
-    book.change_member(host.engine, "m4.example", lambda one: one and replace(one, state="left"))
+    repository.change_member(host.engine, "m4.example", lambda one: one and replace(one, state="left"))
     fewer = " ".join((await typed(host, "group", "status")).out.split())
     assert "A sum needs 5 members, so 1 more has to join." in fewer
 
@@ -252,7 +254,7 @@ async def test_a_sum_that_cannot_be_learnt_from_is_said(three: list[Neighbour]) 
     host, *_ = three
     await typed(host, "group", "host", GROUP)
     batch = "ab" * 32
-    book.change(host.engine, lambda group: group and replace(group, batch=batch))
+    repository.change(host.engine, lambda group: group and replace(group, batch=batch))
     hosts = ["m1.example", "m2.example"]
     save_session(host.engine, SessionRecord(batch, "host", host.host, 1.0, 1.0, "done", "", hosts, hosts))
     sums.save(
@@ -311,9 +313,11 @@ async def test_everything_fits_a_narrow_screen(
 ) -> None:
     host, a, _ = three
     monkeypatch.setattr(terminal.out, "_width", WIDTH)
-    made = control.host(host.config, host.engine, GROUP, now=host.clock())
-    book.change_member(host.engine, a.host, lambda _one: book.GroupMember(a.host, format_key(bytes(32))))
-    book.change(
+    made = commands.host(host.config, host.engine, GROUP, now=host.clock())
+    repository.change_member(
+        host.engine, a.host, lambda _one: repository.GroupMember(a.host, format_key(bytes(32)))
+    )
+    repository.change(
         host.engine,
         lambda group: (
             group and replace(group, batch="ab" * 32, published="cd" * 32, next_at=host.clock() + 90)
@@ -321,7 +325,7 @@ async def test_everything_fits_a_narrow_screen(
     )
     found = status.status(host.config, host.engine, host.clock())
     assert len(found["published"]["words"]) == 8
-    show_requests(control.requests(host.config, host.engine))
+    show_requests(commands.requests(host.config, host.engine))
     show_members(status.members(host.config, host.engine))
     show_status(found)
     show_requests([])

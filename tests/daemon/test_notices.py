@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.notices import UNREACHABLE_SECONDS, Told, current
-from daemon.peers import book
-from daemon.peers.book import Peer
+from daemon.peers import repository
+from daemon.peers.repository import Peer
 from daemon.store import model_records, sums
 from daemon.store.activity import SessionRecord, count_refusal, save_session
 from daemon.store.engine import open_checked
@@ -71,40 +71,40 @@ def test_nothing_waits_on_a_new_instance(store: tuple[Engine, Config]) -> None:
 
 def test_a_request_waits_until_it_is_decided(store: tuple[Engine, Config]) -> None:
     peer = Peer("a.example", theirs="asked", source="asked", since=NOW - 5)
-    book.save(store[0], peer)
+    repository.save(store[0], peer)
     assert kinds(store) == [("peer-request", "a.example")]
-    states: list[book.State] = ["approved", "paused", "removed", "reverted"]
+    states: list[repository.State] = ["approved", "paused", "removed", "reverted"]
     for state in states:
-        book.save(store[0], replace(peer, state=state))
+        repository.save(store[0], replace(peer, state=state))
         assert kinds(store) == []
 
 
 def test_a_changed_key_waits_only_where_the_old_one_counted(store: tuple[Engine, Config]) -> None:
     peer = Peer("a.example", key="ed25519:x", next_key="ed25519:y")
-    expected: list[tuple[book.State, int]] = [
+    expected: list[tuple[repository.State, int]] = [
         ("approved", 1),
         ("paused", 1),
         ("reverted", 0),
         ("candidate", 0),
     ]
     for state, wanted in expected:
-        book.save(store[0], replace(peer, state=state))
+        repository.save(store[0], replace(peer, state=state))
         assert len(kinds(store)) == wanted
     # Another key is other news.
-    book.save(store[0], replace(peer, state="approved"))
+    repository.save(store[0], replace(peer, state="approved"))
     first = current(*store, NOW)[0].id
-    book.save(store[0], replace(peer, state="approved", next_key="ed25519:z"))
+    repository.save(store[0], replace(peer, state="approved", next_key="ed25519:z"))
     assert current(*store, NOW)[0].id != first
 
 
 def test_silence_is_told_after_a_day_of_trying(store: tuple[Engine, Config]) -> None:
     peer = Peer("a.example", state="approved", seen=NOW - UNREACHABLE_SECONDS - 1)
-    book.save(store[0], peer)
+    repository.save(store[0], peer)
     assert kinds(store) == []
-    book.save(store[0], replace(peer, failures=1))
+    repository.save(store[0], replace(peer, failures=1))
     assert kinds(store) == [("unreachable", "a.example")]
     assert kinds(store, NOW - 2) == []
-    book.save(store[0], replace(peer, failures=1, state="paused"))
+    repository.save(store[0], replace(peer, failures=1, state="paused"))
     assert kinds(store) == []
 
 
@@ -138,7 +138,7 @@ def test_each_is_told_once_across_restarts_and_again_when_it_comes_back(
 ) -> None:
     caplog.set_level(logging.WARNING, logger="daemon.notices")
     peer = Peer("a.example", theirs="asked", since=NOW)
-    book.save(store[0], peer)
+    repository.save(store[0], peer)
 
     def told() -> list[tuple[Any, ...]]:
         caplog.clear()
@@ -147,9 +147,9 @@ def test_each_is_told_once_across_restarts_and_again_when_it_comes_back(
 
     assert told() == [("peer-request", "a.example")]
     assert told() == []
-    book.save(store[0], replace(peer, state="removed"))
+    repository.save(store[0], replace(peer, state="removed"))
     assert told() == []
-    book.save(store[0], peer)
+    repository.save(store[0], peer)
     assert told() == [("peer-request", "a.example")]
     (tmp_path / "told.json").write_text("[nonsense")
     assert told() == [("peer-request", "a.example")]

@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 from daemon.errors import PolicyRefusedError, RequestError
 from daemon.ledger import book as ledger
 from daemon.log import TextFormatter
-from daemon.peers import book, contact, control
+from daemon.peers import commands, contact_job, repository
 from daemon.peers.cards import PeerAnswerError
-from daemon.peers.control import UnknownPeerError
+from daemon.peers.commands import UnknownPeerError
 from daemon.store import traffic
 from daemon.store.engine import reads
 from daemon.store.tables import PeerRow
@@ -61,7 +61,7 @@ async def test_two_instances_approve_each_other(pair: list[Neighbour]) -> None:
     assert (a.peer(b).state, a.peer(b).theirs) == ("approved", "declined")
     assert (b.peer(a).state, b.peer(a).theirs) == ("candidate", "asked")
     assert "asks to be approved" in b.shown(a)["sentence"]
-    assert not book.read(b.engine, b.config).approved()
+    assert not repository.read(b.engine, b.config).approved()
     await b.approve(a)
     assert (b.peer(a).state, b.peer(a).theirs) == ("approved", "approved")
     # Its word reached us at once: nobody has to ask again.
@@ -85,13 +85,13 @@ async def test_taking_it_back_is_told_and_what_it_changes(pair: list[Neighbour])
     a, b = pair
     await a.approve(b)
     await b.approve(a)
-    control.pause(a.engine, a.config, b.host, now=a.clock())
+    commands.pause(a.engine, a.config, b.host, now=a.clock())
     await a.job(host=b.host)
     assert b.peer(a).theirs == "declined"
-    assert not book.read(a.engine, a.config).approved()
+    assert not repository.read(a.engine, a.config).approved()
     await a.approve(b)
     assert b.peer(a).theirs == "approved"
-    control.remove(a.engine, a.config, b.host, now=a.clock())
+    commands.remove(a.engine, a.config, b.host, now=a.clock())
     await a.job(host=b.host)
     assert b.peer(a).theirs == "declined"
     # Now b is a stranger like others, who may ask again, and is told no more than they are.
@@ -100,9 +100,9 @@ async def test_taking_it_back_is_told_and_what_it_changes(pair: list[Neighbour])
     assert a.peer(b).state == "removed"
     assert "Removed" in a.shown(b)["sentence"]
     with pytest.raises(RequestError, match="not approved"):
-        control.pause(a.engine, a.config, b.host, now=a.clock())
+        commands.pause(a.engine, a.config, b.host, now=a.clock())
     with pytest.raises(UnknownPeerError):
-        control.remove(a.engine, a.config, "nobody.example", now=a.clock())
+        commands.remove(a.engine, a.config, "nobody.example", now=a.clock())
 
 
 async def test_only_the_key_that_was_compared_is_pinned(pair: list[Neighbour]) -> None:
@@ -110,11 +110,11 @@ async def test_only_the_key_that_was_compared_is_pinned(pair: list[Neighbour]) -
     await a.job(add=b.host)
     other = format_key(stranger().public.key)
     with pytest.raises(PolicyRefusedError, match="not the key"):
-        control.approve(a.engine, a.config, b.host, key=other, max_users=None, now=a.clock())
+        commands.approve(a.engine, a.config, b.host, key=other, max_users=None, now=a.clock())
     assert a.peer(b).state == "candidate"
-    control.approve(a.engine, a.config, b.host, key=a.peer(b).key, max_users=40, now=a.clock())
+    commands.approve(a.engine, a.config, b.host, key=a.peer(b).key, max_users=40, now=a.clock())
     assert a.peer(b).cap(a.config) == 40
-    control.approve(a.engine, a.config, b.host, key=None, max_users=None, now=a.clock())
+    commands.approve(a.engine, a.config, b.host, key=None, max_users=None, now=a.clock())
     assert a.peer(b).max_users == 40
 
 
@@ -126,7 +126,7 @@ async def test_a_key_is_read_from_its_own_domain_before_it_can_be_approved(pair:
     assert a.peer(b).theirs == "asked"
     assert a.shown(b)["words"] == []
     with pytest.raises(RequestError, match="card"):
-        control.approve(a.engine, a.config, b.host, key=None, max_users=None, now=a.clock())
+        commands.approve(a.engine, a.config, b.host, key=None, max_users=None, now=a.clock())
     await a.job(add=b.host)
     assert a.peer(b).key == format_key(b.identity.public.key)
     assert a.peer(b).theirs == "unknown"
@@ -186,7 +186,7 @@ async def test_a_stranger_learns_nothing_and_causes_no_request(pair: list[Neighb
     assert b.front.asked == []
     # To say no without ever having asked leaves no trace at all.
     await a.hears(stranger(3), approves=False)
-    assert book.find(a.engine, a.config, "stranger-3.example") is None
+    assert repository.find(a.engine, a.config, "stranger-3.example") is None
 
 
 async def test_a_flood_of_strangers_is_bounded_and_no_peer_notices(pair: list[Neighbour]) -> None:
@@ -253,7 +253,7 @@ async def test_a_silent_peer_is_left_alone_for_longer_each_time_until_it_speaks(
     await a.approve(b)
     await b.approve(a)
     await b.stop()
-    monkeypatch.setattr(contact, "_ONCE_MORE", Retry(attempts=1))
+    monkeypatch.setattr(contact_job, "_ONCE_MORE", Retry(attempts=1))
     waited = []
     for failures in range(1, 14):
         found = await a.job()
@@ -284,7 +284,7 @@ async def test_any_message_of_a_peer_ends_the_waiting_with_one_write_a_minute(
     await b.approve(a)
 
     def forgotten() -> None:
-        book.save(a.engine, replace(a.peer(b), failures=7, retry_at=a.clock() + 9000))
+        repository.save(a.engine, replace(a.peer(b), failures=7, retry_at=a.clock() + 9000))
 
     forgotten()
     from federation.desk import fetch_request

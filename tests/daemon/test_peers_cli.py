@@ -17,8 +17,8 @@ import pytest
 from daemon.cli import terminal
 from daemon.cli.peers import _address, _compared, _name, _show_candidates, _show_key, _show_list
 from daemon.errors import PolicyRefusedError, RequestError
-from daemon.peers.book import Book, Peer
-from daemon.peers.sentences import cohort, of
+from daemon.peers.messages import cohort, of
+from daemon.peers.repository import Book, Peer
 from daemon.process.daemon_lock import only_daemon
 from daemon.process.run_job import python_module
 from federation.identity import Identity, format_key

@@ -31,8 +31,8 @@ from daemon.config.types import KEY_PREFIX
 from daemon.disclosure import formatting, plan
 from daemon.disclosure.cost import Cost, cost, level_of
 from daemon.disclosure.privacy_report import gather
-from daemon.group import book
-from daemon.group.book import Membership
+from daemon.group import repository
+from daemon.group.repository import Membership
 from daemon.identity import open_identity
 from daemon.process.run_job import python_module
 from daemon.rounds import round_config, viewer_digests
@@ -435,11 +435,11 @@ def test_in_a_group_one_instance_takes_the_sums(world: World) -> None:
     engine = open_checked(config.database)
     open_identity(config.identity_file, config.instance.host)
     joined = Membership("videos", "two.example", "https://t", "member", "member", since=world.now)
-    book.change(engine, lambda _one: joined)
+    repository.change(engine, lambda _one: joined)
     for number in range(1, 9):
         one = Identity(f"m{number}.example", number.to_bytes(32, "big")).public
-        member = book.GroupMember(one.host, format_key(one.key), state="member", since=world.now)
-        book.change_member(engine, one.host, lambda _one, member=member: member)  # type: ignore[misc]
+        member = repository.GroupMember(one.host, format_key(one.key), state="member", since=world.now)
+        repository.change_member(engine, one.host, lambda _one, member=member: member)  # type: ignore[misc]
     engine.dispose()
     now = as_json(shoal("privacy", "plan", "-c", world.config_file, "-o", "json"))["now"]
     assert (now["members"], now["aggregators"]) == (9, 1)

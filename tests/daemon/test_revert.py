@@ -16,7 +16,7 @@ import pytest
 from daemon.errors import JobError, PolicyRefusedError, RequestError
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.peers import book, control
+from daemon.peers import commands, repository
 from daemon.revert import compare, holdings, job, proof, report, steps
 from daemon.serve.current import CurrentModel
 from daemon.store import model_records, reverts, sums
@@ -52,10 +52,10 @@ def test_the_newest_model_that_never_had_the_peer_serves_at_once(one: Instance) 
     switch = out_of_service(one)
     assert (switch.before, switch.now, switch.basis) == (newer, older, "older sum")
     assert one.served() == older
-    peer = book.read(one.engine, one.config).find(HOST)
+    peer = repository.read(one.engine, one.config).find(HOST)
     assert peer is not None
     assert (peer.state, peer.since) == ("reverted", NOW)
-    assert book.read(one.engine, one.config).allowlist().find(HOST) is None
+    assert repository.read(one.engine, one.config).allowlist().find(HOST) is None
 
 
 def test_without_such_a_sum_the_local_model_serves(one: Instance) -> None:
@@ -77,9 +77,9 @@ def test_neither_a_damaged_model_nor_one_of_unknown_origin_nor_one_of_a_removed_
     one: Instance,
 ) -> None:
     local = one.model("local")
-    peer = book.read(one.engine, one.config).find(OTHERS[0])
+    peer = repository.read(one.engine, one.config).find(OTHERS[0])
     assert peer is not None
-    book.save(one.engine, replace(peer, state="removed"))
+    repository.save(one.engine, replace(peer, state="removed"))
     one.model("federated", OTHERS, session_id=one.session(1, OTHERS))
     one.model("federated", [], session_id=None)
     damaged = one.model("federated", OTHERS[1:], session_id=one.session(2, OTHERS[1:]))
@@ -280,12 +280,12 @@ def test_approved_again_nothing_of_before_comes_back(one: Instance) -> None:
     out_of_service(one)
     # Approved before everything is deleted, it would be learnt from again.
     with pytest.raises(PolicyRefusedError, match="not deleted yet"):
-        control.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW)
+        commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW)
     take_out(one)
     assert (
-        control.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW).state == "approved"
+        commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW).state == "approved"
     )
-    assert book.read(one.engine, one.config).allowlist().find(HOST) is not None
+    assert repository.read(one.engine, one.config).allowlist().find(HOST) is not None
     assert not holdings.holding(one.engine, one.config, HOST)
     assert one.served() == older
     # Taken out a second time, it is a new revert.

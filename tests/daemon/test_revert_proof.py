@@ -16,7 +16,7 @@ import pytest
 
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.revert import job, proof
 from daemon.rounds import crash_points, round_config
 from daemon.store import sums
@@ -119,7 +119,7 @@ def test_killed_at_any_step_the_peer_is_blocked_and_the_same_command_goes_on(
 ) -> None:
     _, older, newer = tainted(one)
     assert dies(point, lambda: take_out(one)) == signal.SIGKILL
-    peer = book.read(one.engine, one.config).find(HOST)
+    peer = repository.read(one.engine, one.config).find(HOST)
     assert peer is not None
     assert peer.state == "reverted"
     found = take_out(one)
@@ -192,9 +192,9 @@ def other_arrays(one: Instance) -> None:
 
 
 def approved(one: Instance) -> None:
-    peer = book.read(one.engine, one.config).find(HOST)
+    peer = repository.read(one.engine, one.config).find(HOST)
     assert peer is not None
-    book.save(one.engine, replace(peer, state="approved"))
+    repository.save(one.engine, replace(peer, state="approved"))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import JobError
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.process.run_job import run_job
 from daemon.revert import job, proof, steps
 from daemon.store import model_records, sums
@@ -146,7 +146,7 @@ async def test_a_sum_that_is_under_way_when_a_peer_is_taken_out_is_never_stored(
             await federation.session(take_out)
         assert sums.parts(one.engine) == []
         assert not list(one.config.sums_dir.glob("*.npy"))
-        found = book.read(one.engine, one.config).find(peer.host)
+        found = repository.read(one.engine, one.config).find(peer.host)
         assert found is not None
         assert found.state == "reverted"
         # Nothing is left open, and what the peer asks for is refused.

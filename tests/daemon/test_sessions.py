@@ -19,7 +19,7 @@ from daemon.lab.demo.instances import Community, build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.rounds import round_config
 from daemon.rounds.abort import Left, leave_all
 from daemon.rounds.crash_points import VARIABLE
@@ -130,7 +130,7 @@ async def test_a_session_gives_the_plain_sum_and_both_sides_remember_it(daemons:
     assert round_config.aggregator_journal(config).sums() == []
     # Who took part approves us: nobody has to say so first.
     engine = open_checked(config.database)
-    known = book.read(engine, config)
+    known = repository.read(engine, config)
     engine.dispose()
     assert {peer.host for peer in known.approved() if peer.theirs == "approved"} == hosts(daemons, daemons[0])
 

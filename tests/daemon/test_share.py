@@ -27,7 +27,7 @@ from daemon.config import Config, load
 from daemon.disclosure import data_kinds, data_kinds_group, export
 from daemon.disclosure.next_share import Share, gather
 from daemon.errors import RequestError
-from daemon.group import passing
+from daemon.group.hosting import proxy_http
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.ledger import book as ledger
@@ -611,8 +611,8 @@ def test_every_route_that_others_can_call_is_of_a_kind(place: Place) -> None:
         served |= set(re.findall(r"router\.\w+\(\s*'([^']+)',\s*guards\.everybody", path.read_text()))
     assert len(served) > 2
     # What members call at the listener of a group's host, and what everybody can.
-    assert set(data_kinds_group.FLEET) == {f"/v1/fleet/{method}" for method in passing.METHODS}
-    assert passing.read_request(b"GET /health HTTP/1.1\r\n\r\n") is not None
+    assert set(data_kinds_group.FLEET) == {f"/v1/fleet/{method}" for method in proxy_http.METHODS}
+    assert proxy_http.read_request(b"GET /health HTTP/1.1\r\n\r\n") is not None
     assert standing_for("routes") == served | {*data_kinds_group.FLEET, "/health"}
 
 
@@ -620,7 +620,7 @@ NOT_LEAVING = {
     "daemon.source.peertube_client": "asks our own PeerTube",
     "daemon.lab.demo.processes": "runs a demo on this machine",
     "daemon.lab.demo.group": "runs a demo on this machine",
-    "daemon.group.upstream": "asks our own SuperLink",
+    "daemon.group.hosting.proxy_upstream": "asks our own SuperLink",
 }
 _ASKING = re.compile(r"\b(ClientSession|PeerClient|new_session|urlopen|open_connection|create_connection)\b")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.group import book
-from daemon.group.book import GroupMember, Membership
-from daemon.group.spool import Spool
+from daemon.group import repository
+from daemon.group.membership.blob_cache import Spool
+from daemon.group.repository import GroupMember, Membership
 from daemon.group.traffic_accounting import Carried
-from daemon.peers import book as peers
-from daemon.peers.book import Peer
+from daemon.peers import repository as peers
+from daemon.peers.repository import Peer
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import AskingRecord
 from daemon.store import traffic
@@ -42,14 +42,14 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found.engine.dispose()
 
 
-def join(place: Place, role: book.Role, *, epoch: bytes = b"") -> None:
+def join(place: Place, role: repository.Role, *, epoch: bytes = b"") -> None:
     host = HOST.host if role == "member" else place.identity.host
-    book.change(
+    repository.change(
         place.engine, lambda _: Membership(GROUP, host, "https://x.example", role, "member", epoch=epoch)
     )
     for one in (place.identity, HOST, *PEERS):
         member = GroupMember(one.host, format_key(one.public.key), state="member")
-        book.change_member(place.engine, one.host, lambda _, member=member: member)  # type: ignore[misc]
+        repository.change_member(place.engine, one.host, lambda _, member=member: member)  # type: ignore[misc]
 
 
 def draw(place: Place, *, least: int = 4, parts: int = 1) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def draw(place: Place, *, least: int = 4, parts: int = 1) -> tuple[str, ...]:
     me = place.identity
     everybody = [Member(one) for one in (HOST, me, *PEERS)]
     document = Group(everybody, now=NOW - 60, least=least, parts=parts).draw()
-    book.change(place.engine, lambda one: replace(one, epoch=document.seal(HOST)) if one else None)
+    repository.change(place.engine, lambda one: replace(one, epoch=document.seal(HOST)) if one else None)
     return tuple(one.host for one in document.part_of(me.host) or ())
 
 
@@ -137,7 +137,7 @@ def test_the_host_is_told_what_its_group_is_asked_about_and_no_bytes_to_itself(p
 
 
 def test_whoever_left_is_asked_by_peers_again(place: Place) -> None:
-    book.change(place.engine, lambda one: replace(one, state="left") if one else None)
+    repository.change(place.engine, lambda one: replace(one, state="left") if one else None)
     found = place.report()["next"]
     assert (found["group"], found["drawn"]) == ("", "peers")
     assert found["aggregators"] == sorted([*HOSTS])

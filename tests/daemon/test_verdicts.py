@@ -17,8 +17,8 @@ from daemon.errors import JobError
 from daemon.jobs.registry import JobContext
 from daemon.ledger.book import Kind, newest
 from daemon.maintenance import sync
-from daemon.peers import book
-from daemon.peers.book import Peer
+from daemon.peers import repository
+from daemon.peers.repository import Peer
 from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -44,7 +44,7 @@ def context(tmp_path: Path) -> Iterator[JobContext]:
     found = JobContext(config, engine, lambda _stage, _part: None, time.time)
     sync.run(found)
     for host, key in (("two.example", KEY), ("three.example", OTHER)):
-        book.save(engine, Peer(host, "http://127.0.0.1:9", key, "approved", max_users=200))
+        repository.save(engine, Peer(host, "http://127.0.0.1:9", key, "approved", max_users=200))
     yield found
     engine.dispose()
 
@@ -168,9 +168,9 @@ def test_what_was_learnt_from_somebody_who_was_taken_out_meanwhile_does_not_serv
     put = deploy.put_into_service
 
     def taken_out_meanwhile(*arguments: Any, **named: Any) -> ModelRecord:
-        peer = book.read(context.engine, context.config).find("two.example")
+        peer = repository.read(context.engine, context.config).find("two.example")
         assert peer is not None
-        book.save(context.engine, replace(peer, state="reverted"))
+        repository.save(context.engine, replace(peer, state="reverted"))
         return put(*arguments, **named)
 
     monkeypatch.setattr(deploy, "put_into_service", taken_out_meanwhile)

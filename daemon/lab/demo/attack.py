@@ -26,7 +26,7 @@ from daemon.lab.demo import attack_parts
 from daemon.lab.demo.change_histories import like_more, make_up
 from daemon.lab.demo.instances import NAMES, World, build
 from daemon.lab.demo.processes import Daemon, every, require
-from daemon.peers import control
+from daemon.peers import commands
 from daemon.revert import steps
 from daemon.revert.carry_out import carry_out
 from daemon.store import content_arrays, current_model, model_records
@@ -191,7 +191,7 @@ class _Federation:
             # What their NodeInfo says on a PeerTube: how many accounts there are.
             if daemon is not self.observer:
                 users, host = daemon.community.history.users, daemon.community.host
-                control.approve(engine, self.config, host, key=None, max_users=users, now=time.time())
+                commands.approve(engine, self.config, host, key=None, max_users=users, now=time.time())
         engine.dispose()
 
     async def stop(self) -> None:
@@ -247,7 +247,7 @@ class _Federation:
             require([await daemon.job("peers", add=self.attacker, url=url)])
             config = load(daemon.community.config_file)
             engine = open_checked(config.database)
-            control.approve(engine, config, self.attacker, key=None, max_users=at_most, now=time.time())
+            commands.approve(engine, config, self.attacker, key=None, max_users=at_most, now=time.time())
             engine.dispose()
 
     async def overrule(self) -> None:

@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.errors import JobError
-from daemon.group import book, control, joining, recognise, standing, status
-from daemon.group.recognise import Seen
+from daemon.group import commands, repository, status
+from daemon.group.membership import join_and_leave, key_verification, rules
+from daemon.group.membership.key_verification import Seen
 from daemon.lab.demo.processes import Daemon
 from daemon.peers import cards
 from daemon.store import activity, sums
@@ -95,12 +96,12 @@ class Group:
         async with aiohttp.ClientSession(trust_env=False) as session:
             seen = {one.host: await _seen(one, session) for one in self._instances}
             host = self._hosting
-            invitation = control.host(host.config, host.engine, NAME, url=host.url, now=time.time())
+            invitation = commands.host(host.config, host.engine, NAME, url=host.url, now=time.time())
             self._tell(f"  {_short(host)} hosts {NAME}: {invitation['command']}")
             for one in self._joining:
-                offer = await joining.look(one.config, one.engine, session, host.url, NAME, time.time)
-                await joining.join(one.config, one.engine, session, offer, time.time)
-                control.approve(host.config, host.engine, seen[one.host], now=time.time())
+                offer = await join_and_leave.look(one.config, one.engine, session, host.url, NAME, time.time)
+                await join_and_leave.join(one.config, one.engine, session, offer, time.time)
+                commands.approve(host.config, host.engine, seen[one.host], now=time.time())
         for one in self._instances:
             _recognise(one, seen)
         await self._until(lambda: _ready(host), "the host's listener is not ready", _nobody)
@@ -116,7 +117,7 @@ class Group:
 
         """
         host, begins = self._hosting, time.time() + NOTICE
-        control.start(host.config, host.engine, at=begins, now=time.time())
+        commands.start(host.config, host.engine, at=begins, now=time.time())
         outcome = await self._until(lambda: _last(host.engine, since=begins), "the sum was not taken", revive)
         ended = outcome.ended
         if outcome.outcome == "done":
@@ -148,7 +149,7 @@ def _recognise(one: _Instance, seen: Mapping[str, Seen]) -> None:
     """Approve everybody, by the keys that they show themselves."""
     for host, other in seen.items():
         if host != one.host:
-            recognise.pin(one.engine, one.config, other, time.time())
+            key_verification.pin(one.engine, one.config, other, time.time())
 
 
 def _last(engine: Engine, *, since: float) -> JobRecord | None:
@@ -161,7 +162,7 @@ def _ready(host: _Instance) -> bool | None:
     """Tell whether the host's part runs, and knows all members."""
     live = status.live(host.config)
     ready = live is not None and live.hosting == "ready"
-    return True if ready and not standing.nodes_outdated(host.engine) else None
+    return True if ready and not rules.nodes_outdated(host.engine) else None
 
 
 async def _nobody() -> None:
@@ -169,7 +170,7 @@ async def _nobody() -> None:
 
 
 def _has(engine: Engine, batch: str) -> bool | None:
-    group = book.current(engine)
+    group = repository.current(engine)
     stored = any(part.batch == batch for part in sums.parts(engine))
     return True if stored and group is not None and group.batch == batch else None
 

@@ -28,45 +28,45 @@ async def group(call: Call) -> dict[str, Any]:
 )
 async def host(call: Call) -> dict[str, Any]:
     """Begin to host; the listener starts by itself."""
-    from daemon.group import control
+    from daemon.group import commands
 
     asked: NewGroup = call.body
-    return await _decide(call, control.host, asked.name, url=str(asked.url or ""))
+    return await _decide(call, commands.host, asked.name, url=str(asked.url or ""))
 
 
 @table.post("/group/close", "End the group that this instance hosts", Group)
 async def close(call: Call) -> dict[str, Any]:
     """End it for all; what was learnt with it stays."""
-    from daemon.group import control
+    from daemon.group import commands
 
-    return await _decide(call, control.close)
+    return await _decide(call, commands.close)
 
 
 @table.post("/group/start", "Announce a sum; members connect shortly before it", Group, body=Start)
 async def start(call: Call) -> dict[str, Any]:
     """Announce it for a time, or for as soon as members hear of it."""
-    from daemon.group import control
+    from daemon.group import commands
 
     asked: Start = call.body
     context = call.context
     soon = context.clock() + context.config.group.notice.total_seconds()
-    return await _decide(call, control.start, at=soon if asked.at is None else asked.at)
+    return await _decide(call, commands.start, at=soon if asked.at is None else asked.at)
 
 
 @table.post("/group/members/{host}/refuse", "Do not let an instance in that asked", Group)
 async def refuse(call: Call) -> dict[str, Any]:
     """Decide; it hears of it when it asks again."""
-    from daemon.group import control
+    from daemon.group import commands
 
-    return await _decide(call, control.refuse, host_of(call))
+    return await _decide(call, commands.refuse, host_of(call))
 
 
 @table.post("/group/members/{host}/eject", "Take a member out, from the next sum on", Group)
 async def eject(call: Call) -> dict[str, Any]:
     """Leave it an approved peer; a revert takes out what was learnt with it."""
-    from daemon.group import control
+    from daemon.group import commands
 
-    return await _decide(call, control.eject, host_of(call))
+    return await _decide(call, commands.eject, host_of(call))
 
 
 async def _decide(call: Call, decide: Callable[..., object], *what: Any, **more: Any) -> dict[str, Any]:
@@ -78,20 +78,21 @@ async def _decide(call: Call, decide: Callable[..., object], *what: Any, **more:
 def view(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     """Return everything about the group as one answer."""
     # Needs the federation's keys, which a daemon that federates with nobody does not load.
-    from daemon.group import book, control, recognise, status
-    from daemon.peers import book as peers
+    from daemon.group import commands, repository, status
+    from daemon.group.membership import key_verification
+    from daemon.peers import repository as peers
 
-    found, stored = status.status(config, engine, now), book.current(engine)
+    found, stored = status.status(config, engine, now), repository.current(engine)
     hosts = stored is not None and stored.role == "host"
-    inside = tuple(one for one in book.members(engine) if one.state == "member" and stored is not None)
-    _, against = recognise.wanted(inside, peers.read(engine, config), config.instance.host)
+    inside = tuple(one for one in repository.members(engine) if one.state == "member" and stored is not None)
+    _, against = key_verification.wanted(inside, peers.read(engine, config), config.instance.host)
     return {
         "sentence": found["sentence"],
-        "membership": _membership(found, control.enough(config), gives=config.mode == "contribute"),
+        "membership": _membership(found, commands.enough(config), gives=config.mode == "contribute"),
         "members": status.members(config, engine),
         "against": against,
-        "requests": control.requests(config, engine) if hosts else [],
-        "invitation": control.invitation(config, stored) if stored is not None and hosts else None,
+        "requests": commands.requests(config, engine) if hosts else [],
+        "invitation": commands.invitation(config, stored) if stored is not None and hosts else None,
     }
 
 

@@ -21,8 +21,8 @@ from daemon.serve.admin.work import BusyError
 if TYPE_CHECKING:
     import aiohttp
 
-    from daemon.group.joining import Offer
-    from daemon.group.recognise import Seen
+    from daemon.group.membership.join_and_leave import Offer
+    from daemon.group.membership.key_verification import Seen
 
 table = Table()
 
@@ -35,7 +35,7 @@ AT_ONCE: Final = 8
 @table.post("/group/look", "Look at a group before joining it", GroupOffer, body=Place)
 async def look(call: Call) -> dict[str, Any]:
     """Ask its host; nothing that binds is sent."""
-    from daemon.peers import book as peers
+    from daemon.peers import repository as peers
 
     context = call.context
 
@@ -52,7 +52,7 @@ async def look(call: Call) -> dict[str, Any]:
 )
 async def join(call: Call) -> dict[str, Any]:
     """Look again, compare the key, ask; where the host is away then, the daemon goes on asking."""
-    from daemon.group import joining
+    from daemon.group.membership import join_and_leave
 
     asked: Joining = call.body
     context = call.context
@@ -60,7 +60,7 @@ async def join(call: Call) -> dict[str, Any]:
     async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
         offer = await _offer(call, session)
         _require_same(offer.host, offer.seen.key, asked.key)
-        await joining.join(context.config, context.engine, session, offer, context.clock)
+        await join_and_leave.join(context.config, context.engine, session, offer, context.clock)
         return await group.group(call)
 
     return await _online(call, "join a group", ask)
@@ -69,12 +69,12 @@ async def join(call: Call) -> dict[str, Any]:
 @table.post("/group/leave", "Leave the group, at once", Group)
 async def leave(call: Call) -> dict[str, Any]:
     """Keep what was learnt with it; tell the host, now or later."""
-    from daemon.group import joining
+    from daemon.group.membership import join_and_leave
 
     context = call.context
 
     async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
-        await joining.leave(context.config, context.engine, session, context.clock)
+        await join_and_leave.leave(context.config, context.engine, session, context.clock)
         return await group.group(call)
 
     return await _online(call, "leave a group", ask)
@@ -94,16 +94,16 @@ async def key(call: Call) -> dict[str, Any]:
 @table.post("/group/invite", "Let an instance in before it asks, by this key", Group, body=ComparedOf)
 async def invite(call: Call) -> dict[str, Any]:
     """Approve it as a peer, too."""
-    from daemon.group import control
+    from daemon.group import commands
 
     asked: ComparedOf = call.body
     context = call.context
-    await call.work.read(control.hosted, context.engine)
+    await call.work.read(commands.hosted, context.engine)
 
     async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
         seen = await _seen(call, session, asked.host)
         _require_same(asked.host, seen.key, asked.key)
-        await call.work.read(control.invite, context.config, context.engine, seen, now=context.clock())
+        await call.work.read(commands.invite, context.config, context.engine, seen, now=context.clock())
         return await group.group(call)
 
     return await _online(call, f"key of {asked.host}", ask)
@@ -112,16 +112,16 @@ async def invite(call: Call) -> dict[str, Any]:
 @table.post("/group/members/{host}/approve", "Let an instance in by exactly this key", Group, body=Compared)
 async def approve(call: Call) -> dict[str, Any]:
     """Approve it as a peer, too."""
-    from daemon.group import control
+    from daemon.group import commands
 
     asked: Compared = call.body
     context, host = call.context, host_of(call)
-    await call.work.read(control.wishing, context.engine, host)
+    await call.work.read(commands.wishing, context.engine, host)
 
     async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
         seen = await _seen(call, session, host)
         _require_same(host, seen.key, asked.key)
-        await call.work.read(control.approve, context.config, context.engine, seen, now=context.clock())
+        await call.work.read(commands.approve, context.config, context.engine, seen, now=context.clock())
         return await group.group(call)
 
     return await _online(call, f"key of {host}", ask)
@@ -130,12 +130,12 @@ async def approve(call: Call) -> dict[str, Any]:
 @table.post("/group/recognise", "Approve members as peers by these keys", RecognisedMembers, body=Recognise)
 async def recognise(call: Call) -> dict[str, Any]:
     """Approve those whose key is still the one that was compared, and say of the others why not."""
-    from daemon.group import control
-    from daemon.group import recognise as keys
+    from daemon.group import commands
+    from daemon.group.membership import key_verification as keys
 
     asked: Recognise = call.body
     context = call.context
-    control.require_speaking(context.config)
+    commands.require_speaking(context.config)
     few = asyncio.Semaphore(AT_ONCE)
 
     async def one(session: aiohttp.ClientSession, member: ComparedOf) -> Seen | ShoalError:
@@ -191,32 +191,34 @@ async def _online(
 
 
 async def _offer(call: Call, session: aiohttp.ClientSession) -> Offer:
-    from daemon.group import joining
+    from daemon.group.membership import join_and_leave
 
     asked: Place = call.body
     context = call.context
-    offer = await joining.look(context.config, context.engine, session, asked.url, asked.group, context.clock)
-    await call.work.read(joining.require_free_for, context.engine, offer)
+    offer = await join_and_leave.look(
+        context.config, context.engine, session, asked.url, asked.group, context.clock
+    )
+    await call.work.read(join_and_leave.require_free_for, context.engine, offer)
     return offer
 
 
 async def _seen(call: Call, session: aiohttp.ClientSession, host: str, *, of_members: bool = False) -> Seen:
     """Ask the domain of an instance for its key: one of the group's book, or, for its host, any."""
-    from daemon.group import book, control
-    from daemon.group import recognise as keys
-    from daemon.peers import book as peers
+    from daemon.group import commands, repository
+    from daemon.group.membership import key_verification as keys
     from daemon.peers import cards
+    from daemon.peers import repository as peers
 
     context = call.context
-    control.require_speaking(context.config)
-    current = await call.work.read(book.current, context.engine)
-    known = await call.work.read(book.member, context.engine, host)
+    commands.require_speaking(context.config)
+    current = await call.work.read(repository.current, context.engine)
+    known = await call.work.read(repository.member, context.engine, host)
     if current is None:
-        raise control.NoGroupError("this instance is in no group", advice="Join one, or begin one.")
+        raise commands.NoGroupError("this instance is in no group", advice="Join one, or begin one.")
     if known is not None and known.key and (known.state == "member" or not of_members):
         return await keys.look(context.config, context.engine, session, host, known.key, context.clock)
     if of_members or current.role != "host":
-        raise control.UnknownMemberError(f"{host} is not a member", advice="Look at the list again.")
+        raise commands.UnknownMemberError(f"{host} is not a member", advice="Look at the list again.")
     if host == context.config.instance.host:
         raise RequestError("that is this instance itself", advice="It is a member already.")
     peer = await call.work.read(peers.find, context.engine, context.config, host)

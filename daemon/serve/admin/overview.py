@@ -28,9 +28,9 @@ async def overview(call: Call) -> dict[str, Any]:
 
 
 def _group(engine: Engine) -> dict[str, Any] | None:
-    from daemon.group import book
+    from daemon.group import repository
 
-    found = book.current(engine)
+    found = repository.current(engine)
     if found is None or not found.active:
         return None
     return {"group": found.group, "host": found.host, "role": found.role}
@@ -38,7 +38,7 @@ def _group(engine: Engine) -> dict[str, Any] | None:
 
 def _overview(parts: Parts) -> dict[str, Any]:
     from daemon.identity import open_identity
-    from daemon.peers import book, control
+    from daemon.peers import commands, repository
     from federation.identity import format_key
     from federation.words import words
 
@@ -51,7 +51,7 @@ def _overview(parts: Parts) -> dict[str, Any]:
         "words": list(words(key)),
         "mode": config.mode,
         "model": served(context.model.loaded),
-        "cohort": control.cohort(engine, book.read(engine, config), config),
+        "cohort": commands.cohort(engine, repository.read(engine, config), config),
         "group": _group(engine),
         "notices": [vars(notice) for notice in notices.current(engine, config, now)],
         "quality": quality(trained(engine)),

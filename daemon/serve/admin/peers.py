@@ -49,26 +49,26 @@ async def candidates(call: Call) -> dict[str, Any]:
 @table.post("/peers/{host}/approve", "Approve a peer with exactly this key", Peer, body=Approval)
 async def approve(call: Call) -> dict[str, Any]:
     """Pin the key; what it needs beyond that, the peer's approval, is theirs to give."""
-    from daemon.peers import control
+    from daemon.peers import commands
 
     asked: Approval = call.body
-    return await _decide(call, control.approve, key=asked.key, max_users=asked.max_users)
+    return await _decide(call, commands.approve, key=asked.key, max_users=asked.max_users)
 
 
 @table.post("/peers/{host}/pause", "Go without a peer until it is approved again", Peer)
 async def pause(call: Call) -> dict[str, Any]:
     """Keep what was learnt."""
-    from daemon.peers import control
+    from daemon.peers import commands
 
-    return await _decide(call, control.pause)
+    return await _decide(call, commands.pause)
 
 
 @table.post("/peers/{host}/remove", "Have nothing to do with a host any more", Peer)
 async def remove(call: Call) -> dict[str, Any]:
     """Use nothing of it from the next training on; a revert takes out at once what it is in."""
-    from daemon.peers import control
+    from daemon.peers import commands
 
-    return await _decide(call, control.remove)
+    return await _decide(call, commands.remove)
 
 
 async def contact(call: Call, arguments: Mapping[str, str]) -> None:
@@ -119,15 +119,15 @@ async def _peer(call: Call, host: str) -> dict[str, Any]:
 
 def _listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
     # Needs the federation's keys, which a daemon that federates with nobody does not load.
-    from daemon.peers import control
+    from daemon.peers import commands
 
-    return control.listing(engine, config, now)
+    return commands.listing(engine, config, now)
 
 
 def _described(engine: Engine, config: Config, host: str, now: float) -> dict[str, Any]:
-    from daemon.peers import book, control
+    from daemon.peers import commands, repository
 
-    peer = book.find(engine, config, host)
+    peer = repository.find(engine, config, host)
     if peer is None:
-        raise control.UnknownPeerError("nothing is known of this host", advice="See GET /v1/admin/peers.")
-    return control.described(peer, now, followed=host in source_state.follows(engine))
+        raise commands.UnknownPeerError("nothing is known of this host", advice="See GET /v1/admin/peers.")
+    return commands.described(peer, now, followed=host in source_state.follows(engine))

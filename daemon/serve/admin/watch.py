@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from daemon import notices
 from daemon.errors import ShoalError
 from daemon.notices import Told
-from daemon.peers import book
+from daemon.peers import repository
 from daemon.serve.context import ServeContext
 from daemon.store.engine import reads
 from daemon.store.tables import Session
@@ -56,8 +56,10 @@ class Numbers(Collector):
         kinds = Counter(one.kind for one in notices.current(context.engine, context.config, context.clock()))
         for kind in notices.KINDS:
             waiting.add_metric([kind], kinds[kind])
-        states = Counter(peer.state for peer in book.read(context.engine, context.config).peers.values())
-        for state in get_args(book.State):
+        states = Counter(
+            peer.state for peer in repository.read(context.engine, context.config).peers.values()
+        )
+        for state in get_args(repository.State):
             peers.add_metric([state], states[state])
         query = select(Session.role, Session.outcome, func.max(Session.ended))
         with reads(context.engine) as connection:

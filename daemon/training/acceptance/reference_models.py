@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.peers.book import Book
+from daemon.peers.repository import Book
 from daemon.store import model_records
 from daemon.store.model_records import ModelRecord
 from models import artefact

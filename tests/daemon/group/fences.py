@@ -17,8 +17,8 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from daemon.group.fence import Bounds, Fence
-from daemon.group.upstream import Answer, Upstream
+from daemon.group.hosting.proxy_upstream import Answer, Upstream
+from daemon.group.hosting.reverse_proxy import Bounds, Fence
 from federation.flower import certificates
 from tests.federation.flower import live
 

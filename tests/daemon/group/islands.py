@@ -16,16 +16,17 @@ from aiohttp import web
 from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
-from daemon.group import book, contact, control, joining, learn, plan, recognise
-from daemon.group.book import Membership
-from daemon.group.keeper import SPOOL_BYTES
-from daemon.group.link import Spool
-from daemon.group.recognise import Seen
+from daemon.group import commands, learning, repository, schedule
+from daemon.group.membership import host_client, join_and_leave, key_verification
+from daemon.group.membership.fleet_client import Spool
+from daemon.group.membership.key_verification import Seen
+from daemon.group.repository import Membership
 from daemon.group.session import _GroupSession
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.maintenance import sync
 from daemon.serve import federation_app
+from daemon.serve.group_supervisor import SPOOL_BYTES
 from daemon.store import activity, content_arrays, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -66,7 +67,7 @@ class Islander(Member):
 
     @property
     def group(self) -> Membership:
-        found = book.current(self.engine)
+        found = repository.current(self.engine)
         assert found is not None
         return found
 
@@ -101,34 +102,34 @@ class Islander(Member):
 
     async def joins(self, host: Islander) -> None:
         async with new_session() as http:
-            offer = await joining.look(self.config, self.engine, http, host.url, "", self.clock)
-            await joining.join(self.config, self.engine, http, offer, self.clock)
-        control.approve(host.config, host.engine, self.seen, now=self.clock())
+            offer = await join_and_leave.look(self.config, self.engine, http, host.url, "", self.clock)
+            await join_and_leave.join(self.config, self.engine, http, offer, self.clock)
+        commands.approve(host.config, host.engine, self.seen, now=self.clock())
         await self.polls()
         assert self.group.active
 
     async def polls(self) -> None:
         async with new_session() as http:
-            await contact.poll(self.config, self.engine, http, self.clock)
+            await host_client.poll(self.config, self.engine, http, self.clock)
 
     async def leaves(self) -> None:
         async with new_session() as http:
-            await joining.leave(self.config, self.engine, http, self.clock)
+            await join_and_leave.leave(self.config, self.engine, http, self.clock)
 
     def recognises(self, others: Iterable[Islander]) -> None:
         for other in others:
             if other.host != self.host:
-                recognise.pin(self.engine, self.config, other.seen, self.clock())
+                key_verification.pin(self.engine, self.config, other.seen, self.clock())
 
     async def learns(self, **arguments: str) -> dict[str, Any]:
         """Run the job that the keeper runs; in a thread, as a job has no event loop around it."""
         context = replace(self.context(), arguments=arguments)
-        return await asyncio.to_thread(learn.run, context)
+        return await asyncio.to_thread(learning.run, context)
 
     async def catches_up(self) -> dict[str, Any]:
         """What the keeper does after it was away: ask, and fetch what was missed."""
         await self.polls()
-        assert plan.missed(self.config, self.group, self.clock())
+        assert schedule.missed(self.config, self.group, self.clock())
         return await self.learns(batch=self.group.offered)
 
     def users(self) -> Interactions:
@@ -219,9 +220,11 @@ class Islands:
     async def form(self, people: Sequence[Islander] | None = None, name: str = NAME) -> None:
         """Host, join, let in, and approve one another, as their admins would."""
         host, now = self.host, self.clock()
-        control.host(host.config, host.engine, name, url=host.url, now=now)
+        commands.host(host.config, host.engine, name, url=host.url, now=now)
         # Where nothing listens: members take an announced sum only from a host that is ready.
-        book.change(host.engine, lambda group: group and replace(group, fence="127.0.0.1:9", poll_ms=250))
+        repository.change(
+            host.engine, lambda group: group and replace(group, fence="127.0.0.1:9", poll_ms=250)
+        )
         for one in (people or self.people)[1:]:
             await one.joins(host)
         for one in people or self.people:

@@ -13,9 +13,10 @@ from sqlalchemy import Engine
 
 from daemon.config import load
 from daemon.errors import StoreError
-from daemon.group import book, node_file
-from daemon.group.book import GroupMember, Membership
-from daemon.group.events import EVENTS, note
+from daemon.group import repository
+from daemon.group.ledger_events import EVENTS, note
+from daemon.group.membership import node_key_file
+from daemon.group.repository import GroupMember, Membership
 from daemon.ledger import book as ledger
 from daemon.ledger.sentences import sentence
 from daemon.store.engine import open_checked, writes
@@ -59,30 +60,30 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     ),
 )
 def test_what_is_written_comes_back(engine: Engine, group: Membership, member: GroupMember) -> None:
-    assert book.change(engine, lambda _known: group) == group == book.current(engine)
-    assert book.change_member(engine, "m.example", lambda _known: member) == member
-    assert book.members(engine) == (member,)
+    assert repository.change(engine, lambda _known: group) == group == repository.current(engine)
+    assert repository.change_member(engine, "m.example", lambda _known: member) == member
+    assert repository.members(engine) == (member,)
     # Without a group there is nothing to know of its members.
-    book.change(engine, lambda _known: None)
-    assert (book.current(engine), book.members(engine)) == (None, ())
+    repository.change(engine, lambda _known: None)
+    assert (repository.current(engine), repository.members(engine)) == (None, ())
 
 
 def test_a_change_that_fails_changes_nothing(engine: Engine) -> None:
     group = Membership("g", "h.example", "", "host", "member")
-    book.change(engine, lambda _known: group)
+    repository.change(engine, lambda _known: group)
 
     def edit(_known: object) -> None:
         raise StoreError("no")
 
     with pytest.raises(StoreError):
-        book.change(engine, edit)
+        repository.change(engine, edit)
     with pytest.raises(StoreError):
-        book.change_member(engine, "m.example", edit)
-    assert book.current(engine) == group
+        repository.change_member(engine, "m.example", edit)
+    assert repository.current(engine) == group
 
 
 def test_who_is_registered_is_not_forgotten(engine: Engine) -> None:
-    book.change(engine, lambda _known: Membership("g", "h.example", "", "host", "member"))
+    repository.change(engine, lambda _known: Membership("g", "h.example", "", "host", "member"))
     for host, state, number in (
         ("a.example", "asked", None),
         ("b.example", "left", 7),
@@ -90,22 +91,24 @@ def test_who_is_registered_is_not_forgotten(engine: Engine) -> None:
         ("d.example", "ejected", None),
     ):
         one = GroupMember(host, "k", node_id=number, state=state, since=5.0)  # type: ignore[arg-type]
-        book.change_member(engine, host, lambda _one, one=one: one)  # type: ignore[misc]
+        repository.change_member(engine, host, lambda _one, one=one: one)  # type: ignore[misc]
     with writes(engine) as connection:
-        assert book.pending(connection) == 3
-        book.forget_requests(connection, 5.0)
-        assert len(book.members_in(connection)) == 4
-        book.forget_requests(connection, 6.0)
-    assert [one.host for one in book.members(engine)] == ["b.example", "d.example"]
+        assert repository.pending(connection) == 3
+        repository.forget_requests(connection, 5.0)
+        assert len(repository.members_in(connection)) == 4
+        repository.forget_requests(connection, 6.0)
+    assert [one.host for one in repository.members(engine)] == ["b.example", "d.example"]
 
 
 def test_a_member_keeps_no_more_than_its_host_lists(engine: Engine) -> None:
-    book.change(engine, lambda _known: Membership("g", "h.example", "", "member", "member"))
+    repository.change(engine, lambda _known: Membership("g", "h.example", "", "member", "member"))
     first = [GroupMember(host, host, "https://x") for host in ("a.example", "b.example")]
     with writes(engine) as connection:
-        book.replace_members(connection, first, 1.0)
-        book.replace_members(connection, [replace(first[0], url="https://y"), GroupMember("c", "c")], 2.0)
-    assert [(one.host, one.since, one.state) for one in book.members(engine)] == [
+        repository.replace_members(connection, first, 1.0)
+        repository.replace_members(
+            connection, [replace(first[0], url="https://y"), GroupMember("c", "c")], 2.0
+        )
+    assert [(one.host, one.since, one.state) for one in repository.members(engine)] == [
         ("a.example", 1.0, "member"),
         ("c", 2.0, "member"),
     ]
@@ -130,14 +133,14 @@ def test_every_event_has_a_sentence(engine: Engine) -> None:
 
 def test_the_node_key_is_made_once_and_its_owners(tmp_path: Path) -> None:
     config = load(instance(tmp_path))
-    pem = node_file.open_key(config)
-    assert node_file.open_key(config) == pem
-    file = node_file.path(config)
+    pem = node_key_file.open_key(config)
+    assert node_key_file.open_key(config) == pem
+    file = node_key_file.path(config)
     assert file.stat().st_mode & 0o077 == 0
     file.chmod(0o640)
     with pytest.raises(StoreError, match="other users"):
-        node_file.open_key(config)
+        node_key_file.open_key(config)
     file.chmod(0o600)
     file.write_bytes(pem[:60])
     with pytest.raises(StoreError, match="damaged"):
-        node_file.open_key(config)
+        node_key_file.open_key(config)

@@ -27,8 +27,8 @@ from flwr.proto.fleet_pb2 import (
 )
 from flwr.proto.node_pb2 import Node as NodeProto
 
-from daemon.group.fence import Bounds
-from daemon.group.passing import METHODS
+from daemon.group.hosting.proxy_http import METHODS
+from daemon.group.hosting.reverse_proxy import Bounds
 from federation.flower import control
 from tests.daemon.group import fences
 from tests.daemon.group.fences import NOT_FOUND, Door

@@ -17,7 +17,7 @@ from flwr.proto.fleet_pb2 import PullMessagesRequest
 from flwr.proto.message_pb2 import PushObjectRequest
 from flwr.proto.node_pb2 import Node as NodeProto
 
-from daemon.group.fence import Bounds
+from daemon.group.hosting.reverse_proxy import Bounds
 from federation.flower import certificates, control
 from federation.flower.objects import MAX_OBJECT
 from tests.daemon.group import fences

@@ -10,9 +10,10 @@ import pytest
 import pytest_asyncio
 
 from daemon.errors import JobError, PolicyRefusedError
-from daemon.group import book, inbox
+from daemon.group import repository
+from daemon.group.membership import host_messages
+from daemon.group.published_store import Shelf
 from daemon.group.session import _GroupSession
-from daemon.group.shelf import Shelf
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.rounds import round_config
@@ -194,7 +195,7 @@ async def test_a_host_that_dies_while_it_publishes_has_published(group: Islands)
     with pytest.raises(PolicyRefusedError, match="window"):
         await group.host_session()
     # What the host publishes is on its own shelf before anybody is told.
-    told = [one for one in group.people if inbox.waiting(one.config)]
+    told = [one for one in group.people if host_messages.waiting(one.config)]
     assert told == [group.host, first]
     for one in group.people:
         await (one.learns() if one in told else one.catches_up())
@@ -233,11 +234,11 @@ async def test_what_was_missed_is_fetched_from_a_host_that_takes_no_sums_now(gro
     dies_at(group, victim, "published", Stage.PUBLISH, answers=False)
     result = await group.session()
     await victim.start()
-    book.change(group.host.engine, lambda known: known and replace(known, fence=""))
+    repository.change(group.host.engine, lambda known: known and replace(known, fence=""))
     await victim.catches_up()
     assert "not ready" in victim.group.problem
     assert_learnt(group, victim, result["session"], [everybody(group)])
-    book.change(group.host.engine, lambda known: known and replace(known, fence="127.0.0.1:9"))
+    repository.change(group.host.engine, lambda known: known and replace(known, fence="127.0.0.1:9"))
 
 
 async def test_an_admin_who_stops_the_host_leaves_the_groups_sum_as_well(group: Islands) -> None:

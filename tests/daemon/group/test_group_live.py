@@ -21,7 +21,9 @@ import pytest_asyncio
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.group import book, control, hosting, node_file, standing, status
+from daemon.group import commands, repository, status
+from daemon.group.hosting import host_process
+from daemon.group.membership import node_key_file, rules
 from daemon.lab.demo.group import Group
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
@@ -72,7 +74,7 @@ class Live:
 
     async def announce(self) -> float:
         at = time.time() + NOTICE
-        control.start(self.configs[0], self.engines[0], at=at, now=time.time())
+        commands.start(self.configs[0], self.engines[0], at=at, now=time.time())
         return at
 
     def last(self, since: float) -> JobRecord | None:
@@ -113,8 +115,8 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _group(engine: Engine) -> book.Membership:
-    found = book.current(engine)
+def _group(engine: Engine) -> repository.Membership:
+    found = repository.current(engine)
     assert found is not None
     return found
 
@@ -165,19 +167,27 @@ async def test_a_member_a_link_the_superlink_and_the_whole_host_die_in_one_sessi
             killed["member"] = 0
             await victim.start()
         if live.open_sums():
-            for daemon, what in ((linked, "daemon.group.link"), (live.host, "flower-superlink")):
+            for daemon, what in (
+                (linked, "daemon.group.membership.fleet_client"),
+                (live.host, "flower-superlink"),
+            ):
                 for process in live.running(daemon, what) if what not in killed else ():
                     killed[what] = process.pid
                     process.kill()
 
     # The counts are open then: members have confirmed, and the pairs are proposed.
     await live.until(lambda: len(live.open_sums()) == 2 or live.last(since), counting)
-    assert set(killed) == {"member", "daemon.group.link", "flower-superlink"}
+    assert set(killed) == {"member", "daemon.group.membership.fleet_client", "flower-superlink"}
     before = live.open_sums()
     assert len(before) == 2
     family = live.tree(live.host)
     told = [" ".join(_command(one)) for one in family]
-    for name in ("flower-superlink", "daemon.group.hosting", "daemon.group.link", "group-session"):
+    for name in (
+        "flower-superlink",
+        "daemon.group.hosting.host_process",
+        "daemon.group.membership.fleet_client",
+        "group-session",
+    ):
         assert any(name in command for command in told), name
     assert killed["flower-superlink"] not in [one.pid for one in family]
     # Nothing of it goes on by itself.
@@ -206,13 +216,13 @@ def _alive(process: psutil.Process) -> bool:
 
 async def test_who_is_ejected_is_shut_out_by_flower(live: Live) -> None:
     out = live.daemons[4].community.host
-    access = hosting.running(live.configs[0])
+    access = host_process.running(live.configs[0])
     assert access is not None
-    number = book.member(live.engines[0], out)
+    number = repository.member(live.engines[0], out)
     assert number is not None
     assert number.node_id in flower.nodes(access.access)
-    control.eject(live.configs[0], live.engines[0], out, now=time.time())
-    await live.until(lambda: not standing.nodes_outdated(live.engines[0]), nothing)
+    commands.eject(live.configs[0], live.engines[0], out, now=time.time())
+    await live.until(lambda: not rules.nodes_outdated(live.engines[0]), nothing)
     # What is not outdated any more has been done.
     assert number.node_id not in flower.nodes(access.access)
     assert len(flower.nodes(access.access)) == 4
@@ -268,7 +278,7 @@ def _secrets(config: Config) -> list[str]:
     seed = config.identity_file.read_bytes()
     found = [seed.hex(), base64.b64encode(seed).decode()]
     # Who left the group since has no node key any more.
-    keys = [path for path in (node_file.path(config),) if path.exists()]
+    keys = [path for path in (node_key_file.path(config),) if path.exists()]
     for path in (*keys, *config.group_dir.rglob("*.pem")):
         found += re.findall(r"^[A-Za-z0-9+/=]{40,}$", path.read_text("ascii"), re.MULTILINE)
     found += [

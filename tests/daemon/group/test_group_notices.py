@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.group import book, status
-from daemon.group.book import GroupMember, Membership
+from daemon.group import repository, status
+from daemon.group.repository import GroupMember, Membership
 from daemon.notices import KINDS, Notice, current
-from daemon.peers import book as peers
-from daemon.peers.book import Peer
+from daemon.peers import repository as peers
+from daemon.peers.repository import Peer
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from federation.identity import Identity, format_key
@@ -43,11 +43,13 @@ def key(number: int) -> str:
 
 def put(engine: Engine, **what: Any) -> None:
     base = Membership("g", "host.example", "https://host.example", "member", "member", since=NOW)
-    book.change(engine, lambda known: replace(known or base, **what))
+    repository.change(engine, lambda known: replace(known or base, **what))
 
 
 def listed(engine: Engine, host: str, number: int, state: Any = "member") -> None:
-    book.change_member(engine, host, lambda _one: GroupMember(host, key(number), state=state, since=NOW))
+    repository.change_member(
+        engine, host, lambda _one: GroupMember(host, key(number), state=state, since=NOW)
+    )
 
 
 def test_who_asks_to_join_and_who_was_let_in(store: tuple[Engine, Config]) -> None:

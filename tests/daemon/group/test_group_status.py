@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.group import book, status
-from daemon.group.book import GroupMember, Membership
+from daemon.group import repository, status
+from daemon.group.repository import GroupMember, Membership
 from daemon.identity import open_identity
 from daemon.notices import current as notices
-from daemon.peers import book as peers
-from daemon.peers.book import Peer
+from daemon.peers import repository as peers
+from daemon.peers.repository import Peer
 from daemon.rounds import round_config
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> tuple[Engine, Config]:
     engine = open_checked(config.database)
     me = open_identity(config.identity_file, config.instance.host).public
     joined = Membership("g", HOST, "https://host.example", "member", "member", since=NOW, next_at=NOW + 7200)
-    book.change(engine, lambda _one: joined)
+    repository.change(engine, lambda _one: joined)
     for one in (me, *map(identity, (HOST, *OTHERS))):
         listed(engine, one)
         if one != me:
@@ -57,7 +57,7 @@ def store(tmp_path: Path) -> tuple[Engine, Config]:
 
 def listed(engine: Engine, who: PublicIdentity) -> None:
     member = GroupMember(who.host, format_key(who.key), state="member", since=NOW)
-    book.change_member(engine, who.host, lambda _one: member)
+    repository.change_member(engine, who.host, lambda _one: member)
 
 
 def state(store: tuple[Engine, Config], host: str, as_: Any) -> None:
@@ -171,7 +171,7 @@ def test_another_key_is_no_recognition(store: tuple[Engine, Config]) -> None:
 def test_a_host_that_is_no_peer_any_more(store: tuple[Engine, Config], as_: str) -> None:
     state(store, HOST, as_)
     sentence = f"{HOST} is not an approved peer here (any more), so nothing is asked of it"
-    book.change(store[0], lambda group: group and replace(group, problem=sentence))
+    repository.change(store[0], lambda group: group and replace(group, problem=sentence))
     text, found = said(store)
     assert f"Approve it again: shoal peers approve {HOST}, or leave: shoal group leave" in text
     assert "announced" not in text
@@ -184,13 +184,13 @@ def test_names_of_hosts_are_written_as_they_are(store: tuple[Engine, Config]) ->
         ("localhost:9000 cannot be reached", "localhost:9000 cannot be reached."),
         ("the host is not ready for sums yet", "The host is not ready for sums yet."),
     ):
-        book.change(store[0], lambda group, problem=problem: group and replace(group, problem=problem))  # type: ignore[misc]
+        repository.change(store[0], lambda group, problem=problem: group and replace(group, problem=problem))  # type: ignore[misc]
         assert written in said(store)[0]
 
 
 def test_too_few_members_are_said_though_a_sum_is_announced(store: tuple[Engine, Config]) -> None:
     for host in ("c.example", "d.example"):
-        book.change_member(store[0], host, lambda one: one and replace(one, state="left"))
+        repository.change_member(store[0], host, lambda one: one and replace(one, state="left"))
     text, _ = said(store)
     assert "For this instance a sum needs 5 members, so 1 more has to join." in text
     assert "The next sum is announced, 2 hours from now." in text
@@ -199,7 +199,7 @@ def test_too_few_members_are_said_though_a_sum_is_announced(store: tuple[Engine,
 def test_the_host_leaves_out_whom_it_does_not_approve(store: tuple[Engine, Config]) -> None:
     engine, config = store
     me = config.instance.host
-    book.change(engine, lambda group: group and replace(group, role="host", host=me))
+    repository.change(engine, lambda group: group and replace(group, role="host", host=me))
     state(store, "d.example", "removed")
     text, found = said(store)
     assert "d.example is not approved here by the listed key: sums go without it." in text

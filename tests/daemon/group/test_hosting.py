@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from daemon.config import Config, load
 from daemon.errors import ConfigError
-from daemon.group import hosting
+from daemon.group.hosting import host_process
 from daemon.process.run_job import python_module
 from federation.flower import certificates, control
 from tests.daemon.live import instance
@@ -66,7 +66,7 @@ def settings(folder: Path, **group: object) -> Path:
 @contextlib.contextmanager
 def started(path: Path) -> Iterator[Host]:
     command, environment = python_module(
-        "daemon.group.hosting", "--config", str(path), "--parent", str(os.getpid())
+        "daemon.group.hosting.host_process", "--config", str(path), "--parent", str(os.getpid())
     )
     log = (path.parent / "hosting.log").open("a")
     with (
@@ -110,14 +110,14 @@ def test_it_says_ready_lets_members_in_and_leaves_nothing_behind(tmp_path: Path)
     with started(path) as host:
         ready = host.event()
         assert ready["event"] == "ready"
-        found = hosting.running(host.config)
+        found = host_process.running(host.config)
         assert found is not None
         assert (found.fence, found.access.address) == (ready["fence"], ready["superlink"])
         child = host.superlink
         assert {where for where, _, listens in live.connections(child) if listens} == {
             ("127.0.0.1", int(ready["superlink"].rpartition(":")[2]))
         }
-        with live.node(found.fence, hosting.authority(host.config)) as node:
+        with live.node(found.fence, host_process.authority(host.config)) as node:
             node_id = control.register(found.access, node.public)
             assert node.activate() == node_id
         host.process.terminate()
@@ -125,8 +125,8 @@ def test_it_says_ready_lets_members_in_and_leaves_nothing_behind(tmp_path: Path)
         assert gone(child)
         assert free(ready["fence"])
         assert free(ready["superlink"])
-        assert hosting.running(host.config) is None
-        assert not (host.config.group_dir / "host" / hosting.STATE_NAME).exists()
+        assert host_process.running(host.config) is None
+        assert not (host.config.group_dir / "host" / host_process.STATE_NAME).exists()
     log = (tmp_path / "hosting.log").read_text("utf-8")
     assert "Traceback" not in log
 
@@ -134,9 +134,9 @@ def test_it_says_ready_lets_members_in_and_leaves_nothing_behind(tmp_path: Path)
 def test_a_killed_superlink_is_started_again_with_its_members(tmp_path: Path) -> None:
     with started(settings(tmp_path)) as host:
         host.event()
-        found = hosting.running(host.config)
+        found = host_process.running(host.config)
         assert found is not None
-        with live.node(found.fence, hosting.authority(host.config)) as node:
+        with live.node(found.fence, host_process.authority(host.config)) as node:
             node_id = control.register(found.access, node.public)
             os.kill(host.superlink, signal.SIGKILL)
             again = host.event()
@@ -154,14 +154,14 @@ def test_killed_itself_it_leaves_nothing_behind(tmp_path: Path) -> None:
         assert gone(child)
         assert free(ready["fence"])
         assert free(ready["superlink"])
-        assert hosting.running(host.config) is None
+        assert host_process.running(host.config) is None
     with started(path) as host:
         assert host.event()["event"] == "ready"
 
 
 PARENT = """
 import os, subprocess, sys
-module = [sys.executable, "-m", "daemon.group.hosting"]
+module = [sys.executable, "-m", "daemon.group.hosting.host_process"]
 command = [*module, "--config", sys.argv[1], "--parent", str(os.getpid())]
 process = subprocess.Popen(command, stdout=subprocess.PIPE)
 print(process.pid, process.stdout.readline().decode(), end="", flush=True)
@@ -196,7 +196,7 @@ def test_one_data_directory_has_one_host(tmp_path: Path) -> None:
             failed = second.event()
         assert failed["event"] == "failed"
         assert "already hosts" in failed["message"]
-        assert hosting.running(first.config) is not None
+        assert host_process.running(first.config) is not None
 
 
 @pytest.mark.parametrize("name", ["listen_port", "superlink_port"])
@@ -227,8 +227,8 @@ def test_a_certificate_of_the_admin_is_used(tmp_path: Path) -> None:
     with started(settings(tmp_path, certificate=str(chain), certificate_key=str(key))) as host:
         ready = host.event()
         assert ready["event"] == "ready"
-        assert hosting.authority(host.config) == b""
-        found = hosting.running(host.config)
+        assert host_process.authority(host.config) == b""
+        found = host_process.running(host.config)
         assert found is not None
         with live.node(found.fence, ca.read_bytes()) as node:
             node_id = control.register(found.access, node.public)
@@ -259,7 +259,7 @@ def test_a_configuration_that_cannot_be_read_is_said_clearly(tmp_path: Path) -> 
     path = settings(tmp_path)
     good = path.read_text("utf-8")
     path.write_text(good + "\n[nonsense]\n", encoding="utf-8")
-    command, environment = python_module("daemon.group.hosting", "--config", str(path))
+    command, environment = python_module("daemon.group.hosting.host_process", "--config", str(path))
     done = subprocess.run(command, env=environment, capture_output=True, timeout=SECONDS, check=False)
     failed = json.loads(done.stdout)
     assert failed["event"] == "failed"
@@ -268,12 +268,12 @@ def test_a_configuration_that_cannot_be_read_is_said_clearly(tmp_path: Path) -> 
 
 
 def test_members_pin_what_stays_the_same(tmp_path: Path) -> None:
-    first = hosting.authority(load(settings(tmp_path)))
+    first = host_process.authority(load(settings(tmp_path)))
     assert first.startswith(b"-----BEGIN CERTIFICATE")
     assert b"PRIVATE" not in first
     moved = load(settings(tmp_path, public_url="https://video.example.org:9743", listen_host="0.0.0.0"))
-    assert hosting.authority(moved) == first
-    assert hosting.running(moved) is None
+    assert host_process.authority(moved) == first
+    assert host_process.running(moved) is None
 
 
 def handshake(context: ssl.SSLContext, ca: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(tmp_path: Pat
     other_ca, other_chain, other_key = own_certificate(tmp_path, "other")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)
-    renewal = hosting.Renewal(context, (chain, key))
+    renewal = host_process.Renewal(context, (chain, key))
     assert renewal.look() is False
     chain.write_bytes(b"garbage")
     assert renewal.look() is False
@@ -311,4 +311,4 @@ def test_names_that_are_no_names_are_refused(tmp_path: Path) -> None:
     config = load(settings(tmp_path))
     bad = config.model_copy(update={"group": config.group.model_copy(update={"public_url": "https://[::1"})})
     with pytest.raises(ConfigError, match="public_url"):
-        hosting.authority(bad)
+        host_process.authority(bad)

@@ -10,15 +10,17 @@ import pytest
 from sqlalchemy import func, select
 
 from daemon.errors import PolicyRefusedError, RequestError
-from daemon.group import book, contact, control, enrol, joining, recognise, status
-from daemon.group.book import Membership
-from daemon.group.contact import HostRefusedError, HostSilentError
-from daemon.group.control import NoGroupError, UnknownMemberError
-from daemon.group.joining import Offer
+from daemon.group import commands, repository, status
+from daemon.group.commands import NoGroupError, UnknownMemberError
+from daemon.group.hosting import enrolment_server
+from daemon.group.membership import host_client, join_and_leave, key_verification
+from daemon.group.membership.host_client import HostRefusedError, HostSilentError
+from daemon.group.membership.join_and_leave import Offer
+from daemon.group.repository import Membership
 from daemon.ledger import book as ledger
 from daemon.ledger.sentences import sentence
 from daemon.notices import current as notices
-from daemon.peers import book as peers
+from daemon.peers import repository as peers
 from daemon.peers.cards import PeerSilentError
 from daemon.store.engine import reads
 from daemon.store.tables import GroupMemberRow
@@ -37,36 +39,38 @@ DAY = 86400.0
 @pytest.fixture
 async def three(tmp_path: Path) -> AsyncIterator[list[Neighbour]]:
     async with neighbours(tmp_path, 3, extra=GUARDS) as found:
-        control.host(found[0].config, found[0].engine, GROUP, now=found[0].clock())
+        commands.host(found[0].config, found[0].engine, GROUP, now=found[0].clock())
         yield found
 
 
 async def offered(member: Neighbour, host: Neighbour, group: str = "", url: str = "") -> Offer:
     async with new_session() as session:
-        return await joining.look(member.config, member.engine, session, url or host.url, group, member.clock)
+        return await join_and_leave.look(
+            member.config, member.engine, session, url or host.url, group, member.clock
+        )
 
 
 async def asks(member: Neighbour, host: Neighbour) -> Membership:
     offer = await offered(member, host)
     async with new_session() as session:
-        return await joining.join(member.config, member.engine, session, offer, member.clock)
+        return await join_and_leave.join(member.config, member.engine, session, offer, member.clock)
 
 
 async def polls(member: Neighbour) -> Membership | None:
     async with new_session() as session:
-        return await contact.poll(member.config, member.engine, session, member.clock)
+        return await host_client.poll(member.config, member.engine, session, member.clock)
 
 
 async def leaves(member: Neighbour) -> Membership | None:
     async with new_session() as session:
-        return await joining.leave(member.config, member.engine, session, member.clock)
+        return await join_and_leave.leave(member.config, member.engine, session, member.clock)
 
 
 async def lets_in(host: Neighbour, name: str) -> None:
-    wish = control.wishing(host.engine, name)
+    wish = commands.wishing(host.engine, name)
     async with new_session() as session:
-        seen = await recognise.look(host.config, host.engine, session, name, wish.key, host.clock)
-    control.approve(host.config, host.engine, seen, now=host.clock())
+        seen = await key_verification.look(host.config, host.engine, session, name, wish.key, host.clock)
+    commands.approve(host.config, host.engine, seen, now=host.clock())
 
 
 async def joined(member: Neighbour, host: Neighbour) -> None:
@@ -78,7 +82,7 @@ async def joined(member: Neighbour, host: Neighbour) -> None:
 
 
 def standing(host: Neighbour) -> dict[str, str]:
-    return {one.host: one.state for one in book.members(host.engine)}
+    return {one.host: one.state for one in repository.members(host.engine)}
 
 
 def events(neighbour: Neighbour) -> list[tuple[str, str]]:
@@ -95,7 +99,7 @@ async def says(
 ) -> Admission:
     """Say something to a host as anybody can, and read its answer by its key."""
     async with new_session() as session:
-        speaker = contact.Speaker(identity, pem or new_node_key(), session, lambda: now or host.clock())
+        speaker = host_client.Speaker(identity, pem or new_node_key(), session, lambda: now or host.clock())
         return await speaker.ask(host.identity.public, host.url, group, wish)  # type: ignore[arg-type]
 
 
@@ -104,7 +108,7 @@ async def says(
 
 async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> None:
     host, a, b = three
-    invited = control.invitation(host.config, control.hosted(host.engine))
+    invited = commands.invitation(host.config, commands.hosted(host.engine))
     assert invited["command"] == f"shoal group join {host.url} --group {GROUP}"
     assert len(invited["words"]) == 8
     # Looking binds nothing, on neither side.
@@ -112,7 +116,7 @@ async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> Non
     assert (offer.group, offer.host, offer.state) == (GROUP, host.host, "left")
     assert [one.host for one in offer.members] == [host.host]
     assert offer.seen.voucher == "domain"
-    assert book.current(a.engine) is None
+    assert repository.current(a.engine) is None
     assert standing(host) == {host.host: "member"}
     assert not peers.read(a.engine, a.config).approved()
 
@@ -121,29 +125,31 @@ async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> Non
     assert standing(host)[a.host] == "asked"
     # The host's key is pinned, since it will add up; nobody else is approved by joining.
     assert a.peer(host).identity == host.identity.public
-    [request] = control.requests(host.config, host.engine)
+    [request] = commands.requests(host.config, host.engine)
     assert (request["host"], request["peer"]) == (a.host, "no")
     assert request["key"] == format_key(a.identity.public.key)
     assert [n.kind for n in notices(host.engine, host.config, host.clock())] == ["group-request"]
 
     await lets_in(host, a.host)
     assert host.peer(a).approved
-    assert book.member(host.engine, a.host) == replace(
-        book.member(host.engine, a.host),  # type: ignore[type-var]
+    assert repository.member(host.engine, a.host) == replace(
+        repository.member(host.engine, a.host),  # type: ignore[type-var]
         state="member",
         node_id=None,
     )
     after = await polls(a)
     assert after is not None
     assert (after.state, after.problem) == ("member", "the host is not ready for sums yet")
-    assert {one.host for one in book.members(a.engine)} == {host.host, a.host}
+    assert {one.host for one in repository.members(a.engine)} == {host.host, a.host}
 
-    book.change(host.engine, lambda group: replace(group, fence="fence.example:9743", ca="PEM", next_at=3e9))  # type: ignore[type-var]
+    repository.change(
+        host.engine, lambda group: replace(group, fence="fence.example:9743", ca="PEM", next_at=3e9)
+    )  # type: ignore[type-var]
     far = await polls(a)
     assert far is not None
     assert far.next_at == 0.0
     soon = host.clock() + 3600
-    book.change(host.engine, lambda group: replace(group, next_at=soon))  # type: ignore[type-var]
+    repository.change(host.engine, lambda group: replace(group, next_at=soon))  # type: ignore[type-var]
     near = await polls(a)
     assert near is not None
     assert (near.fence, near.ca, near.problem) == ("fence.example:9743", "PEM", "")
@@ -156,14 +162,16 @@ async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> Non
     # A second member is seen by the first one, who recognises it by a decision of its own.
     await joined(b, host)
     await polls(a)
-    strangers, against = recognise.wanted(book.members(a.engine), peers.read(a.engine, a.config), a.host)
+    strangers, against = key_verification.wanted(
+        repository.members(a.engine), peers.read(a.engine, a.config), a.host
+    )
     assert ([one.host for one in strangers], against) == ([b.host], [])
     assert a.peer(host).state == "approved"
     assert peers.find(a.engine, a.config, b.host) is None
     async with new_session() as session:
-        seen = await recognise.look(a.config, a.engine, session, b.host, strangers[0].key, a.clock)
+        seen = await key_verification.look(a.config, a.engine, session, b.host, strangers[0].key, a.clock)
     assert seen.voucher == "domain"
-    recognise.pin(a.engine, a.config, seen, a.clock())
+    key_verification.pin(a.engine, a.config, seen, a.clock())
     assert a.peer(b).identity == b.identity.public
 
 
@@ -180,8 +188,8 @@ async def test_nothing_a_host_says_approves_anybody(three: list[Neighbour]) -> N
 async def test_who_is_invited_is_in_at_once(three: list[Neighbour]) -> None:
     host, a, b = three
     await host.job(add=a.host)
-    seen = recognise.Seen(a.host, host.peer(a).key, "domain", a.url)
-    assert control.invite(host.config, host.engine, seen, now=host.clock()).state == "invited"
+    seen = key_verification.Seen(a.host, host.peer(a).key, "domain", a.url)
+    assert commands.invite(host.config, host.engine, seen, now=host.clock()).state == "invited"
     # Nobody else can use the invitation.
     with pytest.raises(HostRefusedError, match="key-mismatch"):
         await says(Identity(a.host, bytes([9]) * 32), host, "join")
@@ -195,7 +203,7 @@ async def test_a_host_that_is_away_is_asked_again(three: list[Neighbour]) -> Non
     offer = await offered(a, host)
     await host.stop()
     async with new_session() as session:
-        after = await joining.join(a.config, a.engine, session, offer, a.clock)
+        after = await join_and_leave.join(a.config, a.engine, session, offer, a.clock)
     assert after.state == "asked"
     assert "cannot be reached" in after.problem
     await host.start()
@@ -215,7 +223,7 @@ async def test_leaving_holds_at_once_and_is_told_later(three: list[Neighbour]) -
     await host.start()
     assert await polls(a) is None
     assert standing(host)[a.host] == "left"
-    assert book.members(a.engine) == ()
+    assert repository.members(a.engine) == ()
     assert events(a)[-1] == ("left", host.host)
     assert events(host)[-1] == ("left", a.host)
     # Nobody is let in who does not ask.
@@ -228,10 +236,10 @@ async def test_leaving_holds_at_once_and_is_told_later(three: list[Neighbour]) -
 async def test_ejected_refused_and_let_in_again(three: list[Neighbour]) -> None:
     host, a, b = three
     await joined(a, host)
-    book.change_member(host.engine, a.host, lambda one: replace(one, node_id=2**64 - 5))  # type: ignore[type-var]
-    control.eject(host.config, host.engine, a.host, now=host.clock())
+    repository.change_member(host.engine, a.host, lambda one: replace(one, node_id=2**64 - 5))  # type: ignore[type-var]
+    commands.eject(host.config, host.engine, a.host, now=host.clock())
     # What the next session unregisters is still known.
-    assert book.member(host.engine, a.host).node_id == 2**64 - 5  # type: ignore[union-attr]
+    assert repository.member(host.engine, a.host).node_id == 2**64 - 5  # type: ignore[union-attr]
     out = await polls(a)
     assert out is not None
     assert (out.state, out.active) == ("ejected", False)
@@ -245,23 +253,23 @@ async def test_ejected_refused_and_let_in_again(three: list[Neighbour]) -> None:
     assert back.state == "member"
 
     await asks(b, host)
-    control.refuse(host.config, host.engine, b.host, now=host.clock())
+    commands.refuse(host.config, host.engine, b.host, now=host.clock())
     refused = await polls(b)
     assert refused is not None
     assert refused.state == "refused"
     assert "did not let" in status.status(b.config, b.engine, b.clock())["sentence"]
     with pytest.raises(RequestError, match="is a member"):
-        control.refuse(host.config, host.engine, a.host, now=host.clock())
+        commands.refuse(host.config, host.engine, a.host, now=host.clock())
     with pytest.raises(RequestError, match="is not a member"):
-        control.eject(host.config, host.engine, b.host, now=host.clock())
+        commands.eject(host.config, host.engine, b.host, now=host.clock())
     with pytest.raises(RequestError, match="hosts the group"):
-        control.eject(host.config, host.engine, host.host, now=host.clock())
+        commands.eject(host.config, host.engine, host.host, now=host.clock())
 
 
 async def test_a_group_that_was_closed(three: list[Neighbour]) -> None:
     host, a, b = three
     await joined(a, host)
-    control.close(host.config, host.engine, now=host.clock())
+    commands.close(host.config, host.engine, now=host.clock())
     heard = await polls(a)
     assert heard is not None
     # A refusal is nobody's signature: the member stays one until its admin, or the host's word, ends it.
@@ -270,7 +278,7 @@ async def test_a_group_that_was_closed(three: list[Neighbour]) -> None:
     with pytest.raises(HostRefusedError, match="no group is hosted"):
         await offered(b, host)
     with pytest.raises(NoGroupError):
-        control.close(host.config, host.engine, now=host.clock())
+        commands.close(host.config, host.engine, now=host.clock())
 
 
 # -- what does not fit --------------------------------------------------------------------------------------
@@ -280,8 +288,8 @@ async def test_one_group_at_a_time(three: list[Neighbour]) -> None:
     host, a, b = three
     await joined(a, host)
     with pytest.raises(RequestError, match="one at a time"):
-        control.host(a.config, a.engine, "another", now=a.clock())
-    control.host(b.config, b.engine, "another", now=b.clock())
+        commands.host(a.config, a.engine, "another", now=a.clock())
+    commands.host(b.config, b.engine, "another", now=b.clock())
     with pytest.raises(RequestError, match="one at a time"):
         await asks(a, b)
     # It was refused before anything was pinned.
@@ -289,7 +297,7 @@ async def test_one_group_at_a_time(three: list[Neighbour]) -> None:
     with pytest.raises(RequestError, match="itself"):
         await offered(host, host)
     with pytest.raises(RequestError, match="cannot be a group's name"):
-        control.check_name("Ümlaut & Co")
+        commands.check_name("Ümlaut & Co")
 
 
 async def test_nothing_works_while_nothing_is_sent(three: list[Neighbour]) -> None:
@@ -297,10 +305,10 @@ async def test_nothing_works_while_nothing_is_sent(three: list[Neighbour]) -> No
     for mode in ("off", "simulate"):
         quiet = a.config.model_copy(update={"mode": mode})
         with pytest.raises(PolicyRefusedError, match=f'mode is "{mode}"'):
-            control.host(quiet, a.engine, GROUP, now=1.0)
+            commands.host(quiet, a.engine, GROUP, now=1.0)
         async with new_session() as session:
             with pytest.raises(PolicyRefusedError, match=f'mode is "{mode}"'):
-                await joining.look(quiet, a.engine, session, host.url, "", a.clock)
+                await join_and_leave.look(quiet, a.engine, session, host.url, "", a.clock)
     assert host.front.asked == []
 
 
@@ -313,8 +321,8 @@ async def test_a_known_host_with_another_key_is_refused_on_both_sides(three: lis
         await offered(a, host)
     async with new_session() as session:
         with pytest.raises(PolicyRefusedError, match="another key"):
-            await joining.join(a.config, a.engine, session, offer, a.clock)
-    assert book.current(a.engine) is None
+            await join_and_leave.join(a.config, a.engine, session, offer, a.clock)
+    assert repository.current(a.engine) is None
     # The host read a's card once: a name with another key is not a.
     await host.job(add=a.host)
     with pytest.raises(HostRefusedError, match="key-mismatch"):
@@ -325,7 +333,7 @@ async def test_a_known_host_with_another_key_is_refused_on_both_sides(three: lis
 async def test_only_the_pinned_key_of_the_host_is_believed(three: list[Neighbour]) -> None:
     host, a, _ = three
     await joined(a, host)
-    before = book.current(a.engine)
+    before = repository.current(a.engine)
     # Its endpoint is taken over by somebody with another key.
     (host.config.identity_file).unlink()
     await host.stop()
@@ -347,7 +355,7 @@ async def test_who_is_taken_out_of_the_peers_is_not_asked_any_more(three: list[N
     assert "not an approved peer" in after.problem
     assert host.front.asked == []
     assert await leaves(a) is None
-    assert book.current(a.engine) is None
+    assert repository.current(a.engine) is None
     # And the host blocks whom its admin reverted.
     peers.change(host.engine, host.config, a.host, lambda peer: replace(peer, state="reverted"))
     assert (await says(a.identity, host, "join")).state == "refused"
@@ -400,8 +408,10 @@ async def test_requests_of_strangers_are_bounded_and_end(three: list[Neighbour])
 async def test_strangers_learn_who_is_in_it_and_nothing_else(three: list[Neighbour]) -> None:
     host, a, _ = three
     await joined(a, host)
-    book.change(host.engine, lambda group: replace(group, fence="fence.example:9743", ca="PEM", next_at=9e8))  # type: ignore[type-var]
-    told = await says(stranger(1), host, "status", group=enrol.ANY)
+    repository.change(
+        host.engine, lambda group: replace(group, fence="fence.example:9743", ca="PEM", next_at=9e8)
+    )  # type: ignore[type-var]
+    told = await says(stranger(1), host, "status", group=enrolment_server.ANY)
     assert (told.state, told.fence, told.ca, told.next) == ("left", "", "", 0)
     assert [one.host for one in told.members] == sorted([host.host, a.host])
     assert standing(host) == {host.host: "member", a.host: "member"}
@@ -409,7 +419,7 @@ async def test_strangers_learn_who_is_in_it_and_nothing_else(three: list[Neighbo
     with pytest.raises(HostRefusedError, match="key-mismatch"):
         await says(Identity(a.host, bytes([9]) * 32), host, "status")
     with pytest.raises(HostRefusedError, match="closed"):
-        await says(stranger(1), host, "join", group=enrol.ANY)
+        await says(stranger(1), host, "join", group=enrolment_server.ANY)
     with pytest.raises(HostRefusedError, match="wrong-sender"):
         await says(host.identity, host, "join")
 
@@ -447,10 +457,10 @@ async def test_an_approval_is_of_the_key_that_was_compared(three: list[Neighbour
     host, *_ = three
     first, second = stranger(1), Identity(stranger(1).host, bytes([7]) * 32)
     await says(first, host, "join")
-    seen = recognise.Seen(first.host, format_key(first.public.key), "unread")
+    seen = key_verification.Seen(first.host, format_key(first.public.key), "unread")
     await says(second, host, "join")
     with pytest.raises(PolicyRefusedError, match="another key"):
-        control.approve(host.config, host.engine, seen, now=host.clock())
+        commands.approve(host.config, host.engine, seen, now=host.clock())
     assert peers.find(host.engine, host.config, first.host) is None
     assert standing(host)[first.host] == "asked"
 
@@ -463,48 +473,48 @@ async def test_two_members_cannot_have_one_key_nor_a_group_too_many(three: list[
     for number in (1, 2):
         one = stranger(number)
         await says(one, host, "join")
-        seen = recognise.Seen(one.host, format_key(one.public.key), "unread")
-        control.approve(host.config, host.engine, seen, now=host.clock())
+        seen = key_verification.Seen(one.host, format_key(one.public.key), "unread")
+        commands.approve(host.config, host.engine, seen, now=host.clock())
     await says(stranger(3), host, "join")
-    seen = recognise.Seen(stranger(3).host, format_key(stranger(3).public.key), "unread")
+    seen = key_verification.Seen(stranger(3).host, format_key(stranger(3).public.key), "unread")
     with pytest.raises(PolicyRefusedError, match="4 members already"):
-        control.approve(host.config, host.engine, seen, now=host.clock())
+        commands.approve(host.config, host.engine, seen, now=host.clock())
 
 
 async def test_a_member_with_a_new_node_key_is_registered_anew(three: list[Neighbour]) -> None:
     host, a, _ = three
     await joined(a, host)
-    book.change_member(host.engine, a.host, lambda one: replace(one, node_id=77))  # type: ignore[type-var]
+    repository.change_member(host.engine, a.host, lambda one: replace(one, node_id=77))  # type: ignore[type-var]
     await asks(a, host)
-    assert book.member(host.engine, a.host).node_id == 77  # type: ignore[union-attr]
+    assert repository.member(host.engine, a.host).node_id == 77  # type: ignore[union-attr]
     (a.config.group_dir / "node.key").unlink()
     after = await asks(a, host)
     assert after.state == "member"
-    assert book.member(host.engine, a.host).node_id is None  # type: ignore[union-attr]
+    assert repository.member(host.engine, a.host).node_id is None  # type: ignore[union-attr]
 
 
 async def test_a_former_member_comes_back_with_a_new_node_key(three: list[Neighbour]) -> None:
     host, a, _ = three
     await joined(a, host)
-    first = book.member(host.engine, a.host).node_key  # type: ignore[union-attr]
+    first = repository.member(host.engine, a.host).node_key  # type: ignore[union-attr]
     await leaves(a)
     assert not (a.config.group_dir / "node.key").exists()
     await asks(a, host)
     await lets_in(host, a.host)
     await polls(a)
-    second = book.member(host.engine, a.host).node_key  # type: ignore[union-attr]
+    second = repository.member(host.engine, a.host).node_key  # type: ignore[union-attr]
     assert second not in (b"", first)
     # Taken out and let in again: the host waits for a key that Flower has not shut out.
-    control.eject(host.config, host.engine, a.host, now=host.clock())
+    commands.eject(host.config, host.engine, a.host, now=host.clock())
     ejected = await polls(a)
     assert ejected is not None
     assert ejected.state == "ejected"
     await lets_in(host, a.host)
-    assert book.member(host.engine, a.host).node_key == b""  # type: ignore[union-attr]
+    assert repository.member(host.engine, a.host).node_key == b""  # type: ignore[union-attr]
     back = await polls(a)
     assert back is not None
     assert back.state == "member"
-    assert book.member(host.engine, a.host).node_key not in (b"", first, second)  # type: ignore[union-attr]
+    assert repository.member(host.engine, a.host).node_key not in (b"", first, second)  # type: ignore[union-attr]
 
 
 # -- the next sum -------------------------------------------------------------------------------------------
@@ -514,18 +524,18 @@ async def test_a_sum_is_announced_only_to_enough_members(three: list[Neighbour])
     host, *_ = three
     now = host.clock()
     with pytest.raises(PolicyRefusedError, match="1 members, a sum needs 5"):
-        control.start(host.config, host.engine, at=now + 60, now=now)
+        commands.start(host.config, host.engine, at=now + 60, now=now)
     small = host.config.model_copy(update={"cohort": host.config.cohort.model_copy(update={"min_cohort": 0})})
-    assert control.start(small, host.engine, at=now + 60, now=now).next_at == now + 60
+    assert commands.start(small, host.engine, at=now + 60, now=now).next_at == now + 60
     with pytest.raises(RequestError, match="over"):
-        control.start(small, host.engine, at=now - 60, now=now)
+        commands.start(small, host.engine, at=now - 60, now=now)
 
 
 async def test_the_ledger_tells_of_it_in_sentences(three: list[Neighbour]) -> None:
     host, a, _ = three
     await joined(a, host)
     await leaves(a)
-    control.close(host.config, host.engine, now=host.clock())
+    commands.close(host.config, host.engine, now=host.clock())
     said = [sentence(entry) for entry in ledger.entries(host.engine) if entry.kind == "group"]
     assert said == [
         f"This instance hosts the group {GROUP} from here on.",

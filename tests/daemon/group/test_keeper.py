@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from daemon.group import book, control, keeper, status
-from daemon.group.book import Membership
-from daemon.group.keeper import Keeper
+from daemon.group import commands, repository, status
+from daemon.group.repository import Membership
 from daemon.process import child
 from daemon.process import run_job as job_runner
 from daemon.process.child import run_child
 from daemon.process.daemon_lock import Running, announce, only_daemon
 from daemon.process.run_job import JobOutcome, run_job
+from daemon.serve import group_supervisor
+from daemon.serve.group_supervisor import Keeper
 from daemon.serve.server import build_context
 from tests.daemon.group.test_joining import GROUP, asks, lets_in
 from tests.daemon.neighbours import Neighbour, neighbours
@@ -67,12 +68,12 @@ class Kept:
 
     @property
     def group(self) -> Membership:
-        found = book.current(self.neighbour.engine)
+        found = repository.current(self.neighbour.engine)
         assert found is not None
         return found
 
     def change(self, **what: Any) -> None:
-        book.change(self.neighbour.engine, lambda group: group and replace(group, **what))
+        repository.change(self.neighbour.engine, lambda group: group and replace(group, **what))
 
     async def looks(self, until: Callable[[], bool], seconds: float = 60.0) -> None:
         """Look again and again until something holds."""
@@ -114,7 +115,7 @@ async def kept(neighbour: Neighbour, *, schedule: bool = False) -> AsyncIterator
 @pytest.fixture
 async def pair(tmp_path: Path) -> AsyncIterator[list[Neighbour]]:
     async with neighbours(tmp_path, 2, extra=PORTS) as found:
-        control.host(found[0].config, found[0].engine, GROUP, now=found[0].clock())
+        commands.host(found[0].config, found[0].engine, GROUP, now=found[0].clock())
         yield found
 
 
@@ -173,7 +174,7 @@ async def test_the_host_runs_flower_and_takes_announced_sums(pair: list[Neighbou
             assert group.ca.startswith("-----BEGIN CERTIFICATE-----")
             assert group.poll_ms == 250
             # The nodes of members are let in at once, the host's own among them.
-            await here.looks(lambda: all(one.node_id for one in book.members(host.engine)))
+            await here.looks(lambda: all(one.node_id for one in repository.members(host.engine)))
             here.change(next_at=host.clock() + 58)
             await here.looks(lambda: here.keeper.live.link in ("connected", "busy"))
             await here.looks(lambda: status.status(host.config, host.engine, host.clock())["connected"])
@@ -192,7 +193,7 @@ async def test_the_host_runs_flower_and_takes_announced_sums(pair: list[Neighbou
             here.change(next_at=host.clock() - 600, problem="")
             await here.looks(lambda: "was missed" in here.group.problem)
             assert here.jobs.ran == ["group-session"] * 2
-            control.close(host.config, host.engine, now=host.clock())
+            commands.close(host.config, host.engine, now=host.clock())
             await here.looks(lambda: here.keeper.live.hosting == "")
 
 
@@ -262,7 +263,7 @@ async def test_a_started_keeper_looks_by_itself(
 ) -> None:
     host, a = pair
     await asks(a, host)
-    monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(group_supervisor, "LOOK_SECONDS", 0.05)
     a.config.group_dir.mkdir(exist_ok=True)
     (a.config.group_dir / status.LIVE_NAME).write_text(json.dumps({"link": "connected"}))
     await lets_in(host, a.host)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.group.keeping import HostingError, SuperLink
+from daemon.group.hosting.superlink_process import HostingError, SuperLink
 
 SECONDS = 240.0
 

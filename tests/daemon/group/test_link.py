@@ -21,7 +21,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from aiohttp import web
 
-from daemon.group.link import REFUSED_STATUS, Delivery, Spool
+from daemon.group.membership.fleet_client import REFUSED_STATUS, Delivery, Spool
 from federation import cbor
 from federation.carrier import Carrier, PeerRefused, PeerUnreachable
 from federation.envelope import NO_SUM, Stage, seal
@@ -134,7 +134,7 @@ def start(superlink: SuperLink, tmp_path: Path) -> Iterator[Start]:
             "most": MOST,
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "daemon.group.link", "--parent", str(os.getpid())],
+            [sys.executable, "-m", "daemon.group.membership.fleet_client", "--parent", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -242,14 +242,14 @@ async def test_it_ends_at_its_time(superlink: SuperLink, listener: Listener, sta
 
 
 def test_it_does_not_outlive_a_parent_that_is_gone() -> None:
-    command = [sys.executable, "-m", "daemon.group.link", "--parent", "1"]
+    command = [sys.executable, "-m", "daemon.group.membership.fleet_client", "--parent", "1"]
     assert subprocess.run(command, input="{}", text=True, check=False).returncode == 1
 
 
 @pytest.mark.parametrize("settings", ["", "[]", "{}", '{"fence": "x"}'])
 def test_wrong_settings_are_said(settings: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "daemon.group.link"],
+        [sys.executable, "-m", "daemon.group.membership.fleet_client"],
         input=settings,
         capture_output=True,
         text=True,

@@ -15,13 +15,14 @@ import pytest
 import pytest_asyncio
 
 from daemon.errors import JobError, PolicyRefusedError
-from daemon.group import book, control, standing, status
-from daemon.group.inbox import waiting
-from daemon.group.shelf import MESSAGE, Shelf
+from daemon.group import commands, repository, status
+from daemon.group.membership import rules
+from daemon.group.membership.host_messages import waiting
+from daemon.group.published_store import MESSAGE, Shelf
 from daemon.ledger import book as ledger
 from daemon.ledger.book import Kind
 from daemon.ledger.sentences import sentence
-from daemon.peers import book as peers
+from daemon.peers import repository as peers
 from daemon.peers import rotation
 from daemon.revert import job, proof
 from daemon.rounds import aggregate_job, round_config
@@ -57,7 +58,7 @@ async def group(all_of_them: Islands) -> Islands:
 
 
 def document_of(one: Islander, host: Islander) -> EpochDocument:
-    found = standing.epoch_of(one.group, host.identity.public)
+    found = rules.epoch_of(one.group, host.identity.public)
     assert found is not None
     return found
 
@@ -82,7 +83,7 @@ def learnt_from(one: Islander, batch: str) -> list[list[str]]:
 
 
 def inside(group: Islands) -> list[Islander]:
-    return [one for one in group.people if book.current(one.engine) is not None and one.group.active]
+    return [one for one in group.people if repository.current(one.engine) is not None and one.group.active]
 
 
 async def test_all_are_summed_in_the_parts_of_the_epoch_and_everybody_learns_both(group: Islands) -> None:
@@ -182,7 +183,7 @@ async def test_who_left_is_in_no_sum_and_gives_to_its_peers_again(group: Islands
     large = max(before, key=len)
     gone = next(group[host] for host in large if host not in (group.host.host, group.people[MEMBERS].host))
     await gone.leaves()
-    assert book.current(gone.engine) is None
+    assert repository.current(gone.engine) is None
     result = await group.session()
     after = [[host for host in roster if host != gone.host] for roster in before]
     assert sorted(told(result, "survivors")) == sorted(after)
@@ -239,7 +240,7 @@ async def test_who_is_ejected_is_in_no_sum_from_the_next_on_and_gets_nothing(gro
     before = parts_of(group.host, group.host)
     out = next(group[host] for host in before[1] if host != group.host.host)
     host = group.host
-    control.eject(host.config, host.engine, out.host, now=group.clock())
+    commands.eject(host.config, host.engine, out.host, now=group.clock())
     result = await group.host_session()
     batch = bytes.fromhex(result["session"])
     # Four are too few for a part of their own.
@@ -283,7 +284,7 @@ async def test_when_the_group_is_closed_its_instances_add_up_with_their_peers_ag
     others = [one for one in inside(group) if one is not host]
     for one in others:
         await one.leaves()
-    control.close(host.config, host.engine, now=group.clock())
+    commands.close(host.config, host.engine, now=group.clock())
     result = await _Session(host.context()).run()
     assert len(result["survivors"]) >= len(others) - 2
     for part in host.stored(result["session"]):
@@ -327,7 +328,7 @@ async def test_a_host_whose_key_was_replaced_says_what_to_do(group: Islands) -> 
     group.next_window()
     for one in others:
         await one.leaves()
-    control.close(host.config, host.engine, now=group.clock())
+    commands.close(host.config, host.engine, now=group.clock())
     await group.form(group.people[:6], name="third-group")
     result = await group.session()
     for one in group.people[:6]:

@@ -7,7 +7,15 @@ from http import HTTPStatus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.group.passing import MAX_HEAD, METHODS, Allowance, Known, bare, read_answer, read_request
+from daemon.group.hosting.proxy_http import (
+    MAX_HEAD,
+    METHODS,
+    Allowance,
+    Known,
+    bare,
+    read_answer,
+    read_request,
+)
 from tests.daemon.group import fences
 from tests.federation.flower import live
 

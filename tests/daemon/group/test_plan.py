@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from daemon.config import Config
 from daemon.config.group import Group
 from daemon.config.sections import DatasetSource, Instance, Schedule
-from daemon.group import plan
-from daemon.group.book import Membership
+from daemon.group import schedule
+from daemon.group.repository import Membership
 
 NOW = 1_800_000_000.0
 WEEK = 7 * 86400.0
@@ -37,8 +37,8 @@ HOST = replace(MEMBER, role="host", next_at=0.0)
 
 
 def test_a_member_is_connected_around_the_announced_time() -> None:
-    window = plan.window(config(), MEMBER)
-    assert window == plan.Window(NOW - 120, NOW, NOW + 900)
+    window = schedule.window(config(), MEMBER)
+    assert window == schedule.Window(NOW - 120, NOW, NOW + 900)
     assert [window.holds(NOW + seconds) for seconds in (-121, -120, 0, 899, 900)] == [
         False,
         True,
@@ -46,14 +46,14 @@ def test_a_member_is_connected_around_the_announced_time() -> None:
         True,
         False,
     ]
-    assert plan.window(config(), replace(MEMBER, next_at=0.0)) is None
+    assert schedule.window(config(), replace(MEMBER, next_at=0.0)) is None
     for state in ("asked", "refused", "ejected", "left"):
-        assert plan.window(config(), replace(MEMBER, state=state)) is None
+        assert schedule.window(config(), replace(MEMBER, state=state)) is None
 
 
 @given(failures=st.integers(0, 40), state=st.sampled_from(["asked", "member", "refused", "ejected"]))
 def test_a_host_is_asked_less_often_than_settings_say_only_by_who_is_out(failures: int, state: Any) -> None:
-    every = plan.poll_every(config(), replace(MEMBER, state=state), failures)
+    every = schedule.poll_every(config(), replace(MEMBER, state=state), failures)
     out = state in ("refused", "ejected")
     assert every == (
         86400.0
@@ -66,7 +66,7 @@ def test_a_host_is_asked_less_often_than_settings_say_only_by_who_is_out(failure
 
 @given(failures=st.integers(0, 40), ahead=st.floats(-900, 120))
 def test_a_link_is_made_again_soon_when_the_sum_begins(failures: int, ahead: float) -> None:
-    pause = plan.link_again(NOW, NOW - ahead, failures)
+    pause = schedule.link_again(NOW, NOW - ahead, failures)
     assert 2.0 <= pause <= 120.0
     if ahead > 0:
         # It never sleeps through the beginning.
@@ -77,19 +77,19 @@ def test_a_link_is_made_again_soon_when_the_sum_begins(failures: int, ahead: flo
 
 def test_sums_are_announced_by_the_schedule_to_enough_members() -> None:
     notice = 7200.0
-    assert plan.announce(config(), HOST, 5, 0.0, NOW) == NOW + notice
-    assert plan.announce(config(), HOST, 5, NOW - 86400, NOW) == NOW - 86400 + WEEK
-    assert plan.announce(config(), HOST, 5, NOW - 2 * WEEK, NOW) == NOW + notice
-    assert plan.announce(config(), HOST, 4, 0.0, NOW) == 0.0
-    assert plan.announce(config(), MEMBER, 5, 0.0, NOW) == 0.0
-    assert plan.announce(config(), replace(HOST, next_at=NOW), 5, 0.0, NOW) == 0.0
+    assert schedule.announce(config(), HOST, 5, 0.0, NOW) == NOW + notice
+    assert schedule.announce(config(), HOST, 5, NOW - 86400, NOW) == NOW - 86400 + WEEK
+    assert schedule.announce(config(), HOST, 5, NOW - 2 * WEEK, NOW) == NOW + notice
+    assert schedule.announce(config(), HOST, 4, 0.0, NOW) == 0.0
+    assert schedule.announce(config(), MEMBER, 5, 0.0, NOW) == 0.0
+    assert schedule.announce(config(), replace(HOST, next_at=NOW), 5, 0.0, NOW) == 0.0
     quiet = config().model_copy(update={"schedule": Schedule(enabled=False)})
-    assert plan.announce(quiet, HOST, 5, 0.0, NOW) == 0.0
+    assert schedule.announce(quiet, HOST, 5, 0.0, NOW) == 0.0
 
 
 def test_what_was_announced_meanwhile_stays() -> None:
-    assert plan.after_session(MEMBER, NOW, "").next_at == 0.0
-    assert plan.after_session(MEMBER, NOW - 60, "why").next_at == NOW
+    assert schedule.after_session(MEMBER, NOW, "").next_at == 0.0
+    assert schedule.after_session(MEMBER, NOW - 60, "why").next_at == NOW
 
 
 @pytest.mark.parametrize(
@@ -120,5 +120,5 @@ def test_what_was_announced_meanwhile_stays() -> None:
 def test_under_which_name_the_fence_is_reached(
     settings: dict[str, Any], listens: str, for_members: str, for_host: str
 ) -> None:
-    assert plan.fence_for_members(config(**settings), listens) == for_members
-    assert plan.fence_for_host(config(**settings), listens) == for_host
+    assert schedule.fence_for_members(config(**settings), listens) == for_members
+    assert schedule.fence_for_host(config(**settings), listens) == for_host

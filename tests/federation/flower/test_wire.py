@@ -200,7 +200,7 @@ def test_the_bundle_is_always_the_same_and_holds_no_code() -> None:
 
 def test_flower_can_be_imported_whole_after_its_messages_were_loaded_alone() -> None:
     script = (
-        "import sys, federation.flower.fleet, daemon.group.link\n"
+        "import sys, federation.flower.fleet, daemon.group.membership.fleet_client\n"
         "names = {name.split('.')[0] for name in sys.modules}\n"
         "assert 'flwr' not in sys.modules\n"
         "assert not names & {'numpy', 'grpc', 'httpx', 'sqlalchemy', 'pydantic'}\n"

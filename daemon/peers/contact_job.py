@@ -20,10 +20,10 @@ from daemon.errors import RequestError, ShoalError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.ledger.book import Kind, append
-from daemon.peers import book, candidates, cards, hearing, rotation
-from daemon.peers.book import Peer, Theirs
+from daemon.peers import candidates, cards, peer_state, repository, rotation
 from daemon.peers.cards import Card
-from daemon.peers.door import VERSION
+from daemon.peers.ingress import VERSION
+from daemon.peers.repository import Peer, Theirs
 from daemon.store import traffic
 from daemon.store.engine import writes
 from daemon.store.tables import PeerRow
@@ -103,14 +103,14 @@ class Contact:
         """Read the card of an instance, at its own domain or at `url`, and remember it as a candidate."""
         if host == self._config.instance.host:
             raise RequestError("that is this instance itself", advice="Name another one.")
-        known = book.find(self._engine, self._config, host)
+        known = repository.find(self._engine, self._config, host)
         where = url or (known.url if known else "") or cards.base_url(host) + cards.ROUTER
         now = self._clock()
         card = await cards.read_card(self._session, host, where, now=now)
         users = await self._users(host, card)
 
         def edit(peer: Peer) -> Peer:
-            if hearing.pinned(peer) and peer.key != card.key:
+            if peer_state.pinned(peer) and peer.key != card.key:
                 # The admin compares words and approves it, or does not.
                 return replace(peer, next_key=card.key, checked=now, seen=now)
             theirs = peer.theirs if peer.key in ("", card.key) else "unknown"
@@ -121,7 +121,7 @@ class Contact:
             known = replace(known, users=users if users is not None else peer.users, checked=now, seen=now)
             return replace(known, failures=0, retry_at=None, since=peer.since or now)
 
-        after = book.change(self._engine, self._config, host, edit)
+        after = repository.change(self._engine, self._config, host, edit)
         if known is None:
             details = {"key": after.key, "bound": after.bound}
             append(self._engine, self._identity, Kind.PEER_ADDED, host, details, now)
@@ -140,7 +140,7 @@ class Contact:
 
     async def greet(self, hosts: list[str] | None) -> dict[str, Any]:
         """Say hello to these hosts, or to all approved peers that are due; read their cards where that is."""
-        known = book.read(self._engine, self._config)
+        known = repository.read(self._engine, self._config)
         if hosts is None:
             now = self._clock()
             chosen = [peer for peer in known.approved() if peer.retry_at is None or peer.retry_at <= now]
@@ -165,18 +165,18 @@ class Contact:
             said = await self._exchange(peer)
             now = self._clock()
             if said.problem == "unreachable":
-                self._change(peer.host, lambda known: hearing.missed(known, now, self._rng))
+                self._change(peer.host, lambda known: peer_state.missed(known, now, self._rng))
                 return peer.host, said.problem
             self._change(peer.host, lambda known: _after(known, said, now))
             if said.hello is not None and said.hello.yours == self._identity.public.key:
                 took.add(peer.host)
-            if hearing.pinned(peer):
+            if peer_state.pinned(peer):
                 await self._read_card(peer.host, said.hello)
             return peer.host, said.problem
 
     async def _exchange(self, peer: Peer) -> _Said:
         now = self._clock()
-        pinned = hearing.pinned(peer)
+        pinned = peer_state.pinned(peer)
         raw = hellos.say(
             self._identity,
             peer.host,
@@ -207,11 +207,11 @@ class Contact:
 
     async def _read_card(self, host: str, hello: Hello | None) -> None:
         """Read a peer's card where that is due: once a day, or when it uses a key that is not pinned."""
-        peer = book.find(self._engine, self._config, host)
+        peer = repository.find(self._engine, self._config, host)
         now = self._clock()
-        if peer is None or not hearing.pinned(peer):
+        if peer is None or not peer_state.pinned(peer):
             return
-        other = hello is not None and not hearing.by_pinned_key(peer, hello)
+        other = hello is not None and not peer_state.by_pinned_key(peer, hello)
         fresh = peer.checked is not None and now - peer.checked < DAILY
         if fresh and not other and not peer.next_key:
             return
@@ -238,24 +238,24 @@ class Contact:
         log.warning("a peer has another key", extra={"peer": after.host, "proven": proven})
 
     def _change(self, host: str, edit: Callable[[Peer], Peer]) -> Peer:
-        return book.change(self._engine, self._config, host, edit)
+        return repository.change(self._engine, self._config, host, edit)
 
 
 def _after(peer: Peer, said: _Said, now: float) -> Peer:
     """Return a peer after its answer: what it says counts only by the pinned key."""
-    if said.hello is not None and hearing.by_pinned_key(peer, said.hello):
-        return hearing.heard(peer, said.hello, now)
-    if said.problem == Code.KEY_MISMATCH and hearing.pinned(peer):
+    if said.hello is not None and peer_state.by_pinned_key(peer, said.hello):
+        return peer_state.heard(peer, said.hello, now)
+    if said.problem == Code.KEY_MISMATCH and peer_state.pinned(peer):
         # It knows another key of ours, and takes part in nothing until its admin approves the present one.
-        return replace(hearing.reached(peer, now), theirs="declined")
-    return hearing.reached(peer, now)
+        return replace(peer_state.reached(peer, now), theirs="declined")
+    return peer_state.reached(peer, now)
 
 
 def _carded(peer: Peer, card: Card, hello: Hello | None) -> Peer:
     """Return a peer whose card was read: a new key needs the old one's word and its domain's."""
     if card.key == peer.key:
         return replace(peer, bound=peer.bound or card.bound, next_key="")
-    proven = hello is not None and format_key(hello.key) == card.key and hearing.handed_over(peer, hello)
+    proven = hello is not None and format_key(hello.key) == card.key and peer_state.handed_over(peer, hello)
     if not proven or hello is None or (peer.bound and not card.bound):
         return replace(peer, next_key=card.key)
     # The file may still name the old key: the peer's own word is newer.

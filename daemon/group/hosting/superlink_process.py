@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.errors import ShoalError
-from daemon.group.upstream import Upstream
+from daemon.group.hosting.proxy_upstream import Upstream
 from daemon.process.run_job import python_module
 from federation.flower import superlink
 

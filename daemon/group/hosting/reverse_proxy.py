@@ -2,7 +2,8 @@
 
 Flower's SuperLink answers its Fleet, Control and Runtime API on one port and asks nobody on the Control API
 who they are, so nothing of it may be public but a few methods of the Fleet API. The fence reads whole heads,
-lets pass what `daemon.group.passing` understood, and says 404 to the rest without telling why. Nobody can
+lets pass what `daemon.group.hosting.proxy_http` understood, and says 404 to the rest without telling why.
+Nobody can
 hold much here: connections, bodies, requests under way and the time of each are bounded, and whom the
 SuperLink never let in gets little of it.
 """
@@ -22,8 +23,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from daemon.group.passing import Allowance, Asked, Known, bare, read_request
-from daemon.group.upstream import CHUNK, Answer, SuperLinkGoneError, Upstream
+from daemon.group.hosting.proxy_http import Allowance, Asked, Known, bare, read_request
+from daemon.group.hosting.proxy_upstream import CHUNK, Answer, SuperLinkGoneError, Upstream
 from federation.errors import Refusal
 from federation.http.gates import Shares, Turns
 

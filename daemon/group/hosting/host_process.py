@@ -1,4 +1,4 @@
-"""The process of a group's host: `python -m daemon.group.hosting --config FILE --parent PID`.
+"""The process of a group's host: `python -m daemon.group.hosting.host_process --config FILE --parent PID`.
 
 It runs Flower's SuperLink on loopback and the fence in front of it, starts the SuperLink again when it dies
 or hangs, and ends with its parent, the SuperLink with it. Its stdout is JSON lines: `ready` or `failed`.
@@ -27,8 +27,8 @@ from filelock import FileLock, Timeout
 from daemon import log
 from daemon.config import Config, load
 from daemon.errors import ConfigError, ShoalError
-from daemon.group.fence import Fence
-from daemon.group.keeping import HostingError, SuperLink
+from daemon.group.hosting.reverse_proxy import Fence
+from daemon.group.hosting.superlink_process import HostingError, SuperLink
 from daemon.process.daemon_lock import replace_file
 from daemon.process.limits import end_with
 from federation.flower import superlink
@@ -82,7 +82,7 @@ def authority(config: Config) -> bytes:
 
 def main(argv: list[str]) -> int:
     """Host until told to end; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m daemon.group.hosting", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m daemon.group.hosting.host_process", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--parent", type=int, default=0, help="end when this process ends")
     options = parser.parse_args(argv)

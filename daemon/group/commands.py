@@ -14,13 +14,15 @@ from sqlalchemy import Connection, Engine
 
 from daemon.config import Config
 from daemon.errors import PolicyRefusedError, RequestError
-from daemon.group import book, enrol, node_file, recognise
-from daemon.group.book import GroupMember, Membership
-from daemon.group.events import Event, note
-from daemon.group.recognise import Seen
+from daemon.group import repository
+from daemon.group.hosting import enrolment_server
+from daemon.group.ledger_events import Event, note
+from daemon.group.membership import key_verification, node_key_file
+from daemon.group.membership.key_verification import Seen
+from daemon.group.repository import GroupMember, Membership
 from daemon.identity import open_identity
 from daemon.peers import cards
-from daemon.peers.control import words_of
+from daemon.peers.commands import words_of
 from daemon.store.engine import reads, writes
 from federation.errors import Refusal
 from federation.group.node_key import public_node_key
@@ -61,18 +63,18 @@ def host(config: Config, engine: Engine, name: str, *, url: str = "", now: float
     require_speaking(config)
     check_name(name)
     identity = open_identity(config.identity_file, config.instance.host)
-    node_key = public_node_key(node_file.open_key(config))
+    node_key = public_node_key(node_key_file.open_key(config))
     key = format_key(identity.public.key)
     own = url or cards.base_url(identity.host) + cards.ROUTER
     with writes(engine) as connection:
-        require_free(book.current_in(connection))
+        require_free(repository.current_in(connection))
         made = Membership(name, identity.host, own, "host", "member", since=now)
         # Whatever was known of an earlier group's members is not this one's.
-        book.change_in(connection, lambda _one: None)
-        book.change_in(connection, lambda _one: made)
+        repository.change_in(connection, lambda _one: None)
+        repository.change_in(connection, lambda _one: made)
         me = GroupMember(identity.host, key, own, node_key, state="member", since=now)
         me = replace(me, gives=config.mode == "contribute")
-        book.change_member_in(connection, identity.host, lambda _one: me)
+        repository.change_member_in(connection, identity.host, lambda _one: me)
         note(connection, identity, "hosted", identity.host, name, now)
     return invitation(config, made)
 
@@ -109,7 +111,7 @@ def close(config: Config, engine: Engine, *, now: float) -> Membership:
     with writes(engine) as connection:
         group = _hosted(connection)
         note(connection, identity, "closed", group.host, group.group, now)
-        book.change_in(connection, lambda _one: None)
+        repository.change_in(connection, lambda _one: None)
     return group
 
 
@@ -123,18 +125,18 @@ def requests(config: Config, engine: Engine) -> list[dict[str, Any]]:
         NoGroupError: this instance hosts none.
 
     """
-    from daemon.peers import book as peers
+    from daemon.peers import repository as peers
 
     hosted(engine)
     known = peers.read(engine, config)
-    waiting = [one for one in book.members(engine) if one.state == "asked"]
+    waiting = [one for one in repository.members(engine) if one.state == "asked"]
     return [
         {
             "host": one.host,
             "key": one.key,
             "words": words_of(one.key),
             "since": one.since,
-            "peer": recognise.recognised(known.find(one.host), one.key),
+            "peer": key_verification.recognised(known.find(one.host), one.key),
         }
         for one in sorted(waiting, key=lambda one: (one.since, one.host))
     ]
@@ -148,7 +150,7 @@ def wishing(engine: Engine, name: str) -> GroupMember:
 
     """
     group = hosted(engine)
-    found = book.member(engine, name)
+    found = repository.member(engine, name)
     if found is None or not found.key:
         raise UnknownMemberError(
             f"{name} has not asked to join {group.group}",
@@ -168,7 +170,7 @@ def approve(config: Config, engine: Engine, seen: Seen, *, now: float) -> GroupM
     """
     require_speaking(config)
     _require_wish(wishing(engine, seen.host), seen)
-    recognise.pin(engine, config, seen, now)
+    key_verification.pin(engine, config, seen, now)
 
     def edit(one: GroupMember) -> GroupMember:
         _require_wish(one, seen)
@@ -190,8 +192,8 @@ def invite(config: Config, engine: Engine, seen: Seen, *, now: float) -> GroupMe
     """
     require_speaking(config)
     group = hosted(engine)
-    recognise.pin(engine, config, seen, now)
-    known = book.member(engine, seen.host)
+    key_verification.pin(engine, config, seen, now)
+    known = repository.member(engine, seen.host)
     if known is not None and known.key == seen.key and known.state != "left":
         return approve(config, engine, seen, now=now)
     identity = open_identity(config.identity_file, config.instance.host)
@@ -199,7 +201,7 @@ def invite(config: Config, engine: Engine, seen: Seen, *, now: float) -> GroupMe
         _require_own_key(connection, seen)
         note(connection, identity, "approved", seen.host, group.group, now, key=seen.key, invited=True)
         invited = GroupMember(seen.host, seen.key, state="invited", since=now)
-        after = book.change_member_in(connection, seen.host, lambda _one: invited)
+        after = repository.change_member_in(connection, seen.host, lambda _one: invited)
     return after or invited
 
 
@@ -250,14 +252,14 @@ def start(config: Config, engine: Engine, *, at: float, now: float) -> Membershi
         raise RequestError("that time is over", advice="Name a later one, such as: --in 2h")
     with writes(engine) as connection:
         group = _hosted(connection)
-        there, needed = book.standing(connection, "member"), enough(config)
+        there, needed = repository.standing(connection, "member"), enough(config)
         if there < needed:
             raise PolicyRefusedError(
                 f"the group has {there} members, a sum needs {needed}",
                 advice="Let in those who asked (shoal group requests), or invite more.",
             )
         announced = replace(group, next_at=at, problem="")
-        book.change_in(connection, lambda _one: announced)
+        repository.change_in(connection, lambda _one: announced)
     return announced
 
 
@@ -303,7 +305,7 @@ def require_free(group: Membership | None) -> None:
 
 
 def _hosted(connection: Connection) -> Membership:
-    group = book.current_in(connection)
+    group = repository.current_in(connection)
     if group is None or group.role != "host":
         raise NoGroupError("this instance hosts no group", advice="Begin one: shoal group host NAME")
     return group
@@ -323,7 +325,7 @@ def _require_wish(one: GroupMember, seen: Seen) -> None:
 
 def _require_own_key(connection: Connection, seen: Seen) -> None:
     try:
-        enrol.require_own_key(connection, seen.host, seen.key)
+        enrolment_server.require_own_key(connection, seen.host, seen.key)
     except Refusal as refusal:
         raise PolicyRefusedError(refusal.sentence, advice="Two instances cannot share a key.") from None
 
@@ -341,18 +343,18 @@ def _decide(
     wishing_here = wishing(engine, name)
     with writes(engine) as connection:
         group = _hosted(connection)
-        before = book.find_in(connection, name) or wishing_here
+        before = repository.find_in(connection, name) or wishing_here
         after = edit(before)
         if after.state == "member" and before.state != "member":
             _require_own_key(connection, Seen(name, after.key, "book"))
-            if book.standing(connection, "member") >= config.group.max_members:
+            if repository.standing(connection, "member") >= config.group.max_members:
                 raise PolicyRefusedError(
                     f"the group has {config.group.max_members} members already",
                     advice="Raise group.max_members, or take one out: shoal group eject HOST",
                 )
         if after != before:
             note(connection, identity, event, name, group.group, now, **details)
-            book.change_member_in(connection, name, lambda _one: after)
+            repository.change_member_in(connection, name, lambda _one: after)
     return after
 
 

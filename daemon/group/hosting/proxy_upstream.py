@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from daemon.group.passing import Answered, read_answer
+from daemon.group.hosting.proxy_http import Answered, read_answer
 
 CHUNK: Final = 65_536
 _KEPT: Final = 32

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.group import book
-from daemon.group.shelf import EPOCH, MESSAGE, Shelf
-from daemon.peers import book as peers
+from daemon.group import repository
+from daemon.group.published_store import EPOCH, MESSAGE, Shelf
+from daemon.peers import repository as peers
 from federation import cbor, fields
 from federation.desk import BlobDesk
 from federation.envelope import Envelope
@@ -32,12 +32,12 @@ class GroupDesk:
 
         """
         published = self._shelf.message(message.sum_id)
-        group = book.current(self._engine) if published is not None else None
+        group = repository.current(self._engine) if published is not None else None
         if published is None or group is None or group.role != "host":
             return self._desk.serve(message)
         if message.recipient != self._identity.host:
             raise Refusal(Code.NOT_FOR_ME, "this is no request for data of mine", message.sender)
-        member = book.member(self._engine, message.sender)
+        member = repository.member(self._engine, message.sender)
         peer = peers.find(self._engine, self._config, message.sender)
         # As in its sums: a member that our admin does not approve any more gets nothing more either.
         approved = member is not None and peer is not None and peer.approved and peer.key == member.key

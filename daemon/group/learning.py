@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.errors import JobError, PolicyRefusedError
-from daemon.group import book, catch_up
-from daemon.group.events import note
-from daemon.group.inbox import take_epoch
-from daemon.group.shelf import Shelf
-from daemon.group.standing import host_of
+from daemon.group import fetch_published, repository
+from daemon.group.ledger_events import note
+from daemon.group.membership.host_messages import take_epoch
+from daemon.group.membership.rules import host_of
+from daemon.group.published_store import Shelf
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.peers import book as peers
+from daemon.peers import repository as peers
 from daemon.rounds import contribution_index, round_config
 from daemon.rounds.contribution_job import open_windows
 from daemon.rounds.data_windows import Windows
@@ -66,7 +66,7 @@ def run(context: JobContext) -> dict[str, Any]:
         JobError: what was published cannot be used at all, or not be fetched.
 
     """
-    group = book.current(context.engine)
+    group = repository.current(context.engine)
     if group is None or not group.active:
         raise PolicyRefusedError("this instance is in no group", advice="Join one: shoal group join URL")
     shelf = Shelf(context.config)
@@ -76,7 +76,7 @@ def run(context: JobContext) -> dict[str, Any]:
         if wanted and (newest := shelf.newest()) != bytes.fromhex(wanted):
             log.info("fetching a sum that was missed", extra={"had": newest.hex()[:12] if newest else ""})
             batch = bytes.fromhex(wanted)
-            catch_up.fetch(context, group, batch, shelf)
+            fetch_published.fetch(context, group, batch, shelf)
         batch = shelf.waiting()
         if batch is None:
             return {"batch": group.batch, "parts": []}
@@ -90,14 +90,14 @@ def run(context: JobContext) -> dict[str, Any]:
 
 
 def _set_aside(
-    context: JobContext, group: book.Membership, shelf: Shelf, batch: bytes | None, refusal: Refusal
+    context: JobContext, group: repository.Membership, shelf: Shelf, batch: bytes | None, refusal: Refusal
 ) -> None:
     """Note that a batch is dealt with, though nothing is learnt from it: it would be tried for ever."""
     if batch is None:
         return
     identity = open_identity(context.config.identity_file, context.config.instance.host)
     with writes(context.engine) as connection:
-        book.change_in(connection, lambda known: _with(known, batch.hex(), ""))
+        repository.change_in(connection, lambda known: _with(known, batch.hex(), ""))
         note(
             connection,
             identity,
@@ -127,7 +127,7 @@ class _Part:
 
 
 class _Learning:
-    def __init__(self, context: JobContext, group: book.Membership, shelf: Shelf, batch: bytes) -> None:
+    def __init__(self, context: JobContext, group: repository.Membership, shelf: Shelf, batch: bytes) -> None:
         self._context, self._group, self._shelf, self._batch = context, group, shelf, batch
         self._config = context.config
         self._identity = open_identity(self._config.identity_file, self._config.instance.host)
@@ -253,7 +253,7 @@ class _Learning:
     def _note(self, published: Published, parts: list[_Part], problems: dict[int, str]) -> None:
         digest = published.hash.hex()
         with writes(self._context.engine) as connection:
-            book.change_in(connection, lambda group: _with(group, self._batch.hex(), digest))
+            repository.change_in(connection, lambda group: _with(group, self._batch.hex(), digest))
             note(
                 connection,
                 self._identity,
@@ -280,7 +280,7 @@ def _require_possible(
         raise Refusal(Code.SUM_IMPLAUSIBLE, f"nobody's viewers can have given it ({error})") from None
 
 
-def host_identity(context: JobContext, group: book.Membership) -> PublicIdentity:
+def host_identity(context: JobContext, group: repository.Membership) -> PublicIdentity:
     """Return who signs for the group: its host by the pinned key, or this instance.
 
     Raises:
@@ -325,5 +325,5 @@ def given(
     )
 
 
-def _with(group: book.Membership | None, batch: str, digest: str) -> book.Membership | None:
+def _with(group: repository.Membership | None, batch: str, digest: str) -> repository.Membership | None:
     return None if group is None else replace(group, batch=batch, published=digest)

@@ -10,11 +10,11 @@ from typing import Final
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.group import book
-from daemon.group.book import Membership
-from daemon.group.shelf import Shelf
-from daemon.group.spool import Spool
-from daemon.group.standing import epoch_of, host_of
+from daemon.group import repository
+from daemon.group.membership.blob_cache import Spool
+from daemon.group.membership.rules import epoch_of, host_of
+from daemon.group.published_store import Shelf
+from daemon.group.repository import Membership
 from federation import envelope
 from federation.desk import check_blob
 from federation.envelope import Envelope, Stage
@@ -67,7 +67,7 @@ class Inbox:
             return self._published(message, group, host)
 
     def _sender(self, message: Envelope) -> tuple[Membership, PublicIdentity]:
-        group = book.current(self._engine)
+        group = repository.current(self._engine)
         if group is None or not group.active or group.host != message.sender:
             raise Refusal(
                 Code.UNKNOWN_PEER, f"{message.sender} hosts no group of this instance", message.sender
@@ -152,7 +152,7 @@ def take_epoch(
         )
         return replace(group, epoch=raw)
 
-    book.change(engine, edit)
+    repository.change(engine, edit)
     return new
 
 

@@ -18,11 +18,12 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import ShoalError
-from daemon.group import book, node_file
-from daemon.group.book import GroupMember, Membership
-from daemon.group.events import note
+from daemon.group import repository
+from daemon.group.ledger_events import note
+from daemon.group.membership import node_key_file
+from daemon.group.repository import GroupMember, Membership
 from daemon.identity import open_identity
-from daemon.peers import book as peers
+from daemon.peers import repository as peers
 from daemon.store import traffic
 from daemon.store.engine import writes
 from daemon.store.traffic_counter import Traffic
@@ -142,7 +143,7 @@ async def poll(
     if known is None or host is None:
         return known
     identity = open_identity(config.identity_file, config.instance.host)
-    node_key = await asyncio.to_thread(node_file.open_key, config)
+    node_key = await asyncio.to_thread(node_key_file.open_key, config)
     said = Traffic()
     speaker = Speaker(identity, node_key, session, clock, said, gives=config.mode == "contribute")
     try:
@@ -154,7 +155,7 @@ async def poll(
         await asyncio.to_thread(traffic.add_all, engine, month, said.by_peer())
     after = await asyncio.to_thread(apply, engine, identity, known, admission, clock())
     if after is None or after.state not in ("asked", "member"):
-        await asyncio.to_thread(node_file.forget, config)
+        await asyncio.to_thread(node_key_file.forget, config)
     return after
 
 
@@ -167,7 +168,7 @@ def wish_of(known: Membership) -> Wish:
 
 def _whom(config: Config, engine: Engine) -> tuple[Membership | None, PublicIdentity | None]:
     """Return the membership, and by which key its host answers; None where nobody is to be asked."""
-    known = book.current(engine)
+    known = repository.current(engine)
     if known is None or known.role != "member":
         return known, None
     peer = peers.find(engine, config, known.host)
@@ -188,7 +189,7 @@ def _problem(engine: Engine, asked: Membership, sentence: str) -> Membership | N
     def edit(now: Membership | None) -> Membership | None:
         return replace(now, problem=sentence) if now is not None and _same(now, asked) else now
 
-    return book.change(engine, edit)
+    return repository.change(engine, edit)
 
 
 def _same(now: Membership, asked: Membership) -> bool:
@@ -201,21 +202,21 @@ def apply(
 ) -> Membership | None:
     """Write down what the host answered to an instance that stood as `asked`; returns how it stands now."""
     with writes(engine) as connection:
-        before = book.current_in(connection)
+        before = repository.current_in(connection)
         if before is None or not _same(before, asked):
             return before
         if admission.group != before.group:
             sentence = f"{before.host} answers for another group, {admission.group}"
-            return book.change_in(connection, lambda _one: replace(before, problem=sentence))
+            return repository.change_in(connection, lambda _one: replace(before, problem=sentence))
         if before.state == "left":
             if admission.state in ("left", "refused", "ejected"):
                 # It knows; nothing is left to be told.
-                return book.change_in(connection, lambda _one: None)
-            return book.change_in(connection, lambda _one: replace(before, polled=now))
+                return repository.change_in(connection, lambda _one: None)
+            return repository.change_in(connection, lambda _one: replace(before, polled=now))
         after = _after(before, admission, now)
         if after.state == "member":
             listed = [GroupMember(one.host, format_key(one.key), one.url) for one in admission.members]
-            book.replace_members(connection, listed, now)
+            repository.replace_members(connection, listed, now)
         if after.state != before.state:
             key = format_key(identity.public.key)
             if after.state == "member":
@@ -224,7 +225,7 @@ def apply(
                 note(connection, identity, "refused", identity.host, before.group, now)
             elif after.state == "ejected":
                 note(connection, identity, "ejected", identity.host, before.group, now, reason="by its host")
-        return book.change_in(connection, lambda _one: after)
+        return repository.change_in(connection, lambda _one: after)
 
 
 def _after(before: Membership, said: Admission, now: float) -> Membership:

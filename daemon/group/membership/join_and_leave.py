@@ -18,18 +18,19 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.config.types import check_host, check_peer_url
 from daemon.errors import PolicyRefusedError, RequestError
-from daemon.group import book, contact, node_file, recognise
-from daemon.group.book import Membership
-from daemon.group.contact import HostRefusedError, Speaker
-from daemon.group.control import NoGroupError, require_free, require_speaking
-from daemon.group.enrol import ANY
-from daemon.group.events import note
-from daemon.group.recognise import Seen
+from daemon.group import repository
+from daemon.group.commands import NoGroupError, require_free, require_speaking
+from daemon.group.hosting.enrolment_server import ANY
+from daemon.group.ledger_events import note
+from daemon.group.membership import host_client, key_verification, node_key_file
+from daemon.group.membership.host_client import HostRefusedError, Speaker
+from daemon.group.membership.key_verification import Seen
+from daemon.group.repository import Membership
 from daemon.identity import open_identity
-from daemon.peers import book as peers
 from daemon.peers import cards
+from daemon.peers import repository as peers
 from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError
-from daemon.peers.control import words_of
+from daemon.peers.commands import words_of
 from daemon.store.engine import writes
 from federation.group.enrolment import Admission
 from federation.group.node_key import new_node_key
@@ -67,7 +68,7 @@ class Offer:
                     "host": one.host,
                     "key": format_key(one.key),
                     "words": words_of(format_key(one.key)),
-                    "recognised": recognise.recognised(known.find(one.host), format_key(one.key)),
+                    "recognised": key_verification.recognised(known.find(one.host), format_key(one.key)),
                 }
                 for one in self.members
             ],
@@ -109,7 +110,7 @@ async def look(
     if group and said.group != group:
         raise HostRefusedError(f"{card.host} answers for another group", advice="Ask its admin.")
     seen = Seen(card.host, card.key, "domain" if card.bound else "card", url)
-    if recognise.recognised(known, card.key) == "yes":
+    if key_verification.recognised(known, card.key) == "yes":
         seen = replace(seen, voucher="book")
     members = tuple(PublicIdentity(one.host, one.key) for one in said.members)
     return Offer(said.group, url, seen, members, said.state)
@@ -146,24 +147,24 @@ async def join(
         return Membership(offer.group, offer.host, offer.url, "member", "asked", since=now)
 
     await asyncio.to_thread(require_free_for, engine, offer)
-    await asyncio.to_thread(recognise.pin, engine, config, offer.seen, now)
+    await asyncio.to_thread(key_verification.pin, engine, config, offer.seen, now)
 
     def write() -> Membership:
         with writes(engine) as connection:
-            before = book.current_in(connection)
+            before = repository.current_in(connection)
             after = begin(before)
             if before is None or (before.group, before.host) != (after.group, after.host):
                 # The members of another group are nobody's here.
-                book.change_in(connection, lambda _one: None)
-            book.change_in(connection, lambda _one: after)
+                repository.change_in(connection, lambda _one: None)
+            repository.change_in(connection, lambda _one: after)
             return after
 
-    known = await asyncio.to_thread(book.current, engine)
+    known = await asyncio.to_thread(repository.current, engine)
     asked = await asyncio.to_thread(write)
     if known is None or known.since != asked.since:
         # Not the key of an earlier membership, which Flower would not let in again.
-        await asyncio.to_thread(node_file.forget, config)
-    node_key = await asyncio.to_thread(node_file.open_key, config)
+        await asyncio.to_thread(node_key_file.forget, config)
+    node_key = await asyncio.to_thread(node_key_file.open_key, config)
     if asked.state == "member":
         # The node key may be a new one: the host hears of it, and nothing else changes.
         identity = open_identity(config.identity_file, config.instance.host)
@@ -172,13 +173,13 @@ async def join(
         said: Admission = await Speaker(identity, node_key, session, clock, gives=gives).ask(
             host, asked.url, asked.group, "join"
         )
-        return await asyncio.to_thread(contact.apply, engine, identity, asked, said, clock()) or asked
-    return await contact.poll(config, engine, session, clock) or asked
+        return await asyncio.to_thread(host_client.apply, engine, identity, asked, said, clock()) or asked
+    return await host_client.poll(config, engine, session, clock) or asked
 
 
 def require_free_for(engine: Engine, offer: Offer) -> None:
     """Refuse before anything is pinned, where this instance is in another group. Raises RequestError."""
-    before = book.current(engine)
+    before = repository.current(engine)
     if before is None or (before.group, before.host, before.role) != (offer.group, offer.host, "member"):
         require_free(before)
 
@@ -198,7 +199,7 @@ async def leave(
 
     def write() -> Membership:
         with writes(engine) as connection:
-            before = book.current_in(connection)
+            before = repository.current_in(connection)
             if before is None:
                 raise NoGroupError("this instance is in no group", advice="There is nothing to leave.")
             if before.role == "host":
@@ -208,13 +209,13 @@ async def leave(
             if before.state != "left":
                 note(connection, identity, "left", before.host, before.group, clock(), own=True)
             after = replace(before, state="left", next_at=0.0, fence="", ca="", problem="")
-            book.change_in(connection, lambda _one: after)
+            repository.change_in(connection, lambda _one: after)
             return after
 
     before = await asyncio.to_thread(write)
     if before.state == "left" and await asyncio.to_thread(_needs_no_word, engine, config, before):
-        return await asyncio.to_thread(book.change, engine, lambda _one: None)
-    return await contact.poll(config, engine, session, clock)
+        return await asyncio.to_thread(repository.change, engine, lambda _one: None)
+    return await host_client.poll(config, engine, session, clock)
 
 
 def _needs_no_word(engine: Engine, config: Config, left: Membership) -> bool:

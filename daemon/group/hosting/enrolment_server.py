@@ -1,8 +1,9 @@
 """Who wants in, at the host: takes enrolments in the serving process and answers with admissions.
 
-What a stranger can cause here, after the door has counted it (`daemon.peers.door`): two checked signatures, a
-row that says that it asked, at most `group.max_requests_pending` of them and for thirty days, and an entry in
-the ledger for each. Who is a member, the admin decides, or decided before (`shoal group invite`).
+What a stranger can cause here, after the door has counted it (`daemon.peers.ingress`): two checked
+signatures, a row that says that it asked, at most `group.max_requests_pending` of them and for thirty days,
+and an entry in the ledger for each. Who is a member, the admin decides, or decided before (`shoal group
+invite`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 
 from daemon.config import Config
-from daemon.group import book
-from daemon.group.book import GroupMember, Membership
-from daemon.group.events import note
-from daemon.peers import book as peers
-from daemon.peers import cards, hearing
+from daemon.group import repository
+from daemon.group.ledger_events import note
+from daemon.group.repository import GroupMember, Membership
+from daemon.peers import cards, peer_state
+from daemon.peers import repository as peers
 from daemon.store.engine import reads, writes
 from federation.envelope import Envelope
 from federation.errors import Code, Refusal
@@ -71,9 +72,9 @@ class Enroller:
             raise Refusal(Code.WRONG_SENDER, "that is the host of the group itself", wish.host)
         peer = peers.find(self._engine, self._config, wish.host)
         # Only its domain or its admin vouches for a key; a name alone is anybody's.
-        vouched = peer is not None and peer.key and (hearing.pinned(peer) or peer.url)
+        vouched = peer is not None and peer.key and (peer_state.pinned(peer) or peer.url)
         if peer is not None and vouched and peer.key != format_key(wish.key):
-            raise hearing.other_key(peer)
+            raise peer_state.other_key(peer)
         if wish.wish == "status":
             return self._status(wish, now)
         with writes(self._engine) as connection:
@@ -88,16 +89,16 @@ class Enroller:
     def _status(self, wish: Enrolment, now: float) -> bytes:
         with reads(self._engine) as connection:
             group = self._hosted(connection, wish)
-            known = book.find_in(connection, wish.host)
+            known = repository.find_in(connection, wish.host)
             mine = known if known is not None and known.key == format_key(wish.key) else None
             answer = self._answer(connection, group, mine, wish, now)
         if mine is not None and mine.state == "member":
             # For the admin, who sees who is there; of those that only asked nothing is written.
-            book.change_member(self._engine, wish.host, lambda one: _heard(one, wish))
+            repository.change_member(self._engine, wish.host, lambda one: _heard(one, wish))
         return answer
 
     def _hosted(self, connection: Connection, wish: Enrolment) -> Membership:
-        group = book.current_in(connection)
+        group = repository.current_in(connection)
         if group is None or group.role != "host":
             raise Refusal(Code.CLOSED, "no group is hosted here")
         if wish.group != group.group and not (wish.wish == "status" and wish.group == ANY):
@@ -109,7 +110,7 @@ class Enroller:
     def _join(
         self, connection: Connection, group: Membership, wish: Enrolment, now: float
     ) -> GroupMember | None:
-        before = book.find_in(connection, wish.host)
+        before = repository.find_in(connection, wish.host)
         key = format_key(wish.key)
         if before is None or before.state in ("asked", "left"):
             require_own_key(connection, wish.host, key)
@@ -139,7 +140,7 @@ class Enroller:
         )
         if state != before.state:
             after = replace(after, since=now)
-        return book.change_member_in(connection, wish.host, lambda _one: after)
+        return repository.change_member_in(connection, wish.host, lambda _one: after)
 
     def _ask(
         self,
@@ -149,8 +150,8 @@ class Enroller:
         wish: Enrolment,
         now: float,
     ) -> GroupMember | None:
-        book.forget_requests(connection, now - KEEP_REQUEST)
-        before = before and book.find_in(connection, wish.host)
+        repository.forget_requests(connection, now - KEEP_REQUEST)
+        before = before and repository.find_in(connection, wish.host)
         if before is None:
             self._require_little_asked(connection, wish.host)
         elif before.key == format_key(wish.key):
@@ -169,12 +170,12 @@ class Enroller:
             # Once a month and host: an entry stays for good.
             note(connection, self._identity, "asked", wish.host, group.group, now, key=after.key)
             log.info("an instance asks to join the group", extra={"peer": wish.host})
-        return book.change_member_in(connection, wish.host, lambda _one: after)
+        return repository.change_member_in(connection, wish.host, lambda _one: after)
 
     def _leave(
         self, connection: Connection, group: Membership, wish: Enrolment, now: float
     ) -> GroupMember | None:
-        before = book.find_in(connection, wish.host)
+        before = repository.find_in(connection, wish.host)
         if before is None or before.state not in ("asked", "member", "invited"):
             return before
         if before.key not in ("", format_key(wish.key)):
@@ -184,19 +185,19 @@ class Enroller:
         after = replace(before, state="left", since=since, seen=wish.said)
         if before.state == "member":
             note(connection, self._identity, "left", wish.host, group.group, now)
-        return book.change_member_in(connection, wish.host, lambda _one: after)
+        return repository.change_member_in(connection, wish.host, lambda _one: after)
 
     def _require_little_asked(self, connection: Connection, host: str) -> None:
         peer = peers.find(self._engine, self._config, host)
         if peer is not None and peer.approved:
             return
-        if book.pending(connection) >= self._config.group.max_requests_pending:
+        if repository.pending(connection) >= self._config.group.max_requests_pending:
             raise Refusal(
                 Code.BUSY, "too many instances asked to join this group; its admin has to see to them first"
             )
 
     def _require_room(self, connection: Connection) -> None:
-        if book.standing(connection, "member") >= self._config.group.max_members:
+        if repository.standing(connection, "member") >= self._config.group.max_members:
             raise Refusal(Code.BUSY, "the group has as many members as its admin lets in")
 
     # -- the answer -----------------------------------------------------------------------------------------
@@ -209,7 +210,7 @@ class Enroller:
         wish: Enrolment,
         now: float,
     ) -> bytes:
-        members = [known for known in book.members_in(connection) if known.state == "member"]
+        members = [known for known in repository.members_in(connection) if known.state == "member"]
         inside = one is not None and one.state == "member"
         out = one is not None and one.state in ("refused", "ejected")
         state = "left" if one is None or one.state == "invited" else one.state
@@ -240,7 +241,7 @@ def require_own_key(connection: Connection, host: str, key: str) -> None:
         Refusal: `key-mismatch`.
 
     """
-    for one in book.members_in(connection):
+    for one in repository.members_in(connection):
         if one.key == key and one.host != host and one.state in ("member", "invited"):
             raise Refusal(Code.KEY_MISMATCH, f"that is the key of {one.host}", host)
 

@@ -1,4 +1,6 @@
-"""The process of a connected member: `python -m daemon.group.link --parent PID`, settings as JSON on stdin.
+"""The process of a connected member of a group.
+
+`python -m daemon.group.membership.fleet_client --parent PID`, settings as JSON on stdin.
 
 It carries bytes between the host's SuperLink and the federation listener of its own daemon, and decides
 nothing: what is asked and what is answered is signed. Its stdout is JSON lines: `connected`, `busy`, `lost`,
@@ -279,14 +281,16 @@ def _remember(path: Path, number: int) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the process."""
-    parser = argparse.ArgumentParser(prog="python -m daemon.group.link", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m daemon.group.membership.fleet_client", description=__doc__
+    )
     parser.add_argument("--parent", type=int, default=0, help="end when this process ends")
     options = parser.parse_args(argv)
     if options.parent:
         # The kernel's promise outlives exec, what its caller imports does not: 29 MB less.
         # -P: a folder called `daemon` where this happens to be run must not be imported instead.
         leash = [sys.executable, "-P", "-m", "daemon.process.exec_with_parent_death", str(options.parent)]
-        os.execv(leash[0], [*leash, sys.executable, "-P", "-m", "daemon.group.link"])  # noqa: S606
+        os.execv(leash[0], [*leash, sys.executable, "-P", "-m", "daemon.group.membership.fleet_client"])  # noqa: S606
     # Libraries that print must not break the stream of events.
     events = Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)

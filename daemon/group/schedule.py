@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from daemon.config import Config
-from daemon.group.book import Membership
+from daemon.group.repository import Membership
 
 DAY: Final = 86400.0
 LINGER: Final = 30.0

@@ -15,12 +15,12 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import PolicyRefusedError
-from daemon.group.book import GroupMember
+from daemon.group.repository import GroupMember
 from daemon.identity import open_identity
 from daemon.ledger.book import Kind, append
-from daemon.peers import book as peers
-from daemon.peers import cards, control
-from daemon.peers.book import Peer
+from daemon.peers import cards, commands
+from daemon.peers import repository as peers
+from daemon.peers.repository import Peer
 
 Voucher = Literal["domain", "card", "book", "unread"]
 """Who says that the key is the host's: its domain's actor, a card at its domain without one, our book of
@@ -40,7 +40,7 @@ class Seen:
 
     def as_json(self) -> dict[str, Any]:
         """Return it with the key's eight words."""
-        return {**asdict(self), "words": control.words_of(self.key)}
+        return {**asdict(self), "words": commands.words_of(self.key)}
 
 
 def recognised(peer: Peer | None, key: str) -> Recognised:

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from daemon.errors import NotRunningError
-from daemon.group import book, hosting
-from daemon.group.book import GroupMember
+from daemon.group import repository
+from daemon.group.hosting import host_process
+from daemon.group.repository import GroupMember
 from daemon.jobs.registry import JobContext
 from federation.flower import control
 from federation.flower.access import SuperLinkAccess
@@ -31,7 +32,7 @@ def run(context: JobContext) -> dict[str, Any]:
 
 def access_to(context: JobContext) -> SuperLinkAccess:
     """Return how to reach this host's SuperLink. Raises NotRunningError."""
-    found = hosting.running(context.config)
+    found = host_process.running(context.config)
     if found is None:
         raise NotRunningError("the group's listener is not running", advice="The daemon starts it: shoal run")
     return found.access
@@ -40,7 +41,7 @@ def access_to(context: JobContext) -> SuperLinkAccess:
 def sync(engine: Engine, access: SuperLinkAccess) -> dict[str, int]:
     """Let the nodes of members in, and all others out; return the members' nodes by host."""
     found: dict[str, int] = {}
-    members = book.members(engine)
+    members = repository.members(engine)
     for member in members:
         if member.state == "member" and member.node_key:
             try:
@@ -48,7 +49,7 @@ def sync(engine: Engine, access: SuperLinkAccess) -> dict[str, int]:
             except control.NodeKeyRefusedError as error:
                 log.warning("a node cannot be registered", extra={"peer": member.host, "reason": str(error)})
                 # Trying it again is of no use: it waits for the key that its member comes with next.
-                book.change_member(engine, member.host, partial(_without, member.node_key))
+                repository.change_member(engine, member.host, partial(_without, member.node_key))
     # Those of former members, and of keys that a member does not use any more.
     for number in control.nodes(access).keys() - set(found.values()):
         control.unregister(access, number)
@@ -69,4 +70,4 @@ def _note(engine: Engine, member: GroupMember, number: int | None) -> None:
         return replace(known, node_id=number) if known is not None and same else known
 
     if member.node_id != number:
-        book.change_member(engine, member.host, edit)
+        repository.change_member(engine, member.host, edit)

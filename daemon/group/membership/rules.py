@@ -7,9 +7,9 @@ from functools import lru_cache
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.group import book
-from daemon.group.book import Membership
-from daemon.peers import book as peers
+from daemon.group import repository
+from daemon.group.repository import Membership
+from daemon.peers import repository as peers
 from federation import envelope
 from federation.group.epoch_document import MAX_EPOCH, EpochDocument, read_epoch
 from federation.identity import PublicIdentity
@@ -39,7 +39,7 @@ def _read(raw: bytes, host: PublicIdentity) -> EpochDocument:
 
 def rule(engine: Engine, config: Config, me: PublicIdentity) -> GroupPolicy:
     """Return the rule that holds for proposals now."""
-    group = book.current(engine)
+    group = repository.current(engine)
     if group is None or not group.active:
         return GroupPolicy(me.host, None, "")
     host = host_of(engine, config, me, group)
@@ -52,5 +52,5 @@ def nodes_outdated(engine: Engine) -> bool:
     """Tell whether the SuperLink of the hosted group has to hear of somebody who came or went."""
     return any(
         (one.state == "member" and bool(one.node_key)) != (one.node_id is not None)
-        for one in book.members(engine)
+        for one in repository.members(engine)
     )

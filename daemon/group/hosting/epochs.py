@@ -14,7 +14,7 @@ from typing import Final
 
 from daemon.config import Config
 from daemon.errors import JobError, PolicyRefusedError
-from daemon.group.asking import Heard, ask_all
+from daemon.group.broadcast import Heard, ask_all
 from federation import envelope
 from federation.carrier import Carrier
 from federation.errors import Refusal

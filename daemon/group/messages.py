@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from daemon.config import Config
-from daemon.group import control
-from daemon.group.book import Membership
+from daemon.group import commands
+from daemon.group.repository import Membership
 from daemon.ledger.sentences import hosts as named
-from daemon.peers.book import LEARNT_FROM, State
+from daemon.peers.repository import LEARNT_FROM, State
 
 _TURNED_AWAY: Final[Mapping[State, str]] = {
     "paused": "paused here",
@@ -45,7 +45,7 @@ def sentences(
     deaf = shunned.host is not None and group.state in ("asked", "member")
     if shunned.host is not None and deaf:
         said.append(_host(group.host, shunned.host))
-    if config.mode not in control.SPEAKING:
+    if config.mode not in commands.SPEAKING:
         said.append(f'Nothing happens while mode is "{config.mode}"; set "consume" or "contribute".')
     elif found["live"] is None:
         said.append("The daemon does not run; start it with: shoal run.")
@@ -97,7 +97,7 @@ def _host(host: str, state: State) -> str:
 
 def _next(config: Config, group: Membership, found: Mapping[str, Any], now: float) -> list[str]:
     said = []
-    there, needed = found["members"], control.enough(config)
+    there, needed = found["members"], commands.enough(config)
     if there < needed:
         # Also while a sum is announced: it will not be taken, or not with this instance.
         whose = "A sum needs" if group.role == "host" else "For this instance a sum needs"

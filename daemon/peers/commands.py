@@ -13,11 +13,11 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import PolicyRefusedError, RequestError
-from daemon.group import book as group_book
+from daemon.group import repository as group_book
 from daemon.identity import open_identity
 from daemon.ledger.book import Kind, append
-from daemon.peers import book, sentences
-from daemon.peers.book import Peer
+from daemon.peers import messages, repository
+from daemon.peers.repository import Peer
 from daemon.store import source_state
 from federation.identity import parse_key
 from federation.words import words
@@ -32,7 +32,7 @@ class UnknownPeerError(RequestError):
 
 def listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
     """Return all peers and candidates, and whether they are enough for a sum, as the admin API answers."""
-    known = book.read(engine, config)
+    known = repository.read(engine, config)
     followed = set(source_state.follows(engine))
     shown = sorted(filter(_worth_showing, known.peers.values()), key=_order)
     return {
@@ -46,9 +46,9 @@ def listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
     }
 
 
-def cohort(engine: Engine, known: book.Book, config: Config) -> dict[str, Any]:
+def cohort(engine: Engine, known: repository.Book, config: Config) -> dict[str, Any]:
     """Return how many peers there are for a sum, and what works with so many, or what counts in the group."""
-    found = asdict(sentences.cohort(known, config.cohort.min_cohort, group_book.current(engine)))
+    found = asdict(messages.cohort(known, config.cohort.min_cohort, group_book.current(engine)))
     return {**found, "missing": list(found["missing"])}
 
 
@@ -77,7 +77,7 @@ def described(peer: Peer, now: float, *, followed: bool) -> dict[str, Any]:
         "since": peer.since,
         "next_key": peer.next_key,
         "next_key_words": words_of(peer.next_key),
-        "sentence": sentences.of(peer, now),
+        "sentence": messages.of(peer, now),
     }
 
 
@@ -117,7 +117,7 @@ def approve(
         known = replace(known, since=peer.since if peer.state == "approved" else now)
         return known if max_users is None else replace(known, max_users=max_users)
 
-    after = book.change(engine, config, host, edit)
+    after = repository.change(engine, config, host, edit)
     details = {"key": after.key, "bound": after.bound, "max_users": after.max_users}
     if found.key and found.key != after.key:
         details["old"] = found.key
@@ -162,7 +162,7 @@ def remove(engine: Engine, config: Config, host: str, *, now: float) -> Peer:
 def _decided(
     engine: Engine, config: Config, kind: Kind, host: str, edit: Callable[[Peer], Peer], now: float
 ) -> Peer:
-    after = book.change(engine, config, host, edit)
+    after = repository.change(engine, config, host, edit)
     _write_down(engine, config, kind, host, {"key": after.key}, now)
     return after
 
@@ -175,7 +175,7 @@ def _write_down(
 
 
 def _known(engine: Engine, config: Config, host: str) -> Peer:
-    peer = book.find(engine, config, host)
+    peer = repository.find(engine, config, host)
     if peer is None:
         raise UnknownPeerError(
             f"nothing is known of {host}", advice=f"Read its card first: shoal peers add {host}"

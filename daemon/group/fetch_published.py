@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from daemon.errors import JobError
-from daemon.group.book import Membership
-from daemon.group.shelf import EPOCH, MESSAGE, Shelf
-from daemon.group.standing import host_of
+from daemon.group.membership.rules import host_of
+from daemon.group.published_store import EPOCH, MESSAGE, Shelf
+from daemon.group.repository import Membership
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
 from daemon.rounds import round_config

@@ -19,8 +19,8 @@ from sqlalchemy import Engine, func, select
 
 from daemon.config import Config
 from daemon.ledger.book import Kind, append
-from daemon.peers import book, hearing, rotation
-from daemon.peers.book import Peer
+from daemon.peers import peer_state, repository, rotation
+from daemon.peers.repository import Peer
 from daemon.store import traffic
 from daemon.store.engine import reads
 from daemon.store.tables import FollowedHost, PeerRow
@@ -82,8 +82,8 @@ class Door:
             Refusal: `too-many`, when the sender asks too often.
 
         """
-        peer = book.find(self._engine, self._config, message.sender)
-        known = peer is not None and hearing.pinned(peer) and _signed(message, peer.identity)
+        peer = repository.find(self._engine, self._config, message.sender)
+        known = peer is not None and peer_state.pinned(peer) and _signed(message, peer.identity)
         if message.sender == self._identity.host:
             # The host of a group asks its own instance, too.
             known = _signed(message, self._identity.public)
@@ -111,7 +111,7 @@ class Door:
             if now - self._written.get(peer.host, float("-inf")) < _WRITE_AGAIN:
                 return
             self._written[peer.host] = now
-        book.change(self._engine, self._config, peer.host, lambda known: hearing.reached(known, now))
+        repository.change(self._engine, self._config, peer.host, lambda known: peer_state.reached(known, now))
 
     # -- hello ----------------------------------------------------------------------------------------------
 
@@ -124,15 +124,15 @@ class Door:
         """
         now = self._clock()
         hello = hellos.read(message, self._identity.host, now, self._limits)
-        before = book.find(self._engine, self._config, hello.host)
-        if before is None or not hearing.pinned(before):
+        before = repository.find(self._engine, self._config, hello.host)
+        if before is None or not peer_state.pinned(before):
             # One after the other: each has to see the rows of those before it.
             with self._strangers:
                 return self._stranger(hello, before, now)
-        after = book.change(
-            self._engine, self._config, hello.host, lambda peer: hearing.from_pinned(peer, hello, now)
+        after = repository.change(
+            self._engine, self._config, hello.host, lambda peer: peer_state.from_pinned(peer, hello, now)
         )
-        if not hearing.by_pinned_key(after, hello):
+        if not peer_state.by_pinned_key(after, hello):
             self._on_proven(hello.host)
         answer = self._answer(after, now)
         traffic.add(self._engine, traffic.month_of(now), hello.host, len(answer), len(message.raw))
@@ -156,10 +156,10 @@ class Door:
             new = before is None
 
             def edit(peer: Peer) -> Peer:
-                hearing.require_newer(peer, hello)
-                return hearing.asked(replace(peer, source="asked") if new else peer, hello, now)
+                peer_state.require_newer(peer, hello)
+                return peer_state.asked(replace(peer, source="asked") if new else peer, hello, now)
 
-            book.change(self._engine, self._config, hello.host, edit)
+            repository.change(self._engine, self._config, hello.host, edit)
         told = None if before is None else before.said
         if hello.approves and (told is None or now - told > _TELL_AGAIN):
             # At most once a month and host: an entry stays for good.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daemon.group.book import Membership
-from daemon.peers.book import Book, Peer
+from daemon.group.repository import Membership
+from daemon.peers.repository import Book, Peer
 
 _NAMED = 5
 """So many missing peers are named; of more, their number."""

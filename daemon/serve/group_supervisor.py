@@ -20,8 +20,10 @@ from typing import Any, Final, Protocol
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.errors import ShoalError
-from daemon.group import book, contact, enrol, node_file, plan, standing
-from daemon.group.book import Membership
+from daemon.group import repository, schedule
+from daemon.group.hosting import enrolment_server
+from daemon.group.membership import host_client, node_key_file, rules
+from daemon.group.repository import Membership
 from daemon.group.status import Live
 from daemon.process.child import run_child
 from daemon.process.run_job import JobOutcome, run_job
@@ -102,7 +104,7 @@ class Keeper:
 
     def start(self) -> None:
         """Begin to look; in a mode in which nothing is sent there is nothing to do."""
-        from daemon.group.control import SPEAKING
+        from daemon.group.commands import SPEAKING
 
         if self._config.mode in SPEAKING:
             if self._config.group_dir.is_dir():
@@ -136,7 +138,7 @@ class Keeper:
 
     async def look(self) -> None:
         """Look once: end what is not wanted any more, and begin what is due."""
-        group = await asyncio.to_thread(book.current, self._engine)
+        group = await asyncio.to_thread(repository.current, self._engine)
         now = self._context.clock()
         if group is None:
             for name in tuple(self._running):
@@ -154,13 +156,13 @@ class Keeper:
         await self._connect(group, now)
         if await asyncio.to_thread(self._waiting):
             self._begin("learn", self._learn)
-        elif plan.missed(self._config, group, now):
+        elif schedule.missed(self._config, group, now):
             self._begin("learn", lambda: self._learn(batch=group.offered))
 
     def _poll_due(self, group: Membership, now: float) -> bool:
         facts = self._facts
         asked_for = (group.group, group.host, group.url, group.since, group.state)
-        window = plan.window(self._config, group)
+        window = schedule.window(self._config, group)
         inside = window is not None and window.holds(now)
         # At once after an admin's decision, and as a sum comes near or is over: it may have been moved.
         if asked_for != facts.asked_for or inside != facts.was_in:
@@ -170,11 +172,11 @@ class Keeper:
     async def _poll(self, group: Membership) -> None:
         facts = self._facts
         async with new_session() as session:
-            after = await contact.poll(self._config, self._engine, session, self._context.clock)
+            after = await host_client.poll(self._config, self._engine, session, self._context.clock)
         heard = after is None or after.polled != group.polled
         facts.poll_failures = 0 if heard else facts.poll_failures + 1
         if after is not None:
-            pause = plan.poll_every(self._config, after, facts.poll_failures)
+            pause = schedule.poll_every(self._config, after, facts.poll_failures)
             facts.poll_at = self._context.clock() + pause * (1 + self._rng.uniform(-_JITTER, _JITTER))
             # What the host changed is no decision of ours, to be told at once.
             facts.asked_for = (after.group, after.host, after.url, after.since, after.state)
@@ -182,10 +184,10 @@ class Keeper:
     # -- the link -------------------------------------------------------------------------------------------
 
     async def _connect(self, group: Membership, now: float) -> None:
-        facts, window = self._facts, plan.window(self._config, group)
+        facts, window = self._facts, schedule.window(self._config, group)
         fence = group.fence
         if group.role == "host":
-            fence = facts.listens and plan.fence_for_host(self._config, facts.listens)
+            fence = facts.listens and schedule.fence_for_host(self._config, facts.listens)
         wanted = (fence, group.ca, group.next_at, group.poll_ms) if window is not None and fence else ()
         if wanted != facts.link_for:
             await self._stop("link")
@@ -194,35 +196,39 @@ class Keeper:
             facts.not_before.pop("link", None)
         if group.batch != facts.batch_before and not facts.taken_at:
             facts.taken_at = now
-        over = bool(facts.taken_at) and now >= facts.taken_at + plan.LINGER
+        over = bool(facts.taken_at) and now >= facts.taken_at + schedule.LINGER
         if window is None or not fence or not window.holds(now) or over:
             await self._stop("link")
             self._tell(replace(self._live, link=""))
             return
         self._begin("link", lambda: self._link(group, window, fence))
 
-    async def _link(self, group: Membership, window: plan.Window, fence: str) -> None:
+    async def _link(self, group: Membership, window: schedule.Window, fence: str) -> None:
         if not (listener := self._context.addresses.get("federation")):
             return
-        await asyncio.to_thread(node_file.open_key, self._config)
+        await asyncio.to_thread(node_key_file.open_key, self._config)
         settings = {
             "fence": fence,
             "ca": group.ca,
-            "key_file": str(node_file.path(self._config)),
-            "deliver_to": f"http://{plan.near(listener)}",
+            "key_file": str(node_key_file.path(self._config)),
+            "deliver_to": f"http://{schedule.near(listener)}",
             "spool": str(self._config.group_dir / "spool"),
             "start": window.at,
             "until": window.until,
-            "poll_ms": group.poll_ms or enrol.poll_ms(0),
+            "poll_ms": group.poll_ms or enrolment_server.poll_ms(0),
             "most": SPOOL_BYTES,
         }
         self._tell(replace(self._live, link="waiting"))
         try:
-            await run_child("daemon.group.link", on_event=self._linked, told=json.dumps(settings).encode())
+            await run_child(
+                "daemon.group.membership.fleet_client",
+                on_event=self._linked,
+                told=json.dumps(settings).encode(),
+            )
         finally:
             facts, now = self._facts, self._context.clock()
             facts.link_failures += 1
-            facts.not_before["link"] = now + plan.link_again(window.at, now, facts.link_failures)
+            facts.not_before["link"] = now + schedule.link_again(window.at, now, facts.link_failures)
 
     def _linked(self, event: Mapping[str, Any]) -> None:
         name = event.get("event")
@@ -246,16 +252,16 @@ class Keeper:
         if now >= self._facts.not_before.get("housekeeping", 0.0):
             self._facts.not_before["housekeeping"] = now + _HOUSEKEEPING
             await asyncio.to_thread(self._forget_requests, now)
-        if self._live.hosting == "ready" and await asyncio.to_thread(standing.nodes_outdated, self._engine):
+        if self._live.hosting == "ready" and await asyncio.to_thread(rules.nodes_outdated, self._engine):
             # At once, and not when the sum begins: members come to be connected before.
             self._begin("nodes", self._nodes)
-        window = plan.window(self._config, group)
+        window = schedule.window(self._config, group)
         if window is None:
             await self._announce(group, now)
         elif now >= window.until and "session" not in self._running:
             problem = "the last announced sum was missed: the daemon, or the host's part of it, did not run"
             await self._over(window.at, problem)
-        elif now >= window.at - plan.READY and self._live.hosting == "ready":
+        elif now >= window.at - schedule.READY and self._live.hosting == "ready":
             self._begin("session", lambda: self._session(window.at))
 
     async def _announce(self, group: Membership, now: float) -> None:
@@ -265,17 +271,19 @@ class Keeper:
         def write() -> None:
             last = activity.last_success(self._engine, "group-session") or 0.0
             with writes(self._engine) as connection:
-                known = book.current_in(connection)
+                known = repository.current_in(connection)
                 if known is None:
                     return
-                at = plan.announce(self._config, known, book.standing(connection, "member"), last, now)
+                at = schedule.announce(
+                    self._config, known, repository.standing(connection, "member"), last, now
+                )
                 if at:
-                    book.change_in(connection, lambda _one: replace(known, next_at=at))
+                    repository.change_in(connection, lambda _one: replace(known, next_at=at))
 
         await asyncio.to_thread(write)
 
     async def _hosting(self) -> None:
-        from daemon.group import hosting
+        from daemon.group.hosting import host_process
 
         self._tell(replace(self._live, hosting="starting"))
         ready: list[str] = []
@@ -295,7 +303,7 @@ class Keeper:
             while True:
                 await known.wait()
                 known.clear()
-                ca = await asyncio.to_thread(hosting.authority, self._config)
+                ca = await asyncio.to_thread(host_process.authority, self._config)
                 await asyncio.to_thread(self._listens, ready[-1], ca.decode("ascii"))
                 self._facts.listens = ready[-1]
                 self._tell(replace(self._live, hosting="ready", problem=""))
@@ -303,7 +311,10 @@ class Keeper:
         telling = asyncio.create_task(publish())
         try:
             await run_child(
-                "daemon.group.hosting", "--config", str(self._context.config_file), on_event=heard
+                "daemon.group.hosting.host_process",
+                "--config",
+                str(self._context.config_file),
+                on_event=heard,
             )
         finally:
             telling.cancel()
@@ -313,12 +324,12 @@ class Keeper:
                 self._tell(replace(self._live, hosting=""))
 
     def _listens(self, where: str, ca: str) -> None:
-        fence = plan.fence_for_members(self._config, where)
+        fence = schedule.fence_for_members(self._config, where)
 
         def edit(group: Membership | None) -> Membership | None:
-            return group and replace(group, fence=fence, ca=ca, poll_ms=enrol.poll_ms(0))
+            return group and replace(group, fence=fence, ca=ca, poll_ms=enrolment_server.poll_ms(0))
 
-        book.change(self._engine, edit)
+        repository.change(self._engine, edit)
 
     async def _nodes(self) -> None:
         await self._job("group-nodes")
@@ -335,16 +346,16 @@ class Keeper:
 
     async def _over(self, at: float, problem: str) -> None:
         def edit(group: Membership | None) -> Membership | None:
-            return group and plan.after_session(group, at, problem)
+            return group and schedule.after_session(group, at, problem)
 
-        await asyncio.to_thread(book.change, self._engine, edit)
+        await asyncio.to_thread(repository.change, self._engine, edit)
 
     def _forget_requests(self, now: float) -> None:
         with reads(self._engine) as connection:
-            asked = book.pending(connection)
+            asked = repository.pending(connection)
         if asked:
             with writes(self._engine) as connection:
-                book.forget_requests(connection, now - enrol.KEEP_REQUEST)
+                repository.forget_requests(connection, now - enrolment_server.KEEP_REQUEST)
 
     # -- learning -------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from typing import Final
 
-from daemon.peers.book import LEARNT_FROM, Peer, Theirs
+from daemon.peers.repository import LEARNT_FROM, Peer, Theirs
 from federation.errors import Code, Refusal
 from federation.hello import Hello
 from federation.identity import format_key, parse_key

@@ -1,0 +1,1 @@
+"""What only the host of a group runs: SuperLink, reverse proxy, enrolment, epochs, published sums."""
