@@ -46,7 +46,7 @@ def related(
 ) -> None:
     """List videos related to one, each with its reason, from the daemon or, where none runs, the model."""
     from daemon.config import load
-    from daemon.serve import answers
+    from daemon.serve.api import suggestions
 
     settings = load(config)
     model, name = _open(settings)
@@ -56,7 +56,7 @@ def related(
     )
     if answer is None:
         found = model.related(seed, limit=limit, nsfw=nsfw)
-        answer = {"model": name, "videos": answers.suggestions(model, found)}
+        answer = {"model": name, "videos": suggestions.suggestions(model, found)}
 
     def show() -> None:
         out.print(f"Related to {_title(model, seed)} (model {answer['model']})\n", markup=False)
@@ -80,7 +80,7 @@ def explain(
 ) -> None:
     """Split the score of a video for a viewer into exact parts: per video of the history, per tag."""
     from daemon.config import load
-    from daemon.serve import answers
+    from daemon.serve.api import suggestions
 
     settings = load(config)
     model, name = _open(settings)
@@ -89,7 +89,7 @@ def explain(
     parameters = {"video": model.labels.uuid[position], "history": [model.labels.uuid[p] for p in past]}
     answer = _ask(settings, "/v1/explain", parameters)
     if answer is None:
-        answer = {"model": name, **answers.explanation(model, model.explain(past, position))}
+        answer = {"model": name, **suggestions.explanation(model, model.explain(past, position))}
 
     def show() -> None:
         out.print(f"Why {_title(model, position)} (model {answer['model']})\n", markup=False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from daemon.config import Config
-    from daemon.ledger.book import Verification
+    from daemon.ledger.chain import Verification
     from daemon.store.ledger import Row
 
 app = typer.Typer(help="What happened here: show, verify, export.", no_args_is_help=True)
@@ -31,15 +31,15 @@ def show_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Show what happened, newest first."""
-    from daemon.ledger import book
+    from daemon.ledger import chain
     from daemon.ledger.export import as_json
-    from daemon.ledger.sentences import sentence
+    from daemon.ledger.messages import sentence
 
-    if kind and kind not in {known.value for known in book.Kind}:
-        known_kinds = ", ".join(known.value for known in book.Kind)
+    if kind and kind not in {known.value for known in chain.Kind}:
+        known_kinds = ", ".join(known.value for known in chain.Kind)
         raise RequestError(f'there are no entries of the kind "{kind}"', advice=f"There are: {known_kinds}.")
     _, engine = _open(config)
-    found = book.newest(engine, limit, before, kind)
+    found = chain.newest(engine, limit, before, kind)
 
     def show() -> None:
         if not found:
@@ -69,15 +69,15 @@ def verify(
 ) -> None:
     """Check every entry and every model's manifest; status 6 where something was changed."""
     from daemon.identity import open_identity
-    from daemon.ledger import book, manifests
+    from daemon.ledger import chain, manifests
     from daemon.ledger.export import as_json
     from daemon.store import model_records
 
     wanted = _hash(expect)
     settings, engine = _open(config)
     public = open_identity(settings.identity_file, settings.instance.host, create=False).public
-    found = book.verify(engine, public)
-    at = book.contains(engine, wanted) if wanted else None
+    found = chain.verify(engine, public)
+    at = chain.contains(engine, wanted) if wanted else None
     known = [settings.models_dir / model.directory for model in model_records.models(engine)]
     folders = [folder for folder in known if folder.is_dir()]
     unsigned = [f.name for f in folders if manifests.read(f) is None and not _told(engine, f.name)]
@@ -112,7 +112,7 @@ def verify(
         for name, problem in broken:
             out.print(f"{name}: {problem}.", markup=False, style="bold red")
         if found.broken is not None:
-            entry = next(iter(book.entries(engine, found.broken - 1, 1)), None)
+            entry = next(iter(chain.entries(engine, found.broken - 1, 1)), None)
             if entry is not None and entry.seq == found.broken:
                 out.print(f"As it stands: {json.dumps(as_json(entry), ensure_ascii=False)}", markup=False)
 
@@ -129,13 +129,13 @@ def export(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Write the ledger as a file that can be checked without Shoal; docs/ledger.md says how."""
-    from daemon.ledger import book
+    from daemon.ledger import chain
     from daemon.ledger.export import lines
 
     if destination.exists():
         raise RequestError(f"{destination} exists already", advice="Give a new file.")
     settings, engine = _open(config)
-    head = book.head(engine)
+    head = chain.head(engine)
     with destination.open("xb") as file:
         written = sum(file.write(line) for line in lines(engine, settings.instance.host))
 
@@ -154,7 +154,7 @@ def when(at: float) -> str:
 
 
 def _say_entries(engine: "Engine", found: "Verification") -> None:
-    from daemon.ledger import book
+    from daemon.ledger import chain
 
     if found.problem:
         out.print(f"Broken: {found.problem}.", style="bold red", markup=False)
@@ -163,7 +163,7 @@ def _say_entries(engine: "Engine", found: "Verification") -> None:
     if not found.entries:
         out.print("No entry yet.")
         return
-    first, last = book.entries(engine, 0, 1)[0], book.newest(engine, 1)[0]
+    first, last = chain.entries(engine, 0, 1)[0], chain.newest(engine, 1)[0]
     out.print(f"In order: {_count(found.entries, 'entry')}, {when(first.at)} to {when(last.at)} UTC.")
     out.print(f"Head: {found.head.hash.hex()}")
     out.print(
@@ -183,7 +183,7 @@ def _rest(entry: "Row") -> list[tuple[str, Any]]:
 
 def _told(engine: "Engine", model: str) -> bool:
     """Tell whether the ledger speaks of a model: then its manifest was signed once."""
-    from daemon.ledger.book import Kind
+    from daemon.ledger.chain import Kind
     from daemon.store import ledger
 
     return bool(ledger.newest(engine, limit=1, kinds=(Kind.MODEL.value,), subject=model))

@@ -154,7 +154,7 @@ def _store(config_path: object) -> "Engine":
 
 def _show(s: "SessionRecord", privacy: "SessionPrivacy") -> None:
     from daemon.disclosure.session_cost import lines
-    from daemon.ledger.sentences import whose
+    from daemon.ledger.messages import whose
 
     rows: list[tuple[str, str]] = [
         ("session", s.id),

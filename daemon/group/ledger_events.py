@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import Connection
 
-from daemon.ledger.book import Kind, append_in
+from daemon.ledger.chain import Kind, append_in
 from daemon.store.ledger import Row
 from federation.identity import Identity
 
@@ -36,7 +36,7 @@ def note(
 ) -> Row:
     """Append an entry about `host` (the instance it concerns, or the group's host) in a transaction.
 
-    So it stands if and only if what it tells of does. `details` as in `daemon.ledger.book.append`; known ones
+    So it stands if and only if what it tells of does. `details` as in `daemon.ledger.chain.append`; known ones
     are `key` (asked, approved, joined), `own` (left: this instance did), `invited` (approved before it
     asked), `parts` and `members` (epoch), `batch`, `hash` and `survivors` (published).
     """

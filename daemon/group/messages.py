@@ -9,7 +9,7 @@ from typing import Any, Final
 from daemon.config import Config
 from daemon.group import commands
 from daemon.group.repository import Membership
-from daemon.ledger.sentences import hosts as named
+from daemon.ledger.messages import hosts as named
 from daemon.peers.repository import LEARNT_FROM, State
 
 _TURNED_AWAY: Final[Mapping[State, str]] = {

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
-from daemon.ledger import book
+from daemon.ledger import chain
 from daemon.ledger.canonical import canonical
 from daemon.store.ledger import Row
 
@@ -18,7 +18,7 @@ def lines(engine: Engine, host: str) -> Iterator[bytes]:
     """Return the file's lines: first whose ledger it is, then each entry, oldest first."""
     yield canonical({"format": FORMAT, "ledger": host}) + b"\n"
     after = 0
-    while page := book.entries(engine, after):
+    while page := chain.entries(engine, after):
         for entry in page:
             yield canonical(as_json(entry)) + b"\n"
         after = page[-1].seq
@@ -26,4 +26,4 @@ def lines(engine: Engine, host: str) -> Iterator[bytes]:
 
 def as_json(entry: Row) -> dict[str, Any]:
     """Return an entry with its hash and signature in hexadecimal."""
-    return {**book.signed_part(entry), "hash": entry.hash.hex(), "signature": entry.signature.hex()}
+    return {**chain.signed_part(entry), "hash": entry.hash.hex(), "signature": entry.signature.hex()}

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
-from daemon.ledger.book import BEGINNING, Head, Verification, holds
 from daemon.ledger.canonical import canonical
+from daemon.ledger.chain import BEGINNING, Head, Verification, holds
 from daemon.process.daemon_lock import replace_file
 from federation.identity import Identity, PublicIdentity, Purpose, format_key, parse_key
 

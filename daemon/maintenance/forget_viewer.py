@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from daemon.config import Config, PeerTubeSource
 from daemon.errors import RequestError
 from daemon.identity import open_identity
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.rounds import round_config, withdrawals
 from daemon.store import forget_viewers, model_records, releases, viewer_history
 from daemon.store.pseudonyms import Pseudonyms

@@ -15,7 +15,7 @@ from daemon.config import Config
 from daemon.errors import PolicyRefusedError, RequestError
 from daemon.group import repository as group_book
 from daemon.identity import open_identity
-from daemon.ledger.book import Kind, append
+from daemon.ledger.chain import Kind, append
 from daemon.peers import messages, repository
 from daemon.peers.repository import Peer
 from daemon.store import source_state
@@ -185,7 +185,7 @@ def _known(engine: Engine, config: Config, host: str) -> Peer:
 
 def _require_gone(engine: Engine, config: Config, host: str) -> None:
     """Refuse while something of a peer that was taken out is stored: approved, it would be used again."""
-    from daemon.revert.holdings import holding  # here, because it reads the manifests of models
+    from daemon.revert.affected_artifacts import holding  # here, because it reads the manifests of models
 
     if holding(engine, config, host):
         raise PolicyRefusedError(

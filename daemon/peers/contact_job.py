@@ -19,7 +19,7 @@ from sqlalchemy import delete
 from daemon.errors import RequestError, ShoalError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.ledger.book import Kind, append
+from daemon.ledger.chain import Kind, append
 from daemon.peers import candidates, cards, peer_state, repository, rotation
 from daemon.peers.cards import Card
 from daemon.peers.ingress import VERSION

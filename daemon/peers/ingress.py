@@ -18,7 +18,7 @@ from typing import Final
 from sqlalchemy import Engine, func, select
 
 from daemon.config import Config
-from daemon.ledger.book import Kind, append
+from daemon.ledger.chain import Kind, append
 from daemon.peers import peer_state, repository, rotation
 from daemon.peers.repository import Peer
 from daemon.store import traffic

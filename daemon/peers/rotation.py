@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.errors import RequestError
 from daemon.identity import open_identity
-from daemon.ledger import book as ledger
+from daemon.ledger import chain as ledger
 from daemon.peers import repository as peers
 from daemon.process.daemon_lock import replace_file
 from daemon.rounds import round_config

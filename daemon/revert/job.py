@@ -12,10 +12,10 @@ from typing import Any
 from daemon.errors import ShoalError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext, Progress
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
-from daemon.revert import compare, holdings, proof, remove, report, steps
-from daemon.revert.holdings import Holdings
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
+from daemon.revert import affected_artifacts, changed_lists, delete_artifacts, proof, report, steps
+from daemon.revert.affected_artifacts import Holdings
 from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, reverts, source_state
 from models import artefact
@@ -50,7 +50,7 @@ def _rehearse(context: JobContext, host: str) -> dict[str, Any]:
     chosen = steps.choose(engine, config, without=host)
     names = (current_model.read(config.models_dir), None if chosen is None else chosen.id)
     found |= _compared(context, host, names, 1.0)
-    return found | {"deleted": _deleted(holdings.holding(engine, config, host))}
+    return found | {"deleted": _deleted(affected_artifacts.holding(engine, config, host))}
 
 
 def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
@@ -66,13 +66,13 @@ def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
     if found["seconds_out_of_service"] is None:
         asked = context.arguments.get("seconds")
         found["seconds_out_of_service"] = round(float(asked) if asked else switch.seconds, 2)
-    held = holdings.holding(engine, config, host)
+    held = affected_artifacts.holding(engine, config, host)
     deleted = _deleted(held)
     found["deleted"] = {kind: sorted({*found["deleted"][kind], *names}) for kind, names in deleted.items()}
     reverts.change(engine, record.id, found)
     crash_points.pass_point("revert.planned")
     context.progress("deleting", COMPARED)
-    removed = remove.remove(engine, config, held)
+    removed = delete_artifacts.remove(engine, config, held)
     crash_points.pass_point("revert.deleted")
     identity = open_identity(config.identity_file, config.instance.host)
     details = {
@@ -126,7 +126,9 @@ def _compared(
     progress: Progress = context.progress
     progress("comparing lists", 0.0)
     before, after = (_open(context, name) for name in names)
-    change = compare.changes(before, after, host, lambda part: progress("comparing lists", part * until))
+    change = changed_lists.changes(
+        before, after, host, lambda part: progress("comparing lists", part * until)
+    )
     records = [None if name is None else model_records.model(context.engine, name) for name in names]
     return {
         "served_before": names[0],

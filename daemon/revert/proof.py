@@ -11,10 +11,10 @@ from sqlalchemy import Engine, select
 
 from daemon.config import Config
 from daemon.identity import open_identity
-from daemon.ledger import book as ledger
+from daemon.ledger import chain as ledger
 from daemon.ledger import manifests
 from daemon.peers import repository
-from daemon.revert import holdings, open_sums
+from daemon.revert import abandon_open_sums, affected_artifacts
 from daemon.store import current_model, model_records
 from daemon.store.engine import reads
 from daemon.store.tables import Sum
@@ -74,7 +74,7 @@ def prove(engine: Engine, config: Config, host: str) -> Proof:
     sessions = provenance.get("sessions") or [provenance.get("session")]
     trained = tuple(str(session) for session in sessions if session)
     hosts = tuple(sorted(str(name) for name in provenance.get("survivors", ())))
-    summed = holdings.survivors_by_session(engine)
+    summed = affected_artifacts.survivors_by_session(engine)
     for session in trained:
         if host in summed.get(session, ()):
             problems.append(
@@ -85,14 +85,14 @@ def prove(engine: Engine, config: Config, host: str) -> Proof:
 
 
 def _stored(engine: Engine, config: Config, host: str) -> list[str]:
-    held = holdings.holding(engine, config, host)
+    held = affected_artifacts.holding(engine, config, host)
     peer = repository.read(engine, config).find(host)
     problems = [f"the sum {name[:_SHOWN]} holds {host}" for name in held.sums]
     problems += [f"the model {name} holds {host}" for name in held.models]
     problems += [f"the folder {name} of a model holds {host}, or nobody knows" for name in held.folders]
     problems += [
         f"the open sum {signed.sum_id.hex()[:_SHOWN]} has {host} in its roster"
-        for signed in open_sums.named(config, host)
+        for signed in abandon_open_sums.named(config, host)
     ]
     if peer is not None and peer.state != "reverted":
         problems.append(f"{host} is {peer.state}, so its learning may come back")

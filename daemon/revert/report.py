@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.peers import repository
-from daemon.revert.compare import Change
+from daemon.revert.changed_lists import Change
 from daemon.revert.steps import Basis
 from daemon.rounds import round_config
 from daemon.store.model_records import ModelRecord

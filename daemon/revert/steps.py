@@ -16,11 +16,11 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.errors import RequestError
 from daemon.identity import open_identity
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.peers import repository
 from daemon.peers.repository import Peer
-from daemon.revert import holdings, open_sums
+from daemon.revert import abandon_open_sums, affected_artifacts
 from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, reverts, sums
 from daemon.store import ledger as entries
@@ -79,7 +79,7 @@ def out_of_service(engine: Engine, config: Config, host: str, now: float) -> Swi
         crash_points.pass_point("revert.switched")
         model_records.make_current(engine, None if chosen is None else chosen.id)
     crash_points.pass_point("revert.recorded")
-    abandoned = open_sums.abandon(engine, config, host, now)
+    abandoned = abandon_open_sums.abandon(engine, config, host, now)
     crash_points.pass_point("revert.abandoned")
     seconds = time.monotonic() - began
     after = None if chosen is None else chosen.id
@@ -95,7 +95,9 @@ def require_known(engine: Engine, config: Config, host: str) -> None:
             advice='Set mode = "off" to serve without federation, or see: shoal viewers.',
         )
     known = repository.read(engine, config).find(host) is not None
-    if not known and not any(host in hosts for hosts in holdings.survivors_by_session(engine).values()):
+    if not known and not any(
+        host in hosts for hosts in affected_artifacts.survivors_by_session(engine).values()
+    ):
         raise RequestError(f"{host} was never a peer here", advice="See: shoal peers list.")
 
 
@@ -107,11 +109,11 @@ def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | N
     would go on with the old model rather than with a damaged one.
     """
     known = repository.read(engine, config)
-    summed = holdings.survivors_by_session(engine)
+    summed = affected_artifacts.survivors_by_session(engine)
     current = current_model.read(config.models_dir)
 
     def usable(record: ModelRecord) -> bool:
-        hosts = holdings.hosts_in(record, summed, config.models_dir)
+        hosts = affected_artifacts.hosts_in(record, summed, config.models_dir)
         if hosts is None or without in hosts or record.state not in ("ready", "current"):
             return False
         return not known.unusable(tuple(hosts)) and _loads(config, record)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.identity import open_identity
-from daemon.ledger.book import Kind, append
+from daemon.ledger.chain import Kind, append
 from daemon.rounds import round_config
 from daemon.store import activity
 from federation.node import MemberNode

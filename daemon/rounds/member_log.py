@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from daemon.errors import StoreError
-from daemon.ledger import book
-from daemon.ledger.book import Kind
+from daemon.ledger import chain
+from daemon.ledger.chain import Kind
 from daemon.store import ledger, releases, traffic
 from daemon.store.activity import SessionRecord, running_member_sessions, save_session, session
 from federation.envelope import Stage
@@ -121,7 +121,7 @@ class MemberRecords:
 
     def _write(self, kind: Kind, subject: str, details: Mapping[str, Any]) -> None:
         try:
-            book.append(self._engine, self._identity, kind, subject, dict(details), self._clock())
+            chain.append(self._engine, self._identity, kind, subject, dict(details), self._clock())
         except StoreError as error:
             # A key that was replaced while this process runs: what peers are owed is answered all the same.
             log.warning("no entry in the ledger: %s", error.message)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from daemon.errors import JobError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.ledger.book import Kind, append
+from daemon.ledger.chain import Kind, append
 from daemon.peers import repository
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import AskingRecord

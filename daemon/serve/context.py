@@ -10,9 +10,9 @@ from aiohttp import web
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.serve.current import CurrentModel
-from daemon.serve.metrics import Metrics
-from daemon.serve.stored import Stored
+from daemon.serve.api.metrics import Metrics
+from daemon.serve.model_loader import CurrentModel
+from daemon.serve.store_cache import Stored
 from daemon.store.pseudonyms import Pseudonyms
 
 

@@ -19,16 +19,16 @@ from daemon import log
 from daemon.config import Config
 from daemon.errors import ShoalError
 from daemon.process.daemon_lock import Running, announce, only_daemon
-from daemon.scheduler import Scheduler
-from daemon.serve import api, health, vectors, viewers
 from daemon.serve.admin import routes as admin
-from daemon.serve.admin.watch import watch
+from daemon.serve.admin.notice_watcher import watch
+from daemon.serve.api import health, recommendations, vectors, viewers
+from daemon.serve.api.metrics import Metrics
+from daemon.serve.connection_limit import Crowd, Site
 from daemon.serve.context import CONTEXT, ServeContext
-from daemon.serve.crowd import Crowd, Site
-from daemon.serve.current import CurrentModel
-from daemon.serve.guard import guard
-from daemon.serve.metrics import Metrics
-from daemon.serve.stored import Stored
+from daemon.serve.middleware import guard
+from daemon.serve.model_loader import CurrentModel
+from daemon.serve.scheduler import Scheduler
+from daemon.serve.store_cache import Stored
 from daemon.store.activity import refusals
 from daemon.store.engine import open_checked
 from daemon.store.pseudonyms import Pseudonyms
@@ -60,7 +60,7 @@ def build_apps(context: ServeContext) -> Apps:
         middlewares=[guard], client_max_size=context.config.limits.max_request_bytes, logger=logger
     )
     local[CONTEXT] = context
-    local.add_routes(api.routes)
+    local.add_routes(recommendations.routes)
     local.add_routes(health.routes)
     local.add_routes(viewers.routes)
     local[vectors.OFFERS] = vectors.Offers(context.config.models_dir)

@@ -1,4 +1,4 @@
-"""The rows of the ledger. Nothing here changes or deletes one; their meaning is in `daemon.ledger.book`."""
+"""The rows of the ledger. Nothing here changes or deletes one; their meaning is in `daemon.ledger.chain`."""
 
 import json
 from collections.abc import Sequence

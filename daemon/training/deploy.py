@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.errors import JobBusyError, JobError
 from daemon.identity import open_identity
-from daemon.ledger.book import Kind, append
+from daemon.ledger.chain import Kind, append
 from daemon.peers import repository
 from daemon.store import current_model, model_records, sums
 from daemon.store.model_records import ModelRecord

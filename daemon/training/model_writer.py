@@ -12,7 +12,7 @@ import numpy as np
 
 from daemon.jobs.registry import JobContext
 from daemon.ledger import manifests
-from daemon.ledger.book import Kind, append, head
+from daemon.ledger.chain import Kind, append, head
 from daemon.store import model_records
 from daemon.store.sums import StoredSum
 from federation.identity import Identity

@@ -26,15 +26,16 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Engine
 
-from daemon import log, notices
+from daemon import log
 from daemon.config import Config, load
 from daemon.identity import open_identity
 from daemon.jobs.registry import JOBS, JobContext
-from daemon.ledger import book as ledger
-from daemon.notices import Notice
+from daemon.ledger import chain as ledger
 from daemon.process.run_job import JobOutcome
 from daemon.rounds import round_config
 from daemon.serve import federation_app as sessions
+from daemon.serve.admin import notices
+from daemon.serve.admin.notices import Notice
 from daemon.store import activity
 from daemon.store.engine import open_checked
 from daemon.store.ledger import Row as Entry

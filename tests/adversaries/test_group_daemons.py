@@ -15,9 +15,9 @@ from daemon.group.learning import SUM_TYPE
 from daemon.group.membership.fleet_client import Spool
 from daemon.group.membership.host_messages import waiting
 from daemon.group.published_store import EPOCH, MESSAGE, Shelf
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
-from daemon.ledger.sentences import sentence
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
+from daemon.ledger.messages import sentence
 from daemon.rounds import round_config, withdrawals
 from daemon.store import forget_viewers
 from federation import envelope

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon import notices
 from daemon.config import load
 from daemon.jobs.registry import JobContext
 from daemon.lab.demo import attack_parts
-from daemon.ledger.book import Kind, newest
+from daemon.ledger.chain import Kind, newest
 from daemon.maintenance import sync
 from daemon.peers import repository
 from daemon.peers.repository import Peer
+from daemon.serve.admin import notices
 from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate

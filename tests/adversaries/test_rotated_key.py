@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon import notices
-from daemon.ledger import book as ledger
+from daemon.ledger import chain as ledger
+from daemon.serve.admin import notices
 from daemon.store import activity
 from federation import envelope
 from federation.carrier import PeerRefused

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from daemon.jobs.registry import JobContext
-from daemon.ledger.book import Kind
+from daemon.ledger.chain import Kind
 from daemon.peers import contact_job, repository
 from daemon.peers.repository import Peer
 from daemon.rounds import round_config

@@ -20,7 +20,7 @@ from daemon.config.acceptance import Acceptance
 from daemon.errors import JobError, RequestError
 from daemon.identity import open_identity
 from daemon.lab.demo import attack_parts
-from daemon.ledger.book import Kind, newest, verify
+from daemon.ledger.chain import Kind, newest, verify
 from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.store import activity, current_model, model_records, sums

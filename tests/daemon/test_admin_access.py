@@ -16,9 +16,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from daemon.config import load
 from daemon.serve.admin import page
 from daemon.serve.admin.routes import routes
-from daemon.serve.admin.table import PREFIX, Route
+from daemon.serve.admin.routing import PREFIX, Route
 from daemon.serve.context import CONTEXT
-from daemon.serve.guard import guard
+from daemon.serve.middleware import guard
 from daemon.serve.server import build_context
 from daemon.store.migrate import migrate
 from tests.daemon import peertube as pt
@@ -252,7 +252,7 @@ def test_the_page_may_do_nothing_but_ask_this_daemon(served: Daemon) -> None:
         "client",
         "client/",
         "client//common.js",
-        "../daemon/serve/secret.py",
+        "../daemon/serve/plugin_secret.py",
         "client/../package.json",
         "client/../../pyproject.toml",
         "client/%2e%2e/%2e%2e/pyproject.toml",

@@ -21,14 +21,14 @@ from sqlalchemy import Engine, delete
 
 from daemon.config import load
 from daemon.identity import open_identity
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.process.run_job import run_job
 from daemon.serve.admin.overview import Trained, quality
 from daemon.serve.admin.routes import routes
-from daemon.serve.admin.table import PREFIX
+from daemon.serve.admin.routing import PREFIX
 from daemon.serve.admin.videos import search
 from daemon.store import content_arrays, model_records, sums
 from daemon.store.activity import SessionRecord, count_refusal, save_session

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from daemon.group import repository
 from daemon.serve.admin.openapi import describe
 from daemon.serve.admin.routes import routes
-from daemon.serve.admin.table import PREFIX
+from daemon.serve.admin.routing import PREFIX
 from daemon.serve.server import build_apps, build_context
 from federation.identity import format_key
 from federation.words import words

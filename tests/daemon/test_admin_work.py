@@ -14,7 +14,7 @@ import pytest
 from daemon.config import load
 from daemon.errors import RequestError
 from daemon.process.run_job import ProgressCallback
-from daemon.serve.admin.work import (
+from daemon.serve.admin.executor import (
     MOST_AT_ONCE,
     MOST_WAITING,
     BusyError,

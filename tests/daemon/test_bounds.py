@@ -20,7 +20,7 @@ from daemon.config.sections import Model, Sharing
 from daemon.group.hosting.reverse_proxy import Bounds
 from daemon.peers import cards, contact_job, contact_trigger, ingress
 from daemon.rounds import member_log
-from daemon.serve import crowd, federation_app, group_supervisor
+from daemon.serve import connection_limit, federation_app, group_supervisor
 from daemon.serve.server import MAX_FEDERATION_REQUEST
 from federation.driving import Patience
 from federation.errors import Code, Refusal
@@ -85,7 +85,12 @@ def rows() -> Iterator[Row]:
         "the same",
         "the same",
     )
-    yield "connections", f"{crowd.MAX_CONNECTIONS} of all", "the same", "`daemon/serve/crowd.py`"
+    yield (
+        "connections",
+        f"{connection_limit.MAX_CONNECTIONS} of all",
+        "the same",
+        "`daemon/serve/connection_limit.py`",
+    )
     yield (
         "sums being prepared",
         f"1, {gates.MAX_PREPARING} of all",
@@ -95,8 +100,10 @@ def rows() -> Iterator[Row]:
     yield "sums prepared", f"{rates.PREPARATIONS} at once, as many in a day", "none", "`policies/rates.py`"
     yield (
         "jobs that count",
-        f"{federation_app.COUNTING_AT_ONCE} of all: {JobLimits().job_memory_mb:,} MB, "
-        f"{federation_app.COUNT_WITHIN:g} s",
+        (
+            f"{federation_app.COUNTING_AT_ONCE} of all: {JobLimits().job_memory_mb:,} MB, "
+            f"{federation_app.COUNT_WITHIN:g} s"
+        ),
         "none",
         "`daemon/serve/federation_app.py`, `[limits]`",
     )
@@ -239,8 +246,10 @@ def group_rows() -> Iterator[Row]:
     )
     yield (
         "what a host sends for one sum",
-        f"{mb(group_supervisor.SPOOL_BYTES)} on disk until it is dealt with, "
-        f"{mb(objects.MAX_OBJECT)} in a piece",
+        (
+            f"{mb(group_supervisor.SPOOL_BYTES)} on disk until it is dealt with, "
+            f"{mb(objects.MAX_OBJECT)} in a piece"
+        ),
         "one host",
         "`daemon/group/membership/fleet_client.py`",
     )
@@ -269,7 +278,7 @@ def test_the_document_has_the_table_as_it_is() -> None:
 
 def test_the_listener_and_the_protocol_have_one_limit() -> None:
     assert LIMITS.max_request == MAX_FEDERATION_REQUEST
-    assert crowd.MAX_CONNECTIONS > gates.MAX_READING + gates.MAX_WAITING + gates.MAX_AT_ONCE
+    assert connection_limit.MAX_CONNECTIONS > gates.MAX_READING + gates.MAX_WAITING + gates.MAX_AT_ONCE
 
 
 def test_what_a_session_asks_of_a_member_is_far_below_what_a_peer_may() -> None:

@@ -23,7 +23,7 @@ from daemon import log
 from daemon.config import load
 from daemon.identity import open_identity
 from daemon.rounds import round_config
-from daemon.serve.crowd import MAX_CONNECTIONS
+from daemon.serve.connection_limit import MAX_CONNECTIONS
 from daemon.store import activity
 from daemon.store.engine import open_checked, reads
 from daemon.store.tables import Base, LedgerRow, PeerRow

@@ -24,10 +24,10 @@ from typer.testing import CliRunner
 
 from daemon.cli.main import app
 from daemon.errors import StoreError
-from daemon.ledger import book, manifests
-from daemon.ledger.book import BEGINNING, Head, Kind
+from daemon.ledger import chain, manifests
 from daemon.ledger.canonical import MAX_BYTES, canonical, plain
-from daemon.ledger.sentences import sentence
+from daemon.ledger.chain import BEGINNING, Head, Kind
+from daemon.ledger.messages import sentence
 from daemon.store import ledger as rows
 from daemon.store import model_records
 from daemon.store.engine import open_checked, writes
@@ -56,12 +56,12 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ledger") / "shoal.db"
     migrate(path)
     engine = open_checked(path)
-    book.append(engine, OLD, Kind.PEER_APPROVED, "bob.example", {"key": format_key(MALLORY.public.key)}, NOW)
-    book.append(engine, OLD, Kind.SESSION, "ab" * 32, {"roster": ["bob.example"], "users": 12}, NOW)
-    book.append(engine, OLD, Kind.MODEL, "20261121-local", {"quality": 0.25, "sum": None}, NOW)
-    book.rotate(engine, OLD, NEW, NOW)
-    book.append(engine, NEW, Kind.SERVED, "20261121-local", {}, NOW)
-    book.append(engine, NEW, Kind.REVERT, "bob.example", {"seconds": 1.5, "ok": True}, NOW)
+    chain.append(engine, OLD, Kind.PEER_APPROVED, "bob.example", {"key": format_key(MALLORY.public.key)}, NOW)
+    chain.append(engine, OLD, Kind.SESSION, "ab" * 32, {"roster": ["bob.example"], "users": 12}, NOW)
+    chain.append(engine, OLD, Kind.MODEL, "20261121-local", {"quality": 0.25, "sum": None}, NOW)
+    chain.rotate(engine, OLD, NEW, NOW)
+    chain.append(engine, NEW, Kind.SERVED, "20261121-local", {}, NOW)
+    chain.append(engine, NEW, Kind.REVERT, "bob.example", {"seconds": 1.5, "ok": True}, NOW)
     # Into the file itself: the tests copy it.
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -90,21 +90,21 @@ def change(engine: Engine, statement: str, **values: Any) -> None:
 
 
 def test_entries_are_chained_and_signed_and_follow_a_new_key(copy: Engine) -> None:
-    found = book.entries(copy)
+    found = chain.entries(copy)
     assert [entry.seq for entry in found] == list(range(1, ENTRIES + 1))
     assert found[0].previous == BEGINNING
     assert [entry.previous for entry in found[1:]] == [entry.hash for entry in found[:-1]]
     assert {entry.at for entry in found} == {1_790_000_000}
-    checked = book.verify(copy, NEW.public)
+    checked = chain.verify(copy, NEW.public)
     assert (checked.ok, checked.entries, checked.broken) == (True, ENTRIES, None)
-    assert checked.head == book.head(copy) == Head(ENTRIES, found[-1].hash)
+    assert checked.head == chain.head(copy) == Head(ENTRIES, found[-1].hash)
     assert checked.keys == (OLD.public.key, NEW.public.key)
 
 
 def test_an_empty_ledger_is_in_order(engine: Engine) -> None:
-    assert book.verify(engine, OLD.public).ok
-    assert book.head(engine) == Head(0, BEGINNING)
-    assert book.contains(engine, BEGINNING) is None
+    assert chain.verify(engine, OLD.public).ok
+    assert chain.head(engine) == Head(0, BEGINNING)
+    assert chain.contains(engine, BEGINNING) is None
 
 
 ANYTHING = st.one_of(
@@ -133,7 +133,7 @@ def test_whatever_is_put_into_any_field_shows_at_its_entry(
             update = text(f"UPDATE ledger SET {column} = :value WHERE seq = {seq}")
             connection.execute(update, {"value": value})
             after = connection.execute(query).scalar_one()
-        checked = book.verify(engine, NEW.public)
+        checked = chain.verify(engine, NEW.public)
     if after == before:
         assert checked.ok
     else:
@@ -153,7 +153,7 @@ def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def test_whatever_is_changed_in_the_details_shows(ledger: Path, data: st.DataObject) -> None:
     with copied(ledger) as engine:
         seq = data.draw(st.integers(1, ENTRIES))
-        details = book.entries(engine, seq - 1, 1)[0].details
+        details = chain.entries(engine, seq - 1, 1)[0].details
         path = data.draw(st.sampled_from(paths(details)))
         value = data.draw(st.one_of(st.none(), st.booleans(), st.integers(-9, 99), st.text(max_size=5)))
         before = json.dumps(details)
@@ -162,7 +162,7 @@ def test_whatever_is_changed_in_the_details_shows(ledger: Path, data: st.DataObj
             place = place[name]
         place[path[-1] if path else "added"] = value
         change(engine, "UPDATE ledger SET details = :d WHERE seq = :seq", d=json.dumps(details), seq=seq)
-        checked = book.verify(engine, NEW.public)
+        checked = chain.verify(engine, NEW.public)
     assert checked.ok == (json.dumps(details) == before)
     assert checked.broken == (None if checked.ok else seq)
 
@@ -170,7 +170,7 @@ def test_whatever_is_changed_in_the_details_shows(ledger: Path, data: st.DataObj
 @pytest.mark.parametrize("seq", range(1, ENTRIES))
 def test_an_entry_that_is_gone_is_named(copy: Engine, seq: int) -> None:
     change(copy, "DELETE FROM ledger WHERE seq = :seq", seq=seq)
-    checked = book.verify(copy, NEW.public)
+    checked = chain.verify(copy, NEW.public)
     assert (checked.ok, checked.broken) == (False, seq)
     assert "missing" in checked.problem
 
@@ -179,7 +179,7 @@ def test_gaps_that_were_closed_by_counting_anew_show(copy: Engine) -> None:
     change(copy, "DELETE FROM ledger WHERE seq = 2")
     for seq in range(3, ENTRIES + 1):
         change(copy, "UPDATE ledger SET seq = :new WHERE seq = :old", new=seq - 1, old=seq)
-    checked = book.verify(copy, NEW.public)
+    checked = chain.verify(copy, NEW.public)
     assert (checked.broken, checked.entries) == (2, 1)
     assert "does not follow" in checked.problem
 
@@ -187,87 +187,87 @@ def test_gaps_that_were_closed_by_counting_anew_show(copy: Engine) -> None:
 def test_two_entries_that_changed_places_show(copy: Engine) -> None:
     for old, new in ((2, 99), (3, 2), (99, 3)):
         change(copy, "UPDATE ledger SET seq = :new WHERE seq = :old", new=new, old=old)
-    assert book.verify(copy, NEW.public).broken == 2
+    assert chain.verify(copy, NEW.public).broken == 2
 
 
 def test_a_chain_that_was_written_anew_without_the_key_shows(copy: Engine) -> None:
     """Somebody with the file, and no key, makes hashes fit again from entry 2 on."""
-    previous = book.entries(copy)[0].hash
-    for entry in book.entries(copy, after=1):
+    previous = chain.entries(copy)[0].hash
+    for entry in chain.entries(copy, after=1):
         forged = rows.Row(**{**vars(entry), "previous": previous})
-        previous = book.hash_of(forged)
+        previous = chain.hash_of(forged)
         signature = MALLORY.sign(previous, Purpose.LEDGER)
         change(
             copy,
             "UPDATE ledger SET previous = :p, hash = :h, signature = :s WHERE seq = :seq",
             p=forged.previous, h=previous, s=signature, seq=entry.seq,
         )  # fmt: skip
-    checked = book.verify(copy, NEW.public)
+    checked = chain.verify(copy, NEW.public)
     assert checked.broken == 2
     assert "signature" in checked.problem
 
 
 def test_a_signature_for_another_purpose_is_none(engine: Engine) -> None:
-    entry = book.append(engine, OLD, Kind.STOPPED, HOST, {}, NOW)
+    entry = chain.append(engine, OLD, Kind.STOPPED, HOST, {}, NOW)
     made = OLD.sign(entry.hash, Purpose.MESSAGE)
     change(engine, "UPDATE ledger SET signature = :s WHERE seq = :seq", s=made, seq=entry.seq)
-    assert book.verify(engine, OLD.public).broken == entry.seq
+    assert chain.verify(engine, OLD.public).broken == entry.seq
 
 
 def test_a_history_of_somebody_elses_cannot_be_put_in_front_of_ours(engine: Engine) -> None:
     """A handover to our key that our key did not agree to: its owner may have invented all before it."""
-    book.append(engine, MALLORY, Kind.SESSION, "ab" * 32, {}, NOW)
+    chain.append(engine, MALLORY, Kind.SESSION, "ab" * 32, {}, NOW)
     consented = OLD.sign(b"\x05" * 32 + MALLORY.public.key, Purpose.HANDOVER).hex()
     forged = {"old": format_key(MALLORY.public.key), "new": format_key(OLD.public.key), "consent": consented}
     with writes(engine) as connection:
-        book._append(connection, MALLORY, Kind.KEY_ROTATED, HOST, forged, NOW)
-    checked = book.verify(engine, OLD.public)
+        chain._append(connection, MALLORY, Kind.KEY_ROTATED, HOST, forged, NOW)
+    checked = chain.verify(engine, OLD.public)
     assert checked.broken == 3
     assert "did not agree" in checked.problem
 
 
 def test_a_rotation_needs_the_consent_of_the_new_key(engine: Engine) -> None:
     with pytest.raises(ValueError, match="rotate"):
-        book.append(engine, OLD, Kind.KEY_ROTATED, HOST, {"old": "", "new": ""}, NOW)
+        chain.append(engine, OLD, Kind.KEY_ROTATED, HOST, {"old": "", "new": ""}, NOW)
 
 
 def test_who_still_has_the_old_key_cannot_append(engine: Engine) -> None:
-    book.rotate(engine, OLD, NEW, NOW)
+    chain.rotate(engine, OLD, NEW, NOW)
     with pytest.raises(StoreError, match="old one"):
-        book.append(engine, OLD, Kind.STOPPED, HOST, {}, NOW)
+        chain.append(engine, OLD, Kind.STOPPED, HOST, {}, NOW)
     with pytest.raises(StoreError, match="old one"):
-        book.rotate(engine, OLD, NEW, NOW)
-    assert book.append(engine, NEW, Kind.STOPPED, HOST, {}, NOW).seq == 3
-    assert book.verify(engine, NEW.public).ok
+        chain.rotate(engine, OLD, NEW, NOW)
+    assert chain.append(engine, NEW, Kind.STOPPED, HOST, {}, NOW).seq == 3
+    assert chain.verify(engine, NEW.public).ok
 
 
 def test_another_key_that_nobody_handed_over_to_shows(copy: Engine) -> None:
-    checked = book.verify(copy, MALLORY.public)
+    checked = chain.verify(copy, MALLORY.public)
     assert not checked.ok
     assert "another key" in checked.problem
-    book.append(copy, MALLORY, Kind.STOPPED, HOST, {}, NOW)
-    assert book.verify(copy, NEW.public).broken == ENTRIES + 1
+    chain.append(copy, MALLORY, Kind.STOPPED, HOST, {}, NOW)
+    assert chain.verify(copy, NEW.public).broken == ENTRIES + 1
 
 
 def test_a_cut_off_tail_shows_only_to_who_knows_a_later_head(copy: Engine) -> None:
-    noted = book.head(copy)
+    noted = chain.head(copy)
     change(copy, "DELETE FROM ledger WHERE seq = :last", last=ENTRIES)
-    assert book.verify(copy, NEW.public).ok
-    assert book.contains(copy, noted.hash) is None
-    assert book.contains(copy, book.head(copy).hash) == ENTRIES - 1
+    assert chain.verify(copy, NEW.public).ok
+    assert chain.contains(copy, noted.hash) is None
+    assert chain.contains(copy, chain.head(copy).hash) == ENTRIES - 1
     # Cut to before the handover, it does not end with this instance's key.
     change(copy, "DELETE FROM ledger WHERE seq >= :last", last=HANDOVER)
-    assert "another key" in book.verify(copy, NEW.public).problem
+    assert "another key" in chain.verify(copy, NEW.public).problem
 
 
 def test_a_check_can_go_on_where_an_earlier_one_ended(copy: Engine) -> None:
-    known = book.verify(copy, NEW.public)
-    added = book.append(copy, NEW, Kind.STOPPED, "pair", {}, NOW)
-    again = book.verify(copy, NEW.public, known)
+    known = chain.verify(copy, NEW.public)
+    added = chain.append(copy, NEW, Kind.STOPPED, "pair", {}, NOW)
+    again = chain.verify(copy, NEW.public, known)
     assert (again.ok, again.entries, again.head.hash) == (True, ENTRIES + 1, added.hash)
     # What it found before does not count for another file.
     change(copy, "UPDATE ledger SET hash = :h WHERE seq = :seq", h=bytes(32), seq=ENTRIES)
-    assert book.verify(copy, NEW.public, known).broken == ENTRIES
+    assert chain.verify(copy, NEW.public, known).broken == ENTRIES
 
 
 def test_appends_of_several_processes_take_turns(engine: Engine, tmp_path: Path) -> None:
@@ -287,17 +287,17 @@ def test_appends_of_several_processes_take_turns(engine: Engine, tmp_path: Path)
         subprocess.Popen([*command, str(number)], cwd=Path(__file__).parents[2]) for number in range(3)
     ]
     assert [process.wait(60) for process in running] == [0, 0, 0]
-    checked = book.verify(engine, OLD.public)
+    checked = chain.verify(engine, OLD.public)
     assert (checked.ok, checked.entries) == (True, 76)
     for number in range(3):
-        mine = [entry.details["n"] for entry in book.entries(engine) if entry.subject == str(number)]
+        mine = [entry.details["n"] for entry in chain.entries(engine) if entry.subject == str(number)]
         assert mine == list(range(25))
 
 
 def test_an_entry_stands_if_and_only_if_what_it_tells_of_does(engine: Engine) -> None:
     def fails() -> None:
         with writes(engine) as connection:
-            book.append_in(connection, OLD, Kind.REVERT, "bob.example", {}, NOW)
+            chain.append_in(connection, OLD, Kind.REVERT, "bob.example", {}, NOW)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -328,14 +328,14 @@ SECRETS = {
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_details_hold_no_viewer_title_address_or_secret(engine: Engine, tmp_path: Path, name: str) -> None:
-    book.append(engine, OLD, Kind.SESSION, "from 192.0.2.7", {name: SECRETS[name], "users": 17}, NOW)
-    entry = book.entries(engine)[-1]
-    told = canonical(book.signed_part(entry)).decode()
+    chain.append(engine, OLD, Kind.SESSION, "from 192.0.2.7", {name: SECRETS[name], "users": 17}, NOW)
+    entry = chain.entries(engine)[-1]
+    told = canonical(chain.signed_part(entry)).decode()
     for secret in ("u17", "5f3a", "secret film", "192.0.2.7", "2001:db8", "hunter2", "9c9de5e8", "watch/17"):
         assert secret not in told
     assert entry.details["users"] == 17
     assert "user" not in entry.details or entry.details["user"] == "[redacted]"
-    assert book.verify(engine, OLD.public).ok
+    assert chain.verify(engine, OLD.public).ok
     engine.dispose()
     assert not any(b"hunter2" in path.read_bytes() for path in tmp_path.glob("shoal.db*"))
 
@@ -371,9 +371,9 @@ def test_what_has_no_one_text_is_refused(details: dict[Any, Any], error: type[Ex
 def test_a_hash_can_be_made_without_shoal(copy: Engine) -> None:
     """With the two tools that docs/ledger.md names."""
     jq = shutil.which("jq")
-    for entry in book.entries(copy):
-        line = json.dumps(book.signed_part(entry))
-        assert canonical(json.loads(line)) == canonical(book.signed_part(entry))
+    for entry in chain.entries(copy):
+        line = json.dumps(chain.signed_part(entry))
+        assert canonical(json.loads(line)) == canonical(chain.signed_part(entry))
         if jq is not None:
             made = subprocess.run(
                 [jq, "-cSj", "."], input=line.encode(), capture_output=True, check=True
@@ -429,22 +429,22 @@ def test_what_is_no_signature_file_is_none(model: Path, raw: bytes) -> None:
 
 
 def test_the_head_in_a_manifest_shows_a_cut(copy: Engine, model: Path) -> None:
-    manifests.sign(model, NEW, book.head(copy))
-    assert manifests.check(copy, HOST, book.verify(copy, NEW.public), [model]) == []
+    manifests.sign(model, NEW, chain.head(copy))
+    assert manifests.check(copy, HOST, chain.verify(copy, NEW.public), [model]) == []
     change(copy, "DELETE FROM ledger WHERE seq = :last", last=ENTRIES)
-    ((name, problem),) = manifests.check(copy, HOST, book.verify(copy, NEW.public), [model])
+    ((name, problem),) = manifests.check(copy, HOST, chain.verify(copy, NEW.public), [model])
     assert name == model.name
     assert f"had {ENTRIES} entries" in problem
     # Written on with other entries, it has as many again, but not the same.
-    book.append(copy, NEW, Kind.STOPPED, HOST, {}, NOW)
-    assert len(manifests.check(copy, HOST, book.verify(copy, NEW.public), [model])) == 1
+    chain.append(copy, NEW, Kind.STOPPED, HOST, {}, NOW)
+    assert len(manifests.check(copy, HOST, chain.verify(copy, NEW.public), [model])) == 1
 
 
 def test_a_model_from_before_a_new_key_stays_signed(copy: Engine, model: Path) -> None:
-    manifests.sign(model, OLD, Head(4, book.entries(copy)[3].hash))
-    assert manifests.check(copy, HOST, book.verify(copy, NEW.public), [model]) == []
-    manifests.sign(model, MALLORY, book.head(copy))
-    ((_, problem),) = manifests.check(copy, HOST, book.verify(copy, NEW.public), [model])
+    manifests.sign(model, OLD, Head(4, chain.entries(copy)[3].hash))
+    assert manifests.check(copy, HOST, chain.verify(copy, NEW.public), [model]) == []
+    manifests.sign(model, MALLORY, chain.head(copy))
+    ((_, problem),) = manifests.check(copy, HOST, chain.verify(copy, NEW.public), [model])
     assert "not signed by this instance" in problem
 
 
@@ -523,7 +523,7 @@ def test_a_check_tells_the_head_and_knows_one_that_was_noted(instance: Path) -> 
     noted = head_of(instance)
     assert f"Head: {noted}" in told
     engine = open_checked(instance / "shoal.db")
-    book.append(engine, NEW, Kind.STOPPED, HOST, {}, NOW)
+    chain.append(engine, NEW, Kind.STOPPED, HOST, {}, NOW)
     assert f"is entry {ENTRIES}" in shoal("verify", "--expect", noted, instance=instance)
     change(engine, "DELETE FROM ledger WHERE seq >= :last", last=ENTRIES)
     engine.dispose()
@@ -560,7 +560,7 @@ def test_a_check_looks_at_the_models_too(instance: Path) -> None:
     told = shoal("verify", instance=instance, status=6)
     assert "20261121-local: its manifest is not signed" in told
     assert "of-before: not signed; it is from before there was a ledger" in told
-    manifests.sign(instance / "models" / "20261121-local", NEW, book.head(engine))
+    manifests.sign(instance / "models" / "20261121-local", NEW, chain.head(engine))
     assert "at a place in this ledger: 1 model." in shoal("verify", instance=instance)
     (instance / "models" / "20261121-local" / "manifest.json").write_text("{ }")
     assert "changed after it was signed" in shoal("verify", instance=instance, status=6)

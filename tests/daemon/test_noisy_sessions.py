@@ -24,7 +24,7 @@ from daemon.disclosure.next_share import gather
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
-from daemon.ledger import book as ledger
+from daemon.ledger import chain as ledger
 from daemon.ledger.canonical import canonical
 from daemon.rounds import round_config
 from daemon.rounds.contribution_job import read_counts

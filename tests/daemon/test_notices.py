@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.notices import UNREACHABLE_SECONDS, Told, current
 from daemon.peers import repository
 from daemon.peers.repository import Peer
+from daemon.serve.admin.notices import UNREACHABLE_SECONDS, Told, current
 from daemon.store import model_records, sums
 from daemon.store.activity import SessionRecord, count_refusal, save_session
 from daemon.store.engine import open_checked
@@ -136,7 +136,7 @@ def test_a_spent_budget_is_told_as_long_as_it_refuses(store: tuple[Engine, Confi
 def test_each_is_told_once_across_restarts_and_again_when_it_comes_back(
     store: tuple[Engine, Config], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING, logger="daemon.notices")
+    caplog.set_level(logging.WARNING, logger="daemon.serve.admin.notices")
     peer = Peer("a.example", theirs="asked", since=NOW)
     repository.save(store[0], peer)
 

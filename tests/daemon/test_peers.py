@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from daemon.errors import PolicyRefusedError, RequestError
-from daemon.ledger import book as ledger
+from daemon.ledger import chain as ledger
 from daemon.log import TextFormatter
 from daemon.peers import commands, contact_job, repository
 from daemon.peers.cards import PeerAnswerError

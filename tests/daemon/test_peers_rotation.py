@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from daemon.errors import RequestError
-from daemon.ledger import book as ledger
+from daemon.ledger import chain as ledger
 from daemon.peers import rotation
 from daemon.rounds import round_config
 from federation import hello as hellos

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from daemon.errors import JobError, PolicyRefusedError, RequestError
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.peers import commands, repository
-from daemon.revert import compare, holdings, job, proof, report, steps
-from daemon.serve.current import CurrentModel
+from daemon.revert import affected_artifacts, changed_lists, job, proof, report, steps
+from daemon.serve.model_loader import CurrentModel
 from daemon.store import model_records, reverts, sums
 from daemon.store.model_records import State
 from daemon.training.deploy import put_into_service
@@ -95,7 +95,7 @@ def test_a_row_that_forgot_the_peer_does_not_hide_it(one: Instance) -> None:
     by_session = one.model("federated", OTHERS, session_id=one.session(1, [*OTHERS, HOST]))
     by_manifest = one.model("federated", [*OTHERS, HOST], session_id=one.session(2, OTHERS))
     one.serve(by_session)
-    assert holdings.holding(one.engine, one.config, HOST).models == (by_manifest, by_session)
+    assert affected_artifacts.holding(one.engine, one.config, HOST).models == (by_manifest, by_session)
     assert out_of_service(one).now == local
 
 
@@ -210,14 +210,14 @@ def test_exposure_is_that_of_made_up_viewers_where_there_are_enough_videos(one: 
         hosts=hosts_named([HOST, "one.example"]),
     )
     pushed, plain = (artefact.in_memory(made_model(size, size, seed=3), labels) for _ in range(2))
-    mine = compare.videos_of(labels, HOST)[pushed.factors[0]]
+    mine = changed_lists.videos_of(labels, HOST)[pushed.factors[0]]
     pushed.factors[2][mine] *= 50
-    change = compare.changes(pushed, plain, HOST)
+    change = changed_lists.changes(pushed, plain, HOST)
     before, after = change.exposure
     assert before > 0.9
     assert 0.05 < after < 0.6
-    assert compare.changes(plain, plain, HOST).exposure == (after, after)
-    assert compare.changes(plain, None, HOST).exposure[1] == 0.0
+    assert changed_lists.changes(plain, plain, HOST).exposure == (after, after)
+    assert changed_lists.changes(plain, None, HOST).exposure[1] == 0.0
 
 
 def hosts_named(names: list[str]) -> Any:
@@ -286,7 +286,7 @@ def test_approved_again_nothing_of_before_comes_back(one: Instance) -> None:
         commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW).state == "approved"
     )
     assert repository.read(one.engine, one.config).allowlist().find(HOST) is not None
-    assert not holdings.holding(one.engine, one.config, HOST)
+    assert not affected_artifacts.holding(one.engine, one.config, HOST)
     assert one.served() == older
     # Taken out a second time, it is a new revert.
     take_out(one)

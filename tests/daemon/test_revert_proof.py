@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.peers import repository
 from daemon.revert import job, proof
 from daemon.rounds import crash_points, round_config

@@ -17,8 +17,8 @@ from scipy.sparse import csr_array, vstack
 from daemon.config import load
 from daemon.lab.demo.instances import Community, build
 from daemon.lab.demo.processes import Daemon, every, require
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.peers import repository
 from daemon.rounds import round_config
 from daemon.rounds.abort import Left, leave_all

@@ -30,8 +30,8 @@ from daemon.errors import RequestError
 from daemon.group.hosting import proxy_http
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.process.run_job import MAX_LINE, python_module
 from daemon.rounds import round_config, withdrawals
 from daemon.rounds.contribution_job import noisy, open_windows, trainer_of, write_counts

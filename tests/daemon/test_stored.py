@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from daemon.serve.stored import Stored
+from daemon.serve.store_cache import Stored
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.serve.current import Loaded
-from daemon.serve.vectors import NoVectorsError, Offers
+from daemon.serve.api.vectors import NoVectorsError, Offers
+from daemon.serve.model_loader import Loaded
 from models import artefact, vector_file
 from models.vector_file import VideoVectors
 from tests.daemon.live import Daemon, daemon, instance, put_model, until

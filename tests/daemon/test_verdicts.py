@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from daemon.config import load
 from daemon.errors import JobError
 from daemon.jobs.registry import JobContext
-from daemon.ledger.book import Kind, newest
+from daemon.ledger.chain import Kind, newest
 from daemon.maintenance import sync
 from daemon.peers import repository
 from daemon.peers.repository import Peer

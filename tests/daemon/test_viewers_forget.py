@@ -18,8 +18,8 @@ from daemon.config import Config, load
 from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.jobs.registry import JobContext
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.maintenance import forget_viewer, sync
 from daemon.process.run_job import python_module
 from daemon.rounds import round_config

@@ -17,7 +17,7 @@ from daemon.config import Config
 from daemon.errors import PolicyRefusedError
 from daemon.group.repository import GroupMember
 from daemon.identity import open_identity
-from daemon.ledger.book import Kind, append
+from daemon.ledger.chain import Kind, append
 from daemon.peers import cards, commands
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer

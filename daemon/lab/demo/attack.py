@@ -28,7 +28,7 @@ from daemon.lab.demo.instances import NAMES, World, build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.peers import commands
 from daemon.revert import steps
-from daemon.revert.carry_out import carry_out
+from daemon.revert.orchestrate import carry_out
 from daemon.store import content_arrays, current_model, model_records
 from daemon.store.engine import open_checked
 from daemon.training.acceptance import decisions as acceptance

@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from daemon.errors import ShoalError
-from daemon.serve import secret
+from daemon.serve import plugin_secret
 from daemon.serve.admin import token
 
 HEADER: Final = "X-Shoal-Admin"
@@ -50,10 +50,10 @@ class Access:
             )
         given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
         # Both are compared in any case, and how much of one is right takes no time to tell.
-        known = [hmac.compare_digest(given, self._token), secret.matches(request)]
+        known = [hmac.compare_digest(given, self._token), plugin_secret.matches(request)]
         if not any(known):
             raise AdminRefusedError(
-                f"the admin API needs the header {HEADER} or {secret.HEADER}",
+                f"the admin API needs the header {HEADER} or {plugin_secret.HEADER}",
                 advice=f"`shoal admin` prints the page's address with the token; it is in {token.FILE_NAME}.",
             )
 

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.serve.admin.asked_group import NewGroup, Start
 from daemon.serve.admin.peers import host_of
-from daemon.serve.admin.shapes_group import Group
-from daemon.serve.admin.table import Call, Table
+from daemon.serve.admin.requests_group import NewGroup, Start
+from daemon.serve.admin.responses_group import Group
+from daemon.serve.admin.routing import Call, Table
 
 table = Table()
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from daemon.errors import PolicyRefusedError, RequestError, ShoalError
 from daemon.serve.admin import group
-from daemon.serve.admin.asked_group import Compared, ComparedOf, Joining, Place, Recognise, Whose
+from daemon.serve.admin.executor import BusyError
 from daemon.serve.admin.peers import host_of
-from daemon.serve.admin.shapes_group import Group, GroupOffer, RecognisedMembers, SeenKey
-from daemon.serve.admin.table import Call, Table
-from daemon.serve.admin.work import BusyError
+from daemon.serve.admin.requests_group import Compared, ComparedOf, Joining, Place, Recognise, Whose
+from daemon.serve.admin.responses_group import Group, GroupOffer, RecognisedMembers, SeenKey
+from daemon.serve.admin.routing import Call, Table
 
 if TYPE_CHECKING:
     import aiohttp

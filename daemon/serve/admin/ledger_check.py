@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Engine
 
 if TYPE_CHECKING:
-    from daemon.ledger.book import Verification
+    from daemon.ledger.chain import Verification
     from federation.identity import PublicIdentity
 
 TRUSTED_SECONDS: Final = 600.0
@@ -23,10 +23,10 @@ class LedgerCheck:
 
     def run(self, engine: Engine, public: PublicIdentity) -> Verification:
         """Check the ledger; for one thread at a time."""
-        from daemon.ledger import book
+        from daemon.ledger import chain
 
         now = time.monotonic()
         if self._known is None or now - self._since > TRUSTED_SECONDS:
             self._known, self._since = None, now
-        self._known = book.verify(engine, public, self._known)
+        self._known = chain.verify(engine, public, self._known)
         return self._known

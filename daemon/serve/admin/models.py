@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from daemon.errors import RequestError
 from daemon.serve.admin.records import models as listing
-from daemon.serve.admin.shapes_past import Models
-from daemon.serve.admin.table import Call, Table
+from daemon.serve.admin.responses_history import Models
+from daemon.serve.admin.routing import Call, Table
 
 table = Table()
 

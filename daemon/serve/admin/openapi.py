@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from daemon.serve import secret
+from daemon.serve import plugin_secret
 from daemon.serve.admin import access, token
-from daemon.serve.admin.shapes import Problem
-from daemon.serve.admin.table import PREFIX, Route
+from daemon.serve.admin.responses import Problem
+from daemon.serve.admin.routing import PREFIX, Route
 
 REFERENCE: Final = "#/components/schemas/{model}"
 PATH_PARAMETERS: Final = {
@@ -51,7 +51,7 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
                 "plugin": {
                     "type": "apiKey",
                     "in": "header",
-                    "name": secret.HEADER,
+                    "name": plugin_secret.HEADER,
                     "description": "The secret that the plugin and the daemon share.",
                 },
             },

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
-from daemon import notices
-from daemon.serve.admin.shapes import Overview
-from daemon.serve.admin.table import Call, Parts, Table
-from daemon.serve.current import Loaded
+from daemon.serve.admin import notices
+from daemon.serve.admin.responses import Overview
+from daemon.serve.admin.routing import Call, Parts, Table
+from daemon.serve.model_loader import Loaded
 from daemon.store import ledger, model_records
 
 table = Table()

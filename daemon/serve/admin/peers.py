@@ -12,10 +12,10 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.config.types import check_host
 from daemon.errors import RequestError
-from daemon.serve.admin.asked import Approval, NewPeer
-from daemon.serve.admin.shapes import Peer, Peers
-from daemon.serve.admin.table import Call, Table
-from daemon.serve.admin.work import BusyError, Work
+from daemon.serve.admin.executor import BusyError, Work
+from daemon.serve.admin.requests import Approval, NewPeer
+from daemon.serve.admin.responses import Peer, Peers
+from daemon.serve.admin.routing import Call, Table
 from daemon.store import source_state
 
 table = Table()

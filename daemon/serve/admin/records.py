@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.serve.admin.asked import Following, Latest
-from daemon.serve.admin.shapes_past import Ledger, Models, Sessions
-from daemon.serve.admin.table import Call, Parts, Table
+from daemon.serve.admin.requests import Following, Latest
+from daemon.serve.admin.responses_history import Ledger, Models, Sessions
+from daemon.serve.admin.routing import Call, Parts, Table
 from daemon.store import activity, current_model, model_records, sums
 from daemon.training.acceptance.report_titles import with_titles
 
@@ -68,12 +68,12 @@ async def ledger(call: Call) -> dict[str, Any]:
 
 def _ledger(parts: Parts, after: int, limit: int) -> dict[str, Any]:
     from daemon.identity import open_identity
-    from daemon.ledger import book
+    from daemon.ledger import chain
 
     engine, config = parts.context.engine, parts.context.config
     public = open_identity(config.identity_file, config.instance.host).public
     verification = parts.ledger.run(engine, public)
-    found = book.entries(engine, after, limit + 1)
+    found = chain.entries(engine, after, limit + 1)
     page = found[:limit]
     return {
         "entries": [

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from daemon.errors import RequestError, ShoalError
 from daemon.process.run_job import ProgressCallback
-from daemon.serve.admin.asked import RevertOrder
+from daemon.serve.admin.executor import Running
 from daemon.serve.admin.peers import host_of, tell
-from daemon.serve.admin.shapes_past import RevertInProgress, RevertReport, Reverts
-from daemon.serve.admin.table import Call, Parts, Reply, Table
-from daemon.serve.admin.work import Running
+from daemon.serve.admin.requests import RevertOrder
+from daemon.serve.admin.responses_history import RevertInProgress, RevertReport, Reverts
+from daemon.serve.admin.routing import Call, Parts, Reply, Table
 from daemon.serve.context import ServeContext
 
 table = Table()
@@ -57,15 +57,15 @@ async def revert(call: Call) -> Any:
 
 
 def _start(parts: Parts, host: str, *, dry_run: bool) -> Running:
-    from daemon.revert import carry_out
+    from daemon.revert import orchestrate
 
     context = parts.context
 
     async def work(progress: ProgressCallback) -> dict[str, Any]:
         if dry_run:
-            return await carry_out.rehearse(context.config, context.config_file, host, progress)
+            return await orchestrate.rehearse(context.config, context.config_file, host, progress)
         # The peer is out of service before this waits for any other job.
-        return await carry_out.carry_out(
+        return await orchestrate.carry_out(
             context.engine,
             context.config,
             context.config_file,

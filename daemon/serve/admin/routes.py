@@ -20,9 +20,9 @@ from daemon.serve.admin import (
     videos,
 )
 from daemon.serve.admin.access import Access
-from daemon.serve.admin.table import Call, Parts, Route, Table, mount
-from daemon.serve.admin.watch import Numbers
-from daemon.serve.admin.work import Work
+from daemon.serve.admin.executor import Work
+from daemon.serve.admin.notice_watcher import Numbers
+from daemon.serve.admin.routing import Call, Parts, Route, Table, mount
 from daemon.serve.context import ServeContext
 
 PARTS = web.AppKey("admin", Parts)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from daemon.serve.admin.shapes_past import Share
-from daemon.serve.admin.table import Call, Table
+from daemon.serve.admin.responses_history import Share
+from daemon.serve.admin.routing import Call, Table
 
 table = Table()
 

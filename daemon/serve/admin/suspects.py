@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from daemon.serve.admin.shapes_past import Suspects
-from daemon.serve.admin.table import Call, Table
+from daemon.serve.admin.responses_history import Suspects
+from daemon.serve.admin.routing import Call, Table
 from daemon.training.acceptance.suspect_sub_cohorts import suspects
 
 table = Table()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from daemon.serve import answers, params
-from daemon.serve.admin.asked import Beside, Search
-from daemon.serve.admin.shapes import FoundVideos, Related
-from daemon.serve.admin.table import Call, Table
+from daemon.serve.admin.requests import Beside, Search
+from daemon.serve.admin.responses import FoundVideos, Related
+from daemon.serve.admin.routing import Call, Table
+from daemon.serve.api import requests, suggestions
 from daemon.store.titles import public_titles
 from models.labels import Labels
 
@@ -42,12 +42,12 @@ async def related(call: Call) -> dict[str, Any]:
     asked: Beside = call.query
     loaded = call.context.model.get()
     count = min(asked.limit, call.context.config.limits.max_results)
-    found = loaded.model.related(params.video(loaded.model, asked.video), limit=count)
+    found = loaded.model.related(requests.video(loaded.model, asked.video), limit=count)
     labels = [loaded.model.label(item.video) for item in found]
     titles = await call.work.read(public_titles, call.context.engine, [label.url for label in labels])
     videos = [
         {**video, "title": titles.get(label.url, ""), "channel": label.channel}
-        for video, label in zip(answers.suggestions(loaded.model, found), labels, strict=True)
+        for video, label in zip(suggestions.suggestions(loaded.model, found), labels, strict=True)
     ]
     return {"model": loaded.id, "videos": videos}
 

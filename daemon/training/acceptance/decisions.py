@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.errors import RequestError
 from daemon.identity import open_identity
-from daemon.ledger.book import Kind, append
+from daemon.ledger.chain import Kind, append
 from daemon.store import model_records, sums
 from daemon.store.model_records import ModelRecord
 from daemon.training import deploy

@@ -17,8 +17,8 @@ from daemon.group import repository
 from daemon.group.ledger_events import EVENTS, note
 from daemon.group.membership import node_key_file
 from daemon.group.repository import GroupMember, Membership
-from daemon.ledger import book as ledger
-from daemon.ledger.sentences import sentence
+from daemon.ledger import chain as ledger
+from daemon.ledger.messages import sentence
 from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate
 from federation.identity import Identity

@@ -14,8 +14,8 @@ from daemon.group import repository
 from daemon.group.membership import host_messages
 from daemon.group.published_store import Shelf
 from daemon.group.session import _GroupSession
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.rounds import round_config
 from daemon.rounds.abort import Left, leave_all
 from daemon.rounds.aggregator_window import AskingRecord

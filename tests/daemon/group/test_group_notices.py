@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 from daemon.config import Config, load
 from daemon.group import repository, status
 from daemon.group.repository import GroupMember, Membership
-from daemon.notices import KINDS, Notice, current
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
+from daemon.serve.admin.notices import KINDS, Notice, current
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from federation.identity import Identity, format_key

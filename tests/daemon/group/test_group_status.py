@@ -13,10 +13,10 @@ from daemon.config import Config, load
 from daemon.group import repository, status
 from daemon.group.repository import GroupMember, Membership
 from daemon.identity import open_identity
-from daemon.notices import current as notices
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds import round_config
+from daemon.serve.admin.notices import current as notices
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from federation.errors import Refusal

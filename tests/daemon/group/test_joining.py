@@ -17,11 +17,11 @@ from daemon.group.membership import host_client, join_and_leave, key_verificatio
 from daemon.group.membership.host_client import HostRefusedError, HostSilentError
 from daemon.group.membership.join_and_leave import Offer
 from daemon.group.repository import Membership
-from daemon.ledger import book as ledger
-from daemon.ledger.sentences import sentence
-from daemon.notices import current as notices
+from daemon.ledger import chain as ledger
+from daemon.ledger.messages import sentence
 from daemon.peers import repository as peers
 from daemon.peers.cards import PeerSilentError
+from daemon.serve.admin.notices import current as notices
 from daemon.store.engine import reads
 from daemon.store.tables import GroupMemberRow
 from federation.carrier import PeerRefused

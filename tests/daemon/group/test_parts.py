@@ -19,9 +19,9 @@ from daemon.group import commands, repository, status
 from daemon.group.membership import rules
 from daemon.group.membership.host_messages import waiting
 from daemon.group.published_store import MESSAGE, Shelf
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
-from daemon.ledger.sentences import sentence
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
+from daemon.ledger.messages import sentence
 from daemon.peers import repository as peers
 from daemon.peers import rotation
 from daemon.revert import job, proof

@@ -12,8 +12,8 @@ from scipy.sparse import csr_array, vstack
 
 from daemon.lab.demo.drawn_noise import drawn
 from daemon.lab.demo.instances import Community
-from daemon.ledger import book as ledger
-from daemon.ledger.book import Kind
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
 from daemon.store import activity, releases
 from daemon.store.sums import StoredSum
 from models import statistics

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 
 from daemon.config import Config
 from daemon.group.published_store import Shelf
-from daemon.revert.holdings import Holdings
+from daemon.revert.affected_artifacts import Holdings
 from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, sums
 from daemon.store.engine import reads, truncate_wal

@@ -6,9 +6,10 @@ from typing import Final
 from aiohttp import web
 
 from daemon.errors import RequestError
-from daemon.serve import params, secret
+from daemon.serve import plugin_secret
+from daemon.serve.api import requests
 from daemon.serve.context import CONTEXT, ServeContext
-from daemon.serve.guard import HEADERS, json_answer
+from daemon.serve.middleware import HEADERS, json_answer
 from daemon.store import forget_viewers, viewer_history
 
 MAX_VIEWER: Final = 200
@@ -52,8 +53,8 @@ def pseudonym_of(context: ServeContext, viewer: object) -> bytes:
 
 
 async def _asked(request: web.Request, context: ServeContext) -> bytes:
-    secret.require(request)
-    return pseudonym_of(context, (await params.body(request, _KEYS)).get("viewer"))
+    plugin_secret.require(request)
+    return pseudonym_of(context, (await requests.body(request, _KEYS)).get("viewer"))
 
 
 def _forget(context: ServeContext, pseudonym: bytes) -> None:

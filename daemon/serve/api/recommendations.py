@@ -4,10 +4,11 @@ from typing import Final
 
 from aiohttp import web
 
-from daemon.serve import answers, params, secret
+from daemon.serve import plugin_secret
+from daemon.serve.api import requests, suggestions
+from daemon.serve.api.viewers import pseudonym_of
 from daemon.serve.context import CONTEXT
-from daemon.serve.guard import json_answer
-from daemon.serve.viewers import pseudonym_of
+from daemon.serve.middleware import json_answer
 
 _BODY_KEYS: Final = frozenset({"history", "viewer", "limit", "exclude", "nsfw"})
 MIXED_HISTORY: Final = 200
@@ -26,13 +27,13 @@ async def related(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     loaded = context.model.get()
     limits = context.config.limits
-    seed = params.video(loaded.model, request.query.get("video"))
-    count = params.limit(request.query.get("limit"), limits)
-    exclude = params.known(loaded.model, params.keys(request, "exclude", limits.max_exclude))
-    nsfw = params.flag(request.query.get("nsfw"))
+    seed = requests.video(loaded.model, request.query.get("video"))
+    count = requests.limit(request.query.get("limit"), limits)
+    exclude = requests.known(loaded.model, requests.keys(request, "exclude", limits.max_exclude))
+    nsfw = requests.flag(request.query.get("nsfw"))
     history: list[int] = []
     if viewer := request.query.get("viewer"):
-        secret.require(request)
+        plugin_secret.require(request)
         pseudonym = pseudonym_of(context, viewer)
         history = await context.stored.history(loaded.model, pseudonym)
     found = loaded.model.mixed(
@@ -43,7 +44,7 @@ async def related(request: web.Request) -> web.Response:
         nsfw=nsfw,
         language=loaded.model.labels.language_numbers.get(request.query.get("language", ""), -1),
     )
-    return json_answer({"model": loaded.id, "videos": answers.suggestions(loaded.model, found)})
+    return json_answer({"model": loaded.id, "videos": suggestions.suggestions(loaded.model, found)})
 
 
 @routes.post("/v1/recommendations")
@@ -55,18 +56,18 @@ async def recommendations(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     loaded = context.model.get()
     limits = context.config.limits
-    body = await params.body(request, _BODY_KEYS)
-    count = params.limit(body.get("limit"), limits)
-    keys = params.texts(body.get("history"), "history", limits.max_history)
-    history = params.known(loaded.model, keys)
+    body = await requests.body(request, _BODY_KEYS)
+    count = requests.limit(body.get("limit"), limits)
+    keys = requests.texts(body.get("history"), "history", limits.max_history)
+    history = requests.known(loaded.model, keys)
     if not keys and body.get("viewer"):
-        secret.require(request)
+        plugin_secret.require(request)
         pseudonym = pseudonym_of(context, body["viewer"])
         history = await context.stored.history(loaded.model, pseudonym, deadline=None)
-    exclude = params.known(loaded.model, params.texts(body.get("exclude"), "exclude", limits.max_exclude))
-    nsfw = params.flag(body.get("nsfw"))
+    exclude = requests.known(loaded.model, requests.texts(body.get("exclude"), "exclude", limits.max_exclude))
+    nsfw = requests.flag(body.get("nsfw"))
     found = loaded.model.recommend(history, limit=count, exclude=exclude, nsfw=nsfw)
-    videos = answers.suggestions(loaded.model, found)
+    videos = suggestions.suggestions(loaded.model, found)
     return json_answer({"model": loaded.id, "history": len(history), "videos": videos})
 
 
@@ -75,8 +76,8 @@ async def explain(request: web.Request) -> web.Response:
     """Answer `?video=&history=` with the exact parts of the video's score for that history."""
     context = request.app[CONTEXT]
     loaded = context.model.get()
-    position = params.video(loaded.model, request.query.get("video"))
-    keys = params.keys(request, "history", context.config.limits.max_history)
-    history = params.known(loaded.model, keys)
+    position = requests.video(loaded.model, request.query.get("video"))
+    keys = requests.keys(request, "history", context.config.limits.max_history)
+    history = requests.known(loaded.model, keys)
     why = loaded.model.explain(history, position)
-    return json_answer({"model": loaded.id, **answers.explanation(loaded.model, why)})
+    return json_answer({"model": loaded.id, **suggestions.explanation(loaded.model, why)})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from daemon.ledger.book import Kind
+from daemon.ledger.chain import Kind
 from daemon.store.ledger import Row
 
 _ID = 12

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from daemon.config.types import Host, PeerUrl, PublicKey
-from daemon.serve.admin.asked import HOST, KEY
-from daemon.serve.admin.table import Asked
+from daemon.serve.admin.requests import HOST, KEY
+from daemon.serve.admin.routing import Asked
 
 MOST_AT_ONCE = 100
 _MOST_URL = 500

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from daemon.serve.admin.shapes import Sentence, Words
+from daemon.serve.admin.responses import Sentence, Words
 
 Voucher = Annotated[
     Literal["domain", "card", "book", "unread"],

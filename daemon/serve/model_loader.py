@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.errors import NoModelError
-from daemon.serve.memory import MappedPages
+from daemon.serve.mapped_memory import MappedPages
 from daemon.store import current_model
 from models.artefact import load
 from models.errors import ModelError

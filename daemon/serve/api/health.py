@@ -6,9 +6,9 @@ from typing import Any
 from aiohttp import web
 
 from daemon.peers import repository
+from daemon.serve.api.metrics import CONTENT_TYPE
 from daemon.serve.context import CONTEXT, ServeContext
-from daemon.serve.guard import error_answer, json_answer
-from daemon.serve.metrics import CONTENT_TYPE
+from daemon.serve.middleware import error_answer, json_answer
 from daemon.store import activity, source_state
 
 routes = web.RouteTableDef()

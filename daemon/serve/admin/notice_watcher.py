@@ -13,10 +13,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from daemon import notices
 from daemon.errors import ShoalError
-from daemon.notices import Told
 from daemon.peers import repository
+from daemon.serve.admin import notices
+from daemon.serve.admin.notices import Told
 from daemon.serve.context import ServeContext
 from daemon.store.engine import reads
 from daemon.store.tables import Session

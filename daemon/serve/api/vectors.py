@@ -13,10 +13,10 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from daemon.errors import ShoalError
-from daemon.serve import params
+from daemon.serve.api import requests
 from daemon.serve.context import CONTEXT
-from daemon.serve.current import Loaded
-from daemon.serve.guard import HEADERS, json_answer
+from daemon.serve.middleware import HEADERS, json_answer
+from daemon.serve.model_loader import Loaded
 from models import vector_file
 from models.errors import ModelFileError
 from models.serving import ServedModel
@@ -107,9 +107,9 @@ async def ranking(request: web.Request) -> web.Response:
     The plugin never asks this: histories of people who are not logged in stay in their browsers.
     """
     limits = request.app[CONTEXT].config.limits
-    keys = params.keys(request, "history", limits.max_history)
+    keys = requests.keys(request, "history", limits.max_history)
     asked = request.query.get("limit")
-    count = DEFAULT_LIMIT if asked is None else params.limit(asked, limits)
+    count = DEFAULT_LIMIT if asked is None else requests.limit(asked, limits)
     offer = await _offer(request)
     known = (offer.vectors.index(key) for key in keys)
     history = [row for row in known if row is not None]

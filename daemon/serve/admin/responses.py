@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from daemon.notices import Kind as NoticeKind
+from daemon.serve.admin.notices import Kind as NoticeKind
 
 Words = Annotated[list[str], Field(description="The key as words, to be compared on the telephone.")]
 Mode = Literal["off", "simulate", "consume", "contribute"]

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from daemon.config.types import Host, PeerUrl, PublicKey
-from daemon.serve.admin.table import Asked
+from daemon.serve.admin.routing import Asked
 
 HOST = r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
 KEY = r"^ed25519:[A-Za-z0-9+/]{43}=$"

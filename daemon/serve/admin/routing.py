@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daemon.errors import RequestError
 from daemon.serve.admin.access import Access
+from daemon.serve.admin.executor import Running, Work
 from daemon.serve.admin.ledger_check import LedgerCheck
-from daemon.serve.admin.work import Running, Work
 from daemon.serve.context import ServeContext
-from daemon.serve.guard import json_answer
+from daemon.serve.middleware import json_answer
 
 PREFIX: Final = "/v1/admin"
 _SAME_ORIGIN: Final = ("Cross-Origin-Resource-Policy", "same-origin")
