@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from daemon.config.sections import Log
+from daemon.config.schema import Log
 
 FORBIDDEN: Final = frozenset(
     {

@@ -28,7 +28,7 @@ from federation.keys import check_public, mask_key, self_mask_key
 from federation.limits import Limits
 from federation.messages import Advertisement, Confirmation, SealedShares
 from federation.proposal import SignedProposal
-from federation.reveals import Reveals
+from federation.reconstruction import Reveals
 
 REQUESTS = (Stage.PROPOSE, Stage.KEYS, Stage.SHARES, Stage.SURVIVORS, Stage.CONFIRMATIONS)
 _ANSWER = dict(

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
-from federation import cbor, fields
+from federation import cbor, cbor_fields
 from federation.errors import Code, Refusal
 from federation.identity import SIGNATURE_SIZE, Identity, PublicIdentity
 
@@ -111,27 +111,27 @@ def parse(raw: bytes, *, max_size: int) -> Envelope:
     if len(raw) > max_size:
         raise Refusal(Code.OVERSIZED, f"the message has {len(raw)} bytes, the limit here is {max_size}")
     if len(raw) < _PREFIX or not raw.startswith(MAGIC):
-        raise fields.malformed("it does not start as a message of protocol version 1")
+        raise cbor_fields.malformed("it does not start as a message of protocol version 1")
     length = int.from_bytes(raw[len(MAGIC) : _PREFIX], "big")
     start = _PREFIX + length + SIGNATURE_SIZE
     if length > _MAX_HEADER or len(raw) < start:
-        raise fields.malformed("its header is cut short or too long")
+        raise cbor_fields.malformed("its header is cut short or too long")
     header = raw[_PREFIX : _PREFIX + length]
-    content = fields.exact_map(cbor.decode(header), "v", "sum", "stage", "from", "to", "payload")
-    fields.integer(content["v"], low=1, high=1)
+    content = cbor_fields.exact_map(cbor.decode(header), "v", "sum", "stage", "from", "to", "payload")
+    cbor_fields.integer(content["v"], low=1, high=1)
     try:
-        stage = Stage(fields.text(content["stage"]))
+        stage = Stage(cbor_fields.text(content["stage"]))
     except ValueError:
-        raise fields.malformed("its stage is unknown") from None
+        raise cbor_fields.malformed("its stage is unknown") from None
     recipient = content["to"]
     payload = memoryview(raw)[start:]
-    if hashlib.sha256(payload).digest() != fields.octets(content["payload"], 32):
-        raise fields.malformed("its payload is not the one its header names")
+    if hashlib.sha256(payload).digest() != cbor_fields.octets(content["payload"], 32):
+        raise cbor_fields.malformed("its payload is not the one its header names")
     return Envelope(
-        sum_id=fields.octets(content["sum"], 32),
+        sum_id=cbor_fields.octets(content["sum"], 32),
         stage=stage,
-        sender=fields.host(content["from"]),
-        recipient="" if recipient == "" else fields.host(recipient),
+        sender=cbor_fields.host(content["from"]),
+        recipient="" if recipient == "" else cbor_fields.host(recipient),
         payload=payload,
         header=header,
         signature=raw[_PREFIX + length : start],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from federation import cbor, envelope, fields
+from federation import cbor, cbor_fields, envelope
 from federation.envelope import NO_SUM, Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.identity import KEY_SIZE, SIGNATURE_SIZE, Identity, PublicIdentity, Purpose
@@ -132,12 +132,12 @@ def read(message: Envelope, me: str, now: float, limits: Limits) -> Hello:
     if len(message.raw) > MAX_HELLO:
         raise Refusal(Code.OVERSIZED, f"a hello has at most {MAX_HELLO} bytes")
     if message.stage is not Stage.HELLO or message.sum_id != NO_SUM:
-        raise fields.malformed("a hello was expected, which belongs to no sum")
+        raise cbor_fields.malformed("a hello was expected, which belongs to no sum")
     if message.recipient != me:
         raise Refusal(Code.NOT_FOR_ME, "the hello is addressed to somebody else", message.sender)
     hello = _read(cbor.decode(bytes(message.payload)))
     if hello.host != message.sender:
-        raise fields.malformed("the hello names another host than its sender")
+        raise cbor_fields.malformed("the hello names another host than its sender")
     message.verify(PublicIdentity(hello.host, hello.key))
     if abs(now - hello.said) > limits.max_clock_skew:
         raise Refusal(
@@ -148,38 +148,40 @@ def read(message: Envelope, me: str, now: float, limits: Limits) -> Hello:
 
 def _read(item: cbor.Item) -> Hello:
     names = ("host", "key", "approves", "version", "date", "yours", "rotations")
-    content = fields.exact_map(item, *names)
-    host = fields.host(content["host"])
-    approves = fields.text(content["approves"])
+    content = cbor_fields.exact_map(item, *names)
+    host = cbor_fields.host(content["host"])
+    approves = cbor_fields.text(content["approves"])
     if approves not in (_YES, _NO):
-        raise fields.malformed('"approves" is neither yes nor no')
-    yours = fields.octets(content["yours"], at_most=KEY_SIZE)
+        raise cbor_fields.malformed('"approves" is neither yes nor no')
+    yours = cbor_fields.octets(content["yours"], at_most=KEY_SIZE)
     if len(yours) not in (0, KEY_SIZE):
-        raise fields.malformed("it holds something that is no key")
+        raise cbor_fields.malformed("it holds something that is no key")
     version = content["version"]
     return Hello(
         host=host,
-        key=fields.octets(content["key"], KEY_SIZE),
+        key=cbor_fields.octets(content["key"], KEY_SIZE),
         approves=approves == _YES,
-        version="" if version == "" else fields.text(version, _MAX_VERSION),
-        date=fields.integer(content["date"], high=_LATEST),
+        version="" if version == "" else cbor_fields.text(version, _MAX_VERSION),
+        date=cbor_fields.integer(content["date"], high=_LATEST),
         yours=yours,
         rotations=tuple(
-            fields.sequence(content["rotations"], lambda part: _rotation(host, part), at_most=MAX_ROTATIONS)
+            cbor_fields.sequence(
+                content["rotations"], lambda part: _rotation(host, part), at_most=MAX_ROTATIONS
+            )
         ),
     )
 
 
 def _rotation(host: str, item: cbor.Item) -> Rotation:
     if not isinstance(item, list) or len(item) != 4:
-        raise fields.malformed("expected a handover of four parts")
+        raise cbor_fields.malformed("expected a handover of four parts")
     old, new, date, signature = item
     return Rotation(
         host,
-        fields.octets(old, KEY_SIZE),
-        fields.octets(new, KEY_SIZE),
-        fields.integer(date, high=_LATEST),
-        fields.octets(signature, SIGNATURE_SIZE),
+        cbor_fields.octets(old, KEY_SIZE),
+        cbor_fields.octets(new, KEY_SIZE),
+        cbor_fields.integer(date, high=_LATEST),
+        cbor_fields.octets(signature, SIGNATURE_SIZE),
     )
 
 

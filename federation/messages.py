@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from federation import cbor, envelope, fields
+from federation import cbor, cbor_fields, envelope
 from federation.cbor import Item
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
@@ -35,11 +35,11 @@ class Advertisement:
     @classmethod
     def from_payload(cls, payload: bytes) -> Advertisement:
         """Decode. Raises: Refusal `malformed`."""
-        content = fields.exact_map(cbor.decode(payload), "seal", "mask", "seed")
+        content = cbor_fields.exact_map(cbor.decode(payload), "seal", "mask", "seed")
         return cls(
-            fields.octets(content["seal"], KEY_SIZE),
-            fields.octets(content["mask"], KEY_SIZE),
-            fields.octets(content["seed"], HASH_SIZE),
+            cbor_fields.octets(content["seal"], KEY_SIZE),
+            cbor_fields.octets(content["mask"], KEY_SIZE),
+            cbor_fields.octets(content["seed"], HASH_SIZE),
         )
 
 
@@ -65,10 +65,10 @@ class SealedShares:
     @classmethod
     def from_payload(cls, payload: bytes, limits: Limits) -> SealedShares:
         """Decode. Raises: Refusal `malformed`."""
-        content = fields.exact_map(cbor.decode(payload), "sealed", "commitments")
+        content = cbor_fields.exact_map(cbor.decode(payload), "sealed", "commitments")
         return cls(
-            fields.host_map(content["sealed"], _read_sealed, at_most=limits.max_members),
-            fields.host_map(content["commitments"], _read_pair, at_most=limits.max_members),
+            cbor_fields.host_map(content["sealed"], _read_sealed, at_most=limits.max_members),
+            cbor_fields.host_map(content["commitments"], _read_pair, at_most=limits.max_members),
         )
 
 
@@ -99,10 +99,10 @@ class Revealed:
     @classmethod
     def from_payload(cls, payload: bytes, limits: Limits) -> Revealed:
         """Decode. Raises: Refusal `malformed`."""
-        content = fields.exact_map(cbor.decode(payload), "self_seeds", "mask_keys")
+        content = cbor_fields.exact_map(cbor.decode(payload), "self_seeds", "mask_keys")
         return cls(
-            fields.host_map(content["self_seeds"], _read_share, at_most=limits.max_members),
-            fields.host_map(content["mask_keys"], _read_share, at_most=limits.max_members),
+            cbor_fields.host_map(content["self_seeds"], _read_share, at_most=limits.max_members),
+            cbor_fields.host_map(content["mask_keys"], _read_share, at_most=limits.max_members),
         )
 
 
@@ -121,11 +121,11 @@ def decode_messages(
             out of order is `malformed`.
 
     """
-    raws = fields.sequence(cbor.decode(payload), fields.octets, at_most=limits.max_members)
+    raws = cbor_fields.sequence(cbor.decode(payload), cbor_fields.octets, at_most=limits.max_members)
     parsed = [envelope.parse(raw, max_size=limits.max_request) for raw in raws]
     senders = [message.sender for message in parsed]
     if senders != sorted(set(senders)):
-        raise fields.malformed("members' messages are not in order or one occurs twice")
+        raise cbor_fields.malformed("members' messages are not in order or one occurs twice")
     for message in parsed:
         message.verify(proposal.member(message.sender))
         require(message, stage=stage, sum_id=sum_id, recipient=proposal.aggregator)
@@ -154,7 +154,7 @@ def encode_sealed(sealed: Mapping[str, bytes]) -> bytes:
 
 def decode_sealed(payload: bytes, limits: Limits) -> dict[str, bytes]:
     """Decode them. Raises: Refusal `malformed`."""
-    return fields.host_map(cbor.decode(payload), _read_sealed, at_most=limits.max_members)
+    return cbor_fields.host_map(cbor.decode(payload), _read_sealed, at_most=limits.max_members)
 
 
 def encode_hosts(hosts: Sequence[str]) -> bytes:
@@ -164,9 +164,9 @@ def encode_hosts(hosts: Sequence[str]) -> bytes:
 
 def decode_hosts(payload: bytes, limits: Limits) -> tuple[str, ...]:
     """Decode a sorted set of hosts. Raises: Refusal `malformed`."""
-    hosts = fields.sequence(cbor.decode(payload), fields.host, at_most=limits.max_members)
+    hosts = cbor_fields.sequence(cbor.decode(payload), cbor_fields.host, at_most=limits.max_members)
     if hosts != sorted(set(hosts)):
-        raise fields.malformed("hosts are not in order or one occurs twice")
+        raise cbor_fields.malformed("hosts are not in order or one occurs twice")
     return tuple(hosts)
 
 
@@ -176,14 +176,14 @@ def hash_hosts(hosts: Sequence[str]) -> bytes:
 
 
 def _read_sealed(item: Item) -> bytes:
-    return fields.octets(item, SEALED_SIZE)
+    return cbor_fields.octets(item, SEALED_SIZE)
 
 
 def _read_share(item: Item) -> bytes:
-    return fields.octets(item, SHARE_SIZE)
+    return cbor_fields.octets(item, SHARE_SIZE)
 
 
 def _read_pair(item: Item) -> tuple[bytes, bytes]:
     if not isinstance(item, list) or len(item) != 2:
-        raise fields.malformed("commitments come in pairs")
-    return fields.octets(item[0], HASH_SIZE), fields.octets(item[1], HASH_SIZE)
+        raise cbor_fields.malformed("commitments come in pairs")
+    return cbor_fields.octets(item[0], HASH_SIZE), cbor_fields.octets(item[1], HASH_SIZE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
-from federation import cbor, envelope, fields
+from federation import cbor, cbor_fields, envelope
 from federation.cbor import Item
 from federation.envelope import NO_SUM, Envelope, Stage
 from federation.errors import Code, Refusal
@@ -146,28 +146,32 @@ class Proposal:
 
         """
         names = tuple(cls.__dataclass_fields__)
-        content = fields.exact_map(cbor.decode(payload), *names)
-        parent = fields.octets(content["parent"], at_most=_HASH_SIZE)
+        content = cbor_fields.exact_map(cbor.decode(payload), *names)
+        parent = cbor_fields.octets(content["parent"], at_most=_HASH_SIZE)
         if len(parent) not in (0, _HASH_SIZE):
-            raise fields.malformed("the parent is neither empty nor a hash")
+            raise cbor_fields.malformed("the parent is neither empty nor a hash")
         return cls(
-            aggregator=fields.host(content["aggregator"]),
-            roster=tuple(fields.sequence(content["roster"], _read_member, at_most=limits.max_members)),
-            threshold=fields.integer(content["threshold"]),
-            trainer=fields.text(content["trainer"]),
-            round=fields.integer(content["round"], high=1000),
-            length=fields.integer(content["length"], low=1),
-            entry_bound=fields.integer(content["entry_bound"], low=1),
-            ring=fields.integer(content["ring"]),
-            nonce=fields.octets(content["nonce"], _NONCE_SIZE),
-            created=fields.integer(content["created"]),
-            expires=fields.integer(content["expires"]),
+            aggregator=cbor_fields.host(content["aggregator"]),
+            roster=tuple(cbor_fields.sequence(content["roster"], _read_member, at_most=limits.max_members)),
+            threshold=cbor_fields.integer(content["threshold"]),
+            trainer=cbor_fields.text(content["trainer"]),
+            round=cbor_fields.integer(content["round"], high=1000),
+            length=cbor_fields.integer(content["length"], low=1),
+            entry_bound=cbor_fields.integer(content["entry_bound"], low=1),
+            ring=cbor_fields.integer(content["ring"]),
+            nonce=cbor_fields.octets(content["nonce"], _NONCE_SIZE),
+            created=cbor_fields.integer(content["created"]),
+            expires=cbor_fields.integer(content["expires"]),
             parent=parent,
-            survivors=tuple(fields.sequence(content["survivors"], fields.host, at_most=limits.max_members)),
-            noise=fields.integer(content["noise"]),
-            colluders=fields.integer(content["colluders"], low=1),
-            parameters=fields.mapping(content["parameters"], fields.integer, at_most=limits.max_parameters),
-            blobs=fields.mapping(content["blobs"], _read_blob, at_most=limits.max_parameters),
+            survivors=tuple(
+                cbor_fields.sequence(content["survivors"], cbor_fields.host, at_most=limits.max_members)
+            ),
+            noise=cbor_fields.integer(content["noise"]),
+            colluders=cbor_fields.integer(content["colluders"], low=1),
+            parameters=cbor_fields.mapping(
+                content["parameters"], cbor_fields.integer, at_most=limits.max_parameters
+            ),
+            blobs=cbor_fields.mapping(content["blobs"], _read_blob, at_most=limits.max_parameters),
         )
 
     def check(self, *, limits: Limits, now: float) -> None:
@@ -241,14 +245,14 @@ class Proposal:
 
 def _read_member(item: Item) -> PublicIdentity:
     if not isinstance(item, list) or len(item) != 2:
-        raise fields.malformed("a roster entry is a host and a key")
-    return PublicIdentity(fields.host(item[0]), fields.octets(item[1], KEY_SIZE))
+        raise cbor_fields.malformed("a roster entry is a host and a key")
+    return PublicIdentity(cbor_fields.host(item[0]), cbor_fields.octets(item[1], KEY_SIZE))
 
 
 def _read_blob(item: Item) -> BlobReference:
     if not isinstance(item, list) or len(item) != 2:
-        raise fields.malformed("a blob reference is a hash and a size")
-    return BlobReference(fields.octets(item[0], _HASH_SIZE), fields.integer(item[1]))
+        raise cbor_fields.malformed("a blob reference is a hash and a size")
+    return BlobReference(cbor_fields.octets(item[0], _HASH_SIZE), cbor_fields.integer(item[1]))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 from dp_accounting.rdp.rdp_privacy_accountant import compute_epsilon
 from numpy.typing import NDArray
 
-from policies.relations import Relation, Release
+from policies.neighbour_relations import Relation, Release
 
 __all__ = [
     "DELTA",

@@ -29,7 +29,7 @@ ALLOWED = {
     },
     "federation/flower/": {"federation", "flwr", "cryptography", "nacl", "cbor2", "numpy"},
     # A list of words, read when a key is shown to a person.
-    "federation/words.py": {"federation", "mnemonic"},
+    "federation/key_words.py": {"federation", "mnemonic"},
     "federation/": {"federation", "cryptography", "nacl", "cbor2", "numpy"},
     "models/": {"models", "numpy", "scipy", "torch", "safetensors"},
     # The policies that compute: privacy loss from laws of noise, and whether a sum can be one of people.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli import group_members, group_views
-from daemon.cli.group_setting import Host, Setting, Yes, confirm, name_of
+from daemon.cli import group_members, group_view
+from daemon.cli.instance import Host, Setting, Yes, confirm, name_of
 from daemon.cli.prose import heading, paragraph
 from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
 from daemon.errors import RequestError
@@ -64,7 +64,7 @@ def invite(
         lambda session: cards.read_card(session, name, setting.url_of(name), now=time.time())
     )
     seen = Seen(name, card.key, "domain" if card.bound else "card", card.url)
-    group_views.compare(seen, words, yes=yes, output=output)
+    group_view.compare(seen, words, yes=yes, output=output)
     commands.invite(setting.config, setting.engine, seen, now=time.time())
     invitation = commands.invitation(setting.config, commands.hosted(setting.engine))
 
@@ -82,7 +82,7 @@ def requests(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Ou
 
     setting = Setting.open(config)
     waiting = commands.requests(setting.config, setting.engine)
-    result(output, {"requests": waiting}, lambda: group_views.show_requests(waiting))
+    result(output, {"requests": waiting}, lambda: group_view.show_requests(waiting))
 
 
 @app.command("approve")
@@ -107,7 +107,7 @@ def approve(
             setting.config, setting.engine, session, name, wish.key, time.time
         )
     )
-    group_views.compare(seen, words, yes=yes or seen.voucher == "book", output=output)
+    group_view.compare(seen, words, yes=yes or seen.voucher == "book", output=output)
     commands.approve(setting.config, setting.engine, seen, now=time.time())
     _decided(setting, name, output, f"{name} is a member from now on, and an approved peer.")
 
@@ -155,7 +155,7 @@ def start(
     poll = setting.config.group.poll.total_seconds()
 
     def show() -> None:
-        paragraph(f"Announced a sum of {after.group} for {group_views.moment(begin)}.", indent=0)
+        paragraph(f"Announced a sum of {after.group} for {group_view.moment(begin)}.", indent=0)
         if begin - now < poll:
             paragraph(
                 "Members that do not ask again before then miss it; they ask every group.poll.", indent=0
@@ -242,7 +242,7 @@ def _require_window(setting: Setting, begin: float, now: float) -> None:
         typed = datetime.fromtimestamp(earliest).astimezone().isoformat(timespec="minutes")
         raise PolicyRefusedError(
             f"the members of {group.group} gave their sum for this data window; the next can be taken from "
-            f"{group_views.moment(earliest)} on",
+            f"{group_view.moment(earliest)} on",
             advice=f"Announce it for then: shoal group start --at {typed}. See privacy.window.",
         )
 
@@ -267,7 +267,7 @@ def _show_hosted(made: Mapping[str, Any]) -> None:
     out.print(f"\n    {made['command']}\n")
     paragraph("and on the telephone, so that they know it is you, the words of this instance's key:")
     out.print()
-    group_views.show_words(made["words"])
+    group_view.show_words(made["words"])
     heading("What happens next")
     for line in (
         "The daemon, if it runs, starts Flower's SuperLink on this machine and a TLS listener before it.",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli import group_views
-from daemon.cli.group_setting import Setting, Yes, confirm, name_of
+from daemon.cli import group_view
+from daemon.cli.instance import Setting, Yes, confirm, name_of
 from daemon.cli.prose import paragraph
 from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
 from daemon.errors import PolicyRefusedError, RequestError, ShoalError
@@ -48,8 +48,8 @@ def join(
     join_and_leave.require_free_for(setting.engine, offer)
     shown = offer.as_json(peers.read(setting.engine, setting.config))
     if output is Output.HUMAN:
-        group_views.show_offer(shown)
-    group_views.compare(offer.seen, words, yes=yes, output=output)
+        group_view.show_offer(shown)
+    group_view.compare(offer.seen, words, yes=yes, output=output)
     setting.online(
         lambda session: join_and_leave.join(setting.config, setting.engine, session, offer, time.time)
     )
@@ -62,7 +62,7 @@ def join(
             paragraph(sentence, indent=0)
         if found["state"] == "asked":
             paragraph("Tell its admin the words of this instance's key:", indent=0)
-            group_views.show_words(_own_words(setting))
+            group_view.show_words(_own_words(setting))
 
     result(output, {**found, "offer": shown}, show)
 
@@ -76,7 +76,7 @@ def members(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Out
     found = view.members(setting.config, setting.engine)
     group = repository.current(setting.engine)
     state = group.state if group is not None else None
-    result(output, {"members": found, "state": state}, lambda: group_views.show_members(found, state))
+    result(output, {"members": found, "state": state}, lambda: group_view.show_members(found, state))
 
 
 def recognise(
@@ -104,7 +104,7 @@ def recognise(
     for one in chosen:
         try:
             seen = _seen(setting, one)
-            group_views.compare(seen, words, yes=yes or seen.voucher == "book", output=output)
+            group_view.compare(seen, words, yes=yes or seen.voucher == "book", output=output)
             keys.pin(setting.engine, setting.config, seen, time.time())
             done.append(seen.as_json())
         except ShoalError as error:
@@ -158,7 +158,7 @@ def status(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outp
     setting = Setting.open(config)
     found = view.status(setting.config, setting.engine, time.time())
     found["sentences"] += _unlearnable(setting)
-    result(output, found, lambda: group_views.show_status(found))
+    result(output, found, lambda: group_view.show_status(found))
 
 
 def _chosen(setting: Setting, hosts: list[str], *, everybody: bool) -> tuple[list[GroupMember], list[str]]:
@@ -204,7 +204,7 @@ def _against(setting: Setting, host: str) -> ShoalError:
 
 def _own_words(setting: Setting) -> list[str]:
     from daemon.identity import open_identity
-    from federation.words import words
+    from federation.key_words import words
 
     return list(words(open_identity(setting.config.identity_file, setting.config.instance.host).public.key))
 

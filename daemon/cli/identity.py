@@ -20,7 +20,7 @@ def show_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
     from daemon.identity import open_identity
     from daemon.peers import rotation
     from federation.identity import format_key
-    from federation.words import words
+    from federation.key_words import words
 
     settings = load(config)
     public = open_identity(settings.identity_file, settings.instance.host, create=False).public
@@ -69,7 +69,7 @@ def rotate(
     from daemon.process.daemon_lock import only_daemon
     from daemon.store.engine import open_checked
     from federation.identity import format_key
-    from federation.words import words
+    from federation.key_words import words
 
     settings = load(config)
     if not yes:

@@ -7,21 +7,21 @@ import typer
 
 from daemon.cli import (
     admin,
-    ask,
+    evaluate_and_demo,
     group,
     identity,
+    init,
     ledger,
-    lifecycle,
     models,
     peers,
     privacy,
+    related,
+    run_and_stop,
     sessions,
-    setup,
     share,
-    showcase,
     simulate,
+    sync_and_train,
     viewers,
-    work,
 )
 from daemon.cli.terminal import failure
 from daemon.errors import ShoalError
@@ -62,9 +62,9 @@ def _root(
     """Recommendations for PeerTube, learnt together with instances you trust."""
 
 
-setup.register(app)
-lifecycle.register(app)
-work.register(app)
+init.register(app)
+run_and_stop.register(app)
+sync_and_train.register(app)
 admin.register(app)
 app.add_typer(peers.app, name="peers")
 app.add_typer(group.app, name="group")
@@ -75,8 +75,8 @@ app.add_typer(privacy.app, name="privacy")
 app.add_typer(viewers.app, name="viewers")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(share.app, name="share")
-ask.register(app)
-showcase.register(app)
+related.register(app)
+evaluate_and_demo.register(app)
 simulate.register(app)
 
 

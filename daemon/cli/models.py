@@ -67,7 +67,7 @@ def show_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Show what a model was learnt from and how, and why it serves or does not."""
-    from daemon.cli.acceptance import show_report
+    from daemon.cli.acceptance_view import show_report
     from daemon.config import load
     from daemon.store.engine import open_checked
     from daemon.store.model_records import model as recorded

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli import revert, suspects
+from daemon.cli import peers_revert, peers_suspects
 from daemon.cli.prose import heading, paragraph
 from daemon.cli.terminal import (
     DEFAULT_CONFIG,
@@ -141,8 +141,8 @@ def remove(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputO
     _decided(engine, settings, name, output, f"Removed {name}.")
 
 
-revert.register(app)
-suspects.register(app)
+peers_revert.register(app)
+peers_suspects.register(app)
 
 
 # -- what the commands share --------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def _open(config_file: Path) -> tuple[Config, Engine]:
 
 
 def _job(config_file: Path, settings: Config, arguments: Mapping[str, str]) -> JobOutcome:
-    from daemon.cli.work import job
+    from daemon.cli.sync_and_train import job
 
     return job("peers", config_file, settings, arguments)
 
@@ -211,7 +211,7 @@ def _read_card(config_file: Path, settings: Config, engine: Engine, host: str) -
 
 def _compared(peer: Mapping[str, Any], key: str, words: str) -> str:
     """Return the key that fits what the admin gave, empty where nothing was given."""
-    from federation.words import same
+    from federation.key_words import same
 
     if not key and not words:
         return ""

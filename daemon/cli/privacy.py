@@ -40,14 +40,14 @@ def show_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
     """Show what somebody outside could and could not learn about your viewers today."""
     import time
 
-    from daemon.cli import privacy_show
+    from daemon.cli import privacy_view
     from daemon.config import load
     from daemon.disclosure.privacy_report import gather
     from daemon.store.engine import open_checked
 
     settings = load(config)
     report = gather(settings, open_checked(settings.database), time.time())
-    result(output, report.as_json(), lambda: privacy_show.show(report))
+    result(output, report.as_json(), lambda: privacy_view.show(report))
 
 
 @app.command("plan")
@@ -76,7 +76,7 @@ def plan_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Show what a level would protect and cost here, beside the present one; changes nothing."""
-    from daemon.cli import privacy_plan
+    from daemon.cli import privacy_plan_view
     from daemon.config import load
     from daemon.disclosure import plan
     from daemon.store.engine import open_checked
@@ -102,7 +102,9 @@ def plan_(
     own = _measured(config, settings, now, then) if measure else None
     if own is not None:
         found["measured"] = own
-    result(output, found, lambda: privacy_plan.show(settings, (now, then), offer, sets, own, peers=known))
+    result(
+        output, found, lambda: privacy_plan_view.show(settings, (now, then), offer, sets, own, peers=known)
+    )
 
 
 def _length(settings: "Config", text: str | None) -> timedelta:

@@ -95,7 +95,7 @@ def show_(
 @app.command("start")
 def start(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """Ask the approved peers for a sum now, as its aggregator."""
-    from daemon.cli.work import job
+    from daemon.cli.sync_and_train import job
     from daemon.config import load
     from daemon.peers import repository
     from daemon.rounds import round_config

@@ -27,7 +27,7 @@ def show_(
     """Show what would leave next, what each rule says to it, and what has left; nothing is sent."""
     import time
 
-    from daemon.cli import share_show
+    from daemon.cli import share_view
     from daemon.disclosure.next_share import gather
 
     settings, engine = _open(config)
@@ -39,9 +39,9 @@ def show_(
             "session": found,
             "left": [one for one in share.as_json()["left"] if one["session"] == found],
         }
-        result(output, value, lambda: share_show.session(share, found, left, videos))
+        result(output, value, lambda: share_view.session(share, found, left, videos))
         return
-    result(output, share.as_json(most=videos), lambda: share_show.show(share, videos))
+    result(output, share.as_json(most=videos), lambda: share_view.show(share, videos))
 
 
 @app.command("export")

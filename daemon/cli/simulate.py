@@ -55,7 +55,7 @@ def simulate(
     """Simulate groups: bytes, time, losses, and what learning together is worth by size of the instance."""
     import os
 
-    from daemon.cli import simulate_show
+    from daemon.cli import simulate_view
     from daemon.lab.demo.instances import SHIPPED
     from daemon.lab.simulate import instance_sizes as accounts
     from daemon.lab.simulate.main import Options
@@ -86,7 +86,7 @@ def simulate(
         raise SourceError(
             f"this data set cannot be used: {error}", advice="Give one with more viewers."
         ) from error
-    result(output, simulate_show.as_json(report), lambda: simulate_show.show(report))
+    result(output, simulate_view.as_json(report), lambda: simulate_view.show(report))
 
 
 def _numbers(given: list[str], option: str, low: int, high: int) -> list[int]:

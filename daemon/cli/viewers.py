@@ -57,7 +57,7 @@ def check(
     """Ask PeerTube now who still takes part, and forget the others; the daemon does so every few minutes."""
     import time
 
-    from daemon.cli.work import job
+    from daemon.cli.sync_and_train import job
     from daemon.config import PeerTubeSource, load
     from daemon.maintenance import forget_viewer
     from daemon.store.engine import open_checked
@@ -85,7 +85,7 @@ def _asked() -> str:
 
 def _trained(config: Path, *, wanted: bool) -> dict[str, Any]:
     """Train where it is wanted; a failure is told, since what was deleted stays deleted."""
-    from daemon.cli.work import job
+    from daemon.cli.sync_and_train import job
 
     if not wanted:
         return {"trained": None, "serves_now": None}

@@ -1,6 +1,6 @@
 """Validated settings of a daemon: a TOML file, then `SHOAL_SECTION__KEY` variables on top."""
 
 from daemon.config.load import FILE_NAME, load
-from daemon.config.sections import Config, DatasetSource, Mode, Peer, PeerTubeSource
+from daemon.config.schema import Config, DatasetSource, Mode, Peer, PeerTubeSource
 
 __all__ = ["FILE_NAME", "Config", "DatasetSource", "Mode", "Peer", "PeerTubeSource", "load"]

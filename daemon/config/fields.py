@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from daemon.config.sections import Config
+from daemon.config.schema import Config
 
 Model = type[BaseModel]
 

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from daemon.config.fields import Place, is_scalar, keys_below, locate, model_of, variable, variables
-from daemon.config.sections import Config, DatasetSource
+from daemon.config.schema import Config, DatasetSource
 from daemon.config.types import format_duration
 from daemon.errors import ConfigError
 

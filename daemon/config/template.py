@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from daemon.config.fields import model_of, models_of
-from daemon.config.sections import Config
+from daemon.config.schema import Config
 from daemon.config.types import format_duration
 
 WIDTH = 100

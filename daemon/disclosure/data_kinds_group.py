@@ -44,7 +44,7 @@ OF_GROUPS: Final = (
         ),
         routes=(MESSAGE_PATH,),
         asks=(
-            "daemon.cli.group_setting",
+            "daemon.cli.instance",
             "daemon.group.membership.host_client",
             "daemon.group.membership.join_and_leave",
             "daemon.serve.group_supervisor",

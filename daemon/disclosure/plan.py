@@ -23,8 +23,8 @@ from daemon.store import sums
 from federation.noise import share_variance
 from federation.proposal import least_threshold
 from policies.accounting import epsilon
+from policies.neighbour_relations import YEAR, Relation, Release
 from policies.privacy import PROTECTION, Level, head_minimum
-from policies.relations import YEAR, Relation, Release
 
 FEWEST_MEMBERS = 3
 MEASURED = Path(__file__).with_name("measured")

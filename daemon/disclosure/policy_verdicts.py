@@ -19,8 +19,8 @@ from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.allowlist import Allowlist
 from policies.cohort import CohortPolicy
 from policies.group import GroupPolicy
+from policies.neighbour_relations import Release
 from policies.privacy import PrivacyPolicy
-from policies.relations import Release
 from policies.sharing import TRAINER, SharingPolicy
 from policies.window import Window
 

@@ -22,8 +22,8 @@ from daemon.rounds.data_windows import Kept
 from daemon.rounds.own_statistics import Own, own_viewers
 from daemon.store import activity, public_since, releases
 from daemon.store.releases import ReleaseRecord
+from policies.neighbour_relations import YEAR, Relation, Release
 from policies.privacy import PROTECTION, Level
-from policies.relations import YEAR, Relation, Release
 from policies.window import Closed
 
 

@@ -14,8 +14,8 @@ from daemon.rounds import round_config
 from daemon.store import traffic as totals
 from daemon.store.traffic_counter import Traffic
 from federation import envelope
+from federation.blob_access import check_blob, fetch_request
 from federation.carrier import PeerRefused, PeerUnreachable
-from federation.desk import check_blob, fetch_request
 from federation.errors import Code, Refusal
 from federation.group.epoch_document import MAX_EPOCH
 from federation.group.published import MAX_PUBLISHED, Published

@@ -36,8 +36,8 @@ def note(
 ) -> Row:
     """Append an entry about `host` (the instance it concerns, or the group's host) in a transaction.
 
-    So it stands if and only if what it tells of does. `details` as in `daemon.ledger.chain.append`; known ones
-    are `key` (asked, approved, joined), `own` (left: this instance did), `invited` (approved before it
+    So it stands if and only if what it tells of does. `details` as in `daemon.ledger.chain.append`; known
+    ones are `key` (asked, approved, joined), `own` (left: this instance did), `invited` (approved before it
     asked), `parts` and `members` (epoch), `batch`, `hash` and `survivors` (published).
     """
     return append_in(connection, identity, Kind.GROUP, host, {"event": event, "group": group, **details}, now)

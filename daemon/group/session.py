@@ -35,15 +35,15 @@ from daemon.store.engine import writes
 from daemon.store.traffic import add_all, month_of
 from daemon.store.traffic_counter import Traffic
 from federation import envelope
+from federation.blob_access import reference_to
 from federation.carrier import Carrier, PeerUnreachable
-from federation.desk import reference_to
 from federation.errors import Code, ProtocolMisuse, Refusal
 from federation.flower.access import SuperLinkAccess
 from federation.flower.control import SuperLinkError
 from federation.flower.grid import FlowerRun, open_run
 from federation.flower.serverapp import RunFailed
 from federation.group.epoch_document import read_accepted
-from federation.group.gathering import MAX_SMALL
+from federation.group.epoch_opening import MAX_SMALL
 from federation.group.published import (
     HEAD,
     MAX_PUBLISHED,

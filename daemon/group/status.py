@@ -22,7 +22,7 @@ from daemon.process import daemon_lock
 from daemon.process.daemon_lock import replace_file
 from federation.errors import Refusal
 from federation.group.epoch import EpochDocument
-from federation.words import words
+from federation.key_words import words
 
 LIVE_NAME: Final = "live.json"
 

@@ -2,7 +2,7 @@
 
 The sums are those of a session, by the same trainer, added up without masks. Models are full closed forms,
 solved once: the head's Gram matrix is the same for every member, so one solve serves all of them, and local
-models are solved exactly through users (`models.dual`). What is left out is said in the report.
+models are solved exactly through users (`models.closed_form_dual`). What is left out is said in the report.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from daemon.lab.evaluate_data import Split, World, split, world
 from daemon.source.dataset_files import DataSet
 from models import statistics
 from models.baselines import PeerTubeRule, Popularity
-from models.dual import own_scores
+from models.closed_form_dual import own_scores
 from models.evaluation import (
     SIZE_CLASSES,
     Measured,

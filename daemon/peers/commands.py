@@ -20,7 +20,7 @@ from daemon.peers import messages, repository
 from daemon.peers.repository import Peer
 from daemon.store import source_state
 from federation.identity import parse_key
-from federation.words import words
+from federation.key_words import words
 
 
 class UnknownPeerError(RequestError):

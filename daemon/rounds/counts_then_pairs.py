@@ -19,11 +19,11 @@ from daemon.config import Config
 from daemon.rounds import crash_points, round_config
 from daemon.rounds.contribution_job import trainer_of, write_counts
 from daemon.store.traffic_counter import Traffic
-from federation import cbor, envelope, fields
+from federation import cbor, cbor_fields, envelope
 from federation.aggregator import REQUESTS, Aggregator, SumResult
+from federation.blob_access import BlobDesk, reference_to
 from federation.carrier import Carrier
-from federation.desk import BlobDesk, reference_to
-from federation.driving import Patience, drive
+from federation.driver import Patience, drive
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.identity import Identity, PublicIdentity
@@ -247,8 +247,8 @@ class Rounds:
         if raw is None:
             return None
         try:
-            content = fields.exact_map(cbor.decode(raw), "batch", "number")
-            return Part(signed, fields.text(content["batch"]), fields.integer(content["number"]))
+            content = cbor_fields.exact_map(cbor.decode(raw), "batch", "number")
+            return Part(signed, cbor_fields.text(content["batch"]), cbor_fields.integer(content["number"]))
         except Refusal:
             return None
 

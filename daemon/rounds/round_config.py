@@ -13,8 +13,8 @@ from daemon.process import daemon_lock
 from daemon.rounds.aggregator_window import AskingRecord
 from daemon.rounds.data_windows import Windows
 from federation import cbor
+from federation.cbor_fields import sequence, text
 from federation.errors import Code, Refusal
-from federation.fields import sequence, text
 from federation.identity import Identity
 from federation.journal import FileJournal
 from federation.limits import Limits

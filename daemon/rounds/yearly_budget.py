@@ -16,7 +16,7 @@ from daemon.store import releases
 from daemon.store.releases import ReleaseRecord
 from federation.errors import Code, Refusal
 from federation.proposal import Proposal
-from policies.relations import YEAR, Relation, Release
+from policies.neighbour_relations import YEAR, Relation, Release
 
 NAME = "budget"
 REASON = "Noise averages out over many sums: what a year of them tells stays under the limit you set."

@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import web
 
 MAX_CONNECTIONS: Final = 512
-"""More than `federation.http.gates` lets be read, worked on and answered at one time."""
+"""More than `federation.http.load_limits` lets be read, worked on and answered at one time."""
 
 
 class Crowd:

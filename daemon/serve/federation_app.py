@@ -38,7 +38,7 @@ from daemon.rounds.contribution_log import GivenRecord
 from daemon.rounds.member_log import MemberRecords
 from daemon.store import releases
 from daemon.store.activity import count_refusal
-from federation.desk import BlobDesk
+from federation.blob_access import BlobDesk
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.http.client import PeerClient, new_session

@@ -18,14 +18,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from federation import envelope, fields
+from federation import cbor_fields, envelope
 from federation.carrier import Carrier, PeerRefused, PeerUnreachable
 from federation.envelope import Stage
 from federation.errors import Code, FederationError, Refusal
 from federation.flower import objects, proto, serverapp, wire
 from federation.flower.access import SuperLinkAccess
-from federation.flower.ask import Ask
 from federation.flower.objects import Node
+from federation.flower.pending_request import Ask
 from federation.flower.rpc import RpcRefused, RpcUnreachable
 from federation.flower.serverapp import Task
 
@@ -267,7 +267,7 @@ class FlowerRun:
                 f"the node of {ask.host} cannot answer (Flower's code {message.error.code})"
             )
         if not tree.children:
-            raise fields.malformed("a message without content")
+            raise cbor_fields.malformed("a message without content")
         try:
             content = objects.unpack(tree, self._fetch(ask), ask.max_answer)
         finally:

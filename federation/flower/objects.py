@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from federation import fields
+from federation import cbor_fields
 from federation.errors import Code, Refusal
 from federation.flower import proto
 from federation.flower.wire import MAX_PARTS, Content, Value
@@ -122,7 +122,7 @@ def unpack(tree: Tree, fetch: Fetch, most: int) -> dict[str, Value]:
             return reader.config(record.children[0].object_id)
         return reader.content(record.object_id)
     except (ValueError, LookupError, TypeError, RecursionError, AttributeError):
-        raise fields.malformed("its objects are not as Flower has them") from None
+        raise cbor_fields.malformed("its objects are not as Flower has them") from None
 
 
 class _Reader:
@@ -139,13 +139,13 @@ class _Reader:
         children, body = self._take(object_id, "RecordDict")
         references = _references(bytes(body), children)
         if CONFIG_RECORD not in references or set(references) - {CONFIG_RECORD, BYTES_RECORD}:
-            raise fields.malformed("expected our records and no others")
+            raise cbor_fields.malformed("expected our records and no others")
         content = self.config(references[CONFIG_RECORD])
         if BYTES_RECORD in references:
             children, body = self._take(references[BYTES_RECORD], "ArrayRecord")
             for name, array in _references(bytes(body), children).items():
                 if name in content:
-                    raise fields.malformed("a part is there twice")
+                    raise cbor_fields.malformed("a part is there twice")
                 content[name] = self._array(array)
         return content
 
@@ -156,34 +156,34 @@ class _Reader:
             items = proto.records.ConfigRecord.FromString(bytes(body)).items
         # Protobuf's own error is not ours to import.
         except Exception:
-            raise fields.malformed("a record cannot be read") from None
+            raise cbor_fields.malformed("a record cannot be read") from None
         if len(items) > MAX_PARTS:
-            raise fields.malformed("it has too many parts")
+            raise cbor_fields.malformed("it has too many parts")
         content: dict[str, Value] = {}
         for item in items:
             kind = item.value.WhichOneof("value")
             if kind not in ("sint64", "uint64", "string", "bytes"):
-                raise fields.malformed("a value has a type that is not ours")
+                raise cbor_fields.malformed("a value has a type that is not ours")
             content[item.key] = getattr(item.value, kind)
         return content
 
     def _array(self, object_id: str) -> bytes:
         children, body = self._take(object_id, "Array")
         about = json.loads(bytes(body))
-        size = fields.integer(about["shape"][0])
+        size = cbor_fields.integer(about["shape"][0])
         if (about["dtype"], about["shape"], about["stype"]) != (UNSIGNED, [size], BYTES):
-            raise fields.malformed("an array is not ours")
+            raise cbor_fields.malformed("an array is not ours")
         self._spend(size)
         # Grows in place and hands its buffer out: one copy of a large part, not two.
         whole = io.BytesIO()
         for place in about["arraychunk_ids"]:
-            chunk_id = children[fields.integer(place, high=len(children) - 1)]
+            chunk_id = children[cbor_fields.integer(place, high=len(children) - 1)]
             _, chunk = self._take(chunk_id, "ArrayChunk", data=True)
             if not chunk or whole.tell() + len(chunk) > size:
-                raise fields.malformed("an array is not as long as it says")
+                raise cbor_fields.malformed("an array is not as long as it says")
             whole.write(chunk)
         if whole.tell() != size:
-            raise fields.malformed("an array is not as long as it says")
+            raise cbor_fields.malformed("an array is not as long as it says")
         return whole.getvalue()
 
     def _take(self, object_id: str, kind: str, *, data: bool = False) -> tuple[list[str], memoryview]:
@@ -193,7 +193,7 @@ class _Reader:
         children = ids.split(",") if ids else []
         body = memoryview(raw)[end + 1 :]
         if name != kind or length != str(len(body)) or len(children) > _MAX_CHILDREN:
-            raise fields.malformed(f"expected a {kind}")
+            raise cbor_fields.malformed(f"expected a {kind}")
         if not data and kind != "ConfigRecord":
             self._overhead -= len(raw)
             if self._overhead < 0:
@@ -212,9 +212,9 @@ class _Reader:
 def _references(body: bytes, children: list[str]) -> dict[str, str]:
     found = json.loads(body)
     if not isinstance(found, dict) or len(found) > MAX_PARTS:
-        raise fields.malformed("expected a map of records")
+        raise cbor_fields.malformed("expected a map of records")
     if not all(child in children for child in found.values()):
-        raise fields.malformed("a record is not where its parent says")
+        raise cbor_fields.malformed("a record is not where its parent says")
     return found
 
 

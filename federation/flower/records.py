@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
-from federation import fields
+from federation import cbor_fields
 from federation.flower.objects import BYTES, BYTES_RECORD, CONFIG_RECORD, INLINE, UNSIGNED
 from federation.flower.wire import MAX_PARTS, Content, Value
 
@@ -31,11 +31,11 @@ def from_records(records: RecordDict) -> dict[str, Value]:
     config, arrays = records.get(CONFIG_RECORD), records.get(BYTES_RECORD)
     extra = set(records) - {CONFIG_RECORD, BYTES_RECORD}
     if extra or not isinstance(config, ConfigRecord) or not isinstance(arrays, ArrayRecord | None):
-        raise fields.malformed("expected our records and no others")
+        raise cbor_fields.malformed("expected our records and no others")
     content: dict[str, Value] = {}
     for name, value in config.items():
         if isinstance(value, bool) or not isinstance(value, int | str | bytes):
-            raise fields.malformed("a value has a type that is not ours")
+            raise cbor_fields.malformed("a value has a type that is not ours")
         content[name] = value
     for name, array in (arrays or {}).items():
         if name in content or (array.dtype, array.shape, array.stype) != (
@@ -43,8 +43,8 @@ def from_records(records: RecordDict) -> dict[str, Value]:
             (len(array.data),),
             BYTES,
         ):
-            raise fields.malformed("an array is not ours")
+            raise cbor_fields.malformed("an array is not ours")
         content[name] = array.data
     if len(content) > MAX_PARTS:
-        raise fields.malformed("it has too many parts")
+        raise cbor_fields.malformed("it has too many parts")
     return content

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from federation import fields
+from federation import cbor_fields
 from federation.carrier import PeerRefused
 from federation.errors import Code, Refusal
 
@@ -46,10 +46,10 @@ def read_request(content: Content) -> tuple[bytes, dict[str, bytes]]:
         if name in ("v", "request"):
             continue
         if not name.startswith(_BLOB) or not isinstance(value, bytes):
-            raise fields.malformed("a request holds something that is no blob")
-        blobs[fields.text(name[len(_BLOB) :], _MAX_NAME)] = value
+            raise cbor_fields.malformed("a request holds something that is no blob")
+        blobs[cbor_fields.text(name[len(_BLOB) :], _MAX_NAME)] = value
     _version(content)
-    return fields.octets(content.get("request")), blobs
+    return cbor_fields.octets(content.get("request")), blobs
 
 
 def answer(raw: bytes) -> dict[str, Value]:
@@ -72,15 +72,15 @@ def read_answer(host: str, content: Content, *, max_answer: int) -> bytes:
     """
     _version(content)
     if set(content) == {"v", "code", "sentence"}:
-        code = fields.text(content["code"])
-        raise PeerRefused(host, code, fields.text(content["sentence"], _MAX_SENTENCE))
+        code = cbor_fields.text(content["code"])
+        raise PeerRefused(host, code, cbor_fields.text(content["sentence"], _MAX_SENTENCE))
     if set(content) != {"v", "answer"}:
-        raise fields.malformed("expected an answer or a refusal")
-    raw = fields.octets(content["answer"])
+        raise cbor_fields.malformed("expected an answer or a refusal")
+    raw = cbor_fields.octets(content["answer"])
     if len(raw) > max_answer:
         raise Refusal(Code.OVERSIZED, f"{host} answered with more than {max_answer} bytes", host)
     return raw
 
 
 def _version(content: Content) -> None:
-    fields.integer(content.get("v"), low=VERSION, high=VERSION)
+    cbor_fields.integer(content.get("v"), low=VERSION, high=VERSION)

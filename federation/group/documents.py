@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from federation import cbor, envelope, fields
+from federation import cbor, cbor_fields, envelope
 from federation.cbor import Item
 from federation.envelope import NO_SUM, Envelope, Stage
 from federation.errors import Code, Refusal
@@ -62,7 +62,7 @@ def unseal(message: Envelope, stage: Stage, signer: PublicIdentity, recipient: s
 
 def date(item: Item) -> int:
     """Return `item` as a date in Unix milliseconds."""
-    return fields.integer(item, high=LATEST)
+    return cbor_fields.integer(item, high=LATEST)
 
 
 def check_fresh(moment: int, now: float, limits: Limits, sender: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from federation import cbor, fields
+from federation import cbor, cbor_fields
 from federation.cbor import Item
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
@@ -117,23 +117,23 @@ class Enrolment:
         """
         documents.check_frame(message, Stage.ENROL, me, MAX_ENROLMENT)
         names = tuple(cls.__dataclass_fields__)
-        content = fields.exact_map(cbor.decode(bytes(message.payload)), *names)
-        epoch = fields.octets(content["epoch"], at_most=HASH_SIZE)
+        content = cbor_fields.exact_map(cbor.decode(bytes(message.payload)), *names)
+        epoch = cbor_fields.octets(content["epoch"], at_most=HASH_SIZE)
         if len(epoch) not in (0, HASH_SIZE):
-            raise fields.malformed("the epoch is neither empty nor a hash")
+            raise cbor_fields.malformed("the epoch is neither empty nor a hash")
         said = cls(
-            group=fields.text(content["group"]),
-            host=fields.host(content["host"]),
-            key=fields.octets(content["key"], KEY_SIZE),
-            node_key=fields.octets(content["node_key"], at_most=MAX_NODE_KEY),
+            group=cbor_fields.text(content["group"]),
+            host=cbor_fields.host(content["host"]),
+            key=cbor_fields.octets(content["key"], KEY_SIZE),
+            node_key=cbor_fields.octets(content["node_key"], at_most=MAX_NODE_KEY),
             wish=_wish(content["wish"]),
             gives=_gives(content["gives"]),
             date=documents.date(content["date"]),
             epoch=epoch,
-            node_signature=fields.octets(content["node_signature"], at_most=MAX_NODE_SIGNATURE),
+            node_signature=cbor_fields.octets(content["node_signature"], at_most=MAX_NODE_SIGNATURE),
         )
         if said.host != message.sender:
-            raise fields.malformed("the enrolment names another host than its sender")
+            raise cbor_fields.malformed("the enrolment names another host than its sender")
         message.verify(said.identity)
         documents.check_fresh(said.date, now, limits, said.host)
         statement = _statement(said.group, said.identity, said.node_key, said.date)
@@ -213,16 +213,16 @@ def read_admission(
 
     """
     item = documents.unseal(message, Stage.ADMIT, host_identity, me, MAX_ADMISSION)
-    content = fields.exact_map(item, *Admission.__dataclass_fields__)
-    members = tuple(fields.sequence(content["members"], _member, at_most=MAX_MEMBERS))
+    content = cbor_fields.exact_map(item, *Admission.__dataclass_fields__)
+    members = tuple(cbor_fields.sequence(content["members"], _member, at_most=MAX_MEMBERS))
     said = Admission(
-        group=fields.text(content["group"]),
-        host=fields.host(content["host"]),
+        group=cbor_fields.text(content["group"]),
+        host=cbor_fields.host(content["host"]),
         state=_state(content["state"]),
-        fence="" if content["fence"] == "" else fields.host(content["fence"]),
+        fence="" if content["fence"] == "" else cbor_fields.host(content["fence"]),
         ca=_certificate(content["ca"]),
         next=documents.date(content["next"]),
-        poll_ms=fields.integer(content["poll_ms"], low=1, high=_MAX_POLL),
+        poll_ms=cbor_fields.integer(content["poll_ms"], low=1, high=_MAX_POLL),
         batch=_batch(content["batch"]),
         members=members,
         date=documents.date(content["date"]),
@@ -240,40 +240,42 @@ def read_admission(
 
 def _wish(item: Item) -> Wish:
     if item not in get_args(Wish):
-        raise fields.malformed('"wish" is none of join, leave and status')
+        raise cbor_fields.malformed('"wish" is none of join, leave and status')
     return cast(Wish, item)
 
 
 def _gives(item: Item) -> bool:
     if item not in (_YES, _NO):
-        raise fields.malformed('"gives" is neither yes nor no')
+        raise cbor_fields.malformed('"gives" is neither yes nor no')
     return item == _YES
 
 
 def _state(item: Item) -> State:
     if item not in get_args(State):
-        raise fields.malformed('"state" is none that a member can be in')
+        raise cbor_fields.malformed('"state" is none that a member can be in')
     return cast(State, item)
 
 
 def _batch(item: Item) -> bytes:
-    batch = fields.octets(item, at_most=HASH_SIZE)
+    batch = cbor_fields.octets(item, at_most=HASH_SIZE)
     if len(batch) not in (0, HASH_SIZE):
-        raise fields.malformed("the batch is neither empty nor an id")
+        raise cbor_fields.malformed("the batch is neither empty nor an id")
     return batch
 
 
 def _certificate(item: Item) -> str:
     if not isinstance(item, str) or len(item) > _MAX_CA or not item.isascii():
-        raise fields.malformed(f"a certificate is ASCII of at most {_MAX_CA} characters")
+        raise cbor_fields.malformed(f"a certificate is ASCII of at most {_MAX_CA} characters")
     return item
 
 
 def _member(item: Item) -> GroupMember:
     if not isinstance(item, list) or len(item) != 3:
-        raise fields.malformed("a member is a host, a key and an address")
+        raise cbor_fields.malformed("a member is a host, a key and an address")
     host, key, url = item
-    return GroupMember(fields.host(host), fields.octets(key, KEY_SIZE), fields.text(url, _MAX_URL))
+    return GroupMember(
+        cbor_fields.host(host), cbor_fields.octets(key, KEY_SIZE), cbor_fields.text(url, _MAX_URL)
+    )
 
 
 def _statement(group: str, member: PublicIdentity, node_key: bytes, date: int) -> bytes:

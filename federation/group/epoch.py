@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from federation.errors import Code, Refusal
 from federation.group.epoch_document import MAX_EPOCH, Accepted, EpochDocument, read_accepted, read_epoch
-from federation.group.gathering import (
+from federation.group.epoch_opening import (
     GATHERING,
     RETRY,
     Commitment,

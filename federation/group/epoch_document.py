@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from federation import envelope, fields
+from federation import cbor_fields, envelope
 from federation.cbor import Item
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.group import documents, partition
 from federation.group.documents import EVERYBODY, HASH_SIZE, MAX_MEMBERS
-from federation.group.gathering import MAX_LIST, MAX_SMALL, MembershipList, read_list, read_reveal
+from federation.group.epoch_opening import MAX_LIST, MAX_SMALL, MembershipList, read_list, read_reveal
 from federation.identity import KEY_SIZE, Identity, PublicIdentity
 from federation.proposal import least_threshold
 
@@ -59,7 +59,7 @@ class EpochDocument:
             message = envelope.parse(raw, max_size=MAX_SMALL)
             nonces[message.sender] = read_reveal(message, self.listed, self.host.host).nonce
             if message.sender != host:
-                raise fields.malformed("a reveal stands under another host than its sender")
+                raise cbor_fields.malformed("a reveal stands under another host than its sender")
         return nonces
 
     @property
@@ -156,22 +156,22 @@ def read_epoch(message: Envelope, host: PublicIdentity) -> EpochDocument:
     """
     item = documents.unseal(message, Stage.EPOCH, host, EVERYBODY, MAX_EPOCH)
     names = ("group", "number", "list", "reveals", "late", "gone", "serial")
-    content = fields.exact_map(item, *names)
-    raws = fields.sequence(content["reveals"], fields.octets, at_most=MAX_MEMBERS)
+    content = cbor_fields.exact_map(item, *names)
+    raws = cbor_fields.sequence(content["reveals"], cbor_fields.octets, at_most=MAX_MEMBERS)
     senders = [envelope.parse(raw, max_size=MAX_SMALL).sender for raw in raws]
     if senders != sorted(set(senders)):
-        raise fields.malformed("the reveals are not in order of their senders, one each")
+        raise cbor_fields.malformed("the reveals are not in order of their senders, one each")
     document = EpochDocument(
         host=host,
-        list_raw=fields.octets(content["list"], at_most=MAX_LIST),
+        list_raw=cbor_fields.octets(content["list"], at_most=MAX_LIST),
         reveals=dict(zip(senders, raws, strict=True)),
-        late=tuple(fields.sequence(content["late"], _late, at_most=MAX_MEMBERS)),
-        gone=tuple(fields.sequence(content["gone"], fields.host, at_most=MAX_MEMBERS)),
-        serial=fields.integer(content["serial"], low=1),
+        late=tuple(cbor_fields.sequence(content["late"], _late, at_most=MAX_MEMBERS)),
+        gone=tuple(cbor_fields.sequence(content["gone"], cbor_fields.host, at_most=MAX_MEMBERS)),
+        serial=cbor_fields.integer(content["serial"], low=1),
     )
     document.check()
     if (content["group"], content["number"]) != (document.listed.group, document.number):
-        raise fields.malformed("the epoch is another than that of its list")
+        raise cbor_fields.malformed("the epoch is another than that of its list")
     return document
 
 
@@ -194,10 +194,10 @@ def read_accepted(message: Envelope, member: PublicIdentity, me: str) -> Accepte
 
     """
     item = documents.unseal(message, Stage.ACCEPT, member, me, MAX_SMALL)
-    return Accepted(fields.octets(fields.exact_map(item, "hash")["hash"], HASH_SIZE))
+    return Accepted(cbor_fields.octets(cbor_fields.exact_map(item, "hash")["hash"], HASH_SIZE))
 
 
 def _late(item: Item) -> PublicIdentity:
     if not isinstance(item, list) or len(item) != 2:
-        raise fields.malformed("who is late is a host and a key")
-    return PublicIdentity(fields.host(item[0]), fields.octets(item[1], KEY_SIZE))
+        raise cbor_fields.malformed("who is late is a host and a key")
+    return PublicIdentity(cbor_fields.host(item[0]), cbor_fields.octets(item[1], KEY_SIZE))

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from federation import envelope, fields
+from federation import cbor_fields, envelope
 from federation.cbor import Item
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.group import documents
 from federation.group.documents import EVERYBODY, HASH_SIZE, MAX_MEMBERS, MAX_PARTS, MILLISECONDS
 from federation.group.epoch_document import EpochDocument
-from federation.group.gathering import MAX_SMALL
+from federation.group.epoch_opening import MAX_SMALL
 from federation.identity import Identity, PublicIdentity
 from federation.limits import Limits
 from federation.proposal import BlobReference, SignedProposal
@@ -105,14 +105,14 @@ class Published:
 
         """
         item = documents.unseal(message, Stage.PUBLISH, host_identity, EVERYBODY, MAX_PUBLISHED)
-        content = fields.exact_map(item, *cls.__dataclass_fields__)
+        content = cbor_fields.exact_map(item, *cls.__dataclass_fields__)
         published = cls(
-            group=fields.text(content["group"]),
-            batch=fields.octets(content["batch"], HASH_SIZE),
-            epoch=fields.octets(content["epoch"], HASH_SIZE),
+            group=cbor_fields.text(content["group"]),
+            batch=cbor_fields.octets(content["batch"], HASH_SIZE),
+            epoch=cbor_fields.octets(content["epoch"], HASH_SIZE),
             made=documents.date(content["made"]),
-            parts=tuple(fields.sequence(content["parts"], _part, at_most=MAX_PARTS)),
-            blobs=fields.mapping(content["blobs"], _reference, at_most=1 + 3 * MAX_PARTS),
+            parts=tuple(cbor_fields.sequence(content["parts"], _part, at_most=MAX_PARTS)),
+            blobs=cbor_fields.mapping(content["blobs"], _reference, at_most=1 + 3 * MAX_PARTS),
         )
         published.check()
         if any(blob.size > limits.max_blob for blob in published.blobs.values()):
@@ -132,15 +132,15 @@ class Published:
         ):
             raise Refusal(Code.SURVIVORS_INVALID, "survivors are not sorted, or one is in two sums")
         if not self.parts or len({part.session for part in self.parts}) != len(self.parts):
-            raise fields.malformed("there are no sums, or two of one session")
+            raise cbor_fields.malformed("there are no sums, or two of one session")
         numbers = range(len(self.parts))
         names = {name(n) for n in numbers for name in (proposal_blob, counts_blob, pairs_blob)}
         if self.blobs.keys() != names | {HEAD}:
-            raise fields.malformed("the blobs are not those of its parts")
+            raise cbor_fields.malformed("the blobs are not those of its parts")
         head, rest = divmod(self.blobs[counts_blob(0)].size, _COUNT)
         sizes = {(self.blobs[counts_blob(n)].size, self.blobs[pairs_blob(n)].size) for n in numbers}
         if rest or sizes != {(head * _COUNT, head * (head - 1) // 2 * _COUNT)}:
-            raise fields.malformed("the sums are not over one head")
+            raise cbor_fields.malformed("the sums are not over one head")
 
     def check_parts(
         self, document: EpochDocument, proposals: Mapping[int, bytes], limits: Limits
@@ -209,21 +209,23 @@ def read_taken(message: Envelope, member: PublicIdentity, me: str) -> Taken:
 
     """
     item = documents.unseal(message, Stage.TAKEN, member, me, MAX_SMALL)
-    content = fields.exact_map(item, "batch", "hash")
-    return Taken(fields.octets(content["batch"], HASH_SIZE), fields.octets(content["hash"], HASH_SIZE))
+    content = cbor_fields.exact_map(item, "batch", "hash")
+    return Taken(
+        cbor_fields.octets(content["batch"], HASH_SIZE), cbor_fields.octets(content["hash"], HASH_SIZE)
+    )
 
 
 def _part(item: Item) -> PublishedPart:
     if not isinstance(item, list) or len(item) != 2:
-        raise fields.malformed("a part is a session and its survivors")
+        raise cbor_fields.malformed("a part is a session and its survivors")
     session, survivors = item
     return PublishedPart(
-        fields.octets(session, HASH_SIZE),
-        tuple(fields.sequence(survivors, fields.host, at_most=MAX_MEMBERS)),
+        cbor_fields.octets(session, HASH_SIZE),
+        tuple(cbor_fields.sequence(survivors, cbor_fields.host, at_most=MAX_MEMBERS)),
     )
 
 
 def _reference(item: Item) -> BlobReference:
     if not isinstance(item, list) or len(item) != 2:
-        raise fields.malformed("a reference is a hash and a size")
-    return BlobReference(fields.octets(item[0], HASH_SIZE), fields.integer(item[1]))
+        raise cbor_fields.malformed("a reference is a hash and a size")
+    return BlobReference(cbor_fields.octets(item[0], HASH_SIZE), cbor_fields.integer(item[1]))

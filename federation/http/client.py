@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from federation import cbor, fields
+from federation import cbor, cbor_fields
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.errors import Code, Refusal
 from federation.http import CONTENT_TYPE, MESSAGE_PATH
@@ -116,8 +116,10 @@ async def _read(response: aiohttp.ClientResponse, max_answer: int, host: str) ->
 
 def _refused(host: str, status: int, body: bytes) -> PeerRefused:
     try:
-        content = fields.exact_map(cbor.decode(body), "code", "sentence")
-        return PeerRefused(host, fields.text(content["code"]), fields.text(content["sentence"], 300))
+        content = cbor_fields.exact_map(cbor.decode(body), "code", "sentence")
+        return PeerRefused(
+            host, cbor_fields.text(content["code"]), cbor_fields.text(content["sentence"], 300)
+        )
     except Refusal:
         return PeerRefused(host, "http", f"it answered with HTTP status {status}")
 

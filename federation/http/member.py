@@ -19,13 +19,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from numpy.typing import NDArray
 
 from federation import cbor, envelope
+from federation.blob_access import check_blob, fetch_request
 from federation.carrier import PeerRefused, PeerUnreachable
-from federation.desk import check_blob, fetch_request
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
-from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH, gates
+from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH, load_limits
 from federation.http.client import PeerClient
-from federation.http.gates import Readers, Shares, Turns
+from federation.http.load_limits import Readers, Shares, Turns
 from federation.identity import Identity, format_key
 from federation.limits import Limits
 from federation.node import MemberNode, Preparation
@@ -88,7 +88,7 @@ class MemberService:
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
         on_answer: OnAnswer = lambda _sum_id, _stage, _received, _sent: None,
         on_sent: Callable[[str, int], None] = lambda _name, _bytes: None,
-        answer_within: float = gates.ANSWER_WITHIN,
+        answer_within: float = load_limits.ANSWER_WITHIN,
     ) -> None:
         self._identity = identity
         self._node = node
@@ -109,8 +109,8 @@ class MemberService:
         self._readers = Readers()
         self._turns = Turns()
         # Few at once for each, and for all of them as many as have a turn, wait for one or are being sent.
-        self._senders = Shares(each=gates.MAX_PER_SENDER, total=gates.MAX_READING)
-        self._sending = Shares(each=gates.MAX_SENDING_EACH, total=gates.MAX_SENDING)
+        self._senders = Shares(each=load_limits.MAX_PER_SENDER, total=load_limits.MAX_READING)
+        self._sending = Shares(each=load_limits.MAX_SENDING_EACH, total=load_limits.MAX_SENDING)
         self._preparing: dict[bytes, _Preparing] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -208,7 +208,7 @@ class MemberService:
     def _begin(self, preparation: Preparation) -> asyncio.Task[bytes]:
         sum_id, aggregator = preparation.signed.sum_id, preparation.aggregator.host
         busy = [one.aggregator for one in self._preparing.values() if not one.task.done()]
-        if aggregator in busy or len(busy) >= gates.MAX_PREPARING:
+        if aggregator in busy or len(busy) >= load_limits.MAX_PREPARING:
             raise Refusal(Code.BUSY, "another sum is being prepared here; try again later")
         self._admit_sum(aggregator)
         task = asyncio.create_task(self._accept(preparation))
@@ -241,7 +241,7 @@ class MemberService:
             request = fetch_request(self._identity, preparation.signed.sum_id, host, name)
             try:
                 data = await self._client.send(
-                    host, url, request, max_answer=reference.size, timeout=gates.FETCH_WITHIN
+                    host, url, request, max_answer=reference.size, timeout=load_limits.FETCH_WITHIN
                 )
             except (PeerUnreachable, PeerRefused) as error:
                 raise Refusal(Code.BLOB_MISMATCH, f"the blob {name} could not be fetched: {error}") from None
@@ -255,7 +255,7 @@ async def _sent(request: web.Request, answer: bytes) -> web.StreamResponse:
     response.content_length = len(answer)
     whole = memoryview(answer)
     try:
-        async with asyncio.timeout(gates.SEND_WITHIN):
+        async with asyncio.timeout(load_limits.SEND_WITHIN):
             await response.prepare(request)
             for start in range(0, len(whole), _SMALL):
                 await response.write(whole[start : start + _SMALL])

@@ -44,7 +44,7 @@ from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
 from federation import cbor, envelope
-from federation.desk import BlobDesk, reference_to
+from federation.blob_access import BlobDesk, reference_to
 from federation.envelope import NO_SUM, Stage
 from federation.errors import Code, Refusal
 from federation.http import MESSAGE_PATH

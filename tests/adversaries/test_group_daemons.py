@@ -21,8 +21,8 @@ from daemon.ledger.messages import sentence
 from daemon.rounds import round_config, withdrawals
 from daemon.store import forget_viewers
 from federation import envelope
+from federation.blob_access import fetch_request, reference_to
 from federation.carrier import PeerRefused, PeerUnreachable
-from federation.desk import fetch_request, reference_to
 from federation.envelope import Stage
 from federation.group.epoch import (
     EpochDocument,
@@ -33,7 +33,7 @@ from federation.group.epoch import (
     nonce_of,
     read_epoch,
 )
-from federation.group.gathering import MembershipList
+from federation.group.epoch_opening import MembershipList
 from federation.group.published import HEAD, MAX_PUBLISHED, Published, read_taken
 from federation.http.client import PeerClient
 from federation.identity import Identity

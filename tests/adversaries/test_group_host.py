@@ -23,7 +23,7 @@ from federation.group.epoch import (
     read_epoch,
     read_reveal,
 )
-from federation.group.gathering import RETRY, MembershipList
+from federation.group.epoch_opening import RETRY, MembershipList
 from federation.group.node_key import new_node_key, public_node_key
 from federation.group.published import Published, Taken, read_taken
 from federation.identity import Identity

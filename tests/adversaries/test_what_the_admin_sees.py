@@ -20,7 +20,7 @@ from daemon.store import activity, releases
 from federation import envelope, hello, messages
 from federation.envelope import Stage
 from federation.errors import Code
-from federation.http import gates
+from federation.http import load_limits
 from federation.identity import Identity, format_key
 from federation.proposal import least_threshold
 from tests.adversaries.admin import (
@@ -215,7 +215,7 @@ async def test_a_stranger_who_asks_waits_for_the_admin(admin: Admin) -> None:
 
 
 async def test_a_slow_body_is_given_up(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "BODY_WITHIN", 0.1)
+    monkeypatch.setattr(load_limits, "BODY_WITHIN", 0.1)
     host, port = admin.url.removeprefix("http://").split(":")
     async with admin.sees(Code.MALFORMED):
         reader, writer = await asyncio.open_connection(host, int(port))

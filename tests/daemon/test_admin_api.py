@@ -39,7 +39,7 @@ from daemon.store.model_records import ModelRecord, State
 from daemon.store.tables import Video, VideoTag
 from daemon.training.deploy import put_into_service
 from federation.identity import Identity, format_key
-from federation.words import words
+from federation.key_words import words
 from models import artefact
 from models.labels import Labels
 from models.trained import TrainedModel

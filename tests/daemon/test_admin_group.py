@@ -17,7 +17,7 @@ from daemon.serve.admin.routes import routes
 from daemon.serve.admin.routing import PREFIX
 from daemon.serve.server import build_apps, build_context
 from federation.identity import format_key
-from federation.words import words
+from federation.key_words import words
 from tests.daemon.neighbours import Neighbour, neighbours
 from tests.daemon.test_admin_api import check
 

@@ -15,20 +15,20 @@ import pytest
 from daemon import log
 from daemon.config.cohort import Cohort, Guards
 from daemon.config.group import Group
-from daemon.config.sections import Limits as JobLimits
-from daemon.config.sections import Model, Sharing
+from daemon.config.schema import Limits as JobLimits
+from daemon.config.schema import Model, Sharing
 from daemon.group.hosting.reverse_proxy import Bounds
 from daemon.peers import cards, contact_job, contact_trigger, ingress
 from daemon.rounds import member_log
 from daemon.serve import connection_limit, federation_app, group_supervisor
 from daemon.serve.server import MAX_FEDERATION_REQUEST
-from federation.driving import Patience
+from federation.driver import Patience
 from federation.errors import Code, Refusal
 from federation.flower import objects
-from federation.group.gathering import RETRY
+from federation.group.epoch_opening import RETRY
 from federation.hello import MAX_HELLO
-from federation.http import gates
-from federation.http.gates import Readers, Shares, Turns
+from federation.http import load_limits
+from federation.http.load_limits import Readers, Shares, Turns
 from federation.limits import Limits
 from policies import rates, sharing
 
@@ -62,26 +62,26 @@ def rows() -> Iterator[Row]:
     )
     yield (
         "requests at one time",
-        f"{gates.MAX_PER_SENDER}",
-        f"{gates.MAX_PER_SENDER}",
-        "`federation/http/gates.py`",
+        f"{load_limits.MAX_PER_SENDER}",
+        f"{load_limits.MAX_PER_SENDER}",
+        "`federation/http/load_limits.py`",
     )
     yield (
         "bytes of large answers on their way",
-        mb(gates.MAX_SENDING_EACH),
+        mb(load_limits.MAX_SENDING_EACH),
         "none",
-        f"the same; {mb(gates.MAX_SENDING)} for all",
+        f"the same; {mb(load_limits.MAX_SENDING)} for all",
     )
-    yield "to send an answer", f"{gates.SEND_WITHIN:g} s", "the same", "the same"
+    yield "to send an answer", f"{load_limits.SEND_WITHIN:g} s", "the same", "the same"
     yield (
         "bodies being read",
-        f"{gates.MAX_READING} of all, {gates.BODY_WITHIN:g} s each",
+        f"{load_limits.MAX_READING} of all, {load_limits.BODY_WITHIN:g} s each",
         "the same",
         "the same",
     )
     yield (
         "requests being worked on",
-        f"{gates.MAX_AT_ONCE} of all, {gates.MAX_WAITING} wait",
+        f"{load_limits.MAX_AT_ONCE} of all, {load_limits.MAX_WAITING} wait",
         "the same",
         "the same",
     )
@@ -93,9 +93,9 @@ def rows() -> Iterator[Row]:
     )
     yield (
         "sums being prepared",
-        f"1, {gates.MAX_PREPARING} of all",
+        f"1, {load_limits.MAX_PREPARING} of all",
         "none",
-        "`federation/http/gates.py`",
+        "`federation/http/load_limits.py`",
     )
     yield "sums prepared", f"{rates.PREPARATIONS} at once, as many in a day", "none", "`policies/rates.py`"
     yield (
@@ -109,7 +109,10 @@ def rows() -> Iterator[Row]:
     )
     yield (
         "public data fetched for a sum",
-        f"{mb(LIMITS.max_blob)}, {sharing.BLOB_BYTES['vocabulary']} bytes a video, {gates.FETCH_WITHIN:g} s",
+        (
+            f"{mb(LIMITS.max_blob)}, {sharing.BLOB_BYTES['vocabulary']} bytes a video, "
+            f"{load_limits.FETCH_WITHIN:g} s"
+        ),
         "none",
         "`federation/limits.py`, `policies/sharing.py`",
     )
@@ -189,7 +192,7 @@ def rows() -> Iterator[Row]:
         "an answer in a sum of ours",
         f"{mb(LIMITS.max_answer)}, or the vector; {Patience.at_once} vectors at one time",
         "none",
-        "`federation/driving.py`",
+        "`federation/driver.py`",
     )
     yield (
         "a stage of a sum of ours",
@@ -229,7 +232,7 @@ def group_rows() -> Iterator[Row]:
     yield (
         "objects on their way out",
         f"{fence.downloads}",
-        f"{gates.MAX_AT_ONCE} worked on, {gates.MAX_WAITING} wait",
+        f"{load_limits.MAX_AT_ONCE} worked on, {load_limits.MAX_WAITING} wait",
         where,
     )
     yield (
@@ -258,7 +261,7 @@ def group_rows() -> Iterator[Row]:
         "epochs",
         f"1 in 180 days; after one that came to nothing, {RETRY // 3600} h",
         "one host",
-        "`federation/group/gathering.py`",
+        "`federation/group/epoch_opening.py`",
     )
 
 
@@ -278,12 +281,15 @@ def test_the_document_has_the_table_as_it_is() -> None:
 
 def test_the_listener_and_the_protocol_have_one_limit() -> None:
     assert LIMITS.max_request == MAX_FEDERATION_REQUEST
-    assert connection_limit.MAX_CONNECTIONS > gates.MAX_READING + gates.MAX_WAITING + gates.MAX_AT_ONCE
+    assert (
+        connection_limit.MAX_CONNECTIONS
+        > load_limits.MAX_READING + load_limits.MAX_WAITING + load_limits.MAX_AT_ONCE
+    )
 
 
 def test_what_a_session_asks_of_a_member_is_far_below_what_a_peer_may() -> None:
     # Five stages of two sums, blobs that are fetched, and a poll at the end of each wait for the preparation.
-    polls = 2 * Patience.propose / gates.ANSWER_WITHIN
+    polls = 2 * Patience.propose / load_limits.ANSWER_WITHIN
     assert 10 + polls + 4 < GUARDS.requests_per_minute / 5
     # And one that polls four times a second because a proxy cuts it short.
     assert GUARDS.requests_per_minute / 2 > 4 * 60
@@ -308,7 +314,7 @@ async def test_the_slowest_body_gives_way_to_a_new_one() -> None:
         except Refusal as refusal:
             ended.append((number, refusal.code))
 
-    tasks = [asyncio.create_task(slow(n)) for n in range(gates.MAX_READING)]
+    tasks = [asyncio.create_task(slow(n)) for n in range(load_limits.MAX_READING)]
     await asyncio.sleep(0)
     async with readers.one():
         await asyncio.sleep(0.01)
@@ -326,10 +332,10 @@ async def test_turns_come_in_order_and_the_queue_ends() -> None:
             order.append(number)
             await go.wait()
 
-    most = gates.MAX_AT_ONCE + gates.MAX_WAITING
+    most = load_limits.MAX_AT_ONCE + load_limits.MAX_WAITING
     tasks = [asyncio.create_task(work(n)) for n in range(most)]
     await asyncio.sleep(0.01)
-    assert order == list(range(gates.MAX_AT_ONCE))
+    assert order == list(range(load_limits.MAX_AT_ONCE))
     with refused(Code.BUSY):
         async with turns.one():
             pass

@@ -28,10 +28,10 @@ from daemon.store import activity
 from daemon.store.engine import open_checked, reads
 from daemon.store.tables import Base, LedgerRow, PeerRow
 from federation import envelope, hello
-from federation.desk import BlobDesk, fetch_request, reference_to
+from federation.blob_access import BlobDesk, fetch_request, reference_to
 from federation.envelope import Stage
 from federation.errors import Code
-from federation.http import CARD_PATH, MESSAGE_PATH, gates
+from federation.http import CARD_PATH, MESSAGE_PATH, load_limits
 from federation.identity import Identity, format_key
 from federation.proposal import Proposal, SignedProposal, least_threshold
 from tests.daemon import live
@@ -297,7 +297,7 @@ async def test_large_answers_nobody_reads_are_few(flooded: Flooded) -> None:
     while time.monotonic() < deadline:
         await flooded.others_are_served()
         most = max(most, flooded.megabytes() - before)
-    assert 20 < most < (gates.MAX_PER_SENDER + 2) * 20 * 1.3
+    assert 20 < most < (load_limits.MAX_PER_SENDER + 2) * 20 * 1.3
     # Another member gets the same data all the same.
     async with flooded.session.post(
         flooded.url + MESSAGE_PATH, data=fetch_request(HONEST, signed.sum_id, ME, "vocabulary")

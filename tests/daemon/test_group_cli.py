@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from daemon.cli import terminal
 from daemon.cli.group import _moment, _show_hosted
-from daemon.cli.group_views import show_members, show_offer, show_requests, show_status, voucher
+from daemon.cli.group_view import show_members, show_offer, show_requests, show_status, voucher
 from daemon.cli.main import app
 from daemon.errors import RequestError, ShoalError
 from daemon.group import commands, repository, status
@@ -30,7 +30,7 @@ from daemon.store.activity import SessionRecord, save_session
 from federation.group.node_key import new_node_key, public_node_key
 from federation.identity import Identity, format_key
 from federation.journal import FileJournal
-from federation.words import words
+from federation.key_words import words
 from tests.daemon.group.test_joining import polls
 from tests.daemon.neighbours import Neighbour, neighbours
 

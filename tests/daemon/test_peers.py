@@ -25,7 +25,7 @@ from federation.carrier import PeerRefused, PeerUnreachable
 from federation.errors import Code
 from federation.http.client import Retry
 from federation.identity import Identity, format_key
-from federation.words import words
+from federation.key_words import words
 from tests.daemon.neighbours import Neighbour, neighbours
 
 GUARDS = "[guards]\nstrangers_per_minute = 40\nmax_requests_pending = 5\n"
@@ -287,7 +287,7 @@ async def test_any_message_of_a_peer_ends_the_waiting_with_one_write_a_minute(
         repository.save(a.engine, replace(a.peer(b), failures=7, retry_at=a.clock() + 9000))
 
     forgotten()
-    from federation.desk import fetch_request
+    from federation.blob_access import fetch_request
 
     # A request that is refused for what it asks is a sign of life all the same; with a wrong signature not.
     poser = Identity(b.host, b"p" * 32)

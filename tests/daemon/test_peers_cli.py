@@ -22,7 +22,7 @@ from daemon.peers.repository import Book, Peer
 from daemon.process.daemon_lock import only_daemon
 from daemon.process.run_job import python_module
 from federation.identity import Identity, format_key
-from federation.words import words
+from federation.key_words import words
 from tests.daemon.neighbours import Neighbour, neighbours
 
 WIDTH = 80

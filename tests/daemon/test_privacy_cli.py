@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.cli import privacy_plan
+from daemon.cli import privacy_plan_view
 from daemon.cli.main import main
 from daemon.cli.privacy import LevelName
-from daemon.cli.privacy_show import show
+from daemon.cli.privacy_view import show
 from daemon.cli.terminal import out
 from daemon.config import Config, load
 from daemon.config.types import KEY_PREFIX
@@ -483,7 +483,7 @@ def test_user_level_is_offered_by_the_audience_of_the_newest_sum(world: World) -
         assert plan.offer(config, engine, Level.STRICT).offered
         setting = plan.setting(config, Level.DEFAULT, timedelta(days=7), plan.Cohort(5, 1))
         with out.capture() as captured:
-            privacy_plan.show(config, (setting, setting), found, [], None, peers=0)
+            privacy_plan_view.show(config, (setting, setting), found, [], None, peers=0)
         assert ("NOT OFFERED HERE" in captured.get()) is not offered
         engine.dispose()
 
@@ -520,7 +520,7 @@ def test_quality_comes_from_what_was_measured(tmp_path: Path) -> None:
     config = World(tmp_path, 0.0).write().config
     setting = plan.setting(config, Level.DEFAULT, timedelta(days=7), plan.Cohort(5, 1))
     with out.capture() as captured:
-        privacy_plan.show(
+        privacy_plan_view.show(
             config,
             (setting, setting),
             plan.Offer(offered=True, audience=None, needed=0),

@@ -27,7 +27,7 @@ from daemon.store.snapshot import replace as snapshot
 from federation.errors import Refusal
 from federation.identity import Identity, format_key
 from policies.accounting import Relation, Release, would_exceed
-from policies.relations import YEAR
+from policies.neighbour_relations import YEAR
 from tests.daemon.live import instance
 
 SECRET = Pseudonyms(bytes(range(32)))

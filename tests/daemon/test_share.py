@@ -50,7 +50,7 @@ from daemon.store.traffic import PeerTraffic
 from federation import messages
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
-from federation.group import enrolment, epoch_document, gathering, published
+from federation.group import enrolment, epoch_document, epoch_opening, published
 from federation.hello import Hello
 from federation.http import CARD_PATH, MESSAGE_PATH
 from federation.identity import Identity, PublicIdentity, format_key
@@ -588,13 +588,13 @@ def test_every_field_of_every_message_is_of_a_kind() -> None:
     assert len(payloads) >= 4
     payloads += [
         value
-        for module in (enrolment, epoch_document, gathering, published)
+        for module in (enrolment, epoch_document, epoch_opening, published)
         for value in vars(module).values()
         if dataclasses.is_dataclass(value) and getattr(value, "__module__", "") == module.__name__
     ]
     assert len(payloads) >= 14
     fields = {f"{c.__name__}.{f.name}" for c in [*payloads, Hello, Proposal] for f in dataclasses.fields(c)}
-    fields |= {f"Listed.{name}" for name in gathering.Listed._fields}
+    fields |= {f"Listed.{name}" for name in epoch_opening.Listed._fields}
     names = (published.proposal_blob, published.counts_blob, published.pairs_blob)
     fields |= {f"blobs.{name(0).replace('0', 'N')}" for name in names} | {f"blobs.{published.HEAD}"}
     fields |= {f"parameters.{name}" for name in PARAMETERS}

@@ -20,7 +20,7 @@ from daemon.rounds.aggregator_window import AskingRecord
 from daemon.store import traffic
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
-from federation.group.gathering import Gather
+from federation.group.epoch_opening import Gather
 from federation.identity import format_key
 from federation.journal import FileJournal
 from policies.window import Window

@@ -14,9 +14,9 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from federation.aggregator import Aggregator
+from federation.blob_access import BlobDesk, reference_to
 from federation.carrier import PeerRefused, PeerUnreachable
-from federation.desk import BlobDesk, reference_to
-from federation.driving import Patience, drive
+from federation.driver import Patience, drive
 from federation.envelope import Stage
 from federation.errors import Code, CohortLost, Refusal
 from federation.http import MESSAGE_PATH

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mnemonic import Mnemonic
 
 from federation.identity import Identity
-from federation.words import COUNT, same, words
+from federation.key_words import COUNT, same, words
 
 LIST = Mnemonic("english").wordlist
 

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from models.dual import own_scores
+from models.closed_form_dual import own_scores
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 15))
 

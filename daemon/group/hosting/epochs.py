@@ -19,7 +19,7 @@ from federation import envelope
 from federation.carrier import Carrier
 from federation.errors import Refusal
 from federation.group.epoch_document import MAX_EPOCH, EpochDocument, read_epoch
-from federation.group.gathering import (
+from federation.group.epoch_opening import (
     GATHERING,
     MAX_LIST,
     MAX_SMALL,

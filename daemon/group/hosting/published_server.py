@@ -8,8 +8,8 @@ from daemon.config import Config
 from daemon.group import repository
 from daemon.group.published_store import EPOCH, MESSAGE, Shelf
 from daemon.peers import repository as peers
-from federation import cbor, fields
-from federation.desk import BlobDesk
+from federation import cbor, cbor_fields
+from federation.blob_access import BlobDesk
 from federation.envelope import Envelope
 from federation.errors import Code, Refusal
 from federation.identity import Identity
@@ -44,8 +44,8 @@ class GroupDesk:
         if member is None or member.state != "member" or not approved:
             raise Refusal(Code.UNKNOWN_PEER, f"{message.sender} is no member of the group", message.sender)
         message.verify(member.identity)
-        content = fields.exact_map(cbor.decode(bytes(message.payload)), "blob")
-        name = fields.text(content["blob"])
+        content = cbor_fields.exact_map(cbor.decode(bytes(message.payload)), "blob")
+        name = cbor_fields.text(content["blob"])
         if name == MESSAGE:
             return published
         data = self._shelf.epoch(message.sum_id) if name == EPOCH else self._shelf.blob(message.sum_id, name)

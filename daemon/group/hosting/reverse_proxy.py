@@ -26,7 +26,7 @@ from typing import Final
 from daemon.group.hosting.proxy_http import Allowance, Asked, Known, bare, read_request
 from daemon.group.hosting.proxy_upstream import CHUNK, Answer, SuperLinkGoneError, Upstream
 from federation.errors import Refusal
-from federation.http.gates import Shares, Turns
+from federation.http.load_limits import Shares, Turns
 
 logger = logging.getLogger(__name__)
 

@@ -31,8 +31,8 @@ from urllib.parse import urlsplit
 
 from federation import cbor
 from federation.carrier import PeerRefused
+from federation.cbor_fields import exact_map, text
 from federation.errors import Code, Refusal
-from federation.fields import exact_map, text
 from federation.flower.fleet import FleetRefused, Pace, serve
 from federation.group.node_key import public_node_key
 from federation.http import CONTENT_TYPE, MESSAGE_PATH

@@ -16,12 +16,12 @@ from daemon.group.membership.rules import epoch_of, host_of
 from daemon.group.published_store import Shelf
 from daemon.group.repository import Membership
 from federation import envelope
-from federation.desk import check_blob
+from federation.blob_access import check_blob
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.group.epoch import answer_gather, answer_list, check_epoch
 from federation.group.epoch_document import MAX_EPOCH, Accepted, EpochDocument, read_epoch
-from federation.group.gathering import MAX_LIST, MembershipList, read_gather, read_list
+from federation.group.epoch_opening import MAX_LIST, MembershipList, read_gather, read_list
 from federation.group.published import Published, Taken
 from federation.identity import Identity, PublicIdentity
 from federation.journal import FileJournal

@@ -40,7 +40,7 @@ def _overview(parts: Parts) -> dict[str, Any]:
     from daemon.identity import open_identity
     from daemon.peers import commands, repository
     from federation.identity import format_key
-    from federation.words import words
+    from federation.key_words import words
 
     context = parts.context
     config, engine, now = context.config, context.engine, context.clock()

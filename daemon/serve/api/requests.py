@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from daemon.config.sections import Limits
+from daemon.config.schema import Limits
 from daemon.errors import RequestError, UnknownVideoError
 from models.serving import ServedModel
 

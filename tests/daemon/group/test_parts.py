@@ -30,8 +30,8 @@ from daemon.rounds.aggregate_job import _Session
 from daemon.rounds.counts_then_pairs import Part, Rounds
 from daemon.store import sums
 from daemon.training import sum_selection
+from federation.blob_access import fetch_request
 from federation.carrier import PeerRefused
-from federation.desk import fetch_request
 from federation.envelope import Stage
 from federation.group.epoch import EpochDocument
 from federation.http.client import PeerClient

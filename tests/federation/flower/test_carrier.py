@@ -15,9 +15,9 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from federation.aggregator import Aggregator, SumResult
+from federation.blob_access import reference_to
 from federation.carrier import Carrier, PeerUnreachable
-from federation.desk import reference_to
-from federation.driving import Patience, drive
+from federation.driver import Patience, drive
 from federation.envelope import NO_SUM, Stage, parse, seal
 from federation.errors import Code, Refusal
 from federation.flower import control, fleet, serverapp, wire

@@ -33,7 +33,7 @@ from federation.group.epoch import (
     read_list,
     read_reveal,
 )
-from federation.group.gathering import GATHERING, MAX_LIST, MAX_SMALL, RETRY, MembershipList
+from federation.group.epoch_opening import GATHERING, MAX_LIST, MAX_SMALL, RETRY, MembershipList
 from federation.identity import Identity, PublicIdentity
 from tests.federation.group.table import GROUP, HOST, LENGTH, LIMITS, NOW, Group, Member, parsed, person
 from tests.federation.group.test_enrolment import altered

@@ -53,7 +53,7 @@ def evaluate(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Compare the models with popularity, neighbours and PeerTube's own rule on a data set."""
-    from daemon.cli import evaluation
+    from daemon.cli import evaluate_view
     from daemon.lab.evaluate import Options
     from daemon.lab.evaluate import evaluate as measure
     from daemon.lab.evaluate_instances import Crowd, evaluate_instances
@@ -68,10 +68,10 @@ def evaluate(
         with progress_bar("evaluate") as progress:
             if instances is None:
                 report = measure(tables, options, progress)
-                result(output, evaluation.as_json(report), lambda: evaluation.show(report))
+                result(output, evaluate_view.as_json(report), lambda: evaluate_view.show(report))
             else:
                 split = evaluate_instances(tables, options, Crowd(instances=instances), progress)
-                result(output, evaluation.as_json(split), lambda: evaluation.show_instances(split))
+                result(output, evaluate_view.as_json(split), lambda: evaluate_view.show_instances(split))
     except DataSetError as error:
         raise SourceError(str(error), advice="See the format in the documentation of data sets.") from error
     except ValueError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from federation import fields
+from federation import cbor_fields
 from federation.cbor import Item
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
@@ -69,10 +69,10 @@ def read_gather(message: Envelope, host: PublicIdentity, me: str, now: float, li
 
     """
     item = documents.unseal(message, Stage.GATHER, host, me, MAX_SMALL)
-    content = fields.exact_map(item, "group", "number", "opened")
+    content = cbor_fields.exact_map(item, "group", "number", "opened")
     gather = Gather(
-        fields.text(content["group"]),
-        fields.integer(content["number"], low=1),
+        cbor_fields.text(content["group"]),
+        cbor_fields.integer(content["number"], low=1),
         documents.date(content["opened"]),
     )
     documents.check_fresh(gather.opened, now, limits, host.host)
@@ -133,11 +133,11 @@ def read_commitment(message: Envelope, member: PublicIdentity, me: str, gather: 
 
     """
     item = documents.unseal(message, Stage.COMMIT, member, me, MAX_SMALL)
-    content = fields.exact_map(item, "group", "number", "commitment")
+    content = cbor_fields.exact_map(item, "group", "number", "commitment")
     said = Commitment(
-        fields.text(content["group"]),
-        fields.integer(content["number"]),
-        fields.octets(content["commitment"], HASH_SIZE),
+        cbor_fields.text(content["group"]),
+        cbor_fields.integer(content["number"]),
+        cbor_fields.octets(content["commitment"], HASH_SIZE),
     )
     if (said.group, said.number) != (gather.group, gather.number):
         raise Refusal(Code.WRONG_STAGE, f"{member.host} commits to another gathering", member.host)
@@ -234,14 +234,14 @@ def read_list(message: Envelope, host: PublicIdentity) -> MembershipList:
 
     """
     item = documents.unseal(message, Stage.LIST, host, EVERYBODY, MAX_LIST)
-    content = fields.exact_map(item, *MembershipList.__dataclass_fields__)
+    content = cbor_fields.exact_map(item, *MembershipList.__dataclass_fields__)
     listed = MembershipList(
-        group=fields.text(content["group"]),
-        number=fields.integer(content["number"], low=1),
+        group=cbor_fields.text(content["group"]),
+        number=cbor_fields.integer(content["number"], low=1),
         opened=documents.date(content["opened"]),
-        parts=fields.integer(content["parts"], low=1, high=MAX_PARTS),
-        least=fields.integer(content["least"], low=LEAST_PART, high=MAX_MEMBERS),
-        members=tuple(fields.sequence(content["members"], _listed, at_most=MAX_MEMBERS)),
+        parts=cbor_fields.integer(content["parts"], low=1, high=MAX_PARTS),
+        least=cbor_fields.integer(content["least"], low=LEAST_PART, high=MAX_MEMBERS),
+        members=tuple(cbor_fields.sequence(content["members"], _listed, at_most=MAX_MEMBERS)),
     )
     listed.check()
     return listed
@@ -284,12 +284,12 @@ def read_reveal(message: Envelope, listed: MembershipList, host: str) -> Reveal:
     if entry is None:
         raise Refusal(Code.WRONG_SENDER, f"{message.sender} reveals and is not listed", message.sender)
     item = documents.unseal(message, Stage.REVEAL, entry.identity, host, MAX_SMALL)
-    content = fields.exact_map(item, "group", "number", "list_hash", "nonce")
+    content = cbor_fields.exact_map(item, "group", "number", "list_hash", "nonce")
     said = Reveal(
-        fields.text(content["group"]),
-        fields.integer(content["number"]),
-        fields.octets(content["list_hash"], HASH_SIZE),
-        fields.octets(content["nonce"], HASH_SIZE),
+        cbor_fields.text(content["group"]),
+        cbor_fields.integer(content["number"]),
+        cbor_fields.octets(content["list_hash"], HASH_SIZE),
+        cbor_fields.octets(content["nonce"], HASH_SIZE),
     )
     if (said.group, said.number, said.list_hash) != (listed.group, listed.number, listed.hash):
         raise Refusal(Code.ROSTER_INVALID, f"{entry.host} reveals for another list", entry.host)
@@ -300,6 +300,8 @@ def read_reveal(message: Envelope, listed: MembershipList, host: str) -> Reveal:
 
 def _listed(item: Item) -> Listed:
     if not isinstance(item, list) or len(item) != 3:
-        raise fields.malformed("a listed member is a host, a key and a commitment")
+        raise cbor_fields.malformed("a listed member is a host, a key and a commitment")
     host, key, hidden = item
-    return Listed(fields.host(host), fields.octets(key, KEY_SIZE), fields.octets(hidden, HASH_SIZE))
+    return Listed(
+        cbor_fields.host(host), cbor_fields.octets(key, KEY_SIZE), cbor_fields.octets(hidden, HASH_SIZE)
+    )

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def run(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
     """Serve until stopped: the local API, peers, scheduled jobs. Migrates the database first."""
-    from daemon.cli.work import job
+    from daemon.cli.sync_and_train import job
     from daemon.config import load
     from daemon.errors import AlreadyRunningError
     from daemon.process.daemon_lock import find

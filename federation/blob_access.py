@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from federation import cbor, envelope, fields
+from federation import cbor, cbor_fields, envelope
 from federation.envelope import NO_SUM, Envelope, Stage
 from federation.errors import Code, ProtocolMisuse, Refusal
 from federation.identity import Identity
@@ -65,8 +65,8 @@ class BlobDesk:
             raise Refusal(Code.NOT_FOR_ME, "this is no request for a blob of mine", message.sender)
         proposal = self._open(message.sum_id).proposal
         message.verify(proposal.member(message.sender))
-        content = fields.exact_map(cbor.decode(bytes(message.payload)), "blob")
-        name = fields.text(content["blob"])
+        content = cbor_fields.exact_map(cbor.decode(bytes(message.payload)), "blob")
+        name = cbor_fields.text(content["blob"])
         data = self._journal.read(message.sum_id, f"blob.{name}") if name in proposal.blobs else None
         if data is None:
             raise Refusal(Code.UNKNOWN_SUM, "this sum has no such blob", message.sender)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from daemon.cli.group_setting import confirm
+from daemon.cli.instance import confirm
 from daemon.cli.prose import heading, paragraph
 from daemon.cli.terminal import Output, ago, out, table
 
@@ -26,7 +26,7 @@ def compare(seen: Seen, words: str, *, yes: bool, output: Output) -> None:
     """
     from daemon.errors import PolicyRefusedError
     from daemon.peers.commands import words_of
-    from federation.words import same
+    from federation.key_words import same
 
     known = words_of(seen.key)
     if words:
