@@ -65,8 +65,8 @@ def rotate(
     import time
 
     from daemon.config import load
-    from daemon.peers import rotation
     from daemon.process.daemon_lock import only_daemon
+    from daemon.rounds import rotate_key
     from daemon.store.engine import open_checked
     from federation.identity import format_key
     from federation.key_words import words
@@ -78,7 +78,7 @@ def rotate(
         if not typer.confirm("Replace the key of this instance? The old one is deleted.", err=True):
             raise typer.Exit(3)
     with only_daemon(settings.data_dir):
-        done = rotation.rotate(settings, open_checked(settings.database), time.time())
+        done = rotate_key.rotate(settings, open_checked(settings.database), time.time())
     spoken = words(done.new)
     found = {
         "old": format_key(done.old),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from daemon.config import Config
-    from daemon.process.run_job import JobOutcome
+    from daemon.process.job_context import JobOutcome
 
 app = typer.Typer(help="Instances to learn together with: find, approve, take out.", no_args_is_help=True)
 Host = Annotated[str, typer.Argument(metavar="HOST", help="Host name of an instance, such as tube.example.")]
@@ -98,6 +98,7 @@ def approve(
 ) -> None:
     """Approve a peer: show the words of its key, pin it, and tell the peer. Sums need its approval, too."""
     from daemon.peers import commands
+    from daemon.revert.affected_artifacts import holding
 
     settings, engine = _open(config)
     name = _name(host)
@@ -110,7 +111,7 @@ def approve(
             _show_key(peer)
         if not yes:
             _confirm(name, output)
-    commands.approve(engine, settings, name, key=chosen, max_users=max_users, now=time.time())
+    commands.approve(engine, settings, name, key=chosen, max_users=max_users, now=time.time(), holds=holding)
     tell(config, settings, name)
     _decided(engine, settings, name, output, f"Approved {name}.")
 
@@ -163,9 +164,10 @@ def _job(config_file: Path, settings: Config, arguments: Mapping[str, str]) -> J
 
 
 def _listing(engine: Engine, settings: Config) -> dict[str, Any]:
+    from daemon.group import messages, repository
     from daemon.peers import commands
 
-    return commands.listing(engine, settings, time.time())
+    return commands.listing(engine, settings, time.time(), messages.through(repository.current(engine)))
 
 
 def _peer(engine: Engine, settings: Config, host: str) -> dict[str, Any]:
@@ -253,10 +255,8 @@ def tell(config_file: Path, settings: Config, host: str) -> None:
 
 
 def _decided(engine: Engine, settings: Config, host: str, output: Output, done: str) -> None:
-    from daemon.peers import commands, repository
-
     peer = _peer(engine, settings, host)
-    cohort = commands.cohort(engine, repository.read(engine, settings), settings)
+    cohort = _listing(engine, settings)["cohort"]
 
     def show() -> None:
         out.print()

@@ -63,6 +63,7 @@ def revert(
     on when it is given again.
     """
     from daemon.config import load
+    from daemon.jobs.run import run_job
     from daemon.revert import orchestrate, proof
     from daemon.revert.report import with_titles
     from daemon.revert.steps import require_known
@@ -80,9 +81,11 @@ def revert(
     title = f"{'looking at' if dry_run else 'taking out'} {host}"
     with progress_bar(title) as progress:
         if dry_run:
-            report = asyncio.run(orchestrate.rehearse(settings, config, host, progress))
+            report = asyncio.run(orchestrate.rehearse(settings, config, host, run_job, progress))
         else:
-            report = asyncio.run(orchestrate.carry_out(engine, settings, config, host, progress=progress))
+            report = asyncio.run(
+                orchestrate.carry_out(engine, settings, config, host, run_job, progress=progress)
+            )
     report = with_titles(engine, report)
     result(output, report, lambda: _show(report))
     if not dry_run:

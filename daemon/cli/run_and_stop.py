@@ -21,8 +21,8 @@ def run(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.
     from daemon.cli.sync_and_train import job
     from daemon.config import load
     from daemon.errors import AlreadyRunningError
+    from daemon.process.child import python_module
     from daemon.process.daemon_lock import find
-    from daemon.process.run_job import python_module
 
     settings = load(config)
     if (running := find(settings.data_dir)) is not None:

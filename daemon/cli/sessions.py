@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from daemon.disclosure.session_cost import SessionPrivacy
-    from daemon.process.run_job import JobOutcome
+    from daemon.process.job_context import JobOutcome
     from daemon.store.activity import SessionRecord
 
 _ROLES = {

@@ -20,7 +20,7 @@ from daemon.errors import JobError, ShoalError
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.process.run_job import JobOutcome
+    from daemon.process.job_context import JobOutcome
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +76,7 @@ def job(
         ShoalError: it failed; code, message, advice and exit status are the job's.
     """
     from daemon.config import load
-    from daemon.process.run_job import run_job
+    from daemon.jobs.run import run_job
 
     settings = settings or load(config_file)
     limit = settings.limits.job_time.total_seconds()

@@ -18,7 +18,6 @@ class Kind:
         fields: of these messages, as `Class.field`; parameters and blobs of a proposal as `parameters.name`
             and `blobs.name`.
         routes: that others call, of the daemon's listeners or of the plugin; or that we call, of a host's.
-        asks: modules that ask others over HTTP.
     """
 
     id: str
@@ -29,7 +28,6 @@ class Kind:
     rounds: tuple[int, ...] = ()
     fields: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
-    asks: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, str]:
         """Return what the admin is shown."""

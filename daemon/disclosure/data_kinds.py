@@ -93,7 +93,6 @@ KINDS: Final = (
             "parameters.publish",
             "parameters.vocabulary",
         ),
-        asks=("daemon.rounds.aggregate_job",),
     ),
     Kind(
         "keys",
@@ -124,7 +123,6 @@ KINDS: Final = (
             "Revealed.mask_keys",
         ),
         routes=(MESSAGE_PATH,),
-        asks=("daemon.serve.federation_app",),
     ),
     Kind(
         "hello",
@@ -142,7 +140,6 @@ KINDS: Final = (
             "Hello.rotations",
         ),
         routes=(MESSAGE_PATH,),
-        asks=("daemon.peers.contact_job",),
     ),
     Kind(
         "card",
@@ -158,7 +155,6 @@ KINDS: Final = (
         "Questions to other instances",
         "instances that you follow or add",
         "that we ask, for what they show to everybody: plugins, card, account, number of users.",
-        asks=("daemon.peers.cards", "daemon.peers.candidates", "daemon.group.membership.key_verification"),
     ),
     *OF_GROUPS,
     Kind(

@@ -43,13 +43,6 @@ OF_GROUPS: Final = (
             "Enrolment.node_signature",
         ),
         routes=(MESSAGE_PATH,),
-        asks=(
-            "daemon.cli.instance",
-            "daemon.group.membership.host_client",
-            "daemon.group.membership.join_and_leave",
-            "daemon.serve.group_supervisor",
-            "daemon.serve.admin.group_keys",
-        ),
     ),
     Kind(
         "node",
@@ -86,7 +79,6 @@ OF_GROUPS: Final = (
         stages=(Stage.TAKEN, Stage.FETCH),
         fields=("Taken.batch", "Taken.hash"),
         routes=(MESSAGE_PATH,),
-        asks=("daemon.group.fetch_published",),
     ),
     Kind(
         "group-members",

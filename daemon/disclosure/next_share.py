@@ -21,8 +21,8 @@ from daemon.disclosure.data_kinds import KINDS
 from daemon.disclosure.next_aggregator import Asker, asking, next_asker
 from daemon.disclosure.policy_verdicts import Verdict, verdicts
 from daemon.disclosure.windows import WindowShare, given
-from daemon.jobs.registry import JobContext
 from daemon.peers import repository
+from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.own_statistics import Own, over, own_viewers, public_vocabulary
 from daemon.store import releases, traffic

@@ -9,7 +9,7 @@ from daemon.group.membership.rules import host_of
 from daemon.group.published_store import EPOCH, MESSAGE, Shelf
 from daemon.group.repository import Membership
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
+from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.store import traffic as totals
 from daemon.store.traffic_counter import Traffic

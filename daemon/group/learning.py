@@ -23,8 +23,8 @@ from daemon.group.membership.host_messages import take_epoch
 from daemon.group.membership.rules import host_of
 from daemon.group.published_store import Shelf
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
 from daemon.peers import repository as peers
+from daemon.process.job_context import JobContext
 from daemon.rounds import contribution_index, round_config
 from daemon.rounds.contribution_job import open_windows
 from daemon.rounds.data_windows import Windows

@@ -215,3 +215,19 @@ def _capital(text: str) -> str:
     # A host's name is written as it is.
     whole = text if "." in first or ":" in first else text[:1].upper() + text[1:]
     return whole.rstrip(".")
+
+
+def through(group: Membership | None) -> list[str]:
+    """Return what to say of peers while this instance learns through a group; nothing where it is in none."""
+    if group is None or not group.active:
+        return []
+    whose = (
+        f"This instance hosts the group {group.group} and takes its sums."
+        if group.role == "host"
+        else f"This instance is in the group {group.group}, whose host {group.host} takes the sums."
+    )
+    return [
+        whose,
+        "What counts there is which members are recognised here, whatever others approve.",
+        "See: shoal group status",
+    ]

@@ -24,8 +24,8 @@ from daemon.group.learning import SUM_TYPE
 from daemon.group.ledger_events import Event, note
 from daemon.group.published_store import Shelf
 from daemon.group.repository import Membership
-from daemon.jobs.registry import JobContext
 from daemon.peers import repository as peers
+from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import AskingRecord
 from daemon.rounds.counts_then_pairs import Part

@@ -1,14 +1,12 @@
 """The child process of one job: `python -m daemon.jobs NAME --config FILE`. Its stdout is JSON lines."""
 
 import argparse
-import json
 import logging
-import os
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine
@@ -17,36 +15,15 @@ from sqlalchemy.exc import OperationalError
 from daemon import log
 from daemon.config import Config, load
 from daemon.errors import JobBusyError, JobError, ShoalError, StoreError
-from daemon.jobs.registry import JOBS, LOCKS, RECORDED_ONCE, UNRECORDED, WAITS, JobContext
+from daemon.jobs.registry import JOBS, RECORDED_ONCE, UNRECORDED
 from daemon.process import limits
+from daemon.process.events import EventWriter, claim_stdout
+from daemon.process.job_context import LOCKS, WAITS, JobContext
 from daemon.store import engine as store
 from daemon.store.activity import JobRecord, save_job
 from daemon.store.tables import SCHEMA
 
 logger = logging.getLogger(__name__)
-
-SMALLEST_STEP: Final = 0.02
-
-
-class Events:
-    """Writes one JSON object per line, and nothing else, to the real standard output."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._last = ("", 0.0)
-
-    def send(self, event: str, **values: Any) -> None:
-        """Write one event at once."""
-        self._stream.write(json.dumps({"event": event, **values}) + "\n")
-        self._stream.flush()
-
-    def progress(self, stage: str, fraction: float) -> None:
-        """Report that part of the job is done; steps too small to see are left out."""
-        part = round(min(max(fraction, 0.0), 1.0), 4)
-        known, before = self._last
-        if stage != known or part - before >= SMALLEST_STEP or part == 1.0:
-            self._last = (stage, part)
-            self.send("progress", stage=stage, fraction=part)
 
 
 def main(argv: list[str]) -> int:
@@ -59,9 +36,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.parent:
         limits.end_with(options.parent)
-    # Libraries that print must not break the stream of events.
-    events = Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    os.dup2(2, 1)
+    events = EventWriter(claim_stdout())
     try:
         config = load(options.config)
         log.configure(config.log)
@@ -83,7 +58,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def run(name: str, config: Config, events: Events, arguments: dict[str, str]) -> tuple[dict[str, Any], float]:
+def run(
+    name: str, config: Config, events: EventWriter, arguments: dict[str, str]
+) -> tuple[dict[str, Any], float]:
     """Run one job under the data directory's job lock; its outcome is recorded."""
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     limits.be_modest(config.limits.job_memory_mb)
@@ -112,7 +89,7 @@ def run(name: str, config: Config, events: Events, arguments: dict[str, str]) ->
         return result, ended - started
 
 
-def _migrated(database: Path, events: Events) -> Engine:
+def _migrated(database: Path, events: EventWriter) -> Engine:
     if not database.exists() or store.schema_version(probe := store.connect(database)) != SCHEMA:
         from daemon.store.migrate import migrate
 
@@ -123,7 +100,7 @@ def _migrated(database: Path, events: Events) -> Engine:
     return store.open_checked(database)
 
 
-def _job_lock(path: Path, events: Events, patience: float) -> AbstractContextManager[object]:
+def _job_lock(path: Path, events: EventWriter, patience: float) -> AbstractContextManager[object]:
     if path.is_dir():
         return nullcontext()
     lock = FileLock(path)

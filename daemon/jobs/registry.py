@@ -1,48 +1,32 @@
 """The jobs by name. What a job needs is imported when it runs, in a process of its own."""
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Engine
-
-from daemon.config import Config
-
-Progress = Callable[[str, float], None]
+from daemon.process.job_context import JobContext, JobFunction
 
 
-@dataclass(frozen=True)
-class JobContext:
-    """What a job works with.
+def lazy(target: str, *, unless: str = "") -> JobFunction:
+    """Return a job that imports `package.module:function` only when it runs.
 
-    Attributes:
-        engine: the database, at the schema of this program.
-        progress: called with a stage's name and the part of the whole job that is done, in [0, 1].
-        clock: Unix seconds.
-        arguments: further words of the command line, `--name value`, for jobs that take any.
+    `unless` names a function that is called first, and refuses by raising.
     """
 
-    config: Config
-    engine: Engine
-    progress: Progress
-    clock: Callable[[], float]
-    arguments: Mapping[str, str] = field(default_factory=dict)
-
-
-JobFunction = Callable[[JobContext], dict[str, Any]]
-"""Does the work and returns a JSON-able summary. Failed or killed, it must leave everything as it was."""
-
-
-def lazy(target: str) -> JobFunction:
-    """Return a job that imports `package.module:function` only when it runs."""
-
     def job(context: JobContext) -> dict[str, Any]:
-        module, _, name = target.partition(":")
-        function: JobFunction = getattr(importlib.import_module(module), name)
-        return function(context)
+        if unless:
+            resolve(unless)(context)
+        result: dict[str, Any] = resolve(target)(context)
+        return result
 
     return job
+
+
+def resolve(target: str) -> Callable[[JobContext], Any]:
+    """Return what `package.module:function` names."""
+    module, _, name = target.partition(":")
+    function: Callable[[JobContext], Any] = getattr(importlib.import_module(module), name)
+    return function
 
 
 JOBS: dict[str, JobFunction] = {
@@ -51,7 +35,9 @@ JOBS: dict[str, JobFunction] = {
     "consent": lazy("daemon.maintenance.consent:run"),
     "prune": lazy("daemon.maintenance.prune:run"),
     "revert": lazy("daemon.revert.job:run"),
-    "session": lazy("daemon.rounds.aggregate_job:run"),
+    "session": lazy(
+        "daemon.rounds.aggregate_job:run", unless="daemon.group.membership.rules:require_no_group"
+    ),
     "contribution": lazy("daemon.rounds.contribution_job:run"),
     "group-session": lazy("daemon.group.session:run"),
     "group-nodes": lazy("daemon.group.hosting.node_registration:run"),
@@ -60,26 +46,6 @@ JOBS: dict[str, JobFunction] = {
     "peers": lazy("daemon.peers.contact_job:run"),
     "migrate": lambda _context: {},  # every job migrates first
 }
-
-LOCKS: Mapping[str, str] = {
-    "session": "session.lock",
-    "group-session": "session.lock",
-    "group-nodes": "",
-    "group-learn": "group.lock",
-    "contribution": "",
-    "share": "",
-    "consent": "check.lock",
-    "peers": "",
-}
-"""Jobs that do not take the data directory's job lock. A session waits for peers, whose own sessions may wait
-for a contribution of ours: a contribution only reads, and never waits; so does a look at what would leave.
-The check of consent does not wait for a training either; what it must not overlap with is in
-`daemon.store.forget_viewers`. Word to one peer does not wait while hundreds of others are asked: each peer is
-changed in a transaction of its own."""
-
-WAITS: Mapping[str, float] = {"revert": 1800.0}
-"""Seconds that a job waits for its lock, where that is longer than usual. What is left of a revert must not
-depend on the admin asking twice because a training runs."""
 
 UNRECORDED: frozenset[str] = frozenset({"migrate", "share"})
 """Jobs of which no record is kept: they change nothing, and what would leave is not for a list of jobs."""

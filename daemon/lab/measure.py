@@ -53,7 +53,7 @@ def measured(
         JobError: there are too few viewers, or the process failed.
 
     """
-    from daemon.process.run_job import python_module
+    from daemon.process.child import python_module
 
     asked = json.dumps([vars(one) for one in settings])
     command, environment = python_module(

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from daemon.config import PeerTubeSource
 from daemon.errors import JobError
-from daemon.jobs.registry import JobContext
+from daemon.process.job_context import JobContext
 from daemon.rounds.withdrawals import void
 from daemon.source.peertube import open_client, read_exclusions, read_participants
 from daemon.store import forget_viewers, source_state

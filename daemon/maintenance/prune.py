@@ -3,8 +3,8 @@
 import shutil
 from typing import Any, Final
 
-from daemon.jobs.registry import JobContext
 from daemon.peers import repository
+from daemon.process.job_context import JobContext
 from daemon.store import activity, current_model, model_records, releases, sums, traffic
 from daemon.training.acceptance.reference_models import reference
 

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from daemon.errors import SourceError
-from daemon.jobs.registry import JobContext
+from daemon.process.job_context import JobContext
 from daemon.rounds.withdrawals import void
 from daemon.source import Source, open_source
 from daemon.store import forget_viewers

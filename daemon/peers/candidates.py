@@ -10,10 +10,10 @@ from typing import Any, Final
 import aiohttp
 
 from daemon.config.types import check_host
-from daemon.jobs.registry import JobContext
 from daemon.peers import cards, peer_state, repository
 from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError
 from daemon.peers.repository import Peer
+from daemon.process.job_context import JobContext
 from daemon.store import source_state
 
 AT_ONCE: Final = 4

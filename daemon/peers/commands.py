@@ -5,7 +5,7 @@ A decision is a row and an entry in the ledger, and holds from then on. Telling 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import PolicyRefusedError, RequestError
-from daemon.group import repository as group_book
 from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
 from daemon.peers import messages, repository
@@ -21,6 +20,8 @@ from daemon.peers.repository import Peer
 from daemon.store import source_state
 from federation.identity import parse_key
 from federation.key_words import words
+
+Holds = Callable[[Engine, Config, str], object]
 
 
 class UnknownPeerError(RequestError):
@@ -30,14 +31,17 @@ class UnknownPeerError(RequestError):
     status = 404
 
 
-def listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
-    """Return all peers and candidates, and whether they are enough for a sum, as the admin API answers."""
+def listing(engine: Engine, config: Config, now: float, through: Sequence[str] = ()) -> dict[str, Any]:
+    """Return all peers and candidates, and whether they are enough for a sum, as the admin API answers.
+
+    For `through` see `messages.cohort`.
+    """
     known = repository.read(engine, config)
     followed = set(source_state.follows(engine))
     shown = sorted(filter(_worth_showing, known.peers.values()), key=_order)
     return {
         "peers": [described(peer, now, followed=peer.host in followed) for peer in shown],
-        "cohort": cohort(engine, known, config),
+        "cohort": cohort(known, config, through),
         "followed": {
             "total": len(followed),
             "looked_at": sum(host in followed and p.checked is not None for host, p in known.peers.items()),
@@ -46,9 +50,9 @@ def listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
     }
 
 
-def cohort(engine: Engine, known: repository.Book, config: Config) -> dict[str, Any]:
+def cohort(known: repository.Book, config: Config, through: Sequence[str] = ()) -> dict[str, Any]:
     """Return how many peers there are for a sum, and what works with so many, or what counts in the group."""
-    found = asdict(messages.cohort(known, config.cohort.min_cohort, group_book.current(engine)))
+    found = asdict(messages.cohort(known, config.cohort.min_cohort, through))
     return {**found, "missing": list(found["missing"])}
 
 
@@ -87,9 +91,19 @@ def words_of(key: str) -> list[str]:
 
 
 def approve(
-    engine: Engine, config: Config, host: str, *, key: str | None, max_users: int | None, now: float
+    engine: Engine,
+    config: Config,
+    host: str,
+    *,
+    key: str | None,
+    max_users: int | None,
+    now: float,
+    holds: Holds,
 ) -> Peer:
     """Approve a peer with the key that the admin compared; None stands for the only one known.
+
+    `holds` tells whether something learnt from a peer that was taken out is still stored: approved, it would
+    be used again. (`daemon.revert.affected_artifacts.holding`)
 
     Raises:
         UnknownPeerError: nothing is known of the host.
@@ -98,8 +112,11 @@ def approve(
 
     """
     found = _known(engine, config, host)
-    if found.state == "reverted":
-        _require_gone(engine, config, host)
+    if found.state == "reverted" and holds(engine, config, host):
+        raise PolicyRefusedError(
+            f"what was learnt from {host} is not deleted yet",
+            advice=f"Let that end first: shoal peers revert {host}",
+        )
 
     def edit(peer: Peer) -> Peer:
         if not peer.url or not peer.key:
@@ -181,17 +198,6 @@ def _known(engine: Engine, config: Config, host: str) -> Peer:
             f"nothing is known of {host}", advice=f"Read its card first: shoal peers add {host}"
         )
     return peer
-
-
-def _require_gone(engine: Engine, config: Config, host: str) -> None:
-    """Refuse while something of a peer that was taken out is stored: approved, it would be used again."""
-    from daemon.revert.affected_artifacts import holding  # here, because it reads the manifests of models
-
-    if holding(engine, config, host):
-        raise PolicyRefusedError(
-            f"what was learnt from {host} is not deleted yet",
-            advice=f"Let that end first: shoal peers revert {host}",
-        )
 
 
 def _chosen(peer: Peer, key: str | None) -> str:

@@ -18,12 +18,12 @@ from sqlalchemy import delete
 
 from daemon.errors import RequestError, ShoalError
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
 from daemon.ledger.chain import Kind, append
 from daemon.peers import candidates, cards, peer_state, repository, rotation
 from daemon.peers.cards import Card
 from daemon.peers.ingress import VERSION
 from daemon.peers.repository import Peer, Theirs
+from daemon.process.job_context import JobContext
 from daemon.store import traffic
 from daemon.store.engine import writes
 from daemon.store.tables import PeerRow

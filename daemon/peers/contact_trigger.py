@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from daemon.process.run_job import run_job
+from daemon.process.job_context import RunJob
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +23,11 @@ class Errands:
     What is dropped is not lost: the same job looks after all peers every hour.
     """
 
-    def __init__(self, config_file: Path, *, ticks: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, config_file: Path, run: RunJob, *, ticks: Callable[[], float] = time.monotonic
+    ) -> None:
         self._config_file = config_file
+        self._run_job = run
         self._ticks = ticks
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -48,6 +51,8 @@ class Errands:
         self._task = asyncio.create_task(self._run(host))
 
     async def _run(self, host: str) -> None:
-        outcome = await run_job("peers", self._config_file, time_limit=TIME_LIMIT, arguments={"host": host})
+        outcome = await self._run_job(
+            "peers", self._config_file, time_limit=TIME_LIMIT, arguments={"host": host}
+        )
         if not outcome.ok:
             log.warning("job failed", extra={"job": "peers", "code": outcome.code})

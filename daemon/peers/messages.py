@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daemon.group.repository import Membership
 from daemon.peers.repository import Book, Peer
 
 _NAMED = 5
@@ -30,14 +29,15 @@ class Cohort:
     sentence: str
 
 
-def cohort(book: Book, needed: int, group: Membership | None = None) -> Cohort:
-    """Count the peers of a sum, and say what works with them: in a group, where that is said instead."""
+def cohort(book: Book, needed: int, through: Sequence[str] = ()) -> Cohort:
+    """Count the peers of a sum, and say what works with them.
+
+    `through` is what to say instead where this instance learns through a group.
+    """
     approved = book.approved()
     mutual = [peer for peer in approved if peer.theirs == "approved"]
     missing = tuple(peer.host for peer in approved if peer.theirs != "approved")
-    inside = group is not None and group.active
-    said = _grouped(group) if group and inside else _cohort(approved, len(mutual), needed, missing)
-    sentence = " ".join(said)
+    sentence = " ".join(through or _cohort(approved, len(mutual), needed, missing))
     return Cohort(len(approved), len(mutual), needed, missing, sentence)
 
 
@@ -61,19 +61,6 @@ def _cohort(approved: Sequence[Peer], mutual: int, needed: int, missing: tuple[s
     if missing:
         said.append(f"Not agreed yet: {_names(missing)}.")
     return said
-
-
-def _grouped(group: Membership) -> list[str]:
-    whose = (
-        f"This instance hosts the group {group.group} and takes its sums."
-        if group.role == "host"
-        else f"This instance is in the group {group.group}, whose host {group.host} takes the sums."
-    )
-    return [
-        whose,
-        "What counts there is which members are recognised here, whatever others approve.",
-        "See: shoal group status",
-    ]
 
 
 def _who_agrees(count: int, mutual: int) -> str:

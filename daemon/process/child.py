@@ -1,26 +1,44 @@
-"""A child process that lives for long and says in JSON lines how it is; ended politely, then surely."""
+"""Child processes of this very installation: how they are started, listened to, and surely ended."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
+import signal
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
-from daemon.process.run_job import end_group, python_module
-
-MAX_LINE: Final = 100_000
+import daemon
+from daemon.process.events import read_event
 
 OnEvent = Callable[[Mapping[str, Any]], None]
+
+GRACE_SECONDS: Final = 5.0
+MAX_LINE: Final = 1_000_000
+"""Bytes of an event; results of jobs are the longest."""
+
+
+def python_module(module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Return command and environment that run a module of this very installation, in any folder."""
+    root = str(Path(next(iter(daemon.__path__))).parent)
+    known = os.environ.get("PYTHONPATH", "")
+    paths = [root, *(p for p in known.split(os.pathsep) if p and p != root)]
+    # -P: a folder called `daemon` where the command happens to be run must not be imported instead.
+    return [sys.executable, "-P", "-m", module, *arguments], {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
 
 
 async def run_child(module: str, *arguments: str, on_event: OnEvent, told: bytes = b"") -> int:
     """Run `python -m module ... --parent PID` until it ends by itself, or this call is cancelled.
 
     `told` is what it reads on its standard input. Returns its exit status. Must be called from the main
-    thread: the kernel ends the child when the thread that started it ends.
+    thread: the kernel ends the child when the thread that started it ends. Its whole process group ends with
+    this call.
     """
     command, environment = python_module(module, *arguments, "--parent", str(os.getpid()))
     process = await asyncio.create_subprocess_exec(
@@ -41,7 +59,7 @@ async def run_child(module: str, *arguments: str, on_event: OnEvent, told: bytes
             await _listen(process.stdout, on_event)
         return await process.wait()
     finally:
-        await asyncio.shield(end_group(process))
+        await asyncio.shield(_end_group(process))
 
 
 async def _listen(lines: asyncio.StreamReader, on_event: OnEvent) -> None:
@@ -53,7 +71,18 @@ async def _listen(lines: asyncio.StreamReader, on_event: OnEvent) -> None:
             continue
         if not line:
             return
-        with contextlib.suppress(json.JSONDecodeError):
-            event = json.loads(line)
-            if isinstance(event, dict):
-                on_event(event)
+        event = read_event(line)
+        if event is not None:
+            on_event(event)
+
+
+async def _end_group(process: asyncio.subprocess.Process) -> None:
+    """End whatever is left of a child's process group; politely first, so that it can say goodbye."""
+    for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), patience)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.identity import open_identity
-from daemon.jobs.registry import LOCKS
+from daemon.process.job_context import LOCKS
 from daemon.rounds import round_config
 from daemon.store import activity
 from federation import envelope

@@ -11,9 +11,9 @@ from typing import Any
 
 from daemon.errors import ShoalError
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext, Progress
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
+from daemon.process.job_context import JobContext, Progress
 from daemon.revert import affected_artifacts, changed_lists, delete_artifacts, proof, report, steps
 from daemon.revert.affected_artifacts import Holdings
 from daemon.rounds import crash_points

@@ -16,10 +16,8 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.errors import JobError
 from daemon.process import daemon_lock
-from daemon.process.run_job import JobOutcome, run_job
+from daemon.process.job_context import JobOutcome, Progress, RunJob
 from daemon.revert import steps
-
-Progress = Callable[[str, float], None]
 
 JOB = "revert"
 FOLLOW_SECONDS = 15.0
@@ -33,10 +31,14 @@ class UnfinishedRevertError(JobError):
 
 
 async def rehearse(
-    config: Config, config_file: Path, host: str, progress: Progress = lambda _stage, _part: None
+    config: Config,
+    config_file: Path,
+    host: str,
+    run: RunJob,
+    progress: Progress = lambda _stage, _part: None,
 ) -> dict[str, Any]:
     """Return the report of a revert that is not carried out. Raises JobError."""
-    outcome = await _job(config, config_file, {"host": host, "dry_run": "1"}, progress)
+    outcome = await _job(run, config, config_file, {"host": host, "dry_run": "1"}, progress)
     if not outcome.ok:
         raise JobError(outcome.message, advice=outcome.advice)
     return outcome.result
@@ -47,6 +49,7 @@ async def carry_out(
     config: Config,
     config_file: Path,
     host: str,
+    run: RunJob,
     *,
     progress: Progress = lambda _stage, _part: None,
     clock: Callable[[], float] = time.time,
@@ -66,7 +69,7 @@ async def carry_out(
     switch = await asyncio.to_thread(steps.out_of_service, engine, config, host, clock())
     follows = await answers_from(config, switch.now)
     arguments = {"host": host, "seconds": f"{time.monotonic() - began:.3f}"}
-    outcome = await _job(config, config_file, arguments, progress)
+    outcome = await _job(run, config, config_file, arguments, progress)
     if not outcome.ok:
         raise UnfinishedRevertError(
             f"{host} is out of service, but what it took part in is not deleted yet: {outcome.message}",
@@ -104,7 +107,7 @@ def _serves(api: str) -> str | None:
 
 
 async def _job(
-    config: Config, config_file: Path, arguments: dict[str, str], progress: Progress
+    run: RunJob, config: Config, config_file: Path, arguments: dict[str, str], progress: Progress
 ) -> JobOutcome:
     limit = config.limits.job_time.total_seconds()
-    return await run_job(JOB, config_file, time_limit=limit, on_progress=progress, arguments=arguments)
+    return await run(JOB, config_file, time_limit=limit, on_progress=progress, arguments=arguments)

@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.errors import PolicyRefusedError
-from daemon.group import repository as groups
-from daemon.jobs.registry import JobContext
 from daemon.peers import repository
+from daemon.process.job_context import JobContext
 from daemon.rounds import round_config, sub_cohorts
 from daemon.rounds.contribution_job import noisy, open_windows
 from daemon.rounds.contribution_log import GivenRecord
@@ -45,12 +43,6 @@ def run(context: JobContext) -> dict[str, Any]:
         JobError: the session was abandoned; nothing was learned.
 
     """
-    group = groups.current(context.engine)
-    if group is not None and group.active:
-        raise PolicyRefusedError(
-            f"this instance learns through the group {group.group} of {group.host}",
-            advice="Its host takes the sums: shoal group status. To ask peers again: shoal group leave",
-        )
     round_config.require_session(context.config, repository.read(context.engine, context.config))
     session = _Session(context)
     return session.simulate() if context.config.mode == "simulate" else asyncio.run(session.run())

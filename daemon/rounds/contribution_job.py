@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from daemon.config import Config
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
+from daemon.process.job_context import JobContext
 from daemon.rounds import contribution_index, round_config, yearly_budget
 from daemon.rounds.data_windows import Windows
 from daemon.rounds.own_statistics import Own, over, own_viewers
@@ -150,7 +150,7 @@ def trainer_of(proposal: Proposal) -> GramTrainer:
     # The counts that members are shown are those of all parts, and have the aggregator's own share in them as
     # well. Other parts may have one member more.
     noise = SumNoise(counts=float((parts * (members + 1) + 1) * counts), pairs=float(members * pairs))
-    return GramTrainer(parameters["min_users"], round_config["max_head"], noise)
+    return GramTrainer(parameters["min_users"], parameters["max_head"], noise)
 
 
 def read_counts(blob: bytes, vocabulary: int) -> NDArray[np.int64]:

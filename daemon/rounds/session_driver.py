@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from daemon.errors import JobError
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
 from daemon.ledger.chain import Kind, append
 from daemon.peers import repository
+from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import AskingRecord
 from daemon.rounds.contribution_job import read_counts, trainer_of

@@ -10,7 +10,7 @@ from filelock import FileLock
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.jobs.registry import JobContext
+from daemon.process.job_context import JobContext
 from daemon.rounds.data_windows import Windows
 from daemon.store import releases
 from daemon.store.releases import ReleaseRecord

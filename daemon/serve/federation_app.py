@@ -28,11 +28,11 @@ from daemon.group.membership.host_messages import Inbox
 from daemon.group.published_store import Shelf
 from daemon.group.traffic_accounting import Carried
 from daemon.identity import open_identity
+from daemon.jobs.run import run_job
 from daemon.peers import repository
 from daemon.peers.contact_trigger import Errands
 from daemon.peers.ingress import Door
 from daemon.peers.repository import Peer
-from daemon.process.run_job import run_job
 from daemon.rounds import crash_points, round_config
 from daemon.rounds.contribution_log import GivenRecord
 from daemon.rounds.member_log import MemberRecords
@@ -162,7 +162,7 @@ async def open_service(
         on_refused(refusal.code.value)
         refused[refusal.code.value] += 1
 
-    errands = Errands(config_file)
+    errands = Errands(config_file, run_job)
     door = Door(identity, engine, config, limits=limits, clock=clock, on_proven=errands.send)
 
     async with new_session() as session:

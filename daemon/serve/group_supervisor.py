@@ -14,8 +14,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,8 +24,9 @@ from daemon.group.hosting import enrolment_server
 from daemon.group.membership import host_client, node_key_file, rules
 from daemon.group.repository import Membership
 from daemon.group.status import Live
+from daemon.jobs.run import run_job
 from daemon.process.child import run_child
-from daemon.process.run_job import JobOutcome, run_job
+from daemon.process.job_context import JobOutcome, RunJob
 from daemon.serve.context import ServeContext
 from daemon.store import activity
 from daemon.store.engine import reads, writes
@@ -42,21 +42,6 @@ _HOSTING_AGAIN: Final = 30.0
 _LEARN_AGAIN: Final = 600.0
 _NODES_AGAIN: Final = 2.0
 _JITTER: Final = 0.1
-
-
-class RunJob(Protocol):
-    """Runs a job to its end, as `daemon.process.run_job.run_job`."""
-
-    async def __call__(
-        self,
-        name: str,
-        config_file: Path,
-        *,
-        time_limit: float,
-        arguments: Mapping[str, str] | None = None,
-    ) -> JobOutcome:
-        """Return how it ended."""
-        ...
 
 
 @dataclass

@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, PeerTubeSource
 from daemon.jobs.registry import JOBS
-from daemon.process.run_job import JobOutcome, run_job
+from daemon.jobs.run import run_job
+from daemon.process.job_context import JobOutcome
 from daemon.serve.context import ServeContext
 from daemon.store import activity
 

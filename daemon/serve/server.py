@@ -118,9 +118,9 @@ async def serve(config: Config, config_file: Path) -> None:
 def _finish_rotation(context: ServeContext) -> None:
     if not context.config.next_identity_file.exists():
         return
-    from daemon.peers import rotation
+    from daemon.rounds import rotate_key
 
-    rotation.finish(context.config, context.engine)
+    rotate_key.finish(context.config, context.engine)
 
 
 async def _serve(context: ServeContext, stop: asyncio.Event) -> None:

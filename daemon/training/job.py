@@ -9,9 +9,9 @@ from typing import Any
 from daemon.config import Config
 from daemon.errors import JobError
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
 from daemon.ledger.chain import Kind, append
 from daemon.peers import repository
+from daemon.process.job_context import JobContext
 from daemon.store import content_arrays, model_records, sums
 from daemon.store.model_inputs import features, interactions, labels, noise_of, statistic
 from daemon.store.model_records import ModelRecord

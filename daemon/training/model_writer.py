@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from daemon.jobs.registry import JobContext
 from daemon.ledger import manifests
 from daemon.ledger.chain import Kind, append, head
+from daemon.process.job_context import JobContext
 from daemon.store import model_records
 from daemon.store.sums import StoredSum
 from federation.identity import Identity

@@ -29,9 +29,9 @@ from sqlalchemy import Engine
 from daemon import log
 from daemon.config import Config, load
 from daemon.identity import open_identity
-from daemon.jobs.registry import JOBS, JobContext
+from daemon.jobs.registry import JOBS
 from daemon.ledger import chain as ledger
-from daemon.process.run_job import JobOutcome
+from daemon.process.job_context import JobContext, JobOutcome
 from daemon.rounds import round_config
 from daemon.serve import federation_app as sessions
 from daemon.serve.admin import notices

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from daemon.config import load
-from daemon.jobs.registry import JobContext
 from daemon.lab.demo import attack_parts
 from daemon.ledger.chain import Kind, newest
 from daemon.maintenance import sync
 from daemon.peers import repository
 from daemon.peers.repository import Peer
+from daemon.process.job_context import JobContext
 from daemon.serve.admin import notices
 from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from daemon.jobs.registry import JobContext
 from daemon.ledger.chain import Kind
 from daemon.peers import contact_job, repository
 from daemon.peers.repository import Peer
+from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.store import activity, releases
 from federation import envelope, hello, messages

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon.process.run_job import python_module
+from daemon.process.child import python_module
 from tests.daemon.peertube import HOST, World, configure, peertube, video_uuid
 
 USERS, HISTORY, RATES, VIDEOS, CHANNELS, TAGS = 5_000, 200_000, 50_000, 100_000, 2_000, 20_000

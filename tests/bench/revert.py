@@ -18,7 +18,7 @@ from pathlib import Path
 
 from daemon.config import load
 from daemon.identity import open_identity
-from daemon.process.run_job import python_module
+from daemon.process.child import python_module
 from daemon.store import current_model, model_records
 from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import open_checked

@@ -19,12 +19,11 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext, Progress
 from daemon.lab.demo.instances import build
 from daemon.maintenance import sync
 from daemon.peers import repository
 from daemon.peers.repository import Peer
-from daemon.process.run_job import JobOutcome
+from daemon.process.job_context import JobContext, JobOutcome, Progress
 from daemon.rounds import contribution_job
 from daemon.rounds.aggregate_job import _Session
 from daemon.serve import federation_app

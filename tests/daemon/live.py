@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from daemon.process.child import python_module
 from daemon.process.daemon_lock import Running, find
-from daemon.process.run_job import python_module
 from daemon.store import current_model
 from daemon.store.migrate import migrate
 from models import artefact

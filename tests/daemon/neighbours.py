@@ -26,10 +26,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Engine, insert
 
 from daemon.config import Config, load
+from daemon.group import messages as group_messages
+from daemon.group import repository as groups
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
 from daemon.peers import cards, commands, contact_job, repository
 from daemon.peers.repository import Peer
+from daemon.process.job_context import JobContext
+from daemon.revert.affected_artifacts import holding
 from daemon.serve.federation_app import open_service
 from daemon.store.engine import connect, writes
 from daemon.store.migrate import migrate
@@ -178,7 +181,7 @@ class Neighbour:
         await self.job(add=other.host)
         known = self.peer(other)
         options = {"key": known.next_key or None, "max_users": None, **options}
-        commands.approve(self.engine, self.config, other.host, now=self.clock(), **options)
+        commands.approve(self.engine, self.config, other.host, now=self.clock(), holds=holding, **options)
         return await self.job(host=other.host)
 
     def peer(self, other: Neighbour | str) -> Peer:
@@ -187,7 +190,9 @@ class Neighbour:
         return found
 
     def listing(self) -> dict[str, Any]:
-        return commands.listing(self.engine, self.config, self.clock())
+        return commands.listing(
+            self.engine, self.config, self.clock(), group_messages.through(groups.current(self.engine))
+        )
 
     def shown(self, other: Neighbour | str) -> dict[str, Any]:
         host = other if isinstance(other, str) else other.host

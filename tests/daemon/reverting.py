@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.jobs.registry import JobContext
+from daemon.process.job_context import JobContext
 from daemon.revert import job, steps
 from daemon.store import current_model, model_records, sums
 from daemon.store.activity import SessionRecord, save_session

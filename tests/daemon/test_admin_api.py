@@ -21,11 +21,11 @@ from sqlalchemy import Engine, delete
 
 from daemon.config import load
 from daemon.identity import open_identity
+from daemon.jobs.run import run_job
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.peers import repository
 from daemon.peers.repository import Peer
-from daemon.process.run_job import run_job
 from daemon.serve.admin.overview import Trained, quality
 from daemon.serve.admin.routes import routes
 from daemon.serve.admin.routing import PREFIX

@@ -13,7 +13,7 @@ import pytest
 
 from daemon.config import load
 from daemon.errors import RequestError
-from daemon.process.run_job import ProgressCallback
+from daemon.process.job_context import Progress
 from daemon.serve.admin.executor import (
     MOST_AT_ONCE,
     MOST_WAITING,
@@ -72,7 +72,7 @@ async def test_a_flood_leaves_half_of_the_time_to_viewers(work: Work) -> None:
 async def test_one_of_a_kind_at_a_time(work: Work) -> None:
     gate = asyncio.Event()
 
-    async def job(progress: ProgressCallback) -> dict[str, Any]:
+    async def job(progress: Progress) -> dict[str, Any]:
         progress("half", 0.5)
         await gate.wait()
         return {"done": True}
@@ -108,7 +108,7 @@ async def test_a_failed_job_says_what_the_job_said(work: Work) -> None:
 
 
 async def test_the_end_of_the_daemon_ends_what_runs(work: Work) -> None:
-    async def endless(_progress: ProgressCallback) -> dict[str, Any]:
+    async def endless(_progress: Progress) -> dict[str, Any]:
         await asyncio.Event().wait()
         return {}
 
@@ -118,7 +118,7 @@ async def test_the_end_of_the_daemon_ends_what_runs(work: Work) -> None:
 
 
 async def test_an_error_reaches_whoever_waits(work: Work) -> None:
-    async def failing(_progress: ProgressCallback) -> dict[str, Any]:
+    async def failing(_progress: Progress) -> dict[str, Any]:
         raise RequestError("no", advice="Do not.")
 
     with pytest.raises(RequestError):

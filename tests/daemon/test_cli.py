@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from daemon.process.child import python_module
 from daemon.process.daemon_lock import find
-from daemon.process.run_job import python_module
 from models.labels import Labels
 from tests.daemon import peertube
 from tests.daemon.live import daemon, instance, put_model, until

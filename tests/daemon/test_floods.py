@@ -55,12 +55,12 @@ class Flooded:
     @property
     def url(self) -> str:
         """Where it listens for peers."""
-        return f"http://{self.daemon.process.daemon_lock.federation}"
+        return f"http://{self.daemon.running.federation}"
 
     @property
     def address(self) -> tuple[str, int]:
         """The same for sockets."""
-        host, port = self.daemon.process.daemon_lock.federation.split(":")
+        host, port = self.daemon.running.federation.split(":")
         return host, int(port)
 
     async def post(self, body: bytes, **headers: str) -> int:
@@ -117,7 +117,7 @@ class Flooded:
         async with self.session.get(self.url + CARD_PATH) as card:
             assert (await card.json())["host"] == ME
         assert await self.post(hello.say(HONEST, ME, time.time(), approves=True)) == 200
-        async with self.session.get(f"http://{self.daemon.process.daemon_lock.api}/v1/status") as status:
+        async with self.session.get(f"http://{self.daemon.running.api}/v1/status") as status:
             assert status.status == 200
         assert time.monotonic() - began < PROMPT
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.process.run_job import JobOutcome, python_module, run_job
+from daemon.jobs.run import run_job
+from daemon.process.child import python_module
+from daemon.process.job_context import JobOutcome
 from daemon.store import activity, content_arrays, current_model, model_records
 from daemon.store.engine import open_checked
 from models.artefact import load, read_manifest

@@ -19,8 +19,8 @@ from daemon.cli.peers import _address, _compared, _name, _show_candidates, _show
 from daemon.errors import PolicyRefusedError, RequestError
 from daemon.peers.messages import cohort, of
 from daemon.peers.repository import Book, Peer
+from daemon.process.child import python_module
 from daemon.process.daemon_lock import only_daemon
-from daemon.process.run_job import python_module
 from federation.identity import Identity, format_key
 from federation.key_words import words
 from tests.daemon.neighbours import Neighbour, neighbours

@@ -15,7 +15,7 @@ import pytest
 from daemon.errors import RequestError
 from daemon.ledger import chain as ledger
 from daemon.peers import rotation
-from daemon.rounds import round_config
+from daemon.rounds import rotate_key, round_config
 from federation import hello as hellos
 from federation.carrier import PeerRefused
 from federation.errors import Code, Refusal
@@ -38,7 +38,7 @@ async def new_key(neighbour: Neighbour, *, proof: bool = True) -> Identity:
     """Replace an instance's key as the command does; without a proof, as somebody who lost the old one."""
     await neighbour.stop()
     if proof:
-        rotation.rotate(neighbour.config, neighbour.engine, neighbour.clock())
+        rotate_key.rotate(neighbour.config, neighbour.engine, neighbour.clock())
     else:
         neighbour.config.identity_file.write_bytes(secrets.token_bytes(32))
     await neighbour.start()
@@ -91,9 +91,9 @@ async def test_too_many_keys_that_nobody_took_are_refused(pair: list[Neighbour])
     _, b = pair
     await b.stop()
     for _ in range(hellos.MAX_ROTATIONS):
-        rotation.rotate(b.config, b.engine, b.clock())
+        rotate_key.rotate(b.config, b.engine, b.clock())
     with pytest.raises(RequestError, match="not heard of any"):
-        rotation.rotate(b.config, b.engine, b.clock())
+        rotate_key.rotate(b.config, b.engine, b.clock())
 
 
 async def test_whoever_stole_the_old_key_cannot_hand_it_over_without_the_domain(
@@ -118,7 +118,7 @@ async def test_whoever_took_the_domain_cannot_take_it_over_without_the_old_key(
     old = format_key(b.identity.public.key)
     other = Rotation.sign(Identity(b.host, b"x" * 32), Identity(b.host, b"y" * 32).public, b.clock())
     new = await new_key(b, proof=False)
-    rotation._write(b.config, [replace(other, new=new.public.key)], set())
+    rotation.hand_over(b.config, [replace(other, new=new.public.key)])
     await a.job()
     assert a.peer(b).key == old
     assert a.peer(b).next_key == format_key(new.public.key)
@@ -225,7 +225,7 @@ async def test_what_was_given_under_the_old_key_counts_as_given(pair: list[Neigh
     there = {b"v" * 16: b"w" * 16}
     given = windows().contribution(asked, lambda _key: there, lambda: np.arange(4))  # type: ignore[attr-defined]
     assert given.shape == (4,)
-    rotation.rotate(b.config, b.engine, b.clock())
+    rotate_key.rotate(b.config, b.engine, b.clock())
     asked = proposal(a.identity, b.identity)
     for ahead in (0.0, 6 * 86400.0):
         b.clock.ahead = ahead
@@ -238,7 +238,7 @@ async def test_what_was_given_under_the_old_key_counts_as_given(pair: list[Neigh
 async def test_nothing_given_costs_no_window(pair: list[Neighbour]) -> None:
     _, b = pair
     await b.stop()
-    rotation.rotate(b.config, b.engine, b.clock())
+    rotate_key.rotate(b.config, b.engine, b.clock())
     windows = round_config.windows(b.config, b.identity, b.clock, served=lambda: False)
     assert windows.served_until() is None
 
@@ -257,16 +257,18 @@ async def test_a_crash_anywhere_leaves_one_key_or_the_other(
     def crash(*_args: object, **_kwargs: object) -> None:
         raise Crash
 
-    place = {"sums": "_leave_sums", "proof": "_write", "key": "_put_in_place"}
+    places = {
+        "ledger": (ledger, "rotate"),
+        "sums": (rotate_key, "_leave_sums"),
+        "proof": (rotation, "hand_over"),
+        "key": (rotate_key, "_put_in_place"),
+    }
     with monkeypatch.context() as patch:
-        if at == "ledger":
-            patch.setattr(ledger, "rotate", crash)
-        else:
-            patch.setattr(rotation, place[at], crash)
+        patch.setattr(*places[at], crash)
         with pytest.raises(Crash):
-            rotation.rotate(b.config, b.engine, b.clock())
+            rotate_key.rotate(b.config, b.engine, b.clock())
     assert b.identity.public == old
-    assert rotation.finish(b.config, b.engine) is (at == "key")
+    assert rotate_key.finish(b.config, b.engine) is (at == "key")
     assert not b.config.next_identity_file.exists()
     assert (b.identity.public == old) is (at != "key")
     assert rotation.pending(b.config, b.identity.public) == () or at == "key"
@@ -282,7 +284,7 @@ async def test_a_second_rotation_after_a_crash_is_complete(
 ) -> None:
     a, b = pair
     await b.stop()
-    rotation.rotate(b.config, b.engine, b.clock())
+    rotate_key.rotate(b.config, b.engine, b.clock())
 
     def full(*_args: object) -> None:
         raise OSError("no space left")
@@ -290,8 +292,8 @@ async def test_a_second_rotation_after_a_crash_is_complete(
     with monkeypatch.context() as patch:
         patch.setattr(ledger, "rotate", full)
         with pytest.raises(OSError, match="no space"):
-            rotation.rotate(b.config, b.engine, b.clock())
-    rotation.rotate(b.config, b.engine, b.clock())
+            rotate_key.rotate(b.config, b.engine, b.clock())
+    rotate_key.rotate(b.config, b.engine, b.clock())
     assert len(rotation.pending(b.config, b.identity.public)) == 2
     await b.start()
     await a.job()

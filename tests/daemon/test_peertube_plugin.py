@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from daemon.process.run_job import JobOutcome, run_job
+from daemon.jobs.run import run_job
+from daemon.process.job_context import JobOutcome
 from daemon.store import content_arrays
 from daemon.store.engine import open_checked
 from tests.daemon import peertube as pt

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from daemon.process.run_job import run_job
+from daemon.jobs.run import run_job
 from daemon.store.pseudonyms import Pseudonyms
 from tests.daemon import peertube as pt
 from tests.daemon.live import Daemon, daemon, until

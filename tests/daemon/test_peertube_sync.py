@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from daemon.process.run_job import JobOutcome, python_module, run_job
+from daemon.jobs.run import run_job
+from daemon.process.child import python_module
+from daemon.process.job_context import JobOutcome
 from daemon.store import activity, content_arrays, forget_viewers, source_state
 from daemon.store.engine import open_checked
 from daemon.store.model_inputs import interactions

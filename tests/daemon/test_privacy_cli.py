@@ -34,7 +34,7 @@ from daemon.disclosure.privacy_report import gather
 from daemon.group import repository
 from daemon.group.repository import Membership
 from daemon.identity import open_identity
-from daemon.process.run_job import python_module
+from daemon.process.child import python_module
 from daemon.rounds import round_config, viewer_digests
 from daemon.rounds.contribution_log import GivenRecord
 from daemon.rounds.own_statistics import own_viewers

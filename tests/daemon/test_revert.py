@@ -18,6 +18,7 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.peers import commands, repository
 from daemon.revert import affected_artifacts, changed_lists, job, proof, report, steps
+from daemon.revert.affected_artifacts import holding
 from daemon.serve.model_loader import CurrentModel
 from daemon.store import model_records, reverts, sums
 from daemon.store.model_records import State
@@ -280,10 +281,11 @@ def test_approved_again_nothing_of_before_comes_back(one: Instance) -> None:
     out_of_service(one)
     # Approved before everything is deleted, it would be learnt from again.
     with pytest.raises(PolicyRefusedError, match="not deleted yet"):
-        commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW)
+        commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW, holds=holding)
     take_out(one)
     assert (
-        commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW).state == "approved"
+        commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW, holds=holding).state
+        == "approved"
     )
     assert repository.read(one.engine, one.config).allowlist().find(HOST) is not None
     assert not affected_artifacts.holding(one.engine, one.config, HOST)

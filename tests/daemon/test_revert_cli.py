@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from daemon.maintenance import sync
-from daemon.process.run_job import python_module
+from daemon.process.child import python_module
 from tests.daemon.live import daemon, until
 from tests.daemon.reverting import HOST, OTHERS, Instance, open_instance, tainted
 from tests.daemon.worlds import write_set

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import JobError
+from daemon.jobs.run import run_job
 from daemon.peers import repository
-from daemon.process.run_job import run_job
 from daemon.revert import job, proof, steps
 from daemon.store import model_records, sums
 from models import artefact

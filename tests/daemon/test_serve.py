@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.process.child import python_module
 from daemon.process.daemon_lock import find
-from daemon.process.run_job import python_module
 from daemon.store import current_model
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.jobs.registry import JobContext
+from daemon.process.job_context import JobContext
 from daemon.rounds import round_config, viewer_digests, yearly_budget
 from daemon.rounds.aggregate_job import _Session
 from daemon.rounds.contribution_job import noisy, open_windows

@@ -29,10 +29,10 @@ from daemon.disclosure.next_share import Share, gather
 from daemon.errors import RequestError
 from daemon.group.hosting import proxy_http
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
-from daemon.process.run_job import MAX_LINE, python_module
+from daemon.process.child import MAX_LINE, python_module
+from daemon.process.job_context import JobContext
 from daemon.rounds import round_config, withdrawals
 from daemon.rounds.contribution_job import noisy, open_windows, trainer_of, write_counts
 from daemon.rounds.contribution_log import GivenRecord
@@ -616,6 +616,21 @@ def test_every_route_that_others_can_call_is_of_a_kind(place: Place) -> None:
     assert standing_for("routes") == served | {*data_kinds_group.FLEET, "/health"}
 
 
+ASKS_FOR = {
+    "daemon.cli.instance": "enrolment",
+    "daemon.group.fetch_published": "receipts",
+    "daemon.group.membership.host_client": "enrolment",
+    "daemon.group.membership.join_and_leave": "enrolment",
+    "daemon.group.membership.key_verification": "questions",
+    "daemon.peers.candidates": "questions",
+    "daemon.peers.cards": "questions",
+    "daemon.peers.contact_job": "hello",
+    "daemon.rounds.aggregate_job": "terms",
+    "daemon.serve.admin.group_keys": "enrolment",
+    "daemon.serve.federation_app": "keys",
+    "daemon.serve.group_supervisor": "enrolment",
+}
+"""Which kind of data leaves when a module asks others over HTTP."""
 NOT_LEAVING = {
     "daemon.source.peertube_client": "asks our own PeerTube",
     "daemon.lab.demo.processes": "runs a demo on this machine",
@@ -632,7 +647,8 @@ def test_every_module_that_asks_others_is_of_a_kind() -> None:
         names |= {n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
         if any(_ASKING.fullmatch(name) for name in names):
             asking.add(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    assert standing_for("asks") == asking - set(NOT_LEAVING)
+    assert set(ASKS_FOR) == asking - set(NOT_LEAVING)
+    assert set(ASKS_FOR.values()) <= {kind.id for kind in data_kinds.KINDS}
     assert set(NOT_LEAVING) <= asking
 
 

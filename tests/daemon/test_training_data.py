@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.jobs.registry import JobContext
 from daemon.maintenance.sync import run as sync
+from daemon.process.job_context import JobContext
 from daemon.store import activity, content_arrays, model_records, sums
 from daemon.store.content_arrays import Catalogue
 from daemon.store.engine import open_checked

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from daemon.config import load
 from daemon.errors import JobError
-from daemon.jobs.registry import JobContext
 from daemon.ledger.chain import Kind, newest
 from daemon.maintenance import sync
 from daemon.peers import repository
 from daemon.peers.repository import Peer
+from daemon.process.job_context import JobContext
 from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate

@@ -17,11 +17,11 @@ from sqlalchemy import Engine
 from daemon.config import Config, load
 from daemon.errors import RequestError
 from daemon.identity import open_identity
-from daemon.jobs.registry import JobContext
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.maintenance import forget_viewer, sync
-from daemon.process.run_job import python_module
+from daemon.process.child import python_module
+from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.contribution_job import noisy, open_windows
 from daemon.rounds.counts_then_pairs import Rounds

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from daemon.process.run_job import run_job
+from daemon.jobs.run import run_job
 from daemon.store.engine import open_checked
 from tests.daemon.live import daemon, instance
 from tests.daemon.test_admin_api import ASKS, BAD, furnish

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
 import ssl
 import sys
@@ -19,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
@@ -30,6 +29,7 @@ from daemon.errors import ConfigError, ShoalError
 from daemon.group.hosting.reverse_proxy import Fence
 from daemon.group.hosting.superlink_process import HostingError, SuperLink
 from daemon.process.daemon_lock import replace_file
+from daemon.process.events import EventWriter, claim_stdout
 from daemon.process.limits import end_with
 from federation.flower import superlink
 from federation.flower.access import SuperLinkAccess
@@ -88,41 +88,32 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.parent:
         end_with(options.parent)
-    # Libraries that print must not break the stream of events.
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    events = EventWriter(claim_stdout())
     try:
         config = load(options.config)
         log.configure(config.log)
         with _only_one(config):
             asyncio.run(_host(config, events))
     except ShoalError as error:
-        _send(events, "failed", **error.as_json())
+        events.send("failed", **error.as_json())
         return error.exit_code
     except OSError as error:
         failed = HostingError(
             f"the host's files cannot be used: {error.strerror}", advice="Check the rights of data_dir."
         )
-        _send(events, "failed", **failed.as_json())
+        events.send("failed", **failed.as_json())
         return failed.exit_code
     except Exception as error:
         logger.exception("hosting crashed")
         message = f"hosting stopped with an unexpected {type(error).__name__}"
         advice = "The log has the details; please report it. Start the daemon again to host on."
-        _send(events, "failed", code="bug", message=message, advice=advice)
+        events.send("failed", code="bug", message=message, advice=advice)
         return 1
     return 0
 
 
 def _folder(config: Config) -> Path:
     return config.group_dir / "host"
-
-
-def _send(events: TextIO, event: str, **values: Any) -> None:
-    # Whoever started us may have gone already; the kernel sees to it that we follow.
-    with contextlib.suppress(BrokenPipeError):
-        events.write(json.dumps({"event": event, **values}) + "\n")
-        events.flush()
 
 
 @contextlib.contextmanager
@@ -146,7 +137,7 @@ def _only_one(config: Config) -> Iterator[None]:
         lock.release()
 
 
-async def _host(config: Config, events: TextIO) -> None:
+async def _host(config: Config, events: EventWriter) -> None:
     folder, settings = _folder(config), config.group
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -165,7 +156,7 @@ async def _host(config: Config, events: TextIO) -> None:
     def ready() -> None:
         state = {"fence": where, "superlink": link.address}
         replace_file(folder / STATE_NAME, json.dumps(state).encode())
-        _send(events, "ready", **state)
+        events.send("ready", **state)
 
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -13,7 +13,7 @@ from daemon.errors import NotRunningError
 from daemon.group import repository
 from daemon.group.hosting import host_process
 from daemon.group.repository import GroupMember
-from daemon.jobs.registry import JobContext
+from daemon.process.job_context import JobContext
 from federation.flower import control
 from federation.flower.access import SuperLinkAccess
 

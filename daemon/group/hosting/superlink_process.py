@@ -14,7 +14,7 @@ from typing import Final
 
 from daemon.errors import ShoalError
 from daemon.group.hosting.proxy_upstream import Upstream
-from daemon.process.run_job import python_module
+from daemon.process.child import python_module
 from federation.flower import superlink
 
 logger = logging.getLogger(__name__)

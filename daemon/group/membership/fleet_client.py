@@ -26,9 +26,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 from urllib.parse import urlsplit
 
+from daemon.process.events import EventWriter, claim_stdout
 from federation import cbor
 from federation.carrier import PeerRefused
 from federation.cbor_fields import exact_map, text
@@ -90,23 +91,17 @@ class LinkSettings:
         return cls(**content)
 
 
-class Events:
-    """JSON lines, from several threads."""
+class LinkEvents(EventWriter):
+    """Events of a connection, and how many messages met which end."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
+        super().__init__(stream)
+        self._counting = threading.Lock()
         self.counts: Counter[str] = Counter()
-
-    def send(self, event: str, **values: Any) -> None:
-        """Write one event at once; nobody reading is no reason to stop."""
-        with self._lock, contextlib.suppress(OSError, ValueError):
-            self._stream.write(json.dumps({"event": event, **values}) + "\n")
-            self._stream.flush()
 
     def count(self, event: str) -> None:
         """Count what happened to a message; say what is more than routine."""
-        with self._lock:
+        with self._counting:
             self.counts[event] += 1
         if event not in ("answered", "dropped"):
             self.send(event, count=self.counts[event])
@@ -232,7 +227,7 @@ def _refused(status: int, body: bytes) -> PeerRefused:
         return PeerRefused(_ME, _AWAY, f"the daemon {what}")
 
 
-def run(settings: LinkSettings, events: Events, stop: threading.Event) -> int:
+def run(settings: LinkSettings, events: LinkEvents, stop: threading.Event) -> int:
     """Be connected until told to stop, or until it is time; return the exit status."""
     key = Path(settings.key_file).read_bytes()
     spool = Path(settings.spool)
@@ -291,9 +286,7 @@ def main(argv: list[str]) -> int:
         # -P: a folder called `daemon` where this happens to be run must not be imported instead.
         leash = [sys.executable, "-P", "-m", "daemon.process.exec_with_parent_death", str(options.parent)]
         os.execv(leash[0], [*leash, sys.executable, "-P", "-m", "daemon.group.membership.fleet_client"])  # noqa: S606
-    # Libraries that print must not break the stream of events.
-    events = Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    os.dup2(2, 1)
+    events = LinkEvents(claim_stdout())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -7,9 +7,11 @@ from functools import lru_cache
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.errors import PolicyRefusedError
 from daemon.group import repository
 from daemon.group.repository import Membership
 from daemon.peers import repository as peers
+from daemon.process.job_context import JobContext
 from federation import envelope
 from federation.group.epoch_document import MAX_EPOCH, EpochDocument, read_epoch
 from federation.identity import PublicIdentity
@@ -46,6 +48,16 @@ def rule(engine: Engine, config: Config, me: PublicIdentity) -> GroupPolicy:
     document = None if host is None else epoch_of(group, host)
     expected = None if document is None else document.part_of(me.host)
     return GroupPolicy(me.host, expected, group.host)
+
+
+def require_no_group(context: JobContext) -> None:
+    """Refuse a sum with own peers while this instance learns through a group. Raises PolicyRefusedError."""
+    group = repository.current(context.engine)
+    if group is not None and group.active:
+        raise PolicyRefusedError(
+            f"this instance learns through the group {group.group} of {group.host}",
+            advice="Its host takes the sums: shoal group status. To ask peers again: shoal group leave",
+        )
 
 
 def nodes_outdated(engine: Engine) -> bool:

@@ -28,6 +28,7 @@ from daemon.lab.demo.instances import NAMES, World, build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.peers import commands
 from daemon.revert import steps
+from daemon.revert.affected_artifacts import holding
 from daemon.revert.orchestrate import carry_out
 from daemon.store import content_arrays, current_model, model_records
 from daemon.store.engine import open_checked
@@ -191,7 +192,9 @@ class _Federation:
             # What their NodeInfo says on a PeerTube: how many accounts there are.
             if daemon is not self.observer:
                 users, host = daemon.community.history.users, daemon.community.host
-                commands.approve(engine, self.config, host, key=None, max_users=users, now=time.time())
+                commands.approve(
+                    engine, self.config, host, key=None, max_users=users, now=time.time(), holds=holding
+                )
         engine.dispose()
 
     async def stop(self) -> None:
@@ -247,7 +250,9 @@ class _Federation:
             require([await daemon.job("peers", add=self.attacker, url=url)])
             config = load(daemon.community.config_file)
             engine = open_checked(config.database)
-            commands.approve(engine, config, self.attacker, key=None, max_users=at_most, now=time.time())
+            commands.approve(
+                engine, config, self.attacker, key=None, max_users=at_most, now=time.time(), holds=holding
+            )
             engine.dispose()
 
     async def overrule(self) -> None:
@@ -281,7 +286,7 @@ class _Federation:
     async def finish(self) -> None:
         """Delete what the attacker was in, train without it, and prove it."""
         engine = open_checked(self.config.database)
-        await carry_out(engine, self.config, self.observer.community.config_file, self.attacker)
+        await carry_out(engine, self.config, self.observer.community.config_file, self.attacker, run_job)
         engine.dispose()
 
     # -- what is seen ---------------------------------------------------------------------------------------

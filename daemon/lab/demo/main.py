@@ -28,7 +28,7 @@ from daemon.lab.demo.group import Group
 from daemon.lab.demo.instances import Community, World, build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.lab.demo.report import Listing, Story
-from daemon.process.run_job import JobOutcome
+from daemon.process.job_context import JobOutcome
 from daemon.store import activity, content_arrays
 from daemon.store.engine import open_checked
 from federation.node import ANSWERS

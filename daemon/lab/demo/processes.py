@@ -12,9 +12,11 @@ from typing import Any
 import aiohttp
 
 from daemon.errors import JobError
+from daemon.jobs.run import run_job
 from daemon.lab.demo.instances import Community
 from daemon.process import daemon_lock, limits
-from daemon.process.run_job import JobOutcome, python_module, run_job
+from daemon.process.child import python_module
+from daemon.process.job_context import JobOutcome
 from daemon.rounds.crash_points import VARIABLE
 
 _START_SECONDS = 60.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.errors import JobError
-from daemon.process.run_job import python_module
+from daemon.process.child import python_module
 from federation.flower.app.laboratory import Laboratory
 from federation.flower.app.simulation import LEAST_STORE, Measured
 

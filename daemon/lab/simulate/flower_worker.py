@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from daemon.process.events import EventWriter, claim_stdout
 from daemon.process.limits import end_with
 from federation.errors import FederationError
 from federation.flower.app.laboratory import Laboratory
@@ -19,25 +20,20 @@ def main() -> int:
     """Run the sums that the settings ask for; exit status 3 where the engine is missing."""
     settings: dict[str, Any] = json.load(sys.stdin)
     end_with(int(settings["parent"]))
-    # Ray and Flower print as they like: what is a result goes where they cannot write.
-    results = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def say(event: dict[str, Any]) -> None:
-        results.write(json.dumps(event) + "\n")
-        results.flush()
+    # Ray and Flower print as they like.
+    events = EventWriter(claim_stdout())
 
     def on_sum(found: Measured) -> None:
-        say({"event": "sum", **asdict(found)})
+        events.send("sum", **asdict(found))
 
     machine = Machine(Path(settings["folder"]), settings["cores"], settings["store"])
     try:
         run(Laboratory(settings["members"], settings["seed"]), settings["lengths"], machine, on_sum)
     except EngineMissing as error:
-        say({"event": "missing", "message": str(error)})
+        events.send("missing", message=str(error))
         return 3
     except (FederationError, RuntimeError, OSError) as error:
-        say({"event": "failed", "message": str(error)[:300]})
+        events.send("failed", message=str(error)[:300])
         return 5
     return 0
 

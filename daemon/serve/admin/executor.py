@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, ParamSpec, TypeVar
 
 from daemon.errors import ShoalError
-from daemon.process.run_job import JobOutcome, ProgressCallback, run_job
+from daemon.jobs.run import run_job
+from daemon.process.job_context import JobOutcome, Progress
 from daemon.serve.context import ServeContext
 
 logger = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ class Work:
     def start(
         self,
         kind: str,
-        work: Callable[[ProgressCallback], Coroutine[Any, Any, dict[str, Any]]],
+        work: Callable[[Progress], Coroutine[Any, Any, dict[str, Any]]],
         *,
         urgent: bool = False,
         **about: Any,
@@ -180,9 +181,7 @@ class Work:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    async def _job(
-        self, name: str, arguments: Mapping[str, str], progress: ProgressCallback
-    ) -> dict[str, Any]:
+    async def _job(self, name: str, arguments: Mapping[str, str], progress: Progress) -> dict[str, Any]:
         limit = self._context.config.limits.job_time.total_seconds()
         outcome = await run_job(
             name, self._context.config_file, time_limit=limit, on_progress=progress, arguments=arguments

@@ -37,6 +37,8 @@ def _group(engine: Engine) -> dict[str, Any] | None:
 
 
 def _overview(parts: Parts) -> dict[str, Any]:
+    from daemon.group import messages
+    from daemon.group import repository as memberships
     from daemon.identity import open_identity
     from daemon.peers import commands, repository
     from federation.identity import format_key
@@ -51,7 +53,9 @@ def _overview(parts: Parts) -> dict[str, Any]:
         "words": list(words(key)),
         "mode": config.mode,
         "model": served(context.model.loaded),
-        "cohort": commands.cohort(engine, repository.read(engine, config), config),
+        "cohort": commands.cohort(
+            repository.read(engine, config), config, messages.through(memberships.current(engine))
+        ),
         "group": _group(engine),
         "notices": [vars(notice) for notice in notices.current(engine, config, now)],
         "quality": quality(trained(engine)),

@@ -50,9 +50,10 @@ async def candidates(call: Call) -> dict[str, Any]:
 async def approve(call: Call) -> dict[str, Any]:
     """Pin the key; what it needs beyond that, the peer's approval, is theirs to give."""
     from daemon.peers import commands
+    from daemon.revert.affected_artifacts import holding
 
     asked: Approval = call.body
-    return await _decide(call, commands.approve, key=asked.key, max_users=asked.max_users)
+    return await _decide(call, commands.approve, key=asked.key, max_users=asked.max_users, holds=holding)
 
 
 @table.post("/peers/{host}/pause", "Go without a peer until it is approved again", Peer)
@@ -119,9 +120,10 @@ async def _peer(call: Call, host: str) -> dict[str, Any]:
 
 def _listing(engine: Engine, config: Config, now: float) -> dict[str, Any]:
     # Needs the federation's keys, which a daemon that federates with nobody does not load.
+    from daemon.group import messages, repository
     from daemon.peers import commands
 
-    return commands.listing(engine, config, now)
+    return commands.listing(engine, config, now, messages.through(repository.current(engine)))
 
 
 def _described(engine: Engine, config: Config, host: str, now: float) -> dict[str, Any]:

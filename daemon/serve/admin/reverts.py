@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from daemon.errors import RequestError, ShoalError
-from daemon.process.run_job import ProgressCallback
+from daemon.jobs.run import run_job
+from daemon.process.job_context import Progress
 from daemon.serve.admin.executor import Running
 from daemon.serve.admin.peers import host_of, tell
 from daemon.serve.admin.requests import RevertOrder
@@ -61,15 +62,16 @@ def _start(parts: Parts, host: str, *, dry_run: bool) -> Running:
 
     context = parts.context
 
-    async def work(progress: ProgressCallback) -> dict[str, Any]:
+    async def work(progress: Progress) -> dict[str, Any]:
         if dry_run:
-            return await orchestrate.rehearse(context.config, context.config_file, host, progress)
+            return await orchestrate.rehearse(context.config, context.config_file, host, run_job, progress)
         # The peer is out of service before this waits for any other job.
         return await orchestrate.carry_out(
             context.engine,
             context.config,
             context.config_file,
             host,
+            run_job,
             progress=progress,
             clock=context.clock,
         )

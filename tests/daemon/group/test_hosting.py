@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from daemon.config import Config, load
 from daemon.errors import ConfigError
 from daemon.group.hosting import host_process
-from daemon.process.run_job import python_module
+from daemon.process.child import python_module
 from federation.flower import certificates, control
 from tests.daemon.live import instance
 from tests.federation.flower import live

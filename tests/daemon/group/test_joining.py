@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,11 @@ async def offered(member: Neighbour, host: Neighbour, group: str = "", url: str 
         return await join_and_leave.look(
             member.config, member.engine, session, url or host.url, group, member.clock
         )
+
+
+def _listens(group: Membership | None, *, next_at: float) -> Membership:
+    assert group is not None
+    return replace(group, fence="fence.example:9743", ca="PEM", next_at=next_at)
 
 
 async def asks(member: Neighbour, host: Neighbour) -> Membership:
@@ -142,9 +148,7 @@ async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> Non
     assert (after.state, after.problem) == ("member", "the host is not ready for sums yet")
     assert {one.host for one in repository.members(a.engine)} == {host.host, a.host}
 
-    repository.change(
-        host.engine, lambda group: replace(group, fence="fence.example:9743", ca="PEM", next_at=3e9)
-    )  # type: ignore[type-var]
+    repository.change(host.engine, partial(_listens, next_at=3e9))
     far = await polls(a)
     assert far is not None
     assert far.next_at == 0.0
@@ -408,9 +412,7 @@ async def test_requests_of_strangers_are_bounded_and_end(three: list[Neighbour])
 async def test_strangers_learn_who_is_in_it_and_nothing_else(three: list[Neighbour]) -> None:
     host, a, _ = three
     await joined(a, host)
-    repository.change(
-        host.engine, lambda group: replace(group, fence="fence.example:9743", ca="PEM", next_at=9e8)
-    )  # type: ignore[type-var]
+    repository.change(host.engine, partial(_listens, next_at=9e8))
     told = await says(stranger(1), host, "status", group=enrolment_server.ANY)
     assert (told.state, told.fence, told.ca, told.next) == ("left", "", "", 0)
     assert [one.host for one in told.members] == sorted([host.host, a.host])

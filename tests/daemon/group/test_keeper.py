@@ -15,11 +15,11 @@ import pytest
 
 from daemon.group import commands, repository, status
 from daemon.group.repository import Membership
+from daemon.jobs.run import run_job
 from daemon.process import child
-from daemon.process import run_job as job_runner
 from daemon.process.child import run_child
 from daemon.process.daemon_lock import Running, announce, only_daemon
-from daemon.process.run_job import JobOutcome, run_job
+from daemon.process.job_context import JobOutcome, Progress
 from daemon.serve import group_supervisor
 from daemon.serve.group_supervisor import Keeper
 from daemon.serve.server import build_context
@@ -46,6 +46,7 @@ class Jobs:
         config_file: Path,
         *,
         time_limit: float,
+        on_progress: Progress | None = None,
         arguments: Mapping[str, str] | None = None,
     ) -> JobOutcome:
         assert config_file.name == "shoal.toml"
@@ -217,12 +218,12 @@ async def test_a_child_ends_with_whoever_started_it(tmp_path: Path, monkeypatch:
         "import json, os, signal, sys, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "told = sys.stdin.readline().strip()\n"
-        'print("no event"); print("x" * 300000)\n'
+        'print("no event"); print("x" * 3000000)\n'
         'print(json.dumps({"event": told, "pid": os.getpid()}), flush=True)\n'
         "time.sleep(600)\n"
     )
     monkeypatch.setattr(child, "python_module", lambda *_: ([sys.executable, str(script)], {}))
-    monkeypatch.setattr(job_runner, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(child, "GRACE_SECONDS", 0.1)
     heard: list[Any] = []
     told = asyncio.Event()
 

@@ -23,9 +23,8 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
 from daemon.peers import repository as peers
-from daemon.peers import rotation
 from daemon.revert import job, proof
-from daemon.rounds import aggregate_job, round_config
+from daemon.rounds import aggregate_job, rotate_key, round_config
 from daemon.rounds.aggregate_job import _Session
 from daemon.rounds.counts_then_pairs import Part, Rounds
 from daemon.store import sums
@@ -317,7 +316,7 @@ async def test_a_host_whose_key_was_replaced_says_what_to_do(group: Islands) -> 
     assert interrupted.is_set()
     assert round_config.hosted_journal(host.config).sums()
     await host.stop()
-    rotation.rotate(host.config, host.engine, group.clock())
+    rotate_key.rotate(host.config, host.engine, group.clock())
     await host.restart()
     others = group.people[1:6]
     for one in others:
