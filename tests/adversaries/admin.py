@@ -54,7 +54,7 @@ from federation.journal import FileJournal, MemoryJournal
 from federation.limits import Limits
 from federation.node import MemberNode
 from federation.proposal import Proposal, SignedProposal, least_threshold
-from tests.daemon.live import instance
+from tests.daemon.running_daemon import instance
 from tests.simulator.cohort import Cohort, Instance
 from tests.simulator.table import Table
 

@@ -38,7 +38,7 @@ from federation.group.published import HEAD, MAX_PUBLISHED, Published, read_take
 from federation.http.client import PeerClient
 from federation.identity import Identity
 from federation.proposal import BlobReference, SignedProposal
-from tests.daemon.group.islands import NAME, Islander, Islands, assert_learnt, islands
+from tests.daemon.group.in_process_group import NAME, Islander, Islands, assert_learnt, islands
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -26,8 +26,8 @@ from daemon.training.job import run as train
 from federation.identity import Identity, format_key
 from models.interactions import Interactions
 from models.statistics import Statistic, counts, head, pair_counts
-from tests.daemon.live import instance
-from tests.daemon.worlds import write_set
+from tests.daemon.running_daemon import instance
+from tests.daemon.small_dataset import write_set
 
 HONEST, POISONER = "friend.example", "poisoner.example"
 FAKES = 100

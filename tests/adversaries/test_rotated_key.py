@@ -14,7 +14,7 @@ from federation.carrier import PeerRefused
 from federation.envelope import Stage
 from federation.errors import Code
 from federation.identity import Identity, format_key
-from tests.daemon.neighbours import Neighbour, neighbours
+from tests.daemon.peer_instances import Neighbour, neighbours
 
 
 def waiting(one: Neighbour) -> list[tuple[str, str]]:

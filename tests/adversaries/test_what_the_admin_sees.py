@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from federation.errors import Code
 from federation.http import load_limits
 from federation.identity import Identity, format_key
 from federation.proposal import least_threshold
+from tests import ROOT
 from tests.adversaries.admin import (
     LIARS,
     ME,
@@ -255,5 +255,5 @@ async def test_aggregators_that_work_together_have_a_draw_of_noise_each(admin: A
     difference = given[0] - given[1]
     expected = 2 * float(lies.signed.proposal.share_variance)
     assert 0.5 * expected < float(difference.var()) < 2 * expected
-    threats = (Path(__file__).parents[2] / "docs" / "threat-model.md").read_text("utf-8")
+    threats = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
     assert "Aggregators that work together have one each" in " ".join(threats.split())

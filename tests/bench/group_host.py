@@ -26,9 +26,9 @@ from daemon.group.hosting import host_process
 from daemon.group.hosting.reverse_proxy import Bounds
 from federation.flower import control
 from tests.bench.serving_http import _resident_mib
-from tests.daemon.group import fences
-from tests.daemon.group.test_hosting import Host, settings, started
-from tests.federation.flower import live
+from tests.daemon.group import proxy_client
+from tests.daemon.group.test_host_process import Host, settings, started
+from tests.federation.flower import running_superlink
 
 NODES, AT_ONCE, REQUESTS = 32, 8, 1_000
 IDLE_A_SECOND = 4 / 60
@@ -54,10 +54,10 @@ def run() -> dict[str, Any]:
             raise RuntimeError("the host is not there")
         pids = {"hosting": host.process.pid, "superlink": host.superlink}
         result = {f"{name}_idle_mib": _resident_mib(pid) for name, pid in pids.items()}
-        keys = [live.new_key() for _ in range(NODES)]
+        keys = [running_superlink.new_key() for _ in range(NODES)]
         bodies = []
         for key in keys:
-            node = Node(node_id=control.register(found.access, live.public_pem(key)))
+            node = Node(node_id=control.register(found.access, running_superlink.public_pem(key)))
             bodies.append(PullMessagesRequest(node=node).SerializeToString())
         places = {"fence": (found.fence, host_process.authority(host.config).decode())}
         places["direct"] = (found.access.address, found.access.ca.read_text("ascii"))
@@ -65,7 +65,7 @@ def run() -> dict[str, Any]:
             for place, (address, ca) in places.items():
                 more = {} if kind == "kept" else {"connection": "close"}
                 requests = [
-                    fences.request("pull-messages", body, key, more=more)
+                    proxy_client.request("pull-messages", body, key, more=more)
                     for key, body in zip(keys, bodies, strict=True)
                 ]
                 before = {name: _processor_ms(pid) for name, pid in pids.items()}

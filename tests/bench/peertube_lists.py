@@ -20,8 +20,8 @@ from daemon.store.rows import EngagementRow, Exclusions, SourceFacts, VideoRow
 from daemon.store.snapshot import replace
 from tests.bench.serving_http import RATE, SECONDS, _inside, _resident_mib
 from tests.bench.serving_model import CHANNELS, ITEMS, RANK, TAGS, VIDEOS
-from tests.daemon.live import daemon, put_model
-from tests.daemon.peertube import SECRET, configure, viewer
+from tests.daemon.fake_peertube import SECRET, configure, viewer
+from tests.daemon.running_daemon import daemon, put_model
 from tests.models.made import made_labels, made_model
 
 VIEWERS, EACH = 5_000, 40

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from daemon.process.child import python_module
-from tests.daemon.peertube import HOST, World, configure, peertube, video_uuid
+from tests.daemon.fake_peertube import HOST, World, configure, peertube, video_uuid
 
 USERS, HISTORY, RATES, VIDEOS, CHANNELS, TAGS = 5_000, 200_000, 50_000, 100_000, 2_000, 20_000
 PAGE, RATE = 1_000, 20.0

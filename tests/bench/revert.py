@@ -27,7 +27,7 @@ from daemon.store.model_records import Kind, ModelRecord
 from federation.identity import format_key
 from models import artefact
 from tests.bench.training import CATALOGUE, HEAD
-from tests.daemon.live import Daemon, daemon, instance
+from tests.daemon.running_daemon import Daemon, daemon, instance
 from tests.models.made import made_labels, made_model
 
 RANK, RELATED = 256, 40

@@ -16,7 +16,7 @@ import aiohttp
 import numpy as np
 
 from tests.bench.serving_model import CHANNELS, ITEMS, RANK, TAGS, VIDEOS
-from tests.daemon.live import daemon, instance, put_model
+from tests.daemon.running_daemon import daemon, instance, put_model
 from tests.models.made import made_labels, made_model
 
 RATE, SECONDS, HISTORY = 200, 10.0, 50

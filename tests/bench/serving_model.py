@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import artefact
+from tests import ROOT
 from tests.models.made import made_labels, made_model
 
 VIDEOS, ITEMS, RANK, TAGS, CHANNELS = 100_000, 4_096, 256, 30_000, 40_000
@@ -99,9 +100,7 @@ def _percentiles(name: str, times: NDArray[np.float64]) -> dict[str, float]:
 
 def _memory(place: Path) -> list[float]:
     command = [sys.executable, "-c", _OPEN, str(place)]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[2]
-    )
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     return [int(number) / 1024 for number in done.stdout.split()]
 
 

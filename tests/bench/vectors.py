@@ -33,9 +33,9 @@ from models.recommender import ItemWeights, Scores, spread
 from models.statistics import Statistic
 from models.vector_file import MAX_HISTORY, MAX_VIDEOS, VideoVectors, rank
 from policies.privacy import PROTECTION, Level, head_minimum
+from tests import ROOT
 from tests.models.made_vectors import made_vectors
 
-ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "daemon" / "demo" / "data" / "ml-latest-small"
 CHROMIUM = Path(os.environ.get("SHOAL_CHROMIUM", "/usr/bin/chromium"))
 RANKING = ROOT / "tests" / "plugin" / "bench" / "ranking.js"

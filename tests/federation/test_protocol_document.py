@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,9 @@ from federation.limits import Limits
 from federation.messages import Advertisement, Confirmation, Revealed, SealedShares
 from federation.node import ANSWERS
 from federation.proposal import Proposal
+from tests import ROOT
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+DOCUMENT = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 
 HELLO = say(Identity("alice.example", b"a" * 32), "bob.example", 0.0, approves=False)
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models.vector_file import RANK, VideoVectors, rank
+from tests import ROOT
 
-CASES = Path(__file__).parents[1] / "plugin" / "ranking.json"
+CASES = ROOT / "tests" / "plugin" / "ranking.json"
 
 
 def made_vectors(count: int, *, seed: int = 0, levels: int = 127) -> VideoVectors:

@@ -20,10 +20,10 @@ from safetensors.numpy import load_file, save_file
 from models import artefact
 from models.errors import ModelFileError
 from models.export import export
+from tests import ROOT
 from tests.models.made import made_labels, made_model
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

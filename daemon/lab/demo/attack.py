@@ -22,6 +22,7 @@ from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
 from daemon.errors import JobError
+from daemon.jobs.run import run_job
 from daemon.lab.demo import attack_parts
 from daemon.lab.demo.change_histories import like_more, make_up
 from daemon.lab.demo.instances import NAMES, World, build

@@ -18,7 +18,7 @@ from daemon.store import activity, releases
 from daemon.store.sums import StoredSum
 from models import statistics
 from models.interactions import Interactions
-from tests.daemon.group.islands import SETTINGS, Islander, Islands, islands
+from tests.daemon.group.in_process_group import SETTINGS, Islander, Islands, islands
 
 PRIVATE: dict[str, str | int] = {"level": "default", "window": "7d", "min_changed_users": 3}
 SITS_OUT = 3

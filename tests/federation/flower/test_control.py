@@ -11,22 +11,22 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from federation.flower import control, superlink
 from federation.flower.access import SuperLinkAccess
 from federation.flower.control import SuperLinkError
-from tests.federation.flower import live
+from tests.federation.flower import running_superlink
 
 
 @pytest.fixture(scope="module")
-def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Link]:
-    with live.running(tmp_path_factory.mktemp("superlink")) as found:
+def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running_superlink.Link]:
+    with running_superlink.running(tmp_path_factory.mktemp("superlink")) as found:
         yield found
 
 
 @pytest.fixture
-def access(link: live.Link) -> SuperLinkAccess:
+def access(link: running_superlink.Link) -> SuperLinkAccess:
     return link.access
 
 
 def test_a_registered_node_is_let_in_and_shut_out_again(access: SuperLinkAccess) -> None:
-    with live.node(access.address, access.ca.read_bytes()) as node:
+    with running_superlink.node(access.address, access.ca.read_bytes()) as node:
         node_id = control.register(access, node.public)
         assert control.nodes(access)[node_id] is False
         assert node.activate() == node_id
@@ -41,7 +41,7 @@ def test_a_registered_node_is_let_in_and_shut_out_again(access: SuperLinkAccess)
 
 
 def test_a_stranger_is_refused(access: SuperLinkAccess) -> None:
-    with live.node(access.address, access.ca.read_bytes()) as node:
+    with running_superlink.node(access.address, access.ca.read_bytes()) as node:
         with pytest.raises(httpx.HTTPStatusError, match="412"):
             node.activate()
         with pytest.raises(httpx.HTTPStatusError, match="401"):
@@ -49,27 +49,29 @@ def test_a_stranger_is_refused(access: SuperLinkAccess) -> None:
 
 
 def test_registering_twice_gives_the_same_id_however_the_key_is_written(access: SuperLinkAccess) -> None:
-    key = live.public_pem(live.new_key())
+    key = running_superlink.public_pem(running_superlink.new_key())
     first = control.register(access, key)
     assert control.register(access, key) == first
     assert control.register(access, key.replace(b"\n", b"\r\n") + b"\n\n") == first
 
 
 def test_two_keys_are_two_nodes(access: SuperLinkAccess) -> None:
-    ids = {control.register(access, live.public_pem(live.new_key())) for _ in range(3)}
+    ids = {
+        control.register(access, running_superlink.public_pem(running_superlink.new_key())) for _ in range(3)
+    }
     assert len(ids) == 3
     assert ids <= control.nodes(access).keys()
 
 
 def test_taking_out_twice_is_no_error(access: SuperLinkAccess) -> None:
-    node_id = control.register(access, live.public_pem(live.new_key()))
+    node_id = control.register(access, running_superlink.public_pem(running_superlink.new_key()))
     control.unregister(access, node_id)
     control.unregister(access, node_id)
     control.unregister(access, 12345)
 
 
 def test_a_key_that_was_taken_out_never_comes_back(access: SuperLinkAccess) -> None:
-    key = live.public_pem(live.new_key())
+    key = running_superlink.public_pem(running_superlink.new_key())
     control.unregister(access, control.register(access, key))
     with pytest.raises(SuperLinkError, match="a new one"):
         control.register(access, key)
@@ -94,21 +96,21 @@ def test_other_keys_are_refused(access: SuperLinkAccess, key: bytes) -> None:
 
 
 def test_who_is_registered_survives_a_restart(tmp_path: Path) -> None:
-    key, gone = live.new_key(), live.new_key()
-    with live.running(tmp_path) as link:
-        node_id = control.register(link.access, live.public_pem(key))
-        control.unregister(link.access, control.register(link.access, live.public_pem(gone)))
+    key, gone = running_superlink.new_key(), running_superlink.new_key()
+    with running_superlink.running(tmp_path) as link:
+        node_id = control.register(link.access, running_superlink.public_pem(key))
+        control.unregister(link.access, control.register(link.access, running_superlink.public_pem(gone)))
         link.process.kill()
-    with live.running(tmp_path) as link:
+    with running_superlink.running(tmp_path) as link:
         assert set(control.nodes(link.access)) == {node_id}
-        with live.node(link.access.address, link.access.ca.read_bytes(), key) as node:
+        with running_superlink.node(link.access.address, link.access.ca.read_bytes(), key) as node:
             assert node.activate() == node_id
 
 
 def test_nobody_there_is_said_clearly(tmp_path: Path) -> None:
     superlink.prepare(tmp_path)
     with pytest.raises(SuperLinkError, match="is the daemon of this host running"):
-        control.nodes(superlink.access(tmp_path, live.free_port()))
+        control.nodes(superlink.access(tmp_path, running_superlink.free_port()))
     with pytest.raises(SuperLinkError, match="certificate cannot be read"):
         control.nodes(superlink.access(tmp_path / "nothing", 1))
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 
 from federation.flower import certificates, superlink
-from tests.federation.flower import live
+from tests.federation.flower import running_superlink
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -107,10 +107,10 @@ def test_it_is_the_stock_program_with_everything_off(tmp_path: Path, monkeypatch
 
 
 def test_it_listens_on_loopback_alone_and_calls_nobody(tmp_path: Path) -> None:
-    with live.running(tmp_path) as link:
+    with running_superlink.running(tmp_path) as link:
         pid = link.process.pid
         port = int(link.access.address.rpartition(":")[2])
-        found = live.connections(pid)
+        found = running_superlink.connections(pid)
         assert {where for where, _, listens in found if listens} == {("127.0.0.1", port)}
         assert {there[0] for _, there, listens in found if not listens} <= {"127.0.0.1"}
         assert Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii") == ""

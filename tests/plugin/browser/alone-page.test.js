@@ -156,7 +156,7 @@ describe('the page with a daemon behind it', {
   let site, page, daemon, at
   before(async () => {
     site = await openSite()
-    daemon = spawn(PYTHON, ['-m', 'tests.daemon.with_a_past'], { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] })
+    daemon = spawn(PYTHON, ['-m', 'tests.daemon.daemon_with_history'], { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] })
     const failed = once(daemon, 'exit').then(() => Promise.reject(new Error('the daemon did not start')))
     const [line] = await Promise.race([once(createInterface(daemon.stdout), 'line'), failed])
     failed.catch(() => {})

@@ -1,0 +1,167 @@
+"""Forgetting a viewer at the admin's word: rows, windows, models, and that nothing names them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from daemon.config import Config, load
+from daemon.errors import RequestError
+from daemon.identity import open_identity
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
+from daemon.maintenance import forget_viewer, sync
+from daemon.process.child import python_module
+from daemon.process.job_context import JobContext
+from daemon.rounds import round_config
+from daemon.rounds.contribution_job import noisy, open_windows
+from daemon.rounds.counts_then_pairs import Rounds
+from daemon.rounds.own_statistics import own_viewers
+from daemon.store import content_arrays, forget_viewers
+from daemon.store.engine import open_checked
+from daemon.store.migrate import migrate
+from daemon.store.pseudonyms import Pseudonyms
+from federation.errors import Refusal
+from federation.identity import Identity, format_key
+from federation.journal import MemoryJournal
+from tests.daemon.running_daemon import instance
+from tests.daemon.small_dataset import write_set
+
+NOW = 1_800_000_000.0
+SOMEBODY = "u7"
+PEERS = [Identity(f"p{n}.example", bytes([n + 1]) * 32) for n in range(5)]
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    folder = tmp_path / "one"
+    write_set(folder / "dataset")
+    peers = "".join(
+        f'[[peers]]\nhost = "{p.host}"\nurl = "http://127.0.0.1:9"\nkey = "{format_key(p.public.key)}"\n'
+        for p in PEERS
+    )
+    path = instance(folder, extra='mode = "contribute"')
+    path.write_text(path.read_text() + '[privacy]\nmin_video_age = "0s"\nlevel = "none"\n' + peers)
+    return path
+
+
+@pytest.fixture
+def config(config_file: Path) -> Config:
+    return load(config_file)
+
+
+@pytest.fixture
+def engine(config: Config) -> Iterator[Engine]:
+    migrate(config.database)
+    engine = open_checked(config.database)
+    sync.run(context_of(config, engine))
+    yield engine
+    engine.dispose()
+
+
+def context_of(config: Config, engine: Engine) -> JobContext:
+    return JobContext(config, engine, lambda _stage, _part: None, lambda: NOW)
+
+
+def give(config: Config, engine: Engine, aggregator: str) -> Any:
+    """Give an aggregator this instance's counts, as in a session; returns the proposal."""
+    context = context_of(config, engine)
+    own = own_viewers(engine, config, now=NOW)
+    blob = round_config.encode_vocabulary(own.catalogue.urls)
+    identity = open_identity(config.identity_file, config.instance.host)
+    rounds = Rounds(
+        config, identity, MemoryJournal(), round_config.limits(config), context.clock, context.progress
+    )
+    (part,) = rounds.propose(blob, (tuple(peer.public for peer in PEERS),))
+    proposal = replace(part.first.proposal, aggregator=aggregator)
+    return noisy(context, proposal, {round_config.VOCABULARY: blob}, own, open_windows(context))
+
+
+def pseudonym(config: Config) -> bytes:
+    return Pseudonyms.open(config.data_dir / "viewers.key").of(SOMEBODY)
+
+
+def test_everything_of_the_viewer_goes_and_what_peers_were_to_get_is_void(
+    config: Config, engine: Engine
+) -> None:
+    before = give(config, engine, "p0.example")
+    give(config, engine, "p1.example")
+    report = forget_viewer.forget(engine, config, SOMEBODY, NOW)
+    assert report["engagements"] == 10
+    assert report["windows_voided"] == 2
+    assert pseudonym(config) not in forget_viewers.states(engine)
+    raw = b"".join(path.read_bytes() for path in config.data_dir.glob("shoal.db*"))
+    assert pseudonym(config) not in raw
+    # Neither the same counts nor new ones that differ by this viewer leave before the window is over.
+    with pytest.raises(Refusal, match="nothing more is given in this data window"):
+        give(config, engine, "p0.example")
+    ends = sorted(kept.window.ends for kept in open_windows(context_of(config, engine)).all())
+    assert report["next_contribution"] == ends[0] > NOW
+    assert np.asarray(before).sum() == 600
+
+
+def test_nothing_names_the_viewer(config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    report = forget_viewer.forget(engine, config, SOMEBODY, NOW)
+    (entry,) = [e for e in ledger.entries(engine) if e.kind == Kind.WITHDRAWAL]
+    assert entry.details == {"viewers": 1, "windows": 0}
+    said = json.dumps([report, vars(entry)], default=str) + str(capsys.readouterr())
+    assert SOMEBODY not in said
+    assert pseudonym(config).hex() not in said
+
+
+def test_who_is_not_stored_cannot_be_forgotten(config: Config, engine: Engine) -> None:
+    with pytest.raises(RequestError) as raised:
+        forget_viewer.forget(engine, config, "u999", NOW)
+    assert "u999" not in raised.value.message + raised.value.advice
+    assert content_arrays.read(engine)[1].user_count == 60
+    assert not [e for e in ledger.entries(engine) if e.kind == Kind.WITHDRAWAL]
+
+
+def test_the_next_statistic_is_without_the_viewer_and_the_window_opens_when_others_changed(
+    config: Config, engine: Engine
+) -> None:
+    settings = config.privacy.model_copy(update={"min_changed_users": 0})
+    config = config.model_copy(update={"privacy": settings})
+    before = give(config, engine, "p0.example")
+    report = forget_viewer.forget(engine, config, SOMEBODY, NOW)
+    later = float(report["next_contribution"]) + 1
+    windows = open_windows(JobContext(config, engine, lambda _s, _p: None, lambda: later))
+    kept = windows.read("p0.example")
+    assert kept is not None
+    assert kept.window.over(later, changed=0, least=0)
+    assert own_viewers(engine, config, now=NOW).interactions.users == 59
+    assert np.asarray(before).sum() - own_viewers(engine, config, now=NOW).interactions.matrix.sum() == 10
+
+
+def shoal(config_file: Path, *words: str, typed: str = "") -> tuple[int, str]:
+    environment = python_module("x")[1]
+    command = [sys.executable, "-m", "daemon.cli.main", *words, "--config", str(config_file)]
+    done = subprocess.run(
+        command, env=environment, input=typed, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_command_reads_the_name_from_a_pipe_and_trains_at_once(config_file: Path, engine: Engine) -> None:
+    status, said = shoal(config_file, "viewers", "forget", "-o", "json", typed=f"{SOMEBODY}\n")
+    assert status == 0, said
+    report = json.loads(said)
+    assert (report["engagements"], report["trained"]) == (10, True)
+    assert report["serves_now"]
+    assert report["older_models"] == []
+    status, said = shoal(config_file, "viewers", "forget", "--no-train", typed="u8\n")
+    assert status == 0, said
+    assert "until the next: shoal train" in said
+    assert report["serves_now"] in said
+    assert "u8" not in said
+    status, said = shoal(config_file, "viewers", "check")
+    assert (status, "nobody in a data set can withdraw" in said) == (2, True)

@@ -1,0 +1,129 @@
+"""The fence's rules on bytes alone."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.group.hosting.proxy_http import (
+    MAX_HEAD,
+    METHODS,
+    Allowance,
+    Known,
+    bare,
+    read_answer,
+    read_request,
+)
+from tests.daemon.group import proxy_client
+from tests.federation.flower import running_superlink
+
+GOOD = proxy_client.request("pull-messages", key=running_superlink.new_key())
+LINES = {f"POST /v1/fleet/{method} HTTP/1.1" for method in METHODS}
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    for head in (raw, raw + b"\r\n\r\n", b"POST /v1/fleet/pull-messages HTTP/1.1\r\n" + raw + b"\r\n\r\n"):
+        read_request(head)
+        read_answer(head)
+
+
+@given(st.integers(0, len(GOOD) - 1), st.binary(min_size=0, max_size=4))
+def test_whatever_is_changed_the_superlink_hears_a_line_of_the_list(at: int, new: bytes) -> None:
+    asked = read_request(GOOD[:at] + new + GOOD[at + 1 :])
+    if asked is None or not asked.method:
+        return
+    written = asked.head("127.0.0.1:1")
+    lines = written.decode("ascii").split("\r\n")
+    assert lines[0] in LINES
+    assert lines[1:3] == ["host: 127.0.0.1:1", "content-type: application/protobuf"]
+    assert lines[3] == f"content-length: {asked.length}"
+    assert written.count(b"\r\n\r\n") == 1
+    assert written.count(b"\n") == written.count(b"\r") == len(lines) - 1
+    again = read_request(written)
+    assert again is not None
+    assert (again.method, again.length, again.fields) == (asked.method, asked.length, asked.fields)
+
+
+def test_a_head_has_an_end() -> None:
+    assert read_request(GOOD) is not None
+    field = b"x: " + b"y" * (MAX_HEAD - len(GOOD) - 5)
+    at = len(GOOD) - 2
+    full = GOOD[:at] + field + b"\r\n\r\n"
+    assert len(full) == MAX_HEAD
+    assert read_request(full) is not None
+    assert read_request(full.replace(b"x: ", b"x: y")) is None
+
+
+def test_two_keys_are_two_members_and_without_a_signature_it_is_nobody() -> None:
+    one, other = (
+        read_request(proxy_client.request("pull-messages", key=running_superlink.new_key())) for _ in range(2)
+    )
+    nobody = read_request(proxy_client.request("pull-messages"))
+    assert one is not None
+    assert other is not None
+    assert nobody is not None
+    assert one.who != other.who
+    assert nobody.who == b""
+
+
+def test_an_answer_says_nothing_of_who_gave_it() -> None:
+    raw = (
+        b"HTTP/1.1 412 Precondition Failed\r\ndate: today\r\nserver: uvicorn\r\nset-cookie: a=b\r\n"
+        b"content-length: 12\r\ncontent-type: application/json\r\n"
+        b"flwr-version-incompatibility-message: other\r\n\r\n"
+    )
+    answer = read_answer(raw)
+    assert answer is not None
+    assert answer.head(keep=True) == (
+        b"HTTP/1.1 412 Precondition Failed\r\ncontent-length: 12\r\ncontent-type: application/json\r\n"
+        b"flwr-version-incompatibility-message: other\r\n\r\n"
+    )
+    assert bare(HTTPStatus.NOT_FOUND) == proxy_client.NOT_FOUND
+
+
+def test_html_from_behind_is_not_named() -> None:
+    answer = read_answer(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-type: text/html\r\n\r\n")
+    assert answer is not None
+    assert answer.fields == ()
+
+
+@given(st.lists(st.integers(0, 20), max_size=60))
+def test_the_latest_ones_are_known(names: list[int]) -> None:
+    known = Known(5)
+    for name in names:
+        known.add(name)
+    latest = list(dict.fromkeys(reversed(names)))[:5]
+    assert {name for name in range(21) if name in known} == set(latest)
+    for name in latest:
+        known.discard(name)
+        assert name not in known
+
+
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=80), st.floats(0.1, 10), st.integers(1, 10))
+def test_nobody_gets_more_than_their_allowance(gaps: list[float], per_second: float, burst: int) -> None:
+    allowance = Allowance(per_second, float(burst), most=3)
+    now, passed = 0.0, 0
+    for gap in gaps:
+        now += gap
+        passed += allowance.take("one", now)
+        assert passed <= burst + (now - gaps[0]) * per_second + 1e-6
+    assert passed >= min(burst, len(gaps))
+
+
+def test_an_allowance_comes_back_and_is_not_shared() -> None:
+    allowance = Allowance(1.0, 2.0, most=100)
+    assert [allowance.take("one", 0.0) for _ in range(3)] == [True, True, False]
+    assert allowance.take("other", 0.0)
+    assert not allowance.take("one", 0.5)
+    assert allowance.take("one", 1.5)
+
+
+def test_an_allowance_remembers_so_many_names() -> None:
+    allowance = Allowance(0.001, 1.0, most=10)
+    for name in range(1_000):
+        assert allowance.take(name, 0.0)
+    assert len(allowance._left) == 10
+    assert not allowance.take(999, 0.0)

@@ -1,0 +1,207 @@
+"""What `shoal group status` says of being counted, held against the policies that decide it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from daemon.config import Config, load
+from daemon.group import repository, status
+from daemon.group.repository import GroupMember, Membership
+from daemon.identity import open_identity
+from daemon.peers import repository as peers
+from daemon.peers.repository import Peer
+from daemon.rounds import round_config
+from daemon.serve.admin.notices import current as notices
+from daemon.store.engine import open_checked
+from daemon.store.migrate import migrate
+from federation.errors import Refusal
+from federation.identity import Identity, PublicIdentity, format_key
+from federation.proposal import Proposal, least_threshold
+from policies.cohort import CohortPolicy
+from policies.privacy import Level, PrivacyPolicy
+from tests.daemon.running_daemon import instance
+
+NOW = 1_800_000_000.0
+HOST = "host.example"
+OTHERS = ("a.example", "b.example", "c.example", "d.example")
+
+
+def key(host: str) -> str:
+    return format_key(identity(host).key)
+
+
+def identity(host: str) -> PublicIdentity:
+    return Identity(host, host.encode().ljust(32, b"x")[:32]).public
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> tuple[Engine, Config]:
+    """Return a contributing member of a group of six that recognises all of them."""
+    config = load(instance(tmp_path, extra='mode = "contribute"'))
+    migrate(config.database)
+    engine = open_checked(config.database)
+    me = open_identity(config.identity_file, config.instance.host).public
+    joined = Membership("g", HOST, "https://host.example", "member", "member", since=NOW, next_at=NOW + 7200)
+    repository.change(engine, lambda _one: joined)
+    for one in (me, *map(identity, (HOST, *OTHERS))):
+        listed(engine, one)
+        if one != me:
+            peers.save(engine, Peer(one.host, f"https://{one.host}", format_key(one.key), state="approved"))
+    return engine, config
+
+
+def listed(engine: Engine, who: PublicIdentity) -> None:
+    member = GroupMember(who.host, format_key(who.key), state="member", since=NOW)
+    repository.change_member(engine, who.host, lambda _one: member)
+
+
+def state(store: tuple[Engine, Config], host: str, as_: Any) -> None:
+    peers.change(*store, host, lambda peer: replace(peer, state=as_))
+
+
+def said(store: tuple[Engine, Config]) -> tuple[str, dict[str, Any]]:
+    found = status.status(store[1], store[0], NOW)
+    return " ".join((found["sentence"], *found["sentences"])), found
+
+
+def refused(store: tuple[Engine, Config]) -> str:
+    """Return the code with which this instance would refuse the group's next sum, empty where it gives."""
+    engine, config = store
+    me = open_identity(config.identity_file, config.instance.host).public
+    roster = tuple(sorted((me, *map(identity, (HOST, *OTHERS)))))
+    proposed = Proposal(
+        aggregator=HOST,
+        roster=roster,
+        threshold=least_threshold(len(roster)),
+        trainer="shoal-counts",
+        round=0,
+        length=100,
+        entry_bound=100,
+        ring=32,
+        nonce=bytes(16),
+        created=0,
+        expires=1,
+        noise=round_config.protection(config).counts_noise,
+        colluders=round_config.GROUP_COLLUDERS,
+        parameters=round_config.parameters(config, 100),
+    )
+    known = peers.read(engine, config).allowlist()
+    try:
+        CohortPolicy(me.host, known, config.cohort.min_cohort).check(proposed)
+        PrivacyPolicy(me.host, known, Level(config.privacy.level)).check(proposed)
+    except Refusal as refusal:
+        return refusal.code.value
+    return ""
+
+
+def test_among_members_who_are_all_recognised_it_is_counted(store: tuple[Engine, Config]) -> None:
+    text, found = said(store)
+    assert refused(store) == ""
+    assert found["counted"] == {"recognised": 5, "of": 5, "needed": 5, "missing": 0, "strangers": []}
+    assert "5 of 5 are recognised here, itself included; all are needed" in text
+    assert "recognise HOST" not in text
+    assert "not counted and" not in text
+
+
+def test_one_stranger_is_enough_for_not_being_counted(store: tuple[Engine, Config]) -> None:
+    state(store, "d.example", "candidate")
+    text, found = said(store)
+    assert refused(store) == "noise-too-low"
+    counted = {"recognised": 4, "of": 5, "needed": 5, "missing": 1, "strangers": ["d.example"]}
+    assert found["counted"] == counted
+    assert (
+        "d.example is not recognised here: until it is, this instance is not counted and does not learn from "
+        "sums that it is in."
+    ) in text
+    assert "shoal group recognise d.example" in text
+    [notice] = notices(*store, NOW)
+    assert (notice.kind, "d.example is a member" in notice.sentence) == ("group-member", True)
+    state(store, "c.example", "candidate")
+    assert "c.example, d.example are not recognised here: until they are" in said(store)[0]
+
+
+def test_a_member_who_comes_new_is_said_and_told(store: tuple[Engine, Config]) -> None:
+    assert notices(*store, NOW) == []
+    listed(store[0], identity("new.example"))
+    assert [notice.kind for notice in notices(*store, NOW)] == ["group-member"]
+    text, found = said(store)
+    assert "new.example is not recognised here" in text
+    assert found["counted"]["missing"] == 1
+
+
+def test_who_only_learns_is_told_what_it_does_not_learn(store: tuple[Engine, Config]) -> None:
+    state(store, "d.example", "candidate")
+    text, _ = said((store[0], store[1].model_copy(update={"mode": "consume"})))
+    assert "until it is, this instance does not learn from sums that it is in" in text
+    assert "counted" not in text.replace("the host not counted", "")
+
+
+@pytest.mark.parametrize(
+    ("as_", "how", "learns"),
+    [("removed", "was removed", False), ("reverted", "was reverted", False), ("paused", "is paused", True)],
+)
+def test_whom_the_admin_decided_against_is_not_suggested(
+    store: tuple[Engine, Config], as_: str, how: str, *, learns: bool
+) -> None:
+    state(store, "d.example", as_)
+    text, found = said(store)
+    assert refused(store) == "noise-too-low"
+    assert f"d.example {how} here and is in the group: while it is, this instance is not counted" in text
+    assert ("does not learn" in text) is not learns
+    assert "group recognise" not in text
+    assert (found["counted"]["strangers"], found["counted"]["missing"]) == ([], 1)
+    assert notices(*store, NOW) == []
+
+
+def test_another_key_is_no_recognition(store: tuple[Engine, Config]) -> None:
+    other = PublicIdentity("d.example", identity("a.example").key)
+    listed(store[0], other)
+    text, found = said(store)
+    assert "d.example is listed with another key than the one approved here" in text
+    assert "group recognise" not in text
+    assert found["counted"]["missing"] == 1
+
+
+@pytest.mark.parametrize("as_", ["removed", "reverted", "paused"])
+def test_a_host_that_is_no_peer_any_more(store: tuple[Engine, Config], as_: str) -> None:
+    state(store, HOST, as_)
+    sentence = f"{HOST} is not an approved peer here (any more), so nothing is asked of it"
+    repository.change(store[0], lambda group: group and replace(group, problem=sentence))
+    text, found = said(store)
+    assert f"Approve it again: shoal peers approve {HOST}, or leave: shoal group leave" in text
+    assert "announced" not in text
+    assert "group recognise" not in text
+    assert (found["next_at"], found["counted"]["strangers"]) == (None, [])
+
+
+def test_names_of_hosts_are_written_as_they_are(store: tuple[Engine, Config]) -> None:
+    for problem, written in (
+        ("localhost:9000 cannot be reached", "localhost:9000 cannot be reached."),
+        ("the host is not ready for sums yet", "The host is not ready for sums yet."),
+    ):
+        repository.change(store[0], lambda group, problem=problem: group and replace(group, problem=problem))  # type: ignore[misc]
+        assert written in said(store)[0]
+
+
+def test_too_few_members_are_said_though_a_sum_is_announced(store: tuple[Engine, Config]) -> None:
+    for host in ("c.example", "d.example"):
+        repository.change_member(store[0], host, lambda one: one and replace(one, state="left"))
+    text, _ = said(store)
+    assert "For this instance a sum needs 5 members, so 1 more has to join." in text
+    assert "The next sum is announced, 2 hours from now." in text
+
+
+def test_the_host_leaves_out_whom_it_does_not_approve(store: tuple[Engine, Config]) -> None:
+    engine, config = store
+    me = config.instance.host
+    repository.change(engine, lambda group: group and replace(group, role="host", host=me))
+    state(store, "d.example", "removed")
+    text, found = said(store)
+    assert "d.example is not approved here by the listed key: sums go without it." in text
+    assert "shoal group eject d.example" in text
+    assert (found["counted"]["needed"], found["counted"]["missing"]) == (4, 0)

@@ -1,0 +1,64 @@
+"""The demo on a small set: what it prints is what it measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daemon.errors import RequestError, SourceError
+from daemon.lab.demo.instances import SHIPPED, SIZES, build
+from daemon.lab.demo.main import main, parse_kill
+from tests.daemon.rounds.test_sessions import write_set
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("demo") / "set")
+
+
+def test_five_instances_learn_what_pooling_and_the_noise_they_drew_would(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(data=small, instances=5, kill="2@mask", level="default", as_json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["ndcg10"]) == {"popularity", "peertube_rule", "local", "federated", "pooled"}
+    assert found["max_relative_difference_from_pooled"] <= 1e-6
+    assert found["integers_identical"]
+    assert found["top10_identical"]
+    assert found["bytes_sent_max"] > 0
+    assert {"sessions", "training", "evaluation"} <= set(found["seconds"])
+    assert found["cohort"] == {"members": 4, "threshold": 3, "aggregators": 5}
+    assert found["killed"] == "lagoon.example at stage shares"
+    assert len(found["instances"]) == 5
+    for one in found["instances"]:
+        assert one["session"] == "done"
+        # Only the one that was started again had its session with everybody alive.
+        assert len(one["survivors"]) == (4 if one["host"] == "lagoon.example" else 3)
+        # Half of what is declared from each survivor. It is real noise: the models differ.
+        realised = (len(one["survivors"]) * 8) ** 0.5
+        assert (one["noise_declared"], one["noise_realised"]) == (4.0, pytest.approx(realised))
+        assert one["ndcg10"]["federated"] != one["ndcg10"]["pooled"]
+
+
+@pytest.mark.parametrize("text", ["", "3", "0@mask", "6@mask", "3@lunch", "x@mask", "3@"])
+def test_a_wrong_kill_names_the_choices(text: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_kill(text, 5)
+    assert "mask" in caught.value.advice
+
+
+def test_the_shipped_set_gives_the_promised_sizes(tmp_path: Path) -> None:
+    world = build(tmp_path, None, 5)
+    assert tuple(c.history.users for c in world.communities) == SIZES
+    assert (SHIPPED / "README.txt").read_text().count("Usage License") == 1
+    total = sum(c.history.matrix.nnz + c.relevant.nnz for c in world.communities)
+    held_back = sum(c.relevant.nnz for c in world.communities)
+    assert 0.19 < held_back / total < 0.21
+
+
+def test_too_few_users_are_said_with_the_way_out(small: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        build(tmp_path, small, 40)
+    assert "--instances" in caught.value.advice

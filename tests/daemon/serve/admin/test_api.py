@@ -1,0 +1,465 @@
+"""The admin API of a real daemon: every answer against its own description, every order carried out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from sqlalchemy import Engine, delete
+
+from daemon.config import load
+from daemon.identity import open_identity
+from daemon.jobs.run import run_job
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
+from daemon.peers import repository
+from daemon.peers.repository import Peer
+from daemon.serve.admin.overview import Trained, quality
+from daemon.serve.admin.routes import routes
+from daemon.serve.admin.routing import PREFIX
+from daemon.serve.admin.videos import search
+from daemon.store import content_arrays, model_records, sums
+from daemon.store.activity import SessionRecord, count_refusal, save_session
+from daemon.store.engine import open_checked, writes
+from daemon.store.model_inputs import labels
+from daemon.store.model_records import Kind as ModelKind
+from daemon.store.model_records import ModelRecord, State
+from daemon.store.tables import Video, VideoTag
+from daemon.training.deploy import put_into_service
+from federation.identity import Identity, format_key
+from federation.key_words import words
+from models import artefact
+from models.labels import Labels
+from models.trained import TrainedModel
+from tests.daemon.running_daemon import Daemon, daemon, instance, until
+from tests.daemon.small_dataset import write_set
+from tests.models.made import made_model
+
+ASKS, GOOD, BAD, AWAY = (Identity(f"{name}.example", bytes([n]) * 32) for n, name in enumerate("abcd", 1))
+KEY = format_key(GOOD.public.key)
+NOW = 1_790_000_000.0
+
+
+@dataclass
+class World:
+    """A daemon with a past, a second one to get to know, and which routes were seen to keep their word."""
+
+    daemon: Daemon
+    other: Daemon
+    engine: Engine
+    description: dict[str, Any]
+    seen: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"X-Shoal-Admin": (self.daemon.config.parent / "admin.token").read_text()}
+
+    def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
+        return self.daemon.call(f"{PREFIX}/{path}", body=body, headers=self.headers, timeout=240)
+
+    def good(self, path: str, body: Any = None, *, route: str = "", status: int = 200) -> Any:
+        """Ask, and hold the answer to what the description says about it."""
+        found, answer = self.ask(path, body)
+        assert found == status, answer
+        method, template = "get" if body is None else "post", PREFIX + "/" + (route or path.split("?")[0])
+        responses = self.description["paths"][template][method]["responses"]
+        check(answer, responses[str(status)], self.description)
+        self.seen.add((method, template))
+        return answer
+
+    def bad(self, path: str, body: Any = None) -> tuple[int, str]:
+        """Ask for what cannot be; the answer has the form that the description names."""
+        status, answer = self.ask(path, body)
+        problem = {"$ref": "#/components/schemas/Problem"}
+        check(answer, {"content": {"application/json": {"schema": problem}}}, self.description)
+        assert answer["advice"]
+        return status, answer["code"]
+
+
+def check(answer: Any, response: dict[str, Any], description: dict[str, Any]) -> None:
+    """Validate, and allow nothing that is not named."""
+    schema = response["content"]["application/json"]["schema"]
+    strict = json.loads(json.dumps(description["components"]))
+    for shape in strict["schemas"].values():
+        if "properties" in shape:
+            shape["additionalProperties"] = False
+    Draft202012Validator({**schema, "components": strict}).validate(answer)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    config = instance(folder, source=write_set(folder / "set"))
+    assert asyncio.run(run_job("sync", config, time_limit=120)).ok
+    engine = open_checked(folder / "shoal.db")
+    furnish(folder, engine)
+    with ExitStack() as stack:
+        running = stack.enter_context(daemon(config))
+        other = instance(tmp_path_factory.mktemp("other"), host="two.example", extra='mode = "consume"')
+        second = stack.enter_context(daemon(other))
+        token = (folder / "admin.token").read_text()
+        status, description = running.call("/v1/admin/openapi.json", headers={"X-Shoal-Admin": token})
+        assert status == 200
+        yield World(running, second, engine, description)
+    engine.dispose()
+
+
+def furnish(folder: Path, engine: Engine) -> None:
+    """Give an instance a past: peers, sessions, sums, models, an entry in the ledger."""
+    config = load(folder / "shoal.toml")
+    identity = open_identity(config.identity_file, config.instance.host)
+    known: list[tuple[Identity, dict[str, Any]]] = [
+        (ASKS, {"theirs": "asked", "said": NOW}),
+        (GOOD, {"state": "approved", "theirs": "approved", "seen": NOW}),
+        (
+            BAD,
+            {"state": "approved", "theirs": "approved", "seen": NOW, "next_key": format_key(ASKS.public.key)},
+        ),
+        (AWAY, {"state": "approved", "failures": 9, "seen": NOW - 90_000, "retry_at": NOW + 60}),
+    ]
+    for other, more in known:
+        peer = Peer(other.host, "https://x.example", format_key(other.public.key), since=NOW)
+        repository.save(engine, replace(peer, **more))
+    both = [GOOD.host, BAD.host]
+    past: list[tuple[list[str], sums.Verdict]] = [
+        (both, "accepted"),
+        ([BAD.host, "y.example"], "quarantined"),
+        (both, "awaiting"),
+    ]
+    for number, (survivors, verdict) in enumerate(past):
+        name = f"{number}" * 64
+        session = SessionRecord(name, "aggregator", "one.example", NOW, NOW + 9, "done", "", both, survivors)
+        save_session(engine, session)
+        sums.save(
+            engine,
+            config.sums_dir,
+            session_id=name,
+            urls=("https://v.example/1", "https://v.example/2"),
+            counts=np.array([7, 8]),
+            triangle=np.array([6]),
+            privacy={},
+            now=NOW + number,
+            verdict=verdict,
+        )
+    save_session(engine, SessionRecord("f" * 64, "member", GOOD.host, NOW, None, "running", "", both))
+    catalogue, _ = content_arrays.read(engine)
+    config.models_dir.mkdir()
+    made: list[tuple[str, ModelKind, State, str | None]] = [
+        ("own", "local", "ready", None),
+        ("0-federated", "federated", "ready", "0" * 64),
+        ("1-federated", "federated", "awaiting", "2" * 64),
+    ]
+    for number, (name, kind, state, learnt_from) in enumerate(made):
+        survivors = both if kind == "federated" else []
+        artefact.save(
+            nameless(made_model(len(catalogue), seed=number, channels=6)),
+            config.models_dir / name,
+            labels=labels(catalogue),
+            provenance={"kind": kind, "survivors": survivors},
+            created=datetime.fromtimestamp(NOW, UTC),
+        )
+        record = ModelRecord(
+            id=name,
+            created=NOW + number,
+            kind=kind,
+            session_id=learnt_from,
+            directory=name,
+            manifest_sha256="",
+            quality={"held_out_ndcg10": 0.25 * (number + 1)},
+            state=state,
+            survivors=survivors,
+        )
+        model_records.save(engine, record)
+    put_into_service(engine, config, "0-federated")
+    count_refusal(engine, "budget-spent", now=datetime.now(UTC).timestamp())
+    ledger.append(engine, identity, Kind.PEER_ADDED, GOOD.host, {}, NOW)
+
+
+def nameless(model: TrainedModel) -> TrainedModel:
+    """Return a model whose videos have no category and no language, as those of the set."""
+    return replace(
+        model, category=np.full_like(model.category, -1), language=np.full_like(model.language, -1)
+    )
+
+
+def test_the_description_is_valid_and_names_everything_that_is_served(world: World) -> None:
+    validate(world.description)
+    named = {(m, path) for path, item in world.description["paths"].items() for m in item}
+    assert named == {(row.method.lower(), PREFIX + row.path) for row in routes()}
+    ids = [op["operationId"] for item in world.description["paths"].values() for op in item.values()]
+    assert len(ids) == len(set(ids))
+    world.good("openapi.json")
+
+
+def test_everything_can_be_looked_at(world: World) -> None:
+    for path in (
+        "overview",
+        "peers",
+        "group",
+        "reverts",
+        "share",
+        "sessions",
+        "models",
+        "suspects",
+        "ledger",
+    ):
+        world.good(path)
+    world.good("videos?q=private")
+    video = world.good("videos?q=TITLE&limit=1")["videos"][0]
+    for name in ("uuid", "url"):
+        related = world.good(f"related?video={quote(video[name])}")["videos"]
+        assert len(related) == 10
+        assert all(item["title"].startswith("Private title") for item in related)
+
+
+def test_the_overview_says_who_this_is_what_serves_and_what_waits(world: World) -> None:
+    overview = world.good("overview")
+    public = open_identity(world.daemon.config.parent / "identity.key", "one.example", create=False).public
+    assert overview["words"] == list(words(public.key))
+    assert overview["model"]["id"] == "0-federated"
+    assert overview["model"]["survivors"] == [GOOD.host, BAD.host]
+    assert overview["model"]["videos"] == 40
+    assert (overview["cohort"]["approved"], overview["cohort"]["mutual"]) == (3, 2)
+    waiting = {(notice["kind"], notice["subject"]) for notice in overview["notices"]}
+    assert waiting == {
+        ("peer-request", ASKS.host),
+        ("key-changed", BAD.host),
+        ("unreachable", AWAY.host),
+        ("quarantine", "1" * 64),
+        ("awaiting", "1-federated"),
+        ("budget", "one.example"),
+    }
+    assert [(p["local"], p["federated"]) for p in overview["quality"]] == [(0.25, 0.5), (None, 0.75)]
+
+
+def test_each_notice_is_told_once_in_the_log_and_counted(world: World) -> None:
+    until(lambda: world.daemon.logged().count("for the admin") == 6)
+    _, metrics = world.daemon.call("/metrics")
+    for kind in ("peer-request", "key-changed", "unreachable", "quarantine", "awaiting", "budget"):
+        assert f'shoal_notices{{kind="{kind}"}} 1.0' in metrics
+        assert world.daemon.logged().count(f"code={kind} ") == 1
+    assert 'shoal_peers{state="approved"} 3.0' in metrics
+    assert 'shoal_session_last_seconds{outcome="done",role="aggregator"}' in metrics
+    for host in (ASKS.host, GOOD.host):
+        assert host not in metrics
+
+
+def test_sessions_tell_which_run_they_belong_to(world: World) -> None:
+    found = {one["id"][0]: one for one in world.good("sessions?limit=10")["sessions"]}
+    # Summed as one cohort, it was no sub-cohort of anything.
+    assert (found["0"]["batch"], found["0"]["subcohort"]) == ("0" * 64, None)
+    assert (found["f"]["batch"], found["f"]["subcohort"]) == ("", None)
+    assert len(world.good("sessions?limit=1")["sessions"]) == 1
+
+
+def test_the_ledger_is_told_page_by_page_and_a_change_shows(world: World) -> None:
+    first = world.good("ledger?limit=1")
+    assert (first["verified"], first["problem"], first["next"]) == (True, "", 1)
+    rest = world.good(f"ledger?after={first['next']}&limit=500")
+    assert [entry["seq"] for entry in rest["entries"]] == list(range(2, len(rest["entries"]) + 2))
+    assert rest["next"] is None
+    added = [entry for entry in rest["entries"] if entry["kind"] == "peer-added"]
+    assert [entry["subject"] for entry in added] == [GOOD.host]
+
+
+def test_titles_of_videos_that_are_no_longer_public_are_not_told(world: World) -> None:
+    found = world.good("videos?q=title+7+%28")["videos"]
+    before = [video for video in found if video["title"] == "Private title 7 (2007)"]
+    ids = [row.id for row in _rows(world.engine) if row.url == before[0]["url"]]
+    with writes(world.engine) as connection:
+        connection.execute(delete(VideoTag).where(VideoTag.video_id.in_(ids)))
+        connection.exec_driver_sql(f"DELETE FROM engagements WHERE video_id = {ids[0]}")
+        connection.execute(delete(Video).where(Video.id.in_(ids)))
+    assert before[0] not in world.good("videos?q=title+7+%28")["videos"]
+    for video in world.good("videos?q=title&limit=50")["videos"]:
+        for item in world.good(f"related?video={quote(video['url'])}&limit=40")["videos"]:
+            assert (item["title"] == "") == (item["url"] == before[0]["url"])
+
+
+def _rows(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.exec_driver_sql("SELECT id, url FROM videos").all())
+
+
+def test_an_instance_is_got_to_know_approved_paused_and_removed(world: World) -> None:
+    where = f"http://{world.other.running.federation}"
+    peer = world.good("peers", {"host": "two.example", "url": where})
+    key = open_identity(world.other.config.parent / "identity.key", "two.example", create=False).public.key
+    assert (peer["state"], peer["key"], peer["words"]) == ("candidate", format_key(key), list(words(key)))
+    route = "peers/{host}/approve"
+    assert world.bad("peers/two.example/approve", {"key": KEY}) == (403, "refused")
+    assert world.good("peers")["cohort"]["approved"] == 3
+    peer = world.good("peers/two.example/approve", {"key": peer["key"], "max_users": 70}, route=route)
+    assert (peer["state"], peer["max_users"]) == ("approved", 70)
+    assert world.good("peers/two.example/pause", {}, route="peers/{host}/pause")["state"] == "paused"
+    assert world.good("peers/two.example/remove", {}, route="peers/{host}/remove")["state"] == "removed"
+    kinds = [
+        entry["kind"] for entry in world.good("ledger?limit=500")["entries"] if "two." in entry["subject"]
+    ]
+    assert kinds == ["peer-added", "peer-approved", "peer-paused", "peer-removed"]
+    world.good("peers/candidates", {})
+
+
+def test_a_model_that_awaits_can_be_accepted_and_rejected(world: World) -> None:
+    found = world.good("models/1-federated/accept", {}, route="models/{id}/accept")
+    assert {m["id"]: m["current"] for m in found["models"]}["1-federated"]
+    until(lambda: world.daemon.call("/health/ready")[1]["model"] == "1-federated")
+    assert world.bad("models/none/accept", {}) == (400, "bad-request")
+    record = model_records.model(world.engine, "1-federated")
+    assert record is not None
+    model_records.save(world.engine, replace(record, id="2-federated", state="quarantined"))
+    world.good("models/2-federated/reject", {}, route="models/{id}/reject")
+
+
+def test_a_peer_is_taken_out_with_preview_and_report(world: World) -> None:
+    path, route = f"peers/{BAD.host}/revert", "peers/{host}/revert"
+    assert world.bad(path, {"dry_run": False, "confirm": GOOD.host}) == (400, "bad-request")
+    with ThreadPoolExecutor(1) as pool:
+        order = {"dry_run": True, "confirm": BAD.host}
+        asked = pool.submit(world.good, path, order, route=route)
+        until(lambda: world.good("reverts")["running"])
+        progress = world.good("reverts")["running"][0]
+        assert (progress["host"], progress["dry_run"]) == (BAD.host, True)
+        assert world.bad(path, order) == (409, "busy")
+        preview = asked.result()
+    assert preview["dry_run"]
+    assert preview["deleted"]["models"]
+    assert world.daemon.call("/health/ready")[1]["model"].endswith("federated")
+    assert world.good("reverts")["reverts"] == []
+    told = _words_to_peers(world)
+    report = world.good(path, {"dry_run": False, "confirm": BAD.host}, route=route)
+    assert not report["dry_run"]
+    assert report["seconds_out_of_service"] < 5
+    assert report["proof"]
+    until(lambda: world.daemon.call("/health/ready")[1]["model"] == report["served_now"])
+    listed = world.good("reverts")
+    assert [entry["host"] for entry in listed["reverts"]] == [BAD.host]
+    assert listed["running"] == []
+    assert listed["last"]["report"]["host"] == BAD.host
+    assert {p["host"]: p["state"] for p in world.good("peers")["peers"]}[BAD.host] == "reverted"
+    # It is told, as after any other decision.
+    until(lambda: _words_to_peers(world) == told + 1)
+    assert not [m for m in world.good("models")["models"] if BAD.host in m["survivors"]]
+
+
+def _words_to_peers(world: World) -> float:
+    """Return how many jobs that speak to peers have ended."""
+    _, metrics = world.daemon.call("/metrics")
+    found = [
+        line
+        for line in metrics.splitlines()
+        if line.startswith("shoal_jobs_total{") and 'job="peers"' in line
+    ]
+    return sum(float(line.split()[-1]) for line in found)
+
+
+def test_every_route_was_seen_to_keep_its_word(world: World) -> None:
+    # What changes groups is in `test_admin_group`.
+    rows = {(row.method.lower(), PREFIX + row.path) for row in routes() if not row.path.startswith("/group/")}
+    assert world.seen >= rows
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("peers", {}, 400, "bad-request"),
+        ("peers", {"host": "https://x.example/"}, 400, "bad-request"),
+        ("peers", {"host": "x.example", "url": "http://x.example"}, 400, "bad-request"),
+        ("peers", {"host": "x.example", "more": 1}, 400, "bad-request"),
+        ("peers", {"host": "one.example"}, 400, "bad-request"),
+        ("peers", b"[" * 50_000, 400, "bad-request"),
+        ("peers", b"\xff", 400, "bad-request"),
+        ("peers", [], 400, "bad-request"),
+        ("peers", {"host": "x" * 200_000}, 413, "request-entity-too-large"),
+        ("peers/none.example/approve", {"key": KEY}, 404, "unknown-peer"),
+        ("peers/none.example/approve", {"key": "x"}, 400, "bad-request"),
+        ("peers/none.example/approve", {}, 400, "bad-request"),
+        (
+            f"peers/{GOOD.host}/approve",
+            {"key": KEY, "max_users": 0},
+            400,
+            "bad-request",
+        ),
+        (
+            f"peers/{GOOD.host}/approve",
+            {"key": KEY, "max_users": "5"},
+            400,
+            "bad-request",
+        ),
+        ("peers/none.example/pause", {}, 404, "unknown-peer"),
+        ("peers/none.example/remove", {}, 404, "unknown-peer"),
+        ("peers/NOT%20A%20HOST/pause", {}, 400, "bad-request"),
+        ("peers/%2e%2e%2fx/pause", {}, 400, "bad-request"),
+        ("peers/none.example/revert", {"dry_run": True, "confirm": "none.example"}, 400, "bad-request"),
+        ("peers/none.example/revert", {"dry_run": "no", "confirm": "none.example"}, 400, "bad-request"),
+        ("models/..%2f..%2fx/accept", {}, 400, "bad-request"),
+        ("models/x/accept", {"why": ""}, 400, "bad-request"),
+        ("sessions?limit=0", None, 400, "bad-request"),
+        ("sessions?limit=501", None, 400, "bad-request"),
+        ("sessions?limit=1&limit=2", None, 400, "bad-request"),
+        ("sessions?more=1", None, 400, "bad-request"),
+        ("ledger?after=-1", None, 400, "bad-request"),
+        ("ledger?after=99999999999999999999", None, 400, "bad-request"),
+        ("videos", None, 400, "bad-request"),
+        (f"videos?q={'x' * 201}", None, 400, "bad-request"),
+        ("related", None, 400, "bad-request"),
+        ("related?video=unknown", None, 404, "unknown-video"),
+        ("nothing", None, 404, "not-found"),
+        ("overview", {}, 405, "method-not-allowed"),
+    ],
+)
+def test_what_cannot_be_done_is_told_and_why(
+    world: World, path: str, body: object, status: int, code: str
+) -> None:
+    assert world.bad(path, body) == (status, code)
+
+
+def test_the_serving_process_stays_lean_whatever_the_admin_asks(world: World) -> None:
+    # Runs after everything else here was asked for.
+    assert world.daemon.forbidden() == []
+    assert "Traceback" not in world.daemon.logged()
+    assert "request failed" not in world.daemon.logged()
+
+
+async def test_titles_are_found_by_all_words_whatever_the_case() -> None:
+    titles = ["Über den Wolken", "STRASSE in Paris", "Rue à Paris", "x" * 300, "\U0001f30a wave"]
+    many = [f"number {n}" for n in range(600)]
+    names = Labels.pack(uuid=[""] * 605, url=[""] * 605, title=[*titles, *many])
+
+    async def found(query: str, limit: int = 20) -> list[str]:
+        return [names.title[position] for position in await search(names, query, limit)]
+
+    assert await found("über") == ["Über den Wolken"]
+    assert await found("paris straße") == ["STRASSE in Paris"]
+    assert await found("PARIS") == ["STRASSE in Paris", "Rue à Paris"]
+    assert await found("\U0001f30a") == ["\U0001f30a wave"]
+    # A word never goes over the border of two titles.
+    assert await found("parisrue") == []
+    assert await found("number 599") == ["number 599"]
+    assert len(await found("number", 7)) == 7
+    assert await found("   ") == await found("") == []
+
+
+def test_quality_pairs_a_model_with_the_own_one_of_the_same_training() -> None:
+    def one(at: float, kind: str, value: float | None) -> Trained:
+        return Trained(f"{at}", at, kind, "ready", value)
+
+    made = [one(1, "local", 0.1), one(2, "local", 0.2), one(3, "federated", 0.3), one(4, "federated", 0.4)]
+    points = [(p["at"], p["kind"], p["local"], p["federated"]) for p in quality(made)]
+    assert points == [(1, "local", 0.1, None), (3, "federated", 0.2, 0.3), (4, "federated", None, 0.4)]
+    many = quality([one(n, "local", 0.1) for n in range(1001)])
+    assert len(many) <= 400
+    assert many[-1]["at"] == 1000
+    assert quality([]) == []

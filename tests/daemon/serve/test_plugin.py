@@ -1,0 +1,125 @@
+"""End to end: the plugin in a host that loads it as PeerTube does, and a real daemon beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.jobs.run import run_job
+from daemon.process.job_context import JobOutcome
+from daemon.store import content_arrays
+from daemon.store.engine import open_checked
+from tests import ROOT
+from tests.daemon import fake_peertube as pt
+from tests.daemon.running_daemon import daemon, until
+
+NODE = shutil.which("node")
+
+pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
+
+
+class Plugin:
+    """The host's process."""
+
+    def __init__(self, major: int) -> None:
+        modules = ROOT / "tests" / "plugin" / "node_modules"
+        assert modules.is_dir(), "run first: npm --prefix tests/plugin ci"
+        self.process = subprocess.Popen(
+            [str(NODE), str(ROOT / "tests" / "daemon" / "plugin_host.mjs"), str(major)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.about = self._line()
+
+    def ask(self, action: str, **parameters: Any) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"do": action, **parameters}) + "\n")
+        self.process.stdin.flush()
+        return self._line()["result"]
+
+    def call(self, user: int, method: str, path: str) -> tuple[int, Any]:
+        found = self.ask("call", user=user, method=method, path=path)
+        return found["status"], found["body"]
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(15)
+        finally:
+            self.process.kill()
+            self.process.stdout.close()
+
+    def _line(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "the host ended"
+        return json.loads(line)
+
+
+@pytest.fixture(params=[7, 8])
+def plugin(request: pytest.FixtureRequest) -> Iterator[Plugin]:
+    running = Plugin(request.param)
+    yield running
+    running.close()
+
+
+def run(name: str, config: Path) -> JobOutcome:
+    outcome = asyncio.run(run_job(name, config, time_limit=120))
+    assert outcome.ok, outcome
+    return outcome
+
+
+def raw(config: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(config.parent.glob("shoal.db*")))
+
+
+def test_the_plugin_and_a_daemon_work_together(tmp_path: Path, plugin: Plugin) -> None:
+    url, videos, hidden = plugin.about["url"], plugin.about["videos"], plugin.about["hidden"]
+    config = pt.configure(tmp_path / "one", url)
+    config.write_text(
+        config.read_text().replace(pt.SECRET, plugin.about["secret"]).replace("one.example", url[7:])
+    )
+    synced = run("sync", config).result
+    assert (synced["videos"], synced["viewers"], synced["skipped"]) == (len(videos), 14, 0)
+    assert not any(uuid.encode() in raw(config) for uuid in hidden)
+    assert b"secret" not in raw(config)
+    run("train", config)
+    with daemon(config) as running:
+        plugin.ask("daemon", url=f"http://{running.running.api}")
+        status, known = plugin.call(3, "GET", "viewer/v1/known")
+        assert status == 200
+        assert len(known["videos"]) == 7
+        assert not set(hidden) & {item["uuid"] for item in known["videos"]}
+        anonymous = plugin.ask("related", user=None, video=videos[0])
+        assert len(anonymous) >= 5
+        assert not set(hidden) & set(anonymous)
+        _, why = plugin.call(3, "GET", f"why/v1/reasons?video={videos[0]}")
+        assert any(found["text"] for found in why["reasons"].values())
+        _, about = plugin.call(3, "GET", "viewer/v1/about")
+        assert (about["participants"], about["enough"], about["mode"]) == (14, True, "off")
+
+        engine = open_checked(config.parent / "shoal.db")
+        # Each of the three ways out, and the one that does not wait for a check.
+        plugin.ask("clear", user=4)
+        plugin.ask("delete", user=5)
+        plugin.ask("call", user=6, method="PUT", path="viewer/v1/choice", json={"training": False})
+        assert run("consent", config).result["removed"] == 3
+        assert content_arrays.read(engine)[1].user_count == 11
+        assert plugin.call(3, "POST", "viewer/v1/withdraw")[0] == 204
+        assert content_arrays.read(engine)[1].user_count == 10
+        assert run("consent", config).result["removed"] == 0
+        # What is left of the one who cleared the history: the rates.
+        assert run("sync", config).result["viewers"] == 11
+        until(lambda: running.call("/v1/status")[1]["source"]["participants"] == 11)
+        assert running.call("/v1/status")[1]["source"]["follows"] == 1
+        assert plugin.about["secret"] not in running.logged()

@@ -1,0 +1,163 @@
+"""A video counts when it has been public and not excluded here for long enough, without a break."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from daemon.config import Config, load
+from daemon.rounds.own_statistics import own_viewers
+from daemon.store import content_arrays, public_since, source_state
+from daemon.store.engine import open_checked
+from daemon.store.migrate import migrate
+from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.rows import EngagementRow, Exclusions, SourceFacts, VideoRow
+from daemon.store.snapshot import replace
+from tests.daemon.running_daemon import instance
+
+SECRET = Pseudonyms(bytes(range(32)))
+DAY = 86400.0
+WEEK = 7 * DAY
+NOTHING = Exclusions()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return load(instance(tmp_path))
+
+
+@pytest.fixture
+def engine(config: Config) -> Iterator[Engine]:
+    migrate(config.database)
+    engine = open_checked(config.database)
+    yield engine
+    engine.dispose()
+
+
+def url(name: str) -> str:
+    return f"https://v.example/{name}"
+
+
+def sync(
+    engine: Engine, names: str, now: float, exclusions: Exclusions = NOTHING, likes: tuple[str, ...] = ()
+) -> None:
+    """Store one video per letter, each of its own channel and host; `likes` are viewer and video."""
+    with replace(engine, SECRET) as snapshot:
+        snapshot.add_videos(
+            VideoRow(url(n), f"uuid-{n}", f"Title {n}", channel=f"https://c.example/{n}", host=f"{n}.example")
+            for n in names
+        )
+        snapshot.add_engagements(EngagementRow(like[0], url(like[1]), liked=True, at=1.0) for like in likes)
+        snapshot.describe(SourceFacts("dataset", exclusions=exclusions), now=now, participants=9)
+
+
+def check(engine: Engine, now: float, exclusions: Exclusions) -> None:
+    source_state.checked(engine, exclusions, now=now, participants=9)
+
+
+def old(engine: Engine, names: str, now: float, age: float = WEEK) -> str:
+    found = public_since.settled(engine, tuple(map(url, names)), before=now - age)
+    return "".join(name for name, yes in zip(names, found, strict=True) if yes)
+
+
+def test_a_video_counts_after_a_week_and_not_before(engine: Engine) -> None:
+    sync(engine, "ab", 0)
+    sync(engine, "abc", 3 * DAY)
+    assert old(engine, "abc", WEEK - 1) == ""
+    assert old(engine, "abc", WEEK) == "ab"
+    assert old(engine, "abc", WEEK + 3 * DAY) == "abc"
+    assert old(engine, "abcx", 1e12) == "abc"
+    assert old(engine, "abc", 3 * DAY, age=0.0) == "abc"
+
+
+def test_syncs_do_not_start_the_clock_again(engine: Engine) -> None:
+    for day in range(8):
+        sync(engine, "ab", day * DAY)
+    assert old(engine, "ab", WEEK) == "ab"
+
+
+def test_a_video_that_was_gone_starts_anew(engine: Engine) -> None:
+    sync(engine, "ab", 0)
+    sync(engine, "a", 5 * DAY)
+    assert old(engine, "ab", 5 * DAY, age=DAY) == "a"
+    sync(engine, "ab", 6 * DAY)
+    assert old(engine, "ab", WEEK) == "a"
+    assert old(engine, "ab", 6 * DAY + WEEK - 1) == "a"
+    assert old(engine, "ab", 6 * DAY + WEEK) == "ab"
+
+
+EXCLUSIONS = {
+    "channel": Exclusions(channels=frozenset({"https://c.example/b", "https://c.example/z"})),
+    "host": Exclusions(hosts=frozenset({"b.example"})),
+    "url": Exclusions(videos=frozenset({url("b")})),
+    "uuid": Exclusions(videos=frozenset({"uuid-b"})),
+}
+
+
+@pytest.mark.parametrize("kind", EXCLUSIONS)
+@pytest.mark.parametrize("by", ["sync", "check"])
+def test_an_exclusion_takes_a_video_out_at_once_and_its_end_starts_the_clock_again(
+    engine: Engine, kind: str, by: str
+) -> None:
+    excluded = EXCLUSIONS[kind]
+
+    def told(now: float, exclusions: Exclusions) -> None:
+        if by == "sync":
+            sync(engine, "abc", now, exclusions)
+        else:
+            check(engine, now, exclusions)
+
+    sync(engine, "abc", 0)
+    assert old(engine, "abc", WEEK) == "abc"
+    told(WEEK, excluded)
+    assert old(engine, "abc", WEEK) == "ac"
+    told(WEEK + DAY, NOTHING)
+    assert old(engine, "abc", 2 * WEEK) == "ac"
+    assert old(engine, "abc", 2 * WEEK + DAY) == "abc"
+
+
+def test_what_is_excluded_from_the_start_never_gets_old(engine: Engine) -> None:
+    sync(engine, "abc", 0, EXCLUSIONS["url"])
+    check(engine, DAY, EXCLUSIONS["url"])
+    assert old(engine, "abc", 100 * WEEK) == "ac"
+
+
+def test_only_settled_videos_of_own_viewers_count(engine: Engine, config: Config) -> None:
+    assert config.privacy.min_video_age.total_seconds() == WEEK
+    sync(engine, "ab", 0)
+    likes = ("1a", "1b", "1c", "2c", "3a", "4b")
+    sync(engine, "abc", DAY, likes=likes)
+    key = b"k" * 32
+
+    def counted(now: float) -> dict[str, int]:
+        own = own_viewers(engine, config, now=now)
+        columns = own.interactions.matrix.sum(axis=0)
+        return {name: int(columns[own.catalogue.urls.index(url(name))]) for name in "abc"}
+
+    assert counted(WEEK - 1) == {"a": 0, "b": 0, "c": 0}
+    assert counted(WEEK) == {"a": 2, "b": 2, "c": 0}
+    assert counted(WEEK + DAY) == {"a": 2, "b": 2, "c": 2}
+    check(engine, WEEK + DAY, EXCLUSIONS["host"])
+    assert counted(WEEK + DAY) == {"a": 2, "b": 0, "c": 2}
+    # Who counts with nothing is in no window, and a video that does not count is no change of its viewers.
+    before = own_viewers(engine, config, now=WEEK).digests(key)
+    after = own_viewers(engine, config, now=WEEK + DAY).digests(key)
+    assert len(before) == 2  # viewers 1 and 3; 2 has only c, 4 only b
+    assert len(after) == 3
+    shared = before.keys() & after.keys()
+    assert sum(before[who] != after[who] for who in shared) == 1
+
+
+def test_the_limit_of_videos_goes_to_those_that_count(engine: Engine, config: Config) -> None:
+    # Else a viewer of new videos would count with nothing at all.
+    names = "abcdefgh"
+    sync(engine, names[:4], 0)
+    sync(engine, names, DAY, likes=tuple(f"1{name}" for name in names))
+    own = own_viewers(engine, config, now=WEEK)
+    assert own.limited(3).matrix.sum() == 3
+    assert own.limited(10_000).matrix.sum() == 4
+    catalogue, _ = content_arrays.read(engine)
+    assert own.catalogue.urls == catalogue.urls
