@@ -1,6 +1,6 @@
 # make demo   sets up and runs five federated instances on this machine
 # make test   sets up and runs every test; browser tests need /usr/bin/chromium and are skipped without it
-# make check  ruff, mypy, tsc, eslint
+# make check  ruff, import contract, mypy, tsc, eslint
 # make bench  speed, as ratios against named baselines
 # make privacy  attacks on our own sums, by privacy level, with what each level costs in quality
 #
@@ -26,6 +26,7 @@ test: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	npm --prefix $(JS) run --silent check
 

@@ -37,7 +37,7 @@ def reference_to(data: bytes) -> BlobReference:
     return BlobReference(hashlib.sha256(data).digest(), len(data))
 
 
-class BlobDesk:
+class BlobServer:
     """Answers fetch requests from the journal that the aggregating process writes."""
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daemon.cli import group_members, group_view
-from daemon.cli.instance import Host, Setting, Yes, confirm, name_of
+from daemon.cli.instance import Host, Instance, Yes, confirm, name_of
 from daemon.cli.prose import heading, paragraph
 from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
 from daemon.errors import RequestError
@@ -37,7 +37,7 @@ def host(
     """Begin a group with this instance as its host and first member, and show the invitation."""
     from daemon.group import commands
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     made = commands.host(setting.config, setting.engine, name, url=url and _address(url), now=time.time())
     result(output, made, lambda: _show_hosted(made))
 
@@ -56,7 +56,7 @@ def invite(
     from daemon.group.membership.key_verification import Seen
     from daemon.peers import cards
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     commands.require_speaking(setting.config)
     commands.hosted(setting.engine)
     name = name_of(host)
@@ -80,7 +80,7 @@ def requests(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Ou
     """List who asks to join, with the words of the key each asks with."""
     from daemon.group import commands
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     waiting = commands.requests(setting.config, setting.engine)
     result(output, {"requests": waiting}, lambda: group_view.show_requests(waiting))
 
@@ -98,7 +98,7 @@ def approve(
     from daemon.group import commands
     from daemon.group.membership import key_verification
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     commands.require_speaking(setting.config)
     name = name_of(host)
     wish = commands.wishing(setting.engine, name)
@@ -117,7 +117,7 @@ def refuse(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputO
     """Do not let an instance in that asked; it is told when it asks again."""
     from daemon.group import commands
 
-    setting, name = Setting.open(config), name_of(host)
+    setting, name = Instance.open(config), name_of(host)
     commands.refuse(setting.config, setting.engine, name, now=time.time())
     _decided(setting, name, output, f"Refused {name}.")
 
@@ -127,7 +127,7 @@ def eject(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOp
     """Take a member out, from the next sum on; the others see it in the signed list."""
     from daemon.group import commands
 
-    setting, name = Setting.open(config), name_of(host)
+    setting, name = Instance.open(config), name_of(host)
     commands.eject(setting.config, setting.engine, name, now=time.time())
     done = (
         f"{name} is out from the next sum on. It stays an approved peer; to take out also what was learnt "
@@ -147,7 +147,7 @@ def start(
     """Announce a sum: members connect for it. Without this the host announces one every schedule.session."""
     from daemon.group import commands
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     now = time.time()
     begin = _moment(within, at, now, setting.config.group.notice.total_seconds())
     _require_window(setting, begin, now)
@@ -171,7 +171,7 @@ def close(
     """End the group that this instance hosts. What was learnt with it stays, here and at its members."""
     from daemon.group import commands
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     commands.require_speaking(setting.config)
     group = commands.hosted(setting.engine)
     confirm(f"Close the group {group.group}?", yes=yes, output=output)
@@ -220,7 +220,7 @@ def _moment(within: str, at: str, now: float, otherwise: float) -> float:
         ) from None
 
 
-def _require_window(setting: Setting, begin: float, now: float) -> None:
+def _require_window(setting: Instance, begin: float, now: float) -> None:
     """Refuse a sum that members would not give: they give one in a data window.
 
     Raises:
@@ -247,7 +247,7 @@ def _require_window(setting: Setting, begin: float, now: float) -> None:
         )
 
 
-def _decided(setting: Setting, name: str, output: Output, done: str) -> None:
+def _decided(setting: Instance, name: str, output: Output, done: str) -> None:
     from daemon.group import repository, status
 
     described = next(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daemon.cli import group_view
-from daemon.cli.instance import Setting, Yes, confirm, name_of
+from daemon.cli.instance import Instance, Yes, confirm, name_of
 from daemon.cli.prose import paragraph
 from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
 from daemon.errors import PolicyRefusedError, RequestError, ShoalError
@@ -41,7 +41,7 @@ def join(
     from daemon.group.membership import join_and_leave
     from daemon.peers import repository as peers
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     offer = setting.online(
         lambda session: join_and_leave.look(setting.config, setting.engine, session, url, group, time.time)
     )
@@ -72,7 +72,7 @@ def members(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Out
     from daemon.group import repository
     from daemon.group import status as view
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     found = view.members(setting.config, setting.engine)
     group = repository.current(setting.engine)
     state = group.state if group is not None else None
@@ -94,7 +94,7 @@ def recognise(
     from daemon.group import commands
     from daemon.group.membership import key_verification as keys
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     commands.require_speaking(setting.config)
     chosen, against = _chosen(setting, hosts or [], everybody=everybody)
     if words and len(chosen) != 1:
@@ -129,7 +129,7 @@ def leave(
     from daemon.group import commands, repository
     from daemon.group.membership import join_and_leave
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     commands.require_speaking(setting.config)
     before = repository.current(setting.engine)
     if before is not None and before.role == "member":
@@ -155,13 +155,13 @@ def status(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outp
     """Show how this instance stands to its group, and what is missing for it to be counted."""
     from daemon.group import status as view
 
-    setting = Setting.open(config)
+    setting = Instance.open(config)
     found = view.status(setting.config, setting.engine, time.time())
     found["sentences"] += _unlearnable(setting)
     result(output, found, lambda: group_view.show_status(found))
 
 
-def _chosen(setting: Setting, hosts: list[str], *, everybody: bool) -> tuple[list[GroupMember], list[str]]:
+def _chosen(setting: Instance, hosts: list[str], *, everybody: bool) -> tuple[list[GroupMember], list[str]]:
     """Return the members that are meant, and those that are left out as our admin decided against them."""
     from daemon.group import repository
     from daemon.group.commands import NoGroupError, UnknownMemberError
@@ -184,7 +184,7 @@ def _chosen(setting: Setting, hosts: list[str], *, everybody: bool) -> tuple[lis
     return found, []
 
 
-def _seen(setting: Setting, one: GroupMember) -> Seen:
+def _seen(setting: Instance, one: GroupMember) -> Seen:
     from daemon.group.membership import key_verification as keys
 
     return setting.online(
@@ -192,7 +192,7 @@ def _seen(setting: Setting, one: GroupMember) -> Seen:
     )
 
 
-def _against(setting: Setting, host: str) -> ShoalError:
+def _against(setting: Instance, host: str) -> ShoalError:
     from daemon.peers import repository as peers
 
     peer = peers.find(setting.engine, setting.config, host)
@@ -202,14 +202,14 @@ def _against(setting: Setting, host: str) -> ShoalError:
     return PolicyRefusedError("decided against here before", advice=f"Should it count again: {how}")
 
 
-def _own_words(setting: Setting) -> list[str]:
+def _own_words(setting: Instance) -> list[str]:
     from daemon.identity import open_identity
     from federation.key_words import words
 
     return list(words(open_identity(setting.config.identity_file, setting.config.instance.host).public.key))
 
 
-def _unlearnable(setting: Setting) -> list[str]:
+def _unlearnable(setting: Instance) -> list[str]:
     """Say why the newest sum of the group is not learnt from, where it is not."""
     # Loads SciPy, which the daemon that answers the admin page does without.
     from daemon.group import repository

@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Setting:
+class Instance:
     """One instance, as a command finds it."""
 
     config: Config
     engine: Engine
 
     @classmethod
-    def open(cls, config_file: Path) -> Setting:
+    def open(cls, config_file: Path) -> Instance:
         """Read the settings and open the store."""
         from daemon.config import load
         from daemon.store.engine import open_checked

@@ -12,9 +12,9 @@ from daemon.group import repository as group_book
 from daemon.group.membership import rules
 from daemon.group.repository import Membership
 from daemon.identity import open_identity
-from daemon.peers.repository import Book
+from daemon.peers.repository import KnownPeers
 from daemon.rounds import round_config
-from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.aggregator_window import AggregatorWindows
 from federation.errors import Refusal
 from federation.group.epoch_document import EpochDocument
 from federation.identity import PublicIdentity
@@ -55,7 +55,7 @@ class Asker:
         return tuple(one.host for one in self.roster)
 
 
-def next_asker(config: Config, engine: Engine, known: Book) -> Asker:
+def next_asker(config: Config, engine: Engine, known: KnownPeers) -> Asker:
     """Return who asks next. While this instance is in a group, that is its host and nobody else."""
     group = group_book.current(engine)
     if group is None or not group.active:
@@ -78,14 +78,14 @@ def next_asker(config: Config, engine: Engine, known: Book) -> Asker:
     )
 
 
-def asking(config: Config, engine: Engine, now: float) -> AskingRecord | None:
+def asking(config: Config, engine: Engine, now: float) -> AggregatorWindows | None:
     """Return what this instance asks others in this data window: for its group, or its own peers."""
     group = group_book.current(engine)
     if group is not None and group.active:
         folder = config.group_dir / "host" / "asking"
         if group.role != "host" or not folder.is_dir():
             return None
-        return AskingRecord(FileJournal(folder), config.privacy.window, lambda: now)
+        return AggregatorWindows(FileJournal(folder), config.privacy.window, lambda: now)
     return round_config.asking(config, lambda: now) if (config.journal_dir / "asking").is_dir() else None
 
 

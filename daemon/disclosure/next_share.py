@@ -24,7 +24,7 @@ from daemon.disclosure.windows import WindowShare, given
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
-from daemon.rounds.own_statistics import Own, over, own_viewers, public_vocabulary
+from daemon.rounds.own_statistics import OwnStatistics, over, own_viewers, public_vocabulary
 from daemon.store import releases, traffic
 from daemon.store.releases import ReleaseRecord
 from daemon.store.traffic import PeerTraffic
@@ -190,7 +190,7 @@ def gather(config: Config, engine: Engine, now: float) -> Share:
     )
 
 
-def _vocabulary(config: Config, engine: Engine, own: Own, now: float) -> tuple[str, ...]:
+def _vocabulary(config: Config, engine: Engine, own: OwnStatistics, now: float) -> tuple[str, ...]:
     """Return what a sum of ours is about: what was asked in this data window already, or the catalogue."""
     record = asking(config, engine, now)
     asked = None if record is None else record.current()

@@ -12,7 +12,7 @@ from daemon.config import Config
 from daemon.disclosure.formatting import day, plural, span
 from daemon.disclosure.next_aggregator import Asker
 from daemon.disclosure.windows import WindowShare
-from daemon.peers.repository import Book
+from daemon.peers.repository import KnownPeers
 from daemon.rounds import round_config, yearly_budget
 from federation.errors import Refusal
 from federation.proposal import BlobReference, Proposal, least_threshold
@@ -42,7 +42,7 @@ class Verdict:
 def verdicts(
     config: Config,
     engine: Engine,
-    book: Book,
+    book: KnownPeers,
     asker: Asker,
     vocabulary: int,
     windows: Sequence[WindowShare],

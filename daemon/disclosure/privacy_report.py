@@ -19,7 +19,7 @@ from daemon.identity import open_identity
 from daemon.peers import repository
 from daemon.rounds import round_config, yearly_budget
 from daemon.rounds.data_windows import Kept
-from daemon.rounds.own_statistics import Own, own_viewers
+from daemon.rounds.own_statistics import OwnStatistics, own_viewers
 from daemon.store import activity, public_since, releases
 from daemon.store.releases import ReleaseRecord
 from policies.neighbour_relations import YEAR, Relation, Release
@@ -221,7 +221,7 @@ def members_of(engine: Engine, record: ReleaseRecord) -> int:
     return len(session.roster) + (session.role == "aggregator")
 
 
-def _viewers(config: Config, engine: Engine, own: Own, now: float) -> Viewers:
+def _viewers(config: Config, engine: Engine, own: OwnStatistics, now: float) -> Viewers:
     lengths = np.diff(own.interactions.matrix.indptr)
     over = np.maximum(lengths - own.most, 0)
     age = config.privacy.min_video_age.total_seconds()
@@ -252,7 +252,7 @@ def _windows(
 
 
 def _state(
-    config: Config, engine: Engine, aggregator: str, kept: Kept, own: Own, past: list[ReleaseRecord]
+    config: Config, engine: Engine, aggregator: str, kept: Kept, own: OwnStatistics, past: list[ReleaseRecord]
 ) -> WindowState:
     present = own.digests(kept.seed)
     vectors = {

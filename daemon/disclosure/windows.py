@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.rounds import contribution_index, round_config
-from daemon.rounds.data_windows import Kept, Windows
+from daemon.rounds.data_windows import DataWindows, Kept
 from daemon.store import releases
 from policies.window import Closed
 
@@ -100,12 +100,12 @@ def frozen_pairs(
     return None if raw is None or videos is None else (videos, raw)
 
 
-def _windows(config: Config, engine: Engine, now: float) -> Windows:
+def _windows(config: Config, engine: Engine, now: float) -> DataWindows:
     identity = open_identity(config.identity_file, config.instance.host, create=False)
     return round_config.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
 
 
-def _share(config: Config, windows: Windows, host: str, kept: Kept, now: float) -> WindowShare:
+def _share(config: Config, windows: DataWindows, host: str, kept: Kept, now: float) -> WindowShare:
     vectors, numbers = [], {}
     for round_ in range(len(kept.window.given)):
         raw = windows.frozen(host, round_)

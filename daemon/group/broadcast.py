@@ -17,7 +17,7 @@ Read = Callable[[str, bytes], object]
 
 
 @dataclass
-class Heard:
+class Answers:
     """What members answered, and why others did not, by host."""
 
     answers: dict[str, bytes] = field(default_factory=dict)
@@ -33,9 +33,9 @@ async def ask_all(
     within: float = WITHIN,
     grace: float = GRACE,
     at_once: int = 64,
-) -> Heard:
+) -> Answers:
     """Send each host its request; an answer counts when `read` does not raise Refusal. Times in seconds."""
-    heard = Heard()
+    heard = Answers()
     gate = asyncio.Semaphore(at_once)
 
     async def ask(host: str, request: bytes) -> None:
@@ -57,7 +57,7 @@ async def ask_all(
 
 
 async def _ask(
-    carrier: Carrier, host: str, request: bytes, max_answer: int, within: float, read: Read, heard: Heard
+    carrier: Carrier, host: str, request: bytes, max_answer: int, within: float, read: Read, heard: Answers
 ) -> str:
     """Ask one host; return what went wrong, or nothing."""
     try:

@@ -6,7 +6,7 @@ import asyncio
 
 from daemon.errors import JobError
 from daemon.group.membership.rules import host_of
-from daemon.group.published_store import EPOCH, MESSAGE, Shelf
+from daemon.group.published_store import EPOCH, MESSAGE, PublishedStore
 from daemon.group.repository import Membership
 from daemon.identity import open_identity
 from daemon.process.job_context import JobContext
@@ -24,7 +24,7 @@ from federation.http.client import PeerClient, new_session
 _WITHIN = 300.0
 
 
-def fetch(context: JobContext, group: Membership, batch: bytes, shelf: Shelf) -> None:
+def fetch(context: JobContext, group: Membership, batch: bytes, shelf: PublishedStore) -> None:
     """Put a published batch on the shelf, checked against the host's signature.
 
     Raises:
@@ -43,7 +43,7 @@ def fetch(context: JobContext, group: Membership, batch: bytes, shelf: Shelf) ->
         ) from None
 
 
-async def _fetch(context: JobContext, group: Membership, batch: bytes, shelf: Shelf) -> None:
+async def _fetch(context: JobContext, group: Membership, batch: bytes, shelf: PublishedStore) -> None:
     config = context.config
     identity = open_identity(config.identity_file, config.instance.host)
     host = host_of(context.engine, config, identity.public, group)

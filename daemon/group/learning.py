@@ -21,13 +21,13 @@ from daemon.group import fetch_published, repository
 from daemon.group.ledger_events import note
 from daemon.group.membership.host_messages import take_epoch
 from daemon.group.membership.rules import host_of
-from daemon.group.published_store import Shelf
+from daemon.group.published_store import PublishedStore
 from daemon.identity import open_identity
 from daemon.peers import repository as peers
 from daemon.process.job_context import JobContext
 from daemon.rounds import contribution_index, round_config
 from daemon.rounds.contribution_job import open_windows
-from daemon.rounds.data_windows import Windows
+from daemon.rounds.data_windows import DataWindows
 from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import writes
@@ -69,7 +69,7 @@ def run(context: JobContext) -> dict[str, Any]:
     group = repository.current(context.engine)
     if group is None or not group.active:
         raise PolicyRefusedError("this instance is in no group", advice="Join one: shoal group join URL")
-    shelf = Shelf(context.config)
+    shelf = PublishedStore(context.config)
     wanted = context.arguments.get("batch", "")
     batch: bytes | None = None
     try:
@@ -90,7 +90,11 @@ def run(context: JobContext) -> dict[str, Any]:
 
 
 def _set_aside(
-    context: JobContext, group: repository.Membership, shelf: Shelf, batch: bytes | None, refusal: Refusal
+    context: JobContext,
+    group: repository.Membership,
+    shelf: PublishedStore,
+    batch: bytes | None,
+    refusal: Refusal,
 ) -> None:
     """Note that a batch is dealt with, though nothing is learnt from it: it would be tried for ever."""
     if batch is None:
@@ -127,7 +131,9 @@ class _Part:
 
 
 class _Learning:
-    def __init__(self, context: JobContext, group: repository.Membership, shelf: Shelf, batch: bytes) -> None:
+    def __init__(
+        self, context: JobContext, group: repository.Membership, shelf: PublishedStore, batch: bytes
+    ) -> None:
         self._context, self._group, self._shelf, self._batch = context, group, shelf, batch
         self._config = context.config
         self._identity = open_identity(self._config.identity_file, self._config.instance.host)
@@ -299,7 +305,7 @@ def host_identity(context: JobContext, group: repository.Membership) -> PublicId
 
 
 def given(
-    context: JobContext, windows: Windows, proposal: Proposal, head: tuple[str, ...]
+    context: JobContext, windows: DataWindows, proposal: Proposal, head: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return what this instance gave to a sum over its head: counts (h,) and pairs (h(h-1)/2,), int64.
 

@@ -20,7 +20,7 @@ _TURNED_AWAY: Final[Mapping[State, str]] = {
 
 
 @dataclass(frozen=True)
-class Shunned:
+class NotApproved:
     """Members that are not approved here by the key they are listed with.
 
     Attributes:
@@ -38,7 +38,7 @@ class Shunned:
 
 
 def sentences(
-    config: Config, group: Membership, found: Mapping[str, Any], shunned: Shunned, now: float
+    config: Config, group: Membership, found: Mapping[str, Any], shunned: NotApproved, now: float
 ) -> list[str]:
     """Return how things stand, the most important first; `found` as programs are told it."""
     said = [_standing(group, found)]
@@ -124,7 +124,7 @@ def _part(config: Config, epoch: Mapping[str, Any] | None) -> str:
 # -- who is recognised --------------------------------------------------------------------------------------
 
 
-def _shunned(config: Config, group: Membership, shunned: Shunned) -> list[str]:
+def _shunned(config: Config, group: Membership, shunned: NotApproved) -> list[str]:
     if group.role == "host":
         # Whom the host's admin does not approve is left out for all, so that nobody suffers by it.
         against = [host for _, hosts in shunned.against for host in hosts]

@@ -26,7 +26,7 @@ _MAX_URL: Final = 2_010
 _MAX_HEAD: Final = 10
 
 
-class Shelf:
+class PublishedStore:
     """Published batches by their id (32 bytes); written by one process at a time."""
 
     def __init__(self, config: Config) -> None:

@@ -22,14 +22,14 @@ from daemon.group.hosting import node_registration
 from daemon.group.hosting.epochs import Epochs, Opened
 from daemon.group.learning import SUM_TYPE
 from daemon.group.ledger_events import Event, note
-from daemon.group.published_store import Shelf
+from daemon.group.published_store import PublishedStore
 from daemon.group.repository import Membership
 from daemon.peers import repository as peers
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
-from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.aggregator_window import AggregatorWindows
 from daemon.rounds.counts_then_pairs import Part
-from daemon.rounds.session_driver import Paired, Summing
+from daemon.rounds.session_driver import Paired, SessionDriver
 from daemon.store.activity import Role
 from daemon.store.engine import writes
 from daemon.store.traffic import add_all, month_of
@@ -121,14 +121,14 @@ class _Present:
         return await self._carrier.send(host, request, max_answer=max_answer, timeout=timeout)
 
 
-class _GroupSession(Summing):
+class _GroupSession(SessionDriver):
     """The sum of a group."""
 
     role: ClassVar[Role] = "host"
 
     def __init__(self, context: JobContext, group: Membership, flower: FlowerRun) -> None:
         config = context.config
-        asking = AskingRecord(
+        asking = AggregatorWindows(
             FileJournal(config.group_dir / "host" / "asking"), config.privacy.window, context.clock
         )
         super().__init__(
@@ -138,7 +138,7 @@ class _GroupSession(Summing):
         self._connected: frozenset[str] = frozenset()
         self._epochs = Epochs(config, self.identity, group.group, context.clock)
         self._epoch: Opened | None = None
-        self._shelf = Shelf(config)
+        self._shelf = PublishedStore(config)
 
     async def run(self, members: frozenset[str]) -> dict[str, Any]:
         """Agree on the epoch, sum, publish."""

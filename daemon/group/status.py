@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.group import repository
 from daemon.group.membership import key_verification, rules
-from daemon.group.messages import Shunned, sentences
+from daemon.group.messages import NotApproved, sentences
 from daemon.group.repository import GroupMember, Membership
 from daemon.identity import open_identity
 from daemon.peers import repository as peers
@@ -110,7 +110,7 @@ def members(
 
 
 def _described(
-    one: GroupMember, group: Membership, known: peers.Book, parts: Mapping[str, int], me: str
+    one: GroupMember, group: Membership, known: peers.KnownPeers, parts: Mapping[str, int], me: str
 ) -> dict[str, Any]:
     mine = one.host == me
     return {
@@ -129,7 +129,7 @@ def _described(
 
 
 def _counted(
-    config: Config, group: Membership, listed: Sequence[Mapping[str, Any]], shunned: Shunned
+    config: Config, group: Membership, listed: Sequence[Mapping[str, Any]], shunned: NotApproved
 ) -> dict[str, Any]:
     """Return how many of those we would be summed with are recognised, as our policies count them.
 
@@ -155,7 +155,7 @@ def _with_me(listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [one for one in listed if one["state"] == "member" and (mine is None or one["part"] == mine)]
 
 
-def _shunned(group: Membership, listed: Sequence[Mapping[str, Any]], known: peers.Book) -> Shunned:
+def _shunned(group: Membership, listed: Sequence[Mapping[str, Any]], known: peers.KnownPeers) -> NotApproved:
     """Return who is not approved here, by what that means."""
     beside = {one["host"] for one in _with_me(listed)}
     undecided: tuple[list[str], list[str]] = ([], [])
@@ -173,7 +173,7 @@ def _shunned(group: Membership, listed: Sequence[Mapping[str, Any]], known: peer
             undecided[host not in beside].append(host)
         else:
             against.setdefault(peer.state, []).append(host)
-    return Shunned(
+    return NotApproved(
         tuple(sorted(undecided[0])),
         tuple(sorted(undecided[1])),
         tuple(sorted(other_key)),
@@ -182,7 +182,7 @@ def _shunned(group: Membership, listed: Sequence[Mapping[str, Any]], known: peer
     )
 
 
-def _state_of_host(group: Membership, known: peers.Book) -> State | None:
+def _state_of_host(group: Membership, known: peers.KnownPeers) -> State | None:
     peer = known.find(group.host)
     if group.role == "host" or (peer is not None and peer.approved):
         return None

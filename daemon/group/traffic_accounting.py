@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlalchemy import Engine
 
 from daemon.group import repository
-from daemon.group.membership.blob_cache import Spool
+from daemon.group.membership.blob_cache import BlobCache
 from federation.envelope import Envelope, Stage
 from federation.group.published import Published
 from federation.identity import PublicIdentity
@@ -22,13 +22,13 @@ Exchanged = Callable[[str, int, int], None]
 """Called with a host, the bytes sent to it and the bytes received."""
 
 
-class Carried:
+class TrafficAccounting:
     """What arrived for `take` and in the `spool`, told to `exchanged`; `identity_of` gives pinned keys."""
 
     def __init__(
         self,
         take: Callable[[Envelope], bytes],
-        spool: Spool,
+        spool: BlobCache,
         engine: Engine,
         identity_of: Callable[[str], PublicIdentity | None],
         limits: Limits,

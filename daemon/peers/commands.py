@@ -50,7 +50,7 @@ def listing(engine: Engine, config: Config, now: float, through: Sequence[str] =
     }
 
 
-def cohort(known: repository.Book, config: Config, through: Sequence[str] = ()) -> dict[str, Any]:
+def cohort(known: repository.KnownPeers, config: Config, through: Sequence[str] = ()) -> dict[str, Any]:
     """Return how many peers there are for a sum, and what works with so many, or what counts in the group."""
     found = asdict(messages.cohort(known, config.cohort.min_cohort, through))
     return {**found, "missing": list(found["missing"])}

@@ -17,7 +17,7 @@ LEAST_BETWEEN: Final = 60.0
 TIME_LIMIT: Final = 120.0
 
 
-class Errands:
+class ContactTrigger:
     """One per process, made inside its event loop. One errand at a time, and for one host once a minute.
 
     What is dropped is not lost: the same job looks after all peers every hour.

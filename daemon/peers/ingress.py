@@ -39,7 +39,7 @@ _WRITE_AGAIN: Final = 60.0
 _TELL_AGAIN: Final = 30 * 86400.0
 
 
-class Door:
+class Ingress:
     """One per process; its methods block, and are called from several threads.
 
     `clock` gives Unix seconds. `on_proven` is called with a peer whose pinned key handed over to another: its

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daemon.peers.repository import Book, Peer
+from daemon.peers.repository import KnownPeers, Peer
 
 _NAMED = 5
 """So many missing peers are named; of more, their number."""
@@ -29,7 +29,7 @@ class Cohort:
     sentence: str
 
 
-def cohort(book: Book, needed: int, through: Sequence[str] = ()) -> Cohort:
+def cohort(book: KnownPeers, needed: int, through: Sequence[str] = ()) -> Cohort:
     """Count the peers of a sum, and say what works with them.
 
     `through` is what to say instead where this instance learns through a group.

@@ -77,7 +77,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Book:
+class KnownPeers:
     """All peers by host, as they were when the book was read."""
 
     peers: Mapping[str, Peer]
@@ -101,15 +101,15 @@ class Book:
         )
 
 
-def read(engine: Engine, config: Config) -> Book:
+def read(engine: Engine, config: Config) -> KnownPeers:
     """Return every peer: rows, and entries of the file that no row speaks of."""
     with reads(engine) as connection:
-        return Book(_read(connection, config))
+        return KnownPeers(_read(connection, config))
 
 
-def of_file(config: Config) -> Book:
+def of_file(config: Config) -> KnownPeers:
     """Return the peers that shoal.toml names: all there are before the first start."""
-    return Book(_merged({}, config))
+    return KnownPeers(_merged({}, config))
 
 
 def find(engine: Engine, config: Config, host: str) -> Peer | None:

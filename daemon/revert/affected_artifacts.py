@@ -18,7 +18,7 @@ from models.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Holdings:
+class AffectedArtifacts:
     """Sums by session, models by id, and folders below `models/` that no row names."""
 
     sums: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Holdings:
         return bool(self.sums or self.models or self.folders)
 
 
-def holding(engine: Engine, config: Config, host: str) -> Holdings:
+def holding(engine: Engine, config: Config, host: str) -> AffectedArtifacts:
     """Return everything that holds a host, in service or not, quarantined or not.
 
     A model that cannot be shown to be without the host, because nobody knows any more whom it was learnt
@@ -48,7 +48,7 @@ def holding(engine: Engine, config: Config, host: str) -> Holdings:
         for path in _folders(config.models_dir)
         if path.name not in known and ((named := _named_in(path)) is None or host in named)
     ]
-    return Holdings(
+    return AffectedArtifacts(
         sums=tuple(part.session_id for part in sums.parts(engine) if host in part.survivors),
         models=tuple(record.id for record in models),
         folders=tuple(sorted(folders)),

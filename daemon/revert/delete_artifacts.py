@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 
 from daemon.config import Config
-from daemon.group.published_store import Shelf
-from daemon.revert.affected_artifacts import Holdings
+from daemon.group.published_store import PublishedStore
+from daemon.revert.affected_artifacts import AffectedArtifacts
 from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, sums
 from daemon.store.engine import reads, truncate_wal
@@ -26,7 +26,7 @@ class Removed:
     models: dict[str, str]
 
 
-def remove(engine: Engine, config: Config, held: Holdings) -> Removed:
+def remove(engine: Engine, config: Config, held: AffectedArtifacts) -> Removed:
     """Delete sums and models, with the vectors for browsers beside them; rows first, then files.
 
     A model's folder may still be mapped by the serving process: it keeps what it has open for the second
@@ -40,7 +40,7 @@ def remove(engine: Engine, config: Config, held: Holdings) -> Removed:
     sums.drop(engine, config.sums_dir, held.sums)
     if held.sums and config.group_dir.is_dir():
         # What a group's host published holds everybody; whoever is still to learn of it gets the next one.
-        Shelf(config).clear()
+        PublishedStore(config).clear()
     crash_points.pass_point("revert.sums-deleted")
     model_records.forget(engine, list(held.models))
     crash_points.pass_point("revert.models-forgotten")

@@ -15,7 +15,7 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.process.job_context import JobContext, Progress
 from daemon.revert import affected_artifacts, changed_lists, delete_artifacts, proof, report, steps
-from daemon.revert.affected_artifacts import Holdings
+from daemon.revert.affected_artifacts import AffectedArtifacts
 from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, reverts, source_state
 from models import artefact
@@ -151,5 +151,5 @@ def _open(context: JobContext, name: str | None) -> ServedModel | None:
     return model
 
 
-def _deleted(held: Holdings) -> dict[str, list[str]]:
+def _deleted(held: AffectedArtifacts) -> dict[str, list[str]]:
     return {"sums": sorted(held.sums), "models": sorted({*held.models, *held.folders})}

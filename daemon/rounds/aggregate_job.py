@@ -20,10 +20,10 @@ from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config, sub_cohorts
 from daemon.rounds.contribution_job import noisy, open_windows
-from daemon.rounds.contribution_log import GivenRecord
+from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.counts_then_pairs import Part
 from daemon.rounds.own_statistics import over, own_viewers, public_vocabulary
-from daemon.rounds.session_driver import Paired, Summing
+from daemon.rounds.session_driver import Paired, SessionDriver
 from daemon.store import sums
 from daemon.training import deploy
 from federation.envelope import Stage
@@ -48,7 +48,7 @@ def run(context: JobContext) -> dict[str, Any]:
     return session.simulate() if context.config.mode == "simulate" else asyncio.run(session.run())
 
 
-class _Session(Summing):
+class _Session(SessionDriver):
     """The sum of this instance's own peers."""
 
     def __init__(self, context: JobContext) -> None:
@@ -107,7 +107,7 @@ class _Session(Summing):
         own = own_viewers(context.engine, self.config, now=context.clock())
         try:
             counts = noisy(context, first.proposal, blobs, own, windows)
-            record = GivenRecord(windows, context.engine, context.clock)
+            record = ContributionLog(windows, context.engine, context.clock)
             record.check(first.sum_id, first.proposal, Stage.SURVIVORS)
         except Refusal as refusal:
             log.info("own viewers sit out of this session: %s", refusal)

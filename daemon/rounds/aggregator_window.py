@@ -19,7 +19,7 @@ _KEY = bytes(32)
 
 
 @dataclass(frozen=True)
-class Asking:
+class AggregatorWindow:
     """What is asked about in the current window; `done` is the session that has the answer, or empty."""
 
     opened: float
@@ -27,19 +27,19 @@ class Asking:
     done: str
 
 
-class AskingRecord:
+class AggregatorWindows:
     """Keeps it in a journal of its own."""
 
     def __init__(self, journal: FileJournal, length: timedelta, clock: Callable[[], float]) -> None:
         self._journal, self._length, self._clock = journal, length.total_seconds(), clock
 
-    def current(self) -> Asking | None:
+    def current(self) -> AggregatorWindow | None:
         """Return what is asked in a window that is not over; None where a new one may begin."""
         opened = self._journal.read(_KEY, "opened")
         vocabulary = self._journal.read(_KEY, "vocabulary")
         if opened is None or vocabulary is None or self._clock() >= float(opened) + self._length:
             return None
-        return Asking(float(opened), vocabulary, (self._journal.read(_KEY, "done") or b"").decode())
+        return AggregatorWindow(float(opened), vocabulary, (self._journal.read(_KEY, "done") or b"").decode())
 
     def open(self, vocabulary: bytes) -> None:
         """Begin a window with this question."""

@@ -18,8 +18,8 @@ from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.process.job_context import JobContext
 from daemon.rounds import contribution_index, round_config, yearly_budget
-from daemon.rounds.data_windows import Windows
-from daemon.rounds.own_statistics import Own, over, own_viewers
+from daemon.rounds.data_windows import DataWindows
+from daemon.rounds.own_statistics import OwnStatistics, over, own_viewers
 from daemon.store import releases
 from federation.errors import Code, Refusal
 from federation.noise import share_variance, tail
@@ -49,7 +49,7 @@ def run(context: JobContext) -> dict[str, Any]:
     return {"users": own.interactions.users, "entries": int(vector.size)}
 
 
-def open_windows(context: JobContext) -> Windows:
+def open_windows(context: JobContext) -> DataWindows:
     """Return what was given to whom."""
     config = context.config
     identity = open_identity(config.identity_file, config.instance.host)
@@ -59,7 +59,7 @@ def open_windows(context: JobContext) -> Windows:
 
 
 def noisy(
-    context: JobContext, proposal: Proposal, blobs: dict[str, bytes], own: Own, windows: Windows
+    context: JobContext, proposal: Proposal, blobs: dict[str, bytes], own: OwnStatistics, windows: DataWindows
 ) -> NDArray[np.int64]:
     """Return what this instance gives to a sum, (length,) int64: its counts with its share of the noise.
 

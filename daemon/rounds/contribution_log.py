@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from daemon.errors import StoreError
 from daemon.rounds import viewer_digests
-from daemon.rounds.data_windows import Windows
+from daemon.rounds.data_windows import DataWindows
 from daemon.store import forget_viewers, releases
 from daemon.store.releases import ReleaseRecord
 from federation.envelope import Stage
@@ -25,10 +25,10 @@ _LOOKING = (Stage.KEYS, Stage.SURVIVORS)
 can be opened. Somebody may have left while the viewers were counted, or a crash may have hidden it."""
 
 
-class GivenRecord:
+class ContributionLog:
     """Implements `federation.contributions.Contributions` for one instance."""
 
-    def __init__(self, windows: Windows, engine: Engine, clock: Callable[[], float]) -> None:
+    def __init__(self, windows: DataWindows, engine: Engine, clock: Callable[[], float]) -> None:
         self._windows = windows
         self._engine = engine
         self._clock = clock

@@ -21,7 +21,7 @@ from daemon.rounds.contribution_job import trainer_of, write_counts
 from daemon.store.traffic_counter import Traffic
 from federation import cbor, cbor_fields, envelope
 from federation.aggregator import REQUESTS, Aggregator, SumResult
-from federation.blob_access import BlobDesk, reference_to
+from federation.blob_access import BlobServer, reference_to
 from federation.carrier import Carrier
 from federation.driver import Patience, drive
 from federation.envelope import Stage
@@ -75,7 +75,7 @@ class Rounds:
     """By session: wall time per stage."""
 
     def __post_init__(self) -> None:
-        self.desk = BlobDesk(self.identity, self.journal, clock=self.clock, limits=self.limits)
+        self.desk = BlobServer(self.identity, self.journal, clock=self.clock, limits=self.limits)
 
     # -- proposals ------------------------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ class Kept:
         return derive(self.seed, _SALT, f"noise {round_}")
 
 
-class Windows:
+class DataWindows:
     """All windows of one instance. Writers of several processes take turns by a lock file.
 
     `rng` gives 32 secret bytes per window; `clock` Unix seconds. `served` is asked where there is no record:

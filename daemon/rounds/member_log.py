@@ -27,7 +27,7 @@ _SAME_REFUSAL = 86400.0
 """Seconds for which the same refusal of the same peer's proposals is one entry of the ledger."""
 
 
-class MemberRecords:
+class MemberLog:
     """Writes a session's row when it begins, and again when its second round is answered to the end.
 
     How it ended goes into the ledger, with the hashes of what was given; so does a proposal that the policies

@@ -18,7 +18,7 @@ from models.interactions import Interactions
 
 
 @dataclass(frozen=True)
-class Own:
+class OwnStatistics:
     """Consenting viewers and the videos that count: public and not excluded here for long enough.
 
     `interactions` is (viewers, videos of the catalogue), with all videos of a viewer, most recent kept first.
@@ -41,14 +41,14 @@ class Own:
         )
 
 
-def own_viewers(engine: Engine, config: Config, *, now: float) -> Own:
+def own_viewers(engine: Engine, config: Config, *, now: float) -> OwnStatistics:
     """Read who counts, and with what."""
     catalogue, engagements = read(engine)
     everything = interactions(engagements, len(catalogue), limit=None)
     age = config.privacy.min_video_age.total_seconds()
     old = public_since.settled(engine, catalogue.urls, before=now - age)
     counted = everything.where(old[everything.matrix.indices])
-    return Own(catalogue, counted, engagements.pseudonyms, round_config.videos_per_user(config))
+    return OwnStatistics(catalogue, counted, engagements.pseudonyms, round_config.videos_per_user(config))
 
 
 def over(vocabulary: tuple[str, ...], catalogue: Catalogue, own: Interactions) -> Interactions:

@@ -8,10 +8,10 @@ from typing import Any
 
 from daemon.config import Config
 from daemon.errors import NotRunningError, PolicyRefusedError
-from daemon.peers.repository import Book, Peer
+from daemon.peers.repository import KnownPeers, Peer
 from daemon.process import daemon_lock
-from daemon.rounds.aggregator_window import AskingRecord
-from daemon.rounds.data_windows import Windows
+from daemon.rounds.aggregator_window import AggregatorWindows
+from daemon.rounds.data_windows import DataWindows
 from federation import cbor
 from federation.cbor_fields import sequence, text
 from federation.errors import Code, Refusal
@@ -79,9 +79,9 @@ def hosted_journal(config: Config) -> FileJournal:
     return FileJournal(config.group_dir / "host" / "sums")
 
 
-def asking(config: Config, clock: Callable[[], float]) -> AskingRecord:
+def asking(config: Config, clock: Callable[[], float]) -> AggregatorWindows:
     """Return what this instance asks its peers in the current data window."""
-    return AskingRecord(FileJournal(config.journal_dir / "asking"), config.privacy.window, clock)
+    return AggregatorWindows(FileJournal(config.journal_dir / "asking"), config.privacy.window, clock)
 
 
 def session_open(config: Config) -> bool:
@@ -148,9 +148,9 @@ def privacy_of(proposal: Proposal, *, survivors: int) -> dict[str, Any]:
 
 def windows(
     config: Config, identity: Identity, clock: Callable[[], float], *, served: Callable[[], bool]
-) -> Windows:
+) -> DataWindows:
     """Return what was given to whom; `served` as there."""
-    return Windows(
+    return DataWindows(
         config.windows_dir,
         identity,
         length=config.privacy.window,
@@ -176,12 +176,12 @@ def decode_vocabulary(blob: bytes, *, at_most: int) -> tuple[str, ...]:
     return tuple(sequence(cbor.decode(blob), lambda item: text(item, _MAX_URL), at_most=at_most))
 
 
-def asked(book: Book) -> tuple[Peer, ...]:
+def asked(book: KnownPeers) -> tuple[Peer, ...]:
     """Return the peers that a sum of ours is proposed to: approved, and not known to decline."""
     return tuple(peer for peer in book.approved() if peer.theirs != "declined")
 
 
-def require_session(config: Config, book: Book) -> None:
+def require_session(config: Config, book: KnownPeers) -> None:
     """Check that a session can be started at all.
 
     Raises:

@@ -1,7 +1,7 @@
 """One session as its aggregator, over any carrier: both rounds of all parts, and how they ended.
 
 What differs between a sum of one's own peers and that of a group is left to those that derive from
-`Summing`: who is asked, whether own viewers are added apart, and what becomes of the sums.
+`SessionDriver`: who is asked, whether own viewers are added apart, and what becomes of the sums.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from daemon.ledger.chain import Kind, append
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
-from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.aggregator_window import AggregatorWindows
 from daemon.rounds.contribution_job import read_counts, trainer_of
 from daemon.rounds.counts_then_pairs import Carry, Part, Rounds
 from daemon.rounds.own_statistics import own_viewers, public_vocabulary
@@ -59,7 +59,7 @@ class Paired:
     summed: Summed
 
 
-class Summing(ABC):
+class SessionDriver(ABC):
     """A session of this instance as aggregator.
 
     `journal` and `asking` are this kind of session's own. Started again while a session is open, it goes on.
@@ -71,7 +71,7 @@ class Summing(ABC):
         self,
         context: JobContext,
         journal: Journal,
-        asking: AskingRecord,
+        asking: AggregatorWindows,
         *,
         colluders: int = round_config.COLLUDERS,
     ) -> None:

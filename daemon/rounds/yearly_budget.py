@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.process.job_context import JobContext
-from daemon.rounds.data_windows import Windows
+from daemon.rounds.data_windows import DataWindows
 from daemon.store import releases
 from daemon.store.releases import ReleaseRecord
 from federation.errors import Code, Refusal
@@ -50,7 +50,7 @@ def turn(config: Config) -> AbstractContextManager[object]:
     return FileLock(config.windows_dir / "budget.lock") if budgets(config) else nullcontext()
 
 
-def require(context: JobContext, proposal: Proposal, windows: Windows) -> None:
+def require(context: JobContext, proposal: Proposal, windows: DataWindows) -> None:
     """Check that the budgets have room for both sums of a session, before the first of them is answered.
 
     What was given and may still be opened counts as if it were on record already, with its pairs.

@@ -16,7 +16,7 @@ MAX_CONNECTIONS: Final = 512
 """More than `federation.http.load_limits` lets be read, worked on and answered at one time."""
 
 
-class Crowd:
+class ConnectionLimit:
     """Knows which connections have a request under way."""
 
     def __init__(self) -> None:
@@ -53,10 +53,10 @@ class Crowd:
         return make
 
 
-class Site(web.BaseSite):
+class LimitedSite(web.BaseSite):
     """A listener on `host` and `port` with a crowd's bound."""
 
-    def __init__(self, runner: web.AppRunner, crowd: Crowd, host: str, port: int) -> None:
+    def __init__(self, runner: web.AppRunner, crowd: ConnectionLimit, host: str, port: int) -> None:
         super().__init__(runner)
         self._crowd, self._address = crowd, (host, port)
 

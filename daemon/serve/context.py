@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.serve.api.metrics import Metrics
 from daemon.serve.model_loader import CurrentModel
-from daemon.serve.store_cache import Stored
+from daemon.serve.store_cache import StoreCache
 from daemon.store.pseudonyms import Pseudonyms
 
 
@@ -29,7 +29,7 @@ class ServeContext:
     config: Config
     config_file: Path
     engine: Engine
-    stored: Stored
+    stored: StoreCache
     model: CurrentModel
     pseudonyms: Pseudonyms
     metrics: Metrics

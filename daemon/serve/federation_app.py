@@ -20,25 +20,25 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.config import Config
-from daemon.group.hosting.enrolment_server import Enroller
-from daemon.group.hosting.published_server import GroupDesk
+from daemon.group.hosting.enrolment_server import EnrolmentServer
+from daemon.group.hosting.published_server import PublishedServer
 from daemon.group.membership import rules
-from daemon.group.membership.blob_cache import Spool
-from daemon.group.membership.host_messages import Inbox
-from daemon.group.published_store import Shelf
-from daemon.group.traffic_accounting import Carried
+from daemon.group.membership.blob_cache import BlobCache
+from daemon.group.membership.host_messages import HostMessages
+from daemon.group.published_store import PublishedStore
+from daemon.group.traffic_accounting import TrafficAccounting
 from daemon.identity import open_identity
 from daemon.jobs.run import run_job
 from daemon.peers import repository
-from daemon.peers.contact_trigger import Errands
-from daemon.peers.ingress import Door
+from daemon.peers.contact_trigger import ContactTrigger
+from daemon.peers.ingress import Ingress
 from daemon.peers.repository import Peer
 from daemon.rounds import crash_points, round_config
-from daemon.rounds.contribution_log import GivenRecord
-from daemon.rounds.member_log import MemberRecords
+from daemon.rounds.contribution_log import ContributionLog
+from daemon.rounds.member_log import MemberLog
 from daemon.store import releases
 from daemon.store.activity import count_refusal
-from federation.blob_access import BlobDesk
+from federation.blob_access import BlobServer
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.http.client import PeerClient, new_session
@@ -123,7 +123,7 @@ async def open_service(
         clock=clock,
         random=secrets.token_bytes,
         limits=limits,
-        contributions=GivenRecord(windows, engine, clock),
+        contributions=ContributionLog(windows, engine, clock),
     )
     if windows.restored:
         # Sums that were open in the backup may have gone on since.
@@ -131,18 +131,18 @@ async def open_service(
         for sum_id in node.open_sums():
             node.abandon(sum_id)
     node.prune()
-    desk = GroupDesk(
+    desk = PublishedServer(
         identity,
         engine,
         config,
-        Shelf(config),
-        BlobDesk(identity, round_config.aggregator_journal(config), clock=clock, limits=limits),
+        PublishedStore(config),
+        BlobServer(identity, round_config.aggregator_journal(config), clock=clock, limits=limits),
     )
-    inbox = Inbox(identity, engine, config, limits, clock)
-    enroller = Enroller(identity, engine, config, clock, limits=limits)
-    records = MemberRecords(engine, identity, node, clock)
-    spool = Spool(config.group_dir / "spool")
-    carried = Carried(inbox.take, spool, engine, known.identity_of, limits, records.exchanged)
+    inbox = HostMessages(identity, engine, config, limits, clock)
+    enroller = EnrolmentServer(identity, engine, config, clock, limits=limits)
+    records = MemberLog(engine, identity, node, clock)
+    spool = BlobCache(config.group_dir / "spool")
+    carried = TrafficAccounting(inbox.take, spool, engine, known.identity_of, limits, records.exchanged)
 
     counting = asyncio.Semaphore(COUNTING_AT_ONCE)
 
@@ -162,8 +162,8 @@ async def open_service(
         on_refused(refusal.code.value)
         refused[refusal.code.value] += 1
 
-    errands = Errands(config_file, run_job)
-    door = Door(identity, engine, config, limits=limits, clock=clock, on_proven=errands.send)
+    errands = ContactTrigger(config_file, run_job)
+    door = Ingress(identity, engine, config, limits=limits, clock=clock, on_proven=errands.send)
 
     async with new_session() as session:
         service = MemberService(
@@ -179,7 +179,7 @@ async def open_service(
                 Stage.HELLO: door.hello,
                 Stage.FETCH: desk.serve,
                 Stage.ENROL: enroller.take,
-                **dict.fromkeys(Inbox.STAGES, carried.take),
+                **dict.fromkeys(HostMessages.STAGES, carried.take),
             },
             at_hand=carried.at_hand,
             on_stage=lambda stage: crash_points.pass_point(f"member.{stage}"),
@@ -200,7 +200,7 @@ async def open_service(
 async def _keep(
     engine: Engine,
     service: MemberService,
-    records: MemberRecords,
+    records: MemberLog,
     refused: Counter[str],
     clock: Callable[[], float],
 ) -> None:

@@ -60,7 +60,7 @@ class _Facts:
     listens: str = ""
 
 
-class Keeper:
+class GroupSupervisor:
     """One per serving process, made and used inside its event loop, which must be in the main thread.
 
     `waiting` tells whether something was published that has not been learnt yet; `run` runs a job.

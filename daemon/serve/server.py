@@ -23,23 +23,23 @@ from daemon.serve.admin import routes as admin
 from daemon.serve.admin.notice_watcher import watch
 from daemon.serve.api import health, recommendations, vectors, viewers
 from daemon.serve.api.metrics import Metrics
-from daemon.serve.connection_limit import Crowd, Site
+from daemon.serve.connection_limit import ConnectionLimit, LimitedSite
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.middleware import guard
 from daemon.serve.model_loader import CurrentModel
 from daemon.serve.scheduler import Scheduler
-from daemon.serve.store_cache import Stored
+from daemon.serve.store_cache import StoreCache
 from daemon.store.activity import refusals
 from daemon.store.engine import open_checked
 from daemon.store.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
-    from daemon.serve.group_supervisor import Keeper
+    from daemon.serve.group_supervisor import GroupSupervisor
 
 logger = logging.getLogger(__name__)
 
 MAX_FEDERATION_REQUEST: Final = 100_000
-CROWD: Final = web.AppKey("crowd", Crowd)
+CROWD: Final = web.AppKey("crowd", ConnectionLimit)
 """Of the application for peers: bounds its connections."""
 STOP_SECONDS: Final = 5.0
 FEDERATED: Final = frozenset({"consume", "contribute"})
@@ -68,7 +68,7 @@ def build_apps(context: ServeContext) -> Apps:
     admin.add_to(local, context)
     peers = None
     if routes := list(context.federation_routes):
-        crowd = Crowd()
+        crowd = ConnectionLimit()
         peers = web.Application(
             middlewares=[crowd.middleware], client_max_size=MAX_FEDERATION_REQUEST, logger=logger
         )
@@ -85,7 +85,7 @@ def build_context(config: Config, config_file: Path) -> ServeContext:
         StoreError: the database is missing or at another schema.
     """
     engine = open_checked(config.database)
-    stored = Stored(engine, history=config.limits.max_history)
+    stored = StoreCache(engine, history=config.limits.max_history)
     return ServeContext(
         config=config,
         config_file=config_file,
@@ -169,14 +169,14 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
         context.engine.dispose()
 
 
-def _keeper(context: ServeContext) -> Keeper | None:
+def _keeper(context: ServeContext) -> GroupSupervisor | None:
     if context.config.mode not in FEDERATED:
         # Nothing is in a group then, and none of this is loaded.
         return None
     from daemon.group.membership import host_messages
-    from daemon.serve.group_supervisor import Keeper
+    from daemon.serve.group_supervisor import GroupSupervisor
 
-    return Keeper(context, waiting=lambda: host_messages.waiting(context.config))
+    return GroupSupervisor(context, waiting=lambda: host_messages.waiting(context.config))
 
 
 async def _listen(runners: list[web.AppRunner], app: web.Application, host: str, port: int) -> str:
@@ -194,7 +194,7 @@ async def _listen(runners: list[web.AppRunner], app: web.Application, host: str,
     await runner.setup()
     crowd = app.get(CROWD)
     try:
-        await (Site(runner, crowd, host, port) if crowd else web.TCPSite(runner, host, port)).start()
+        await (LimitedSite(runner, crowd, host, port) if crowd else web.TCPSite(runner, host, port)).start()
     except OSError as error:
         raise ListenError(
             f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)})",

@@ -23,7 +23,7 @@ DEADLINE: Final = 0.05
 """Seconds that a list waits for a viewer's history before it is made without."""
 
 
-class Stored:
+class StoreCache:
     """Follows one database. Its methods may be called from the event loop, unless they say otherwise."""
 
     def __init__(self, engine: Engine, *, history: int) -> None:

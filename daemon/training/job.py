@@ -19,7 +19,7 @@ from daemon.store.sums import Part, StoredSum
 from daemon.training import deploy, sum_selection
 from daemon.training.acceptance import reference_models
 from daemon.training.acceptance.judge import Check, Report, judge
-from daemon.training.model_writer import Keeper
+from daemon.training.model_writer import ModelWriter
 from models import statistics
 from models.errors import ModelError, TooLittleDataError
 from models.noise import NO_NOISE, SumNoise
@@ -83,7 +83,7 @@ class _Training:
         self._labels = labels(self._catalogue)
         self._book = repository.read(context.engine, config)
         self._identity = open_identity(config.identity_file, config.instance.host)
-        self._keeper = Keeper(context, self._labels, self._identity)
+        self._keeper = ModelWriter(context, self._labels, self._identity)
 
     def run(self) -> dict[str, Any]:
         found = self._learnable()
@@ -118,9 +118,9 @@ class _Training:
 
     _published = ""
 
-    def _learnable(self) -> sum_selection.Learnable:
+    def _learnable(self) -> sum_selection.SelectedSums:
         if self._config.mode not in {"consume", "contribute"}:
-            return sum_selection.Learnable((), (), "", frozenset())
+            return sum_selection.SelectedSums((), (), "", frozenset())
         return sum_selection.choose(sums.parts(self._context.engine), self._book)
 
     def _local(self, *, part: float, needed: bool) -> tuple[TrainedModel | None, ModelRecord | None]:
@@ -136,7 +136,7 @@ class _Training:
             return None, None
         return model, self._keeper.keep(model, kind="local")
 
-    def _fit(self, found: sum_selection.Learnable, parts: Sequence[Part]) -> _Fitted:
+    def _fit(self, found: sum_selection.SelectedSums, parts: Sequence[Part]) -> _Fitted:
         ids = [part.session_id for part in parts]
         stored = sums.load(self._context.engine, self._config.sums_dir, ids)
         head, noise = statistic(stored, self._catalogue), noise_of(stored)
@@ -164,7 +164,7 @@ class _Training:
 
     # -- acceptance -----------------------------------------------------------------------------------------
 
-    def _judge(self, found: sum_selection.Learnable, local: TrainedModel | None) -> _Judged:
+    def _judge(self, found: sum_selection.SelectedSums, local: TrainedModel | None) -> _Judged:
         """Judge a new sum, whole, then with each of its parts left out; keep what comes of it."""
         fitted, report = self._judged(found, found.fresh, local)
         parts, bad = found.fresh, report
@@ -198,7 +198,7 @@ class _Training:
         return _Judged(verdict, parts, record, sentence)
 
     def _judged(
-        self, found: sum_selection.Learnable, parts: Sequence[Part], local: TrainedModel | None
+        self, found: sum_selection.SelectedSums, parts: Sequence[Part], local: TrainedModel | None
     ) -> tuple[_Fitted | None, Report]:
         try:
             fitted = self._fit(found, parts)
@@ -259,7 +259,7 @@ class _Training:
         return record
 
 
-def _siblings(found: sum_selection.Learnable, parts: Sequence[Part]) -> tuple[Part, ...]:
+def _siblings(found: sum_selection.SelectedSums, parts: Sequence[Part]) -> tuple[Part, ...]:
     """Return the parts that would be summed together with these if none were left out."""
     for group in (found.fresh, found.accepted):
         if group and parts and group[0].batch == parts[0].batch:

@@ -24,7 +24,7 @@ from models.statistics import Statistic
 from models.trained import TrainedModel
 
 
-class Keeper:
+class ModelWriter:
     """Keeps the models of one training."""
 
     def __init__(self, context: JobContext, labels: Labels, identity: Identity) -> None:

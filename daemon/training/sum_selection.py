@@ -9,13 +9,13 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.peers.repository import Book
+from daemon.peers.repository import KnownPeers
 from daemon.store.sums import Part, Verdict
 from models.statistics import Statistic, to_matrix
 
 
 @dataclass(frozen=True)
-class Learnable:
+class SelectedSums:
     """Stored sums by what may be done with them; each entry holds parts of one batch.
 
     Attributes:
@@ -35,7 +35,7 @@ class Learnable:
         return bool(parts) and parts[0].batch in self.whole
 
 
-def choose(stored: Sequence[Part], book: Book) -> Learnable:
+def choose(stored: Sequence[Part], book: KnownPeers) -> SelectedSums:
     """Choose from stored sums, newest first. What holds somebody who may not be learnt from is left out."""
     refused = ""
     fresh: tuple[Part, ...] = ()
@@ -53,12 +53,12 @@ def choose(stored: Sequence[Part], book: Book) -> Learnable:
         if accepted:
             if len(accepted) < len(usable):
                 whole.discard(batch)
-            return Learnable(fresh, accepted, refused, frozenset(whole))
+            return SelectedSums(fresh, accepted, refused, frozenset(whole))
         if new := _having(usable, "new"):
             fresh = fresh or new
         elif not fresh:
             refused = refused or _why(usable)
-    return Learnable(fresh, (), refused, frozenset(whole))
+    return SelectedSums(fresh, (), refused, frozenset(whole))
 
 
 def _having(parts: Sequence[Part], verdict: Verdict) -> tuple[Part, ...]:

@@ -44,7 +44,7 @@ from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
 from federation import cbor, envelope
-from federation.blob_access import BlobDesk, reference_to
+from federation.blob_access import BlobServer, reference_to
 from federation.envelope import NO_SUM, Stage
 from federation.errors import Code, Refusal
 from federation.http import MESSAGE_PATH
@@ -99,7 +99,7 @@ class Admin:
     service: MemberService
     url: str
     lines: Lines
-    desks: dict[str, BlobDesk]
+    desks: dict[str, BlobServer]
 
     @property
     def identity(self) -> Identity:
@@ -163,7 +163,7 @@ def _field(line: str, name: str) -> str:
 @asynccontextmanager
 async def opened(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Admin]:
     """Run an instance that approved all members and, alas, all liars; refusals are written down at once."""
-    desks: dict[str, BlobDesk] = {}
+    desks: dict[str, BlobServer] = {}
     async with _desk(desks) as desk_url:
         path = instance(folder / "one", host=ME, extra='mode = "contribute"')
         peers = "".join(
@@ -207,7 +207,7 @@ def _fill(engine: Engine, now: float) -> None:
 
 
 @asynccontextmanager
-async def _desk(desks: dict[str, BlobDesk]) -> AsyncIterator[str]:
+async def _desk(desks: dict[str, BlobServer]) -> AsyncIterator[str]:
     """Serve the blobs of all liars."""
 
     async def serve(request: web.Request) -> web.Response:
@@ -357,7 +357,7 @@ class Lies(Table):
         signed = SignedProposal(proposal, raw, hashlib.sha256(raw).digest())
         journal = MemoryJournal()
         journal.write(signed.sum_id, "proposal", raw)
-        desk = BlobDesk(
+        desk = BlobServer(
             self.cohort.aggregator, journal, clock=self.admin.clock, limits=Limits(max_length=1 << 40)
         )
         desk.publish(signed.sum_id, self.blobs)

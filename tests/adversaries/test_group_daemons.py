@@ -12,9 +12,9 @@ import pytest_asyncio
 from daemon.errors import JobError
 from daemon.group import schedule
 from daemon.group.learning import SUM_TYPE
-from daemon.group.membership.fleet_client import Spool
+from daemon.group.membership.fleet_client import BlobFolder
 from daemon.group.membership.host_messages import waiting
-from daemon.group.published_store import EPOCH, MESSAGE, Shelf
+from daemon.group.published_store import EPOCH, MESSAGE, PublishedStore
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
@@ -59,7 +59,7 @@ async def group(five: Islands) -> AsyncIterator[Islands]:
 
 async def says(group: Islands, one: Islander, raw: bytes, blobs: Mapping[str, bytes] | None = None) -> bytes:
     """Have bytes delivered to a member as its link does."""
-    Spool(one.config.group_dir / "spool", 1 << 28).put(blobs or {})
+    BlobFolder(one.config.group_dir / "spool", 1 << 28).put(blobs or {})
     return await PeerClient(group.ferry.http).send(one.host, one.url, raw, max_answer=1 << 20, timeout=30)
 
 
@@ -74,7 +74,7 @@ async def refused(group: Islands, one: Islander, raw: bytes, blobs: Mapping[str,
 
 def published(group: Islands) -> tuple[Published, dict[str, bytes]]:
     """Return the newest that the host has published."""
-    host, shelf = group.host, Shelf(group.host.config)
+    host, shelf = group.host, PublishedStore(group.host.config)
     batch = bytes.fromhex(host.group.offered)
     message = envelope.parse(shelf.message(batch) or b"", max_size=MAX_PUBLISHED)
     found = Published.read(message, host.identity.public, round_config.limits(host.config))
@@ -173,7 +173,7 @@ async def test_a_publication_without_its_data_or_with_other_data_changes_nothing
     group.ferry.before = deaf(victim)
     result = await group.host_session()
     found, blobs = published(group)
-    before = Shelf(victim.config).newest()
+    before = PublishedStore(victim.config).newest()
     raw = found.seal(group.host.identity)
     assert await refused(group, victim, raw) == "blob-mismatch"
     some = {name: data for name, data in blobs.items() if name != "pairs.0"}
@@ -186,7 +186,7 @@ async def test_a_publication_without_its_data_or_with_other_data_changes_nothing
     begun.write_bytes(bytes(1000))
     assert await refused(group, victim, raw, some) == "blob-mismatch"
     assert not begun.exists()
-    shelf = Shelf(victim.config)
+    shelf = PublishedStore(victim.config)
     assert shelf.newest() == before
     assert shelf.epoch(found.batch) is None
     # What it did not get, it fetches.
@@ -241,7 +241,7 @@ async def test_what_can_never_be_used_is_tried_once(group: Islands) -> None:
     entry = ledger.newest(victim.engine, limit=1, kind=Kind.GROUP)[0]
     assert "nothing was learnt from it" in sentence(entry)
     # What the host has no more, after a revert there, is asked for once as well.
-    Shelf(group.host.config).clear()
+    PublishedStore(group.host.config).clear()
     await victim.polls()
     assert schedule.missed(victim.config, victim.group, victim.clock())
     with pytest.raises(JobError, match="any more"):

@@ -14,7 +14,7 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from federation.aggregator import Aggregator
-from federation.blob_access import BlobDesk, reference_to
+from federation.blob_access import BlobServer, reference_to
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.driver import Patience, drive
 from federation.envelope import Stage
@@ -37,7 +37,7 @@ class Listening:
     cohort: Cohort
     urls: dict[str, str]
     client: PeerClient
-    desk: BlobDesk
+    desk: BlobServer
     servers: dict[str, web.AppRunner]
     refusals: list[Refusal]
     prepare_seconds: float = 0.0
@@ -59,7 +59,7 @@ async def listen() -> AsyncIterator[Callable[..., object]]:
         cohort.clock.now = time.time()
         session = new_session()
         client = PeerClient(session, retry=Retry(attempts=2, first_pause=0.05, poll=0.05))
-        desk = BlobDesk(cohort.aggregator, cohort.journal, clock=cohort.clock, limits=LIMITS)
+        desk = BlobServer(cohort.aggregator, cohort.journal, clock=cohort.clock, limits=LIMITS)
         refusals: list[Refusal] = []
         urls: dict[str, str] = {}
         servers: dict[str, web.AppRunner] = {}

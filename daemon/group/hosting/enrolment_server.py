@@ -41,7 +41,7 @@ _POLL_PER_MEMBER: Final = 15
 """Milliseconds: one SuperLink answers about a hundred requests a second, and others than these come, too."""
 
 
-class Enroller:
+class EnrolmentServer:
     """One per process; its methods block, and are called from several threads. `clock` gives Unix seconds."""
 
     def __init__(

@@ -14,7 +14,7 @@ from typing import Final
 
 from daemon.config import Config
 from daemon.errors import JobError, PolicyRefusedError
-from daemon.group.broadcast import Heard, ask_all
+from daemon.group.broadcast import Answers, ask_all
 from federation import envelope
 from federation.carrier import Carrier
 from federation.errors import Refusal
@@ -184,7 +184,7 @@ class Epochs:
         entries = tuple(said[host] for host in sorted(heard.answers))
         return MembershipList(self._group, number, gather.opened, parts, self.least, entries), heard.problems
 
-    def _require(self, heard: Heard) -> None:
+    def _require(self, heard: Answers) -> None:
         if len(heard.answers) >= self.least:
             return
         why = "; ".join(f"{host}: {problem}" for host, problem in sorted(heard.problems.items()))

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from daemon import log
 from daemon.config import Config, load
 from daemon.errors import ConfigError, ShoalError
-from daemon.group.hosting.reverse_proxy import Fence
+from daemon.group.hosting.reverse_proxy import ReverseProxy
 from daemon.group.hosting.superlink_process import HostingError, SuperLink
 from daemon.process.daemon_lock import replace_file
 from daemon.process.events import EventWriter, claim_stdout
@@ -144,7 +144,7 @@ async def _host(config: Config, events: EventWriter) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     context, files = _context(config)
     link = SuperLink(folder, settings.superlink_port)
-    fence = Fence(context, lambda: link.upstream)
+    fence = ReverseProxy(context, lambda: link.upstream)
     try:
         where = fence.bind(settings.listen_host, settings.listen_port)
     except OSError as error:
@@ -222,7 +222,7 @@ def _names(config: Config) -> tuple[str, ...]:
     )
 
 
-async def _report(fence: Fence) -> None:
+async def _report(fence: ReverseProxy) -> None:
     """Log how many requests passed, and why others did not; no more than that is known of anybody."""
     before: dict[str, int] = {}
     while True:

@@ -6,20 +6,20 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.group import repository
-from daemon.group.published_store import EPOCH, MESSAGE, Shelf
+from daemon.group.published_store import EPOCH, MESSAGE, PublishedStore
 from daemon.peers import repository as peers
 from federation import cbor, cbor_fields
-from federation.blob_access import BlobDesk
+from federation.blob_access import BlobServer
 from federation.envelope import Envelope
 from federation.errors import Code, Refusal
 from federation.identity import Identity
 
 
-class GroupDesk:
+class PublishedServer:
     """Answers fetch requests: what was published goes to members of the group, the rest is the `desk`'s."""
 
     def __init__(
-        self, identity: Identity, engine: Engine, config: Config, shelf: Shelf, desk: BlobDesk
+        self, identity: Identity, engine: Engine, config: Config, shelf: PublishedStore, desk: BlobServer
     ) -> None:
         self._identity, self._engine, self._config = identity, engine, config
         self._shelf, self._desk = shelf, desk
@@ -28,7 +28,7 @@ class GroupDesk:
         """Return what a member asks for.
 
         Raises:
-            Refusal: `unknown-sum`, `unknown-peer`, `not-for-me`, `bad-signature`, or as `BlobDesk.serve`.
+            Refusal: `unknown-sum`, `unknown-peer`, `not-for-me`, `bad-signature`, or as `BlobServer.serve`.
 
         """
         published = self._shelf.message(message.sum_id)

@@ -97,7 +97,7 @@ class _TurnedAwayError(Exception):
         self.reason, self.status = reason, status
 
 
-class Fence:
+class ReverseProxy:
     """The listener. `counts` says how many requests passed, and why others did not."""
 
     def __init__(

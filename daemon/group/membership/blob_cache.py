@@ -8,7 +8,7 @@ from pathlib import Path
 from federation.proposal import BlobReference
 
 
-class Spool:
+class BlobCache:
     """A folder that the link writes to and the serving process reads from."""
 
     def __init__(self, folder: Path) -> None:

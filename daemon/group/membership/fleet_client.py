@@ -56,7 +56,7 @@ _AWAY: Final = "http"
 
 
 @dataclass(frozen=True)
-class LinkSettings:
+class ConnectionSettings:
     """What the link is told.
 
     Attributes:
@@ -82,7 +82,7 @@ class LinkSettings:
     most: int
 
     @classmethod
-    def read(cls, stream: TextIO) -> LinkSettings:
+    def read(cls, stream: TextIO) -> ConnectionSettings:
         """Return the settings on a stream. Raises ValueError."""
         content = json.load(stream)
         names = {one.name for one in fields(cls)}
@@ -91,7 +91,7 @@ class LinkSettings:
         return cls(**content)
 
 
-class LinkEvents(EventWriter):
+class ConnectionEvents(EventWriter):
     """Events of a connection, and how many messages met which end."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -107,7 +107,7 @@ class LinkEvents(EventWriter):
             self.send(event, count=self.counts[event])
 
 
-class Spool:
+class BlobFolder:
     """Writes blobs where the daemon finds them. The oldest go when there are more than `most` bytes."""
 
     def __init__(self, folder: Path, most: int) -> None:
@@ -161,7 +161,7 @@ class Spool:
 class Delivery:
     """Hands requests to the daemon's listener, each in the thread it came in."""
 
-    def __init__(self, to: str, spool: Spool, most: int, stop: threading.Event) -> None:
+    def __init__(self, to: str, spool: BlobFolder, most: int, stop: threading.Event) -> None:
         where = urlsplit(to)
         self._host, self._port = where.hostname or "127.0.0.1", where.port or 80
         self._spool = spool
@@ -227,7 +227,7 @@ def _refused(status: int, body: bytes) -> PeerRefused:
         return PeerRefused(_ME, _AWAY, f"the daemon {what}")
 
 
-def run(settings: LinkSettings, events: LinkEvents, stop: threading.Event) -> int:
+def run(settings: ConnectionSettings, events: ConnectionEvents, stop: threading.Event) -> int:
     """Be connected until told to stop, or until it is time; return the exit status."""
     key = Path(settings.key_file).read_bytes()
     spool = Path(settings.spool)
@@ -243,7 +243,7 @@ def run(settings: LinkSettings, events: LinkEvents, stop: threading.Event) -> in
             settings.fence,
             settings.ca.encode("ascii"),
             key,
-            Delivery(settings.deliver_to, Spool(spool, settings.most), settings.most, stop),
+            Delivery(settings.deliver_to, BlobFolder(spool, settings.most), settings.most, stop),
             busy_at=lambda: time.time() >= settings.start,
             stop=stop,
             pace=Pace(busy=settings.poll_ms / 1000),
@@ -286,12 +286,12 @@ def main(argv: list[str]) -> int:
         # -P: a folder called `daemon` where this happens to be run must not be imported instead.
         leash = [sys.executable, "-P", "-m", "daemon.process.exec_with_parent_death", str(options.parent)]
         os.execv(leash[0], [*leash, sys.executable, "-P", "-m", "daemon.group.membership.fleet_client"])  # noqa: S606
-    events = LinkEvents(claim_stdout())
+    events = ConnectionEvents(claim_stdout())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        settings = LinkSettings.read(sys.stdin)
+        settings = ConnectionSettings.read(sys.stdin)
         return run(settings, events, stop)
     except (OSError, ValueError) as error:
         events.send("failed", message=f"the link cannot start ({type(error).__name__}): {error}")

@@ -58,7 +58,7 @@ class HostRefusedError(ShoalError):
 
 
 @dataclass(frozen=True)
-class Speaker:
+class HostClient:
     """What it takes to talk to a host: who we are, by which node key (PEM), and now in Unix seconds.
 
     `gives` tells whether this instance is to be counted in sums.
@@ -145,7 +145,7 @@ async def poll(
     identity = open_identity(config.identity_file, config.instance.host)
     node_key = await asyncio.to_thread(node_key_file.open_key, config)
     said = Traffic()
-    speaker = Speaker(identity, node_key, session, clock, said, gives=config.mode == "contribute")
+    speaker = HostClient(identity, node_key, session, clock, said, gives=config.mode == "contribute")
     try:
         admission = await speaker.ask(host, known.url, known.group, wish_of(known), epoch_hash(known))
     except ShoalError as error:

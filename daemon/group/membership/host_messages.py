@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.group import repository
-from daemon.group.membership.blob_cache import Spool
+from daemon.group.membership.blob_cache import BlobCache
 from daemon.group.membership.rules import epoch_of, host_of
-from daemon.group.published_store import Shelf
+from daemon.group.published_store import PublishedStore
 from daemon.group.repository import Membership
 from federation import envelope
 from federation.blob_access import check_blob
@@ -31,7 +31,7 @@ _KEY: Final = bytes(32)
 _LIST: Final = "list"
 
 
-class Inbox:
+class HostMessages:
     """One per process; `take` blocks, and is called from several threads. `clock` gives Unix seconds."""
 
     STAGES: Final = (Stage.GATHER, Stage.LIST, Stage.EPOCH, Stage.PUBLISH)
@@ -41,8 +41,8 @@ class Inbox:
     ) -> None:
         self._identity, self._engine, self._config = identity, engine, config
         self._limits, self._clock = limits, clock
-        self._shelf = Shelf(config)
-        self._spool = Spool(config.group_dir / "spool")
+        self._shelf = PublishedStore(config)
+        self._spool = BlobCache(config.group_dir / "spool")
         self._turn = threading.Lock()
 
     def take(self, message: Envelope) -> bytes:
@@ -158,7 +158,7 @@ def take_epoch(
 
 def waiting(config: Config) -> bool:
     """Tell whether something was published that has not been learnt yet."""
-    return config.group_dir.is_dir() and Shelf(config).waiting() is not None
+    return config.group_dir.is_dir() and PublishedStore(config).waiting() is not None
 
 
 def revealed(config: Config, host: PublicIdentity) -> MembershipList | None:

@@ -23,7 +23,7 @@ from daemon.group.commands import NoGroupError, require_free, require_speaking
 from daemon.group.hosting.enrolment_server import ANY
 from daemon.group.ledger_events import note
 from daemon.group.membership import host_client, key_verification, node_key_file
-from daemon.group.membership.host_client import HostRefusedError, Speaker
+from daemon.group.membership.host_client import HostClient, HostRefusedError
 from daemon.group.membership.key_verification import Seen
 from daemon.group.repository import Membership
 from daemon.identity import open_identity
@@ -56,7 +56,7 @@ class Offer:
         """The group's host."""
         return self.seen.host
 
-    def as_json(self, known: peers.Book) -> dict[str, Any]:
+    def as_json(self, known: peers.KnownPeers) -> dict[str, Any]:
         """Return it with words, and whom of the members our admin recognises."""
         return {
             "group": self.group,
@@ -105,7 +105,7 @@ async def look(
         )
     host = PublicIdentity(card.host, parse_key(card.key))
     # A key of the moment: nothing here is for keeps, and the host keeps none of it.
-    speaker = Speaker(identity, await asyncio.to_thread(new_node_key), session, clock)
+    speaker = HostClient(identity, await asyncio.to_thread(new_node_key), session, clock)
     said = await speaker.ask(host, url, group or ANY, "status")
     if group and said.group != group:
         raise HostRefusedError(f"{card.host} answers for another group", advice="Ask its admin.")
@@ -170,7 +170,7 @@ async def join(
         identity = open_identity(config.identity_file, config.instance.host)
         host = PublicIdentity(offer.host, parse_key(offer.seen.key))
         gives = config.mode == "contribute"
-        said: Admission = await Speaker(identity, node_key, session, clock, gives=gives).ask(
+        said: Admission = await HostClient(identity, node_key, session, clock, gives=gives).ask(
             host, asked.url, asked.group, "join"
         )
         return await asyncio.to_thread(host_client.apply, engine, identity, asked, said, clock()) or asked

@@ -115,7 +115,7 @@ def pin(engine: Engine, config: Config, seen: Seen, now: float) -> Peer:
 
 
 def wanted(
-    listed: tuple[GroupMember, ...], known: peers.Book, me: str
+    listed: tuple[GroupMember, ...], known: peers.KnownPeers, me: str
 ) -> tuple[list[GroupMember], list[str]]:
     """Return the members that are not recognised here, and those of them that our admin decided against."""
     strangers, against = [], []

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from daemon.lab.demo.instances import Community
+from daemon.lab.demo.instances import DemoInstance
 from daemon.source.dataset import addresses
 from daemon.source.dataset_files import DataSet, read
 from models.interactions import Interactions
@@ -28,7 +28,7 @@ Row = tuple[str, str]
 """A viewer and a video, as the set names them."""
 
 
-def like_more(community: Community, week: int) -> None:
+def like_more(community: DemoInstance, week: int) -> None:
     """Let some viewers like a few more videos: which ones follows from the instance's name and the week."""
     found = read(community.folder / "dataset")
     rng = np.random.default_rng([week, crc32(community.host.encode())])
@@ -43,7 +43,7 @@ def like_more(community: Community, week: int) -> None:
     _append(community, rows, found, week)
 
 
-def make_up(community: Community, name: str, fakes: Interactions, *, copies: int = 1) -> None:
+def make_up(community: DemoInstance, name: str, fakes: Interactions, *, copies: int = 1) -> None:
     """Give an instance fake viewers beside its real ones, and count everybody so many times.
 
     That is what multiplying its part comes to, without a program that does not play by the rules. Columns of
@@ -69,7 +69,7 @@ def make_up(community: Community, name: str, fakes: Interactions, *, copies: int
     _append(community, [*made_up, *again], found, 0)
 
 
-def _append(community: Community, rows: Sequence[Row], found: DataSet, week: int) -> None:
+def _append(community: DemoInstance, rows: Sequence[Row], found: DataSet, week: int) -> None:
     last = None if found.timestamps is None else float(found.timestamps.max(initial=0.0))
     # A gzip file may go on with another one.
     path: Path = community.folder / "dataset" / TABLE

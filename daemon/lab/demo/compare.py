@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from daemon.config import Config, load
 from daemon.errors import JobError
 from daemon.lab.demo.drawn_noise import drawn
-from daemon.lab.demo.instances import Community
+from daemon.lab.demo.instances import DemoInstance
 from daemon.rounds import round_config
 from daemon.store import activity, content_arrays, current_model, model_records, sums
 from daemon.store.engine import open_checked
@@ -61,7 +61,9 @@ class Compared:
     """None where no session of this instance was finished; it then serves, and shows, its local model."""
 
 
-def compare(community: Community, everyone: Sequence[Community], order: NDArray[np.float64]) -> Compared:
+def compare(
+    community: DemoInstance, everyone: Sequence[DemoInstance], order: NDArray[np.float64]
+) -> Compared:
     """Measure all models on what was held back; `order` is what newest-first means, (videos,)."""
     config = load(community.config_file)
     engine = open_checked(config.database)
@@ -136,7 +138,7 @@ def _trained(data: TrainingData, recipe: Recipe) -> _Factors:
     return _Factors(model.items, model.U, model.V, data.features.videos)
 
 
-def _counted(community: Community) -> Interactions:
+def _counted(community: DemoInstance) -> Interactions:
     """Return what counts of an instance's viewers in sums."""
     config = load(community.config_file)
     engine = open_checked(config.database)
@@ -171,8 +173,8 @@ def _noisy(
     stored: StoredSum,
     others: Sequence[Interactions],
     own: Interactions,
-    community: Community,
-    everyone: Sequence[Community],
+    community: DemoInstance,
+    everyone: Sequence[DemoInstance],
     asked: _Asked,
 ) -> Statistic:
     """Return what simply putting the others' users together gives, plus the noise that everybody drew."""

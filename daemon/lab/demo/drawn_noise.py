@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from daemon.config import load
 from daemon.identity import open_identity
-from daemon.lab.demo.instances import Community
+from daemon.lab.demo.instances import DemoInstance
 from daemon.rounds import round_config
 from federation.noise import skellam
 
 
-def drawn(members: Iterable[Community], aggregator: str, round_: int, size: int) -> NDArray[np.int64]:
+def drawn(members: Iterable[DemoInstance], aggregator: str, round_: int, size: int) -> NDArray[np.int64]:
     """Return the sum of what these members added to the counts (0) or pairs (1) of an aggregator."""
     total = np.zeros(size, np.int64)
     for member in members:

@@ -35,7 +35,7 @@ SEED = 1
 
 
 @dataclass(frozen=True)
-class Community:
+class DemoInstance:
     """One instance of the demo.
 
     Columns of `history`, what its daemon knows, and of `relevant`, what was held back to measure, are the
@@ -58,7 +58,7 @@ class World:
     """All instances, and what the set's columns were taken to mean."""
 
     name: str
-    communities: tuple[Community, ...]
+    communities: tuple[DemoInstance, ...]
     positive: Positive
     titles: dict[str, str]
     """From a video's url to its title."""
@@ -112,7 +112,9 @@ def build(
         if place.name == without:
             continue
         _write_tables(place / "dataset", data or SHIPPED, found, group, known.matrix, order)
-        communities.append(Community(place.name, place, known.rows(group), csr_array(relevant.matrix[group])))
+        communities.append(
+            DemoInstance(place.name, place, known.rows(group), csr_array(relevant.matrix[group]))
+        )
     about = [f'name = "{found.name}"', *([f"like_at = {start}"] if np.isfinite(start) else [])]
     _write_settings(communities, about, privacy or {}, stranger, in_group=in_group)
     titles = dict(zip(urls.tolist(), found.columns.get("title", ()), strict=False))
@@ -180,7 +182,7 @@ def _write_tables(
 
 
 def _write_settings(
-    communities: Sequence[Community],
+    communities: Sequence[DemoInstance],
     about: Sequence[str],
     privacy: Mapping[str, str | int],
     stranger: str,

@@ -25,7 +25,7 @@ from daemon.lab.demo import attack as attacked
 from daemon.lab.demo import attack_report, keep_running, report
 from daemon.lab.demo.compare import Compared, compare
 from daemon.lab.demo.group import Group
-from daemon.lab.demo.instances import Community, World, build
+from daemon.lab.demo.instances import DemoInstance, World, build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.lab.demo.report import Listing, Story
 from daemon.process.job_context import JobOutcome
@@ -221,7 +221,7 @@ class _Demo:
         self.sessions[host] = "done" if outcome.ok else outcome.message
         self.console.print(f"  {host.removesuffix('.example')}: {_told(outcome)}")
 
-    async def _compare(self, communities: Sequence[Community], order: Newest) -> list[Compared]:
+    async def _compare(self, communities: Sequence[DemoInstance], order: Newest) -> list[Compared]:
         loop = asyncio.get_running_loop()
         workers = min(os.cpu_count() or 1, len(communities))
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -279,7 +279,7 @@ def _first_seen(histories: Sequence[Interactions]) -> np.ndarray | None:
     return None if not seen.any() else np.where(np.isfinite(seen), seen, np.nan)
 
 
-def _sent(community: Community) -> int:
+def _sent(community: DemoInstance) -> int:
     engine = open_checked(load(community.config_file).database)
     try:
         return sum(session.bytes_out for session in activity.sessions(engine, limit=1000))

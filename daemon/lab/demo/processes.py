@@ -13,7 +13,7 @@ import aiohttp
 
 from daemon.errors import JobError
 from daemon.jobs.run import run_job
-from daemon.lab.demo.instances import Community
+from daemon.lab.demo.instances import DemoInstance
 from daemon.process import daemon_lock, limits
 from daemon.process.child import python_module
 from daemon.process.job_context import JobOutcome
@@ -28,7 +28,7 @@ _LOG = "daemon.log"
 class Daemon:
     """One instance's daemon."""
 
-    def __init__(self, community: Community) -> None:
+    def __init__(self, community: DemoInstance) -> None:
         self.community = community
         self.api = ""
         self.federation = ""

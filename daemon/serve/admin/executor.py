@@ -1,4 +1,4 @@
-"""Work for the admin that takes long, so that nobody who waits for a list notices it.
+"""Executor for the admin that takes long, so that nobody who waits for a list notices it.
 
 What reads the store happens in one thread, a few requests deep; what computes or asks the network is a job
 in a child process, one of a kind at a time. Whoever comes when there is no room is told so at once.
@@ -58,7 +58,7 @@ class JobFailedError(ShoalError):
 
 @dataclass
 class Running:
-    """Work in progress: `started` in Unix seconds, `fraction` of it done in [0, 1]."""
+    """Executor in progress: `started` in Unix seconds, `fraction` of it done in [0, 1]."""
 
     about: Mapping[str, Any]
     started: float
@@ -71,7 +71,7 @@ class Running:
         self.stage, self.fraction = stage, fraction
 
 
-class Work:
+class Executor:
     """One per process; its methods are called from the event loop."""
 
     def __init__(self, context: ServeContext) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.config.types import check_host
 from daemon.errors import RequestError
-from daemon.serve.admin.executor import BusyError, Work
+from daemon.serve.admin.executor import BusyError, Executor
 from daemon.serve.admin.requests import Approval, NewPeer
 from daemon.serve.admin.responses import Peer, Peers
 from daemon.serve.admin.routing import Call, Table
@@ -107,7 +107,7 @@ async def _decide(call: Call, decide: Callable[..., object], **more: Any) -> dic
     return await _peer(call, host)
 
 
-def tell(work: Work, host: str) -> None:
+def tell(work: Executor, host: str) -> None:
     """Let a peer know in the background what was decided; should that fail, it hears within the hour."""
     with contextlib.suppress(BusyError):
         work.start_job(CONTACT, {"host": host}, kind=f"word to {host}")

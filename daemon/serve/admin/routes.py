@@ -20,7 +20,7 @@ from daemon.serve.admin import (
     videos,
 )
 from daemon.serve.admin.access import Access
-from daemon.serve.admin.executor import Work
+from daemon.serve.admin.executor import Executor
 from daemon.serve.admin.notice_watcher import Numbers
 from daemon.serve.admin.routing import Call, Parts, Route, Table, mount
 from daemon.serve.context import ServeContext
@@ -47,7 +47,7 @@ def routes() -> tuple[Route, ...]:
 
 def add_to(app: web.Application, context: ServeContext) -> None:
     """Serve the admin API and the page; makes the token of this run."""
-    parts = Parts(context, Access.create(context.config.data_dir), Work(context))
+    parts = Parts(context, Access.create(context.config.data_dir), Executor(context))
     app[PARTS] = parts
     mount(app, routes(), parts)
     app.add_routes(page.routes(page.root()))

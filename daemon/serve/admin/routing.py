@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daemon.errors import RequestError
 from daemon.serve.admin.access import Access
-from daemon.serve.admin.executor import Running, Work
+from daemon.serve.admin.executor import Executor, Running
 from daemon.serve.admin.ledger_check import LedgerCheck
 from daemon.serve.context import ServeContext
 from daemon.serve.middleware import json_answer
@@ -41,7 +41,7 @@ class Parts:
 
     context: ServeContext
     access: Access
-    work: Work
+    work: Executor
     ledger: LedgerCheck = field(default_factory=LedgerCheck)
     reverts: dict[str, Running] = field(default_factory=dict)
     ended: dict[str, Any] | None = None
@@ -62,7 +62,7 @@ class Call:
         return self.parts.context
 
     @property
-    def work(self) -> Work:
+    def work(self) -> Executor:
         """Where slow things are done."""
         return self.parts.work
 

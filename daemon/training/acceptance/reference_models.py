@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.peers.repository import Book
+from daemon.peers.repository import KnownPeers
 from daemon.store import model_records
 from daemon.store.model_records import ModelRecord
 from models import artefact
@@ -22,7 +22,7 @@ from models.serving import ServedModel
 MONTH: Final = 30 * 86400.0
 
 
-def reference(records: Sequence[ModelRecord], book: Book, *, now: float) -> ModelRecord | None:
+def reference(records: Sequence[ModelRecord], book: KnownPeers, *, now: float) -> ModelRecord | None:
     """Return the newest model learnt with others that could have served a month ago, of records newest first.
 
     In the first month it is the oldest there is. Nobody whose learning was taken out may be in it: the
@@ -39,7 +39,7 @@ def reference(records: Sequence[ModelRecord], book: Book, *, now: float) -> Mode
     return month_old or (usable[-1] if usable else None)
 
 
-def month_old(engine: Engine, config: Config, book: Book, *, now: float) -> ServedModel | None:
+def month_old(engine: Engine, config: Config, book: KnownPeers, *, now: float) -> ServedModel | None:
     """Return that model, None where there is none or its files are damaged."""
     record = reference(model_records.models(engine), book, now=now)
     if record is None:

@@ -24,7 +24,7 @@ from daemon.group import commands, repository, status
 from daemon.group.membership.key_verification import Seen
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
-from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.aggregator_window import AggregatorWindows
 from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
 from federation.group.node_key import new_node_key, public_node_key
@@ -284,7 +284,7 @@ async def test_no_sum_is_announced_for_a_window_that_has_its_sum(three: list[Nei
     await typed(host, "group", "host", GROUP)
     folder = host.config.group_dir / "host" / "asking"
     folder.mkdir(parents=True)
-    record = AskingRecord(FileJournal(folder), host.config.privacy.window, time.time)
+    record = AggregatorWindows(FileJournal(folder), host.config.privacy.window, time.time)
     record.open(b"")
     record.answered("ab" * 32)
     refused = await typed(host, "group", "start", "--in", "1m", "-o", "json")

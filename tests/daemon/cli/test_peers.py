@@ -18,7 +18,7 @@ from daemon.cli import terminal
 from daemon.cli.peers import _address, _compared, _name, _show_candidates, _show_key, _show_list
 from daemon.errors import PolicyRefusedError, RequestError
 from daemon.peers.messages import cohort, of
-from daemon.peers.repository import Book, Peer
+from daemon.peers.repository import KnownPeers, Peer
 from daemon.process.child import python_module
 from daemon.process.daemon_lock import only_daemon
 from federation.identity import Identity, format_key
@@ -164,9 +164,9 @@ def test_help_needs_nothing_heavy() -> None:
 # -- the sentence about the cohort --------------------------------------------------------------------------
 
 
-def book_of(*theirs: str) -> Book:
+def book_of(*theirs: str) -> KnownPeers:
     key = format_key(bytes(32))
-    return Book(
+    return KnownPeers(
         {
             f"p{n}.example": Peer(f"p{n}.example", key=key, state="approved", theirs=said)  # type: ignore[arg-type]
             for n, said in enumerate(theirs)

@@ -36,7 +36,7 @@ from daemon.group.repository import Membership
 from daemon.identity import open_identity
 from daemon.process.child import python_module
 from daemon.rounds import round_config, viewer_digests
-from daemon.rounds.contribution_log import GivenRecord
+from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.own_statistics import own_viewers
 from daemon.store import forget_viewers, sums
 from daemon.store.activity import SessionRecord, save_session
@@ -172,7 +172,7 @@ class World:
         identity = open_identity(config.identity_file, config.instance.host)
         windows = round_config.windows(config, identity, lambda: self.now, served=lambda: False)
         own = own_viewers(engine, config, now=time.time())  # Videos are settled since they were read.
-        record = GivenRecord(windows, engine, lambda: self.now)
+        record = ContributionLog(windows, engine, lambda: self.now)
         session = f"{aggregator}-{self.now}".encode().ljust(32, b".")[:32]
         for round_, size in enumerate((videos, head) if head else (videos,)):
             proposal = self.proposal(aggregator, level, videos=size, round_=round_)

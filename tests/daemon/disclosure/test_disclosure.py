@@ -35,8 +35,8 @@ from daemon.process.child import MAX_LINE, python_module
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config, withdrawals
 from daemon.rounds.contribution_job import noisy, open_windows, trainer_of, write_counts
-from daemon.rounds.contribution_log import GivenRecord
-from daemon.rounds.member_log import MemberRecords
+from daemon.rounds.contribution_log import ContributionLog
+from daemon.rounds.member_log import MemberLog
 from daemon.rounds.own_statistics import own_viewers
 from daemon.store import activity, traffic
 from daemon.store.activity import SessionRecord
@@ -187,7 +187,7 @@ class Place:
         blobs = {name: self.blobs[name] for name in proposal.blobs}
         windows = open_windows(self.context)
         vector = noisy(self.context, proposal, blobs, own, windows)
-        GivenRecord(windows, self.engine, lambda: self.now).check(sum_id, proposal, Stage.SURVIVORS)
+        ContributionLog(windows, self.engine, lambda: self.now).check(sum_id, proposal, Stage.SURVIVORS)
         return vector
 
 
@@ -516,7 +516,7 @@ def test_bytes_add_up_by_month_and_peer(place: Place) -> None:
 
 
 @pytest.fixture
-def member(place: Place) -> MemberRecords:
+def member(place: Place) -> MemberLog:
     config = place.config
     node = MemberNode(
         place.identity,
@@ -527,10 +527,10 @@ def member(place: Place) -> MemberRecords:
         random=bytes,
         limits=round_config.limits(config),
     )
-    return MemberRecords(place.engine, place.identity, node, lambda: place.now)
+    return MemberLog(place.engine, place.identity, node, lambda: place.now)
 
 
-def test_what_the_rules_refused_is_an_entry_once_a_day(place: Place, member: MemberRecords) -> None:
+def test_what_the_rules_refused_is_an_entry_once_a_day(place: Place, member: MemberLog) -> None:
     proposal = place.first_proposal()
     for hour in range(30):
         place.now = NOW + 3600 * hour
@@ -543,7 +543,7 @@ def test_what_the_rules_refused_is_an_entry_once_a_day(place: Place, member: Mem
 
 
 def test_a_session_that_its_aggregator_left_is_an_entry_with_what_was_given(
-    place: Place, member: MemberRecords
+    place: Place, member: MemberLog
 ) -> None:
     vector = place.give(place.first_proposal(), b"s" * 32)
     known = SessionRecord((b"s" * 32).hex(), "member", ASKS.host, NOW, roster=["me.example"])
@@ -559,7 +559,7 @@ def test_a_session_that_its_aggregator_left_is_an_entry_with_what_was_given(
 
 
 def test_a_member_whose_key_was_replaced_still_answers(
-    place: Place, member: MemberRecords, caplog: pytest.LogCaptureFixture
+    place: Place, member: MemberLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger.rotate(place.engine, place.identity, Identity("one.example", b"n" * 32), NOW)
     member.refused(place.first_proposal(), Refusal(Code.NOISE_TOO_LOW, "none"))

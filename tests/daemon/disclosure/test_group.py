@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from daemon.group import repository
-from daemon.group.membership.blob_cache import Spool
+from daemon.group.membership.blob_cache import BlobCache
 from daemon.group.repository import GroupMember, Membership
-from daemon.group.traffic_accounting import Carried
+from daemon.group.traffic_accounting import TrafficAccounting
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds import round_config
-from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.aggregator_window import AggregatorWindows
 from daemon.store import traffic
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
@@ -136,7 +136,7 @@ def test_the_host_is_told_what_its_group_is_asked_about_and_no_bytes_to_itself(p
     assert place.report()["next"]["aggregators"] == [me]
     assert verdicts(place)["members"][0]
     assert not (place.config.group_dir / "host" / "asking").exists()
-    record = AskingRecord(
+    record = AggregatorWindows(
         FileJournal(place.config.group_dir / "host" / "asking"), place.config.privacy.window, lambda: NOW
     )
     record.open(round_config.encode_vocabulary((url_of(0), url_of(1))))
@@ -185,7 +185,7 @@ def test_what_comes_over_flower_beside_the_sums_is_counted_for_the_host(place: P
         return b"answer"
 
     keys = {HOST.host: HOST.public}
-    carried = Carried(take, Spool(folder), place.engine, keys.get, LIMITS, exchanged)
+    carried = TrafficAccounting(take, BlobCache(folder), place.engine, keys.get, LIMITS, exchanged)
     assert carried.at_hand(reference(vocabulary)) == vocabulary
     assert carried.at_hand(reference(b"not here")) is None
     for raw in (document.seal(HOST), published.seal(HOST)):

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, vstack
 from daemon.config import load
 from daemon.group import commands, learning, repository, schedule
 from daemon.group.membership import host_client, join_and_leave, key_verification
-from daemon.group.membership.fleet_client import Spool
+from daemon.group.membership.fleet_client import BlobFolder
 from daemon.group.membership.key_verification import Seen
 from daemon.group.repository import Membership
 from daemon.group.session import _GroupSession
@@ -192,7 +192,7 @@ class _Boat:
         if not member.up:
             raise PeerUnreachable(f"{host} is away")
         if stage in (Stage.PROPOSE, Stage.PUBLISH):
-            Spool(member.config.group_dir / "spool", SPOOL_BYTES).put(self.blobs)
+            BlobFolder(member.config.group_dir / "spool", SPOOL_BYTES).put(self.blobs)
         client = PeerClient(ferry.http, retry=Retry(attempts=1, poll=0.02))
         answer = await client.send(host, member.url, request, max_answer=max_answer, timeout=timeout)
         if (waits := ferry.after(*step)) is not None:

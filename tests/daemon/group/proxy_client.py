@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from daemon.group.hosting.proxy_upstream import Answer, Upstream
-from daemon.group.hosting.reverse_proxy import Bounds, Fence
+from daemon.group.hosting.reverse_proxy import Bounds, ReverseProxy
 from federation.flower import certificates
 from tests.federation.flower import running_superlink
 
@@ -48,7 +48,7 @@ class Door:
 
     address: str
     ca: Path
-    fence: Fence
+    fence: ReverseProxy
     upstream: Counting
     up: bool = True
 
@@ -149,7 +149,7 @@ def opened(folder: Path, address: str, ca: Path, bounds: Bounds | None = None) -
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     upstream = Counting(address, str(ca), answer_within=bounds.answer)
-    fence = Fence(context, lambda: upstream if door.up else None, bounds)
+    fence = ReverseProxy(context, lambda: upstream if door.up else None, bounds)
     door = Door(fence.bind("127.0.0.1", 0), material.ca, fence, upstream)
 
     async def begin() -> None:

@@ -12,13 +12,13 @@ import pytest_asyncio
 from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import repository
 from daemon.group.membership import host_messages
-from daemon.group.published_store import Shelf
+from daemon.group.published_store import PublishedStore
 from daemon.group.session import _GroupSession
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.rounds import round_config
 from daemon.rounds.abort import Left, leave_all
-from daemon.rounds.aggregator_window import AskingRecord
+from daemon.rounds.aggregator_window import AggregatorWindows
 from daemon.rounds.counts_then_pairs import Part
 from daemon.store import activity
 from federation.aggregator import REQUESTS
@@ -206,16 +206,16 @@ async def test_a_host_that_dies_after_it_signed_says_the_same_again(
     group: Islands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody may have fetched it already: two versions of one batch would look like a lie."""
-    answered = AskingRecord.answered
+    answered = AggregatorWindows.answered
 
-    def dies(_self: AskingRecord, _session: str) -> None:
+    def dies(_self: AggregatorWindows, _session: str) -> None:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(AskingRecord, "answered", dies)
+    monkeypatch.setattr(AggregatorWindows, "answered", dies)
     with pytest.raises(asyncio.CancelledError):
         await group.host_session()
-    monkeypatch.setattr(AskingRecord, "answered", answered)
-    batch, shelf = bytes.fromhex(group.host.group.offered), Shelf(group.host.config)
+    monkeypatch.setattr(AggregatorWindows, "answered", answered)
+    batch, shelf = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
     signed = shelf.message(batch)
     assert signed
     early = group.people[1]

@@ -21,7 +21,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from aiohttp import web
 
-from daemon.group.membership.fleet_client import REFUSED_STATUS, Delivery, Spool
+from daemon.group.membership.fleet_client import REFUSED_STATUS, BlobFolder, Delivery
 from federation import cbor
 from federation.carrier import Carrier, PeerRefused, PeerUnreachable
 from federation.envelope import NO_SUM, Stage, seal
@@ -272,7 +272,7 @@ async def test_a_connected_member_is_small(superlink: SuperLink, listener: Liste
 
 
 def test_the_spool_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 250)
+    spool = BlobFolder(tmp_path, 250)
     (tmp_path / "node-0").write_text("1")
     for number in range(4):
         spool.put({"a": bytes([number]) * 100})
@@ -289,6 +289,6 @@ def test_the_spool_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:
 def test_a_link_that_stops_waits_for_no_answer(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
-    delivery = Delivery("http://127.0.0.1:1", Spool(tmp_path, 10), 10, stop)
+    delivery = Delivery("http://127.0.0.1:1", BlobFolder(tmp_path, 10), 10, stop)
     with pytest.raises(PeerRefused), contextlib.suppress(PeerUnreachable):
         delivery(b"x", {})

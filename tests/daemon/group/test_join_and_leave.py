@@ -105,7 +105,9 @@ async def says(
 ) -> Admission:
     """Say something to a host as anybody can, and read its answer by its key."""
     async with new_session() as session:
-        speaker = host_client.Speaker(identity, pem or new_node_key(), session, lambda: now or host.clock())
+        speaker = host_client.HostClient(
+            identity, pem or new_node_key(), session, lambda: now or host.clock()
+        )
         return await speaker.ask(host.identity.public, host.url, group, wish)  # type: ignore[arg-type]
 
 

@@ -18,7 +18,7 @@ from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import commands, repository, status
 from daemon.group.membership import rules
 from daemon.group.membership.host_messages import waiting
-from daemon.group.published_store import MESSAGE, Shelf
+from daemon.group.published_store import MESSAGE, PublishedStore
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
@@ -130,7 +130,7 @@ async def test_a_host_that_dies_while_it_tidies_up_has_no_second_sum_of_one_part
     with pytest.raises(asyncio.CancelledError):
         await group.host_session()
     monkeypatch.setattr(Rounds, "forget", forget)
-    batch, shelf = bytes.fromhex(group.host.group.offered), Shelf(group.host.config)
+    batch, shelf = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
     signed = shelf.message(batch)
     journal = round_config.hosted_journal(group.host.config)
     assert journal.sums()

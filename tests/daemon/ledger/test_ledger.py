@@ -275,13 +275,13 @@ def test_appends_of_several_processes_take_turns(engine: Engine, tmp_path: Path)
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from daemon.ledger import book\n"
+        "from daemon.ledger import chain\n"
         "from daemon.store.engine import open_checked\n"
         "from federation.identity import Identity\n"
         "engine = open_checked(Path(sys.argv[1]))\n"
         f"identity = Identity({HOST!r}, {OLD.seed!r})\n"
         "for number in range(25):\n"
-        "    book.append(engine, identity, book.Kind.SESSION, sys.argv[2], {'n': number}, 1.0)\n"
+        "    chain.append(engine, identity, chain.Kind.SESSION, sys.argv[2], {'n': number}, 1.0)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "shoal.db")]
     running = [subprocess.Popen([*command, str(number)], cwd=ROOT) for number in range(3)]

@@ -15,8 +15,8 @@ from daemon.config import Config, load
 from daemon.identity import open_identity
 from daemon.peers import repository
 from daemon.rounds import round_config, viewer_digests, withdrawals
-from daemon.rounds.contribution_log import GivenRecord
-from daemon.rounds.data_windows import Windows
+from daemon.rounds.contribution_log import ContributionLog
+from daemon.rounds.data_windows import DataWindows
 from daemon.serve.federation_app import open_service
 from daemon.store import activity, content_arrays, forget_viewers, releases
 from daemon.store.activity import SessionRecord
@@ -70,7 +70,7 @@ def identity_of(config: Config) -> Identity:
     return open_identity(config.identity_file, config.instance.host)
 
 
-def windows_of(config: Config) -> Windows:
+def windows_of(config: Config) -> DataWindows:
     return round_config.windows(config, identity_of(config), lambda: NOW, served=lambda: False)
 
 
@@ -108,8 +108,8 @@ def give(config: Config, engine: Engine, asked: Proposal) -> None:
     )
 
 
-def record_of(config: Config, engine: Engine) -> GivenRecord:
-    return GivenRecord(windows_of(config), engine, lambda: NOW)
+def record_of(config: Config, engine: Engine) -> ContributionLog:
+    return ContributionLog(windows_of(config), engine, lambda: NOW)
 
 
 def test_a_release_is_on_record_before_the_survivors_are_confirmed_and_once(

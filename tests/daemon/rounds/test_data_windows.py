@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from daemon.errors import StoreError
 from daemon.rounds import viewer_digests
-from daemon.rounds.data_windows import PARTS, Windows, terms_of
+from daemon.rounds.data_windows import PARTS, DataWindows, terms_of
 from federation.errors import Code, Refusal
 from federation.identity import Identity
 from federation.journal import FileJournal
@@ -100,8 +100,8 @@ class Store:
     seed: int = 0
     least: int = LEAST
 
-    def open(self) -> Windows:
-        return Windows(
+    def open(self) -> DataWindows:
+        return DataWindows(
             self.folder,
             self.identity,
             length=LENGTH,
@@ -111,7 +111,7 @@ class Store:
             served=lambda: self.served,
         )
 
-    def give(self, proposal: Proposal, windows: Windows | None = None) -> Values:
+    def give(self, proposal: Proposal, windows: DataWindows | None = None) -> Values:
         count = self.viewers.pairs if proposal.round else self.viewers.counts
         return (windows or self.open()).contribution(proposal, self.viewers.digests, count)
 
@@ -602,7 +602,7 @@ class Life:
     """What happens to an instance, step by step; a step that a crash interrupts is taken again."""
 
     store: Store
-    opened: Callable[[], Windows]
+    opened: Callable[[], DataWindows]
     given: dict[str, list[Values]] = field(default_factory=dict)
 
     def steps(self, *, withdraw_again: bool) -> Iterator[Callable[[], None]]:
@@ -666,7 +666,7 @@ def lived(
     monkeypatch.setattr("daemon.rounds.data_windows.FileJournal", journal)
     store = Store(folder)
 
-    def opened() -> Windows:
+    def opened() -> DataWindows:
         windows = store.open()
         assert not windows.restored, "a crash is no restored backup"
         return windows

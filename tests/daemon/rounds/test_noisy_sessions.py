@@ -28,7 +28,7 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.canonical import canonical
 from daemon.rounds import round_config
 from daemon.rounds.contribution_job import read_counts
-from daemon.rounds.data_windows import Kept, Windows
+from daemon.rounds.data_windows import DataWindows, Kept
 from daemon.store import content_arrays, releases, sums
 from daemon.store.engine import open_checked
 from daemon.store.sums import StoredSum
@@ -71,7 +71,7 @@ def config_of(daemon: Daemon) -> Config:
     return load(daemon.community.config_file)
 
 
-def windows_of(daemon: Daemon) -> Windows:
+def windows_of(daemon: Daemon) -> DataWindows:
     config = config_of(daemon)
     identity = open_identity(config.identity_file, config.instance.host)
     return round_config.windows(config, identity, lambda: 0.0, served=lambda: False)

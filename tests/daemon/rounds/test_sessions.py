@@ -15,7 +15,7 @@ import pytest_asyncio
 from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
-from daemon.lab.demo.instances import Community, build
+from daemon.lab.demo.instances import DemoInstance, build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
@@ -81,7 +81,7 @@ def fault(point: str) -> Iterator[None]:
         del os.environ[VARIABLE]
 
 
-def users_of(community: Community) -> Interactions:
+def users_of(community: DemoInstance) -> Interactions:
     engine = open_checked(load(community.config_file).database)
     catalogue, engagements = content_arrays.read(engine)
     engine.dispose()

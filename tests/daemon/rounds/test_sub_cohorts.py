@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.peers.repository import Book, Peer
+from daemon.peers.repository import KnownPeers, Peer, State
 from daemon.rounds.sub_cohorts import MOST_PARTS, divide
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -96,8 +96,9 @@ def part(batch: str, number: int, verdict: Verdict, *survivors: str) -> Part:
     return Part(f"{batch}-{number}", NOW, batch, number, verdict, {}, survivors)
 
 
-def book(**states: str) -> Book:
-    return Book({f"{name}.example": Peer(f"{name}.example", state=state) for name, state in states.items()})  # type: ignore[arg-type]
+def book(**states: State) -> KnownPeers:
+    hosts = {f"{name}.example": state for name, state in states.items()}
+    return KnownPeers({host: Peer(host, state=state) for host, state in hosts.items()})
 
 
 def test_a_new_sum_waits_for_its_verdict_while_the_accepted_one_is_learnt_from() -> None:

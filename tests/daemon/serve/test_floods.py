@@ -28,7 +28,7 @@ from daemon.store import activity
 from daemon.store.engine import open_checked, reads
 from daemon.store.tables import Base, LedgerRow, PeerRow
 from federation import envelope, hello
-from federation.blob_access import BlobDesk, fetch_request, reference_to
+from federation.blob_access import BlobServer, fetch_request, reference_to
 from federation.envelope import Stage
 from federation.errors import Code
 from federation.http import CARD_PATH, MESSAGE_PATH, load_limits
@@ -283,7 +283,7 @@ async def test_large_answers_nobody_reads_are_few(flooded: Flooded) -> None:
     signed = SignedProposal.sign(proposal, identity, limits)
     journal = round_config.aggregator_journal(config)
     journal.write(signed.sum_id, "proposal", signed.raw)
-    BlobDesk(identity, journal, clock=time.time, limits=limits).publish(signed.sum_id, {"vocabulary": blob})
+    BlobServer(identity, journal, clock=time.time, limits=limits).publish(signed.sum_id, {"vocabulary": blob})
     greedy, before = PEERS[2], flooded.megabytes()
     body = fetch_request(greedy, signed.sum_id, ME, "vocabulary")
     head = b"POST /federation/v1/message HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)

@@ -21,7 +21,7 @@ from daemon.process.child import run_child
 from daemon.process.daemon_lock import Running, announce, only_daemon
 from daemon.process.job_context import JobOutcome, Progress
 from daemon.serve import group_supervisor
-from daemon.serve.group_supervisor import Keeper
+from daemon.serve.group_supervisor import GroupSupervisor
 from daemon.serve.server import build_context
 from tests.daemon.group.test_join_and_leave import GROUP, asks, lets_in
 from tests.daemon.peer_instances import Neighbour, neighbours
@@ -63,7 +63,7 @@ class Kept:
     """A neighbour with a keeper beside its service."""
 
     neighbour: Neighbour
-    keeper: Keeper
+    keeper: GroupSupervisor
     jobs: Jobs
     waits: list[bool] = field(default_factory=list)
 
@@ -104,7 +104,7 @@ async def kept(neighbour: Neighbour, *, schedule: bool = False) -> AsyncIterator
     context.addresses["federation"] = f"{neighbour.host}/plugins/shoal/router"
     jobs = Jobs()
     waits: list[bool] = []
-    found = Kept(neighbour, Keeper(context, waiting=lambda: bool(waits), run=jobs), jobs, waits)
+    found = Kept(neighbour, GroupSupervisor(context, waiting=lambda: bool(waits), run=jobs), jobs, waits)
     try:
         yield found
     finally:
@@ -250,7 +250,7 @@ async def test_nothing_runs_in_a_mode_in_which_nothing_is_sent(pair: list[Neighb
     host, _ = pair
     context = build_context(host.config.model_copy(update={"mode": "off"}), host.config_file)
     try:
-        idle = Keeper(context, waiting=lambda: True, run=Jobs())
+        idle = GroupSupervisor(context, waiting=lambda: True, run=Jobs())
         idle.start()
         assert idle._looking is None
         await idle.stop()

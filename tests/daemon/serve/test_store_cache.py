@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from daemon.serve.store_cache import Stored
+from daemon.serve.store_cache import StoreCache
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.pseudonyms import Pseudonyms
@@ -27,7 +27,7 @@ async def test_what_another_process_changed_is_read_again(tmp_path: Path) -> Non
     migrate(tmp_path / "shoal.db")
     model = artefact.in_memory(made_model(), LABELS)
     store(tmp_path, 3, Exclusions())
-    stored = Stored(open_checked(tmp_path / "shoal.db"), history=10)
+    stored = StoreCache(open_checked(tmp_path / "shoal.db"), history=10)
     await stored.refresh(model)
     assert await stored.history(model, KEY.of("a")) == [3]
     store(tmp_path, 5, Exclusions(videos=frozenset([LABELS.url[7]])))
@@ -42,10 +42,10 @@ async def test_what_another_process_changed_is_read_again(tmp_path: Path) -> Non
 def test_closing_waits_for_a_thread_that_looks(tmp_path: Path) -> None:
     migrate(tmp_path / "shoal.db")
     for _ in range(30):
-        stored = Stored(open_checked(tmp_path / "shoal.db"), history=10)
+        stored = StoreCache(open_checked(tmp_path / "shoal.db"), history=10)
         began = threading.Event()
 
-        def look(stored: Stored = stored, began: threading.Event = began) -> None:
+        def look(stored: StoreCache = stored, began: threading.Event = began) -> None:
             for _ in range(200):
                 stored._changed()
                 began.set()

@@ -1,4 +1,4 @@
-"""Work for the admin has bounds: what is too much is told at once, and goes on without whoever asked."""
+"""Executor for the admin has bounds: what is too much is told at once, and goes on without whoever asked."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from daemon.serve.admin.executor import (
     MOST_AT_ONCE,
     MOST_WAITING,
     BusyError,
+    Executor,
     JobFailedError,
     OverloadedError,
-    Work,
 )
 from daemon.serve.server import build_context
 from daemon.store.migrate import migrate
@@ -28,18 +28,18 @@ from tests.daemon.running_daemon import instance
 
 
 @pytest.fixture
-async def work(tmp_path: Path) -> AsyncIterator[Work]:
+async def work(tmp_path: Path) -> AsyncIterator[Executor]:
     config = instance(tmp_path)
     migrate(tmp_path / "shoal.db")
     context = build_context(load(config), config)
-    made = Work(context)
+    made = Executor(context)
     yield made
     await made.close()
     context.stored.close()
     context.engine.dispose()
 
 
-async def test_what_waits_is_bounded_and_the_rest_is_sent_away_at_once(work: Work) -> None:
+async def test_what_waits_is_bounded_and_the_rest_is_sent_away_at_once(work: Executor) -> None:
     gate = threading.Event()
     waiting = [asyncio.create_task(work.read(gate.wait, 5)) for _ in range(MOST_WAITING)]
     await asyncio.sleep(0)
@@ -54,7 +54,7 @@ async def test_what_waits_is_bounded_and_the_rest_is_sent_away_at_once(work: Wor
     assert await work.read(gate.wait)
 
 
-async def test_a_flood_leaves_half_of_the_time_to_viewers(work: Work) -> None:
+async def test_a_flood_leaves_half_of_the_time_to_viewers(work: Executor) -> None:
     def busy() -> None:
         until = time.perf_counter() + 0.02
         while time.perf_counter() < until:
@@ -69,7 +69,7 @@ async def test_a_flood_leaves_half_of_the_time_to_viewers(work: Work) -> None:
     assert time.perf_counter() - began > 0.02 * 5 * 2 * 0.95
 
 
-async def test_one_of_a_kind_at_a_time(work: Work) -> None:
+async def test_one_of_a_kind_at_a_time(work: Executor) -> None:
     gate = asyncio.Event()
 
     async def job(progress: Progress) -> dict[str, Any]:
@@ -99,7 +99,7 @@ async def test_one_of_a_kind_at_a_time(work: Work) -> None:
     assert work.running("a") is None
 
 
-async def test_a_failed_job_says_what_the_job_said(work: Work) -> None:
+async def test_a_failed_job_says_what_the_job_said(work: Executor) -> None:
     with pytest.raises(JobFailedError) as error:
         await work.result_of(work.start_job("peers", {"add": "one.example"}))
     assert (error.value.status, error.value.code) == (400, "bad-request")
@@ -107,7 +107,7 @@ async def test_a_failed_job_says_what_the_job_said(work: Work) -> None:
     assert work.running("peers") is None
 
 
-async def test_the_end_of_the_daemon_ends_what_runs(work: Work) -> None:
+async def test_the_end_of_the_daemon_ends_what_runs(work: Executor) -> None:
     async def endless(_progress: Progress) -> dict[str, Any]:
         await asyncio.Event().wait()
         return {}
@@ -117,7 +117,7 @@ async def test_the_end_of_the_daemon_ends_what_runs(work: Work) -> None:
     assert running.task.cancelled()
 
 
-async def test_an_error_reaches_whoever_waits(work: Work) -> None:
+async def test_an_error_reaches_whoever_waits(work: Executor) -> None:
     async def failing(_progress: Progress) -> dict[str, Any]:
         raise RequestError("no", advice="Do not.")
 
