@@ -119,7 +119,7 @@ def test_what_did_not_pass_is_passed_over_and_said(verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize("state", ["removed", "reverted", "candidate"])
-def test_a_part_with_somebody_who_is_no_peer_is_left_out_and_the_others_stay(state: str) -> None:
+def test_a_part_with_somebody_who_is_no_peer_is_left_out_and_the_others_stay(state: State) -> None:
     stored = [
         part("one", 0, "accepted", "a.example"),
         part("one", 1, "accepted", "b.example"),
