@@ -5,3 +5,5 @@ Learning" (CCS 2017), active-adversary variant. Everything outside `federation.h
 output: bytes in, bytes out; clocks and randomness are passed in. This package knows neither models nor
 databases: what is summed is a vector of integers.
 """
+
+__distribution__ = "shoal"

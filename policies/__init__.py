@@ -3,3 +3,5 @@
 A policy looks at a proposal and raises `federation.errors.Refusal`, or returns. They are pure and composable;
 which ones apply is decided in one place, by the daemon.
 """
+
+__distribution__ = "shoal"

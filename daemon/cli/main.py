@@ -25,6 +25,7 @@ from daemon.cli import (
 )
 from daemon.cli.terminal import failure
 from daemon.errors import ShoalError
+from daemon.own_packages import require_own_packages
 
 EXIT_CODES = """
 Exit status: 0 done; 1 a fault of this program; 2 wrong usage or configuration; 3 refused by a policy;
@@ -82,6 +83,7 @@ simulate.register(app)
 
 def main() -> None:
     """Run the command line; errors meant for people become two lines and an exit status."""
+    require_own_packages()
     try:
         app()
     except ShoalError as error:

@@ -16,6 +16,7 @@ from daemon import log
 from daemon.config import Config, load
 from daemon.errors import JobBusyError, JobError, ShoalError, StoreError
 from daemon.jobs.registry import JOBS, RECORDED_ONCE, UNRECORDED
+from daemon.own_packages import require_own_packages
 from daemon.process import limits
 from daemon.process.events import EventWriter, claim_stdout
 from daemon.process.job_context import LOCKS, WAITS, JobContext
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 def main(argv: list[str]) -> int:
     """Run a job and return its exit status."""
+    require_own_packages()
     parser = argparse.ArgumentParser(prog="python -m daemon.jobs", description=__doc__)
     parser.add_argument("name", choices=sorted(JOBS))
     parser.add_argument("--config", type=Path, required=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from daemon.config import load
 from daemon.errors import ShoalError
+from daemon.own_packages import require_own_packages
 
 
 def main(argv: list[str]) -> int:
     """Serve until told to stop; returns the exit status."""
+    require_own_packages()
     parser = argparse.ArgumentParser(prog="python -m daemon.serve", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     options = parser.parse_args(argv)
