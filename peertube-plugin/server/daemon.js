@@ -12,7 +12,8 @@ const MAX_KNOWN = 8 * 1024 * 1024
 const MAX_CANDIDATES = 100
 const MAX_VECTORS = 500_000
 const MAX_ADMIN = 2 * 1024 * 1024
-const KINDS = new Set(['co-engagement', 'tags', 'channel', 'language', 'history', 'popular', 'new'])
+// Which kinds there are, and their words, is known to client/lib/reasons.js alone.
+const KIND = /^[a-z][a-z-]{0,29}$/
 
 /** The daemon gave no usable answer; `status` is its HTTP status, 0 without one. */
 class DaemonError extends Error {
@@ -210,7 +211,7 @@ function candidates (videos, current) {
 function reason (given) {
   const { kind, text, users, estimated, tags } = given ?? {}
   return {
-    kind: KINDS.has(kind) ? kind : '',
+    kind: typeof kind === 'string' && KIND.test(kind) ? kind : '',
     text: short(text, 200),
     users: Number.isSafeInteger(users) && users > 0 ? users : null,
     ...(estimated === true && { estimated }),

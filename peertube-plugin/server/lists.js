@@ -32,7 +32,7 @@ class Lists {
 
   /**
    * @param {{ daemon: import('./daemon.js').Daemon, sql: import('./sql.js').Queries,
-   *           served: import('./served.js').Served, clock: import('./clock.js').Clock,
+   *           served: import('./served-model.js').ServedModel, clock: import('./clock.js').Clock,
    *           log: import('./log.js').Log }} parts
    */
   constructor ({ daemon, sql, served, clock, log }) {

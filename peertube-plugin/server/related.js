@@ -2,7 +2,7 @@
 
 const { hostOf } = require('./exclusions.js')
 const { Lru } = require('./lru.js')
-const { isOfBrowser, recognise } = require('./search-call.js')
+const { isOfBrowser, parseRelatedSearch } = require('./related-search.js')
 const { isUuid, videoOfPage } = require('./uuid.js')
 
 /**
@@ -69,7 +69,7 @@ class Related {
     if (this.#closed) return params
     if (isOfBrowser(params, context?.req)) return this.#forBrowser(params, context?.req)
     if (!this.settings.values.relatedList) return params
-    const call = recognise(params, context?.req, this.config.getWebserverUrl())
+    const call = parseRelatedSearch(params, context?.req, this.config.getWebserverUrl())
     if (!call) return params
     if (!call.video) this.counts.withoutVideo++
     const plan = await this.#withinDeadline(this.#plan(call, params))
@@ -192,7 +192,7 @@ class Related {
   }
 
   /**
-   * @param {import('./search-call.js').RelatedCall} call
+   * @param {import('./related-search.js').RelatedSearch} call
    * @param {any} params
    * @returns {Promise<Plan>}
    */

@@ -35,14 +35,17 @@ def reason(model: ServedModel, why: Reason) -> dict[str, Any]:
 
 
 def sentence(why: Reason, *, estimated: bool) -> str:
-    """Say a reason in one sentence a viewer understands; `estimated` where numbers of users carry noise."""
+    """Say a reason in one English sentence; `estimated` where numbers of users carry noise.
+
+    The plugin says the same, in the viewer's language: tests/plugin/reasons.json holds both to one wording.
+    """
     tags = _listed(why.tags)
-    users = f"About {why.users}" if estimated else f"{why.users}"
+    users = f"About {why.users:,}" if estimated else f"{why.users:,}" if why.users else ""
     match why.kind:
         case "co-engagement":
-            return f"{users} viewers engaged with both" if why.users else "The same viewers engaged with both"
+            return f"{users} viewers liked or watched both" if why.users else "The same viewers liked or watched both"
         case "history":
-            return f"Fits what you engaged with: {tags}" if tags else "Fits what you engaged with"
+            return f"Fits what you liked or watched: {tags}" if tags else "Fits what you liked or watched"
         case "tags":
             return f"Shares the tag{'s' if len(why.tags) > 1 else ''} {tags}" if tags else "Shares tags"
         case "channel":
@@ -54,7 +57,7 @@ def sentence(why: Reason, *, estimated: bool) -> str:
         case "new":
             return f"New here, and about {tags}" if tags else "New here"
         case "popular":
-            return f"{users} viewers engaged with it" if why.users else "Popular here"
+            return f"{users} viewers liked or watched it" if why.users else "Popular here"
 
 
 def explanation(model: ServedModel, why: Explanation) -> dict[str, Any]:
@@ -71,4 +74,6 @@ def explanation(model: ServedModel, why: Explanation) -> dict[str, Any]:
 
 
 def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+    if len(words) < 3:
+        return " and ".join(words)
+    return f"{', '.join(words[:-1])}, and {words[-1]}"

@@ -7,7 +7,7 @@ const { toUuid, videoOfPage } = require('../../../peertube-plugin/server/uuid.js
 const { Pseudonyms } = require('../../../peertube-plugin/server/pseudonym.js')
 const { Lru } = require('../../../peertube-plugin/server/lru.js')
 const { createLog } = require('../../../peertube-plugin/server/log.js')
-const { recognise } = require('../../../peertube-plugin/server/search-call.js')
+const { parseRelatedSearch } = require('../../../peertube-plugin/server/related-search.js')
 
 const UUID = '8413d78f-8873-4c3d-a511-42bb60f20c05'
 const SHORT = 'hiX8WSveHsY3kV3uDpnrcK'
@@ -72,7 +72,7 @@ test('a log line holds a sentence and the kind of error, never its message', () 
 test('only the watch page\'s search is taken for it', () => {
   const query = { start: '0', count: '7', skipCount: 'true', sort: '-publishedAt', searchTarget: 'local' }
   const params = { start: 0, count: 7, tagsOneOf: ['a'] }
-  const call = (q = {}, p = {}) => recognise({ ...params, ...p },
+  const call = (q = {}, p = {}) => parseRelatedSearch({ ...params, ...p },
     { query: { ...query, ...q }, headers: { referer: `${HOME}/w/${SHORT}`, 'accept-language': 'pt-BR,en;q=0.5' } }, HOME)
   assert.deepEqual(call(), { count: 7, video: UUID, language: 'pt' })
   // After PeerTube's validators the same values may be numbers and booleans.
@@ -84,5 +84,5 @@ test('only the watch page\'s search is taken for it', () => {
     { categoryOneOf: [1] }, { languageOneOf: ['fr'] }, { isLive: false }, { tagsAllOf: ['a'] }]) {
     assert.equal(call({}, other), undefined, JSON.stringify(other))
   }
-  assert.equal(recognise(params, undefined, HOME), undefined)
+  assert.equal(parseRelatedSearch(params, undefined, HOME), undefined)
 })

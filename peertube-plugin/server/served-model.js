@@ -7,7 +7,7 @@ const PATIENCE_MS = 25
  * Which model the daemon answers from. An administrator may take a peer's learning out at any moment; lists that a model
  * with that peer made, kept here, must not outlive it.
  */
-class Served {
+class ServedModel {
   /** @type {string | undefined} */
   #model
   #at = -Infinity
@@ -50,4 +50,4 @@ class Served {
   }
 }
 
-module.exports = { Served }
+module.exports = { ServedModel }

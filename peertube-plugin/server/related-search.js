@@ -3,7 +3,7 @@
 const { videoOfPage } = require('./uuid.js')
 
 /**
- * @typedef {object} RelatedCall
+ * @typedef {object} RelatedSearch
  * @property {string | undefined} video the video beside which the list stands, undefined when the page does not say
  * @property {number} count how many are asked for
  * @property {string | undefined} language first language of the browser
@@ -23,9 +23,9 @@ const NARROWING = [
  * @param {any} params what PeerTube is about to search with
  * @param {import('express').Request | undefined} req
  * @param {string} webserver the instance's own address
- * @returns {RelatedCall | undefined}
+ * @returns {RelatedSearch | undefined}
  */
-function recognise (params, req, webserver) {
+function parseRelatedSearch (params, req, webserver) {
   if (!params || !req?.query) return undefined
   const { query } = req
   const is = (/** @type {unknown} */ value, /** @type {string} */ wanted) => String(value) === wanted
@@ -56,4 +56,4 @@ function firstLanguage (req) {
   return typeof header === 'string' ? /^\s*([a-z]{2,3})\b/i.exec(header)?.[1].toLowerCase() : undefined
 }
 
-module.exports = { isOfBrowser, recognise }
+module.exports = { isOfBrowser, parseRelatedSearch }

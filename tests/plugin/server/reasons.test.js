@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, test } from 'node:test'
+import { reasonText, SENTENCES } from '../../../peertube-plugin/client/lib/reasons.js'
+import { loadTexts } from '../../../peertube-plugin/client/lib/texts.js'
+import { ManualClock } from '../host/clock.js'
+import { fixture, shown } from './fixture.js'
+
+const CASES = JSON.parse(readFileSync(new URL('../reasons.json', import.meta.url), 'utf8'))
+const FRENCH = JSON.parse(readFileSync(new URL('../../../peertube-plugin/languages/fr.json', import.meta.url), 'utf8'))
+
+// Tags stand between marks that keep their direction of writing to themselves.
+const plain = text => text.replace(/[\u2068\u2069]/g, '')
+
+describe('a reason', () => {
+  test('is said as the daemon says it', async () => {
+    const say = await loadTexts({ translate: async text => text }, SENTENCES)
+    for (const { reason, english } of CASES) assert.equal(plain(reasonText(reason, say)), english)
+  })
+
+  test('of every kind is said in French', async () => {
+    const say = await loadTexts({ translate: async text => FRENCH[text] }, SENTENCES)
+    for (const { reason, english } of CASES) {
+      const text = plain(reasonText({ ...reason, text: english }, say))
+      assert.ok(text !== '' && text !== english, `${reason.kind}: ${text}`)
+    }
+  })
+
+  test('of every kind passes the server', async () => {
+    const world = await fixture({ parts: { clock: new ManualClock() } })
+    try {
+      for (const kind of new Set(CASES.map(({ reason }) => reason.kind))) {
+        const [current, a] = await Promise.all([1, 2].map(() => world.seed.video(world.creator.channel)))
+        world.daemon.suggests([a], { kind, text: 'x', users: null, tags: [] })
+        assert.equal((await shown(world, current.uuid))[0], a.uuid)
+        const { body } = await world.call('GET', `why/v1/reasons?video=${current.uuid}`)
+        assert.equal(body.reasons[a.uuid].kind, kind)
+      }
+    } finally {
+      await world.close()
+    }
+  })
+})
