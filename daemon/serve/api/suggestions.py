@@ -43,7 +43,7 @@ def sentence(why: Reason, *, estimated: bool) -> str:
     users = f"About {why.users:,}" if estimated else f"{why.users:,}" if why.users else ""
     match why.kind:
         case "co-engagement":
-            return f"{users} viewers liked or watched both" if why.users else "The same viewers liked or watched both"
+            return f"{users if why.users else 'The same'} viewers liked or watched both"
         case "history":
             return f"Fits what you liked or watched: {tags}" if tags else "Fits what you liked or watched"
         case "tags":

@@ -30,9 +30,9 @@ describe('a reason', () => {
     const world = await fixture({ parts: { clock: new ManualClock() } })
     try {
       for (const kind of new Set(CASES.map(({ reason }) => reason.kind))) {
-        const [current, a] = await Promise.all([1, 2].map(() => world.seed.video(world.creator.channel)))
-        world.daemon.suggests([a], { kind, text: 'x', users: null, tags: [] })
-        assert.equal((await shown(world, current.uuid))[0], a.uuid)
+        const [current, a, b] = await Promise.all([1, 2, 3].map(() => world.seed.video(world.creator.channel)))
+        world.daemon.suggests([a, b], { kind, text: 'x', users: null, tags: [] })
+        await shown(world, current.uuid)
         const { body } = await world.call('GET', `why/v1/reasons?video=${current.uuid}`)
         assert.equal(body.reasons[a.uuid].kind, kind)
       }
