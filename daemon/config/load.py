@@ -1,25 +1,25 @@
 """Reading shoal.toml and the environment, and saying precisely what is wrong with them.
 
 Order: defaults, then the file, then `SHOAL_SECTION__KEY` variables. Every problem becomes one line
-`key: what is wrong. How to correct it.`; values appear only where they cannot be secret.
+`key: what is wrong. How to correct it.`, where a setting from a variable goes by the variable's name; values
+appear only where they cannot be secret.
 """
 
 import difflib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, Union, get_origin
+from typing import Any, Final, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from daemon.config.fields import Place, is_scalar, keys_below, locate, model_of, variable, variables
-from daemon.config.schema import Config, DatasetSource
+from daemon.config.schema import Config, DatasetSource, Section, tables_in
 from daemon.config.types import format_duration
 from daemon.errors import ConfigError
 
@@ -29,6 +29,8 @@ RESERVED: Final = frozenset({"SHOAL_CONFIG", "SHOAL_REQUIRE_BROWSER"})
 FILE_NAME: Final = "shoal.toml"
 MAX_FILE_BYTES: Final = 1_000_000
 _SECRET_WORDS: Final = ("secret", "token", "password", "key")
+
+Steps = tuple[str, ...]
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
@@ -40,32 +42,36 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     environ = os.environ if environ is None else environ
     path = path / FILE_NAME if path.is_dir() else path
     tree = _read(path)
-    problems = _apply_environment(tree, environ)
-    origin = {k for k in environ if k.startswith(PREFIX)}
+    variables = {
+        tuple(name.removeprefix(PREFIX).lower().split("__")): name
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in RESERVED
+    }
+    problems = [_apply(tree, steps, name, environ[name]) for steps, name in variables.items()]
+    lines = [problem for problem in problems if problem]
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
-        lines = [describe(item) for item in error.errors(include_url=False)]
-        raise ConfigError(tuple(problems + lines), where=_where(path, origin)) from None
-    if problems:
-        raise ConfigError(tuple(problems), where=_where(path, origin))
-    base = path.resolve().parent
-    source = config.source
+        lines += [describe(item, variables) for item in error.errors(include_url=False)]
+    if lines:
+        where = f"{path.name} or the SHOAL_* variables" if variables else path.name
+        raise ConfigError(tuple(lines), where=where)
+    return _resolved(config, path.resolve().parent)
+
+
+def _resolved(config: Config, base: Path) -> Config:
+    """Return the settings with absolute paths."""
+
+    def absolute(path: str | Path) -> Path:
+        return (base / Path(path).expanduser()).resolve()
+
+    source, group = config.source, config.group
     if isinstance(source, DatasetSource):
-        source = source.model_copy(update={"path": (base / source.path.expanduser()).resolve()})
-    data_dir = (base / config.data_dir.expanduser()).resolve()
-    group = config.group
-    files = {
-        name: str((base / Path(value).expanduser()).resolve())
-        for name in ("certificate", "certificate_key")
-        if (value := getattr(group, name))
-    }
-    group = group.model_copy(update=files)
-    return config.model_copy(update={"data_dir": data_dir, "source": source, "group": group})
-
-
-def _where(path: Path, variables: set[str]) -> str:
-    return f"{path.name} or the SHOAL_* variables" if variables - RESERVED else path.name
+        source = source.model_copy(update={"path": absolute(source.path)})
+    files = {name: getattr(group, name) for name in ("certificate", "certificate_key")}
+    group = group.model_copy(update={name: str(absolute(file)) for name, file in files.items() if file})
+    update = {"data_dir": absolute(config.data_dir), "source": source, "group": group}
+    return config.model_copy(update=update)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -90,53 +96,61 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
-    problems: list[str] = []
-    for name in sorted(environ):
-        if not name.startswith(PREFIX) or name in RESERVED:
-            continue
-        steps = name.removeprefix(PREFIX).lower().split("__")
-        field = variable(steps)
-        if field is None:
-            close = difflib.get_close_matches(name, variables(Config, PREFIX), n=1)
-            hint = (
-                f" Did you mean {close[0]}?"
-                if close
-                else " Remove it, or see the keys that shoal init writes."
-            )
-            problems.append(f"{name}: there is no such setting.{hint}")
-            continue
-        value: Any = environ[name]
-        if not is_scalar(field.annotation):
-            try:
-                value = json.loads(value)
-            except (json.JSONDecodeError, RecursionError):
-                problems.append(
-                    f"{name}: is not JSON. Lists and tables in the environment are written as JSON."
-                )
-                continue
-        node = tree
-        for step in steps[:-1]:
-            child = node.setdefault(step, {})
-            if not isinstance(child, dict):
-                break
-            node = child
-        else:
-            node[steps[-1]] = value
-    return problems
+def _settings(table: type[Section] = Config, at: Steps = ()) -> Iterator[tuple[Steps, FieldInfo]]:
+    """Yield every setting below a table, where pydantic locates its errors but without positions in lists."""
+    for name, field in table.model_fields.items():
+        yield (*at, name), field
+        tables = tables_in(field.annotation)
+        for below in tables:
+            kind = get_args(below.model_fields["kind"].annotation) if len(tables) > 1 else ()
+            yield from _settings(below, (*at, name, *kind))
 
 
-def describe(error: ErrorDetails) -> str:
+def _plain(steps: Steps) -> Steps:
+    """Leave out the kind of the source, which pydantic names where it locates an error."""
+    return steps[:1] + steps[2:] if steps[:1] == ("source",) and steps[1:2] in _KINDS else steps
+
+
+_KINDS: Final = (("dataset",), ("peertube",))
+
+
+def _apply(tree: dict[str, Any], steps: Steps, name: str, text: str) -> str:
+    """Put one variable in its place; return what is wrong with it, empty where nothing is."""
+    known = {_plain(at): field for at, field in _settings() if at[0] != "peers" or len(at) == 1}
+    field = known.get(steps)
+    if field is None:
+        names = [PREFIX + "__".join(at).upper() for at in known]
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"Did you mean {close[0]}?" if close else "Remove it, or see the keys that shoal init writes."
+        return f"{name}: there is no such setting. {hint}"
+    value: Any = text
+    if get_origin(field.annotation) is list or tables_in(field.annotation):
+        try:
+            value = json.loads(text)
+        except (json.JSONDecodeError, RecursionError):
+            return f"{name}: is not JSON. Lists and tables in the environment are written as JSON."
+    node = tree
+    for step in steps[:-1]:
+        node = node.setdefault(step, {})
+        if not isinstance(node, dict):
+            return ""
+    node[steps[-1]] = value
+    return ""
+
+
+def describe(error: ErrorDetails, variables: Mapping[Steps, str]) -> str:
     """One pydantic error as `key: problem. Fix.`, without the value where the key may hold a secret."""
-    place = locate([str(step) for step in error["loc"]])
-    steps, field = place.steps, place.field
-    key = _spell(steps)
+    located = tuple(str(step) for step in error["loc"])
+    steps = _plain(located)
+    field = dict(_settings()).get(_without_positions(located))
+    key = _spelled(steps, variables)
     context = error.get("ctx", {})
     kind = error["type"]
     if kind == "extra_forbidden":
-        return f"{key}: there is no such setting.{_suggest(place)}"
+        return f"{key}: there is no such setting. {_suggestion(located, variables)}"
     if kind == "union_tag_invalid":
-        return f"{key}.kind: is not one of {context['expected_tags']}. The first is the default."
+        key = _spelled((*steps, "kind"), variables)
+        return f"{key}: is not one of {context['expected_tags']}. The first is the default."
     if kind == "missing":
         return f"{key}: is missing. {_fix(steps, field) or 'Add it.'}"
     if kind == "value_error":
@@ -162,15 +176,23 @@ _PROBLEMS: Final = {
     "path_type": "is not a path in quotes",
     "list_type": "is not a list",
     "model_type": "is not a table",
+    "model_attributes_type": "is not a table",
     "too_long": "has too many entries, the most is {max_length}",
 }
 
 
-def _spell(steps: list[str]) -> str:
-    return "".join(f"[{s}]" if s.isdecimal() else f".{s}" for s in steps).lstrip(".")
+def _without_positions(steps: Steps) -> Steps:
+    return tuple(step for step in steps if not step.isdecimal())
 
 
-def _shown(steps: list[str], value: object) -> str:
+def _spelled(steps: Steps, variables: Mapping[Steps, str]) -> str:
+    """Write a key as in the file, or by the variable that set it."""
+    length = next((n for n in range(len(steps), 0, -1) if steps[:n] in variables), 0)
+    rest = "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in steps[length:])
+    return variables[steps[:length]] + rest if length else rest.lstrip(".")
+
+
+def _shown(steps: Steps, value: object) -> str:
     secret = any(word in steps[-1] for word in _SECRET_WORDS) if steps else True
     if secret or not isinstance(value, (str, int, float, bool)):
         return ""
@@ -178,35 +200,36 @@ def _shown(steps: list[str], value: object) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} "
 
 
-def _suggest(place: Place) -> str:
-    steps = place.steps
-    names = [name for model in place.within for name in model.model_fields]
-    close = difflib.get_close_matches(steps[-1], names, n=1)
-    if close:
-        return f" Did you mean {_spell([*steps[:-1], close[0]])}?"
-    everywhere = [name for section in Config.model_fields for name in keys_below(section)]
-    elsewhere = [name for name in everywhere if name.endswith(f".{steps[-1]}")]
-    if elsewhere:
-        return f" Did you mean {elsewhere[0]}?"
-    return f" Remove it; known here: {', '.join(names)}." if names else " Remove it."
+def _suggestion(located: Steps, variables: Mapping[Steps, str]) -> str:
+    """Say what an unknown key may be meant for: one of its table, else one of that name elsewhere."""
+    *table, name = located
+    keys = [at for at, _ in _settings()]
+    beside = [at[-1] for at in keys if at[:-1] == _without_positions(tuple(table))]
+    if close := difflib.get_close_matches(name, beside, n=1):
+        return f"Did you mean {_spelled(_plain((*table, close[0])), variables)}?"
+    if elsewhere := [at for at in keys if len(at) > 1 and at[-1] == name]:
+        if _plain(elsewhere[0]) == _plain(located):
+            return f'It is for source.kind = "{elsewhere[0][1]}".'
+        return f"Did you mean {_spelled(_plain(elsewhere[0]), variables)}?"
+    return f"Remove it; known here: {', '.join(beside)}." if beside else "Remove it."
 
 
-def _fix(steps: list[str], field: FieldInfo | None) -> str:
+def _fix(steps: Steps, field: FieldInfo | None) -> str:
     if field is None:
         return ""
     if field.examples:
         return f"Set it like: {steps[-1]} = {json.dumps(field.examples[0])}"
-    child = model_of(field.annotation)
-    if child is not None:
-        required = [name for name, f in child.model_fields.items() if f.is_required()]
+    if tables := tables_in(field.annotation):
+        heading = f"[{_without_positions(steps)[-1]}]"
+        heading = f"[{heading}]" if get_origin(field.annotation) is list else heading
+        required = [name for name, f in tables[0].model_fields.items() if f.is_required()]
         return (
-            f"Add a [{steps[-1]}] table with {' and '.join(required)}."
+            f"Add a {heading} table with {' and '.join(required)}."
             if required
-            else f"Write [{steps[-1]}] as a table."
+            else f"Write {heading} as a table."
         )
-    default = field.get_default(call_default_factory=False)
-    origin = get_origin(field.annotation)
-    if default is None or origin in {Union, UnionType, list}:
+    default = field.get_default()
+    if default is None or get_origin(field.annotation) in {Union, UnionType, list}:
         return ""
     value = format_duration(default) if isinstance(default, timedelta) else default
     return f"The default is {json.dumps(value, default=str)}."

@@ -1,70 +1,89 @@
-"""Every setting, its default and the reason for it; `shoal init` prints these texts into shoal.toml."""
+"""Every setting of a daemon: its name, default and bounds, and below it what it does and why.
+
+`shoal init` copies these texts into shoal.toml, where admins read them.
+"""
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from daemon.config.acceptance import Acceptance
-from daemon.config.cohort import Cohort, Guards, Peer
-from daemon.config.group import Group
-from daemon.config.privacy import Privacy
-from daemon.config.section import Section
-from daemon.config.sources import DatasetSource, PeerTubeSource, Source
-from daemon.config.types import Duration, Host, is_loopback
+from daemon.config.types import Duration, Host, PeerUrl, PublicKey, Secret, SourceUrl, is_loopback
 
 Mode = Literal["off", "simulate", "consume", "contribute"]
 
+_SECOND, _MINUTE, _HOUR, _DAY = (timedelta(seconds=s) for s in (1, 60, 3600, 86400))
+
+
+class Section(BaseModel):
+    """A table of shoal.toml: unknown keys are errors, values cannot change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
 
 class Instance(Section):
-    """The PeerTube instance that this daemon belongs to."""
+    """The PeerTube instance this daemon belongs to."""
 
-    host: Host = Field(
-        description=(
-            "Host name of the PeerTube instance. Peers know this instance by it, so it cannot change later."
-        ),
-        examples=["video.example.org"],
-    )
+    host: Host = Field(examples=["video.example.org"])
+    """Host name of the PeerTube instance. Peers know the instance by it, so it cannot change later."""
+
+
+class DatasetSource(Section):
+    """Videos and viewers read from the files of a data set."""
+
+    kind: Literal["dataset"] = "dataset"
+    """Where videos and viewers come from: "dataset" (files) or "peertube"."""
+    path: Path = Field(examples=["dataset"])
+    """Folder with interactions.csv.gz, items.csv.gz and item_tags.csv.gz, relative to this file."""
+    name: str = Field(default="", max_length=100)
+    """Name of the data set. Instances that use the same name give its videos the same addresses. Empty: the
+    name of the folder."""
+    catalogue_host: Host | None = Field(default=None, examples=["videos.example"])
+    """Host in the addresses of the videos. Unset: one that all instances with this data set share."""
+    like_at: float | None = Field(default=None, examples=[4.0])
+    """Lowest value that counts as a like. Unset: the upper part of the data set's own scale."""
+
+
+class PeerTubeSource(Section):
+    """A PeerTube instance, read through the Shoal plugin."""
+
+    kind: Literal["peertube"]
+    """Where videos and viewers come from: "peertube" or "dataset" (files)."""
+    url: SourceUrl = Field(examples=["http://127.0.0.1:9000"])
+    """Address of PeerTube as this machine reaches it. Bypass the public web server: the export contains what
+    viewers watched."""
+    secret: Secret = Field(examples=["copy it from the settings page of the plugin"])
+    """The secret from the plugin's settings page, by which plugin and daemon recognise each other. Keep this
+    file readable by its owner only."""
+    page: int = Field(default=1_000, ge=100, le=2_000)
+    """Rows per request. Larger pages keep PeerTube's single thread busy for a noticeable time."""
+    requests_per_second: float = Field(default=20.0, ge=0.1, le=40.0)
+    """Most requests per second. PeerTube rejects more than 50."""
+    check: Duration = Field(default=5 * _MINUTE, ge=_SECOND, le=_HOUR)
+    """How often to check for viewers who withdrew; their data is then deleted."""
+
+
+Source = Annotated[DatasetSource | PeerTubeSource, Field(discriminator="kind")]
 
 
 class Listen(Section):
-    """Where the daemon can be reached: by default from this machine only."""
+    """Where the daemon listens. By default only this machine can connect."""
 
-    api_host: str = Field(
-        default="127.0.0.1", description="Address of the local API. Only PeerTube's plugin talks to it."
-    )
-    api_port: int = Field(
-        default=9731,
-        ge=0,
-        le=65535,
-        description="Port of the local API; 0 lets the system choose (shown by /v1/status).",
-    )
-    federation_host: str = Field(
-        default="127.0.0.1",
-        description=(
-            "Address of the listener for peers. The plugin forwards peers' requests to it, so "
-            "loopback suffices."
-        ),
-    )
-    federation_port: int = Field(
-        default=9732, ge=0, le=65535, description="Port of the listener for peers; 0 as above."
-    )
-    dangerously_expose_api: bool = Field(
-        default=False,
-        description=(
-            "The API has no password. Only set this where a private network (a compose network) keeps"
-            " others out."
-        ),
-    )
-    api_allowed_hosts: list[str] = Field(
-        default_factory=list,
-        description=(
-            "Further names that may stand in the Host header, such as the compose service name. Any "
-            "other name is refused, because a web page could otherwise reach the API through a name "
-            "that resolves to 127.0.0.1."
-        ),
-    )
+    api_host: str = "127.0.0.1"
+    """Address of the local API. Only PeerTube's plugin uses it."""
+    api_port: int = Field(default=9731, ge=0, le=65535)
+    """Port of the local API. 0 picks a free port, which /v1/status shows."""
+    federation_host: str = "127.0.0.1"
+    """Address of the listener for peers. The plugin forwards their requests, so loopback is enough."""
+    federation_port: int = Field(default=9732, ge=0, le=65535)
+    """Port of the listener for peers. 0 picks a free port."""
+    dangerously_expose_api: bool = False
+    """Allow an api_host that other machines can reach. The API has no password, so set this only inside a
+    private network, such as one of Docker Compose."""
+    api_allowed_hosts: list[str] = []
+    """More names to accept in the Host header, such as the service name in Docker Compose. All others are
+    rejected, or a web page could reach the API through a name that resolves to 127.0.0.1."""
 
     @model_validator(mode="after")
     def _api_stays_local(self) -> Self:
@@ -76,146 +95,216 @@ class Listen(Section):
         return self
 
 
-class Sharing(Section):
-    """What may leave this instance, and how much of one viewer may be in it."""
+class Peer(Section):
+    """An instance whose admin and ours trust each other."""
 
-    min_users: int = Field(
-        default=5,
-        ge=2,
-        le=1000,
-        description="A video enters the shared head only when this many viewers of the cohort engaged.",
-    )
-    max_videos_per_user: int = Field(
-        default=200,
-        ge=1,
-        le=100_000,
-        description=(
-            "At most the latest so many videos of one viewer count. It bounds what one viewer, or one"
-            " forged account, can change in the sum."
-        ),
-    )
-    max_users: int = Field(
-        default=100_000,
-        ge=1,
-        le=10_000_000,
-        description="Upper bound of viewers per instance, declared so that no sum can wrap.",
-    )
-    min_vocabulary: int = Field(
-        default=100,
-        ge=2,
-        description="Smaller vocabularies are refused: a short list of videos asks about particular viewers.",
-    )
-    max_vocabulary: int = Field(
-        default=200_000,
-        ge=2,
-        le=10_000_000,
-        description="Larger vocabularies are refused: each entry costs memory and transfer.",
-    )
+    host: Host = Field(examples=["peer.example.net"])
+    """Host name of the peer."""
+    url: PeerUrl = Field(examples=["https://peer.example.net/plugins/shoal/router"])
+    """Where its Shoal answers."""
+    key: PublicKey = Field(examples=["ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="])
+    """Public key of the peer. Compare it over another channel before you enter it."""
+
+
+class Cohort(Section):
+    """How many peers are summed together, and how long they may take."""
+
+    min_cohort: int = Field(default=4, ge=3, le=1000)
+    """Fewest approved members in a sum, not counting the aggregator. With four, a dishonest aggregator needs
+    two accomplices to single out another member. Fewer than three would hide too little."""
+    stage_timeout: Duration = Field(default=2 * _MINUTE, ge=timedelta(milliseconds=100), le=_DAY)
+    """How long the aggregator waits for its members in each of the five stages. Members that do not answer
+    are left out of the sum."""
+    session_expiry: Duration = Field(default=_HOUR, ge=_SECOND, le=7 * _DAY)
+    """How long a proposal stays valid, so that a late message can never join an old sum."""
+    subcohorts_from: int = Field(default=8, ge=6, le=1000)
+    """Number of peers from which the cohort is divided into sub-cohorts, each of at least min_cohort members.
+    A bad sub-cohort can then be left out without asking anyone again."""
+    epoch: Duration = Field(default=180 * _DAY, ge=_SECOND)
+    """How long a division into sub-cohorts is kept. Dividing again while the data has hardly changed would
+    let this instance work out the numbers of single members; peers rely on you not doing so."""
+
+
+class Acceptance(Section):
+    """What a new sum must pass before viewers see anything of it.
+
+    If it fails, the previous model keeps serving.
+    """
+
+    confirm_first: bool = True
+    """Let the first federated model serve only after you have looked at it and run: shoal models accept."""
+    quality_margin: float = Field(default=0.05, ge=0.0, le=1.0)
+    """How much worse than the local model a new one may be, as a share of its quality. Quality is measured on
+    likes of your viewers that were kept out of training."""
+    max_exposure_gain: float = Field(default=0.03, gt=0.0, le=1.0)
+    """Largest share of all top-10 lists that one video, channel or instance may gain over the previous model.
+    Honest newcomers gain up to about 0.01, the targets of spam more."""
+    warn_exposure_gain: float = Field(default=0.015, gt=0.0, le=1.0)
+    """Gain from which you are warned, although the sum is accepted."""
+    profiles: int = Field(default=1_000, ge=100, le=100_000)
+    """Number of made-up viewers on whom gains are measured. Fewer make the measurement less certain."""
+
+
+class Guards(Section):
+    """How much one peer may weigh in a sum, and how often it may ask."""
+
+    max_users_per_peer: int = Field(default=10_000, ge=1, le=10_000_000)
+    """Most viewers that one peer counts for; fewer where its public NodeInfo or you say so. A sum larger than
+    all its members together can explain is not used."""
+    requests_per_minute: int = Field(default=600, ge=60, le=100_000)
+    """Most requests per minute from one peer. A session takes about twenty, more while it waits."""
+    strangers_per_minute: int = Field(default=60, ge=1, le=100_000)
+    """Most requests per minute from all unknown senders together. Each costs a signature check."""
+    max_requests_pending: int = Field(default=100, ge=1, le=10_000)
+    """Most open requests for approval. Further ones are turned away."""
+
+
+class Group(Section):
+    """Membership in a group, and hosting one. To join, host or leave, run: shoal group."""
+
+    poll: Duration = Field(default=_HOUR, ge=_SECOND)
+    """How often a member asks its host for the time of the next sum."""
+    lead: Duration = Field(default=2 * _MINUTE, ge=timedelta(0))
+    """How long before that time a member connects. Until then it stays disconnected."""
+    stay: Duration = Field(default=15 * _MINUTE, ge=_SECOND)
+    """How long after that time a member stays connected, at most."""
+    notice: Duration = Field(default=2 * _HOUR, ge=_SECOND)
+    """Hosting: how long before a sum to announce it. Must be longer than the members' poll."""
+    listen_host: str = "127.0.0.1"
+    """Hosting: address of the TLS listener for members, the only one that must be public."""
+    listen_port: int = Field(default=9743, ge=0, le=65535)
+    """Hosting: port of that listener. 0 picks a free port."""
+    public_url: str = Field(default="", examples=["https://video.example.org:9743"])
+    """Hosting: where members reach the listener, if not at its own address and port."""
+    certificate: str = ""
+    """Hosting: PEM file with the certificate chain of the listener, relative to this file. Without one the
+    daemon makes its own; members receive it on admission and accept no other."""
+    certificate_key: str = ""
+    """Hosting: PEM file with the private key of the certificate."""
+    superlink_port: int = Field(default=0, ge=0, le=65535)
+    """Hosting: loopback port of Flower's SuperLink. 0 picks a free port."""
+    members_per_part: int = Field(default=16, ge=4, le=1000)
+    """Hosting: approximate size of the sub-cohorts of a large group. Members can leave out single
+    sub-cohorts, but each carries the noise of a whole sum."""
+    max_members: int = Field(default=1000, ge=4, le=1000)
+    """Hosting: most members of the group."""
+    max_requests_pending: int = Field(default=100, ge=1, le=10_000)
+    """Hosting: most open requests to join. Further ones are turned away."""
+
+    @model_validator(mode="after")
+    def _a_certificate_has_its_key(self) -> Self:
+        if bool(self.certificate) != bool(self.certificate_key):
+            raise ValueError("certificate and certificate_key belong together; set both or neither")
+        return self
+
+
+class Sharing(Section):
+    """What may leave this instance, and how much one viewer can change in it."""
+
+    min_users: int = Field(default=5, ge=2, le=1000)
+    """A video's pairs are counted only if at least this many viewers of the whole cohort engaged with it."""
+    max_videos_per_user: int = Field(default=200, ge=1, le=100_000)
+    """Most videos counted per viewer, the latest first. Bounds what one viewer, or one forged account, can
+    change in a sum."""
+    max_users: int = Field(default=100_000, ge=1, le=10_000_000)
+    """Most viewers per instance. Declared in each sum so that it cannot overflow."""
+    min_vocabulary: int = Field(default=100, ge=2)
+    """Fewest videos a sum may ask about. A short list asks about particular viewers."""
+    max_vocabulary: int = Field(default=200_000, ge=2, le=10_000_000)
+    """Most videos a sum may ask about. Each costs memory and transfer."""
+
+
+class Privacy(Section):
+    """What protects your viewers in a sum. See docs/privacy.md."""
+
+    level: Literal["none", "default", "strict", "user-level"] = "default"
+    """Noise in every sum. "default" hides single pairs of videos in a history; "strict" hides them for longer
+    and costs more quality; "user-level" hides whole histories and needs a very large cohort. "none" hides
+    nothing and is refused for real viewers. To compare them, run: shoal privacy plan."""
+    window: Duration = Field(default=7 * _DAY, ge=_SECOND, le=365 * _DAY)
+    """Length of a data window, in which an aggregator gets the same contribution with the same noise. Fresh
+    noise more often could be averaged away."""
+    min_changed_users: int = Field(default=5, ge=0, le=1_000_000)
+    """Fewest viewers whose data must have changed before a new contribution is made, so that its difference
+    from the last one is never one person's doing."""
+    min_video_age: Duration = Field(default=7 * _DAY, ge=timedelta(0), le=365 * _DAY)
+    """How long a video must have been public and not blocked here before it counts. A bait video,
+    published to see who watches it, has to wait as well."""
+    yearly_budget_pair: float = Field(default=0.0, ge=0.0)
+    """Most privacy loss in a year (epsilon at delta 1e-6, all aggregators together) for one pair of videos of
+    one viewer. Once it is spent, this instance contributes nothing more. 0: no limit."""
+    yearly_budget_view: float = Field(default=0.0, ge=0.0)
+    """The same for one video of one viewer."""
+    yearly_budget_user: float = Field(default=0.0, ge=0.0)
+    """The same for everything one viewer watched."""
+    allow_published_vectors: bool = False
+    """Let peers publish video vectors computed from sums that include your viewers, so that browsers can rank
+    videos themselves. Without it, sums that ask for this are refused."""
+    publish_vectors: bool = False
+    """Ask peers for the same in your own sums, and offer the vectors to the plugin. Peers that do not allow
+    it are left out of those sums."""
 
 
 class Limits(Section):
-    """Bounds on what callers of the local API may ask and on what a job may use."""
+    """Limits on requests to the local API and on background jobs."""
 
-    max_request_bytes: int = Field(
-        default=100_000,
-        ge=1_000,
-        le=10_000_000,
-        description="Largest request body; the default is nginx's for PeerTube.",
-    )
-    max_results: int = Field(
-        default=100, ge=1, le=1_000, description="Most videos in one answer; the watch page shows five."
-    )
-    max_history: int = Field(
-        default=1_000, ge=1, le=10_000, description="Most videos of a viewer's history used in an answer."
-    )
-    max_exclude: int = Field(default=1_000, ge=1, le=10_000, description="Most videos in an exclude list.")
-    job_time: Duration = Field(
-        default=timedelta(hours=1),
-        ge=timedelta(seconds=1),
-        description="A job that runs longer is ended; nothing is half done.",
-    )
-    job_memory_mb: int = Field(
-        default=4096,
-        ge=256,
-        description="Memory a job may use; training with the default head needs about 2 GB.",
-    )
+    max_request_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000)
+    """Largest request body. The default is that of nginx in front of PeerTube."""
+    max_results: int = Field(default=100, ge=1, le=1_000)
+    """Most videos in one answer. The watch page shows five."""
+    max_history: int = Field(default=1_000, ge=1, le=10_000)
+    """Most videos of a history in one request."""
+    max_exclude: int = Field(default=1_000, ge=1, le=10_000)
+    """Most videos to exclude in one request."""
+    job_time: Duration = Field(default=_HOUR, ge=_SECOND)
+    """Longest time a job may run. A job that is stopped leaves nothing half done."""
+    job_memory_mb: int = Field(default=4096, ge=256)
+    """Most memory a job may use. Training with the default model.max_head needs about 2 GB."""
 
 
 class Model(Section):
-    """The model that each instance computes for itself."""
+    """The model this instance trains for itself."""
 
-    rank: int = Field(
-        default=256,
-        ge=1,
-        le=4096,
-        description="Width of the factorization: 256 stays within 3 % of the closed form.",
-    )
-    max_head: int = Field(
-        default=4096,
-        ge=1,
-        le=16_384,
-        description=(
-            "Most videos with pair counts. Cost grows with its square in memory and its cube in time:"
-            " 4,096 needs under 30 s and 2 GB on two cores."
-        ),
-    )
-    seed: int = Field(
-        default=0, ge=0, description="Seed of training, so that the same sums give the same model."
-    )
-    threads: int = Field(
-        default=0, ge=0, le=256, description="Threads for training; 0 uses every core at low priority."
-    )
-    keep: int = Field(
-        default=4, ge=1, le=1000, description="Models kept beside the current ones, to go back to."
-    )
+    rank: int = Field(default=256, ge=1, le=4096)
+    """Width of the factorization. 256 stays within 3 % of the exact solution."""
+    max_head: int = Field(default=4096, ge=1, le=16_384)
+    """Most videos whose pairs are counted. Memory grows with its square and time with its cube: 4,096 needs
+    under 30 s and 2 GB on two cores."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of training. The same sums and the same seed give the same model."""
+    threads: int = Field(default=0, ge=0, le=256)
+    """Threads used for training. 0 uses every core, at low priority."""
+    keep: int = Field(default=4, ge=1, le=1000)
+    """Number of models to keep besides the one that serves, to fall back on."""
 
 
 class Schedule(Section):
-    """When jobs run by themselves. Every time is jittered, so that instances do not all call at once."""
+    """When jobs run on their own. Times vary a little, so that instances do not all call at once."""
 
-    enabled: bool = Field(
-        default=True, description="Without it, jobs run only by `shoal sync`, `train` and `sessions`."
-    )
-    sync: Duration = Field(
-        default=timedelta(hours=6),
-        ge=timedelta(seconds=10),
-        description="How often videos and engagements are read again.",
-    )
-    train_after_sync: bool = Field(
-        default=True, description="Train when a sync has finished; what is served stays fresh."
-    )
-    session: Duration = Field(
-        default=timedelta(days=7),
-        ge=timedelta(seconds=10),
-        description=(
-            "How often this instance asks its peers for a sum. Sums in quick succession would show "
-            "what changed."
-        ),
-    )
-    prune: Duration = Field(
-        default=timedelta(days=1),
-        ge=timedelta(seconds=10),
-        description="How often superseded models and sums are deleted.",
-    )
-    jitter: float = Field(
-        default=0.1, ge=0.0, le=0.5, description="Random share of an interval by which a run is moved."
-    )
-    keep_sessions: Duration = Field(
-        default=timedelta(days=365),
-        ge=timedelta(days=1),
-        description="How long the record of finished sessions is kept.",
-    )
+    enabled: bool = True
+    """Run jobs on a schedule. With false they run only when you start them: shoal sync, shoal train, shoal
+    sessions."""
+    sync: Duration = Field(default=6 * _HOUR, ge=10 * _SECOND)
+    """How often to read videos and engagements again."""
+    train_after_sync: bool = True
+    """Train a new model after each sync, so that lists stay fresh."""
+    session: Duration = Field(default=7 * _DAY, ge=10 * _SECOND)
+    """How often to ask peers for a sum. Sums in quick succession would show what changed."""
+    prune: Duration = Field(default=_DAY, ge=10 * _SECOND)
+    """How often to delete superseded models and sums."""
+    jitter: float = Field(default=0.1, ge=0.0, le=0.5)
+    """Random share of an interval by which each run is moved."""
+    keep_sessions: Duration = Field(default=365 * _DAY, ge=_DAY)
+    """How long to keep the record of finished sessions."""
 
 
 class Log(Section):
     """Logs go to standard error, one line per event, without addresses, viewers, titles or secrets."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe event that is written."
-    )
-    format: Literal["text", "json"] = Field(
-        default="text", description='"text" is key=value, "json" one object per line.'
-    )
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe events to log."""
+    format: Literal["text", "json"] = "text"
+    """Form of a line: "text" is key=value, "json" one object."""
 
 
 class Config(Section):
@@ -225,31 +314,19 @@ class Config(Section):
         data_dir: absolute; holds shoal.db, models/, sums/, journal/ and lock.
     """
 
-    mode: Mode = Field(
-        default="off",
-        description=(
-            'Federation: "off" (the local model still serves), "simulate" (compute and show, send '
-            'nothing), "consume" (learn from sums, own viewers in none), "contribute". Off until the '
-            "admin decides otherwise."
-        ),
-    )
-    data_dir: Path = Field(
-        default=Path(),
-        description=(
-            "Where database, models and keys are kept; relative to this file. Keep it on a local disk."
-        ),
-    )
+    mode: Mode = "off"
+    """What this instance does in federation. "off": nothing; the local model still serves. "simulate": show
+    what would be sent, and send nothing. "consume": learn from peers' sums without adding your viewers.
+    "contribute": learn, and add your viewers."""
+    data_dir: Path = Path()
+    """Folder for database, models and keys, relative to this file. Keep it on a local disk."""
     instance: Instance
     source: Source
     listen: Listen = Listen()
-    peers: list[Peer] = Field(
-        default_factory=list,
-        max_length=1000,
-        description=(
-            "Instances approved by file. Those approved with `shoal peers` or on the admin page are kept in "
-            "the database, and what was decided there about one of these stands. Nobody else is ever asked."
-        ),
-    )
+    peers: list[Peer] = Field(default=[], max_length=1000)
+    """Peers approved by this file. Those approved with `shoal peers` or on the admin page are in the
+    database; a decision made there about a peer in this file takes precedence. No other instance is ever
+    asked for a sum."""
     cohort: Cohort = Cohort()
     acceptance: Acceptance = Acceptance()
     guards: Guards = Guards()
@@ -276,15 +353,14 @@ class Config(Section):
         privacy = self.privacy
         if privacy.level == "none":
             raise ValueError(
-                'privacy.level is "none" and real viewers would be in the sums. Set privacy.level = '
-                '"default", or '
-                'mode = "consume" to learn from others without them'
+                'privacy.level is "none", and the sums would contain real viewers. Set privacy.level = '
+                '"default", or mode = "consume" to learn from others without them'
             )
-        if privacy.window < timedelta(days=1) or privacy.min_changed_users < 1:
+        if privacy.window < _DAY or privacy.min_changed_users < 1:
             raise ValueError(
-                "privacy.window is under a day, or privacy.min_changed_users is 0, and real viewers would be "
-                "in the sums: their differences would show single people. Remove both lines to get the "
-                "defaults"
+                "privacy.window is under a day, or privacy.min_changed_users is 0, and the sums would "
+                "contain real viewers: the differences between them would show single people. Remove both "
+                "lines to get the defaults"
             )
         return self
 
@@ -303,6 +379,11 @@ class Config(Section):
         if any(peer.host == self.instance.host for peer in self.peers):
             raise ValueError(f"peers contains this instance itself ({self.instance.host}); remove that entry")
         return self
+
+    @property
+    def federates(self) -> bool:
+        """Whether this instance talks to others at all: it learns from sums, or gives to them too."""
+        return self.mode in {"consume", "contribute"}
 
     @property
     def database(self) -> Path:
@@ -341,8 +422,11 @@ class Config(Section):
 
     @property
     def next_identity_file(self) -> Path:
-        """The private key that is about to take its place; there only while that goes on."""
+        """Private key that is about to replace it; exists only during a rotation."""
         return self.data_dir / "identity.new"
 
 
-__all__ = ["Config", "DatasetSource", "Mode", "Peer", "PeerTubeSource", "Section"]
+def tables_in(annotation: Any) -> list[type[Section]]:
+    """Return the tables that a setting of this type holds: one, several to choose from, or none."""
+    parts = (annotation, *get_args(annotation))
+    return [part for part in parts if isinstance(part, type) and issubclass(part, Section)]

@@ -1,83 +1,89 @@
 """shoal.toml as `shoal init` writes it: every key, its default and the reason, made from the settings."""
 
+import ast
+import inspect
+import itertools
 import json
 import textwrap
 from datetime import timedelta
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from daemon.config.fields import model_of, models_of
-from daemon.config.schema import Config
+from daemon.config.schema import Config, Section, tables_in
 from daemon.config.types import format_duration
 
 WIDTH = 100
 
 _HEADER = """\
 # Settings of this Shoal daemon. Lines that start with # show the defaults; remove the # to change one.
-# Every key can also be set by the environment: SHOAL_LISTEN__API_PORT=9000, SHOAL_MODE=simulate.
+# Every key can also be set by a variable: SHOAL_LISTEN__API_PORT=9000, SHOAL_MODE=simulate.
 """
 
 
 def render(values: dict[str, dict[str, Any]]) -> str:
-    """Write a complete file: the given values live, every default as a comment.
+    """Return a complete file: the given values live, every default as a comment.
 
     Args:
         values: section -> key -> value, at least what has no default:
             `{"instance": {"host": ...}, "source": {"path": ...}}`; keys outside every table under "".
     """
+    texts = descriptions(Config)
+    settings = Config.model_fields.items()
     blocks = [_HEADER]
-    top = {n: f for n, f in Config.model_fields.items() if model_of(f.annotation) is None}
-    blocks += [_entry(name, field, values.get("", {})) for name, field in top.items()]
-    for name, field in Config.model_fields.items():
-        section = _chosen(models_of(field.annotation), values.get(name, {}))
-        if section is None:
+    blocks += [_entry(n, f, texts[n], values.get("", {})) for n, f in settings if not tables_in(f.annotation)]
+    for name, field in settings:
+        tables, given = tables_in(field.annotation), values.get(name, {})
+        if not tables:
             continue
+        # Where there are several kinds, the one that is given.
+        table = next((t for t in tables if given.get("kind") in _kinds(t)), tables[0])
         if get_origin(field.annotation) is list:
-            blocks.append(_example_list(name, field, section))
+            example = [
+                f"# {key} = {_toml(f.examples[0])}" for key, f in table.model_fields.items() if f.examples
+            ]
+            blocks.append("\n".join([f"\n{_comment(texts[name])}# [[{name}]]", *example, ""]))
             continue
-        given = values.get(name, {})
-        blocks.append(f"\n[{name}]\n" + _comment((section.__doc__ or "").split("\n\n")[0]))
-        blocks += [_entry(key, f, given) for key, f in section.model_fields.items()]
+        blocks.append(f"\n[{name}]\n{_comment(inspect.getdoc(table) or '')}")
+        below = descriptions(table)
+        blocks += [_entry(key, f, below[key], given) for key, f in table.model_fields.items()]
     return "\n".join(blocks)
 
 
-def _chosen(choices: list[type[BaseModel]], given: dict[str, Any]) -> type[BaseModel] | None:
-    """Return the table to write: where there are several kinds, the one that is given."""
-    for section in choices[1:]:
-        if given.get("kind") in get_args(section.model_fields["kind"].annotation):
-            return section
-    return choices[0] if choices else None
+def descriptions(table: type[Section]) -> dict[str, str]:
+    """Return what the source says below each setting of a table.
+
+    Read from the source when a file is written, so that no other start has to hold or parse it.
+    """
+    (found,) = ast.parse(textwrap.dedent(inspect.getsource(table))).body
+    texts = {}
+    for pair in itertools.pairwise(found.body if isinstance(found, ast.ClassDef) else ()):
+        match pair:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                texts[name] = text
+    return texts
+
+
+def _kinds(table: type[Section]) -> tuple[Any, ...]:
+    return get_args(table.model_fields["kind"].annotation) if "kind" in table.model_fields else ()
 
 
 def _comment(text: str) -> str:
-    return textwrap.fill(" ".join(text.split()), WIDTH, initial_indent="# ", subsequent_indent="# ") + "\n"
+    lines = textwrap.wrap(" ".join(text.split()), WIDTH - 2, break_on_hyphens=False)
+    return "".join(f"# {line}\n" for line in lines)
 
 
-def _entry(key: str, field: FieldInfo, given: dict[str, Any]) -> str:
-    text = _comment(field.description or "")
+def _entry(key: str, field: FieldInfo, text: str, given: dict[str, Any]) -> str:
     if key in given:
-        return f"{text}{key} = {_toml(given[key])}\n"
-    if field.is_required():
-        return f"{text}# {key} = {_toml(field.examples[0] if field.examples else '')}\n"
-    value = field.get_default(call_default_factory=True)
+        return f"{_comment(text)}{key} = {_toml(given[key])}\n"
+    value = field.get_default() if not field.is_required() else None
     shown = field.examples[0] if value is None and field.examples else value
-    return f"{text}# {key} = {_toml(shown)}\n"
-
-
-def _example_list(name: str, field: FieldInfo, section: type[BaseModel]) -> str:
-    lines = [f"# {key} = {_toml(f.examples[0])}" for key, f in section.model_fields.items() if f.examples]
-    return "\n" + _comment(field.description or "") + "\n".join([f"# [[{name}]]", *lines]) + "\n"
+    return f"{_comment(text)}# {key} = {_toml(shown)}\n"
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return str(value)
     if isinstance(value, timedelta):
-        return json.dumps(format_duration(value))
+        value = format_duration(value)
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(str(value), ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -4,6 +4,7 @@ import base64
 import binascii
 import ipaddress
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -41,41 +42,39 @@ def is_loopback(host: str) -> bool:
 
 def check_peer_url(value: str) -> str:
     """Check a URL: https, or plain http to this very machine, so that nobody in between can alter answers."""
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(
-            'is not a URL; write it like "https://video.example.org/plugins/shoal/router"'
-        ) from error
-    if parts.username or parts.password:
-        raise ValueError("must not contain a user name or password; peers are known by their key")
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        raise ValueError('is not a URL; write it like "https://video.example.org/plugins/shoal/router"')
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError("uses plain http to another machine; use https://")
-    return value.rstrip("/")
+    return _check_url(
+        value,
+        "https://video.example.org/plugins/shoal/router",
+        is_loopback,
+        "to another machine; use https://",
+    )
 
 
 def check_source_url(value: str) -> str:
     """Check the address of a PeerTube: https, or http within this machine or a private network."""
-    example = 'it looks like "http://127.0.0.1:9000"'
+    return _check_url(
+        value,
+        "http://127.0.0.1:9000",
+        _is_private,
+        "to another machine, which would show the secret and what viewers watched; use https://, or an "
+        "address within the private network",
+    )
+
+
+def _check_url(value: str, example: str, plain_http_to: Callable[[str], bool], otherwise: str) -> str:
+    wrong = f'is not a URL; write it like "{example}"'
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
-        raise ValueError(f"is not a URL; {example}") from error
+        raise ValueError(wrong) from error
     if parts.username or parts.password:
         raise ValueError("must not contain a user name or password")
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        raise ValueError(f"is not a URL; {example}")
-    if not value.isascii() or any(c.isspace() for c in value):
-        raise ValueError(f"is not a URL; {example}")
-    if parts.scheme == "http" and not _is_private(host):
-        raise ValueError(
-            "uses plain http to another machine, which would show the secret and what viewers watched; "
-            "use https://, or the address within the private network"
-        )
+    unusual = not value.isascii() or any(c.isspace() for c in value) or parts.query or parts.fragment
+    if parts.scheme not in {"http", "https"} or not host or unusual:
+        raise ValueError(wrong)
+    if parts.scheme == "http" and not plain_http_to(host):
+        raise ValueError(f"uses plain http {otherwise}")
     return value.rstrip("/")
 
 
@@ -108,7 +107,7 @@ def check_key(value: str) -> str:
         raw = b""
     if not value.startswith(KEY_PREFIX) or len(raw) != KEY_BYTES:
         raise ValueError(
-            'is not a peer key; ask the peer for theirs, it looks like "ed25519:" and 44 more characters'
+            'is not a public key; ask the peer\'s admin for it: "ed25519:" and 44 more characters'
         )
     return value
 

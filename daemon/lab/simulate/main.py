@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.cohort import Cohort as CohortSection
-from daemon.config.group import Group as GroupSection
+from daemon.config.schema import Cohort as CohortSection
+from daemon.config.schema import Group as GroupSection
 from daemon.lab.evaluate_data import Split, World, split, world
 from daemon.lab.simulate import costs, instance_sizes, losses, quality
 from daemon.lab.simulate.assumptions import notes

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.acceptance import Acceptance
+from daemon.config.schema import Acceptance
 from daemon.training.acceptance.common_videos import Pair, with_local, with_month
 from daemon.training.acceptance.report import Gain, Gains, Report, largest
 from models import exposure

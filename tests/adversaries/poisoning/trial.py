@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.acceptance import Acceptance
+from daemon.config.schema import Acceptance
 from daemon.lab.demo import attack_parts
 from daemon.lab.demo.instances import SHIPPED
 from daemon.training.acceptance.judge import Report, judge

@@ -86,6 +86,31 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert "Did you mean SHOAL_MODE?" in found[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("SHOAL_LISTEN__API_PORT", "x", 'SHOAL_LISTEN__API_PORT: "x" is not a whole number.'),
+        ("SHOAL_LISTEN__API_PRT", "1", "Did you mean SHOAL_LISTEN__API_PORT?"),
+        ("SHOAL_LISTEN", '{"api_port": -1}', "SHOAL_LISTEN.api_port: -1 is too low, the least is 0."),
+        ("SHOAL_PEERS", '[{"host": "a b"}]', "SHOAL_PEERS[0].host: is not a host name"),
+        ("SHOAL_PEERS", "{", "SHOAL_PEERS: is not JSON."),
+        ("SHOAL_PEERS__0__HOST", "x", "SHOAL_PEERS__0__HOST: there is no such setting."),
+        ("SHOAL_SOURCE__KIND", "rss", "SHOAL_SOURCE__KIND: is not one of 'dataset', 'peertube'."),
+        (
+            "SHOAL_SOURCE__URL",
+            "x",
+            'SHOAL_SOURCE__URL: there is no such setting. It is for source.kind = "peertube".',
+        ),
+    ],
+)
+def test_a_problem_in_a_variable_names_the_variable(
+    tmp_path: Path, name: str, value: str, expected: str
+) -> None:
+    found = problems(tmp_path, MINIMAL, {name: value})
+    assert expected in found[0]
+    assert all(line.startswith(name) for line in found)
+
+
 def test_secrets_are_not_echoed(tmp_path: Path) -> None:
     peer = (
         "[[peers]]\nhost = 'two.example'\nurl = 'https://me:hunter2@two.example'\nkey = 'ed25519:c2VjcmV0'\n"

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config import Config
-from daemon.config.group import Group
-from daemon.config.schema import DatasetSource, Instance, Schedule
+from daemon.config.schema import DatasetSource, Group, Instance, Schedule
 from daemon.group import schedule
 from daemon.group.repository import Membership
 

@@ -12,10 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from daemon import log
-from daemon.config.cohort import Cohort, Guards
-from daemon.config.group import Group
+from daemon.config.schema import Cohort, Group, Guards, Model, Sharing
 from daemon.config.schema import Limits as JobLimits
-from daemon.config.schema import Model, Sharing
 from daemon.group.hosting.reverse_proxy import Bounds
 from daemon.peers import cards, contact_job, contact_trigger, ingress
 from daemon.rounds import member_log

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from daemon.cli.main import app
 from daemon.config import Config, load
-from daemon.config.acceptance import Acceptance
+from daemon.config.schema import Acceptance
 from daemon.errors import JobError, RequestError
 from daemon.identity import open_identity
 from daemon.lab.demo import attack_parts
