@@ -8,9 +8,8 @@ from typing import ClassVar
 from federation.errors import Code, Refusal
 from federation.identity import PublicIdentity
 from federation.proposal import Proposal
+from policies.sharing import MOST_PARTS
 
-MOST_PARTS = 16
-"""As many as a member lets a cohort be summed in; each carries the noise of a whole sum."""
 _FEW_PARTS = 3
 """A group of any size is worth so many: one bad part can then be left out."""
 

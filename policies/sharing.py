@@ -36,8 +36,8 @@ BLOB_BYTES = {"vocabulary": 256, "counts": 4}
 PUBLIC = 1
 """PeerTube's number for a public video; 2 unlisted, 3 private, 4 internal, 5 password-protected."""
 
-_MOST_PARTS = 16
-"""Each part's noise is in the counts that all members are shown."""
+MOST_PARTS = 16
+"""Sub-cohorts that a cohort may be summed in. All members are shown counts with the noise of each."""
 
 V = TypeVar("V")
 
@@ -95,8 +95,8 @@ class SharingPolicy:
                 raise Refusal(
                     Code.OVERSIZED, f"the public data {name} is larger than for so many videos it can be"
                 )
-        if not 1 <= terms["parts"] <= _MOST_PARTS:
-            raise Refusal(Code.PARAMETERS_REFUSED, f"a cohort is summed in 1 to {_MOST_PARTS} parts")
+        if not 1 <= terms["parts"] <= MOST_PARTS:
+            raise Refusal(Code.PARAMETERS_REFUSED, f"a cohort is summed in 1 to {MOST_PARTS} parts")
         if proposal.round == 0 and proposal.length != terms["vocabulary"]:
             raise Refusal(Code.PARAMETERS_REFUSED, "the counts do not have the length of the vocabulary")
 

@@ -245,7 +245,7 @@ def _confirm(host: str, output: Output) -> None:
 
 def tell(config_file: Path, settings: Config, host: str) -> None:
     """Let the peer know at once; if it is away, it hears of it when it says hello itself."""
-    if settings.mode not in {"consume", "contribute"}:
+    if not settings.federates:
         say(f'{host} is not told, since mode is "{settings.mode}"; set "consume" or "contribute" for that.')
         return
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -28,8 +28,6 @@ from federation.errors import Refusal
 from federation.group.node_key import public_node_key
 from federation.identity import format_key
 
-SPEAKING: Final = frozenset({"consume", "contribute"})
-"""Modes in which an instance can be in a group."""
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,46}[a-z0-9])?")
 
 
@@ -273,7 +271,7 @@ def enough(config: Config) -> int:
 
 def require_speaking(config: Config) -> None:
     """Refuse where the mode lets nothing out. Raises PolicyRefusedError."""
-    if config.mode not in SPEAKING:
+    if not config.federates:
         raise PolicyRefusedError(
             f'a group needs that this instance talks to others, and mode is "{config.mode}"',
             advice='Set mode = "consume" or "contribute" in shoal.toml and restart the daemon.',

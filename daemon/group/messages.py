@@ -45,7 +45,7 @@ def sentences(
     deaf = shunned.host is not None and group.state in ("asked", "member")
     if shunned.host is not None and deaf:
         said.append(_host(group.host, shunned.host))
-    if config.mode not in commands.SPEAKING:
+    if not config.federates:
         said.append(f'Nothing happens while mode is "{config.mode}"; set "consume" or "contribute".')
     elif found["live"] is None:
         said.append("The daemon does not run; start it with: shoal run.")

@@ -78,7 +78,7 @@ def run(context: JobContext) -> dict[str, Any]:
     group = repository.current(context.engine)
     if group is None or group.role != "host" or not group.active:
         raise PolicyRefusedError("this instance hosts no group", advice="Host one: shoal group host NAME")
-    if context.config.mode not in {"consume", "contribute"}:
+    if not context.config.federates:
         raise PolicyRefusedError(
             f'a group needs mode "consume" or "contribute", here it is "{context.config.mode}"',
             advice="Set mode in shoal.toml and restart the daemon.",

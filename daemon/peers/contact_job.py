@@ -39,11 +39,8 @@ from federation.limits import Limits
 
 log = logging.getLogger(__name__)
 
-SPEAKING: Final = frozenset({"consume", "contribute"})
-"""Modes in which anything is sent to peers."""
 DAILY: Final = 23 * 3600.0
 """After this a card is read again; under a day, so that an hourly job gets to it once a day."""
-FORGET_REQUEST: Final = 30 * 86400.0
 AT_ONCE: Final = 8
 HELLO_WITHIN: Final = 15.0
 _ONCE_MORE: Final = Retry(attempts=2, first_pause=0.5)
@@ -146,7 +143,7 @@ class Contact:
             chosen = [peer for peer in known.approved() if peer.retry_at is None or peer.retry_at <= now]
         else:
             chosen = [peer for host in hosts if (peer := known.find(host)) is not None]
-        if self._config.mode not in SPEAKING:
+        if not self._config.federates:
             chosen = []
         took: set[str] = set()
         found = await asyncio.gather(*(self._one(peer, took) for peer in chosen if peer.url))
@@ -267,7 +264,7 @@ def _carded(peer: Peer, card: Card, hello: Hello | None) -> Peer:
 
 def _forget_requests(context: JobContext) -> None:
     """Drop wishes to be approved that nobody has renewed or answered for a month."""
-    before = context.clock() - FORGET_REQUEST
+    before = context.clock() - peer_state.KEEP_REQUEST
     old = (PeerRow.source == "asked") & (PeerRow.state == "candidate") & (PeerRow.seen < before)
     with writes(context.engine) as connection:
         connection.execute(delete(PeerRow).where(old))

@@ -12,6 +12,8 @@ from federation.hello import Hello
 from federation.identity import format_key, parse_key
 
 FIRST_PAUSE: Final = 60.0
+KEEP_REQUEST: Final = 30 * 86400.0
+"""Seconds after which a request that nobody answered is forgotten: for approval, or to join a group."""
 LONGEST_PAUSE: Final = 86400.0
 _JITTER: Final = 0.2
 

@@ -72,7 +72,7 @@ def limits(engine: Engine, config: Config, host: str) -> list[str]:
         ),
     ]
     left = [peer.host for peer in repository.read(engine, config).approved() if peer.host != host]
-    if config.mode in ("consume", "contribute") and len(left) < config.cohort.min_cohort:
+    if config.federates and len(left) < config.cohort.min_cohort:
         found.append(f"Without it {_number(len(left))} approved; a new sum needs {config.cohort.min_cohort}.")
     if config.privacy.publish_vectors:
         found.append("Browsers keep vectors that they fetched before for up to a day.")

@@ -25,6 +25,7 @@ from daemon.group.membership import host_client, node_key_file, rules
 from daemon.group.repository import Membership
 from daemon.group.status import Live
 from daemon.jobs.run import run_job
+from daemon.peers import peer_state
 from daemon.process.child import run_child
 from daemon.process.job_context import JobOutcome, RunJob
 from daemon.serve.context import ServeContext
@@ -89,9 +90,7 @@ class GroupSupervisor:
 
     def start(self) -> None:
         """Begin to look; in a mode in which nothing is sent there is nothing to do."""
-        from daemon.group.commands import SPEAKING
-
-        if self._config.mode in SPEAKING:
+        if self._config.federates:
             if self._config.group_dir.is_dir():
                 # A daemon that was killed could not take back what it said.
                 self._writer.submit(self._live.write, self._config)
@@ -340,7 +339,7 @@ class GroupSupervisor:
             asked = repository.pending(connection)
         if asked:
             with writes(self._engine) as connection:
-                repository.forget_requests(connection, now - enrolment_server.KEEP_REQUEST)
+                repository.forget_requests(connection, now - peer_state.KEEP_REQUEST)
 
     # -- learning -------------------------------------------------------------------------------------------
 

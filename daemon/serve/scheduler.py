@@ -57,7 +57,7 @@ class Scheduler:
         source = self._context.config.source
         if isinstance(source, PeerTubeSource):
             self._plan("consent", source.check, self._consent)
-        if "session" in JOBS and self._context.config.mode in {"consume", "contribute"}:
+        if "session" in JOBS and self._context.config.federates:
             self._plan("session", settings.session, self._session)
             self._plan("peers", PEERS_EVERY, self._peers)
         self._context.upcoming = self.upcoming

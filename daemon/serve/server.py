@@ -42,8 +42,6 @@ MAX_FEDERATION_REQUEST: Final = 100_000
 CROWD: Final = web.AppKey("crowd", ConnectionLimit)
 """Of the application for peers: bounds its connections."""
 STOP_SECONDS: Final = 5.0
-FEDERATED: Final = frozenset({"consume", "contribute"})
-"""Modes in which peers are listened to: as a member, or for what an own session publishes."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ async def serve(config: Config, config_file: Path) -> None:
     context = build_context(config, config_file)
     _finish_rotation(context)
     async with AsyncExitStack() as stack:
-        if config.mode in FEDERATED:
+        if config.federates:
             # In any other mode nothing listens for peers, and none of this is loaded.
             from daemon.serve.federation_app import open_service
 
@@ -170,7 +168,7 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
 
 
 def _keeper(context: ServeContext) -> GroupSupervisor | None:
-    if context.config.mode not in FEDERATED:
+    if not context.config.federates:
         # Nothing is in a group then, and none of this is loaded.
         return None
     from daemon.group.membership import host_messages

@@ -119,7 +119,7 @@ class _Training:
     _published = ""
 
     def _learnable(self) -> sum_selection.SelectedSums:
-        if self._config.mode not in {"consume", "contribute"}:
+        if not self._config.federates:
             return sum_selection.SelectedSums((), (), "", frozenset())
         return sum_selection.choose(sums.parts(self._context.engine), self._book)
 

@@ -12,8 +12,8 @@ from federation.errors import Code, Refusal
 from federation.identity import Identity, PublicIdentity
 from federation.proposal import BlobReference, Proposal
 from policies.base import AllOf, Rule
-from policies.group import MOST_PARTS, GroupPolicy, parts_for
-from policies.sharing import PARAMETERS, SharingPolicy
+from policies.group import GroupPolicy, parts_for
+from policies.sharing import MOST_PARTS, PARAMETERS, SharingPolicy
 
 HOST = "host.example"
 PART = tuple(Identity(f"{name}.example", name[:1].encode() * 32).public for name in ("anna", "bert", "host"))

@@ -31,8 +31,6 @@ from federation.limits import Limits
 
 log = logging.getLogger(__name__)
 
-KEEP_REQUEST: Final = 30 * 86400.0
-"""Seconds after which a wish to join that nobody answered is forgotten."""
 _MILLISECONDS: Final = 1000
 ANY: Final = "*"
 """Stands for the name of the group in a question: whichever is hosted here."""
@@ -150,7 +148,7 @@ class EnrolmentServer:
         wish: Enrolment,
         now: float,
     ) -> GroupMember | None:
-        repository.forget_requests(connection, now - KEEP_REQUEST)
+        repository.forget_requests(connection, now - peer_state.KEEP_REQUEST)
         before = before and repository.find_in(connection, wish.host)
         if before is None:
             self._require_little_asked(connection, wish.host)

@@ -214,7 +214,7 @@ def _of_host(group: Membership, config: Config, now: float) -> Iterator[Notice]:
     patience = max(UNREACHABLE_SECONDS, POLLS_IN_VAIN * config.group.poll.total_seconds())
     # After a time without power nobody has been asked in vain yet.
     waits = group.state in {"asked", "member"} and bool(group.problem)
-    if waits and config.mode in {"consume", "contribute"} and silent < now - patience:
+    if waits and config.federates and silent < now - patience:
         yield Notice(
             f"group-host:{group.host}",
             "group-host",

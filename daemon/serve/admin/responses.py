@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from daemon.config import Mode
 from daemon.serve.admin.notices import Kind as NoticeKind
 
 Words = Annotated[list[str], Field(description="The key as words, to be compared on the telephone.")]
-Mode = Literal["off", "simulate", "consume", "contribute"]
 ModelKind = Literal["local", "federated"]
 ModelState = Literal["ready", "current", "awaiting", "quarantined", "deleted"]
 Verdict = Literal["new", "accepted", "awaiting", "quarantined"]

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from daemon.serve.admin.responses import Mode, ModelKind, ModelState, Problem, Sentence, Verdict
+from daemon.config import Mode
+from daemon.serve.admin.responses import ModelKind, ModelState, Problem, Sentence, Verdict
 
 
 class KindOfData(TypedDict):

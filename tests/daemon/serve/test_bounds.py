@@ -15,7 +15,7 @@ from daemon import log
 from daemon.config.schema import Cohort, Group, Guards, Model, Sharing
 from daemon.config.schema import Limits as JobLimits
 from daemon.group.hosting.reverse_proxy import Bounds
-from daemon.peers import cards, contact_job, contact_trigger, ingress
+from daemon.peers import cards, contact_trigger, ingress, peer_state
 from daemon.rounds import member_log
 from daemon.serve import connection_limit, federation_app, group_supervisor
 from daemon.serve.server import MAX_FEDERATION_REQUEST
@@ -143,7 +143,7 @@ def rows() -> Iterator[Row]:
     yield (
         "rows: peers",
         "1",
-        f"{GUARDS.max_requests_pending}, {contact_job.FORGET_REQUEST / 86400:g} days each",
+        f"{GUARDS.max_requests_pending}, {peer_state.KEEP_REQUEST / 86400:g} days each",
         "`[guards]`, `daemon/peers/ingress.py`",
     )
     yield "rows: traffic", "1 in a month", "none", "`daemon/store/traffic.py`"
