@@ -1,12 +1,14 @@
-"""How often others may ask: each approved peer on its own, everybody else together.
+"""Rate limits: token buckets, and how often peers and strangers may ask.
 
 Token buckets (the leaky bucket of Turner 1986, "New directions in communications", as a meter): a bucket
-holds what may be asked at once and fills evenly. That strangers share one bucket means that a flood of them
-keeps out strangers, and no peer.
+holds what may be asked at once and fills evenly. Each approved peer has its own and all strangers share one,
+so that a flood of strangers keeps out strangers and no peer.
 """
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import ClassVar
 
@@ -14,55 +16,68 @@ from federation.errors import Code, Refusal
 
 STRANGERS = ""
 BYTES_OF_A_REQUEST = 250_000
-"""So many bytes of an answer count as one more request: what a peer may make us send is bounded, too."""
+"""An answer counts as one more request for each of these: what a peer makes us send is bounded, too."""
 PREPARATIONS = 60
-"""Sums of one aggregator that are prepared within a day: each costs a job that counts all viewers, a row and
-an entry of the ledger. One that keeps to data windows needs two of them a week, and some for failed sums."""
+"""Sums of one aggregator prepared within a day. Each costs a job that counts all viewers, a row and an entry
+in the ledger. An aggregator that keeps to data windows needs two a week, and a few for failed sums."""
 
 _MINUTE = 60.0
 _DAY = 86400.0
 
 
-class Buckets:
-    """Token buckets by key; `clock` gives seconds that never go back.
+class TokenBuckets:
+    """Token buckets by key: each begins with `burst` tokens, holds no more, and gains `per_second`.
 
-    Whoever calls keeps the number of keys bounded: approved peers are few, made-up names are not.
+    `clock` gives seconds that never go back. The `keys` buckets used last are remembered; one that was
+    forgotten begins anew. Without `keys` the caller keeps their number small.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._left: dict[Hashable, tuple[float, float]] = {}
+    def __init__(
+        self,
+        burst: float,
+        per_second: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        keys: int | None = None,
+    ) -> None:
+        self._burst, self._per_second, self._clock, self._keys = burst, per_second, clock, keys
+        self._left: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: Hashable, *, most: float, seconds: float) -> bool:
-        """Take one token where there is one; a bucket of `most` fills up within `seconds`."""
-        left = self._filled(key, most, seconds)
-        if left < 1:
-            return False
-        self._keep(key, left - 1)
-        return True
+    def left(self, key: Hashable = "") -> float:
+        """Return the tokens in a bucket, below 0 where some are owed."""
+        left, at = self._left.get(key, (self._burst, 0.0))
+        return min(self._burst, left + (self._clock() - at) * self._per_second)
 
-    def owe(self, key: Hashable, tokens: float, *, most: float, seconds: float) -> None:
-        """Take tokens whether they are there or not: what is owed has to fill up first."""
-        self._keep(key, self._filled(key, most, seconds) - tokens)
+    def wait(self, key: Hashable = "") -> float:
+        """Return the seconds until there is a token."""
+        return max(0.0, (1.0 - self.left(key)) / self._per_second)
 
-    def _filled(self, key: Hashable, most: float, seconds: float) -> float:
-        now = self._clock()
-        left, at = self._left.get(key, (most, now))
-        return min(most, left + (now - at) * most / seconds)
+    def take(self, key: Hashable = "") -> bool:
+        """Take one token; False where there is none."""
+        allowed = self.left(key) >= 1.0
+        self.owe(1.0 if allowed else 0.0, key)
+        return allowed
 
-    def _keep(self, key: Hashable, left: float) -> None:
-        self._left[key] = left, self._clock()
+    def owe(self, tokens: float, key: Hashable = "") -> None:
+        """Take tokens whether they are there or not: what is missing has to fill up first."""
+        self._left[key] = self.left(key) - tokens, self._clock()
+        self._left.move_to_end(key)
+        if self._keys is not None and len(self._left) > self._keys:
+            self._left.popitem(last=False)
 
 
 class RatePolicy:
-    """Counts requests; `clock` gives seconds that never go back. Holds two numbers per approved peer."""
+    """Counts requests; `clock` gives seconds that never go back. Holds a few numbers per approved peer."""
 
     name: ClassVar[str] = "rates"
     reason: ClassVar[str] = "Nobody asks more often than sums need, so that one peer slows down no other."
 
     def __init__(self, *, per_peer: int, strangers: int, clock: Callable[[], float]) -> None:
-        self._per_peer, self._strangers = per_peer, strangers
-        self._requests, self._sums = Buckets(clock), Buckets(clock)
+        self._most = {False: per_peer, True: strangers}
+        self._requests = {
+            stranger: TokenBuckets(most, most / _MINUTE, clock) for stranger, most in self._most.items()
+        }
+        self._sums = TokenBuckets(PREPARATIONS, PREPARATIONS / _DAY, clock)
 
     def check(self, host: str = STRANGERS) -> None:
         """Count one request of a sender whose signature was checked, or of a stranger.
@@ -71,18 +86,18 @@ class RatePolicy:
             Refusal: `too-many`, when it is one too many; it is not counted then.
 
         """
-        most = self._most(host)
-        if not self._requests.take(host, most=most, seconds=_MINUTE):
-            who = "strangers" if host == STRANGERS else host
+        stranger = host == STRANGERS
+        if not self._requests[stranger].take(host):
             raise Refusal(
                 Code.TOO_MANY,
-                f"{who} sent more than {most} requests in a minute; try again in a minute",
-                None if host == STRANGERS else host,
+                f"{'strangers' if stranger else host} sent more than {self._most[stranger]} requests in a "
+                "minute; try again in a minute",
+                None if stranger else host,
             )
 
     def answered(self, host: str, size: int) -> None:
         """Count the bytes of an answer that a sender is given."""
-        self._requests.owe(host, size // BYTES_OF_A_REQUEST, most=self._most(host), seconds=_MINUTE)
+        self._requests[host == STRANGERS].owe(size // BYTES_OF_A_REQUEST, host)
 
     def check_preparation(self, host: str) -> None:
         """Count one sum of an aggregator that is about to be prepared.
@@ -91,12 +106,9 @@ class RatePolicy:
             Refusal: `too-many`.
 
         """
-        if not self._sums.take(host, most=PREPARATIONS, seconds=_DAY):
+        if not self._sums.take(host):
             raise Refusal(
                 Code.TOO_MANY,
                 f"{host} proposed more than {PREPARATIONS} sums in a day; wait for the next data window",
                 host,
             )
-
-    def _most(self, host: str) -> int:
-        return self._strangers if host == STRANGERS else self._per_peer

@@ -11,8 +11,7 @@ from typing import Final
 
 from daemon.config import PeerTubeSource
 from daemon.source import peertube_rows as rows
-from daemon.source.pacing import TokenBucket
-from daemon.source.peertube_client import ExportClient
+from daemon.source.peertube_client import ExportClient, Pace
 from daemon.store.rows import EngagementRow, Exclusions, SourceFacts, VideoRow
 
 KIND: Final = "peertube"
@@ -24,8 +23,8 @@ FOLLOWS_PAGE: Final = 100
 @contextmanager
 def open_client(settings: PeerTubeSource) -> Iterator[ExportClient]:
     """Connect as the settings say."""
-    bucket = TokenBucket(settings.requests_per_second)
-    with ExportClient(settings.url, settings.secret.get_secret_value(), bucket) as client:
+    pace = Pace(settings.requests_per_second)
+    with ExportClient(settings.url, settings.secret.get_secret_value(), pace) as client:
         yield client
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 from daemon.errors import SourceError
-from daemon.source.pacing import TokenBucket
+from policies.rates import TokenBuckets
 
 SECRET_HEADER: Final = "X-Shoal-Secret"  # noqa: S105 (a name)
 EXPORT: Final = "/plugins/shoal/router/export/v1/"
@@ -26,7 +26,43 @@ PAUSES_AFTER_FAILURE: Final = (1.0, 3.0)
 PASSING: Final = frozenset({502, 503, 504})
 KEPT: Final = "What was stored is kept."
 
+MOST_PER_SECOND: Final = 40
+_BURST: Final = 2.0
+"""Two requests may follow each other where the one before came late."""
+
 Wall = Callable[[], datetime]
+
+
+class Pace:
+    """Lets at most `rate` requests per second through, and never more than 40 in any second.
+
+    The clock is monotonic, in seconds; `sleep` waits that many of them.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not 0 < rate <= MOST_PER_SECOND:
+            raise ValueError(f"a rate is more than 0 and at most {MOST_PER_SECOND}")
+        # In any second pass at most what it gains and what it holds.
+        self._bucket = TokenBuckets(_BURST, min(rate, MOST_PER_SECOND - _BURST), clock)
+        self._bucket.owe(_BURST - 1.0)
+        self._sleep = sleep
+
+    def take(self) -> None:
+        """Wait until the next request may be sent."""
+        while not self._bucket.take():
+            # A hair more than needed: rounding must not make this a busy loop.
+            self._sleep(self._bucket.wait() + 1e-6)
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing through for that long, and save nothing up meanwhile."""
+        self._sleep(seconds)
+        self._bucket.owe(max(0.0, self._bucket.left() - 1.0))
 
 
 class ExportClient:
@@ -40,13 +76,13 @@ class ExportClient:
         self,
         url: str,
         secret: str,
-        bucket: TokenBucket,
+        pace: Pace,
         *,
         timeout: float = TIMEOUT,
         wall: Wall = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._url, self._secret, self._bucket = url, secret, bucket
+        self._url, self._secret, self._pace = url, secret, pace
         self._timeout, self._wall, self._sleep = timeout, wall, sleep
         self._runner = asyncio.Runner()
         self._session: aiohttp.ClientSession | None = None
@@ -83,7 +119,7 @@ class ExportClient:
     ) -> dict[str, Any]:
         waited, failures = 0, 0
         while True:
-            self._bucket.take()
+            self._pace.take()
             self.requests += 1
             try:
                 status, after, body = self._runner.run(self._fetch(path, parameters, headers))
@@ -98,7 +134,7 @@ class ExportClient:
                 status, after, body = 503, None, b""
             if status == 429:
                 waited += 1
-                self._bucket.pause(self._told_to_wait(path, after, waited))
+                self._pace.pause(self._told_to_wait(path, after, waited))
             elif status in PASSING and failures < len(PAUSES_AFTER_FAILURE):
                 self._sleep(PAUSES_AFTER_FAILURE[failures])
                 failures += 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from federation.errors import Code, Refusal
-from policies.rates import PREPARATIONS, RatePolicy
+from policies.rates import PREPARATIONS, RatePolicy, TokenBuckets
 
 
 class Clock:
@@ -102,3 +104,48 @@ def test_one_aggregator_prepares_so_many_sums_in_a_day() -> None:
     rates.check_preparation("a.example")
     with pytest.raises(Refusal):
         rates.check_preparation("a.example")
+
+
+def test_only_the_latest_used_buckets_are_remembered() -> None:
+    buckets = TokenBuckets(2, 1.0, Clock(), keys=2)
+    assert [buckets.take(key) for key in "aabba"] == [True, True, True, True, False]
+    assert buckets.take("c")
+    # b was used longest ago: it is forgotten and begins anew, while a still has to wait.
+    assert buckets.wait("a") == 1.0
+    assert buckets.wait("b") == 0.0
+
+
+def test_what_is_owed_has_to_fill_up_first() -> None:
+    clock = Clock()
+    bucket = TokenBuckets(4, 2.0, clock)
+    bucket.owe(7)
+    assert (bucket.left(), bucket.wait()) == (-3.0, 2.0)
+    clock.now += 1.9
+    assert not bucket.take()
+    clock.now += 0.1
+    assert bucket.take()
+    clock.now += 1000
+    assert bucket.left() == 4.0
+
+
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=80), st.floats(0.1, 10), st.integers(1, 10))
+def test_nobody_gets_more_than_burst_and_rate(gaps: list[float], per_second: float, burst: int) -> None:
+    clock = Clock()
+    buckets = TokenBuckets(burst, per_second, clock)
+    passed, began = 0, clock.now + gaps[0]
+    for gap in gaps:
+        clock.now += gap
+        passed += buckets.take("one")
+        assert passed <= burst + (clock.now - began) * per_second + 1e-6
+    assert passed >= min(burst, len(gaps))
+
+
+def test_a_bucket_fills_again_and_is_not_shared() -> None:
+    clock = Clock()
+    buckets = TokenBuckets(2, 1.0, clock)
+    assert [buckets.take("one") for _ in range(3)] == [True, True, False]
+    assert buckets.take("other")
+    clock.now += 0.5
+    assert not buckets.take("one")
+    clock.now += 1.0
+    assert buckets.take("one")

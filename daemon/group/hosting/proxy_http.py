@@ -160,24 +160,3 @@ class Known:
     def discard(self, who: Hashable) -> None:
         """Forget."""
         self._seen.pop(who, None)
-
-
-class Allowance:
-    """So many requests a second for each name, `burst` at once; remembers at most `most` names.
-
-    A token bucket (RFC 2697 has the idea): a name that was forgotten starts with a full one.
-    """
-
-    def __init__(self, per_second: float, burst: float, most: int) -> None:
-        self._per_second, self._burst, self._most = per_second, burst, most
-        self._left: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
-
-    def take(self, name: Hashable, now: float) -> bool:
-        """Use up one; False where there is none left. `now` in seconds of a clock that never goes back."""
-        left, at = self._left.pop(name, (self._burst, now))
-        left = min(self._burst, left + (now - at) * self._per_second)
-        allowed = left >= 1.0
-        self._left[name] = (left - 1.0 if allowed else left, now)
-        if len(self._left) > self._most:
-            self._left.popitem(last=False)
-        return allowed

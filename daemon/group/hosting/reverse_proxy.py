@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from daemon.group.hosting.proxy_http import Allowance, Asked, Known, bare, read_request
+from daemon.group.hosting.proxy_http import Asked, Known, bare, read_request
 from daemon.group.hosting.proxy_upstream import CHUNK, Answer, SuperLinkGoneError, Upstream
 from federation.errors import Refusal
 from federation.http.load_limits import Shares, Turns
+from policies.rates import TokenBuckets
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +112,9 @@ class ReverseProxy:
         b = self._bounds
         self._visits: dict[asyncio.Task[None], _Visit] = {}
         self._known = Known(b.known)
-        self._per_address = Allowance(b.requests, b.requests_at_once, b.known)
-        self._visitors = Allowance(b.visits, b.visits_at_once, b.known)
-        self._strangers = Allowance(b.strangers, b.strangers_at_once, 1)
+        self._per_address = TokenBuckets(b.requests_at_once, b.requests, keys=b.known)
+        self._visitors = TokenBuckets(b.visits_at_once, b.visits, keys=b.known)
+        self._strangers = TokenBuckets(b.strangers_at_once, b.strangers)
         self._turns, self._down = Turns(), Turns()
         self._uploads = Shares(each=b.uploads_each, total=b.uploads)
         self._downloads = Shares(each=b.downloads, total=b.known)
@@ -174,7 +175,7 @@ class ReverseProxy:
     def _makes_room(self, visit: _Visit) -> bool:
         """Let in, in the place of the connection that has been idle longest where there are too many."""
         if not visit.spared:
-            if not self._visitors.take(visit.address, asyncio.get_running_loop().time()):
+            if not self._visitors.take(visit.address):
                 return False
             here = sum(known.address == visit.address for known in self._visits.values())
             if here >= self._bounds.per_address:
@@ -256,13 +257,12 @@ class ReverseProxy:
         return False if sent else await self._say(writer, bare(status), keep=False)
 
     def _check(self, asked: Asked, visit: _Visit) -> None:
-        now = asyncio.get_running_loop().time()
-        if not visit.spared and not self._per_address.take(visit.address, now):
+        if not visit.spared and not self._per_address.take(visit.address):
             raise _TurnedAwayError("too many", HTTPStatus.SERVICE_UNAVAILABLE)
         if not asked.who:
             raise _TurnedAwayError("unsigned", HTTPStatus.UNAUTHORIZED)
         stranger = (visit.address, asked.who) not in self._known
-        if stranger and not self._strangers.take("", now):
+        if stranger and not self._strangers.take():
             raise _TurnedAwayError("too many strangers", HTTPStatus.SERVICE_UNAVAILABLE)
         if stranger and asked.length > self._bounds.stranger_body:
             # A member whom this fence has not seen yet: what it asks for all the time is small.

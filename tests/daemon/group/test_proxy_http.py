@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from daemon.group.hosting.proxy_http import (
     MAX_HEAD,
     METHODS,
-    Allowance,
     Known,
     bare,
     read_answer,
@@ -100,30 +99,3 @@ def test_the_latest_ones_are_known(names: list[int]) -> None:
     for name in latest:
         known.discard(name)
         assert name not in known
-
-
-@given(st.lists(st.floats(0, 5), min_size=1, max_size=80), st.floats(0.1, 10), st.integers(1, 10))
-def test_nobody_gets_more_than_their_allowance(gaps: list[float], per_second: float, burst: int) -> None:
-    allowance = Allowance(per_second, float(burst), most=3)
-    now, passed = 0.0, 0
-    for gap in gaps:
-        now += gap
-        passed += allowance.take("one", now)
-        assert passed <= burst + (now - gaps[0]) * per_second + 1e-6
-    assert passed >= min(burst, len(gaps))
-
-
-def test_an_allowance_comes_back_and_is_not_shared() -> None:
-    allowance = Allowance(1.0, 2.0, most=100)
-    assert [allowance.take("one", 0.0) for _ in range(3)] == [True, True, False]
-    assert allowance.take("other", 0.0)
-    assert not allowance.take("one", 0.5)
-    assert allowance.take("one", 1.5)
-
-
-def test_an_allowance_remembers_so_many_names() -> None:
-    allowance = Allowance(0.001, 1.0, most=10)
-    for name in range(1_000):
-        assert allowance.take(name, 0.0)
-    assert len(allowance._left) == 10
-    assert not allowance.take(999, 0.0)

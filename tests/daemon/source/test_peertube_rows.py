@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 
 from daemon.errors import SourceError
 from daemon.source import peertube_rows as rows
-from daemon.source.pacing import TokenBucket
 from daemon.source.peertube import PeerTubeExport, read_pages
-from daemon.source.peertube_client import ExportClient, _retry_after
+from daemon.source.peertube_client import ExportClient, Pace, _retry_after
 from daemon.store.content_arrays import read
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -149,8 +148,8 @@ def server() -> Iterator[PeerTube]:
 def client(server: PeerTube) -> Iterator[ExportClient]:
     server.faults.clear()
     clock = Clock()
-    bucket = TokenBucket(40, clock=clock, sleep=clock.sleep)
-    with ExportClient(server.url, pt.SECRET, bucket, timeout=0.3, sleep=lambda _: None) as asking:
+    pace = Pace(40, clock=clock, sleep=clock.sleep)
+    with ExportClient(server.url, pt.SECRET, pace, timeout=0.3, sleep=lambda _: None) as asking:
         yield asking
 
 
@@ -246,36 +245,36 @@ def test_listed_twice_is_stored_once_and_combined(
 @given(st.floats(0.5, 40.0), st.lists(st.floats(0, 0.5), min_size=60, max_size=150))
 def test_in_no_second_are_more_than_forty_let_through(rate: float, pauses: list[float]) -> None:
     clock = Clock()
-    bucket = TokenBucket(rate, clock=clock, sleep=clock.sleep)
+    pace = Pace(rate, clock=clock, sleep=clock.sleep)
     times = []
     for number, pause in enumerate(pauses):
         # Half of the time as fast as possible, otherwise with whatever pauses.
         clock.now += pause if number % 3 == 0 else 0.0
-        bucket.take()
+        pace.take()
         times.append(clock.now)
     for first, began in enumerate(times):
         within = sum(1 for at in times[first:] if at < began + 1.0)
         assert within <= min(40, math.ceil(rate) + 2)
 
 
-def test_a_bucket_is_as_fast_as_it_may_be() -> None:
+def test_requests_are_sent_as_fast_as_they_may_be() -> None:
     clock = Clock()
-    bucket = TokenBucket(20, clock=clock, sleep=clock.sleep)
+    pace = Pace(20, clock=clock, sleep=clock.sleep)
     for _ in range(201):
-        bucket.take()
+        pace.take()
     assert 9.9 <= clock.now - 1000.0 <= 10.1
 
 
 def test_a_pause_lets_nothing_through_and_saves_nothing_up() -> None:
     clock = Clock()
-    bucket = TokenBucket(20, clock=clock, sleep=clock.sleep)
-    bucket.take()
-    bucket.pause(7.0)
-    bucket.take()
+    pace = Pace(20, clock=clock, sleep=clock.sleep)
+    pace.take()
+    pace.pause(7.0)
+    pace.take()
     assert clock.now >= 1007.0
     first = clock.now
     for _ in range(20):
-        bucket.take()
+        pace.take()
     assert clock.now - first >= 0.9
 
 
