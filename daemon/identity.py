@@ -32,8 +32,10 @@ def open_identity(path: Path, host: str, *, create: bool = True) -> Identity:
     if mode & 0o077:
         raise StoreError(
             "identity.key can be read by other users of this machine",
-            advice=f"Correct it with: chmod 600 {path}. If somebody may have read it, make a new key.",
+            advice=f"Run: chmod 600 {path}. If anyone may have read it, replace it: shoal identity rotate.",
         )
     if len(seed) != KEY_SIZE:
-        raise StoreError("identity.key is damaged", advice="Restore it from a backup; peers know this key.")
+        raise StoreError(
+            "identity.key is damaged", advice="Restore it from a backup: peers know this instance by it."
+        )
     return Identity(host, seed)

@@ -32,7 +32,6 @@ def show_(
 ) -> None:
     """Show what happened, newest first."""
     from daemon.ledger import chain
-    from daemon.ledger.export import as_json
     from daemon.ledger.messages import sentence
 
     if kind and kind not in {known.value for known in chain.Kind}:
@@ -55,7 +54,7 @@ def show_(
         if found[-1].seq > 1 and not kind:
             out.print(f"Earlier: shoal ledger show --before {found[-1].seq}")
 
-    result(output, [{**as_json(entry), "sentence": sentence(entry)} for entry in found], show)
+    result(output, [{**chain.as_json(entry), "sentence": sentence(entry)} for entry in found], show)
 
 
 @app.command("verify")
@@ -70,7 +69,6 @@ def verify(
     """Check every entry and every model's manifest; status 6 where something was changed."""
     from daemon.identity import open_identity
     from daemon.ledger import chain, manifests
-    from daemon.ledger.export import as_json
     from daemon.store import model_records
 
     wanted = _hash(expect)
@@ -114,7 +112,9 @@ def verify(
         if found.broken is not None:
             entry = next(iter(chain.entries(engine, found.broken - 1, 1)), None)
             if entry is not None and entry.seq == found.broken:
-                out.print(f"As it stands: {json.dumps(as_json(entry), ensure_ascii=False)}", markup=False)
+                out.print(
+                    f"As it stands: {json.dumps(chain.as_json(entry), ensure_ascii=False)}", markup=False
+                )
 
     result(output, value, show)
     if not ok:
@@ -130,14 +130,13 @@ def export(
 ) -> None:
     """Write the ledger as a file that can be checked without Shoal; docs/ledger.md says how."""
     from daemon.ledger import chain
-    from daemon.ledger.export import lines
 
     if destination.exists():
         raise RequestError(f"{destination} exists already", advice="Give a new file.")
     settings, engine = _open(config)
     head = chain.head(engine)
     with destination.open("xb") as file:
-        written = sum(file.write(line) for line in lines(engine, settings.instance.host))
+        written = sum(file.write(line) for line in chain.export(engine, settings.instance.host))
 
     def show() -> None:
         out.print(

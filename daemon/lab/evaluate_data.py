@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from daemon.source.dataset_columns import Positive, Publication, codes, positive_from, publication
 from daemon.source.dataset_files import DataSet
-from daemon.source.dataset_meaning import Positive, Publication, codes, positive_from, publication
 from models.baselines import Newest, newest
 from models.evaluation import latest, masked
 from models.features import Features

@@ -23,6 +23,8 @@ from federation.identity import Identity, PublicIdentity, Purpose, format_key, p
 
 BEGINNING: Final = bytes(32)
 """Stands for the hash before the first entry."""
+FORMAT: Final = 1
+"""Of an exported file, see docs/ledger.md."""
 _MAX_SUBJECT = 300
 
 
@@ -165,6 +167,18 @@ def hash_of(entry: Entry) -> bytes:
     return hashlib.sha256(canonical(signed_part(entry))).digest()
 
 
+def export(engine: Engine, host: str) -> Iterator[bytes]:
+    """Yield JSON lines that can be checked without Shoal: whose ledger it is, then its entries in order."""
+    yield canonical({"format": FORMAT, "ledger": host}) + b"\n"
+    for entry in _all(engine, 0):
+        yield canonical(as_json(entry)) + b"\n"
+
+
+def as_json(entry: Entry) -> dict[str, Any]:
+    """Return an entry with its hash and signature in hexadecimal."""
+    return {**signed_part(entry), "hash": entry.hash.hex(), "signature": entry.signature.hex()}
+
+
 def verify(engine: Engine, public: PublicIdentity, known: Verification | None = None) -> Verification:
     """Check every entry: number, chain, hash, signature, and that keys were handed over properly.
 
@@ -186,9 +200,7 @@ def verify(engine: Engine, public: PublicIdentity, known: Verification | None = 
             keys = (*keys, _key(entry.details["new"]))
         done = Verification(done.entries + 1, "", None, Head(entry.seq, entry.hash), keys)
     if done.keys and done.keys[-1] != public.key:
-        problem = (
-            "the newest entries are by another key than this instance has now, which was not handed over"
-        )
+        problem = "the newest entries are signed by another key, which never handed over to the current one"
         return replace(done, problem=problem)
     return done
 
@@ -253,17 +265,17 @@ def _problem(entry: Entry, before: Verification, host: str) -> str:
     if entry.seq != before.head.seq + 1:
         return f"it is missing; entry {entry.seq} comes next"
     if (entry.seq == 1) != (entry.kind == Kind.OPENED):
-        return "a ledger begins with an entry that says so, and only there"
+        return "the first entry opens a ledger, and no other one may"
     if entry.previous != before.head.hash:
-        return "it does not follow the entry before it: one was changed, put in or taken out"
+        return "it does not follow the entry before it: one was changed, inserted or removed"
     try:
         digest = hash_of(entry)
     except (ValueError, TypeError, AttributeError, OverflowError):
         return "its content was changed: it cannot be read as an entry"
     if digest != entry.hash:
-        return "its content was changed: the hash is of something else"
+        return "its content was changed: it does not match its hash"
     if not PublicIdentity(host, before.keys[-1]).verify(entry.hash, entry.signature, Purpose.LEDGER):
-        return "its signature is not by the key of this instance"
+        return "its signature was not made with the key of this instance"
     if entry.kind == Kind.KEY_ROTATED and not _handed_over(entry, before.keys[-1], host):
         return "it hands over to a key that did not agree"
     return ""

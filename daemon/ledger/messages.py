@@ -12,7 +12,7 @@ from daemon.store.ledger import Row
 _ID = 12
 """Characters of a session's id that people are shown."""
 _NAMED = 4
-"""Hosts that a sentence names before it only tells how many more there are."""
+"""Hosts that a sentence names; it only counts the rest."""
 
 _SESSION = re.compile("[0-9a-f]{64}")
 
@@ -20,7 +20,7 @@ Details = Mapping[str, Any]
 
 
 def sentence(entry: Row) -> str:
-    """Return one sentence; entries of a later version's kinds are told by their kind."""
+    """Return one sentence, for a kind of a later version only its name and subject."""
     tell = _SENTENCES.get(entry.kind)
     if tell is None:
         return f"{entry.kind}: {entry.subject}"
@@ -67,22 +67,22 @@ def _refused(subject: str, details: Details) -> str:
 def _sum(subject: str, details: Details) -> str:
     head = details.get("head")
     over = f" over {head} videos" if isinstance(head, int) else ""
-    return f"Stored the sum of session {subject[:_ID]}{over}, learnt from {hosts(details.get('survivors'))}."
+    return f"Stored the sum of session {subject[:_ID]}{over}, with {hosts(details.get('survivors'))} in it."
 
 
 def _model(subject: str, details: Details) -> str:
     survivors = details.get("survivors")
     others = f"{hosts(survivors)} and our own viewers" if survivors else "our own viewers alone"
-    return f"Trained the model {subject} from {others}."
+    return f"Trained model {subject} from {others}."
 
 
 def _acceptance(subject: str, details: Details) -> str:
     # Of a sum that nothing could be trained on there is no model.
-    what = f"The sum of session {subject[:_ID]}" if _SESSION.fullmatch(subject) else f"The model {subject}"
+    what = f"The sum of session {subject[:_ID]}" if _SESSION.fullmatch(subject) else f"Model {subject}"
     verdict = {
         "accepted": "was accepted",
-        "awaiting": "waits for the admin to look at it",
-        "quarantined": "was put into quarantine",
+        "awaiting": "waits for you to look at it",
+        "quarantined": "was quarantined",
     }.get(str(details.get("verdict")), "was judged")
     by = " by the admin" if details.get("by") == "admin" else ""
     failed = ", ".join(str(check) for check in details.get("failed") or ())
@@ -90,25 +90,23 @@ def _acceptance(subject: str, details: Details) -> str:
 
 
 def _rotated(subject: str, details: Details) -> str:
-    return f"{subject} has a new key from here on: {details.get('new')}."
+    return f"{subject} has a new key: {details.get('new')}."
 
 
 def _changed(subject: str, details: Details) -> str:
     if details.get("proven") is True:
-        return f"{subject} has a new key, to which its old one handed over."
-    return f"{subject} uses another key than the approved one; it does not count until you approve it."
+        return f"{subject} has a new key, confirmed by its old one."
+    return f"{subject} uses a key that you have not approved; it counts in no sum until you do."
 
 
 def _approved(subject: str, details: Details) -> str:
-    return (
-        f"{subject} was approved as a peer{', with another key than before' if details.get('old') else ''}."
-    )
+    return f"{subject} was approved as a peer{', with a new key' if details.get('old') else ''}."
 
 
 def _reverted(subject: str, details: Details) -> str:
     gone = [_counted(len(details.get(f"{one}s") or ()), one) for one in ("sum", "model")]
     now = details.get("served_now")
-    serves = f"; {now} serves now" if now else ""
+    serves = f"; model {now} now serves" if now else ""
     return f"What was learnt from {subject} was taken out: {' and '.join(gone)} deleted{serves}."
 
 
@@ -118,13 +116,13 @@ def _counted(count: int, one: str) -> str:
 
 def _stopped(_subject: str, details: Details) -> str:
     others, own = details.get("sums_of_others") or 0, details.get("own_sessions") or 0
-    return f"Every open session was left: {own} of our own, {others} sums of others."
+    return f"Stopped all open sessions: {own} of our own, {others} of others."
 
 
 def _withdrawal(_subject: str, details: Details) -> str:
     number = details.get("viewers")
     who = f"{number} viewers" if isinstance(number, int) and number != 1 else "A viewer"
-    return f"{who} withdrew and {'are' if who[0].isdigit() else 'is'} in nothing new from here on."
+    return f"{who} withdrew. No later sum or model includes their data."
 
 
 def _group(subject: str, details: Details) -> str:
@@ -135,7 +133,7 @@ def _group(subject: str, details: Details) -> str:
 def _approved_in(subject: str, name: str, details: Details) -> str:
     if details.get("invited"):
         return f"{subject} was invited to the group {name}."
-    return f"{subject} is a member of the group {name} from here on."
+    return f"{subject} was admitted to the group {name}."
 
 
 def _epoch(subject: str, name: str, details: Details) -> str:
@@ -143,9 +141,9 @@ def _epoch(subject: str, name: str, details: Details) -> str:
     members, parts = details.get("members"), details.get("parts")
     lists = members if isinstance(members, Sequence) and not isinstance(members, str) else ()
     count = sum(len(part) for part in lists if isinstance(part, Sequence)) or None
-    size = f" of {_counted(count, 'member')}" if isinstance(count, int) else ""
-    divided = f", summed in {parts} parts" if isinstance(parts, int) and parts > 1 else ""
-    return f"The group {name} of {subject} has a new list{size}{divided}."
+    size = f": {_counted(count, 'member')}" if isinstance(count, int) else ""
+    divided = f", divided into {parts} sub-cohorts" if isinstance(parts, int) and parts > 1 else ""
+    return f"The group {name} of {subject} has a new member list{size}{divided}."
 
 
 def _published(subject: str, name: str, details: Details) -> str:
@@ -154,19 +152,19 @@ def _published(subject: str, name: str, details: Details) -> str:
     whom = sorted(str(host) for part in parts if isinstance(part, list) for host in part)
     learnt = f", learnt from {hosts(whom)}" if whom else ", and nothing was learnt from it"
     why = [str(reason).rstrip(".") for reason in left_out] if isinstance(left_out, Sequence) else []
-    without = f". {_counted(len(why), 'part')} of it left out: {'; '.join(why)}" if why else ""
+    without = f". {_counted(len(why), 'sub-cohort')} left out: {'; '.join(why)}" if why else ""
     return f"{subject} published a sum of the group {name}{learnt}{without}."
 
 
 _OF_GROUPS: dict[str, Callable[[str, str, Details], str]] = {
-    "hosted": lambda _subject, name, _details: f"This instance hosts the group {name} from here on.",
-    "asked": lambda subject, name, _details: f"{subject} asks to join the group {name}.",
+    "hosted": lambda _subject, name, _details: f"This instance now hosts the group {name}.",
+    "asked": lambda subject, name, _details: f"{subject} asked to join the group {name}.",
     "approved": _approved_in,
-    "refused": lambda subject, name, _details: f"{subject} was refused in the group {name}.",
+    "refused": lambda subject, name, _details: f"{subject} was refused admission to the group {name}.",
     "ejected": lambda subject, name, details: (
-        f"{subject} was taken out of the group {name}{_because(details)}."
+        f"{subject} was removed from the group {name}{_because(details)}."
     ),
-    "joined": lambda subject, name, _details: f"This instance is a member of the group {name} of {subject}.",
+    "joined": lambda subject, name, _details: f"This instance joined the group {name} of {subject}.",
     "left": lambda subject, name, details: (
         f"This instance left the group {name} of {subject}."
         if details.get("own")
@@ -184,20 +182,20 @@ def _plain(text: str) -> Callable[[str, Details], str]:
 
 _SENTENCES: dict[str, Callable[[str, Details], str]] = {
     Kind.OPENED: lambda subject, details: (
-        f"The ledger of {subject} begins, with the key {details.get('key')}."
+        f"The ledger of {subject} begins with the key {details.get('key')}."
     ),
     Kind.SESSION: _session,
     Kind.REFUSED: _refused,
     Kind.SUM: _sum,
     Kind.MODEL: _model,
     Kind.ACCEPTANCE: _acceptance,
-    Kind.SERVED: _plain("The model {} serves from here on"),
-    Kind.PEER_ADDED: _plain("{} is a candidate"),
-    Kind.PEER_ASKED: _plain("{} asks to be approved"),
+    Kind.SERVED: _plain("Model {} now serves"),
+    Kind.PEER_ADDED: _plain("{} became a candidate"),
+    Kind.PEER_ASKED: _plain("{} asked to be approved"),
     Kind.PEER_APPROVED: _approved,
-    Kind.PEER_PAUSED: _plain("{} was paused: no new sums with it"),
+    Kind.PEER_PAUSED: _plain("{} was paused: it is in no new sums"),
     Kind.PEER_REMOVED: _plain("{} was removed from the peers"),
-    Kind.PEER_REVERTED: _plain("{} was blocked, and what was learnt from it is taken out"),
+    Kind.PEER_REVERTED: _plain("{} was blocked; what was learnt from it is being taken out"),
     Kind.KEY_ROTATED: _rotated,
     Kind.KEY_CHANGED: _changed,
     Kind.REVERT: _reverted,

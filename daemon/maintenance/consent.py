@@ -1,4 +1,4 @@
-"""Looks who still takes part: viewers who withdrew, or deleted some of what they gave, leave the store."""
+"""Deletes viewers who no longer take part, or who deleted some of what they gave."""
 
 from typing import Any, Final
 
@@ -14,10 +14,10 @@ ATTEMPTS: Final = 3
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Delete who is gone or has another digest, and take over the exclusions.
+    """Delete viewers who are gone or have another digest, and store the exclusions.
 
-    A viewer of whom a single row is gone is deleted as a whole: what is left of them comes with the next
-    sync. While the source does not answer, nothing changes.
+    A viewer with a single row gone is deleted as a whole: the rest of them comes with the next sync. While
+    the source does not answer, nothing changes.
 
     Raises:
         SourceError: the source cannot be asked.
@@ -49,7 +49,9 @@ def run(context: JobContext) -> dict[str, Any]:
                     "windows_voided": voided,
                     "exclusions_changed": changed,
                 }
-    raise JobError("what is stored was replaced again and again", advice="The next check comes by itself.")
+    raise JobError(
+        "a sync kept replacing the stored data during the check", advice="The check is repeated on its own."
+    )
 
 
 def _remove(context: JobContext, there: dict[str, str]) -> int:

@@ -1,4 +1,4 @@
-"""Forgetting one viewer at the admin's word: what is deleted, what is voided, what still remembers them."""
+"""Forgets one viewer at the admin's request: deletes, voids, and says what still contains them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def forget(engine: Engine, config: Config, viewer: str, now: float) -> dict[str,
     with forget_viewers.turn(config.data_dir):
         engagements = len(viewer_history.known(engine, pseudonym))
         if not forget_viewers.forget(engine, [pseudonym]):
-            raise RequestError("nobody of that name is stored", advice=_advice(config))
+            raise RequestError("no viewer of that name is stored", advice=_advice(config))
     voided = withdrawals.void(config, engine)
     identity = open_identity(config.identity_file, config.instance.host)
     ledger.append(engine, identity, Kind.WITHDRAWAL, identity.host, {"viewers": 1, "windows": voided}, now)
@@ -66,23 +66,23 @@ def learnt_before(engine: Engine, config: Config, now: float) -> list[str]:
 
 
 def _limits(config: Config) -> list[str]:
-    again = "While the data set still holds them, the next sync reads them again."
+    again = "The next sync reads them again as long as the data set contains them."
     if isinstance(config.source, PeerTubeSource):
         again = (
-            "While they take part on PeerTube, the next sync reads them again. For good, they withdraw on "
-            "their own page, or their account is deleted."
+            "The next sync reads them again as long as they take part on PeerTube. To stop that, they "
+            "withdraw on their own page, or their account is deleted."
         )
     return [
         again,
-        "Sums that peers were given before stay with them; the viewer is in no later one.",
-        "Older models that are kept learnt from them; they do not serve, and go as newer ones come.",
+        "Sums that peers already have stay with them; no later sum includes the viewer.",
+        "Older models still on disk learnt from them. They do not serve, and newer ones replace them.",
     ]
 
 
 def _advice(config: Config) -> str:
     if isinstance(config.source, PeerTubeSource):
         return (
-            "The name is the one in the plugin's export, not a user name. Who withdrew on PeerTube, or was "
-            "deleted there: shoal viewers check."
+            "Use the name from the plugin's export, not the user name. For viewers who withdrew or were "
+            "deleted on PeerTube, run: shoal viewers check."
         )
-    return "The name is the one in the data set's column user."
+    return "Use the name in the data set's column user."

@@ -1,4 +1,4 @@
-"""Deletes what is no longer needed: superseded models, sums and old records. Never what is served."""
+"""Deletes what is no longer needed: superseded models, sums and old records, never the serving model."""
 
 import shutil
 from typing import Any, Final
@@ -11,13 +11,13 @@ from daemon.training.acceptance.reference_models import reference
 KEEP_SUMS: Final = 2
 KEEP_JOBS_SECONDS: Final = 90 * 86400.0
 KEEP_RELEASES_SECONDS: Final = 2 * 365 * 86400.0
-"""Twice what the yearly budgets look back on."""
+"""Twice as long as the yearly budgets look back."""
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Keep the current model, the configured number of others, and what there must be to go back to.
+    """Keep the current model, the configured number of others, and those to fall back on.
 
-    That is the newest local model, the newest learnt with each set of peers, and the one of a month ago.
+    These are the newest local model, the newest learnt with each set of peers, and the one of a month ago.
     """
     config, now = context.config, context.clock()
     known = model_records.models(context.engine)
@@ -25,7 +25,7 @@ def run(context: JobContext) -> dict[str, Any]:
     newest_local = next((model.id for model in known if model.kind == "local"), None)
     kept = {model.id for model in known[: config.model.keep]} | {newest_local, current}
     kept |= {model.id for model in known if model.directory == current}
-    kept |= _to_go_back_to(known, config.model.keep)
+    kept |= _fallbacks(known, config.model.keep)
     month_old = reference(known, repository.read(context.engine, config), now=now)
     kept |= {month_old.id} if month_old is not None else set()
     dropped = [model for model in known if model.id not in kept]
@@ -49,7 +49,7 @@ def run(context: JobContext) -> dict[str, Any]:
     }
 
 
-def _to_go_back_to(known: list[model_records.ModelRecord], at_most: int) -> set[str]:
+def _fallbacks(known: list[model_records.ModelRecord], at_most: int) -> set[str]:
     """Return the newest model of each set of peers: one of them may be without a peer that is taken out."""
     newest: dict[tuple[str, ...], str] = {}
     for model in known:

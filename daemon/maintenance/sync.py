@@ -1,4 +1,4 @@
-"""Reads the instance's videos and engagements anew and replaces what is stored."""
+"""Reads the instance's videos and engagements again and replaces the stored ones."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -16,8 +16,7 @@ def run(context: JobContext) -> dict[str, Any]:
     """Replace the snapshot; on any error the old one stays.
 
     Raises:
-        SourceError: the source cannot be read, or has no public video, which is more likely a fault than
-        the truth.
+        SourceError: the source cannot be read, or has no public video, which is more likely a fault.
     """
     pseudonyms = Pseudonyms.open(context.config.data_dir / "viewers.key")
     context.progress("reading videos", 0.0)
@@ -28,7 +27,7 @@ def run(context: JobContext) -> dict[str, Any]:
     ):
         _read(source, snapshot, context)
         facts = source.facts()
-        # From here until the snapshot is in place nobody can withdraw: who did before is left out now.
+        # From here until the snapshot is in place nobody can withdraw; whoever did before is left out.
         held.enter_context(forget_viewers.turn(context.config.data_dir))
         states = source.confirmed()
         if states is not None:

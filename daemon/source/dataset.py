@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from daemon.errors import SourceError
+from daemon.source.dataset_columns import codes, positive_from, publication
 from daemon.source.dataset_files import DataSet, DataSetError, read
-from daemon.source.dataset_meaning import codes, positive_from, publication
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from policies.sharing import PUBLIC, public_only
 
@@ -54,7 +54,7 @@ class DatasetFiles:
             try:
                 self._read = read(self._folder)
             except DataSetError as error:
-                raise SourceError(f"{error}", advice="The stored catalogue was kept.") from error
+                raise SourceError(f"{error}", advice="The stored data was kept.") from error
         return self._read
 
     @property

@@ -7,8 +7,7 @@ A folder holds UTF-8 CSV tables with a header row, plain (``.csv``) or compresse
 - ``item_tags`` (optional): ``item,tag[,kind,count]``.
 
 A broken or half-written table raises `DataSetError`, which names the file, the line and the fix. Messages
-never
-repeat what a table holds: identifiers and titles stay out of terminals and logs.
+never repeat what a table holds: identifiers and titles stay out of terminals and logs.
 """
 
 import csv
@@ -23,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-REPLACE = "Copy the file again from where it came, or write it anew"
+REPLACE = "Copy the file again from its origin, or create it again"
 
 
 class DataSetError(Exception):
@@ -211,7 +210,7 @@ class _Table:
         for line, row in self._records:
             if len(row) != width:
                 problem = f"{len(row)} fields where the header has {width}"
-                raise self.error(line, problem, "A half-written row, or an unquoted comma: correct that line")
+                raise self.error(line, problem, "Look for a half-written row or a comma without quotes")
             yield line, dict(zip(self._names, row, strict=True))
 
     def number(self, line: int, row: Mapping[str, str], column: str) -> float:
@@ -248,4 +247,4 @@ class _Table:
             ) from None
         except OSError as error:
             problem = f"the file cannot be read ({error.strerror or 'unknown reason'})"
-            raise self.error(None, problem, "Check that it is a file that this account may read") from None
+            raise self.error(None, problem, "Check that it is a file this account may read") from None

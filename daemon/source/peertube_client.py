@@ -1,4 +1,4 @@
-"""Asks PeerTube and its plugin: paced, bounded in time and size, with errors that say what to do."""
+"""HTTP client of PeerTube and its plugin: paced, bounded in time and size."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ PATIENCE: Final = 5
 """How often an answer "too many requests" is waited out."""
 PAUSES_AFTER_FAILURE: Final = (1.0, 3.0)
 PASSING: Final = frozenset({502, 503, 504})
-KEPT: Final = "What was stored is kept."
+KEPT: Final = "The stored data was kept."
 
 MOST_PER_SECOND: Final = 40
 _BURST: Final = 2.0
@@ -126,7 +126,7 @@ class ExportClient:
             except TimeoutError:
                 raise _error(
                     f"PeerTube did not answer {_name(path)} within {self._timeout:g} seconds",
-                    "Look whether it is overloaded; lower source.page or source.requests_per_second.",
+                    "Check whether it is overloaded, or lower source.page or source.requests_per_second.",
                 ) from None
             except aiohttp.ClientError as error:
                 if failures == len(PAUSES_AFTER_FAILURE):
@@ -164,7 +164,7 @@ class ExportClient:
                         answer.close()
                         raise _error(
                             f"PeerTube's answer to {_name(path)} is larger than {MAX_ANSWER // 2**20} MiB",
-                            "Lower source.page; if that does not help, the plugin is not ours.",
+                            "Lower source.page. If that does not help, reinstall the plugin.",
                         )
                 return answer.status, answer.headers.get("Retry-After"), bytes(body)
 
@@ -193,27 +193,27 @@ def _retry_after(header: str | None, now: datetime) -> float:
 def _json(path: str, status: int, body: bytes) -> dict[str, Any]:
     if status == 404:
         raise _error(
-            f"PeerTube knows no {_name(path)}",
-            "Check that source.url is PeerTube itself."
-            if not path.startswith(EXPORT)
-            else "Install the plugin and copy its secret to source.secret: with another one, no page exists.",
+            f"PeerTube has no page {_name(path)}" + (" for this secret" if path.startswith(EXPORT) else ""),
+            "Install the plugin, and copy the secret from its settings page to source.secret."
+            if path.startswith(EXPORT)
+            else "Check that source.url is the address of PeerTube itself.",
         )
     if status != 200:
         raise _error(
             f"PeerTube answered {_name(path)} with status {status}",
-            "Look into PeerTube's log; the next sync tries again.",
+            "Check PeerTube's log. The next sync tries again.",
         )
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         raise _error(
-            f"PeerTube's answer to {_name(path)} is not JSON, or only a part of it",
-            "Check that source.url is PeerTube itself and not a page in front of it.",
+            f"PeerTube's answer to {_name(path)} is not JSON, or not all of it",
+            "Check that source.url is the address of PeerTube itself, not of a page in front of it.",
         ) from None
     if not isinstance(value, dict):
         raise _error(
             f"PeerTube's answer to {_name(path)} is not a JSON object",
-            "Check that source.url is PeerTube itself.",
+            "Check that source.url is the address of PeerTube itself.",
         )
     return value
 
@@ -224,11 +224,11 @@ def _name(path: str) -> str:
 
 def _unreachable(path: str, error: aiohttp.ClientError) -> SourceError:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _error("PeerTube cannot be reached", "Check source.url, and that PeerTube runs.")
+        return _error("PeerTube cannot be reached", "Check source.url, and that PeerTube is running.")
     kind = type(error).__name__
     return _error(
-        f"PeerTube broke off its answer to {_name(path)} ({kind})",
-        "Look into PeerTube's log; the next sync tries again.",
+        f"the connection to PeerTube broke off during {_name(path)} ({kind})",
+        "Check PeerTube's log. The next sync tries again.",
     )
 
 

@@ -45,7 +45,7 @@ def misfit(what: str) -> SourceError:
     """Error for an answer that is not of the protocol."""
     return SourceError(
         f"the plugin's answer does not fit this daemon: {what}",
-        advice="Install plugin and daemon of the same release. What was stored is kept.",
+        advice="Install the same release of plugin and daemon. The stored data was kept.",
     )
 
 

@@ -17,8 +17,8 @@ from scipy.sparse import csr_array
 from daemon.errors import SourceError
 from daemon.identity import open_identity
 from daemon.source.dataset import addresses
+from daemon.source.dataset_columns import Positive, positive_from
 from daemon.source.dataset_files import DataSet, DataSetError, read
-from daemon.source.dataset_meaning import Positive, positive_from
 from federation.identity import format_key
 from models.interactions import Interactions, from_events
 from models.splits import clusters, heavy_tailed_sizes, profiles, taste_skewed

@@ -13,8 +13,8 @@ from scipy.sparse import csr_array
 
 from daemon.lab.demo.instances import LEAST_INTERACTIONS, SHIPPED, SKEW, TASTES
 from daemon.source.dataset import addresses
+from daemon.source.dataset_columns import positive_from
 from daemon.source.dataset_files import read
-from daemon.source.dataset_meaning import positive_from
 from models import statistics
 from models.features import Features, unknown
 from models.interactions import Interactions, from_events

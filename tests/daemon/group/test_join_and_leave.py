@@ -542,14 +542,14 @@ async def test_the_ledger_tells_of_it_in_sentences(three: list[Neighbour]) -> No
     commands.close(host.config, host.engine, now=host.clock())
     said = [sentence(entry) for entry in ledger.entries(host.engine) if entry.kind == "group"]
     assert said == [
-        f"This instance hosts the group {GROUP} from here on.",
-        f"{a.host} asks to join the group {GROUP}.",
-        f"{a.host} is a member of the group {GROUP} from here on.",
+        f"This instance now hosts the group {GROUP}.",
+        f"{a.host} asked to join the group {GROUP}.",
+        f"{a.host} was admitted to the group {GROUP}.",
         f"{a.host} left the group {GROUP}.",
         f"The group {GROUP} was closed.",
     ]
     own = [sentence(entry) for entry in ledger.entries(a.engine) if entry.kind == "group"]
     assert own == [
-        f"This instance is a member of the group {GROUP} of {host.host}.",
+        f"This instance joined the group {GROUP} of {host.host}.",
         f"This instance left the group {GROUP} of {host.host}.",
     ]

@@ -125,9 +125,9 @@ def test_every_event_has_a_sentence(engine: Engine) -> None:
     said = [sentence(entry) for entry in ledger.entries(engine) if entry.kind == "group"]
     assert len(set(said)) == len(EVENTS) + 4
     assert all(one.endswith(".") and "None" not in one for one in said)
-    assert "The group g of h.example has a new list of 4 members, summed in 2 parts." in said
+    assert "The group g of h.example has a new member list: 4 members, divided into 2 sub-cohorts." in said
     assert "h.example published a sum of the group g, learnt from a, b." in said
-    assert "a.example was taken out of the group g: by its host." in said
+    assert "a.example was removed from the group g: by its host." in said
     assert ledger.verify(engine, ME.public).ok
 
 

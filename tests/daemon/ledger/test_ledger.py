@@ -477,11 +477,11 @@ def test_what_happened_is_shown_in_sentences_newest_first(instance: Path) -> Non
     told = " ".join(shoal("show", instance=instance).split())
     sentences = [
         "What was learnt from bob.example was taken out: 0 sums and 0 models deleted.",
-        "The model 20261121-local serves from here on.",
-        f"{HOST} has a new key from here on: {format_key(NEW.public.key)}.",
-        "Trained the model 20261121-local from our own viewers alone.",
+        "Model 20261121-local now serves.",
+        f"{HOST} has a new key: {format_key(NEW.public.key)}.",
+        "Trained model 20261121-local from our own viewers alone.",
         "bob.example was approved as a peer.",
-        f"The ledger of {HOST} begins, with the key {format_key(OLD.public.key)}.",
+        f"The ledger of {HOST} begins with the key {format_key(OLD.public.key)}.",
     ]
     places = [told.index(sentence) for sentence in sentences]
     assert places == sorted(places)

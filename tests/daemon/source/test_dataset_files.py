@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daemon.source.dataset_columns import codes, positive_from, publication
 from daemon.source.dataset_files import DataSet, DataSetError, read
-from daemon.source.dataset_meaning import codes, positive_from, publication
 
 INTERACTIONS = "user,item,value,timestamp\nann,b,4.5,100\nann,a,2,200\nbob,c,5,50\n"
 ITEMS = 'item,title,release_date,developer\na,Alpha (1999),,Z\nb,"Beta, or so (2001)","9 Nov, 2015",\n'
