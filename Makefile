@@ -1,8 +1,10 @@
 # make demo   sets up and runs five federated instances on this machine
 # make test   sets up and runs every test; browser tests need /usr/bin/chromium and are skipped without it
-# make check  ruff, import contract, mypy, tsc, eslint
+# make check  ruff, spelling, glossary, import contract, mypy, tsc, eslint
 # make bench  speed, as ratios against named baselines
 # make privacy  attacks on our own sums, by privacy level, with what each level costs in quality
+# make docs   writes the pages of docs/ that are made from the code
+# make changelog  prints what the next release will say; with VERSION=0.2.0 writes it into CHANGELOG.md
 #
 # TORCH_INDEX: package index for torch. Without it pip may pull the CUDA build, several gigabytes that Shoal
 # never uses: TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -13,7 +15,7 @@ JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test check bench privacy clean
+.PHONY: demo test check bench privacy docs changelog clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
@@ -26,6 +28,8 @@ test: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python -m tests.docs.glossary
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	npm --prefix $(JS) run --silent check
@@ -36,6 +40,12 @@ bench: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 
 privacy: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.adversaries.privacy $(PRIVACY_ARGS)
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.docs.generate
+
+changelog: $(VENV)/.installed-dev
+	$(BIN)/towncrier build $(if $(VERSION),--version $(VERSION) --yes,--version next --draft)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
