@@ -5,9 +5,9 @@ channel or an instance the share whose best ten hold any of its videos. Two mode
 videos that both cover, on the same profiles.
 
 Profiles are drawn by how many viewers each video has in the model that is trusted: the one before, or the
-own one. So the sum under test has no say in who judges it. Popularity alone, without taste, is the hard
-case on purpose: fake users lean on popular videos, and such profiles lean on nothing else (the targets of a
-scaled part gained twice as much on them as on profiles that follow a taste).
+instance's own. So the sum under test has no say in who judges it. Popularity alone, without taste, is the
+hard case on purpose: fake users lean on popular videos, and such profiles lean on nothing else (the targets
+of a scaled part gained twice as much on them as on profiles that follow a taste).
 
 `risen` finds videos that gained more viewers than their former ones and chance explain. In a growing
 cohort all videos grow; the typical ratio is the median over the more watched half, which nobody moves

@@ -1,9 +1,10 @@
 """The Gram matrix that an instance trains on: cohort's head, own tail, and the rule for private pairs.
 
-Items are the head (of the cohort; local only: of the own users) and the own tail: further videos that enough
-own users engaged with. Pairs within a cohort's head are sums over the cohort. Every other pair rests on own
-users alone, and one of fewer than `min_pair_users` users could show one viewer's history to another; it never
-enters the model. In its place stands what the counts alone predict, at most `min_pair_users - 1`:
+Items are the head (of the cohort; local only: of the instance's own users) and the instance's own tail:
+further videos that enough own users engaged with. Pairs within a cohort's head are sums over the cohort.
+Every other pair rests on own users alone, and one of fewer than `min_pair_users` users could show one
+viewer's history to another; it never enters the model. In its place stands what the counts alone predict, at
+most `min_pair_users - 1`:
 
     kappa * count_i * count_j,    kappa = (sum of hidden pairs) / (sum of count_i * count_j over them),
 
@@ -35,7 +36,7 @@ class Items:
     """Which videos the matrix model covers; positions in the catalogue."""
 
     positions: NDArray[np.int64]
-    """(m,) first the head, ascending, then the own tail, ascending."""
+    """(m,) first the head, ascending, then the instance's own tail, ascending."""
     head_size: int
 
 
@@ -74,7 +75,7 @@ class GramProblem:
 
 
 def choose_items(data: TrainingData, recipe: Recipe) -> Items:
-    """Head of the cohort, or of the own users without one, then own tail, at most `max_items` together.
+    """Head of the cohort, or without one of own users, then own tail, at most `max_items` together.
 
     A cohort's head is never cut: it is as large as the cohort agreed on.
     """
@@ -100,9 +101,9 @@ def assemble(
 ) -> GramProblem:
     """Add up the Gram matrix over `items` and apply the rule for private pairs.
 
-    `own` replaces the own users of `data`, for a problem with a part of their interactions held out. `others`
-    is the others' sum without its noise, (h, h), for callers that need it more than once; left out, it is
-    worked out here. Own users' exact numbers are added to it.
+    `own` replaces the instance's own users of `data`, for a problem with a part of their interactions held
+    out. `others` is the others' sum without its noise, (h, h), for callers that need it more than once; left
+    out, it is worked out here. Own users' exact numbers are added to it.
     """
     users = data.own if own is None else own
     gram = statistics.gram(users.matrix, items.positions)

@@ -109,9 +109,9 @@ def interleave(familiar: Sequence[int], new: Sequence[int], per_ten: int) -> lis
 
 
 def cap_channels(videos: Sequence[int], channel: NDArray[np.int32], window: int, cap: int) -> list[int]:
-    """Hold back further videos of a channel until the first `window` places are taken.
+    """Defer further videos of a channel until the first `window` places are taken.
 
-    Where there is not enough else to show, the held-back videos fill the places after all.
+    Where there is not enough else to show, these videos fill the places after all.
     """
     first: list[int] = []
     held: list[int] = []

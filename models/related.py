@@ -13,8 +13,8 @@ Toy Story, 300 puts Forrest Gump first, 100 Toy Story 2. A list of related video
 something; what everybody watches is one click away already.
 
 A pair of fewer than `min_users` users has no co-engagement part, whoever the users are: in the cohort's head
-the sum over the cohort counts, elsewhere the own users. Videos that are no items have content similarity
-alone, weight 1. Ties: newest first, then lower position.
+the sum over the cohort counts, elsewhere the instance's own users. Videos that are no items have content
+similarity alone, weight 1. Ties: newest first, then lower position.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Splits one crowd of users into instances: sizes as on the real network, tastes that differ."""
+"""Splits one population of users into instances: sizes as on the real network, tastes that differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 # Logarithm of the accounts per instance, 415 PeerTube instances listed by the-federation.info in 2023.
 LOG_SIZE_MEAN = 2.44
 LOG_SIZE_SD = 2.15
-_NO_SKEW = 1e-9  # below it a Dirichlet draw is the crowd's mixture to within rounding
+_NO_SKEW = 1e-9  # below it a Dirichlet draw is the population's mixture to within rounding
 
 
 def heavy_tailed_sizes(
@@ -45,7 +45,7 @@ def heavy_tailed_sizes(
 
 
 def profiles(matrix: csr_array, tags: csr_array) -> NDArray[np.float32]:
-    """Describe what each user's videos are tagged with, relative to the crowd.
+    """Describe what each user's videos are tagged with, relative to the whole population.
 
     Args:
         matrix: (users, videos) binary.
@@ -97,7 +97,7 @@ def taste_skewed(
 ) -> list[NDArray[np.int64]]:
     """Assign users to instances of exact sizes, each with its own mixture of tastes.
 
-    Every instance draws a mixture from a Dirichlet distribution around the crowd's own shares (Hsu, Qi,
+    Every instance draws a mixture from a Dirichlet distribution around the population's own shares (Hsu, Qi,
     Brown. arXiv 1909.06335), then seats are filled, smallest instance first, with users of the drawn tastes
     as long as there are any, so that the large ones take what is left.
 
@@ -105,8 +105,8 @@ def taste_skewed(
         taste: (users,) cluster of each user.
         sizes: users per instance; together at most `len(taste)`. Who is left over is in no instance.
         rng: source of all draws.
-        strength: 0 for the crowd's mixture everywhere; the larger, the fewer tastes per instance (Dirichlet
-            concentration 1 / strength).
+        strength: 0 for the population's mixture everywhere; the larger, the fewer tastes per instance
+            (Dirichlet concentration 1 / strength).
 
     Returns:
         per instance, ascending user numbers.

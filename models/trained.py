@@ -22,8 +22,8 @@ class TrainingData:
     """(users, videos) over the whole catalogue."""
     others: Statistic | None
     """Sum over the other instances, own users not in it; its head (positions in the catalogue, chosen from
-    the counts of the whole cohort) becomes the head of the model. None: local only, head from the own
-    counts."""
+    the counts of the whole cohort) becomes the head of the model. None: local only, head from the instance's
+    own counts."""
     noise: SumNoise = NO_NOISE
     """That `others` carries; training takes out what it can."""
 
@@ -43,7 +43,7 @@ class Recipe:
     rank: int = 256
     """Width of the factorization; at most the number of items."""
     min_users: int = 5
-    """Users a video needs for the local head and for the own tail."""
+    """Users a video needs for the local head and for the instance's own tail."""
     min_pair_users: int = 5
     """Users a pair needs: pairs that rest on own users alone never enter the model below it, and no pair
     enters a related list by co-engagement below it. 1 switches the rule off, for evaluation."""
@@ -58,7 +58,7 @@ class Recipe:
     default_alpha: float = 0.3
     """Weight of the pseudo-users where the held-out part is too small to choose."""
     held_out: float = 0.1
-    """Part of the own interactions held out to choose lambda and alpha."""
+    """Part of the instance's own interactions held out to choose lambda and alpha."""
     min_validation_users: int = 50
     """With fewer own users that have held-out interactions, defaults are used instead of a choice."""
     max_validation_users: int = 2000
@@ -86,7 +86,7 @@ class TrainedModel:
     """
 
     items: NDArray[np.int32]
-    """(m,) catalogue positions: first the head, ascending, then the own tail, ascending."""
+    """(m,) catalogue positions: first the head, ascending, then the instance's own tail, ascending."""
     head_size: int
     """How many of the items are head."""
     counts: NDArray[np.int32]

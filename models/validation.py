@@ -1,8 +1,8 @@
 """Choosing lambda and alpha on the instance's own held-out interactions.
 
-A part of the own users' interactions is taken out of the Gram matrix (the others' sum stays whole), the
-closed form is solved for each candidate, and the one that ranks the held-out part best wins. Among
-candidates within 1 % of the best the largest lambda wins: such a difference is noise, and the thin
+A part of the instance's own users' interactions is taken out of the Gram matrix (the others' sum stays
+whole), the closed form is solved for each candidate, and the one that ranks the held-out part best wins.
+Among candidates within 1 % of the best the largest lambda wins: such a difference is noise, and the thin
 factorization loses less of a smoother model.
 """
 
