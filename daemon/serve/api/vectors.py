@@ -6,25 +6,24 @@ import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
 
 from daemon.errors import ShoalError
-from daemon.serve.api import requests
+from daemon.serve.api.requests import RankingQuery
 from daemon.serve.context import CONTEXT
 from daemon.serve.middleware import HEADERS, json_answer
 from daemon.serve.model_loader import Loaded
+from daemon.serve.validation import read_query
 from models import vector_file
 from models.errors import ModelFileError
 from models.serving import ServedModel
 from models.vector_file import VideoVectors
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_LIMIT: Final = 10
 
 routes = web.RouteTableDef()
 
@@ -102,21 +101,19 @@ async def vectors(request: web.Request) -> web.Response:
 
 @routes.get("/v1/vectors/ranking")
 async def ranking(request: web.Request) -> web.Response:
-    """Answer `?history=&limit=` with the list that a browser with that history makes, for comparison.
+    """Answer a `RankingQuery` with the list that a browser with that history makes, for comparison.
 
     The plugin never asks this: histories of people who are not logged in stay in their browsers.
     """
     limits = request.app[CONTEXT].config.limits
-    keys = requests.keys(request, "history", limits.max_history)
-    asked = request.query.get("limit")
-    count = DEFAULT_LIMIT if asked is None else requests.limit(asked, limits)
+    query = read_query(RankingQuery, request, limits)
     offer = await _offer(request)
-    known = (offer.vectors.index(key) for key in keys)
+    known = (offer.vectors.index(key) for key in query.history)
     history = [row for row in known if row is not None]
     names = offer.vectors.names()
     videos = [
         {"uuid": names[item.row], "score": item.score, "via": names[item.via]}
-        for item in vector_file.rank(offer.vectors, history, count)
+        for item in vector_file.rank(offer.vectors, history, min(query.limit, limits.max_results))
     ]
     return json_answer({"model": offer.model, "history": len(history), "videos": videos})
 

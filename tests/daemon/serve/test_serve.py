@@ -93,6 +93,9 @@ def test_the_parts_of_an_explanation_add_up(served: Daemon) -> None:
         (f"/v1/related?video={SEED}&limit=²", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&exclude=1,2,3,4,5,6", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&nsfw=perhaps", None, 400, "bad-request"),
+        (f"/v1/related?video={SEED}&video={OTHER}", None, 400, "bad-request"),
+        (f"/v1/related?video={SEED}&exlude={OTHER}", None, 400, "bad-request"),
+        (f"/v1/related?video={SEED}&viewer={'x' * 201}", None, 400, "bad-request"),
         ("/v1/recommendations", b"{", 400, "bad-request"),
         ("/v1/recommendations", b"[" * 50_000, 400, "bad-request"),
         ("/v1/recommendations", b"\xff", 400, "bad-request"),
@@ -103,6 +106,7 @@ def test_the_parts_of_an_explanation_add_up(served: Daemon) -> None:
         ("/v1/recommendations", {"history": ["x"] * 6}, 400, "bad-request"),
         ("/v1/recommendations", {"limit": True}, 400, "bad-request"),
         ("/v1/recommendations", {"viewer": 7}, 400, "bad-request"),
+        ("/v1/recommendations", b'{"viewer": "\\ud800"}', 400, "bad-request"),
         ("/v1/recommendations", {"history": ["x" * 200_000]}, 413, "request-entity-too-large"),
         ("/v1/explain?video=x", None, 404, "unknown-video"),
         ("/v1/nothing", None, 404, "not-found"),
@@ -116,6 +120,7 @@ def test_what_cannot_be_answered_is_told_as_json(
     assert (found, answer["code"]) == (status, code)
     assert set(answer) == {"code", "message", "advice"}
     assert answer["advice"]
+    assert not any(word in answer["message"] for word in ("perhaps", "101", OTHER))
 
 
 def test_a_web_page_cannot_read_answers_through_another_name(served: Daemon) -> None:
