@@ -54,7 +54,7 @@ class PeerTubeSource(Section):
     """Address of PeerTube as this machine reaches it. Bypass the public web server: the export contains what
     viewers watched."""
     secret: Secret = Field(examples=["copy it from the settings page of the plugin"])
-    """The secret from the plugin's settings page, by which plugin and daemon recognise each other. Keep this
+    """The secret from the plugin's settings page, by which plugin and daemon know each other. Keep this
     file readable by its owner only."""
     page: int = Field(default=1_000, ge=100, le=2_000)
     """Rows per request. Larger pages keep PeerTube's single thread busy for a noticeable time."""
