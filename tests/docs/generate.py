@@ -26,11 +26,12 @@ import typer
 from aiohttp import web
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from daemon.cli.main import app
 from daemon.config import Config, load
+from daemon.config.schema import tables_in
+from daemon.config.template import descriptions
 from daemon.config.types import format_duration
 from daemon.disclosure import data_kinds
 from daemon.serve.admin import routes as admin
@@ -150,30 +151,24 @@ def _number(value: Any) -> str:
 
 def settings() -> str:
     """Return one section for each table of shoal.toml, with every key; keys outside all tables come first."""
-    top = {name: field for name, field in Config.model_fields.items() if not tables(field.annotation)}
-    parts = ["## Outside every table", _keys(top)]
+    top = {name: field for name, field in Config.model_fields.items() if not tables_in(field.annotation)}
+    texts = descriptions(Config)
+    parts = ["## Outside every table", _keys(top, texts)]
     for name, field in Config.model_fields.items():
         several = get_origin(field.annotation) is list
-        for model in tables(field.annotation):
+        for model in tables_in(field.annotation):
             kind = model.model_fields.get("kind")
             brackets = f"`[[{name}]]`" if several else f"`[{name}]`"
             choice = f' with `kind = "{get_args(kind.annotation)[0]}"`' if kind else ""
-            meaning = field.description if several else inspect.getdoc(model)
+            meaning = texts[name] if several else inspect.getdoc(model)
             own = {key: item for key, item in model.model_fields.items() if key != "kind"}
-            parts += [f"## {brackets}{choice}", _cell((meaning or "").split("\n\n")[0]), "", _keys(own)]
+            parts += [f"## {brackets}{choice}", _cell(meaning or ""), "", _keys(own, descriptions(model))]
     return "\n".join(parts)
 
 
-def tables(annotation: Any) -> list[type[BaseModel]]:
-    """Return the tables an annotation stands for: itself, what a list holds, the members of a union."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return list(dict.fromkeys(model for part in get_args(annotation) for model in tables(part)))
-
-
-def _keys(fields: dict[str, FieldInfo]) -> str:
+def _keys(fields: dict[str, FieldInfo], texts: dict[str, str]) -> str:
     rows = [
-        f"| `{key}` | {_default(field)} | {_cell((field.description or '') + _allowed(field))} |"
+        f"| `{key}` | {_default(field)} | {_cell(texts[key] + _allowed(field))} |"
         for key, field in fields.items()
     ]
     return "\n".join(["| Key | Default | |", "|---|---|---|", *rows, ""])

@@ -19,7 +19,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/v1/related")
 async def related(request: web.Request) -> web.Response:
-    """Answer a `RelatedQuery` with videos related to one.
+    """Answer `?video=<uuid|url>&limit=&exclude=&nsfw=&viewer=&language=` with videos related to one.
 
     With a viewer, videos that suit the viewer take turns with those like the one that is watched. Videos in
     the language come first; without one, those in the language of the viewer's history or of the seed.
@@ -46,7 +46,7 @@ async def related(request: web.Request) -> web.Response:
 
 @routes.post("/v1/recommendations")
 async def recommendations(request: web.Request) -> web.Response:
-    """Answer a `RecommendationsBody` with videos for one viewer.
+    """Answer `{"history", "viewer", "limit", "exclude", "nsfw"}`, all optional, with videos for one viewer.
 
     Without a history, the stored one of `viewer` is used; unknown viewers get what suits everybody.
     """
@@ -71,7 +71,7 @@ async def recommendations(request: web.Request) -> web.Response:
 
 @routes.get("/v1/explain")
 async def explain(request: web.Request) -> web.Response:
-    """Answer an `ExplainQuery` with the exact parts of the video's score for that history."""
+    """Answer `?video=&history=` with the exact parts of the video's score for that history."""
     context = request.app[CONTEXT]
     loaded = context.model.get()
     query = read_query(ExplainQuery, request, context.config.limits)

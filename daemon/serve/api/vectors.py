@@ -101,7 +101,7 @@ async def vectors(request: web.Request) -> web.Response:
 
 @routes.get("/v1/vectors/ranking")
 async def ranking(request: web.Request) -> web.Response:
-    """Answer a `RankingQuery` with the list that a browser with that history makes, for comparison.
+    """Answer `?history=&limit=` with the list that a browser with that history makes, for comparison.
 
     The plugin never asks this: histories of people who are not logged in stay in their browsers.
     """

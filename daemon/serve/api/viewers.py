@@ -20,7 +20,7 @@ routes = web.RouteTableDef()
 
 @routes.post("/v1/viewers/known")
 async def known(request: web.Request) -> web.Response:
-    """Answer a `ViewerBody` with every video that is stored for the viewer, newest first."""
+    """Answer `{"viewer"}` with every video that is stored for the viewer, newest first."""
     context = request.app[CONTEXT]
     pseudonym = await _pseudonym(request, context)
     return json_answer({"videos": await asyncio.to_thread(viewer_history.known, context.engine, pseudonym)})
@@ -28,7 +28,7 @@ async def known(request: web.Request) -> web.Response:
 
 @routes.post("/v1/viewers/forget")
 async def forget(request: web.Request) -> web.Response:
-    """Answer a `ViewerBody` with 204 when no byte of the viewer is left in the database."""
+    """Answer `{"viewer"}` with 204 when no byte of the viewer is left in the database."""
     context = request.app[CONTEXT]
     pseudonym = await _pseudonym(request, context)
     try:
