@@ -167,7 +167,7 @@ def test_a_job_dies_with_whoever_started_it(config: Path, tmp_path: Path) -> Non
     script = f"""
 import asyncio, os
 from pathlib import Path
-from daemon.jobs.process import run_job
+from daemon.jobs.run import run_job
 Path({str(tmp_path / "pid")!r}).write_text(str(os.getpid()))
 asyncio.run(run_job("sync", Path({str(config)!r}), time_limit=60))
 """
