@@ -1,9 +1,10 @@
-"""When what is due in a group: pure, from the membership, the settings and the time to what should run."""
+"""What is due in a group: from its row, the settings and the time to what should run. No clock and no IO."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from daemon.config import Config
@@ -21,8 +22,128 @@ _SHORTEST: Final = 2.0
 _LINK_PAUSE: Final = 20.0
 _LONGEST: Final = 120.0
 _URGENT: Final = 60.0
+_JITTER: Final = 0.1
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 (compared, not bound)
 _HTTPS: Final = 443
+
+
+Task = Literal["announce", "hosting", "housekeeping", "learn", "link", "missed", "nodes", "poll", "sum"]
+_PAUSES: Final[Mapping[Task, float]] = {"hosting": 30.0, "housekeeping": 3600.0, "nodes": 2.0}
+"""Seconds between the end of a task and its next beginning, however it ended."""
+_AFTER_FAILURE: Final[Mapping[Task, float]] = {"learn": 600.0}
+_AFTER_OTHER_FAILURES: Final = 30.0
+
+
+@dataclass
+class GroupSchedule:
+    """Says what is due in one group. What it remembers between two looks may be lost.
+
+    So it says the same after a restart, and what an admin decides by command holds from the next look on.
+    """
+
+    config: Config
+    _decided: tuple[Any, ...] = ()
+    _near: bool = False
+    _poll_at: float = 0.0
+    _poll_failures: int = 0
+    _link_to: tuple[Any, ...] = ()
+    _link_failures: int = 0
+    _batch_before: str = ""
+    _taken_at: float = 0.0
+    _not_before: dict[Task, float] = field(default_factory=dict)
+
+    def due(
+        self, group: Membership, now: float, *, listens: str, outdated: bool, unlearnt: bool, summing: bool
+    ) -> tuple[set[Task], set[Task]]:
+        """Return which tasks should end, and which should then begin unless they run.
+
+        `listens` is `HOST:PORT` of the hosted group's listener for members, empty until it is ready. The rest
+        tells whether the SuperLink does not know yet who came or went, something was published that has not
+        been learnt yet, and a sum is being taken.
+        """
+        present = window(self.config, group)
+        wanted: set[Task] = set()
+        if group.role == "member" and self._poll_due(group, present, now):
+            wanted.add("poll")
+        if group.role == "host" and group.active:
+            wanted |= {"hosting", "housekeeping"}
+            if listens and outdated:
+                # At once, and not when the sum begins: members come to be connected before.
+                wanted.add("nodes")
+            if present is None:
+                wanted.add("announce")
+            elif now >= present.until and not summing:
+                wanted.add("missed")
+            elif now >= present.at - READY and listens:
+                wanted.add("sum")
+        if unlearnt or missed(self.config, group, now):
+            wanted.add("learn")
+        ended_first = self._redirect(group, present, listens)
+        if self._link_due(group, present, now):
+            wanted.add("link")
+        kept: set[Task] = {"hosting", "link"} if group.role == "host" else {"hosting", "link", "sum"}
+        begin = {task for task in wanted if now >= self._not_before.get(task, 0.0)}
+        return (kept - wanted) | ended_first, begin
+
+    def _poll_due(self, group: Membership, present: Window | None, now: float) -> bool:
+        near = present is not None and present.holds(now)
+        # At once after an admin's decision, and as a sum comes near or is over: it may have been moved.
+        if (_decision(group), near) != (self._decided, self._near):
+            self._decided, self._near = _decision(group), near
+            self._poll_at, self._poll_failures = now, 0
+        return now >= self._poll_at
+
+    def polled(self, before: Membership, after: Membership | None, now: float, jitter: float) -> None:
+        """Note whether the host answered; `jitter` is drawn from [-1, 1]."""
+        heard = after is None or after.polled != before.polled
+        self._poll_failures = 0 if heard else self._poll_failures + 1
+        if after is not None:
+            pause = poll_every(self.config, after, self._poll_failures)
+            self._poll_at = now + pause * (1 + jitter * _JITTER)
+            # What the host changed is no decision of ours, to be told at once.
+            self._decided = _decision(after)
+
+    def _redirect(self, group: Membership, present: Window | None, listens: str) -> set[Task]:
+        """Note where to connect, and for which sum; a link to elsewhere has to end."""
+        fence = group.fence
+        if group.role == "host":
+            fence = listens and fence_for_host(self.config, listens)
+        to = (fence, group.ca, group.next_at, group.poll_ms) if present is not None and fence else ()
+        if to == self._link_to:
+            return set()
+        self._link_to, self._link_failures = to, 0
+        self._batch_before, self._taken_at = group.batch, 0.0
+        self._not_before.pop("link", None)
+        return {"link"}
+
+    def _link_due(self, group: Membership, present: Window | None, now: float) -> bool:
+        if group.batch != self._batch_before and not self._taken_at:
+            self._taken_at = now
+        over = bool(self._taken_at) and now >= self._taken_at + LINGER
+        return present is not None and bool(self._link_to) and present.holds(now) and not over
+
+    @property
+    def fence(self) -> str:
+        """Where to connect, `HOST:PORT`; empty: nowhere."""
+        return str(self._link_to[0]) if self._link_to else ""
+
+    def link_up(self) -> None:
+        """Note that the link is up."""
+        self._link_failures = 0
+
+    def ended(self, task: Task, group: Membership, now: float, *, ok: bool) -> None:
+        """Note that a task ended by itself, and whether it succeeded."""
+        if task == "link":
+            self._link_failures += 1
+            pause = link_again(group.next_at, now, self._link_failures)
+        else:
+            failed = 0.0 if ok else _AFTER_FAILURE.get(task, _AFTER_OTHER_FAILURES)
+            pause = _PAUSES.get(task, failed)
+        self._not_before[task] = now + pause
+
+
+def _decision(group: Membership) -> tuple[Any, ...]:
+    return group.group, group.host, group.url, group.since, group.state
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ def python_module(module: str, *arguments: str) -> tuple[list[str], dict[str, st
     }
 
 
-async def run_child(module: str, *arguments: str, on_event: OnEvent, told: bytes = b"") -> int:
+async def run_child(module: str, *arguments: str, on_event: OnEvent, stdin: bytes = b"") -> int:
     """Run `python -m module ... --parent PID` until it ends by itself, or this call is cancelled.
 
-    `told` is what it reads on its standard input. Returns its exit status. Must be called from the main
+    `stdin` is what it reads there. Returns its exit status. Must be called from the main
     thread: the kernel ends the child when the thread that started it ends. Its whole process group ends with
     this call.
     """
@@ -44,7 +44,7 @@ async def run_child(module: str, *arguments: str, on_event: OnEvent, told: bytes
     process = await asyncio.create_subprocess_exec(
         *command,
         env=environment,
-        stdin=asyncio.subprocess.PIPE if told else asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
         limit=MAX_LINE,
@@ -52,7 +52,7 @@ async def run_child(module: str, *arguments: str, on_event: OnEvent, told: bytes
     try:
         if process.stdin is not None:
             with contextlib.suppress(ConnectionError):
-                process.stdin.write(told)
+                process.stdin.write(stdin)
                 await process.stdin.drain()
                 process.stdin.close()
         if process.stdout is not None:

@@ -1,16 +1,21 @@
-"""Takes part in other instances' sums, in the serving process: answers peers, counts in a child process."""
+"""Composes what an instance that exchanges something with others adds to the serving process.
+
+That is the service for peers, which takes part in their sums: it answers them, and counts in a child process;
+the group of the instance; and the rules by which it asks for sums itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +25,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.config import Config
+from daemon.group import repository as groups
 from daemon.group.hosting.enrolment_server import EnrolmentServer
 from daemon.group.hosting.published_server import PublishedServer
-from daemon.group.membership import rules
+from daemon.group.membership import host_messages, rules
 from daemon.group.membership.blob_cache import BlobCache
 from daemon.group.membership.host_messages import HostMessages
 from daemon.group.published_store import PublishedStore
@@ -36,6 +42,11 @@ from daemon.peers.repository import Peer
 from daemon.rounds import crash_points, round_config
 from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.member_log import MemberLog
+from daemon.serve import group_supervisor, scheduler
+from daemon.serve.context import ServeContext
+from daemon.serve.group_supervisor import GroupSupervisor
+from daemon.serve.runner import Runner
+from daemon.serve.scheduler import Scheduler
 from daemon.store import releases
 from daemon.store.activity import count_refusal
 from federation.blob_access import BlobServer
@@ -43,26 +54,118 @@ from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.http.client import PeerClient, new_session
 from federation.http.member import MemberService
-from federation.identity import PublicIdentity
+from federation.identity import Identity, PublicIdentity
 from federation.node import MemberNode, Preparation
 from federation.proposal import Proposal
 
 log = logging.getLogger(__name__)
 
-_KEEPING_SECONDS = 30.0
+_HOUSEKEEPING_SECONDS: Final = 30.0
 COUNTING_AT_ONCE: Final = 1
-"""Jobs that count for somebody's sum; others wait, and their aggregators ask again."""
+"""Jobs that count viewers for a sum; other sums wait, and their aggregators ask again."""
 COUNT_WITHIN: Final = 600.0
-"""Seconds for one; an aggregator has given up on us long before."""
+"""Seconds for one: its aggregator has given up on us long before."""
 
 
-@dataclass(frozen=True)
-class _Known:
+@contextlib.asynccontextmanager
+async def federate(context: ServeContext, runner: Runner) -> AsyncIterator[Scheduler]:
+    """Add all that talks to other instances to the serving process; yields the scheduler of all jobs."""
+    config, engine = context.config, context.engine
+
+    def session_due(now: float) -> float:
+        group = groups.current(engine)
+        if group is not None and group.active:
+            # The instance learns through its group then, whose host asks.
+            return math.inf
+        return round_config.asking(config, lambda: now).next_at()
+
+    rules = scheduler.rules(config, interrupted=round_config.session_open(config))
+    schedule = Scheduler(context, runner, rules, session_due=session_due)
+    group = GroupSupervisor(context, runner, waiting=lambda: host_messages.waiting(config))
+    schedule.repeat("group", group.look, group_supervisor.LOOK_SECONDS)
+    async with open_service(config, context.config_file, engine) as service:
+        context.federation_routes = service.routes()
+        try:
+            yield schedule
+        finally:
+            await group.close()
+
+
+@contextlib.asynccontextmanager
+async def open_service(
+    config: Config,
+    config_file: Path,
+    engine: Engine,
+    *,
+    on_refused: Callable[[str], None] = lambda _code: None,
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[MemberService]:
+    """Build the node and the service of an instance, and close them at the end."""
+    identity = open_identity(config.identity_file, config.instance.host)
+    limits = round_config.limits(config)
+    admission = _Admission(engine, config, identity.public)
+    node = _open_node(config, engine, identity, admission, clock)
+    records = MemberLog(engine, identity, node, clock)
+    admission.on_refused = records.refused
+    counting = _Counting(config, config_file, records)
+    refusals = _RefusalCounts(engine, clock, on_refused)
+    published = PublishedServer(
+        identity,
+        engine,
+        config,
+        PublishedStore(config),
+        BlobServer(identity, round_config.aggregator_journal(config), clock=clock, limits=limits),
+    )
+    from_host = TrafficAccounting(
+        HostMessages(identity, engine, config, limits, clock).take,
+        BlobCache(config.group_dir / "spool"),
+        engine,
+        admission.identity_of,
+        limits,
+        records.exchanged,
+    )
+    contacts = ContactTrigger(config_file, run_job)
+    ingress = Ingress(identity, engine, config, limits=limits, clock=clock, on_proven=contacts.send)
+    async with new_session() as session:
+        service = MemberService(
+            identity,
+            node,
+            PeerClient(session, on_traffic=records.exchanged),
+            prepare=counting.prepare,
+            url_of=admission.url_of,
+            limits=limits,
+            admit=ingress.admit,
+            admit_sum=ingress.admit_sum,
+            handlers={
+                Stage.HELLO: ingress.hello,
+                Stage.FETCH: published.serve,
+                Stage.ENROL: EnrolmentServer(identity, engine, config, clock, limits=limits).take,
+                **dict.fromkeys(HostMessages.STAGES, from_host.take),
+            },
+            at_hand=from_host.at_hand,
+            on_stage=lambda stage: crash_points.pass_point(f"member.{stage}"),
+            on_refusal=refusals.add,
+            on_answer=records.answered,
+            on_sent=ingress.answered,
+        )
+        housekeeping = asyncio.create_task(_keep_house(service, records, refusals))
+        try:
+            yield service
+        finally:
+            housekeeping.cancel()
+            await contacts.close()
+            await service.close()
+            refusals.write()
+
+
+@dataclass
+class _Admission:
     """Who may ask what; read for every request, so that what the admin decides holds from then on."""
 
     engine: Engine
     config: Config
     me: PublicIdentity
+    on_refused: Callable[[Proposal, Refusal], None] = lambda _proposal, _refusal: None
 
     def identity_of(self, host: str) -> PublicIdentity | None:
         """Return the pinned identity of an approved peer.
@@ -83,46 +186,29 @@ class _Known:
         """Raise Refusal for a proposal that the admin's policies do not allow."""
         allowlist = repository.read(self.engine, self.config).allowlist()
         group = rules.rule(self.engine, self.config, self.me)
-        round_config.policy(self.config, allowlist, group).check(proposal)
+        try:
+            round_config.policy(self.config, allowlist, group).check(proposal)
+        except Refusal as refusal:
+            self.on_refused(proposal, refusal)
+            raise
 
     def _approved(self, host: str) -> Peer | None:
         peer = repository.find(self.engine, self.config, host)
         return peer if peer is not None and peer.approved else None
 
 
-@contextlib.asynccontextmanager
-async def open_service(
-    config: Config,
-    config_file: Path,
-    engine: Engine,
-    *,
-    on_refused: Callable[[str], None] = lambda _code: None,
-    clock: Callable[[], float] = time.time,
-) -> AsyncIterator[MemberService]:
-    """Build the node, the desk and the service of an instance, and close them at the end."""
-    identity = open_identity(config.identity_file, config.instance.host)
-    limits = round_config.limits(config)
-
-    known = _Known(engine, config, identity.public)
-
-    def admit(proposal: Proposal) -> None:
-        try:
-            known.admit(proposal)
-        except Refusal as refusal:
-            records.refused(proposal, refusal)
-            raise
-
-    scratch = config.journal_dir / "preparing"
-    shutil.rmtree(scratch, ignore_errors=True)
+def _open_node(
+    config: Config, engine: Engine, identity: Identity, admission: _Admission, clock: Callable[[], float]
+) -> MemberNode:
     windows = round_config.windows(config, identity, clock, served=lambda: releases.any_given(engine))
     node = MemberNode(
         identity,
         round_config.member_journal(config),
-        peer=known.identity_of,
-        admit=admit,
+        peer=admission.identity_of,
+        admit=admission.admit,
         clock=clock,
         random=secrets.token_bytes,
-        limits=limits,
+        limits=round_config.limits(config),
         contributions=ContributionLog(windows, engine, clock),
     )
     if windows.restored:
@@ -131,123 +217,82 @@ async def open_service(
         for sum_id in node.open_sums():
             node.abandon(sum_id)
     node.prune()
-    desk = PublishedServer(
-        identity,
-        engine,
-        config,
-        PublishedStore(config),
-        BlobServer(identity, round_config.aggregator_journal(config), clock=clock, limits=limits),
-    )
-    inbox = HostMessages(identity, engine, config, limits, clock)
-    enroller = EnrolmentServer(identity, engine, config, clock, limits=limits)
-    records = MemberLog(engine, identity, node, clock)
-    spool = BlobCache(config.group_dir / "spool")
-    carried = TrafficAccounting(inbox.take, spool, engine, known.identity_of, limits, records.exchanged)
+    return node
 
-    counting = asyncio.Semaphore(COUNTING_AT_ONCE)
 
-    async def prepare(preparation: Preparation, blobs: Mapping[str, bytes]) -> NDArray[np.int64]:
-        async with counting:
+class _Counting:
+    """Counts this instance's viewers for sums, in child processes."""
+
+    def __init__(self, config: Config, config_file: Path, records: MemberLog) -> None:
+        self._config, self._config_file, self._records = config, config_file, records
+        self._turn = asyncio.Semaphore(COUNTING_AT_ONCE)
+        self._scratch = config.journal_dir / "preparing"
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    async def prepare(self, preparation: Preparation, blobs: Mapping[str, bytes]) -> NDArray[np.int64]:
+        """Return the vector of a sum. Raises Refusal."""
+        async with self._turn:
             try:
-                return await _count(config, config_file, scratch, preparation, blobs)
+                return await self._count(preparation, blobs)
             except Refusal as refusal:
                 if refusal.code is not Code.BUSY:
-                    await asyncio.to_thread(records.refused, preparation.proposal, refusal)
+                    await asyncio.to_thread(self._records.refused, preparation.proposal, refusal)
                 raise
 
-    # Written now and then: a flood of nonsense must not become a flood of transactions.
-    refused: Counter[str] = Counter()
-
-    def on_refusal(refusal: Refusal) -> None:
-        on_refused(refusal.code.value)
-        refused[refusal.code.value] += 1
-
-    errands = ContactTrigger(config_file, run_job)
-    door = Ingress(identity, engine, config, limits=limits, clock=clock, on_proven=errands.send)
-
-    async with new_session() as session:
-        service = MemberService(
-            identity,
-            node,
-            PeerClient(session, on_traffic=records.exchanged),
-            prepare=prepare,
-            url_of=known.url_of,
-            limits=limits,
-            admit=door.admit,
-            admit_sum=door.admit_sum,
-            handlers={
-                Stage.HELLO: door.hello,
-                Stage.FETCH: desk.serve,
-                Stage.ENROL: enroller.take,
-                **dict.fromkeys(HostMessages.STAGES, carried.take),
-            },
-            at_hand=carried.at_hand,
-            on_stage=lambda stage: crash_points.pass_point(f"member.{stage}"),
-            on_refusal=on_refusal,
-            on_answer=records.answered,
-            on_sent=door.answered,
-        )
-        keeping = asyncio.create_task(_keep(engine, service, records, refused, clock))
+    async def _count(self, preparation: Preparation, blobs: Mapping[str, bytes]) -> NDArray[np.int64]:
+        folder = self._scratch / preparation.signed.sum_id.hex()
         try:
-            yield service
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await asyncio.to_thread(_write, folder, preparation, blobs)
+            outcome = await run_job(
+                "contribution",
+                self._config_file,
+                time_limit=min(self._config.limits.job_time.total_seconds(), COUNT_WITHIN),
+                arguments={"folder": str(folder)},
+            )
+            if not outcome.ok:
+                log.error("contribution failed", extra={"code": outcome.code, "problem": outcome.message})
+                raise Refusal(Code.BUSY, "this instance could not count its viewers now; its log says why")
+            refusal = round_config.refusal_from(outcome.result)
+            if refusal is not None:
+                raise refusal
+            return await asyncio.to_thread(np.load, folder / round_config.VECTOR_FILE, allow_pickle=False)
         finally:
-            keeping.cancel()
-            await errands.close()
-            await service.close()
-            _write_refusals(engine, refused, clock())
-
-
-async def _keep(
-    engine: Engine,
-    service: MemberService,
-    records: MemberLog,
-    refused: Counter[str],
-    clock: Callable[[], float],
-) -> None:
-    while True:
-        await asyncio.sleep(_KEEPING_SECONDS)
-        try:
-            await asyncio.to_thread(_write_refusals, engine, refused, clock())
-            await service.prune()
-            await asyncio.to_thread(records.close_left)
-        except (OSError, SQLAlchemyError):
-            log.exception("housekeeping failed; it is tried again")
-
-
-def _write_refusals(engine: Engine, refused: Counter[str], now: float) -> None:
-    for code in list(refused):
-        count_refusal(engine, code, now=now, times=refused.pop(code))
-
-
-async def _count(
-    config: Config,
-    config_file: Path,
-    scratch: Path,
-    preparation: Preparation,
-    blobs: Mapping[str, bytes],
-) -> NDArray[np.int64]:
-    folder = scratch / preparation.signed.sum_id.hex()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await asyncio.to_thread(_write, folder, preparation, blobs)
-        outcome = await run_job(
-            "contribution",
-            config_file,
-            time_limit=min(config.limits.job_time.total_seconds(), COUNT_WITHIN),
-            arguments={"folder": str(folder)},
-        )
-        if not outcome.ok:
-            log.error("contribution failed code=%s message=%s", outcome.code, outcome.message)
-            raise Refusal(Code.BUSY, "this instance could not count its viewers now; its log says why")
-        refusal = round_config.refusal_from(outcome.result)
-        if refusal is not None:
-            raise refusal
-        return await asyncio.to_thread(np.load, folder / round_config.VECTOR_FILE, allow_pickle=False)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(folder: Path, preparation: Preparation, blobs: Mapping[str, bytes]) -> None:
     (folder / round_config.PROPOSAL_FILE).write_bytes(preparation.proposal.to_payload())
     for name, data in blobs.items():
         (folder / f"blob.{name}").write_bytes(data)
+
+
+@dataclass
+class _RefusalCounts:
+    """Refusals by code, written now and then: a flood of messages must not become one of transactions."""
+
+    engine: Engine
+    clock: Callable[[], float]
+    on_refused: Callable[[str], None]
+    _counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, refusal: Refusal) -> None:
+        """Count one."""
+        self.on_refused(refusal.code.value)
+        self._counts[refusal.code.value] += 1
+
+    def write(self) -> None:
+        """Write what was counted since the last time."""
+        for code in list(self._counts):
+            count_refusal(self.engine, code, now=self.clock(), times=self._counts.pop(code))
+
+
+async def _keep_house(service: MemberService, records: MemberLog, refusals: _RefusalCounts) -> None:
+    while True:
+        await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+        try:
+            await asyncio.to_thread(refusals.write)
+            await service.prune()
+            await asyncio.to_thread(records.close_left)
+        except (OSError, SQLAlchemyError):
+            log.exception("housekeeping failed; it is tried again")

@@ -1,27 +1,22 @@
-"""When jobs run by themselves, inside the serving process; the work itself happens in child processes."""
+"""When the instance's jobs run by themselves: a table of rules, and APScheduler to keep the time."""
+
+from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, Literal
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
-from sqlalchemy import Engine
 
 from daemon.config import Config, PeerTubeSource
-from daemon.jobs.registry import JOBS
-from daemon.jobs.run import run_job
-from daemon.process.job_context import JobOutcome
 from daemon.serve.context import ServeContext
+from daemon.serve.runner import Runner
 from daemon.store import activity
-
-logger = logging.getLogger(__name__)
 
 MISFIRE_GRACE_SECONDS: Final = 3600
 SOON_SECONDS: Final = 1.0
@@ -33,157 +28,150 @@ SYNC_WHEN_LOST: Final = 10
 AT_LEAST_BETWEEN_SYNCS: Final = 3600.0
 
 
-class Scheduler:
-    """Runs sync, training, sessions and pruning at jittered intervals, one at a time.
+@dataclass(frozen=True)
+class Rule:
+    """When a job runs by itself, and what follows.
 
-    A run that was missed while the machine slept is made up for once. The first run of a job is due one
-    interval after its last success, so that restarts neither skip nor repeat work.
+    Attributes:
+        in_turn: whether it waits for the others that run in turn.
+        at_most: seconds that it may take, where that is less than `limits.job_time`.
+        first: when it runs for the first time: soon, after the time that spreads the load, or soon after each
+            start, whenever it ran before.
+        then: the job that follows when this one succeeded, if any.
     """
 
-    def __init__(self, context: ServeContext, *, rng: random.Random | None = None) -> None:
+    job: str
+    every: timedelta
+    in_turn: bool = True
+    at_most: float = math.inf
+    first: Literal["soon", "later", "each start"] = "soon"
+    then: str = ""
+
+
+def rules(config: Config, *, interrupted: bool = False) -> Iterator[Rule]:
+    """Yield the rules that follow from the settings; `interrupted` tells whether a session was."""
+    schedule, source = config.schedule, config.source
+    if not schedule.enabled:
+        return
+    yield Rule("sync", schedule.sync, then="train" if schedule.train_after_sync else "")
+    yield Rule("prune", schedule.prune)
+    if isinstance(source, PeerTubeSource):
+        # A session may wait for peers for an hour; a viewer who withdraws must not wait for it.
+        yield Rule("consent", source.check, in_turn=False, at_most=CHECK_SECONDS)
+    if config.federates:
+        # The members of an interrupted one wait, and their answers are journalled: it goes on before the
+        # proposals expire. A new instance has nothing to add up with others before it has content.
+        yield Rule("session", schedule.session, first="each start" if interrupted else "later", then="train")
+        # It need not wait for a training, nor a session for it: peers answer within seconds, or later.
+        yield Rule("peers", PEERS_EVERY, in_turn=False, at_most=CHECK_SECONDS)
+
+
+def first_run(rule: Rule, last: float | None, now: float, spread: float, share: float) -> float:
+    """Return when a job runs first after a start of the daemon, in Unix seconds.
+
+    That is one interval after its `last` success, so that restarts neither skip nor repeat work. Runs are
+    scattered over `spread` seconds, of which this one gets a `share` in [0, 1].
+    """
+    soon = now + SOON_SECONDS
+    if rule.first == "each start":
+        return soon
+    if last is None:
+        return soon + (spread if rule.first == "later" else 0.0)
+    return max(last + rule.every.total_seconds(), soon) + share * spread
+
+
+def brings_sync_forward(checked: Mapping[str, Any], last_sync: float | None, now: float) -> bool:
+    """Tell whether the result of a check of consent calls for a sync at once.
+
+    Where many viewers are gone, most likely a video that they had seen is gone: their other rows are still
+    there to be read.
+    """
+    many = checked.get("removed", 0) * SYNC_WHEN_LOST > checked.get("viewers", 0)
+    return many and (last_sync is None or now - last_sync > AT_LEAST_BETWEEN_SYNCS)
+
+
+class Scheduler:
+    """Runs jobs by their rules, each at its interval with jitter.
+
+    A run that was missed while the machine slept is made up for once. `session_due` tells from now, in Unix
+    seconds, when peers can be asked for a sum again; never, while a group is.
+    """
+
+    def __init__(
+        self,
+        context: ServeContext,
+        runner: Runner,
+        rules: Iterable[Rule] = (),
+        *,
+        session_due: Callable[[float], float] = lambda now: now,
+        rng: random.Random | None = None,
+    ) -> None:
         self._context = context
+        self._runner = runner
+        self._rules = {rule.job: rule for rule in rules}
+        self._session_due = session_due
         self._rng = rng or random.Random()  # noqa: S311 (spreads load; nothing secret depends on it)
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._one_at_a_time = asyncio.Lock()
-        self._running: set[asyncio.Task[None]] = set()
+        self._timer = AsyncIOScheduler(timezone=UTC)
 
     def start(self) -> None:
-        """Plan every job that the configuration wants."""
-        settings = self._context.config.schedule
-        if not settings.enabled:
-            return
-        self._plan("sync", settings.sync, self._sync)
-        self._plan("prune", settings.prune, self._prune)
-        source = self._context.config.source
-        if isinstance(source, PeerTubeSource):
-            self._plan("consent", source.check, self._consent)
-        if "session" in JOBS and self._context.config.federates:
-            self._plan("session", settings.session, self._session)
-            self._plan("peers", PEERS_EVERY, self._peers)
+        """Plan every job."""
+        for rule in self._rules.values():
+            self._plan(rule)
         self._context.upcoming = self.upcoming
-        self._scheduler.start()
+        self._timer.start()
 
-    async def stop(self) -> None:
-        """Plan nothing further and end the job that runs; what it had not finished never happened."""
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+    def stop(self) -> None:
+        """Begin nothing further; what runs is the runner's to end."""
+        if self._timer.running:
+            self._timer.shutdown(wait=False)
 
     def upcoming(self) -> Mapping[str, float]:
         """Return when each job runs next, Unix seconds."""
-        return {job.id: job.next_run_time.timestamp() for job in self._scheduler.get_jobs()}
+        times = {job.id: job.next_run_time.timestamp() for job in self._timer.get_jobs()}
+        return {name: times[name] for name in self._rules if name in times}
 
-    def _plan(self, name: str, every: timedelta, work: Callable[[], Awaitable[None]]) -> None:
-        seconds = every.total_seconds()
+    def repeat(self, name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Do something every few seconds from now on, apart from the rules."""
+        self._at(name, work, self._context.clock(), IntervalTrigger(seconds=seconds, timezone=UTC))
+
+    async def run(self, name: str) -> None:
+        """Run a job that is due, and what follows."""
+        rule, now = self._rules[name], self._context.clock()
+        if name == "session" and (due := await asyncio.to_thread(self._session_due, now)) > now:
+            # Peers gave this window's sum already, at an admin's request: they answer again when it is over.
+            if due < math.inf:
+                self._move(name, due)
+            return
+        outcome = await self._runner.job(name, in_turn=rule.in_turn, at_most=rule.at_most)
+        if name == "consent" and brings_sync_forward(outcome.result, self._last("sync"), now):
+            self._move("sync", now)
+        if outcome.ok and rule.then:
+            await self._runner.job(rule.then, in_turn=True)
+
+    def _plan(self, rule: Rule) -> None:
+        seconds = rule.every.total_seconds()
         spread = seconds * self._context.config.schedule.jitter
-        now = time.time()
-        last = activity.last_success(self._context.engine, name)
-        if name == "session" and _session_open(self._context.config):
-            # Its members wait, and their answers are journalled: go on before the proposals expire.
-            first = now + SOON_SECONDS
-        elif last is not None:
-            first = max(last + seconds, now + SOON_SECONDS) + self._rng.uniform(0, spread)
-        else:
-            # A new instance wants content at once; it has nothing to add up with others before that.
-            first = now + SOON_SECONDS + (spread if name == "session" else 0.0)
+        trigger = IntervalTrigger(seconds=max(round(seconds), 1), jitter=spread or None, timezone=UTC)
+        first = first_run(rule, self._last(rule.job), self._context.clock(), spread, self._rng.random())
+        self._at(rule.job, lambda: self.run(rule.job), first, trigger)
 
+    def _at(
+        self, name: str, work: Callable[[], Awaitable[None]], first: float, trigger: IntervalTrigger
+    ) -> None:
         async def begin() -> None:
-            task = asyncio.create_task(_finish(work))
-            self._running.add(task)
-            try:
-                await task
-            finally:
-                self._running.discard(task)
+            self._runner.begin(name, work)
 
-        self._scheduler.add_job(
+        self._timer.add_job(
             begin,
-            IntervalTrigger(seconds=max(round(seconds), 1), jitter=spread or None, timezone=UTC),
+            trigger,
             id=name,
             next_run_time=datetime.fromtimestamp(first, UTC),
             coalesce=True,
-            max_instances=1,
             misfire_grace_time=MISFIRE_GRACE_SECONDS,
         )
 
-    async def _sync(self) -> None:
-        if (await self._run("sync")).ok and self._context.config.schedule.train_after_sync:
-            await self._run("train")
+    def _move(self, name: str, when: float) -> None:
+        self._timer.modify_job(name, next_run_time=datetime.fromtimestamp(when, UTC))
 
-    async def _session(self) -> None:
-        if await asyncio.to_thread(_in_group, self._context.engine):
-            # It learns through its group then, whose host asks.
-            return
-        later = await asyncio.to_thread(_next_sum_at, self._context.config)
-        if later > time.time():
-            # The peers gave this window's sum already, at an admin's request; they answer again when it is
-            # over.
-            self._scheduler.modify_job("session", next_run_time=datetime.fromtimestamp(later, UTC))
-            return
-        if (await self._run("session")).ok:
-            await self._run("train")
-
-    async def _prune(self) -> None:
-        await self._run("prune")
-
-    async def _peers(self) -> None:
-        # Neither does it wait for a training, nor a session for it: peers answer within seconds, or later.
-        await self._run("peers", nullcontext(), at_most=CHECK_SECONDS)
-
-    async def _consent(self) -> None:
-        # Not one at a time with the others: a session may wait for peers for an hour, a viewer must not.
-        outcome = await self._run("consent", nullcontext(), at_most=CHECK_SECONDS)
-        lost, before = outcome.result.get("removed", 0), outcome.result.get("viewers", 0)
-        if lost * SYNC_WHEN_LOST > before and self._sync_is_old():
-            # A video that many had seen is gone, most likely: their other rows are still there to be read.
-            self._scheduler.modify_job("sync", next_run_time=datetime.now(UTC))
-
-    def _sync_is_old(self) -> bool:
-        last = activity.last_success(self._context.engine, "sync")
-        return last is None or time.time() - last > AT_LEAST_BETWEEN_SYNCS
-
-    async def _run(
-        self, name: str, turn: AbstractAsyncContextManager[None] | None = None, at_most: float = math.inf
-    ) -> JobOutcome:
-        limit = min(self._context.config.limits.job_time.total_seconds(), at_most)
-        async with turn or self._one_at_a_time:
-            outcome = await run_job(name, self._context.config_file, time_limit=limit)
-        metrics = self._context.metrics
-        metrics.jobs.labels(name, outcome.code or "ok").inc()
-        if outcome.ok:
-            metrics.job_seconds.labels(name).set(outcome.seconds)
-            logger.info("job done", extra={"job": name, "seconds": outcome.seconds})
-        else:
-            problem = {
-                "job": name,
-                "code": outcome.code,
-                "problem": outcome.message,
-                "advice": outcome.advice,
-            }
-            logger.error("job failed", extra=problem)
-        return outcome
-
-
-async def _finish(work: Callable[[], Awaitable[None]]) -> None:
-    await work()
-
-
-def _session_open(config: Config) -> bool:
-    # Loaded only where sessions are planned: the other modes need none of it.
-    from daemon.rounds.round_config import session_open
-
-    return session_open(config)
-
-
-def _in_group(engine: Engine) -> bool:
-    from daemon.group import repository
-
-    group = repository.current(engine)
-    return group is not None and group.active
-
-
-def _next_sum_at(config: Config) -> float:
-    from daemon.rounds.round_config import asking
-
-    return asking(config, time.time).next_at()
+    def _last(self, name: str) -> float | None:
+        return activity.last_success(self._context.engine, name)

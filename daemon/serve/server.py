@@ -11,7 +11,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -27,14 +27,12 @@ from daemon.serve.connection_limit import ConnectionLimit, LimitedSite
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.middleware import guard
 from daemon.serve.model_loader import CurrentModel
-from daemon.serve.scheduler import Scheduler
+from daemon.serve.runner import Runner
+from daemon.serve.scheduler import Scheduler, rules
 from daemon.serve.store_cache import StoreCache
 from daemon.store.activity import refusals
 from daemon.store.engine import open_checked
 from daemon.store.pseudonyms import Pseudonyms
-
-if TYPE_CHECKING:
-    from daemon.serve.group_supervisor import GroupSupervisor
 
 logger = logging.getLogger(__name__)
 
@@ -102,41 +100,36 @@ async def serve(config: Config, config_file: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     context = build_context(config, config_file)
-    _finish_rotation(context)
+    if config.next_identity_file.exists():
+        from daemon.rounds import rotate_key
+
+        rotate_key.finish(config, context.engine)
+    runner = Runner(context)
     async with AsyncExitStack() as stack:
         if config.federates:
-            # In any other mode nothing listens for peers, and none of this is loaded.
-            from daemon.serve.federation_app import open_service
+            # In any other mode nothing is exchanged with others, and none of this is loaded.
+            from daemon.serve import federation_app
 
-            service = await stack.enter_async_context(open_service(config, config_file, context.engine))
-            context.federation_routes = service.routes()
-        await _serve(context, stop)
-
-
-def _finish_rotation(context: ServeContext) -> None:
-    if not context.config.next_identity_file.exists():
-        return
-    from daemon.rounds import rotate_key
-
-    rotate_key.finish(context.config, context.engine)
+            scheduler = await stack.enter_async_context(federation_app.federate(context, runner))
+        else:
+            scheduler = Scheduler(context, runner, rules(config))
+        await _serve(context, runner, scheduler, stop)
 
 
-async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
+async def _serve(context: ServeContext, runner: Runner, scheduler: Scheduler, stop: asyncio.Event) -> None:
     config = context.config
     apps = build_apps(context)
     # The first model is loaded before anybody can ask, so that a restart is never "not ready" for long.
     await context.stored.refresh(None)
     await context.model.refresh()
-    scheduler = Scheduler(context)
-    keeper = _keeper(context)
-    runners: list[web.AppRunner] = []
+    listeners: list[web.AppRunner] = []
     tasks: list[asyncio.Task[None]] = []
     listen = config.listen
     try:
-        context.addresses["api"] = await _listen(runners, apps.api, listen.api_host, listen.api_port)
+        context.addresses["api"] = await _listen(listeners, apps.api, listen.api_host, listen.api_port)
         if apps.federation is not None:
             where = (listen.federation_host, listen.federation_port)
-            context.addresses["federation"] = await _listen(runners, apps.federation, *where)
+            context.addresses["federation"] = await _listen(listeners, apps.federation, *where)
         announce(
             config.data_dir,
             Running(
@@ -146,8 +139,6 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
         tasks.append(asyncio.create_task(context.model.follow(context.stored.refresh)))
         tasks.append(asyncio.create_task(watch(context)))
         scheduler.start()
-        if keeper is not None:
-            keeper.start()
         # What is there now stays: looking through it again and again would delay answers by milliseconds.
         gc.collect()
         gc.freeze()
@@ -155,32 +146,21 @@ async def _serve(context: ServeContext, stop: asyncio.Event) -> None:
         await stop.wait()
         logger.info("stopping")
     finally:
-        if keeper is not None:
-            await keeper.stop()
-        await scheduler.stop()
+        scheduler.stop()
+        await runner.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for runner in runners:
-            await runner.cleanup()
+        for listener in listeners:
+            await listener.cleanup()
         context.stored.close()
         context.engine.dispose()
 
 
-def _keeper(context: ServeContext) -> GroupSupervisor | None:
-    if not context.config.federates:
-        # Nothing is in a group then, and none of this is loaded.
-        return None
-    from daemon.group.membership import host_messages
-    from daemon.serve.group_supervisor import GroupSupervisor
-
-    return GroupSupervisor(context, waiting=lambda: host_messages.waiting(context.config))
-
-
-async def _listen(runners: list[web.AppRunner], app: web.Application, host: str, port: int) -> str:
+async def _listen(listeners: list[web.AppRunner], app: web.Application, host: str, port: int) -> str:
     # aiohttp's own access log would write addresses and queries.
     # Nor unpack what comes in: a small body must not become a large one.
-    runner = web.AppRunner(
+    listener = web.AppRunner(
         app,
         access_log=None,
         logger=logger,
@@ -188,17 +168,18 @@ async def _listen(runners: list[web.AppRunner], app: web.Application, host: str,
         shutdown_timeout=STOP_SECONDS,
         keepalive_timeout=75.0,
     )
-    runners.append(runner)
-    await runner.setup()
+    listeners.append(listener)
+    await listener.setup()
     crowd = app.get(CROWD)
     try:
-        await (LimitedSite(runner, crowd, host, port) if crowd else web.TCPSite(runner, host, port)).start()
+        site = LimitedSite(listener, crowd, host, port) if crowd else web.TCPSite(listener, host, port)
+        await site.start()
     except OSError as error:
         raise ListenError(
             f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)})",
             advice="Another program may use that port: choose another one under [listen].",
         ) from error
-    bound = runner.addresses[0]
+    bound = listener.addresses[0]
     return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
 
 

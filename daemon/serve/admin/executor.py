@@ -186,9 +186,7 @@ class Executor:
         outcome = await run_job(
             name, self._context.config_file, time_limit=limit, on_progress=progress, arguments=arguments
         )
-        metrics = self._context.metrics
-        metrics.jobs.labels(name, outcome.code or "ok").inc()
+        self._context.metrics.job_ended(outcome)
         if not outcome.ok:
             raise JobFailedError(outcome)
-        metrics.job_seconds.labels(name).set(outcome.seconds)
         return outcome.result

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from daemon.process.job_context import JobOutcome
+
 BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -38,6 +40,12 @@ class Metrics:
         )
         ProcessCollector(registry=self.registry)
         self.registry.register(_Refusals(refusals))
+
+    def job_ended(self, outcome: JobOutcome) -> None:
+        """Count a job by how it ended."""
+        self.jobs.labels(outcome.name, outcome.code or "ok").inc()
+        if outcome.ok:
+            self.job_seconds.labels(outcome.name).set(outcome.seconds)
 
     def render(self) -> bytes:
         """Return the text format of Prometheus."""

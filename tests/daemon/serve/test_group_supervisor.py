@@ -1,4 +1,4 @@
-"""The keeper of a group: asks its host, connects for sums, runs what is due, and ends with the daemon."""
+"""The supervisor of a group: asks its host, connects for sums, runs what is due, and ends with the daemon."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from daemon.process import child
 from daemon.process.child import run_child
 from daemon.process.daemon_lock import Running, announce, only_daemon
 from daemon.process.job_context import JobOutcome, Progress
-from daemon.serve import group_supervisor
+from daemon.serve.context import ServeContext
 from daemon.serve.group_supervisor import GroupSupervisor
+from daemon.serve.runner import Runner
+from daemon.serve.scheduler import Scheduler
 from daemon.serve.server import build_context
 from tests.daemon.group.test_join_and_leave import GROUP, asks, lets_in
 from tests.daemon.peer_instances import Neighbour, neighbours
@@ -60,10 +62,12 @@ class Jobs:
 
 @dataclass
 class Kept:
-    """A neighbour with a keeper beside its service."""
+    """A neighbour with a supervisor beside its service."""
 
     neighbour: Neighbour
-    keeper: GroupSupervisor
+    context: ServeContext
+    runner: Runner
+    supervisor: GroupSupervisor
     jobs: Jobs
     waits: list[bool] = field(default_factory=list)
 
@@ -80,7 +84,7 @@ class Kept:
         """Look again and again until something holds."""
         async with asyncio.timeout(seconds):
             while True:
-                await self.keeper.look()
+                await self.supervisor.look()
                 await asyncio.sleep(0.05)
                 if until():
                     return
@@ -99,16 +103,16 @@ async def kept(neighbour: Neighbour, *, schedule: bool = False) -> AsyncIterator
     context.clock = neighbour.clock
     settings = context.config.schedule.model_copy(update={"enabled": schedule})
     context.config = context.config.model_copy(update={"schedule": settings})
-    runner = neighbour.runner
-    assert runner is not None
     context.addresses["federation"] = f"{neighbour.host}/plugins/shoal/router"
     jobs = Jobs()
     waits: list[bool] = []
-    found = Kept(neighbour, GroupSupervisor(context, waiting=lambda: bool(waits), run=jobs), jobs, waits)
+    runner = Runner(context, jobs)
+    supervisor = GroupSupervisor(context, runner, waiting=lambda: bool(waits))
     try:
-        yield found
+        yield Kept(neighbour, context, runner, supervisor, jobs, waits)
     finally:
-        await found.keeper.stop()
+        await runner.close()
+        await supervisor.close()
         context.stored.close()
         context.engine.dispose()
 
@@ -128,7 +132,7 @@ async def test_a_member_asks_at_once_and_then_now_and_then(pair: list[Neighbour]
         await member.looks(lambda: sum(p.endswith("/message") for p in host.front.asked) > asked)
         before = len(host.front.asked)
         for _ in range(5):
-            await member.keeper.look()
+            await member.supervisor.look()
         assert len(host.front.asked) == before
         await lets_in(host, a.host)
         host.clock.ahead = a.clock.ahead = 4000.0
@@ -157,7 +161,7 @@ async def test_what_was_published_is_learnt_and_then_trained_on(pair: list[Neigh
         member.waits.append(True)
         await member.looks(lambda: len(member.jobs.ran) == 3)
         for _ in range(5):
-            await member.keeper.look()
+            await member.supervisor.look()
             await asyncio.sleep(0.01)
         assert member.jobs.ran[2:] == ["group-learn"]
         a.clock.ahead = 700.0
@@ -169,7 +173,7 @@ async def test_the_host_runs_flower_and_takes_announced_sums(pair: list[Neighbou
     async with kept(host) as here:
         with only_daemon(host.config.data_dir):
             announce(host.config.data_dir, Running(1, "", "", 0.0))
-            await here.looks(lambda: here.keeper.live.hosting == "ready")
+            await here.looks(lambda: here.supervisor.live.hosting == "ready")
             group = here.group
             assert group.fence.startswith("127.0.0.1:")
             assert group.ca.startswith("-----BEGIN CERTIFICATE-----")
@@ -177,13 +181,13 @@ async def test_the_host_runs_flower_and_takes_announced_sums(pair: list[Neighbou
             # The nodes of members are let in at once, the host's own among them.
             await here.looks(lambda: all(one.node_id for one in repository.members(host.engine)))
             here.change(next_at=host.clock() + 58)
-            await here.looks(lambda: here.keeper.live.link in ("connected", "busy"))
+            await here.looks(lambda: here.supervisor.live.link in ("connected", "busy"))
             await here.looks(lambda: status.status(host.config, host.engine, host.clock())["connected"])
             assert here.jobs.ran == []
             host.clock.ahead += 60.0
             await here.looks(lambda: here.group.next_at == 0.0)
             assert here.jobs.ran == ["group-session"]
-            await here.looks(lambda: here.keeper.live.link == "")
+            await here.looks(lambda: here.supervisor.live.link == "")
             # A sum that fails is told of, and was announced once.
             failed = JobOutcome("group-session", ok=False, exit_code=5, message="nobody came")
             here.jobs.outcomes["group-session"] = failed
@@ -195,7 +199,7 @@ async def test_the_host_runs_flower_and_takes_announced_sums(pair: list[Neighbou
             await here.looks(lambda: "was missed" in here.group.problem)
             assert here.jobs.ran == ["group-session"] * 2
             commands.close(host.config, host.engine, now=host.clock())
-            await here.looks(lambda: here.keeper.live.hosting == "")
+            await here.looks(lambda: here.supervisor.live.hosting == "")
 
 
 async def test_sums_are_announced_by_themselves(pair: list[Neighbour]) -> None:
@@ -203,7 +207,7 @@ async def test_sums_are_announced_by_themselves(pair: list[Neighbour]) -> None:
     await asks(a, host)
     await lets_in(host, a.host)
     async with kept(host, schedule=True) as here:
-        here.keeper._config = here.keeper._config.model_copy(
+        here.supervisor._config = here.supervisor._config.model_copy(
             update={"cohort": host.config.cohort.model_copy(update={"min_cohort": 1})}
         )
         now = host.clock()
@@ -231,7 +235,7 @@ async def test_a_child_ends_with_whoever_started_it(tmp_path: Path, monkeypatch:
         heard.append(event)
         told.set()
 
-    task = asyncio.create_task(run_child("any", on_event=on_event, told=b"hello\n"))
+    task = asyncio.create_task(run_child("any", on_event=on_event, stdin=b"hello\n"))
     await asyncio.wait_for(told.wait(), 20)
     [event] = heard
     assert event["event"] == "hello"
@@ -246,29 +250,18 @@ def _lives(number: int) -> bool:
     return Path(f"/proc/{number}").exists()
 
 
-async def test_nothing_runs_in_a_mode_in_which_nothing_is_sent(pair: list[Neighbour]) -> None:
-    host, _ = pair
-    context = build_context(host.config.model_copy(update={"mode": "off"}), host.config_file)
-    try:
-        idle = GroupSupervisor(context, waiting=lambda: True, run=Jobs())
-        idle.start()
-        assert idle._looking is None
-        await idle.stop()
-    finally:
-        context.stored.close()
-        context.engine.dispose()
-
-
-async def test_a_started_keeper_looks_by_itself(
-    pair: list[Neighbour], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_federates_looks_after_its_group_by_itself(pair: list[Neighbour]) -> None:
     host, a = pair
     await asks(a, host)
-    monkeypatch.setattr(group_supervisor, "LOOK_SECONDS", 0.05)
     a.config.group_dir.mkdir(exist_ok=True)
     (a.config.group_dir / status.LIVE_NAME).write_text(json.dumps({"link": "connected"}))
     await lets_in(host, a.host)
     async with kept(a) as member:
-        member.keeper.start()
+        # Nothing runs any more, and so nothing is connected, whatever a daemon that was killed wrote down.
+        scheduler = Scheduler(member.context, member.runner)
+        scheduler.repeat("group", member.supervisor.look, 0.05)
+        scheduler.start()
         await soon(lambda: member.group.state == "member")
+        assert scheduler.upcoming() == {}
+        scheduler.stop()
     assert json.loads((a.config.group_dir / status.LIVE_NAME).read_text())["link"] == ""
