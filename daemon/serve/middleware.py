@@ -19,10 +19,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ADVICE: Final = {
     404: "Known routes: /v1/related, /v1/recommendations, /v1/explain, /v1/status, /v1/vectors, "
     "/v1/vectors/ranking, /v1/viewers/known, /v1/viewers/forget, /health/ready, /metrics; for the admin: "
-    "/v1/admin/openapi.json, and the page /admin/.",
+    "/v1/admin/openapi.json, and the page at /admin/.",
     405: "See the Allow header for the methods of this route.",
     413: "Send less: fewer videos in history or exclude.",
 }
+ROUTE = web.RequestKey("route", str)
+"""The route that answered, where it was found below the one that aiohttp knows."""
 HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -71,7 +73,7 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
         return answer
     except Exception:
         logger.exception("request failed", extra={"route": _route(request)})
-        return error_answer(500, "bug", "the request failed here", "The daemon's log has the details.")
+        return error_answer(500, "bug", "the daemon could not answer this", "Its log has the details.")
 
 
 def _host_allowed(request: web.Request) -> bool:
@@ -83,5 +85,7 @@ def _host_allowed(request: web.Request) -> bool:
 
 
 def _route(request: web.Request) -> str:
+    if ROUTE in request:
+        return request[ROUTE]
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "unknown"

@@ -19,7 +19,7 @@ from daemon import log
 from daemon.config import Config
 from daemon.errors import ShoalError
 from daemon.process.daemon_lock import Running, announce, only_daemon
-from daemon.serve.admin import routes as admin
+from daemon.serve.admin import mount as admin
 from daemon.serve.admin.notice_watcher import watch
 from daemon.serve.api import health, recommendations, vectors, viewers
 from daemon.serve.api.metrics import Metrics

@@ -34,8 +34,8 @@ from daemon.config.schema import tables_in
 from daemon.config.template import descriptions
 from daemon.config.types import format_duration
 from daemon.disclosure import data_kinds
-from daemon.serve.admin import routes as admin
-from daemon.serve.admin.routing import PREFIX
+from daemon.serve.admin.mount import PREFIX
+from daemon.serve.admin.routes import ROUTES
 from daemon.serve.api.metrics import Metrics
 from daemon.serve.federation_app import open_service
 from daemon.serve.server import build_apps, build_context
@@ -220,20 +220,25 @@ async def _served(path: Path) -> Served:
             context.federation_routes = service.routes()
             apps = build_apps(context)
             assert apps.federation is not None
-            return Served(_routes(apps.api), _routes(apps.federation), _metrics(context.metrics))
+            local = [*_routes(apps.api), *_admin_routes()]
+            return Served(local, _routes(apps.federation), _metrics(context.metrics))
     finally:
         context.engine.dispose()
 
 
 def _routes(application: web.Application) -> list[tuple[str, str, str]]:
-    summaries = {(str(row.method), PREFIX + row.path): f"{row.summary}." for row in admin.routes()}
     found = []
     for route in application.router.routes():
         path = route.resource.canonical if route.resource else ""
-        if route.method != "HEAD":
-            meaning = summaries.get((route.method, path)) or inspect.getdoc(route.handler) or ""
+        # For the admin, the application knows one route of any method, below which are those of the table.
+        if route.method not in {"HEAD", "*"}:
+            meaning = inspect.getdoc(route.handler) or ""
             found.append((route.method, path, _cell(meaning.split("\n\n")[0])))
     return found
+
+
+def _admin_routes() -> list[tuple[str, str, str]]:
+    return [(row.method, PREFIX + row.path, _cell(f"{row.summary}.")) for row in ROUTES]
 
 
 def _metrics(metrics: Metrics) -> list[tuple[str, str, str, str]]:

@@ -1,7 +1,7 @@
-"""Executor for the admin that takes long, so that nobody who waits for a list notices it.
+"""Does for the admin what takes long, so that nobody who waits for a list notices it.
 
 What reads the store happens in one thread, a few requests deep; what computes or asks the network is a job
-in a child process, one of a kind at a time. Whoever comes when there is no room is told so at once.
+in a child process, one of a kind at a time. A request that finds no room is told so at once.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ MOST_WAITING: Final = 16
 MOST_AT_ONCE: Final = 8
 SHARE_OF_TIME: Final = 0.5
 """Of the time, the thread works at most this part: what it does competes with answers to viewers."""
+PATIENCE: Final = 50.0
+"""Seconds that a caller waits for other instances to answer; the plugin waits for a minute."""
 
 
 class BusyError(ShoalError):
@@ -58,9 +60,9 @@ class JobFailedError(ShoalError):
 
 @dataclass
 class Running:
-    """Executor in progress: `started` in Unix seconds, `fraction` of it done in [0, 1]."""
+    """Work in progress: `started` in Unix seconds, `fraction` of it done in [0, 1]."""
 
-    about: Mapping[str, Any]
+    details: Mapping[str, Any]
     started: float
     stage: str = ""
     fraction: float = 0.0
@@ -116,7 +118,7 @@ class Executor:
     def _admitted(self) -> Iterator[None]:
         if self._waiting >= MOST_WAITING:
             raise OverloadedError(
-                "too many questions about this instance at once", advice="Wait a few seconds, then try again."
+                "too many requests of admins are waiting", advice="Wait a few seconds, then try again."
             )
         self._waiting += 1
         try:
@@ -134,19 +136,19 @@ class Executor:
         work: Callable[[Progress], Coroutine[Any, Any, dict[str, Any]]],
         *,
         urgent: bool = False,
-        **about: Any,
+        **details: Any,
     ) -> Running:
-        """Start work that takes long; it goes on when the one who asked for it has left.
+        """Start work that takes long; it goes on when the caller has left.
 
         Raises:
             BusyError: work of this kind is being done.
             OverloadedError: too much is, and this is not `urgent`.
         """
         if kind in self._running:
-            raise BusyError(f"this is being done already ({kind})", advice="Wait until it has ended.")
+            raise BusyError(f"already in progress: {kind}", advice="Wait until it has ended.")
         if len(self._running) >= MOST_AT_ONCE and not urgent:
-            raise OverloadedError("too much is being done at once", advice="Wait until some of it has ended.")
-        running = Running(about, self._context.clock())
+            raise OverloadedError("too much is in progress already", advice="Wait until some of it ended.")
+        running = Running(details, self._context.clock())
         running.task = asyncio.create_task(work(running.progress))
         self._running[kind] = running
 
@@ -154,7 +156,7 @@ class Executor:
             self._running.pop(kind, None)
             if not task.cancelled() and (error := task.exception()) is not None:
                 code = error.code if isinstance(error, ShoalError) else "bug"
-                logger.error("work for the admin failed", extra={"work": kind, "code": code})
+                logger.error("task of an admin failed", extra={"task": kind, "code": code})
 
         running.task.add_done_callback(ended)
         return running
@@ -170,8 +172,22 @@ class Executor:
         Raises:
             ShoalError: it failed; of a job a `JobFailedError`.
         """
-        # Whoever waits may leave; the others, and the work, must not notice.
+        # One who waits may leave; the others, and the work, must not notice.
         return await asyncio.shield(running.task)
+
+    async def answer_of(self, running: Running) -> dict[str, Any]:
+        """Wait for a result for which other instances are asked, as long as a caller can wait.
+
+        Raises:
+            BusyError: that was not long enough; the work goes on. Otherwise as `result_of`.
+        """
+        try:
+            return await asyncio.wait_for(self.result_of(running), PATIENCE)
+        except TimeoutError:
+            raise BusyError(
+                "other instances take long to answer; they are still being asked",
+                advice="Look again in a minute.",
+            ) from None
 
     async def close(self) -> None:
         """End what is being done; what a job had not finished never happened."""

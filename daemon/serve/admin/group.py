@@ -1,4 +1,4 @@
-"""The group of this instance: how it stands, and what its host decides. Nobody else is asked here."""
+"""The group of this instance: how it stands, and what its host decides. No other instance is asked here."""
 
 from __future__ import annotations
 
@@ -8,80 +8,65 @@ from typing import Any
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.group import commands, repository, status
+from daemon.group.membership import key_verification
+from daemon.peers import repository as peers
 from daemon.serve.admin.peers import host_of
-from daemon.serve.admin.requests_group import NewGroup, Start
+from daemon.serve.admin.requests import NewGroup, SumOrder
 from daemon.serve.admin.responses_group import Group
-from daemon.serve.admin.routing import Call, Table
+from daemon.serve.admin.routing import AdminRequest, Table
 
 table = Table()
 
 
-@table.get("/group", "The group, its members, who asks to join, and the invitation", Group)
-async def group(call: Call) -> dict[str, Any]:
+@table.get("/group", "The group, its members, requests to join, and the invitation", Group)
+async def group(request: AdminRequest) -> dict[str, Any]:
     """Return what is stored; nobody is asked."""
-    context = call.context
-    return await call.work.read(view, context.config, context.engine, context.clock())
+    return await request.work.read(view, request.config, request.engine, request.now)
 
 
-@table.post(
-    "/group/host", "Begin a group with this instance as its host and first member", Group, body=NewGroup
-)
-async def host(call: Call) -> dict[str, Any]:
+@table.post("/group/host", "Create a group with this instance as host and first member", Group, body=NewGroup)
+async def host(request: AdminRequest) -> dict[str, Any]:
     """Begin to host; the listener starts by itself."""
-    from daemon.group import commands
-
-    asked: NewGroup = call.body
-    return await _decide(call, commands.host, asked.name, url=str(asked.url or ""))
+    new: NewGroup = request.body
+    return await _decide(request, commands.host, new.name, url=str(new.url or ""))
 
 
-@table.post("/group/close", "End the group that this instance hosts", Group)
-async def close(call: Call) -> dict[str, Any]:
+@table.post("/group/close", "Close the group that this instance hosts", Group)
+async def close(request: AdminRequest) -> dict[str, Any]:
     """End it for all; what was learnt with it stays."""
-    from daemon.group import commands
-
-    return await _decide(call, commands.close)
+    return await _decide(request, commands.close)
 
 
-@table.post("/group/start", "Announce a sum; members connect shortly before it", Group, body=Start)
-async def start(call: Call) -> dict[str, Any]:
-    """Announce it for a time, or for as soon as members hear of it."""
-    from daemon.group import commands
-
-    asked: Start = call.body
-    context = call.context
-    soon = context.clock() + context.config.group.notice.total_seconds()
-    return await _decide(call, commands.start, at=soon if asked.at is None else asked.at)
+@table.post("/group/start", "Announce a sum; members connect shortly before it", Group, body=SumOrder)
+async def start(request: AdminRequest) -> dict[str, Any]:
+    """Announce it for a time, or for as soon as members know of it."""
+    order: SumOrder = request.body
+    soon = request.now + request.config.group.notice.total_seconds()
+    return await _decide(request, commands.start, at=soon if order.at is None else order.at)
 
 
-@table.post("/group/members/{host}/refuse", "Do not let an instance in that asked", Group)
-async def refuse(call: Call) -> dict[str, Any]:
-    """Decide; it hears of it when it asks again."""
-    from daemon.group import commands
-
-    return await _decide(call, commands.refuse, host_of(call))
+@table.post("/group/members/{host}/refuse", "Refuse a request to join", Group)
+async def refuse(request: AdminRequest) -> dict[str, Any]:
+    """Decide; the instance hears of it when it asks again."""
+    return await _decide(request, commands.refuse, host_of(request))
 
 
-@table.post("/group/members/{host}/eject", "Take a member out, from the next sum on", Group)
-async def eject(call: Call) -> dict[str, Any]:
+@table.post("/group/members/{host}/eject", "Eject a member, from the next sum on", Group)
+async def eject(request: AdminRequest) -> dict[str, Any]:
     """Leave it an approved peer; a revert takes out what was learnt with it."""
-    from daemon.group import commands
-
-    return await _decide(call, commands.eject, host_of(call))
+    return await _decide(request, commands.eject, host_of(request))
 
 
-async def _decide(call: Call, decide: Callable[..., object], *what: Any, **more: Any) -> dict[str, Any]:
-    context = call.context
-    await call.work.read(decide, context.config, context.engine, *what, now=context.clock(), **more)
-    return await group(call)
+async def _decide(
+    request: AdminRequest, decide: Callable[..., object], *what: Any, **more: Any
+) -> dict[str, Any]:
+    await request.work.read(decide, request.config, request.engine, *what, now=request.now, **more)
+    return await group(request)
 
 
 def view(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     """Return everything about the group as one answer."""
-    # Needs the federation's keys, which a daemon that federates with nobody does not load.
-    from daemon.group import commands, repository, status
-    from daemon.group.membership import key_verification
-    from daemon.peers import repository as peers
-
     found, stored = status.status(config, engine, now), repository.current(engine)
     hosts = stored is not None and stored.role == "host"
     inside = tuple(one for one in repository.members(engine) if one.state == "member" and stored is not None)

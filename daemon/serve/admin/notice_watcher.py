@@ -1,11 +1,13 @@
-"""Looks now and then for what waits for the admin: told in the log once, and as numbers for Prometheus."""
+"""Watches for notices: each is logged once, and they are counted for Prometheus."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, get_args
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -15,8 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.errors import ShoalError
 from daemon.peers import repository
+from daemon.process.daemon_lock import replace_file
 from daemon.serve.admin import notices
-from daemon.serve.admin.notices import Told
+from daemon.serve.admin.notices import Notice
 from daemon.serve.context import ServeContext
 from daemon.store.engine import reads
 from daemon.store.tables import Session
@@ -24,23 +27,51 @@ from daemon.store.tables import Session
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 20.0
+LOGGED_NAME: Final = "notices.json"
 
 
 async def watch(context: ServeContext, every: float = EVERY_SECONDS) -> None:
-    """Tell what is new, until cancelled."""
-    told = Told(context.config.data_dir)
+    """Log new notices until cancelled."""
+    log = NoticeLog(context.config.data_dir)
     while True:
         try:
-            told.tell(
+            log.write(
                 await asyncio.to_thread(notices.current, context.engine, context.config, context.clock())
             )
         except (OSError, SQLAlchemyError, ShoalError):
-            logger.exception("looking for notices failed; it is tried again")
+            logger.exception("notices could not be read; it is tried again")
         await asyncio.sleep(every)
 
 
-class Numbers(Collector):
-    """Read from the store when asked. Labels are kinds and states, never hosts."""
+class NoticeLog:
+    """Logs each notice once, when it appears; across restarts, by a small file."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._file = data_dir / LOGGED_NAME
+        self._known = self._read()
+
+    def write(self, found: Iterable[Notice]) -> list[Notice]:
+        """Log those that were not there the last time, and return them."""
+        there = {notice.id: notice for notice in found}
+        new = [notice for name, notice in there.items() if name not in self._known]
+        for notice in new:
+            logger.warning("for the admin", extra={"code": notice.kind, "subject": notice.subject})
+        if there.keys() != self._known:
+            # Before the next look, so that a restart repeats nothing.
+            self._known = set(there)
+            replace_file(self._file, json.dumps(sorted(there)).encode())
+        return new
+
+    def _read(self) -> set[str]:
+        try:
+            known = json.loads(self._file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return set()
+        return {name for name in known if isinstance(name, str)} if isinstance(known, list) else set()
+
+
+class StoreMetrics(Collector):
+    """Numbers read from the store when asked. Labels are kinds and states, never hosts."""
 
     def __init__(self, context: ServeContext) -> None:
         self._context = context
@@ -72,8 +103,8 @@ class Numbers(Collector):
     @staticmethod
     def _families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
         return (
-            GaugeMetricFamily("shoal_notices", "What waits for the admin.", labels=["kind"]),
-            GaugeMetricFamily("shoal_peers", "Instances known, by the admin's decision.", labels=["state"]),
+            GaugeMetricFamily("shoal_notices", "Notices for the admin.", labels=["kind"]),
+            GaugeMetricFamily("shoal_peers", "Known instances, by the admin's decision.", labels=["state"]),
             GaugeMetricFamily(
                 "shoal_session_last_seconds",
                 "When the latest session ended, Unix time.",

@@ -1,17 +1,14 @@
-"""What waits for the admin, read off the store: peers that ask, sums that did not pass, spent budgets.
+"""What waits for the admin, read from the store: requests of peers, quarantined sums, a spent budget.
 
-Nothing is kept of a notice but that it was told: it is there as long as its cause is. Subjects are hosts of
-peers and ids of models and sums; there is nothing about viewers or videos in any of them.
+A notice is there as long as its cause is. Its subject is the host of a peer, or the id of a model or sum;
+there is nothing about viewers or videos in any of them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal, get_args
 
 from sqlalchemy import Engine, func, select
@@ -21,13 +18,10 @@ from daemon.group import repository as group_book
 from daemon.group.repository import GroupMember, Membership
 from daemon.peers import repository
 from daemon.peers.repository import Peer
-from daemon.process.daemon_lock import replace_file
 from daemon.store import model_records, sums
 from daemon.store.engine import reads
 from daemon.store.model_records import ModelRecord
 from daemon.store.tables import Refusal
-
-logger = logging.getLogger(__name__)
 
 Kind = Literal[
     "peer-request",
@@ -44,12 +38,11 @@ Kind = Literal[
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 UNREACHABLE_SECONDS: Final = 86400.0
 POLLS_IN_VAIN: Final = 3
-"""So many times its host is asked in vain before that is told, and for a day at least."""
+"""The host of a group counts as silent after so many polls in vain, and after a day at the earliest."""
 WINDOWS_OF_A_REFUSAL: Final = 2
-"""Peers ask once per data window: a budget that refused nothing for so many has room again."""
-TOLD_NAME: Final = "told.json"
+"""Peers ask once per data window: a budget that refused nothing for so many windows has room again."""
 _NAMED: Final = 4
-"""Hosts of a group that a notice names; of more, their number."""
+"""Members that a notice names; of the others it says how many."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
                 "key-changed",
                 peer.seen or peer.since,
                 host,
-                f"{host} uses a new key without a proof that it may; sums go without it until you decide.",
+                f"{host} uses a new key, without proof that it may: sums leave it out until you decide.",
                 f"Ask its admin. If the key is theirs, approve it again: shoal peers approve {host}",
             )
         if peer.state == "approved" and _silent_since(peer) < now - UNREACHABLE_SECONDS:
@@ -102,12 +95,12 @@ def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
                 _silent_since(peer) + UNREACHABLE_SECONDS,
                 host,
                 f"{host} has not answered for more than a day.",
-                "It is tried again by itself; sums go without it meanwhile.",
+                "The daemon keeps trying; sums leave it out meanwhile.",
             )
 
 
 def _silent_since(peer: Peer) -> float:
-    """Return when a peer last answered, Unix seconds; endless where nobody has tried in vain."""
+    """Return when a silent peer last answered, Unix seconds; endless for one that answers."""
     return (peer.seen or peer.since) if peer.failures else float("inf")
 
 
@@ -117,7 +110,7 @@ def _of_models(engine: Engine) -> Iterator[Notice]:
     summed = {name: part.created for part in parts for name in (part.session_id, part.batch) if name}
 
     def asked(model: ModelRecord) -> float:
-        # By its sum: an older, accepted one is trained again right after a newer one was put aside.
+        # By its sum: an older, accepted one is trained again right after a newer one was quarantined.
         return summed.get(model.session_id or "", model.created)
 
     good = max(
@@ -146,8 +139,8 @@ def _quarantine(subject: str, at: float, hosts: Iterable[str], report: dict[str,
         "quarantine",
         at,
         subject,
-        f"What was learnt with {_listed(hosts)} did not pass and does not serve.{why}",
-        "The model before stays. See: shoal peers suspects, shoal models list",
+        f"What was learnt with {_listed(hosts)} was quarantined: it does not serve.{why}",
+        "The previous model stays in service. See: shoal peers suspects, shoal models list",
     )
 
 
@@ -157,8 +150,8 @@ def _awaiting(subject: str, at: float, hosts: Iterable[str]) -> Notice:
         "awaiting",
         at,
         subject,
-        f"The model learnt with {_listed(hosts)} is ready and waits for your look.",
-        f"Look at what it would change, then: shoal models accept {subject}",
+        f"The model learnt with {_listed(hosts)} is ready and awaits your approval.",
+        f"See what it would change, then: shoal models accept {subject}",
     )
 
 
@@ -173,7 +166,7 @@ def _of_budgets(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
             at,
             config.instance.host,
             "The yearly privacy budget is spent: this instance contributes nothing until it has room again.",
-            "See: shoal privacy show. What serves is not touched.",
+            "See: shoal privacy show. The model in service is not affected.",
         )
 
 
@@ -182,14 +175,14 @@ def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
     if group is None:
         return
     if group.state in {"refused", "ejected"}:
-        what = "did not let this instance into" if group.state == "refused" else "took this instance out of"
+        what = "did not admit this instance to" if group.state == "refused" else "ejected this instance from"
         yield Notice(
             f"group-out:{group.group}:{group.state}",
             "group-out",
             group.polled or group.since,
             group.host,
             f"{group.host} {what} the group {group.group}.",
-            "Ask its admin, or end it here, too: shoal group leave",
+            "Ask its admin, or leave the group here, too: shoal group leave",
         )
     if group.role == "member":
         yield from _of_host(group, config, now)
@@ -221,7 +214,7 @@ def _of_host(group: Membership, config: Config, now: float) -> Iterator[Notice]:
             silent + patience,
             group.host,
             f"The host of the group {group.group}, {group.host}, has not answered for more than a day.",
-            "It is tried again by itself; there are no sums meanwhile. See: shoal group status",
+            "The daemon keeps trying; there are no sums meanwhile. See: shoal group status",
         )
 
 
@@ -256,30 +249,3 @@ def _of_strangers(
 def _listed(hosts: Iterable[str]) -> str:
     names = list(hosts)
     return ", ".join(names) if names else "peers"
-
-
-class Told:
-    """Tells each notice once in the log, when it appears; across restarts, by a small file."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._file = data_dir / TOLD_NAME
-        self._known = self._read()
-
-    def tell(self, notices: Iterable[Notice]) -> list[Notice]:
-        """Log those that were not there the last time, and return them."""
-        there = {notice.id: notice for notice in notices}
-        new = [notice for name, notice in there.items() if name not in self._known]
-        for notice in new:
-            logger.warning("for the admin", extra={"code": notice.kind, "subject": notice.subject})
-        if there.keys() != self._known:
-            # Before the next look, so that a restart repeats nothing.
-            self._known = set(there)
-            replace_file(self._file, json.dumps(sorted(there)).encode())
-        return new
-
-    def _read(self) -> set[str]:
-        try:
-            known = json.loads(self._file.read_text("utf-8"))
-        except (OSError, ValueError):
-            return set()
-        return {name for name in known if isinstance(name, str)} if isinstance(known, list) else set()

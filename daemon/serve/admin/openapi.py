@@ -12,8 +12,9 @@ from pydantic import TypeAdapter
 
 from daemon.serve import plugin_secret
 from daemon.serve.admin import access, token
+from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.responses import Problem
-from daemon.serve.admin.routing import PREFIX, Route
+from daemon.serve.admin.routing import Route
 
 REFERENCE: Final = "#/components/schemas/{model}"
 PATH_PARAMETERS: Final = {

@@ -8,11 +8,18 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
+from daemon.group import messages
+from daemon.group import repository as groups
+from daemon.identity import open_identity
+from daemon.peers import commands, repository
 from daemon.serve.admin import notices
 from daemon.serve.admin.responses import Overview
-from daemon.serve.admin.routing import Call, Parts, Table
+from daemon.serve.admin.routing import AdminRequest, Table
+from daemon.serve.context import ServeContext
 from daemon.serve.model_loader import Loaded
 from daemon.store import ledger, model_records
+from federation.identity import format_key
+from federation.key_words import words
 
 table = Table()
 
@@ -22,41 +29,26 @@ MOST_POINTS: Final = 400
 
 
 @table.get("/overview", "How the instance is doing, and what waits for the admin", Overview)
-async def overview(call: Call) -> dict[str, Any]:
+async def overview(request: AdminRequest) -> dict[str, Any]:
     """Read it all in one go."""
-    return await call.work.read(_overview, call.parts)
+    return await request.work.read(_overview, request.context)
 
 
-def _group(engine: Engine) -> dict[str, Any] | None:
-    from daemon.group import repository
-
-    found = repository.current(engine)
-    if found is None or not found.active:
-        return None
-    return {"group": found.group, "host": found.host, "role": found.role}
-
-
-def _overview(parts: Parts) -> dict[str, Any]:
-    from daemon.group import messages
-    from daemon.group import repository as memberships
-    from daemon.identity import open_identity
-    from daemon.peers import commands, repository
-    from federation.identity import format_key
-    from federation.key_words import words
-
-    context = parts.context
+def _overview(context: ServeContext) -> dict[str, Any]:
     config, engine, now = context.config, context.engine, context.clock()
     key = open_identity(config.identity_file, config.instance.host).public.key
+    group = groups.current(engine)
+    through = messages.through(group)
     return {
         "host": config.instance.host,
         "key": format_key(key),
         "words": list(words(key)),
         "mode": config.mode,
         "model": served(context.model.loaded),
-        "cohort": commands.cohort(
-            repository.read(engine, config), config, messages.through(memberships.current(engine))
-        ),
-        "group": _group(engine),
+        "cohort": commands.cohort(repository.read(engine, config), config, through),
+        "group": {"group": group.group, "host": group.host, "role": group.role}
+        if group is not None and group.active
+        else None,
         "notices": [vars(notice) for notice in notices.current(engine, config, now)],
         "quality": quality(trained(engine)),
     }
@@ -116,9 +108,9 @@ def quality(models: Sequence[Trained]) -> list[dict[str, Any]]:
         local, federated = (model.value, None) if model.kind == "local" else (None, model.value)
         if model.kind == "federated" and points and points[-1]["kind"] == "local":
             local = points.pop()["local"]
-        about = {"at": model.at, "model": model.id, "kind": model.kind, "state": model.state}
-        points.append({**about, "local": local, "federated": federated})
-    # More than a chart can show would only be carried about; the newest is always there.
+        point = {"at": model.at, "model": model.id, "kind": model.kind, "state": model.state}
+        points.append({**point, "local": local, "federated": federated})
+    # No more than a chart can show; the newest is always there.
     step = max(1, -(-len(points) // MOST_POINTS))
     return points[(len(points) - 1) % step :: step]
 

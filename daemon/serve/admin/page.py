@@ -53,12 +53,15 @@ def routes(folder: Path) -> list[web.RouteDef]:
     folder = folder.resolve()
 
     async def start(_request: web.Request) -> web.StreamResponse:
+        """Answer with the admin page."""
         return _file(folder, START)
 
     async def file(request: web.Request) -> web.StreamResponse:
+        """Answer with a file of the admin page."""
         return _file(folder, request.match_info["path"])
 
     async def slash(_request: web.Request) -> web.StreamResponse:
+        """Redirect to the admin page."""
         # Relative: whatever forwards requests here may have put a path in front. A fragment survives.
         return web.Response(status=308, headers={"Location": "admin/", **HEADERS})
 

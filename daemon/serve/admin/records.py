@@ -1,27 +1,40 @@
-"""What happened: sessions, models, sub-cohorts, the ledger."""
+"""What happened here: what left, sums, the ledger."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine
 
-from daemon.config import Config
-from daemon.serve.admin.requests import Following, Latest
-from daemon.serve.admin.responses_history import Ledger, Models, Sessions
-from daemon.serve.admin.routing import Call, Parts, Table
-from daemon.store import activity, current_model, model_records, sums
-from daemon.training.acceptance.report_titles import with_titles
+from daemon.identity import open_identity
+from daemon.ledger import chain
+from daemon.ledger.chain import Verification
+from daemon.serve.admin.requests import LedgerQuery, SessionsQuery
+from daemon.serve.admin.responses_history import Ledger, Sessions, Share
+from daemon.serve.admin.routing import AdminRequest, AdminState, Table
+from daemon.store import activity, sums
 
 table = Table()
 
+SHARE: Final = "share"
+TRUSTED_SECONDS: Final = 600.0
+"""How long what was verified of the ledger is trusted; what follows it is verified each time."""
 
-@table.get("/sessions", "The latest secure sums, as aggregator and as member", Sessions, query=Latest)
-async def sessions(call: Call) -> dict[str, Any]:
+
+@table.get("/share", "What would leave next, and what has left", Share)
+async def share(request: AdminRequest) -> dict[str, Any]:
+    """Work it out anew in a job; those who ask meanwhile get the same answer."""
+    work = request.work
+    return await work.result_of(work.running(SHARE) or work.start_job(SHARE))
+
+
+@table.get("/sessions", "The latest secure sums, as aggregator and as member", Sessions, query=SessionsQuery)
+async def sessions(request: AdminRequest) -> dict[str, Any]:
     """Return sessions, newest first."""
-    asked: Latest = call.query
-    return await call.work.read(_sessions, call.context.engine, asked.limit)
+    query: SessionsQuery = request.query
+    return await request.work.read(_sessions, request.engine, query.limit)
 
 
 def _sessions(engine: Engine, limit: int) -> dict[str, Any]:
@@ -38,41 +51,16 @@ def _sessions(engine: Engine, limit: int) -> dict[str, Any]:
     return {"sessions": found}
 
 
-@table.get("/models", "All models that are kept, and how they were accepted", Models)
-async def models(call: Call) -> dict[str, Any]:
-    """Return models, newest first."""
-    return await call.work.read(_models, call.context.engine, call.context.config)
-
-
-def _models(engine: Engine, config: Config) -> dict[str, Any]:
-    current = current_model.read(config.models_dir)
-    names = ("id", "created", "kind", "state", "survivors", "quality")
-    return {
-        "models": [
-            {
-                **{name: getattr(model, name) for name in names},
-                "report": with_titles(engine, model.report),
-                "current": model.directory == current,
-            }
-            for model in model_records.models(engine)
-        ]
-    }
-
-
-@table.get("/ledger", "Entries of the ledger, and whether it is in order", Ledger, query=Following)
-async def ledger(call: Call) -> dict[str, Any]:
+@table.get("/ledger", "Entries of the ledger, and whether it verifies", Ledger, query=LedgerQuery)
+async def ledger(request: AdminRequest) -> dict[str, Any]:
     """Return entries that follow a number."""
-    asked: Following = call.query
-    return await call.work.read(_ledger, call.parts, asked.after, asked.limit)
+    query: LedgerQuery = request.query
+    return await request.work.read(_ledger, request.state, query.after, query.limit)
 
 
-def _ledger(parts: Parts, after: int, limit: int) -> dict[str, Any]:
-    from daemon.identity import open_identity
-    from daemon.ledger import chain
-
-    engine, config = parts.context.engine, parts.context.config
-    public = open_identity(config.identity_file, config.instance.host).public
-    verification = parts.ledger.run(engine, public)
+def _ledger(state: AdminState, after: int, limit: int) -> dict[str, Any]:
+    engine = state.context.engine
+    verification = _verified(state)
     found = chain.entries(engine, after, limit + 1)
     page = found[:limit]
     return {
@@ -92,3 +80,15 @@ def _ledger(parts: Parts, after: int, limit: int) -> dict[str, Any]:
         "verified": verification.ok,
         "problem": verification.problem,
     }
+
+
+def _verified(state: AdminState) -> Verification:
+    """Verify the ledger without reading all of it for every look at the page; for one thread at a time."""
+    config, now = state.context.config, time.monotonic()
+    known, since = state.ledger
+    if known is None or now - since > TRUSTED_SECONDS:
+        known, since = None, now
+    public = open_identity(config.identity_file, config.instance.host).public
+    found = chain.verify(state.context.engine, public, known)
+    state.ledger = found, since
+    return found

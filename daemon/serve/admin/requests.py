@@ -7,64 +7,121 @@ from typing import Annotated
 from pydantic import Field
 
 from daemon.config.types import Host, PeerUrl, PublicKey
-from daemon.serve.admin.routing import Asked
+from daemon.serve.admin.routing import RequestModel
 
-HOST = r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
-KEY = r"^ed25519:[A-Za-z0-9+/]{43}=$"
-MOST_SESSIONS = 500
-MOST_ENTRIES = 500
-MOST_FOUND = 50
-MOST_RELATED = 100
-
-
-class NewPeer(Asked):
-    """An instance to get to know; nothing is approved by it."""
-
-    host: Host = Field(
-        max_length=255, pattern=HOST, description="Its host name.", examples=["peer.example.net"]
-    )
-    url: PeerUrl | None = Field(
-        default=None, max_length=500, description="Where its Shoal answers, if not at the usual place."
-    )
+HostName = Annotated[
+    Host,
+    Field(max_length=255, pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$", examples=["peer.example.net"]),
+]
+Key = Annotated[
+    PublicKey,
+    Field(
+        pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$",
+        description="The key that was compared, so that no other one is approved.",
+    ),
+]
+Endpoint = Annotated[
+    PeerUrl | None, Field(max_length=500, description="Where its Shoal answers, if not at the usual place.")
+]
+GroupName = Annotated[str, Field(max_length=48)]
 
 
-class Approval(Asked):
+class NewPeer(RequestModel):
+    """An instance to contact; this approves nothing."""
+
+    host: HostName
+    url: Endpoint = None
+
+
+class Approval(RequestModel):
     """The key that the admin compared, and how many viewers the peer may have in a sum."""
 
-    key: PublicKey = Field(pattern=KEY, description="As shown, so that no other one is approved.")
+    key: Key
     max_users: int | None = Field(default=None, ge=1, le=10_000_000)
 
 
-class RevertOrder(Asked):
-    """Take a peer's learning out, or show what that would change."""
+class RevertOrder(RequestModel):
+    """Remove what was learnt from a peer, or preview what that would change."""
 
     dry_run: bool
     confirm: str = Field(max_length=255, description="The host once more.")
 
 
-class Latest(Asked):
-    """How many of the newest."""
+class SessionsQuery(RequestModel):
+    """How many of the newest sessions."""
 
-    limit: int = Field(default=50, ge=1, le=MOST_SESSIONS)
+    limit: int = Field(default=50, ge=1, le=500)
 
 
-class Following(Asked):
-    """A page of a list in order."""
+class LedgerQuery(RequestModel):
+    """The entries that follow a number."""
 
     after: int = Field(default=0, ge=0, le=2**53)
-    limit: int = Field(default=100, ge=1, le=MOST_ENTRIES)
+    limit: int = Field(default=100, ge=1, le=500)
 
 
-class Search(Asked):
+class VideosQuery(RequestModel):
     """Words that a title must contain."""
 
     q: Annotated[str, Field(max_length=200)]
-    limit: int = Field(default=20, ge=1, le=MOST_FOUND)
+    limit: int = Field(default=20, ge=1, le=50)
 
 
-class Beside(Asked):
+class RelatedQuery(RequestModel):
     """A video that the model knows, by uuid or url."""
 
     # Percent-encoded it has to fit into the first line of a request, of which 8,190 bytes are read.
     video: str = Field(min_length=1, max_length=500)
-    limit: int = Field(default=10, ge=1, le=MOST_RELATED)
+    limit: int = Field(default=10, ge=1, le=100)
+
+
+class GroupAddress(RequestModel):
+    """Where a group is hosted."""
+
+    url: str = Field(min_length=1, max_length=500, description="From the invitation, or the host's name.")
+    group: GroupName = Field(default="", description="Only if the group has this name.")
+
+
+class JoinOrder(GroupAddress):
+    """A group to join, by the key of its host that the admin compared."""
+
+    key: Key
+
+
+class NewGroup(RequestModel):
+    """A group for this instance to host."""
+
+    name: GroupName = Field(min_length=1)
+    url: Endpoint = None
+
+
+class SumOrder(RequestModel):
+    """When a sum is to begin."""
+
+    at: float | None = Field(
+        default=None, ge=0, le=1e11, description="Unix seconds; null: as soon as all members know of it."
+    )
+
+
+class KeyQuery(RequestModel):
+    """An instance whose key is wanted."""
+
+    host: HostName
+
+
+class ComparedKey(RequestModel):
+    """The key that the admin compared."""
+
+    key: Key
+
+
+class ComparedHostKey(ComparedKey):
+    """The key that the admin compared, and whose it is."""
+
+    host: HostName
+
+
+class MembersApproval(RequestModel):
+    """Members to approve as peers, by the keys that the admin compared."""
+
+    members: list[ComparedHostKey] = Field(min_length=1, max_length=100)

@@ -1,7 +1,7 @@
 """One table of the admin API's routes: what is asked, what is answered, who does it.
 
-The routes of the web application and the OpenAPI description are both made from it, so neither can know
-anything that the other does not.
+What is served and the OpenAPI description are both made from it, so neither can know anything that the other
+does not.
 """
 
 from __future__ import annotations
@@ -12,46 +12,50 @@ from typing import Any, Final, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy import Engine
 
+from daemon.config import Config
 from daemon.errors import RequestError
-from daemon.serve.admin.access import Access
+from daemon.ledger.chain import Verification
 from daemon.serve.admin.executor import Executor, Running
-from daemon.serve.admin.ledger_check import LedgerCheck
+from daemon.serve.admin.mount import PREFIX
 from daemon.serve.context import ServeContext
-from daemon.serve.middleware import json_answer
+from daemon.serve.middleware import ROUTE, json_answer
 
-PREFIX: Final = "/v1/admin"
 _SAME_ORIGIN: Final = ("Cross-Origin-Resource-Policy", "same-origin")
 
 
-class Asked(BaseModel):
+class RequestModel(BaseModel):
     """What a request may hold: nothing that is not named, nothing of another type."""
 
-    # Built when the first admin asks: a daemon that serves lists only needs none of it.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Nothing(Asked):
-    """An empty object: the path says all."""
+class EmptyBody(RequestModel):
+    """An empty object: the path says it all."""
 
 
 @dataclass
-class Parts:
-    """What all handlers share; `reverts` are in progress, `ended` is how the latest of them ended."""
+class AdminState:
+    """What all handlers share.
+
+    Attributes:
+        reverts: those in progress; `revert_ended` tells how the latest of them ended.
+        ledger: what was verified of it, and when (seconds of the monotonic clock).
+    """
 
     context: ServeContext
-    access: Access
     work: Executor
-    ledger: LedgerCheck = field(default_factory=LedgerCheck)
     reverts: dict[str, Running] = field(default_factory=dict)
-    ended: dict[str, Any] | None = None
+    revert_ended: dict[str, Any] | None = None
+    ledger: tuple[Verification | None, float] = (None, 0.0)
 
 
 @dataclass(frozen=True)
-class Call:
+class AdminRequest:
     """One admitted request, already checked against its route."""
 
-    parts: Parts
+    state: AdminState
     path: Mapping[str, str]
     query: Any
     body: Any
@@ -59,12 +63,27 @@ class Call:
     @property
     def context(self) -> ServeContext:
         """What the serving process shares."""
-        return self.parts.context
+        return self.state.context
+
+    @property
+    def config(self) -> Config:
+        """The settings."""
+        return self.context.config
+
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self.context.engine
+
+    @property
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.context.clock()
 
     @property
     def work(self) -> Executor:
         """Where slow things are done."""
-        return self.parts.work
+        return self.state.work
 
 
 @dataclass(frozen=True)
@@ -75,7 +94,7 @@ class Reply:
     status: int
 
 
-Handler = Callable[[Call], Awaitable[Any]]
+Handler = Callable[[AdminRequest], Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
 
 
@@ -88,8 +107,8 @@ class Route:
     summary: str
     answer: Mapping[int, Any]
     handler: Handler
-    query: type[Asked] | None = None
-    body: type[Asked] | None = None
+    query: type[RequestModel] | None = None
+    body: type[RequestModel] | None = None
 
 
 class Table:
@@ -99,9 +118,9 @@ class Table:
         self.routes: list[Route] = []
 
     def get(
-        self, path: str, summary: str, answer: Any, *, query: type[Asked] | None = None
+        self, path: str, summary: str, answer: Any, *, query: type[RequestModel] | None = None
     ) -> Callable[[H], H]:
-        """Add a route that only looks."""
+        """Add a route that changes nothing."""
 
         def add(handler: H) -> H:
             self.routes.append(Route("GET", path, summary, {200: answer}, handler, query=query))
@@ -110,7 +129,13 @@ class Table:
         return add
 
     def post(
-        self, path: str, summary: str, answer: Any, *, body: type[Asked] = Nothing, later: Any = None
+        self,
+        path: str,
+        summary: str,
+        answer: Any,
+        *,
+        body: type[RequestModel] = EmptyBody,
+        later: Any = None,
     ) -> Callable[[H], H]:
         """Add a route that changes something; `later` is answered, with 202, while it is still being done."""
 
@@ -122,43 +147,48 @@ class Table:
         return add
 
 
-def mount(app: web.Application, routes: Iterable[Route], parts: Parts) -> None:
-    """Serve every row of a table."""
-    for row in routes:
-        app.router.add_route(row.method, PREFIX + row.path, _served(row, parts))
+class AdminApi:
+    """Answers admitted requests by a table of routes."""
 
+    def __init__(self, context: ServeContext, routes: Iterable[Route]) -> None:
+        self.state = AdminState(context, Executor(context))
+        self._router = web.UrlDispatcher()
+        self._rows = {
+            self._router.add_route(row.method, PREFIX + row.path, self.answer): row for row in routes
+        }
 
-def _served(row: Route, parts: Parts) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def serve(request: web.Request) -> web.Response:
-        # Before anything is read: whoever has no credential costs next to nothing.
-        parts.access.require(request)
-        call = Call(
-            parts,
-            dict(request.match_info),
-            None if row.query is None else _query(row.query, request),
-            None if row.body is None else await _body(row.body, request),
-        )
-        found = await row.handler(call)
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request. Raises ShoalError, and what aiohttp raises where there is no such route."""
+        match = await self._router.resolve(request)
+        if match.http_exception is not None:
+            raise match.http_exception
+        row = self._rows[match.route]
+        request[ROUTE] = PREFIX + row.path
+        query = None if row.query is None else _query(row.query, request)
+        body = None if row.body is None else await _body(row.body, request)
+        found = await row.handler(AdminRequest(self.state, match, query, body))
         reply = found if isinstance(found, Reply) else Reply(found, 200)
         answer = json_answer(reply.body, reply.status)
         answer.headers.add(*_SAME_ORIGIN)
         return answer
 
-    return serve
+    async def close(self) -> None:
+        """End what is being done."""
+        await self.state.work.close()
 
 
-def _query(shape: type[Asked], request: web.Request) -> Asked:
-    given = request.query
-    for name in given:
-        if len(given.getall(name)) > 1:
-            raise RequestError(f"{_shown(name)} is given twice", advice="Give each parameter once.")
+def _query(shape: type[RequestModel], request: web.Request) -> RequestModel:
+    query = request.query
+    for name in query:
+        if len(query.getall(name)) > 1:
+            raise RequestError(f"{_shown(name)} is there more than once", advice="Send each parameter once.")
     try:
-        return shape.model_validate(dict(given))
+        return shape.model_validate(dict(query))
     except ValidationError as error:
         raise _unusable(error, shape) from None
 
 
-async def _body(shape: type[Asked], request: web.Request) -> Asked:
+async def _body(shape: type[RequestModel], request: web.Request) -> RequestModel:
     if request.content_type != "application/json":
         # A form on a web page cannot send this type without asking the daemon first.
         raise RequestError("the body is not JSON", advice="Send Content-Type: application/json.")
@@ -169,15 +199,15 @@ async def _body(shape: type[Asked], request: web.Request) -> Asked:
         raise _unusable(error, shape) from None
 
 
-def _unusable(error: ValidationError, shape: type[Asked]) -> RequestError:
+def _unusable(error: ValidationError, shape: type[RequestModel]) -> RequestError:
     """Say what is wrong without repeating what was sent."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     known = ", ".join(shape.model_fields) or "none"
     if first["type"] == "extra_forbidden":
         return RequestError(f"{_shown(first['loc'][0])} is not known here", advice=f"Known names: {known}.")
     where = _shown(first["loc"][0]) if first["loc"] else "the body"
-    said = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return RequestError(f"{where}: {said}", advice=f"See {PREFIX}/openapi.json for what is expected.")
+    what = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return RequestError(f"{where}: {what}", advice=f"See {PREFIX}/openapi.json for what is expected.")
 
 
 def _shown(name: object) -> str:

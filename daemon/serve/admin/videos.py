@@ -1,13 +1,13 @@
-"""Videos for the admin: found by words of their titles, and what would be beside one of them, and why."""
+"""Videos for the admin: found by words in their titles, and which are related to one of them, and why."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
 
-from daemon.serve.admin.requests import Beside, Search
+from daemon.serve.admin.requests import RelatedQuery, VideosQuery
 from daemon.serve.admin.responses import FoundVideos, Related
-from daemon.serve.admin.routing import Call, Table
+from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.api import requests, suggestions
 from daemon.store.titles import public_titles
 from models.labels import Labels
@@ -15,18 +15,18 @@ from models.labels import Labels
 table = Table()
 
 TITLES_AT_ONCE: Final = 256
-"""Looked through without a pause, which takes a tenth of a millisecond: viewers' requests come in between."""
+"""Searched without a pause, which takes a tenth of a millisecond: requests of viewers come in between."""
 
 
-@table.get("/videos", "Find public videos by words of their titles", FoundVideos, query=Search)
-async def find(call: Call) -> dict[str, Any]:
+@table.get("/videos", "Find public videos by words in their titles", FoundVideos, query=VideosQuery)
+async def find(request: AdminRequest) -> dict[str, Any]:
     """Look through the titles of the model in service."""
-    asked: Search = call.query
-    loaded = call.context.model.get()
-    async with call.work.turn():
-        found = await search(loaded.model.labels, asked.q, asked.limit)
+    query: VideosQuery = request.query
+    loaded = request.context.model.get()
+    async with request.work.turn():
+        found = await search(loaded.model.labels, query.q, query.limit)
     labels = [loaded.model.label(position) for position in found]
-    titles = await call.work.read(public_titles, call.context.engine, [label.url for label in labels])
+    titles = await request.work.read(public_titles, request.engine, [label.url for label in labels])
     return {
         "videos": [
             {"uuid": one.uuid, "url": one.url, "title": titles[one.url], "channel": one.channel}
@@ -36,15 +36,15 @@ async def find(call: Call) -> dict[str, Any]:
     }
 
 
-@table.get("/related", "What would be beside a video, and why", Related, query=Beside)
-async def related(call: Call) -> dict[str, Any]:
-    """Answer as `/v1/related` does for everybody, with titles."""
-    asked: Beside = call.query
-    loaded = call.context.model.get()
-    count = min(asked.limit, call.context.config.limits.max_results)
-    found = loaded.model.related(requests.video(loaded.model, asked.video), limit=count)
+@table.get("/related", "Which videos are related to one, and why", Related, query=RelatedQuery)
+async def related(request: AdminRequest) -> dict[str, Any]:
+    """Answer as `/v1/related` does, with titles."""
+    query: RelatedQuery = request.query
+    loaded = request.context.model.get()
+    count = min(query.limit, request.context.config.limits.max_results)
+    found = loaded.model.related(requests.video(loaded.model, query.video), limit=count)
     labels = [loaded.model.label(item.video) for item in found]
-    titles = await call.work.read(public_titles, call.context.engine, [label.url for label in labels])
+    titles = await request.work.read(public_titles, request.engine, [label.url for label in labels])
     videos = [
         {**video, "title": titles.get(label.url, ""), "channel": label.channel}
         for video, label in zip(suggestions.suggestions(loaded.model, found), labels, strict=True)

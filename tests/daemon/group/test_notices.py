@@ -66,7 +66,7 @@ def test_who_asks_to_join_and_who_was_let_in(store: tuple[Engine, Config]) -> No
 
 
 @pytest.mark.parametrize(
-    ("state", "said"), [("refused", "did not let"), ("ejected", "took this instance out")]
+    ("state", "said"), [("refused", "did not admit"), ("ejected", "ejected this instance")]
 )
 def test_being_out(store: tuple[Engine, Config], state: str, said: str) -> None:
     put(store[0], state=state, polled=NOW - 5)

@@ -165,6 +165,21 @@ def test_neither_logs_nor_metrics_tell_about_viewers_or_videos(served: Daemon) -
 def test_the_serving_process_loads_only_what_it_needs(served: Daemon) -> None:
     served.call(f"/v1/related?video={SEED}")
     assert served.forbidden() == []
+    # It exchanges nothing with others, and so loads nothing for it.
+    federated = {"daemon.serve.federation_app", "daemon.serve.group_supervisor", "daemon.group.commands"}
+    assert served.modules() & federated == set()
+
+
+def test_what_admins_need_is_loaded_when_the_first_one_asks(served: Daemon) -> None:
+    topics = {f"daemon.serve.admin.{name}" for name in ("routes", "routing", "peers", "group", "reverts")}
+    served.call("/admin/")
+    for headers in ({}, {"X-Shoal-Admin": "wrong"}):
+        assert served.call("/v1/admin/sessions", headers=headers)[1]["code"] == "admin-refused"
+    assert served.modules() & topics == set()
+    token = (served.config.parent / "admin.token").read_text()
+    assert served.call("/v1/admin/sessions", headers={"X-Shoal-Admin": token})[0] == 200
+    assert served.modules() >= topics
+    assert served.forbidden() == []
 
 
 def test_it_is_not_ready_before_the_first_model_and_never_serves_a_broken_one(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from daemon.config import load
 from daemon.serve.admin import page
-from daemon.serve.admin.routes import routes
-from daemon.serve.admin.routing import PREFIX, Route
+from daemon.serve.admin.mount import PREFIX
+from daemon.serve.admin.routes import ROUTES
+from daemon.serve.admin.routing import Route
 from daemon.serve.context import CONTEXT
 from daemon.serve.middleware import guard
 from daemon.serve.server import build_context
@@ -74,7 +75,7 @@ def refused(answer: tuple[int, object], code: str = "admin-refused") -> bool:
     return (status, body["code"]) == (403, code)
 
 
-@pytest.mark.parametrize("row", routes(), ids=lambda row: f"{row.method} {row.path}")
+@pytest.mark.parametrize("row", ROUTES, ids=lambda row: f"{row.method} {row.path}")
 def test_no_route_answers_without_a_credential(served: Daemon, row: Route) -> None:
     path = PREFIX + row.path.replace("{host}", "peer.example").replace("{id}", "m")
     body: dict[str, str] | None = {} if row.method == "POST" else None
@@ -149,7 +150,7 @@ def test_no_browser_is_ever_told_that_another_site_may_ask(served: Daemon) -> No
         "Access-Control-Request-Headers": "x-shoal-admin,content-type",
         "Access-Control-Request-Private-Network": "true",
     }
-    for row in routes():
+    for row in ROUTES:
         path = PREFIX + row.path.replace("{host}", "peer.example").replace("{id}", "m")
         for method in ("OPTIONS", row.method):
             status, headers, _ = raw(served, method, path, asking)

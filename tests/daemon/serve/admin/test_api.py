@@ -26,9 +26,9 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.peers import repository
 from daemon.peers.repository import Peer
+from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.overview import Trained, quality
-from daemon.serve.admin.routes import routes
-from daemon.serve.admin.routing import PREFIX
+from daemon.serve.admin.routes import ROUTES
 from daemon.serve.admin.videos import search
 from daemon.store import content_arrays, model_records, sums
 from daemon.store.activity import SessionRecord, count_refusal, save_session
@@ -197,7 +197,7 @@ def nameless(model: TrainedModel) -> TrainedModel:
 def test_the_description_is_valid_and_names_everything_that_is_served(world: World) -> None:
     validate(world.description)
     named = {(m, path) for path, item in world.description["paths"].items() for m in item}
-    assert named == {(row.method.lower(), PREFIX + row.path) for row in routes()}
+    assert named == {(row.method.lower(), PREFIX + row.path) for row in ROUTES}
     ids = [op["operationId"] for item in world.description["paths"].values() for op in item.values()]
     assert len(ids) == len(set(ids))
     world.good("openapi.json")
@@ -367,7 +367,7 @@ def _words_to_peers(world: World) -> float:
 
 def test_every_route_was_seen_to_keep_its_word(world: World) -> None:
     # What changes groups is in `test_admin_group`.
-    rows = {(row.method.lower(), PREFIX + row.path) for row in routes() if not row.path.startswith("/group/")}
+    rows = {(row.method.lower(), PREFIX + row.path) for row in ROUTES if not row.path.startswith("/group/")}
     assert world.seen >= rows
 
 

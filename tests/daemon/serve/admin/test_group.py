@@ -12,9 +12,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from daemon.group import repository
+from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.openapi import describe
-from daemon.serve.admin.routes import routes
-from daemon.serve.admin.routing import PREFIX
+from daemon.serve.admin.routes import ROUTES
 from daemon.serve.server import build_apps, build_context
 from federation.identity import format_key
 from federation.key_words import words
@@ -22,7 +22,7 @@ from tests.daemon.peer_instances import Neighbour, neighbours
 from tests.daemon.serve.admin.test_api import check
 
 GROUP = "video-cooperative"
-DESCRIPTION = describe(routes())
+DESCRIPTION = describe(ROUTES)
 SEEN: set[tuple[str, str]] = set()
 
 
@@ -116,7 +116,7 @@ async def test_from_an_invitation_to_members_that_recognise_each_other(admins: l
     shown = await host.ask("group/key", {"host": a.host})
     assert (shown["key"], shown["voucher"]) == (a.key, "domain")
     wrong = await host.about(a, "approve", {"key": b.key}, status=403)
-    assert "another key now" in wrong["message"]
+    assert "a different key" in wrong["message"]
     assert (await host.about(a, "approve", {"key": a.key}))["requests"] == []
     invited = await host.ask("group/key", {"host": b.host})
     await host.ask("group/invite", {"host": b.host, "key": invited["key"]})
@@ -135,7 +135,7 @@ async def test_from_an_invitation_to_members_that_recognise_each_other(admins: l
     order = [{"host": b.host, "key": a.key}, {"host": "far.example", "key": a.key}]
     other = await a.ask("group/recognise", {"members": order})
     assert [one["host"] for one in other["not_recognised"]] == [b.host, "far.example"]
-    assert "another key now" in other["not_recognised"][0]["sentence"]
+    assert "a different key" in other["not_recognised"][0]["sentence"]
     right = await a.ask("group/recognise", {"members": [{"host": b.host, "key": b.key}]})
     assert [(one["host"], one["voucher"]) for one in right["recognised"]] == [(b.host, "domain")]
     assert (await a.members())[b.host] == ("member", "yes")
@@ -193,5 +193,5 @@ async def test_a_sum_is_announced_and_a_request_refused(admins: list[Admin]) -> 
 
 
 def test_every_route_about_groups_was_seen_to_keep_its_word() -> None:
-    rows = {(row.method.lower(), PREFIX + row.path) for row in routes() if row.path.startswith("/group")}
+    rows = {(row.method.lower(), PREFIX + row.path) for row in ROUTES if row.path.startswith("/group")}
     assert rows <= SEEN

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from daemon.config import Config, load
 from daemon.peers import repository
 from daemon.peers.repository import Peer
-from daemon.serve.admin.notices import UNREACHABLE_SECONDS, Told, current
+from daemon.serve.admin.notice_watcher import LOGGED_NAME, NoticeLog
+from daemon.serve.admin.notices import UNREACHABLE_SECONDS, current
 from daemon.store import model_records, sums
 from daemon.store.activity import SessionRecord, count_refusal, save_session
 from daemon.store.engine import open_checked
@@ -136,13 +137,13 @@ def test_a_spent_budget_is_told_as_long_as_it_refuses(store: tuple[Engine, Confi
 def test_each_is_told_once_across_restarts_and_again_when_it_comes_back(
     store: tuple[Engine, Config], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING, logger="daemon.serve.admin.notices")
+    caplog.set_level(logging.WARNING, logger="daemon.serve.admin.notice_watcher")
     peer = Peer("a.example", theirs="asked", since=NOW)
     repository.save(store[0], peer)
 
     def told() -> list[tuple[Any, ...]]:
         caplog.clear()
-        Told(tmp_path).tell(current(*store, NOW))
+        NoticeLog(tmp_path).write(current(*store, NOW))
         return [(vars(record)["code"], vars(record)["subject"]) for record in caplog.records]
 
     assert told() == [("peer-request", "a.example")]
@@ -151,7 +152,7 @@ def test_each_is_told_once_across_restarts_and_again_when_it_comes_back(
     assert told() == []
     repository.save(store[0], peer)
     assert told() == [("peer-request", "a.example")]
-    (tmp_path / "told.json").write_text("[nonsense")
+    (tmp_path / LOGGED_NAME).write_text("[nonsense")
     assert told() == [("peer-request", "a.example")]
 
 
