@@ -41,6 +41,7 @@ from daemon.serve.federation_app import open_service
 from daemon.serve.server import build_apps, build_context
 from daemon.store.migrate import migrate
 from tests import ROOT
+from tests.docs import bounds
 
 BEGIN: Final = "<!-- made by `make docs`: begin -->\n"
 END: Final = "<!-- made by `make docs`: end -->\n"
@@ -296,6 +297,7 @@ PAGES: Final[dict[Path, Callable[[str], str]]] = {
     ROOT / "docs" / "settings.md": lambda text: renewed(text, settings()),
     ROOT / "docs" / "api.md": lambda text: renewed(text, api()),
     ROOT / "docs" / "metrics.md": lambda text: renewed(text, metrics()),
+    ROOT / "docs" / "bounds.md": bounds.renewed,
 }
 """Each page, and what makes its new text from its old one."""
 
