@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     except Exception as error:
         logger.exception("job crashed", extra={"job": options.name})
         message = f"the job stopped with an unexpected {type(error).__name__}"
-        advice = "What was served before is still served. The log has the details; please report it."
+        advice = "The model in service is not affected. The log has the details: please report them."
         events.send("failed", code="bug", message=message, advice=advice)
         return 1
     events.send("done", seconds=round(seconds, 3), result=result)
@@ -122,7 +122,7 @@ def _job_lock(path: Path, events: EventWriter, patience: float) -> AbstractConte
 
 def _out_of_memory() -> JobError:
     return JobError(
-        "the job needs more memory than it may use",
+        "the job needs more memory than its limit",
         advice="Raise limits.job_memory_mb, or lower model.max_head.",
     )
 

@@ -48,7 +48,7 @@ JOBS: dict[str, JobFunction] = {
 }
 
 UNRECORDED: frozenset[str] = frozenset({"migrate", "share"})
-"""Jobs of which no record is kept: they change nothing, and what would leave is not for a list of jobs."""
+"""Jobs without a record: they change nothing, and what would leave does not belong in a list of jobs."""
 
 RECORDED_ONCE: frozenset[str] = frozenset({"consent", "peers", "group-nodes"})
-"""Jobs that run so often that only their last run is kept on record."""
+"""Jobs that run so often that only the last run is on record."""

@@ -1,4 +1,4 @@
-"""Running a job in a child process of its own, following it, and ending it when it must end."""
+"""Runs a job in a child process of its own, follows it, and ends it when it must end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def run_job(
             ok=False,
             exit_code=5,
             code="job-timeout",
-            message=f"the job did not end within {time_limit:g} seconds and was stopped; nothing was changed",
+            message=f"the job was stopped after {time_limit:g} seconds, its time limit; nothing was changed",
             advice="Raise limits.job_time, or lower model.max_head.",
         )
     return _outcome(name, status, last)

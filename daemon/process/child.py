@@ -1,4 +1,4 @@
-"""Child processes of this very installation: how they are started, listened to, and surely ended."""
+"""Child processes of this very installation: started, listened to, and reliably ended."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def _listen(lines: asyncio.StreamReader, on_event: OnEvent) -> None:
         try:
             line = await lines.readline()
         except ValueError:
-            # Longer than any event: not for us.
+            # Longer than any event.
             continue
         if not line:
             return
@@ -77,12 +77,12 @@ async def _listen(lines: asyncio.StreamReader, on_event: OnEvent) -> None:
 
 
 async def _end_group(process: asyncio.subprocess.Process) -> None:
-    """End whatever is left of a child's process group; politely first, so that it can say goodbye."""
-    for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
+    """End what is left of a child's process group; SIGTERM comes first, so that it can finish."""
+    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), patience)
+                await asyncio.wait_for(process.wait(), seconds)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Who serves a data directory: one daemon at a time, and where the others find it."""
+"""The lock of a data directory: one daemon serves it at a time, and says where it can be reached."""
 
 import json
 import os
@@ -37,14 +37,14 @@ def only_daemon(data_dir: Path) -> Iterator[None]:
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(data_dir / LOCK_NAME)
     try:
-        # Whoever asks whether a daemon runs holds the lock for a moment.
+        # A process that looks whether a daemon runs holds the lock for a moment.
         lock.acquire(timeout=1.0)
     except Timeout:
         raise AlreadyRunningError(
             "another daemon already serves this data directory",
             advice="Stop it first with `shoal stop`, or set another data_dir.",
         ) from None
-    # A daemon that was killed could not take its notice down.
+    # A daemon that was killed could not remove its file.
     (data_dir / STATE_NAME).unlink(missing_ok=True)
     try:
         yield
@@ -54,7 +54,7 @@ def only_daemon(data_dir: Path) -> Iterator[None]:
 
 
 def announce(data_dir: Path, running: Running) -> None:
-    """Write down, for the command line, where this daemon can be reached."""
+    """Write down where this daemon can be reached, for the command line."""
     replace_file(data_dir / STATE_NAME, json.dumps(asdict(running)).encode())
 
 

@@ -1,4 +1,4 @@
-"""How a child process tells its parent how it is: one JSON object a line, on what was its standard output.
+"""Events of a child process for its parent: one JSON object per line, on what was its standard output.
 
 Standard library only: a member's connection to its group imports this, and is kept small.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
 SMALLEST_STEP: Final = 0.02
-"""Part of a job; smaller steps of progress cannot be seen."""
+"""As a share of the whole job; smaller steps of progress cannot be seen."""
 
 
 def claim_stdout() -> TextIO:
@@ -32,13 +32,13 @@ class EventWriter:
         self._last = ("", 0.0)
 
     def send(self, event: str, **values: Any) -> None:
-        """Write one event at once; that nobody reads it is no reason to stop."""
+        """Write one event at once; a parent that is gone is no reason to stop."""
         with self._lock, contextlib.suppress(OSError, ValueError):
             self._stream.write(json.dumps({"event": event, **values}) + "\n")
             self._stream.flush()
 
     def progress(self, stage: str, fraction: float) -> None:
-        """Report which part of the work is done, in [0, 1]; steps too small to see are left out."""
+        """Report how much of the work is done, in [0, 1]; steps too small to see are left out."""
         part = round(min(max(fraction, 0.0), 1.0), 4)
         known, before = self._last
         if stage != known or part - before >= SMALLEST_STEP or part == 1.0:

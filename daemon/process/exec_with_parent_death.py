@@ -12,10 +12,10 @@ from daemon.process.limits import end_with
 
 
 def main(argv: list[str]) -> None:
-    """Become the program. Raises OSError where there is none."""
+    """Become the program. Raises OSError if it cannot be run."""
     end_with(int(argv[0]))
     if argv[1] != sys.executable:
-        # It led to this module and means nothing to a program that is not ours.
+        # It led to this module, and is not for other programs.
         os.environ.pop("PYTHONPATH", None)
     os.execv(argv[1], argv[1:])  # noqa: S606
 

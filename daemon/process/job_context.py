@@ -1,4 +1,4 @@
-"""What a job is given, how it ended, and the locks that keep jobs apart. For the jobs, see `daemon.jobs`."""
+"""What a job works with, how it ended, and the locks that keep jobs apart. The jobs: `daemon.jobs`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 
 Progress = Callable[[str, float], None]
-"""Called with a stage's name and the part of the whole work that is done, in [0, 1]."""
+"""Called with the name of a stage and the share of the whole work that is done, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class JobContext:
     Attributes:
         engine: the database, at the schema of this program.
         clock: Unix seconds.
-        arguments: further words of the command line, `--name value`, for jobs that take any.
+        arguments: further arguments, `--argument NAME=VALUE`, for jobs that take any.
     """
 
     config: Config
@@ -76,12 +76,12 @@ LOCKS: Mapping[str, str] = {
     "consent": "check.lock",
     "peers": "",
 }
-"""Jobs that do not take the data directory's job lock. A session waits for peers, whose own sessions may wait
-for a contribution of ours: a contribution only reads, and never waits; so does a look at what would leave.
-The check of consent does not wait for a training either; what it must not overlap with is in
-`daemon.store.forget_viewers`. Word to one peer does not wait while hundreds of others are asked: each peer is
-changed in a transaction of its own."""
+"""Jobs that do not take the data directory's job lock, but another or none. A session waits for peers, whose
+own sessions may wait for a contribution of ours: so a contribution only reads and never waits, nor does the
+look at what would leave. The check of consent does not wait for a training either; what it must not overlap
+with is in `daemon.store.forget_viewers`. A message to one peer does not wait while hundreds of others are
+asked: each peer is changed in a transaction of its own."""
 
 WAITS: Mapping[str, float] = {"revert": 1800.0}
-"""Seconds that a job waits for its lock, where that is longer than usual. What is left of a revert must not
-depend on the admin asking twice because a training runs."""
+"""Seconds that a job waits for its lock, where that is longer than usual. The rest of a revert must not
+depend on an admin who asks again because a training was running."""

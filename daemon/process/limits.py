@@ -1,4 +1,4 @@
-"""What a job process may take from the machine, and when it has to go."""
+"""What a job process may take from the machine, and when it must end."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ def end_with(parent: int) -> None:
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        # It died before the call above: nobody would ever send the signal.
+        # It died before the call above: the signal would never come.
         os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""The listener for peers under a crowd: so many connections and no more; the oldest idle one gives way.
+"""Bounds the connections of the listener for peers: above the limit, the oldest idle one gives way.
 
 aiohttp waits for a first request for as long as it takes, so that without this a few thousand silent
 connections would use up the file descriptors, those of the local API included.
@@ -38,7 +38,7 @@ class ConnectionLimit:
         """Return what makes a protocol for each new connection of the listener."""
 
         def make() -> asyncio.BaseProtocol:
-            # Whoever was told to go stays among them for a moment.
+            # A connection that was closed stays among them for a moment.
             open_ = (known.transport for known in server.connections)
             there = [transport for transport in open_ if transport and not transport.is_closing()]
             # Those accepted in one go are not among them yet: there may be more than one too many.
@@ -54,11 +54,11 @@ class ConnectionLimit:
 
 
 class LimitedSite(web.BaseSite):
-    """A listener on `host` and `port` with a crowd's bound."""
+    """A listener on `host` and `port` whose connections are limited."""
 
-    def __init__(self, runner: web.AppRunner, crowd: ConnectionLimit, host: str, port: int) -> None:
+    def __init__(self, runner: web.AppRunner, limit: ConnectionLimit, host: str, port: int) -> None:
         super().__init__(runner)
-        self._crowd, self._address = crowd, (host, port)
+        self._limit, self._address = limit, (host, port)
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class LimitedSite(web.BaseSite):
         if server is None:
             raise ValueError("the runner must be set up first")
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._crowd.bounded(server), *self._address)
+        self._server = await loop.create_server(self._limit.bounded(server), *self._address)
 
 
 class _Closed(asyncio.Protocol):

@@ -21,7 +21,7 @@ class ServeContext:
     """Everything a handler may use; made once per process.
 
     Attributes:
-        config_file: what child processes are given.
+        config_file: passed to child processes.
         federation_routes: routes of the listener for peers; empty means that there is no such listener.
         upcoming: name of each scheduled job and when it runs next, Unix seconds.
     """

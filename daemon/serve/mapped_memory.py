@@ -1,8 +1,8 @@
 """Keeps the pages of a mapped model from counting as this process's memory once they have been used.
 
 They are clean pages of a file: the kernel keeps them in its cache as long as there is room, and a page that
-is asked for again is mapped again in about a microsecond. Without this, every page ever used stays on the
-daemon's account.
+is asked for again is mapped again in about a microsecond. Without this, every page ever used would count
+as memory of the daemon.
 """
 
 import contextlib

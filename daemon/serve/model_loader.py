@@ -1,4 +1,4 @@
-"""The model that answers: loaded in a thread, then swapped in; one that does not load changes nothing."""
+"""The model in service: loaded in a thread, then swapped in; one that cannot be loaded changes nothing."""
 
 import asyncio
 import logging
@@ -65,7 +65,7 @@ class CurrentModel:
         """
         if self._loaded is None:
             raise NoModelError(
-                f"there is no model to answer from: {self.problem}",
+                f"no model is in service: {self.problem}",
                 advice="Run `shoal sync`, then `shoal train`.",
             )
         self._asked += 1
@@ -84,12 +84,12 @@ class CurrentModel:
         self._seen = mark
         name = current_model.read(self._dir)
         if name is None:
-            self._fail("the pointer file models/current makes no sense", None)
+            self._fail("the pointer file models/current is damaged", None)
             return False
         try:
             model = await asyncio.to_thread(_open, self._dir / name, self._prepare)
         except (ModelError, OSError) as error:
-            self._fail(f"model {name} does not load", error)
+            self._fail(f"model {name} cannot be loaded", error)
             return False
         self._loaded = Loaded(name, model, self._clock())
         self._pages = MappedPages(model)
@@ -107,9 +107,9 @@ class CurrentModel:
             await asyncio.sleep(POLL_SECONDS)
 
     def _stop(self) -> None:
-        """Serve nothing: whoever took the pointer away wants no model rather than the one there was."""
+        """Serve nothing: the pointer was removed because no model is better than the one there was."""
         self._seen, self._loaded, self._pages = None, None, None
-        self.problem = "the model in service was taken out, and none is left that may serve"
+        self.problem = "the model in service was removed, and no other may serve"
         logger.warning("no model in service")
 
     def _mark(self) -> tuple[int, int] | None:
@@ -132,7 +132,7 @@ def _open(directory: Path, prepare: Callable[[ServedModel], None]) -> ServedMode
     model = load(directory)
     prepare(model)
     if len(model):
-        # The first answers build small indices: do that here, not while somebody waits.
+        # The first answers build small indices: do that here, not while a viewer waits.
         model.related(0, limit=1)
         model.recommend([0], limit=1)
     return model

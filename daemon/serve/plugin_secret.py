@@ -1,4 +1,4 @@
-"""Who may ask about viewers: only the plugin, which knows the shared secret."""
+"""Requests about viewers are answered for the plugin alone, which knows the shared secret."""
 
 import hmac
 from typing import Final
@@ -13,14 +13,14 @@ HEADER: Final = "X-Shoal-Secret"
 
 
 class SecretRefusedError(ShoalError):
-    """A question about a viewer came without the plugin's secret."""
+    """A request about a viewer came without the plugin's secret."""
 
     code = "secret-refused"
     status = 403
 
 
 def require(request: web.Request) -> None:
-    """Let a question about a viewer through; with a data set as source there is nobody to protect.
+    """Let a request about a viewer through; a data set as source has nobody to protect.
 
     Raises:
         SecretRefusedError: the secret is missing or another one; how much of it is right takes no time to
@@ -28,8 +28,8 @@ def require(request: web.Request) -> None:
     """
     if isinstance(request.app[CONTEXT].config.source, PeerTubeSource) and not matches(request):
         raise SecretRefusedError(
-            f"questions about viewers need the header {HEADER}",
-            advice="Set source.secret to the secret on the plugin's settings page.",
+            f"requests about viewers need the header {HEADER}",
+            advice="Set source.secret to the secret from the plugin's settings page.",
         )
 
 

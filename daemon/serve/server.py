@@ -37,7 +37,7 @@ from daemon.store.pseudonyms import Pseudonyms
 logger = logging.getLogger(__name__)
 
 MAX_FEDERATION_REQUEST: Final = 100_000
-CROWD: Final = web.AppKey("crowd", ConnectionLimit)
+CONNECTIONS: Final = web.AppKey("connections", ConnectionLimit)
 """Of the application for peers: bounds its connections."""
 STOP_SECONDS: Final = 5.0
 
@@ -64,12 +64,12 @@ def build_apps(context: ServeContext) -> Apps:
     admin.add_to(local, context)
     peers = None
     if routes := list(context.federation_routes):
-        crowd = ConnectionLimit()
+        limit = ConnectionLimit()
         peers = web.Application(
-            middlewares=[crowd.middleware], client_max_size=MAX_FEDERATION_REQUEST, logger=logger
+            middlewares=[limit.middleware], client_max_size=MAX_FEDERATION_REQUEST, logger=logger
         )
         peers[CONTEXT] = context
-        peers[CROWD] = crowd
+        peers[CONNECTIONS] = limit
         peers.add_routes(routes)
     return Apps(local, peers)
 
@@ -158,8 +158,8 @@ async def _serve(context: ServeContext, runner: Runner, scheduler: Scheduler, st
 
 
 async def _listen(listeners: list[web.AppRunner], app: web.Application, host: str, port: int) -> str:
-    # aiohttp's own access log would write addresses and queries.
-    # Nor unpack what comes in: a small body must not become a large one.
+    # aiohttp's own access log would write addresses and queries. Bodies are not unpacked: a small one must
+    # not become a large one.
     listener = web.AppRunner(
         app,
         access_log=None,
@@ -170,14 +170,14 @@ async def _listen(listeners: list[web.AppRunner], app: web.Application, host: st
     )
     listeners.append(listener)
     await listener.setup()
-    crowd = app.get(CROWD)
+    limit = app.get(CONNECTIONS)
     try:
-        site = LimitedSite(listener, crowd, host, port) if crowd else web.TCPSite(listener, host, port)
+        site = LimitedSite(listener, limit, host, port) if limit else web.TCPSite(listener, host, port)
         await site.start()
     except OSError as error:
         raise ListenError(
             f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)})",
-            advice="Another program may use that port: choose another one under [listen].",
+            advice="If another program uses that port, choose another one under [listen].",
         ) from error
     bound = listener.addresses[0]
     return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"

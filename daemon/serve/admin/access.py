@@ -1,7 +1,7 @@
 """Who may use the admin API: the plugin by its shared secret, this machine's admin by a token.
 
-Both go into a header of their own, which makes a browser ask before it sends anything for a foreign page; no
-such question is ever answered here. Neither is in an address, a cookie or a log.
+Both go into a header of their own, which makes a browser ask before it sends anything for a foreign page;
+that is never allowed here. Neither is in an address, a cookie or a log.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Access:
         """
         if _from_elsewhere(request):
             raise AdminRefusedError(
-                "a page of another site sent this",
-                advice="Open the admin page in PeerTube, or the address that `shoal admin` prints.",
+                "the request came from a page of another site",
+                advice="Open the admin page in PeerTube, or at the address that `shoal admin` prints.",
             )
         given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
         # Both are compared in any case, and how much of one is right takes no time to tell.
@@ -54,15 +54,15 @@ class Access:
         if not any(known):
             raise AdminRefusedError(
                 f"the admin API needs the header {HEADER} or {plugin_secret.HEADER}",
-                advice=f"`shoal admin` prints the page's address with the token; it is in {token.FILE_NAME}.",
+                advice=f"`shoal admin` prints the address with the token, which is in {token.FILE_NAME}.",
             )
 
 
 def _from_elsewhere(request: web.Request) -> bool:
-    """Tell whether a browser says that another site's page asks; programs say nothing of the kind."""
+    """Tell whether a browser says that a page of another site asks; programs say nothing of the kind."""
     if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
         return True
     origin = request.headers.get("Origin")
     host = request.host.lower()
-    # `Origin: null` comes from sandboxed pages and local files: it names nobody, so nobody is let in by it.
+    # `Origin: null` comes from sandboxed pages and local files: it names no site, so it lets nobody in.
     return origin is not None and origin.lower() not in {f"http://{host}", f"https://{host}"}

@@ -33,7 +33,7 @@ def add_to(app: web.Application, context: ServeContext) -> None:
 
 
 class AdminMount:
-    """Lets in whoever has a credential, and passes their requests on to the admin API."""
+    """Passes requests with a credential on to the admin API."""
 
     def __init__(self, context: ServeContext) -> None:
         self._context = context
@@ -42,7 +42,7 @@ class AdminMount:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        # Before anything is read or loaded: whoever has no credential costs next to nothing.
+        # Before anything is read or loaded: a request without a credential costs next to nothing.
         self._access.require(request)
         if self._api is None:
             # In a thread: it takes long enough for viewers to notice.

@@ -57,6 +57,10 @@ class Notice:
     advice: str
 
 
+def _notice(kind: Kind, at: float, subject: str, sentence: str, advice: str, *, cause: str = "") -> Notice:
+    return Notice(f"{kind}:{cause or subject}", kind, at, subject, sentence, advice)
+
+
 def current(engine: Engine, config: Config, now: float) -> list[Notice]:
     """Return everything that waits now, newest first."""
     found = [
@@ -71,8 +75,7 @@ def current(engine: Engine, config: Config, now: float) -> list[Notice]:
 def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
     for host, peer in repository.read(engine, config).peers.items():
         if peer.state == "candidate" and peer.theirs in {"asked", "approved"}:
-            yield Notice(
-                f"peer-request:{host}",
+            yield _notice(
                 "peer-request",
                 peer.said or peer.since,
                 host,
@@ -80,17 +83,16 @@ def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
                 f"Compare its words with its admin, then: shoal peers approve {host}",
             )
         if peer.next_key and peer.state in repository.LEARNT_FROM:
-            yield Notice(
-                f"key-changed:{host}:{peer.next_key[-12:]}",
+            yield _notice(
                 "key-changed",
                 peer.seen or peer.since,
                 host,
                 f"{host} uses a new key, without proof that it may: sums leave it out until you decide.",
                 f"Ask its admin. If the key is theirs, approve it again: shoal peers approve {host}",
+                cause=f"{host}:{peer.next_key[-12:]}",
             )
         if peer.state == "approved" and _silent_since(peer) < now - UNREACHABLE_SECONDS:
-            yield Notice(
-                f"unreachable:{host}",
+            yield _notice(
                 "unreachable",
                 _silent_since(peer) + UNREACHABLE_SECONDS,
                 host,
@@ -134,8 +136,7 @@ def _of_models(engine: Engine) -> Iterator[Notice]:
 
 def _quarantine(subject: str, at: float, hosts: Iterable[str], report: dict[str, object]) -> Notice:
     why = f" {report['sentence']}" if report.get("sentence") else ""
-    return Notice(
-        f"quarantine:{subject}",
+    return _notice(
         "quarantine",
         at,
         subject,
@@ -145,8 +146,7 @@ def _quarantine(subject: str, at: float, hosts: Iterable[str], report: dict[str,
 
 
 def _awaiting(subject: str, at: float, hosts: Iterable[str]) -> Notice:
-    return Notice(
-        f"awaiting:{subject}",
+    return _notice(
         "awaiting",
         at,
         subject,
@@ -160,8 +160,7 @@ def _of_budgets(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
         last = connection.execute(select(func.max(Refusal.last)).where(Refusal.code == "budget-spent"))
         at = last.scalar()
     if at is not None and now - at < WINDOWS_OF_A_REFUSAL * config.privacy.window.total_seconds():
-        yield Notice(
-            "budget",
+        yield _notice(
             "budget",
             at,
             config.instance.host,
@@ -176,13 +175,13 @@ def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
         return
     if group.state in {"refused", "ejected"}:
         what = "did not admit this instance to" if group.state == "refused" else "ejected this instance from"
-        yield Notice(
-            f"group-out:{group.group}:{group.state}",
+        yield _notice(
             "group-out",
             group.polled or group.since,
             group.host,
             f"{group.host} {what} the group {group.group}.",
             "Ask its admin, or leave the group here, too: shoal group leave",
+            cause=f"{group.group}:{group.state}",
         )
     if group.role == "member":
         yield from _of_host(group, config, now)
@@ -190,8 +189,7 @@ def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
     if group.role == "host":
         for one in members:
             if one.state == "asked":
-                yield Notice(
-                    f"group-request:{one.host}",
+                yield _notice(
                     "group-request",
                     one.since,
                     one.host,
@@ -208,8 +206,7 @@ def _of_host(group: Membership, config: Config, now: float) -> Iterator[Notice]:
     # After a time without power nobody has been asked in vain yet.
     waits = group.state in {"asked", "member"} and bool(group.problem)
     if waits and config.federates and silent < now - patience:
-        yield Notice(
-            f"group-host:{group.host}",
+        yield _notice(
             "group-host",
             silent + patience,
             group.host,
@@ -235,14 +232,13 @@ def _of_strangers(
         named = hosts[:_NAMED] if len(hosts) > _NAMED + 1 else hosts
         more = f" and {len(hosts) - len(named)} more" if len(named) < len(hosts) else ""
         are = "is a member" if len(hosts) == 1 else "are members"
-        digest = hashlib.sha256(" ".join(hosts).encode()).hexdigest()[:12]
-        yield Notice(
-            f"group-member:{digest}",
+        yield _notice(
             "group-member",
             max(strangers.values()),
             group.group,
             f"{', '.join(named)}{more} {are} of the group {group.group} and not approved here yet.",
             "Compare the words (shoal group members), then: shoal group recognise HOST",
+            cause=hashlib.sha256(" ".join(hosts).encode()).hexdigest()[:12],
         )
 
 

@@ -1,4 +1,4 @@
-"""The admin page on loopback: the plugin's own files as they are. They hold nothing; data needs the token."""
+"""The admin page on loopback: the plugin's own files, which hold no data; that takes the token."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class NoPageError(ShoalError):
 
 
 def root() -> Path:
-    """Return the plugin's folder, beside the package: so it is in a checkout and in the image."""
+    """Return the plugin's folder, beside the package: so a checkout has it, and the image."""
     return Path(next(iter(daemon.__path__))).parent / "peertube-plugin"
 
 
@@ -79,6 +79,6 @@ def _file(folder: Path, name: str) -> web.StreamResponse:
             "this file is not part of the admin page" if here else "the admin page is not installed here",
             advice=f"The page is at {PREFIX}."
             if here
-            else "It is in the folder peertube-plugin of Shoal's repository and image; run Shoal from there.",
+            else "It is in the folder peertube-plugin of Shoal's repository and image: run Shoal from there.",
         )
     return web.FileResponse(path, headers={**HEADERS, "Content-Type": TYPES[path.suffix]})

@@ -1,4 +1,4 @@
-"""The shapes of answers. Plain dictionaries that mypy checks; the OpenAPI description is made from them.
+"""The shapes of answers, from which the OpenAPI description is made.
 
 Times are Unix seconds, sizes bytes, hashes lower-case hexadecimal; unknown text is empty, an unknown number
 null.
@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from daemon.config import Mode
 from daemon.serve.admin.notices import Kind as NoticeKind
 
-Words = Annotated[list[str], Field(description="The key as words, to be compared on the telephone.")]
+Words = Annotated[list[str], Field(description="The key as words, to compare on the telephone.")]
 ModelKind = Literal["local", "federated"]
 ModelState = Literal["ready", "current", "awaiting", "quarantined", "deleted"]
 Verdict = Literal["new", "accepted", "awaiting", "quarantined"]
@@ -33,14 +33,14 @@ class Cohort(TypedDict):
     """Whether there are enough peers for a sum."""
 
     approved: Annotated[int, Field(description="Peers that this admin approved.")]
-    mutual: Annotated[int, Field(description="Those of them that approved this instance too.")]
-    needed: Annotated[int, Field(description="Peers that a sum needs at least.")]
+    mutual: Annotated[int, Field(description="Those of them that approved this instance, too.")]
+    needed: Annotated[int, Field(description="The fewest peers that a sum needs.")]
     missing: Annotated[list[str], Field(description="Approved peers not known to approve this instance.")]
     sentence: Sentence
 
 
 class LearntThrough(TypedDict):
-    """The group that this instance is in: while it is, it asks its peers for no sums."""
+    """The group that this instance is in; meanwhile it asks its peers for no sums."""
 
     group: str
     host: str
@@ -48,13 +48,13 @@ class LearntThrough(TypedDict):
 
 
 class ServedModel(TypedDict):
-    """The model that answers viewers now."""
+    """The model in service."""
 
     id: str
     kind: ModelKind
     since: float
     videos: int
-    survivors: Annotated[list[str], Field(description="Instances whose viewers it was learnt from, too.")]
+    survivors: Annotated[list[str], Field(description="Other instances whose viewers it was learnt from.")]
 
 
 class Notice(TypedDict):
@@ -69,7 +69,7 @@ class Notice(TypedDict):
 
 
 class Quality(TypedDict):
-    """NDCG@10 on held-out engagements of this instance, of a model and of the own one beside it."""
+    """NDCG@10 on held-out engagements of this instance: of a model, and of the local one trained with it."""
 
     at: float
     model: str
@@ -94,7 +94,7 @@ class Overview(TypedDict):
 
 
 class Peer(TypedDict):
-    """An instance that this one has to do with, or could have."""
+    """A peer, or a candidate for one."""
 
     host: str
     url: str
@@ -102,7 +102,8 @@ class Peer(TypedDict):
     words: Words
     state: Literal["candidate", "approved", "paused", "removed", "reverted"]
     theirs: Annotated[
-        Literal["unknown", "asked", "approved", "declined"], Field(description="What they say of us.")
+        Literal["unknown", "asked", "approved", "declined"],
+        Field(description="What it says of this instance."),
     ]
     source: Literal["file", "follow", "asked", "admin"]
     bound: Annotated[bool, Field(description="Its domain's actor signed its key.")]
@@ -112,15 +113,15 @@ class Peer(TypedDict):
     failures: int
     retry_at: float | None
     max_users: Annotated[int | None, Field(description="The admin's cap on its viewers in a sum.")]
-    users: Annotated[int | None, Field(description="Active users by its public NodeInfo.")]
+    users: Annotated[int | None, Field(description="Active users, by its public NodeInfo.")]
     since: float
-    next_key: Annotated[str, Field(description="A key that it uses without a proof that it may.")]
+    next_key: Annotated[str, Field(description="A key that it uses without proof that it may.")]
     next_key_words: Words
     sentence: Sentence
 
 
 class Followed(TypedDict):
-    """How many instances this one follows, of how many it is known what they run, and how many run Shoal."""
+    """How many instances this one follows, how many of them were looked at, and how many run Shoal."""
 
     total: int
     looked_at: int

@@ -1,4 +1,4 @@
-"""The shapes of answers about the group of this instance. See `shapes`."""
+"""The shapes of answers about the group of this instance; see `responses`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Voucher = Annotated[
     Literal["domain", "card", "book", "unread"],
     Field(
         description=(
-            "Who says that the key is the host's: its domain's actor, a card at its domain without one, our "
-            "own book of peers, or nobody but whoever listed it."
+            "Who says that the key is the host's: its domain's actor, a card at its domain without one, this "
+            "instance's own peers, or only the host that listed it."
         )
     ),
 ]
@@ -25,7 +25,7 @@ MemberState = Literal["invited", "asked", "member", "refused", "ejected", "left"
 
 
 class SeenKey(TypedDict):
-    """A key before it is approved; `why` says why nobody was there to vouch for it."""
+    """A key before it is approved; `why` says why nothing vouches for it."""
 
     host: str
     key: str
@@ -36,7 +36,7 @@ class SeenKey(TypedDict):
 
 
 class OfferedMember(TypedDict):
-    """A member, as the host of a group shows it to whoever thinks of joining."""
+    """A member, as the host of a group shows it before one joins."""
 
     host: str
     key: str
@@ -45,12 +45,12 @@ class OfferedMember(TypedDict):
 
 
 class GroupOffer(TypedDict):
-    """A group as its host shows it; nothing is joined or approved by looking."""
+    """A group as its host shows it; looking joins and approves nothing."""
 
     group: str
     url: str
     host: SeenKey
-    state: Annotated[str, Field(description="How this instance stands there; left: it is not known.")]
+    state: Annotated[str, Field(description="The state of this instance there; left: it is not known.")]
     members: list[OfferedMember]
 
 
@@ -67,7 +67,7 @@ class Epoch(TypedDict):
 
 
 class PublishedSum(TypedDict):
-    """The newest sum that was taken. Members that were given the same see the same words."""
+    """The newest published sum that was taken. Members that received the same one see the same words."""
 
     batch: str
     hash: str
@@ -84,7 +84,7 @@ class LiveGroup(TypedDict):
 
 
 class Counted(TypedDict):
-    """Of those this instance would be summed with, without the host: how many are recognised."""
+    """Members that this instance would be summed with, not the host, and how many are approved here."""
 
     recognised: int
     of: int
@@ -94,7 +94,7 @@ class Counted(TypedDict):
 
 
 class Membership(TypedDict):
-    """How this instance stands to its group."""
+    """How this instance stands in its group."""
 
     group: str
     host: str
@@ -110,13 +110,15 @@ class Membership(TypedDict):
     epoch: Epoch | None
     members: int
     members_needed: Annotated[int, Field(description="Members that a sum needs, the host included.")]
-    gives: Annotated[bool, Field(description="Whether it contributes; who only learns is in no part.")]
+    gives: Annotated[
+        bool, Field(description="Whether it contributes; an instance that only learns is in no part.")
+    ]
     counted: Counted
     published: PublishedSum | None
 
 
 class Member(TypedDict):
-    """A member; at the host also who was invited, or taken out."""
+    """A member; the host also lists instances that were invited or ejected."""
 
     host: str
     key: str
@@ -131,7 +133,7 @@ class Member(TypedDict):
 
 
 class JoinRequest(TypedDict):
-    """An instance that asks the host to be let in."""
+    """An instance that asks to join."""
 
     host: str
     key: str
@@ -141,7 +143,7 @@ class JoinRequest(TypedDict):
 
 
 class Invitation(TypedDict):
-    """What the host's admin tells others."""
+    """What the host's admin sends to others."""
 
     group: str
     host: str
@@ -171,7 +173,7 @@ class NotRecognised(TypedDict):
 
 
 class RecognisedMembers(TypedDict):
-    """What came of recognising members."""
+    """Members that were approved as peers, and others that were not."""
 
     recognised: list[SeenKey]
     not_recognised: list[NotRecognised]

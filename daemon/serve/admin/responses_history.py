@@ -1,4 +1,4 @@
-"""The shapes of answers about what happened here: what left, sums, models, ledger, reverts. See `shapes`."""
+"""The shapes of answers about what happened here: what left, sums, models, ledger, reverts."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class KindOfData(TypedDict):
 
 
 class SharedVideo(TypedDict):
-    """A video that would be in a vector, and how many viewers stand behind it."""
+    """A video that would be in a vector, and how many viewers it would count."""
 
     url: str
     title: str
     users: int
-    given: Annotated[dict[str, int], Field(description="The noisy number that each aggregator has now.")]
+    given: Annotated[dict[str, int], Field(description="The noisy number that each aggregator has received.")]
 
 
 class PolicyVerdict(TypedDict):
-    """What a rule says to the next contribution."""
+    """What a policy says to the next contribution."""
 
     policy: str
     reason: str
@@ -52,9 +52,11 @@ class NextShare(TypedDict):
     group: Annotated[str, Field(description="The group whose host asks; empty: peers ask.")]
     drawn: Annotated[
         Literal["epoch", "listed", "peers"],
-        Field(description="Members are our part of the group's epoch, as its host lists them, or our peers."),
+        Field(description="Where members come from: our part of the epoch, the host's list, or our peers."),
     ]
-    members: Annotated[list[str], Field(description="With whom this instance would be summed, at most 200.")]
+    members: Annotated[
+        list[str], Field(description="Instances that this one would be summed with, at most 200.")
+    ]
     videos: list[SharedVideo]
     shown: int
     total: int
@@ -67,7 +69,7 @@ class NextShare(TypedDict):
 
 
 class Vector(TypedDict):
-    """A vector as it was given, noise included; round 0 counts per video, round 1 per pair."""
+    """A vector as it was contributed, noise included; round 0 counts per video, round 1 per pair."""
 
     round: int
     videos: int | None
@@ -77,7 +79,7 @@ class Vector(TypedDict):
 
 
 class DataWindow(TypedDict):
-    """What an aggregator has in its data window: asked again, it gets the same while that is open."""
+    """What an aggregator received in its data window: while that is open, it gets the same again."""
 
     aggregator: str
     opened: float
@@ -109,7 +111,7 @@ class PeerTraffic(TypedDict):
 
 
 class Share(TypedDict):
-    """What leaves this instance: what would be next, and what was."""
+    """What would leave this instance next, and what has left."""
 
     mode: Mode
     kinds: list[KindOfData]
@@ -133,7 +135,7 @@ class Session(TypedDict):
     survivors: list[str]
     bytes_in: int
     bytes_out: int
-    batch: Annotated[str, Field(description="The run of the aggregator that it belongs to, else empty.")]
+    batch: Annotated[str, Field(description="The aggregator's run that it belongs to, or empty.")]
     subcohort: int | None
 
 
@@ -144,7 +146,7 @@ class Sessions(TypedDict):
 
 
 class Check(TypedDict):
-    """One rule of acceptance, what it found and what it allows."""
+    """One rule of acceptance: what it measured, and what it allows."""
 
     id: str
     ok: bool
@@ -167,7 +169,7 @@ class Gain(TypedDict, total=False):
 
 
 class Gains(TypedDict):
-    """Who gains most exposure over the own model, or over the one of a month ago."""
+    """What gains most exposure over the local model, or over the one of a month ago."""
 
     against: str
     videos: list[Gain]
@@ -184,7 +186,7 @@ class Decided(TypedDict):
 
 
 class AcceptanceReport(TypedDict, total=False):
-    """How a sum was judged; empty where there was none."""
+    """How a sum was judged; empty for a model without one."""
 
     verdict: Verdict
     sentence: Sentence
@@ -217,7 +219,7 @@ class Models(TypedDict):
 
 
 class SuspectGroup(TypedDict):
-    """A sub-cohort of a batch; what one peer gave is known to nobody."""
+    """A sub-cohort of a run; what one peer contributed is not known."""
 
     number: int
     members: list[str]
@@ -226,7 +228,7 @@ class SuspectGroup(TypedDict):
 
 
 class Batch(TypedDict):
-    """One run of sums, and which sub-cohorts were in it."""
+    """One run of sums, and its sub-cohorts."""
 
     batch: str
     at: float
@@ -300,7 +302,7 @@ class ChangedLists(TypedDict):
 
 
 class RevertReport(TypedDict):
-    """What taking a peer's learning out did, or would do."""
+    """What a revert did, or would do."""
 
     host: str
     dry_run: bool

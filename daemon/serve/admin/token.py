@@ -1,7 +1,7 @@
-"""The token of a run of the daemon: whoever can read its file is this machine's admin.
+"""The token of one run of the daemon: a user who can read its file is this machine's admin.
 
-It is made anew at each start: what another program could have been given on the same port, while no daemon
-was listening there, is worth nothing afterwards.
+Each start makes a new one: what another program could have received on the same port, while no daemon was
+listening there, is worth nothing afterwards.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from daemon.process.daemon_lock import replace_file
 
 FILE_NAME: Final = "admin.token"
 SIZE: Final = 32
-"""Random bytes: nobody guesses one."""
+"""Random bytes: too many to guess."""
 
 
 def create(data_dir: Path) -> str:
     """Make a token and write it where only the owner of the data directory can read it; return it."""
     made = secrets.token_urlsafe(SIZE)
-    # A new file, mode 0600, takes the old one's place: whoever had that one open learns nothing.
+    # A new file, mode 0600, takes the old one's place: a program that has that one open learns nothing.
     replace_file(data_dir / FILE_NAME, made.encode())
     return made
 
@@ -38,7 +38,8 @@ def read(data_dir: Path) -> str:
         found = ""
     if not found:
         raise NotRunningError(
-            f"there is no {FILE_NAME} in {data_dir}", advice="Start the daemon with `shoal run`."
+            f"the daemon is not running: there is no {FILE_NAME} in {data_dir}",
+            advice="Start it with `shoal run`.",
         )
     return found
 
@@ -46,7 +47,7 @@ def read(data_dir: Path) -> str:
 def page_address(api: str, token: str) -> str:
     """Return the page's address on a listener, `host:port`.
 
-    The token stands in the fragment, which a browser sends to nobody: it is in no request, log or referrer.
+    The token stands in the fragment, which browsers do not send: it is in no request, log or referrer.
     """
     host, _, port = api.rpartition(":")
     # A listener on all addresses is reached by this one, too.

@@ -1,4 +1,4 @@
-"""Whether the daemon lives, whether it can answer, and how it is doing."""
+"""Whether the daemon is up, whether it can answer, and how it is doing."""
 
 import asyncio
 from typing import Any

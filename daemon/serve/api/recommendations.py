@@ -48,7 +48,7 @@ async def related(request: web.Request) -> web.Response:
 async def recommendations(request: web.Request) -> web.Response:
     """Answer `{"history", "viewer", "limit", "exclude", "nsfw"}`, all optional, with videos for one viewer.
 
-    Without a history, the stored one of `viewer` is used; unknown viewers get what suits everybody.
+    Without a history, the stored one of `viewer` is used; unknown viewers get what is popular.
     """
     context = request.app[CONTEXT]
     loaded = context.model.get()

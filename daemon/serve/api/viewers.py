@@ -1,4 +1,4 @@
-"""What a viewer may ask through the plugin: what is known about me, and forget it."""
+"""What a viewer may ask for through the plugin: what is known about them, and to forget it."""
 
 import asyncio
 from typing import Final

@@ -205,7 +205,7 @@ export class Control {
           id, kind: state === 'awaiting' ? 'awaiting' : 'quarantine', at: created, subject: id, sentence: state === 'awaiting' ? 'The first model learnt with others is ready, and waits for you.' : 'A model was held back. A video of spam.example gains 9.1% of the first ten places; 3% are allowed.', advice: 'Look at its report.'
         })),
         ...asking.map(({ host, since }) => ({ id: host, kind: 'peer-request', at: since, subject: host, sentence: `${host} asks to learn together with this instance.`, advice: '' })),
-        { id: 'k', kind: 'key-changed', at: NOW - DAY, subject: 'cove.example', sentence: 'cove.example uses a new key without a proof that it may; sums go without it until you decide.', advice: '' },
+        { id: 'k', kind: 'key-changed', at: NOW - DAY, subject: 'cove.example', sentence: 'cove.example uses a new key, without proof that it may: sums leave it out until you decide.', advice: '' },
         { id: 'u', kind: 'unreachable', at: NOW - 2 * DAY, subject: 'delta.example', sentence: 'delta.example has not answered for more than a day.', advice: '' },
         { id: 'b', kind: 'budget', at: NOW - 2 * DAY, subject: '', sentence: 'The yearly budget for reef.example is spent.', advice: '' },
         { id: 't', kind: 'of-tomorrow', at: NOW - 2 * DAY, subject: '', sentence: 'Something new.', advice: 'Do something new.' }
