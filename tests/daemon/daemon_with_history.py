@@ -10,15 +10,116 @@ import asyncio
 import json
 import sys
 import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from sqlalchemy import Engine
+
+from daemon.config import load
+from daemon.identity import open_identity
 from daemon.jobs.run import run_job
+from daemon.ledger import chain as ledger
+from daemon.ledger.chain import Kind
+from daemon.peers import repository
+from daemon.peers.repository import Peer
+from daemon.store import content_arrays, model_records, sums
+from daemon.store.activity import SessionRecord, count_refusal, save_session
 from daemon.store.engine import open_checked
+from daemon.store.model_inputs import labels
+from daemon.store.model_records import Kind as ModelKind
+from daemon.store.model_records import ModelRecord, State
+from daemon.training.deploy import put_into_service
+from federation.identity import Identity, format_key
+from models import artefact
+from models.trained import TrainedModel
 from tests.daemon.running_daemon import daemon, instance
-from tests.daemon.serve.admin.test_api import ASKS, BAD, furnish
 from tests.daemon.small_dataset import write_set
+from tests.models.made import made_model
 
 HOST = "one.example"
+ASKS, GOOD, BAD, AWAY = (Identity(f"{name}.example", bytes([n]) * 32) for n, name in enumerate("abcd", 1))
+NOW = 1_790_000_000.0
+
+
+def furnish(folder: Path, engine: Engine) -> None:
+    """Give an instance a past: peers, sessions, sums, models, an entry in the ledger."""
+    config = load(folder / "shoal.toml")
+    identity = open_identity(config.identity_file, config.instance.host)
+    known: list[tuple[Identity, dict[str, Any]]] = [
+        (ASKS, {"theirs": "asked", "said": NOW}),
+        (GOOD, {"state": "approved", "theirs": "approved", "seen": NOW}),
+        (
+            BAD,
+            {"state": "approved", "theirs": "approved", "seen": NOW, "next_key": format_key(ASKS.public.key)},
+        ),
+        (AWAY, {"state": "approved", "failures": 9, "seen": NOW - 90_000, "retry_at": NOW + 60}),
+    ]
+    for other, more in known:
+        peer = Peer(other.host, "https://x.example", format_key(other.public.key), since=NOW)
+        repository.save(engine, replace(peer, **more))
+    both = [GOOD.host, BAD.host]
+    past: list[tuple[list[str], sums.Verdict]] = [
+        (both, "accepted"),
+        ([BAD.host, "y.example"], "quarantined"),
+        (both, "awaiting"),
+    ]
+    for number, (survivors, verdict) in enumerate(past):
+        name = f"{number}" * 64
+        session = SessionRecord(name, "aggregator", "one.example", NOW, NOW + 9, "done", "", both, survivors)
+        save_session(engine, session)
+        sums.save(
+            engine,
+            config.sums_dir,
+            session_id=name,
+            urls=("https://v.example/1", "https://v.example/2"),
+            counts=np.array([7, 8]),
+            triangle=np.array([6]),
+            privacy={},
+            now=NOW + number,
+            verdict=verdict,
+        )
+    save_session(engine, SessionRecord("f" * 64, "member", GOOD.host, NOW, None, "running", "", both))
+    catalogue, _ = content_arrays.read(engine)
+    config.models_dir.mkdir()
+    made: list[tuple[str, ModelKind, State, str | None]] = [
+        ("own", "local", "ready", None),
+        ("0-federated", "federated", "ready", "0" * 64),
+        ("1-federated", "federated", "awaiting", "2" * 64),
+    ]
+    for number, (name, kind, state, learnt_from) in enumerate(made):
+        survivors = both if kind == "federated" else []
+        artefact.save(
+            nameless(made_model(len(catalogue), seed=number, channels=6)),
+            config.models_dir / name,
+            labels=labels(catalogue),
+            provenance={"kind": kind, "survivors": survivors},
+            created=datetime.fromtimestamp(NOW, UTC),
+        )
+        record = ModelRecord(
+            id=name,
+            created=NOW + number,
+            kind=kind,
+            session_id=learnt_from,
+            directory=name,
+            manifest_sha256="",
+            quality={"held_out_ndcg10": 0.25 * (number + 1)},
+            state=state,
+            survivors=survivors,
+        )
+        model_records.save(engine, record)
+    put_into_service(engine, config, "0-federated")
+    count_refusal(engine, "budget-spent", now=datetime.now(UTC).timestamp())
+    ledger.append(engine, identity, Kind.PEER_ADDED, GOOD.host, {}, NOW)
+
+
+def nameless(model: TrainedModel) -> TrainedModel:
+    """Return a model whose videos have no category and no language, as those of the set."""
+    return replace(
+        model, category=np.full_like(model.category, -1), language=np.full_like(model.language, -1)
+    )
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,22 +14,11 @@ from daemon.process.daemon_lock import find
 from models.labels import Labels
 from tests.daemon import fake_peertube
 from tests.daemon.running_daemon import daemon, instance, put_model, until
+from tests.daemon.shoal_command import as_json, shoal
 from tests.daemon.small_dataset import write_set
 from tests.models.made import made_labels
 
 LABELS = made_labels()
-
-
-def shoal(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command, environment = python_module("daemon.cli.main", *map(str, words))
-    environment |= {"COLUMNS": "100", "TERM": "dumb"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=cwd)
-
-
-def as_json(done: subprocess.CompletedProcess[str]) -> Any:
-    assert len(done.stdout.splitlines()) == 1, done
-    assert done.stderr == ""
-    return json.loads(done.stdout)
 
 
 def test_help_appears_at_once_and_explains_exit_statuses() -> None:

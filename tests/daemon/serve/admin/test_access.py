@@ -23,8 +23,8 @@ from daemon.serve.middleware import guard
 from daemon.serve.server import build_context
 from daemon.store.migrate import migrate
 from tests.daemon import fake_peertube as pt
-from tests.daemon.cli.test_main import as_json, shoal
 from tests.daemon.running_daemon import Daemon, daemon, instance, put_model
+from tests.daemon.shoal_command import as_json, shoal
 
 SECRET = {"X-Shoal-Secret": pt.SECRET}
 

@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from sqlalchemy import Engine, delete
 
-from daemon.config import load
 from daemon.identity import open_identity
 from daemon.jobs.run import run_job
-from daemon.ledger import chain as ledger
-from daemon.ledger.chain import Kind
-from daemon.peers import repository
-from daemon.peers.repository import Peer
 from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.overview import Trained, quality
 from daemon.serve.admin.routes import ROUTES
 from daemon.serve.admin.videos import search
-from daemon.store import content_arrays, model_records, sums
-from daemon.store.activity import SessionRecord, count_refusal, save_session
+from daemon.store import model_records
 from daemon.store.engine import open_checked, writes
-from daemon.store.model_inputs import labels
-from daemon.store.model_records import Kind as ModelKind
-from daemon.store.model_records import ModelRecord, State
 from daemon.store.tables import Video, VideoTag
-from daemon.training.deploy import put_into_service
-from federation.identity import Identity, format_key
+from federation.identity import format_key
 from federation.key_words import words
-from models import artefact
 from models.labels import Labels
-from models.trained import TrainedModel
+from tests.daemon.daemon_with_history import ASKS, AWAY, BAD, GOOD, furnish
 from tests.daemon.running_daemon import Daemon, daemon, instance, until
+from tests.daemon.serve.admin.description import check
 from tests.daemon.small_dataset import write_set
-from tests.models.made import made_model
 
-ASKS, GOOD, BAD, AWAY = (Identity(f"{name}.example", bytes([n]) * 32) for n, name in enumerate("abcd", 1))
 KEY = format_key(GOOD.public.key)
-NOW = 1_790_000_000.0
 
 
 @dataclass
@@ -88,16 +70,6 @@ class World:
         return status, answer["code"]
 
 
-def check(answer: Any, response: dict[str, Any], description: dict[str, Any]) -> None:
-    """Validate, and allow nothing that is not named."""
-    schema = response["content"]["application/json"]["schema"]
-    strict = json.loads(json.dumps(description["components"]))
-    for shape in strict["schemas"].values():
-        if "properties" in shape:
-            shape["additionalProperties"] = False
-    Draft202012Validator({**schema, "components": strict}).validate(answer)
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
@@ -114,84 +86,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert status == 200
         yield World(running, second, engine, description)
     engine.dispose()
-
-
-def furnish(folder: Path, engine: Engine) -> None:
-    """Give an instance a past: peers, sessions, sums, models, an entry in the ledger."""
-    config = load(folder / "shoal.toml")
-    identity = open_identity(config.identity_file, config.instance.host)
-    known: list[tuple[Identity, dict[str, Any]]] = [
-        (ASKS, {"theirs": "asked", "said": NOW}),
-        (GOOD, {"state": "approved", "theirs": "approved", "seen": NOW}),
-        (
-            BAD,
-            {"state": "approved", "theirs": "approved", "seen": NOW, "next_key": format_key(ASKS.public.key)},
-        ),
-        (AWAY, {"state": "approved", "failures": 9, "seen": NOW - 90_000, "retry_at": NOW + 60}),
-    ]
-    for other, more in known:
-        peer = Peer(other.host, "https://x.example", format_key(other.public.key), since=NOW)
-        repository.save(engine, replace(peer, **more))
-    both = [GOOD.host, BAD.host]
-    past: list[tuple[list[str], sums.Verdict]] = [
-        (both, "accepted"),
-        ([BAD.host, "y.example"], "quarantined"),
-        (both, "awaiting"),
-    ]
-    for number, (survivors, verdict) in enumerate(past):
-        name = f"{number}" * 64
-        session = SessionRecord(name, "aggregator", "one.example", NOW, NOW + 9, "done", "", both, survivors)
-        save_session(engine, session)
-        sums.save(
-            engine,
-            config.sums_dir,
-            session_id=name,
-            urls=("https://v.example/1", "https://v.example/2"),
-            counts=np.array([7, 8]),
-            triangle=np.array([6]),
-            privacy={},
-            now=NOW + number,
-            verdict=verdict,
-        )
-    save_session(engine, SessionRecord("f" * 64, "member", GOOD.host, NOW, None, "running", "", both))
-    catalogue, _ = content_arrays.read(engine)
-    config.models_dir.mkdir()
-    made: list[tuple[str, ModelKind, State, str | None]] = [
-        ("own", "local", "ready", None),
-        ("0-federated", "federated", "ready", "0" * 64),
-        ("1-federated", "federated", "awaiting", "2" * 64),
-    ]
-    for number, (name, kind, state, learnt_from) in enumerate(made):
-        survivors = both if kind == "federated" else []
-        artefact.save(
-            nameless(made_model(len(catalogue), seed=number, channels=6)),
-            config.models_dir / name,
-            labels=labels(catalogue),
-            provenance={"kind": kind, "survivors": survivors},
-            created=datetime.fromtimestamp(NOW, UTC),
-        )
-        record = ModelRecord(
-            id=name,
-            created=NOW + number,
-            kind=kind,
-            session_id=learnt_from,
-            directory=name,
-            manifest_sha256="",
-            quality={"held_out_ndcg10": 0.25 * (number + 1)},
-            state=state,
-            survivors=survivors,
-        )
-        model_records.save(engine, record)
-    put_into_service(engine, config, "0-federated")
-    count_refusal(engine, "budget-spent", now=datetime.now(UTC).timestamp())
-    ledger.append(engine, identity, Kind.PEER_ADDED, GOOD.host, {}, NOW)
-
-
-def nameless(model: TrainedModel) -> TrainedModel:
-    """Return a model whose videos have no category and no language, as those of the set."""
-    return replace(
-        model, category=np.full_like(model.category, -1), language=np.full_like(model.language, -1)
-    )
 
 
 def test_the_description_is_valid_and_names_everything_that_is_served(world: World) -> None:
@@ -427,7 +321,7 @@ def test_what_cannot_be_done_is_told_and_why(
 
 
 def test_the_serving_process_stays_lean_whatever_the_admin_asks(world: World) -> None:
-    # Runs after everything else here was asked for.
+    world.good("overview")
     assert world.daemon.forbidden() == []
     assert "Traceback" not in world.daemon.logged()
     assert "request failed" not in world.daemon.logged()

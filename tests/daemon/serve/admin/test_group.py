@@ -19,7 +19,7 @@ from daemon.serve.server import build_apps, build_context
 from federation.identity import format_key
 from federation.key_words import words
 from tests.daemon.peer_instances import Neighbour, neighbours
-from tests.daemon.serve.admin.test_api import check
+from tests.daemon.serve.admin.description import check
 
 GROUP = "video-cooperative"
 DESCRIPTION = describe(ROUTES)
