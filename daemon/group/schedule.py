@@ -105,10 +105,10 @@ class GroupSchedule:
 
     def _redirect(self, group: Membership, present: Window | None, listens: str) -> set[Task]:
         """Note where to connect, and for which sum; a link to elsewhere has to end."""
-        fence = group.fence
+        proxy = group.fence
         if group.role == "host":
-            fence = listens and fence_for_host(self.config, listens)
-        to = (fence, group.ca, group.next_at, group.poll_ms) if present is not None and fence else ()
+            proxy = listens and proxy_for_host(self.config, listens)
+        to = (proxy, group.ca, group.next_at, group.poll_ms) if present is not None and proxy else ()
         if to == self._link_to:
             return set()
         self._link_to, self._link_failures = to, 0
@@ -123,8 +123,8 @@ class GroupSchedule:
         return present is not None and bool(self._link_to) and present.holds(now) and not over
 
     @property
-    def fence(self) -> str:
-        """Where to connect, `HOST:PORT`; empty: nowhere."""
+    def proxy(self) -> str:
+        """The host's reverse proxy, `HOST:PORT`, to connect to; empty: none."""
         return str(self._link_to[0]) if self._link_to else ""
 
     def link_up(self) -> None:
@@ -213,8 +213,8 @@ def after_session(group: Membership, at: float, problem: str) -> Membership:
     return replace(group, next_at=0.0 if group.next_at == at else group.next_at, problem=problem)
 
 
-def fence_for_members(config: Config, listens: str) -> str:
-    """Return `HOST:PORT` under which members reach the fence, which listens at `HOST:PORT`."""
+def proxy_for_members(config: Config, listens: str) -> str:
+    """Return `HOST:PORT` under which members reach the reverse proxy, which listens at `HOST:PORT`."""
     if config.group.public_url:
         parts = urlsplit(config.group.public_url)
         return f"{parts.hostname}:{parts.port or _HTTPS}"
@@ -224,14 +224,14 @@ def fence_for_members(config: Config, listens: str) -> str:
     return listens
 
 
-def fence_for_host(config: Config, listens: str) -> str:
-    """Return under which name the host's own instance reaches its fence.
+def proxy_for_host(config: Config, listens: str) -> str:
+    """Return under which name the host's instance reaches its reverse proxy.
 
     Under an address of this machine, which is in the certificate that the daemon made; with a certificate of
     the admin's, under the name in that.
     """
     if config.group.certificate:
-        return fence_for_members(config, listens)
+        return proxy_for_members(config, listens)
     return near(listens)
 
 

@@ -33,8 +33,8 @@ from federation.http.client import new_session
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
-SPOOL_BYTES: Final = 268_435_456
-"""Of all blobs that the host sends for one sum: a vocabulary, counts and pairs of several parts."""
+BLOB_CACHE_BYTES: Final = 268_435_456
+"""Of all blobs that the host sends for one sum: a vocabulary, counts and pairs of several sub-cohorts."""
 _MISSED: Final = "the last announced sum was missed: the daemon, or the host's part of it, did not run"
 
 
@@ -128,7 +128,7 @@ class GroupSupervisor:
             return
         await asyncio.to_thread(node_key_file.open_key, self._config)
         settings = {
-            "fence": self._schedule.fence,
+            "fence": self._schedule.proxy,
             "ca": group.ca,
             "key_file": str(node_key_file.path(self._config)),
             "deliver_to": f"http://{schedule.near(listener)}",
@@ -136,7 +136,7 @@ class GroupSupervisor:
             "start": window.at,
             "until": window.until,
             "poll_ms": group.poll_ms or enrolment_server.poll_ms(0),
-            "most": SPOOL_BYTES,
+            "most": BLOB_CACHE_BYTES,
         }
         self._tell(replace(self._live, link="waiting"))
         client = "daemon.group.membership.fleet_client"
@@ -197,10 +197,10 @@ class GroupSupervisor:
                 self._tell(replace(self._live, hosting=""))
 
     def _publish(self, listens: str, ca: str) -> None:
-        fence = schedule.fence_for_members(self._config, listens)
+        proxy = schedule.proxy_for_members(self._config, listens)
 
         def edit(group: Membership | None) -> Membership | None:
-            return group and replace(group, fence=fence, ca=ca, poll_ms=enrolment_server.poll_ms(0))
+            return group and replace(group, fence=proxy, ca=ca, poll_ms=enrolment_server.poll_ms(0))
 
         repository.change(self._engine, edit)
 

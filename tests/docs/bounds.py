@@ -235,7 +235,7 @@ GROUPS: Final[Sequence[Row]] = [
     (
         "what a host sends for one sum",
         (
-            f"{mb(group_supervisor.SPOOL_BYTES)} on disk until it is handled, "
+            f"{mb(group_supervisor.BLOB_CACHE_BYTES)} on disk until it is handled, "
             f"{mb(objects.MAX_OBJECT)} in a piece"
         ),
         "one host",
@@ -265,4 +265,3 @@ def renewed(document: str) -> str:
         after = re.sub(r"\A(\|.*\n)*", "", after)
         document = before + head + "".join(f"| {' | '.join(row)} |\n" for row in rows) + after
     return document
-

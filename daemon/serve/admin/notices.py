@@ -222,10 +222,10 @@ def _of_strangers(
     strangers = {}
     for one in members:
         peer = known.find(one.host)
-        recognised = peer is not None and peer.approved and peer.key == one.key
-        # Of whom the admin decided against there is nothing to say any more.
+        approved = peer is not None and peer.approved and peer.key == one.key
+        # Of those that the admin decided against there is nothing more to say.
         undecided = peer is None or peer.state in {"candidate", "approved"}
-        if one.state == "member" and one.host != config.instance.host and not recognised and undecided:
+        if one.state == "member" and one.host != config.instance.host and not approved and undecided:
             strangers[one.host] = one.since
     if strangers:
         hosts = sorted(strangers)

@@ -99,7 +99,7 @@ def trained(engine: Engine) -> list[Trained]:
 
 
 def quality(models: Sequence[Trained]) -> list[dict[str, Any]]:
-    """Return one point per training, oldest first: the model it gave, and the own one made beside it.
+    """Return one point per training, oldest first: the model it gave, and the local one made with it.
 
     A training makes the local model first; what was learnt with others comes after it, if there was a sum.
     """

@@ -26,7 +26,7 @@ from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.maintenance import sync
 from daemon.serve import federation_app
-from daemon.serve.group_supervisor import SPOOL_BYTES
+from daemon.serve.group_supervisor import BLOB_CACHE_BYTES
 from daemon.store import activity, content_arrays, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -192,7 +192,7 @@ class _Boat:
         if not member.up:
             raise PeerUnreachable(f"{host} is away")
         if stage in (Stage.PROPOSE, Stage.PUBLISH):
-            BlobFolder(member.config.group_dir / "spool", SPOOL_BYTES).put(self.blobs)
+            BlobFolder(member.config.group_dir / "spool", BLOB_CACHE_BYTES).put(self.blobs)
         client = PeerClient(ferry.http, retry=Retry(attempts=1, poll=0.02))
         answer = await client.send(host, member.url, request, max_answer=max_answer, timeout=timeout)
         if (waits := ferry.after(*step)) is not None:

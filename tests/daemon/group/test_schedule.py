@@ -1,4 +1,4 @@
-"""When what is due in a group: windows, pauses, announcements, and under which name the fence is reached."""
+"""What is due in a group and when, and under which name the reverse proxy of its host is reached."""
 
 from __future__ import annotations
 
@@ -117,11 +117,11 @@ def test_what_was_announced_meanwhile_stays() -> None:
         ),
     ],
 )
-def test_under_which_name_the_fence_is_reached(
+def test_under_which_name_the_reverse_proxy_is_reached(
     settings: dict[str, Any], listens: str, for_members: str, for_host: str
 ) -> None:
-    assert schedule.fence_for_members(config(**settings), listens) == for_members
-    assert schedule.fence_for_host(config(**settings), listens) == for_host
+    assert schedule.proxy_for_members(config(**settings), listens) == for_members
+    assert schedule.proxy_for_host(config(**settings), listens) == for_host
 
 
 class Play:
@@ -176,7 +176,7 @@ def test_a_member_is_linked_until_it_has_the_sum() -> None:
     play = Play(replace(MEMBER, fence="h.example:1", ca="ca"))
     assert "link" in play.due()[0]
     assert play.due(ahead=3600 - 120)[1] >= {"link"}
-    assert play.schedule.fence == "h.example:1"
+    assert play.schedule.proxy == "h.example:1"
     # Refused while its key is not registered: again after 20 seconds, and when the sum begins.
     play.ended("link")
     assert "link" not in play.due(ahead=19)[1]

@@ -346,7 +346,7 @@ async def test_titles_are_found_by_all_words_whatever_the_case() -> None:
     assert await found("   ") == await found("") == []
 
 
-def test_quality_pairs_a_model_with_the_own_one_of_the_same_training() -> None:
+def test_quality_pairs_a_model_with_the_local_one_of_the_same_training() -> None:
     def one(at: float, kind: str, value: float | None) -> Trained:
         return Trained(f"{at}", at, kind, "ready", value)
 

@@ -1,4 +1,4 @@
-"""The admin API about groups: real services next door, nothing approved but by the key that was compared."""
+"""The admin API about groups: real services of neighbours, approved only by the key that was compared."""
 
 from __future__ import annotations
 

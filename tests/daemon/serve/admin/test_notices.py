@@ -109,7 +109,7 @@ def test_silence_is_told_after_a_day_of_trying(store: tuple[Engine, Config]) -> 
     assert kinds(store) == []
 
 
-def test_what_was_held_back_waits_until_something_newer_passes(store: tuple[Engine, Config]) -> None:
+def test_what_was_quarantined_waits_until_something_newer_passes(store: tuple[Engine, Config]) -> None:
     engine, config = store
     stored(engine, config, "a" * 64, "quarantined", at=NOW - 9)
     stored(engine, config, "b" * 64, "quarantined", at=NOW - 8)
