@@ -181,7 +181,7 @@ async def opened(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Admin
         level = root.level
         root.addHandler(lines)
         root.setLevel(logging.INFO)
-        patch.setattr(sessions, "_KEEPING_SECONDS", 0.02)
+        patch.setattr(sessions, "_HOUSEKEEPING_SECONDS", 0.02)
         patch.setattr(sessions, "run_job", _in_this_process(engine, config, clock))
         try:
             async with sessions.open_service(config, path, engine, clock=clock) as service:
