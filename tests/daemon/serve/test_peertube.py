@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,16 @@ import pytest
 from daemon.jobs.run import run_job
 from daemon.store.pseudonyms import Pseudonyms
 from tests.daemon import fake_peertube as pt
-from tests.daemon.fake_peertube import PeerTube, address, configure, peertube, small_world, video_uuid, viewer
+from tests.daemon.fake_peertube import (
+    PeerTube,
+    World,
+    address,
+    configure,
+    peertube,
+    small_world,
+    video_uuid,
+    viewer,
+)
 from tests.daemon.running_daemon import Daemon, daemon, until
 
 KNOWS = {"X-Shoal-Secret": pt.SECRET}
@@ -47,9 +57,8 @@ class Pair:
         return b"".join(path.read_bytes() for path in sorted(self.config.parent.glob("shoal.db*")))
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Two tastes (even and odd videos), 60 viewers, seven channels; synced and trained."""
+def made() -> World:
+    """Return a world of two tastes (even and odd videos), 60 viewers, seven channels."""
     world = small_world(users=60, videos=40)
     for number in (2, 9):
         world.videos[number]["scope"] = 4
@@ -59,10 +68,26 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         "url": address(6, "two.example"),
         "channel": "https://two.example/c/x",
     }
-    with peertube(world) as server:
-        config = configure(tmp_path / "one", server.url)
+    return world
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of an instance that has read that world, and trained once."""
+    folder = tmp_path_factory.mktemp("trained")
+    with peertube(made()) as server:
+        config = configure(folder, server.url)
         for name in ("sync", "train"):
             assert asyncio.run(run_job(name, config, time_limit=120)).ok
+    return folder
+
+
+@pytest.fixture
+def pair(tmp_path: Path, trained: Path) -> Iterator[Pair]:
+    """Another PeerTube of that world, with a daemon that has trained."""
+    shutil.copytree(trained, tmp_path / "one")
+    with peertube(made()) as server:
+        config = configure(tmp_path / "one", server.url)
         with daemon(config) as running:
             yield Pair(server, config, running)
 
