@@ -37,7 +37,7 @@ def read_query(model: type[M], request: web.Request, context: object = None) -> 
         elif len(every) == 1:
             values[name] = every[0]
         else:
-            raise RequestError(f"{_shown(name)} is given twice", advice="Give each parameter once.")
+            raise RequestError(f"{_shown(name)} was sent more than once", advice="Send it once.")
     try:
         return model.model_validate(values, context=context)
     except ValidationError as error:

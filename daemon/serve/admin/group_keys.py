@@ -29,7 +29,7 @@ from daemon.serve.admin.requests import (
     KeyQuery,
     MembersApproval,
 )
-from daemon.serve.admin.responses_group import Group, GroupOffer, RecognisedMembers, SeenKey
+from daemon.serve.admin.responses_group import ApprovedMembers, Group, GroupOffer, SeenKey
 from daemon.serve.admin.routing import AdminRequest, Table
 from federation.http.client import new_session
 
@@ -103,9 +103,9 @@ async def approve(request: AdminRequest) -> dict[str, Any]:
 
 
 @table.post(
-    "/group/recognise", "Approve members as peers by these keys", RecognisedMembers, body=MembersApproval
+    "/group/recognise", "Approve members as peers by these keys", ApprovedMembers, body=MembersApproval
 )
-async def recognise(request: AdminRequest) -> dict[str, Any]:
+async def approve_members(request: AdminRequest) -> dict[str, Any]:
     """Approve those whose key is still the one that was compared, and say of the others why not."""
     approval: MembersApproval = request.body
     commands.require_speaking(request.config)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from daemon.config.types import Host, PeerUrl, PublicKey
-from daemon.serve.admin.routing import RequestModel
+from daemon.serve.validation import RequestModel
 
 HostName = Annotated[
     Host,

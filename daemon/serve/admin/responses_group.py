@@ -18,7 +18,7 @@ Voucher = Annotated[
         )
     ),
 ]
-Recognised = Annotated[
+ApprovedHere = Annotated[
     Literal["yes", "no", "other-key"], Field(description="Approved as a peer here, by exactly this key.")
 ]
 MemberState = Literal["invited", "asked", "member", "refused", "ejected", "left"]
@@ -41,7 +41,7 @@ class OfferedMember(TypedDict):
     host: str
     key: str
     words: Words
-    recognised: Recognised
+    recognised: ApprovedHere
 
 
 class GroupOffer(TypedDict):
@@ -126,7 +126,7 @@ class Member(TypedDict):
     state: MemberState
     role: Literal["host", "member"]
     me: bool
-    recognised: Recognised
+    recognised: ApprovedHere
     part: int | None
     since: float
     seen: float | None
@@ -139,7 +139,7 @@ class JoinRequest(TypedDict):
     key: str
     words: Words
     since: float
-    peer: Recognised
+    peer: ApprovedHere
 
 
 class Invitation(TypedDict):
@@ -165,15 +165,15 @@ class Group(TypedDict):
     invitation: Invitation | None
 
 
-class NotRecognised(TypedDict):
+class NotApproved(TypedDict):
     """A member that was not approved, and why."""
 
     host: str
     sentence: Sentence
 
 
-class RecognisedMembers(TypedDict):
+class ApprovedMembers(TypedDict):
     """Members that were approved as peers, and others that were not."""
 
     recognised: list[SeenKey]
-    not_recognised: list[NotRecognised]
+    not_recognised: list[NotApproved]

@@ -11,24 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.errors import RequestError
 from daemon.ledger.chain import Verification
 from daemon.serve.admin.executor import Executor, Running
 from daemon.serve.admin.mount import PREFIX
 from daemon.serve.context import ServeContext
 from daemon.serve.middleware import ROUTE, json_answer
+from daemon.serve.validation import RequestModel, read_body, read_query
 
 _SAME_ORIGIN: Final = ("Cross-Origin-Resource-Policy", "same-origin")
-
-
-class RequestModel(BaseModel):
-    """What a request may hold: nothing that is not named, nothing of another type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class EmptyBody(RequestModel):
@@ -164,8 +157,8 @@ class AdminApi:
             raise match.http_exception
         row = self._rows[match.route]
         request[ROUTE] = PREFIX + row.path
-        query = None if row.query is None else _query(row.query, request)
-        body = None if row.body is None else await _body(row.body, request)
+        query = None if row.query is None else read_query(row.query, request)
+        body = None if row.body is None else await read_body(row.body, request)
         found = await row.handler(AdminRequest(self.state, match, query, body))
         reply = found if isinstance(found, Reply) else Reply(found, 200)
         answer = json_answer(reply.body, reply.status)
@@ -175,40 +168,3 @@ class AdminApi:
     async def close(self) -> None:
         """End what is being done."""
         await self.state.work.close()
-
-
-def _query(shape: type[RequestModel], request: web.Request) -> RequestModel:
-    query = request.query
-    for name in query:
-        if len(query.getall(name)) > 1:
-            raise RequestError(f"{_shown(name)} is there more than once", advice="Send each parameter once.")
-    try:
-        return shape.model_validate(dict(query))
-    except ValidationError as error:
-        raise _unusable(error, shape) from None
-
-
-async def _body(shape: type[RequestModel], request: web.Request) -> RequestModel:
-    if request.content_type != "application/json":
-        # A form on a web page cannot send this type without asking the daemon first.
-        raise RequestError("the body is not JSON", advice="Send Content-Type: application/json.")
-    raw = await request.read()
-    try:
-        return shape.model_validate_json(raw, strict=True)
-    except ValidationError as error:
-        raise _unusable(error, shape) from None
-
-
-def _unusable(error: ValidationError, shape: type[RequestModel]) -> RequestError:
-    """Say what is wrong without repeating what was sent."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    known = ", ".join(shape.model_fields) or "none"
-    if first["type"] == "extra_forbidden":
-        return RequestError(f"{_shown(first['loc'][0])} is not known here", advice=f"Known names: {known}.")
-    where = _shown(first["loc"][0]) if first["loc"] else "the body"
-    what = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return RequestError(f"{where}: {what}", advice=f"See {PREFIX}/openapi.json for what is expected.")
-
-
-def _shown(name: object) -> str:
-    return name if isinstance(name, str) and name.isidentifier() and len(name) <= 40 else "a name"
