@@ -67,8 +67,8 @@ def _unusable(error: ValidationError, model: type[RequestModel]) -> RequestError
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = _shown(first["loc"][0]) if first["loc"] else "the body"
     what = first["msg"].removeprefix("Value error, ").rstrip(".")
-    what = "is not known here" if first["type"] == "extra_forbidden" else what[:1].lower() + what[1:]
-    return RequestError(f"{where}: {what}", advice=f"Known names: {', '.join(model.model_fields) or 'none'}.")
+    what = " is not known here" if first["type"] == "extra_forbidden" else f": {what[:1].lower()}{what[1:]}"
+    return RequestError(f"{where}{what}", advice=f"Known names: {', '.join(model.model_fields) or 'none'}.")
 
 
 def _shown(name: object) -> str:
