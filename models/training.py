@@ -36,7 +36,7 @@ def train(
     content.
     """
     clock = _Clock(progress)
-    with _threads(recipe.threads):
+    with dense_threads(recipe.threads):
         items = choose_items(data, recipe)
         vectors = tags.tag_vectors(data.features)
         content = tags.content_vectors(data.features, vectors)
@@ -160,7 +160,7 @@ class _Clock:
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
+def dense_threads(number: int) -> Iterator[None]:
     """Fix the threads of dense algebra: sums are split by thread, so their number decides the last bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)

@@ -56,7 +56,7 @@ def evaluate(
     from daemon.cli import evaluate_view
     from daemon.lab.evaluate import Options
     from daemon.lab.evaluate import evaluate as measure
-    from daemon.lab.evaluate_instances import Crowd, evaluate_instances
+    from daemon.lab.evaluate_instances import Partition, evaluate_instances
     from daemon.source.dataset_files import DataSetError, read
     from models.trained import Recipe
 
@@ -70,7 +70,7 @@ def evaluate(
                 report = measure(tables, options, progress)
                 result(output, evaluate_view.as_json(report), lambda: evaluate_view.show(report))
             else:
-                split = evaluate_instances(tables, options, Crowd(instances=instances), progress)
+                split = evaluate_instances(tables, options, Partition(instances=instances), progress)
                 result(output, evaluate_view.as_json(split), lambda: evaluate_view.show_instances(split))
     except DataSetError as error:
         raise SourceError(str(error), advice="See the format in the documentation of data sets.") from error

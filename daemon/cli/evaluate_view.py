@@ -6,18 +6,18 @@ from dataclasses import asdict
 from typing import Any
 
 from daemon.cli.terminal import out, table
-from daemon.lab.evaluate import Report, Row
-from daemon.lab.evaluate_instances import MODELS, Group, InstancesReport
+from daemon.lab.evaluate import Evaluated, EvaluationReport, Row
+from daemon.lab.evaluate_instances import MODELS, InstancesReport, QualitySlice
 from models.evaluation import Summary
 
 
-def as_json(report: Report | InstancesReport) -> dict[str, Any]:
+def as_json(report: Evaluated) -> dict[str, Any]:
     """Return a report as JSON values; a number that was not measured is null."""
     plain: dict[str, Any] = _finite(asdict(report))
     return plain
 
 
-def show(report: Report) -> None:
+def show(report: EvaluationReport) -> None:
     """Print the tables of one instance."""
     _heading(report)
     _rows("A viewer's next videos", report.next_videos)
@@ -43,7 +43,7 @@ def show_instances(report: InstancesReport) -> None:
     _notes(report)
 
 
-def _heading(report: Report | InstancesReport) -> None:
+def _heading(report: Evaluated) -> None:
     size = f"{report.users:,} users, {report.videos:,} videos, {report.interactions:,} interactions"
     out.print(f"{report.name}: {size}", markup=False)
     out.print(f"Liked: {report.positive}. PeerTube's rule sorts by {report.newest}.", markup=False)
@@ -70,7 +70,7 @@ def _rows(title: str, rows: Sequence[Row]) -> None:
     )
 
 
-def _groups(title: str, groups: Sequence[Group]) -> None:
+def _groups(title: str, groups: Sequence[QualitySlice]) -> None:
     out.print(f"\n[bold]{title}[/bold]")
     names = [name for name in MODELS if name in groups[-1].quality]
     rows = [
@@ -80,7 +80,7 @@ def _groups(title: str, groups: Sequence[Group]) -> None:
     table(["SIZE", "INSTANCES", "VIEWERS", *names], rows, right=("INSTANCES", "VIEWERS", *names))
 
 
-def _notes(report: Report | InstancesReport) -> None:
+def _notes(report: Evaluated) -> None:
     out.print()
     for note in report.notes:
         out.print(f"- {note}", markup=False)

@@ -57,7 +57,7 @@ def simulate(
 
     from daemon.cli import simulate_view
     from daemon.lab.demo.instances import SHIPPED
-    from daemon.lab.simulate import instance_sizes as accounts
+    from daemon.lab.simulate import sizes as accounts
     from daemon.lab.simulate.main import Options
     from daemon.lab.simulate.main import simulate as run
     from daemon.source.dataset_files import DataSetError, read

@@ -8,18 +8,18 @@ from typing import Any
 from daemon.cli.terminal import out, table
 from daemon.lab.simulate.costs import Cost
 from daemon.lab.simulate.losses import Completed
-from daemon.lab.simulate.main import GroupReport, Report
+from daemon.lab.simulate.main import GroupReport, SimulationReport
 
 _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: SimulationReport) -> dict[str, Any]:
     """Return a report as JSON values; a number that was not measured is null."""
     plain: dict[str, Any] = _finite(asdict(report))
     return plain
 
 
-def show(report: Report) -> None:
+def show(report: SimulationReport) -> None:
     """Print all tables, then what they rest on."""
     groups = report.groups
     out.print(f'{report.data}, level "{report.level}", seed {report.seed}', markup=False)
@@ -41,16 +41,16 @@ def show(report: Report) -> None:
 _Row = tuple[str, Callable[[GroupReport], str]]
 
 
-def _parts(group: GroupReport) -> str:
-    low, high = min(group.parts), max(group.parts)
-    return f"{len(group.parts)} of {low}" + ("" if low == high else f" to {high}")
+def _sub_cohorts(group: GroupReport) -> str:
+    low, high = min(group.sub_cohorts), max(group.sub_cohorts)
+    return f"{len(group.sub_cohorts)} of {low}" + ("" if low == high else f" to {high}")
 
 
 _GROUP: tuple[_Row, ...] = (
     ("accounts", lambda group: f"{group.quality.accounts:,}"),
     ("viewers of the set", lambda group: f"{group.quality.viewers:,}"),
     ("instances without any", lambda group: f"{group.quality.empty:,}"),
-    ("parts", _parts),
+    ("sub-cohorts", _sub_cohorts),
     ("threshold of the largest", lambda group: str(group.threshold)),
     ("secure sums run, exact", lambda group: f"{group.exact} of {group.sums}"),
     ("noise in a pair (deviation)", lambda group: f"{group.quality.deviations[1]:.1f}"),
@@ -58,19 +58,22 @@ _GROUP: tuple[_Row, ...] = (
 )
 
 
-_ENGINE: _Row = ("wall time here, one part", lambda group: f"{group.here.engine_seconds:.1f} s")
+_ENGINE: _Row = ("wall time here, one sub-cohort", lambda group: f"{group.here.engine_seconds:.1f} s")
 
 
 def _costs(of: Callable[[GroupReport], Cost]) -> tuple[_Row, ...]:
     return (
-        ("figures are", lambda group: "extrapolated" if of(group).extrapolated else "measured per part"),
+        (
+            "figures are",
+            lambda group: "extrapolated" if of(group).extrapolated else "measured, per sub-cohort",
+        ),
         ("instance: sends", lambda group: _bytes(of(group).instance_up)),
         ("instance: receives", lambda group: _bytes(of(group).instance_down)),
         ("  of which published sums", lambda group: _bytes(of(group).published)),
         ("host: receives", lambda group: _bytes(of(group).host_down)),
         ("host: sends", lambda group: _bytes(of(group).host_up)),
         ("instance CPU", lambda group: f"{of(group).instance_cpu:.2f} s"),
-        ("host CPU, all parts", lambda group: f"{of(group).host_cpu:.2f} s"),
+        ("host CPU, all sub-cohorts", lambda group: f"{of(group).host_cpu:.2f} s"),
         ("time until the sums are there (estimate)", lambda group: _seconds(of(group).sums_seconds)),
         ("until every instance has them (estimate)", lambda group: _seconds(of(group).session_seconds)),
     )
@@ -83,8 +86,8 @@ def _columns(title: str, groups: Sequence[GroupReport], rows: Sequence[_Row]) ->
 
 
 def _losses(groups: Sequence[GroupReport]) -> None:
-    out.print("\n[bold]Sessions that complete when members are lost[/bold]")
-    columns = ("COUNTS OF A PART", "A WHOLE PART", "AT LEAST ONE PART", "ALL PARTS")
+    out.print("\n[bold]Sub-cohorts that complete when members are lost[/bold]")
+    columns = ("COUNTS", "WHOLE SESSION", "AT LEAST ONE", "ALL")
     rows = []
     for group in groups:
         for one in group.losses:
@@ -94,15 +97,18 @@ def _losses(groups: Sequence[GroupReport]) -> None:
     for group in groups:
         checked = group.checked
         out.print(
-            f"{group.instances:,} instances: real state machines of {max(group.parts)} members agreed with "
-            f"the rule in {checked.agreed} of {checked.runs} sessions, of which {checked.completed} "
+            f"{group.instances:,} instances: real state machines of {max(group.sub_cohorts)} members agreed "
+            f"with the rule in {checked.agreed} of {checked.runs} sessions, of which {checked.completed} "
             "completed.",
             markup=False,
         )
 
 
 def _shares(found: Completed) -> tuple[str, ...]:
-    return tuple(f"{share:.1%}" for share in (found.counts, found.parts, found.any_part, found.all_parts))
+    return tuple(
+        f"{share:.1%}"
+        for share in (found.counts, found.sub_cohorts, found.any_sub_cohort, found.all_sub_cohorts)
+    )
 
 
 def _quality(groups: Sequence[GroupReport]) -> None:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.lab.evaluate_data import Split, World, hold_out_users, split, world
+from daemon.lab.experiment import (
+    PEERTUBE_NOTE,
+    Population,
+    Progress,
+    TrainTestSplit,
+    choose_ridge,
+    closed_form,
+    draw_users,
+    load,
+    split,
+    summed,
+)
 from daemon.source.dataset_files import DataSet
 from models import statistics
 from models.baselines import ItemKNN, PeerTubeRule, Popularity
-from models.closed_form import solve
 from models.evaluation import Measured, Summary, draw_seeds, masked, next_videos, related_videos
-from models.interactions import Interactions, split_interactions
+from models.interactions import Interactions
 from models.recommender import Factorization, ItemWeights, Recommender, TagProfiles
 from models.trained import Recipe, TrainedModel, TrainingData
-from models.training import train
-
-Progress = Callable[[str, float], None]
+from models.training import dense_threads, train
 
 POPULARITY = "popularity"
 PEERTUBE = "PeerTube's rule"
@@ -49,7 +55,7 @@ class Options:
         validation: share of the training part that lambda is chosen on.
         limit: videos per user whose cost is shown; the default of an instance.
         related_users: share of users held out of the fit to measure related videos.
-        recipe: of the served model. Evaluation is no release of data, so pairs of few users may count.
+        recipe: of the served model. Evaluation releases nothing, so pairs of few users may count.
     """
 
     positive_from: float | None = None
@@ -69,7 +75,7 @@ class Row:
     Attributes:
         model: its name.
         summary: its quality.
-        detail: settings that were chosen, in words; "" where there are none.
+        detail: settings that were chosen, for people; "" where there are none.
         seconds: fitting and ranking together.
     """
 
@@ -80,21 +86,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `evaluate` found.
+class Evaluated:
+    """What every report of an evaluation begins with.
 
     Attributes:
         name: of the data set.
         users, videos, interactions: sizes after the thresholds.
-        positive: which values count as liked, in words.
-        newest: what PeerTube's rule sorts by, in words.
-        notes: further rules that the numbers rest on, one sentence each.
-        next_videos: a viewer's next videos, all videos ranked.
-        limited: the same with at most `limit` videos per user in the fit.
-        cold: a viewer's next videos among those that nobody engaged with in the training part.
-        related: videos related to one seed, for users outside the fit.
-        related_less_seen: the same, with only the less-seen videos to find: the plain measure rewards showing
-            everybody what everybody watches.
+        positive: which values count as liked, for people.
+        newest: what PeerTube's rule sorts by, for people.
+        notes: what the numbers rest on, one sentence or two each.
     """
 
     name: str
@@ -104,6 +104,21 @@ class Report:
     positive: str
     newest: str
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationReport(Evaluated):
+    """What `evaluate` found.
+
+    Attributes:
+        next_videos: a viewer's next videos, all videos ranked.
+        limited: the same with at most `limit` videos per user in the fit.
+        cold: a viewer's next videos among those that nobody engaged with in the training part.
+        related: videos related to one seed, for users outside the fit.
+        related_less_seen: the same, with only the less-seen videos to find: the plain measure rewards showing
+            everybody what everybody watches.
+    """
+
     next_videos: tuple[Row, ...]
     limited: tuple[Row, ...]
     cold: tuple[Row, ...]
@@ -115,7 +130,9 @@ class Report:
         return next(row for row in self.next_videos if row.model == model)
 
 
-def evaluate(data: DataSet, options: Options, progress: Progress = lambda _phase, _part: None) -> Report:
+def evaluate(
+    data: DataSet, options: Options, progress: Progress = lambda _phase, _part: None
+) -> EvaluationReport:
     """Measure all models and baselines on one data set, as if it were one instance.
 
     Args:
@@ -126,41 +143,26 @@ def evaluate(data: DataSet, options: Options, progress: Progress = lambda _phase
     Raises:
         ValueError: nobody has enough likes.
     """
-    with dense_threads(options.recipe.threads):
-        return _evaluate(data, options, progress)
-
-
-@contextmanager
-def dense_threads(number: int) -> Iterator[None]:
-    """Use so many threads for dense algebra; their number decides the last bits of results."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _evaluate(data: DataSet, options: Options, progress: Progress) -> Report:
     progress("split", 0.0)
-    users = world(data, from_value=options.positive_from, min_interactions=options.min_interactions)
-    parts = split(users, test=options.test, seed=options.seed)
-    bench = _Bench(users, parts, options, progress)
-    baselines = bench.baselines()
-    closed, ridge = bench.closed_form()
-    served, model = bench.factorization()
-    limited = bench.limited(ridge, model)
-    cold = bench.cold(model)
-    related, less_seen = bench.related(model)
+    population = load(data, from_value=options.positive_from, min_likes=options.min_interactions)
+    parts = split(population, test=options.test, seed=options.seed)
+    bench = _Bench(population, parts, options, progress)
+    with dense_threads(options.recipe.threads):
+        baselines = bench.baselines()
+        closed, ridge = bench.closed_form()
+        served, model = bench.factorization()
+        limited = bench.limited(ridge, model)
+        cold = bench.cold(model)
+        related, less_seen = bench.related(model)
     progress("related videos", 1.0)
-    return Report(
-        name=users.name,
-        users=users.matrix.shape[0],
-        videos=users.matrix.shape[1],
-        interactions=int(users.matrix.nnz),
-        positive=str(users.positive),
+    return EvaluationReport(
+        name=population.name,
+        users=population.likes.users,
+        videos=population.likes.videos,
+        interactions=int(population.likes.matrix.nnz),
+        positive=str(population.positive),
         newest=parts.order.rule,
-        notes=_notes(users, options),
+        notes=_notes(population, options),
         next_videos=(*baselines, closed, served),
         limited=limited,
         cold=cold,
@@ -171,43 +173,36 @@ def _evaluate(data: DataSet, options: Options, progress: Progress) -> Report:
 
 @dataclass(frozen=True)
 class _Bench:
-    world: World
-    split: Split
+    population: Population
+    split: TrainTestSplit
     options: Options
     progress: Progress
 
     def baselines(self) -> tuple[Row, ...]:
-        matrix = self.split.train.matrix
+        train = self.split.train
         self.progress("baselines", 0.0)
-        popular = self._next(POPULARITY, lambda: Popularity(statistics.counts(self.split.train)))
+        popular = self._next(POPULARITY, lambda: Popularity(statistics.counts(train)))
         self.progress("baselines", 0.2)
-        neighbours = self._next(ITEM_KNN, lambda: ItemKNN(matrix))
+        neighbours = self._next(ITEM_KNN, lambda: ItemKNN(train.matrix))
         self.progress("baselines", 0.6)
-        rule = self._next(
-            PEERTUBE,
-            lambda: PeerTubeRule(self.world.features.tags, self.split.order),
-            history=self.split.latest,
-            detail=f"newest by {self.split.order.rule}",
-        )
+        rule = self._peertube(detail=f"newest by {self.split.order.rule}")
         self.progress("baselines", 1.0)
         return popular, neighbours, rule
 
     def closed_form(self) -> tuple[Row, float]:
         """Yardstick: the full closed form on the head, without tags; returns its lambda as well."""
         started = time.perf_counter()
-        kept, held_out = split_interactions(
-            self.split.train.matrix, self.options.validation, np.random.default_rng([self.options.seed, 3])
+        options = self.options
+        ridge = choose_ridge(
+            self.split.train,
+            options.recipe,
+            options.validation,
+            options.seed,
+            progress=lambda part: self.progress(CLOSED_FORM, part * 0.8),
         )
-        found: dict[float, float] = {}
-        lambdas = self.options.recipe.lambdas
-        for ridge in lambdas:
-            model = closed_form(Interactions(kept), ridge, self.options.recipe, dtype=torch.float32)
-            found[ridge] = next_videos(model, kept, held_out).summary().ndcg10
-            self.progress(CLOSED_FORM, len(found) / (len(lambdas) + 1))
-        ridge = max(found, key=lambda candidate: found[candidate])
         row = self._next(
             CLOSED_FORM,
-            lambda: closed_form(self.split.train, ridge, self.options.recipe),
+            lambda: self._closed_form(self.split.train, ridge),
             detail=f"lambda {ridge:g}",
             started=started,
         )
@@ -223,11 +218,9 @@ class _Bench:
     def limited(self, ridge: float, model: TrainedModel) -> tuple[Row, ...]:
         """Fit the same settings to at most `limit` videos per user."""
         fewer = self.split.train.limited(self.options.limit)
-        recipe = replace(self.options.recipe, lambdas=(model.chosen_lambda,), alphas=(model.chosen_alpha,))
+        recipe = _as_chosen(self.options.recipe, model)
         detail = f"at most {self.options.limit} videos per user"
-        closed = self._next(
-            CLOSED_FORM, lambda: closed_form(fewer, ridge, self.options.recipe), detail=detail
-        )
+        closed = self._next(CLOSED_FORM, lambda: self._closed_form(fewer, ridge), detail=detail)
         phase = f"{FACTORIZATION}, {detail}"
         served = self._next(
             FACTORIZATION, lambda: Factorization(self._train(fewer, recipe, phase)), detail=detail
@@ -237,35 +230,29 @@ class _Bench:
     def cold(self, model: TrainedModel) -> tuple[Row, ...]:
         cold = self.split.cold
         self.progress("cold videos", 0.0)
-        rule = self._next(
-            PEERTUBE,
-            lambda: PeerTubeRule(self.world.features.tags, self.split.order),
-            history=self.split.latest,
-            among=cold,
-        )
+        rule = self._peertube(among=cold)
         profile = self._next(TAG_PROFILE, lambda: TagProfiles(model, cold), among=cold)
         self.progress("cold videos", 1.0)
         return rule, profile
 
     def related(self, model: TrainedModel) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
         """Related videos for users outside the fit, from one seed each."""
-        phase = "related videos"
-        fitted, held_out = hold_out_users(self.world, self.options.related_users, self.options.seed)
-        matrix = csr_array(self.world.matrix[fitted])
+        likes, seed = self.population.likes, self.options.seed
+        number = int(likes.users * self.options.related_users)
+        held_out, fitted = draw_users(likes.users, number, np.random.default_rng([seed, 2]))
+        known = Interactions(csr_array(likes.matrix[fitted]))
+        counts = statistics.counts(known)
         seeds, others = draw_seeds(
-            csr_array(self.world.matrix[held_out]), np.random.default_rng([self.options.seed, 4])
+            csr_array(likes.matrix[held_out]), np.random.default_rng([self.options.seed, 4])
         )
         # The lists need no vectors, so the narrowest factorization will do.
-        recipe = replace(
-            self.options.recipe, rank=1, lambdas=(model.chosen_lambda,), alphas=(model.chosen_alpha,)
-        )
+        recipe = replace(_as_chosen(self.options.recipe, model), rank=1)
         fits: tuple[tuple[str, Callable[[], Recommender]], ...] = (
-            (POPULARITY, lambda: Popularity(statistics.counts(Interactions(matrix)))),
-            (ITEM_KNN, lambda: ItemKNN(matrix)),
-            (PEERTUBE, lambda: PeerTubeRule(self.world.features.tags, self.split.order)),
-            (RELATED_LISTS, lambda: Factorization(self._train(Interactions(matrix), recipe, phase))),
+            (POPULARITY, lambda: Popularity(counts)),
+            (ITEM_KNN, lambda: ItemKNN(known.matrix)),
+            (PEERTUBE, self._rule),
+            (RELATED_LISTS, lambda: Factorization(self._train(known, recipe, "related videos"))),
         )
-        counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
         most_seen = np.argsort(-counts, kind="stable")[: int(len(counts) * MOST_SEEN)]
         less_seen = masked(others, ~np.isin(others.indices, most_seen))
         rows, tail = [], []
@@ -276,8 +263,19 @@ class _Bench:
             tail.append(_row(name, related_videos(fitted_model, seeds, less_seen), "", started))
         return tuple(rows), tuple(tail)
 
+    def _rule(self) -> PeerTubeRule:
+        return PeerTubeRule(self.population.features.tags, self.split.order)
+
+    def _peertube(self, *, among: NDArray[np.int64] | None = None, detail: str = "") -> Row:
+        return self._next(PEERTUBE, self._rule, history=self.split.last, among=among, detail=detail)
+
+    def _closed_form(self, own: Interactions, ridge: float) -> ItemWeights:
+        recipe = self.options.recipe
+        total = summed([own], min_users=recipe.min_users, max_head=recipe.max_head)
+        return closed_form(total, own.videos, ridge)
+
     def _train(self, own: Interactions, recipe: Recipe, phase: str) -> TrainedModel:
-        data = TrainingData(self.world.features, own, None)
+        data = TrainingData(self.population.features, own, None)
         return train(data, recipe, lambda step, part: self.progress(f"{phase}: {step}", part))
 
     def _next(
@@ -296,58 +294,34 @@ class _Bench:
         return _row(name, next_videos(fit(), known, self.split.test, seen=seen, among=among), detail, begun)
 
 
-def closed_form(
-    own: Interactions, ridge: float, recipe: Recipe, *, dtype: torch.dtype = torch.float64
-) -> ItemWeights:
-    """Fit the full closed form to the head of some users.
-
-    Args:
-        own: (users, videos).
-        ridge: lambda, in multiples of the mean diagonal of the Gram matrix.
-        recipe: threshold and size of the head.
-        dtype: float64, or float32 where half the time matters more than the last digits.
-    """
-    items = statistics.head(statistics.counts(own), min_users=recipe.min_users, max_head=recipe.max_head)
-    return closed_form_of(statistics.gram(own.matrix, items), items, own.videos, ridge, dtype=dtype)
-
-
-def closed_form_of(
-    gram: NDArray[np.float64],
-    items: NDArray[np.int64],
-    videos: int,
-    ridge: float,
-    *,
-    dtype: torch.dtype = torch.float64,
-) -> ItemWeights:
-    """Fit the full closed form to a Gram matrix over `items`; `ridge` as above."""
-    unit = float(np.diagonal(gram).mean()) if items.size else 1.0
-    weights = solve(gram, ridge * unit, dtype=dtype).weights().float().numpy()
-    return ItemWeights(items, weights, videos)
+def _as_chosen(recipe: Recipe, model: TrainedModel) -> Recipe:
+    return replace(recipe, lambdas=(model.chosen_lambda,), alphas=(model.chosen_alpha,))
 
 
 def _row(name: str, measured: Measured, detail: str, started: float) -> Row:
     return Row(name, measured.summary(), detail, time.perf_counter() - started)
 
 
-def _notes(users: World, options: Options) -> tuple[str, ...]:
-    drawn = (
-        "A viewer's most recent video, and what a limit keeps, go by the times in the set."
-        if users.when is not None
-        else "Without times in the set, a viewer's most recent video and what a limit keeps are random."
-    )
+def _notes(population: Population, options: Options) -> tuple[str, ...]:
     held_out = (
-        f"Each interaction is in the test part with probability {options.test:g}, seed {options.seed}; "
-        "rows are binary, without a limit on videos per user; everything outside the training part is "
-        "ranked, before reserved places and channel caps."
+        f"Each interaction is held out for the test with probability {options.test:g} (seed {options.seed}). "
+        "All other videos are ranked, before reserved slots and channel caps. Likes are 0 or 1, with no "
+        "limit on videos per user unless a table says so."
     )
     fitted = (
-        f"Lambda is chosen on {options.validation:.0%} of the training part. The head has at most "
-        f"{options.recipe.max_head} videos of at least {options.recipe.min_users} users. Pairs of few users "
-        "count, because nothing leaves an evaluation."
+        f"Lambda is chosen on {options.validation:.0%} of the training part. The head holds at most "
+        f"{options.recipe.max_head:,} videos with at least {options.recipe.min_users} users each. Pairs with "
+        "few users count, because an evaluation releases nothing."
     )
-    tail = f"Less-seen videos are those outside the {MOST_SEEN:.0%} that most users engaged with."
+    dated = (
+        "The times in the set decide which video a viewer watched last and which ones a limit keeps."
+        if population.likes.recency is not None
+        else "The set has no times: the video watched last and those that a limit keeps are drawn at random."
+    )
+    tail = f"Less-seen videos are all but the {MOST_SEEN:.0%} that most users engaged with."
     flattered = (
-        "Most tags of this set come from users, maybe for the very videos held out: rows that rest on tags "
-        "are flattered."
+        "Most tags in this set were written by users, perhaps for the very videos held out, so rows that "
+        "rest on tags look better than they are."
     )
-    return held_out, fitted, drawn, tail, *((flattered,) if users.tags_by_users > USER_TAGS else ())
+    by_users = population.tags_by_users > USER_TAGS
+    return held_out, fitted, dated, PEERTUBE_NOTE, tail, *((flattered,) if by_users else ())

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.lab.evaluate_data import split, world
+from daemon.lab.demo.instances import SHIPPED
+from daemon.lab.experiment import load, split
 from daemon.source.dataset_files import read
 from federation.noise import share_variance, skellam
 from models import statistics, vectors
@@ -36,7 +37,6 @@ from policies.privacy import PROTECTION, Level, head_minimum
 from tests import ROOT
 from tests.models.made_vectors import made_vectors
 
-SHIPPED = ROOT / "daemon" / "demo" / "data" / "ml-latest-small"
 CHROMIUM = Path(os.environ.get("SHOAL_CHROMIUM", "/usr/bin/chromium"))
 RANKING = ROOT / "tests" / "plugin" / "bench" / "ranking.js"
 MIN_USERS, MEMBERS, THRESHOLD, COLLUDERS = 5, 4, 3, 1
@@ -86,8 +86,7 @@ def run() -> dict[str, float]:
 
 
 def _quality(folder: Path) -> tuple[dict[str, float], tuple[VideoVectors, list[list[int]]]]:
-    users = world(read(folder), from_value=None, min_interactions=5)
-    parts = split(users, test=0.2, seed=1)
+    parts = split(load(read(folder)), seed=1)
     train = parts.train.limited(PROTECTION[Level.DEFAULT].max_videos_per_user)
     videos = train.videos
     names = [str(uuid.UUID(int=number)) for number in range(videos)]

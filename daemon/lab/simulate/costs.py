@@ -1,4 +1,4 @@
-"""From measured sums of one part to what a session of the whole group costs its members and its host."""
+"""From measured sums of one sub-cohort to what a session of the whole group costs members and host."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ POLL = 0.25
 FULL_HEAD = 4096
 FULL_VOCABULARY = 100_000
 SHORT = 1000
-MOST_CELLS = 8_000_000
+MAX_CELLS = 8_000_000
 """Members times entries of the longest sum that is run: bounds time and memory of the engine."""
 
 
 @dataclass(frozen=True)
 class Videos:
-    """What a session is about: a vocabulary, and the head whose pairs are summed."""
+    """The videos of a session: a vocabulary, and the head whose pairs are summed."""
 
     vocabulary: int
     head: int
@@ -48,15 +48,15 @@ class Cost:
     """One session, counts and pairs, nobody lost.
 
     Attributes:
-        videos: what it is about.
-        extrapolated: whether a sum was too long to be run, and was reckoned from shorter ones.
+        videos: of the session.
+        extrapolated: whether a sum was too long to be run, and was computed from shorter ones.
         instance_up, instance_down: bytes of one member.
         host_up, host_down: bytes of the host, to and from all other members.
-        published: bytes of the sums of all parts; they are in `instance_down` and `host_up` already.
-        host_cpu: seconds of the aggregator for all parts.
+        published: bytes of the sums of all sub-cohorts, which `instance_down` and `host_up` include.
+        host_cpu: seconds of the aggregator for all sub-cohorts.
         instance_cpu: seconds of one member.
-        engine_seconds: wall time of one part in the engine.
-        sums_seconds: estimate for the group until all sums are there, see `daemon.lab.simulate.assumptions`.
+        engine_seconds: wall time of one sub-cohort in the engine.
+        sums_seconds: estimate for the group until all sums are there; the notes of `simulate` say how.
         session_seconds: the same until every instance has fetched the published sums.
     """
 
@@ -75,24 +75,24 @@ class Cost:
 
 
 def lengths(members: int, videos: Videos) -> list[int]:
-    """Return which sums to run for a part of so many members.
+    """Return which sums to run for a sub-cohort of so many members.
 
     First a short one that warms everything up and does not count, then a short and a long one for the line,
     then those of the data set that are not too long.
     """
-    longest = MOST_CELLS // members
+    longest = MAX_CELLS // members
     fitting = {length for length in videos.lengths if length <= longest} - {SHORT}
     return [SHORT, SHORT, *sorted(fitting | {longest})]
 
 
-def cost(found: Sequence[Measured], videos: Videos, instances: int, parts: int) -> Cost:
-    """Reckon a session of a group from the sums of its largest part.
+def cost(found: Sequence[Measured], videos: Videos, instances: int, sub_cohorts: int) -> Cost:
+    """Compute a session of a group from the sums of its largest sub-cohort.
 
     Args:
         found: what was run, by `lengths`, the first included.
-        videos: what the session is about.
+        videos: of the session.
         instances: members of the group, the host among them.
-        parts: into which they are divided.
+        sub_cohorts: into which they are divided.
     """
     by_length = {one.length: one for one in found[1:]}
     up, down, host_cpu, cpu, seconds = (
@@ -101,10 +101,10 @@ def cost(found: Sequence[Measured], videos: Videos, instances: int, parts: int) 
     )
     pairs = statistics.pairs(videos.head)
     asked = videos.vocabulary * (ADDRESS_BYTES + SHOWN_BYTES)
-    published = videos.head * ADDRESS_BYTES + parts * PUBLISHED_BYTES * (videos.head + pairs)
+    published = videos.head * ADDRESS_BYTES + sub_cohorts * PUBLISHED_BYTES * (videos.head + pairs)
     down += asked
     others = instances - 1
-    summed = EXCHANGES * POLL + cpu + parts * host_cpu + _on_the_lines(up + down, others)
+    summed = EXCHANGES * POLL + cpu + sub_cohorts * host_cpu + _on_the_lines(up + down, others)
     return Cost(
         videos=videos,
         extrapolated=any(length not in by_length for length in videos.lengths),
@@ -113,7 +113,7 @@ def cost(found: Sequence[Measured], videos: Videos, instances: int, parts: int) 
         host_up=others * (down + published),
         host_down=others * up,
         published=float(published),
-        host_cpu=parts * host_cpu,
+        host_cpu=sub_cohorts * host_cpu,
         instance_cpu=cpu,
         engine_seconds=seconds,
         sums_seconds=summed,

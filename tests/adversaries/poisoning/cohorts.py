@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.lab.demo.instances import LEAST_INTERACTIONS, SHIPPED, SKEW, TASTES
+from daemon.lab.demo.instances import SHIPPED
+from daemon.lab.experiment import active_users, by_address, by_taste, likes_of, poisson_noise, tags_of
 from daemon.source.dataset import addresses
 from daemon.source.dataset_columns import positive_from
 from daemon.source.dataset_files import read
 from models import statistics
 from models.features import Features, unknown
-from models.interactions import Interactions, from_events
+from models.interactions import Interactions
 from models.labels import Labels
 from models.noise import SumNoise
-from models.splits import clusters, profiles, taste_skewed
 from models.statistics import Statistic
 from policies.privacy import PROTECTION, Level, head_minimum
 
@@ -54,49 +54,31 @@ class Communities:
 @cache
 def load(folder: Path = SHIPPED) -> World:
     """Read a data set; videos are ordered by address, as daemons do."""
-    found = read(folder)
-    positive = positive_from(found)
-    urls = np.array(addresses(found))
-    place = np.empty(len(urls), np.int64)
-    place[np.argsort(urls, kind="stable")] = np.arange(len(urls))
-    nothing = np.zeros(len(found.users))
-    everybody = from_events(
-        found.users,
-        place[found.items],
-        liked=found.values >= positive.from_value,
-        disliked=nothing.astype(np.bool_),
-        watched=nothing,
-        when=nothing if found.timestamps is None else found.timestamps,
-        shape=(len(found.user_ids), len(urls)),
-        limit=_LIMIT,
-    )
-    shape = (len(urls), max(len(found.tag_names), 1))
-    ones = np.ones(len(found.tag_items), np.float32)
-    tags = csr_array((ones, (place[found.tag_items], found.tag_ids)), shape=shape)
+    found = by_address(read(folder))
+    everybody = likes_of(found, positive_from(found)).limited(_LIMIT)
+    urls = addresses(found)
     none = unknown(len(urls))
-    names = tuple(found.tag_names) or ("",)
     numbers = np.random.default_rng(0).permutation(len(urls)).astype(np.int32)
     labels = Labels.pack(
         uuid=[f"v{number}" for number in range(len(urls))],
-        url=sorted(urls.tolist()),
+        url=urls,
         title=[""] * len(urls),
         channels=[f"channel {number}" for number in range(_CHANNELS)],
         host=numbers % _HOSTS,
         hosts=[f"{number}.example" for number in range(_HOSTS)],
     )
-    features = Features(tags, names, none, none, none, np.full(len(urls), np.nan))
+    features = Features(tags_of(found), found.tag_names, none, none, none, np.full(len(urls), np.nan))
     return World(everybody, features, labels, numbers % _CHANNELS)
 
 
 def split(world: World, joining: int, seed: int) -> Communities:
     """Split the viewers by taste, so many of them into the instance that joins."""
     matrix = world.everybody.matrix
-    active = np.flatnonzero(np.diff(matrix.indptr) >= LEAST_INTERACTIONS)
+    active = active_users(world.everybody)
     rng = np.random.default_rng(seed)
     left = len(active) - joining
     sizes = [max(8, int(part * left / sum(SIZES))) for part in SIZES]
-    taste = clusters(profiles(csr_array(matrix[active]), world.features.tags), TASTES, rng)
-    groups = taste_skewed(taste, [*sizes, joining], rng, strength=SKEW)
+    groups = by_taste(csr_array(matrix[active]), world.features.tags, [*sizes, joining], rng)
     parts = [world.everybody.rows(active[group]) for group in groups]
     return Communities(tuple(parts[:5]), parts[5])
 
@@ -105,7 +87,7 @@ def head_of(
     others: NDArray[np.int64], own: Interactions, level: Level, share: float, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Return the head by the others' noisy counts and the own ones, noise of one share included."""
-    total = others + statistics.counts(own) + skellam(share, others.size, rng)
+    total = others + statistics.counts(own) + poisson_noise(SumNoise(share), rng)(0, others.size)
     least = head_minimum(_MIN_USERS, PROTECTION[level].counts_noise)
     return statistics.head(total, min_users=least, max_head=_MAX_HEAD)
 
@@ -119,15 +101,10 @@ def summed(
     enough = 2 * members // 3
     shares = least.counts_noise / enough, least.pairs_noise / enough
     noise = SumNoise(members * shares[0], members * shares[1])
-    counts = skellam(noise.counts, own.videos, rng)
+    drawn = poisson_noise(noise, rng)
+    counts = drawn(0, own.videos)
     counts += np.sum([statistics.counts(part) * factor for part, factor in parts], axis=0)
     head = head_of(counts, own, level, shares[0], rng)
-    pairs = skellam(noise.pairs, statistics.pairs(head.size), rng)
+    pairs = drawn(1, statistics.pairs(head.size))
     pairs += np.sum([statistics.pair_counts(part, head) * factor for part, factor in parts], axis=0)
     return Statistic(head, counts[head], pairs), noise
-
-
-def skellam(variance: float, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw the noise of a sum."""
-    drawn: NDArray[np.int64] = rng.poisson(variance / 2, size) - rng.poisson(variance / 2, size)
-    return drawn

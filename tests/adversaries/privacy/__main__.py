@@ -19,12 +19,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from daemon.source.dataset_files import DataSetError
 from policies.privacy import Level
+from tests.adversaries.privacy.cohorts import load
 from tests.adversaries.privacy.jobs import attack, judge
 from tests.adversaries.privacy.release import REALISED
 from tests.adversaries.privacy.runner import ATTACKS, Outcome
 from tests.adversaries.privacy.settings import LEVELS, SIZES
 from tests.adversaries.privacy.table import Head, show
-from tests.adversaries.privacy.worlds import load
 
 MOST_PROCESSES = 4
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     levels = options.levels or tuple(Level)
     numbers = [options.attack] if options.attack else sorted(ATTACKS)
     try:
-        world = load(options.data)
+        population = load(options.data)
     except (DataSetError, ValueError) as error:
         print(f"{error}. Give the folder of a data set: --data DIR.", file=sys.stderr)
         return 1
@@ -49,11 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     quality, outcomes = _everything(jobs, levels, options)
     order = {(number, size, level): place for place, (_, number, level, size) in enumerate(jobs)}
     outcomes.sort(key=lambda one: order[one.attack, one.users, one.level])
-    mixed = tuple(size for size in sizes if size > world.matrix.shape[0])
-    show(outcomes, Head(world.name, int(world.matrix.shape[0]), mixed, tuple(sorted(sizes)), quality))
+    mixed = tuple(size for size in sizes if size > population.likes.users)
+    show(outcomes, Head(population.name, population.likes.users, mixed, tuple(sorted(sizes)), quality))
     if options.json:
         found = {
-            "data": world.name,
+            "data": population.name,
             "seed": options.seed,
             "levels": {level.value: dataclasses.asdict(LEVELS[level]) for level in levels},
             "realised": REALISED,

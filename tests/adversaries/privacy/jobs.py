@@ -5,36 +5,37 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from daemon.lab.experiment import Population
+from models.noise import SumNoise
 from models.trained import Recipe
 from policies.privacy import Level
-from tests.adversaries.privacy.quality import ndcg_by_noise
+from tests.adversaries.privacy.cohorts import Cohort, cohort, load
+from tests.adversaries.privacy.quality import measure
 from tests.adversaries.privacy.release import REALISED
 from tests.adversaries.privacy.runner import ATTACKS, Outcome, Scene
 from tests.adversaries.privacy.settings import FULL, LEVELS, QUICK
-from tests.adversaries.privacy.worlds import Cohort, World, cohort, load
 
 _QUICK_RECIPE = Recipe(rank=32, lambdas=(10.0,), alphas=(0.3,))
 
 
 def attack(number: int, level: Level, size: int, data: Path | None, seed: int, quick: bool) -> list[Outcome]:
     """Run an attack; its rows of the table."""
-    scene = Scene(_world(data), _cohort(data, size, seed), level, QUICK if quick else FULL, seed)
+    scene = Scene(_population(data), _cohort(data, size, seed), level, QUICK if quick else FULL, seed)
     return list(ATTACKS[number](scene))
 
 
 def judge(level: Level, data: Path | None, seed: int, quick: bool) -> float:
     """Mean NDCG@10 over `draws`, at the realised noise of a level, over the whole set."""
-    chosen, world = LEVELS[level], _world(data)
+    chosen, population = LEVELS[level], _population(data)
     found = [
-        ndcg_by_noise(
-            world,
-            chosen.counts_noise * REALISED,
-            chosen.pairs_noise * REALISED,
+        measure(
+            population,
+            SumNoise(chosen.counts_noise * REALISED, chosen.pairs_noise * REALISED),
             chosen.max_videos_per_user,
             seed + draw,
             recipe=_QUICK_RECIPE if quick else None,
-        )
-        for draw in range(1 if quick else draws(world.matrix.shape[0]))
+        ).served
+        for draw in range(1 if quick else draws(population.likes.users))
     ]
     return sum(found) / len(found)
 
@@ -49,10 +50,10 @@ def draws(users: int) -> int:
 
 
 @lru_cache(maxsize=1)
-def _world(data: Path | None) -> World:
+def _population(data: Path | None) -> Population:
     return load(data)
 
 
 @lru_cache(maxsize=2)
 def _cohort(data: Path | None, size: int, seed: int) -> Cohort:
-    return cohort(_world(data), size, seed)
+    return cohort(_population(data), size, seed)

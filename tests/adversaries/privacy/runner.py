@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from daemon.lab.experiment import Population
 from policies.privacy import Level
 from tests.adversaries.privacy import (
     als,
@@ -20,10 +21,10 @@ from tests.adversaries.privacy import (
     related_lists,
     windows,
 )
+from tests.adversaries.privacy.cohorts import Cohort
 from tests.adversaries.privacy.release import Release, release
 from tests.adversaries.privacy.settings import LEVELS, Effort
 from tests.adversaries.privacy.stats import Interval, auc_interval, caught, mean_interval
-from tests.adversaries.privacy.worlds import Cohort, World
 
 _SMALL_MEMBER = 5
 Values = NDArray[np.float64]
@@ -61,7 +62,7 @@ class Outcome:
 class Scene:
     """One cohort at one level; what several attacks need is computed once."""
 
-    world: World
+    population: Population
     cohort: Cohort
     level: Level
     effort: Effort
@@ -199,7 +200,7 @@ def list_rows(scene: Scene) -> Iterator[Outcome]:
     for own, words in ((True, "own viewer"), (False, "a member's viewer")):
         both = related_lists.attack(
             scene.matrix,
-            scene.world.features,
+            scene.population.features,
             LEVELS[scene.level],
             own=own,
             targets=scene.effort.lists,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from daemon.lab.experiment import Population
 from policies.privacy import Level, Protection
 from tests.adversaries.privacy import clique, completion, honeypot, membership, related_lists, windows
+from tests.adversaries.privacy.cohorts import cohort, load
 from tests.adversaries.privacy.release import release
 from tests.adversaries.privacy.runner import ATTACKS, Outcome, Scene
 from tests.adversaries.privacy.settings import LEVELS, QUICK
-from tests.adversaries.privacy.worlds import World, cohort, load
 
 USERS = 150
 WEAKER = {2: 0.15, 4: 0.15, 5: 0.5, 6: 0.15}
@@ -18,15 +19,15 @@ WEAKER = {2: 0.15, 4: 0.15, 5: 0.5, 6: 0.15}
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
+def population() -> Population:
     return load(None)
 
 
 @pytest.fixture(scope="module")
-def gains(world: World) -> dict[Level, dict[int, list[Outcome]]]:
-    people = cohort(world, USERS, 1)
+def gains(population: Population) -> dict[Level, dict[int, list[Outcome]]]:
+    people = cohort(population, USERS, 1)
     levels = (Level.NONE, Level.DEFAULT)
-    scenes = {level: Scene(world, people, level, QUICK, 1) for level in levels}
+    scenes = {level: Scene(population, people, level, QUICK, 1) for level in levels}
     return {level: {n: list(run(scenes[level])) for n, run in ATTACKS.items()} for level in levels}
 
 
@@ -51,8 +52,8 @@ def test_cliques_are_weaker_at_default(gains: dict[Level, dict[int, list[Outcome
     assert after.gain.high < before.gain.low
 
 
-def test_a_known_history_is_found_until_noise_is_as_strong_as_for_a_user(world: World) -> None:
-    matrix = cohort(world, USERS, 1).limited(20)
+def test_a_known_history_is_found_until_noise_is_as_strong_as_for_a_user(population: Population) -> None:
+    matrix = cohort(population, USERS, 1).limited(20)
     targets = np.arange(60)
     figures = []
     for variance in (0, 400):
@@ -63,8 +64,8 @@ def test_a_known_history_is_found_until_noise_is_as_strong_as_for_a_user(world: 
     assert figures[1] < 0.75
 
 
-def test_a_twin_without_anybody_is_the_same_sum(world: World) -> None:
-    matrix = cohort(world, USERS, 1).limited(200)
+def test_a_twin_without_anybody_is_the_same_sum(population: Population) -> None:
+    matrix = cohort(population, USERS, 1).limited(200)
     seen = release(matrix, LEVELS[Level.NONE], (1,))
     small = seen.of(np.arange(50))
     nobody = small.without_rows(np.zeros((1, 50), np.float32))
@@ -74,8 +75,8 @@ def test_a_twin_without_anybody_is_the_same_sum(world: World) -> None:
     assert not everybody.counts[small.head].any()
 
 
-def test_taking_a_target_out_of_the_model_is_exact(world: World) -> None:
-    matrix = cohort(world, USERS, 1).limited(200)
+def test_taking_a_target_out_of_the_model_is_exact(population: Population) -> None:
+    matrix = cohort(population, USERS, 1).limited(200)
     seen = release(matrix, LEVELS[Level.NONE], (1,)).of(np.arange(80))
     row = matrix[:, seen.head].toarray().astype(np.float32)[5]
     given = np.zeros_like(row)
@@ -91,20 +92,20 @@ def test_taking_a_target_out_of_the_model_is_exact(world: World) -> None:
     )
 
 
-def test_a_planted_clique_is_found(world: World) -> None:
+def test_a_planted_clique_is_found(population: Population) -> None:
     rng = np.random.default_rng(4)
     pairs = rng.poisson(0.05, size=(200, 200)).astype(np.float32)
     pairs = np.triu(pairs, 1) + np.triu(pairs, 1).T
     planted = rng.permutation(200)[:12]
     pairs[np.ix_(planted, planted)] += 1
     np.fill_diagonal(pairs, 0)
-    seen = release(cohort(world, USERS, 1).limited(200), LEVELS[Level.NONE], (1,)).of(np.arange(200))
+    seen = release(cohort(population, USERS, 1).limited(200), LEVELS[Level.NONE], (1,)).of(np.arange(200))
     found = clique.reconstruct(type(seen)(seen.counts, seen.head, pairs, 0.0, 0.0, USERS), 4, 12, 1)
     assert np.isin(found[0], planted).mean() > 0.9
 
 
-def test_more_honeypots_say_more(world: World) -> None:
-    matrix = cohort(world, USERS, 1).limited(200)
+def test_more_honeypots_say_more(population: Population) -> None:
+    matrix = cohort(population, USERS, 1).limited(200)
     seen = release(matrix, Protection(4, 4, 200), (1,))
     one, popular = honeypot.attack(matrix, seen, np.arange(USERS), 1, (1,))
     many, _ = honeypot.attack(matrix, seen, np.arange(USERS), 50, (2,))
@@ -112,18 +113,18 @@ def test_more_honeypots_say_more(world: World) -> None:
     assert many.mean() > 0.95
 
 
-def test_without_noise_a_difference_of_windows_is_a_history(world: World) -> None:
-    matrix = cohort(world, USERS, 1).limited(200)
+def test_without_noise_a_difference_of_windows_is_a_history(population: Population) -> None:
+    matrix = cohort(population, USERS, 1).limited(200)
     seen = release(matrix, LEVELS[Level.NONE], (1,))
     found, popular = windows.one_viewer(matrix, seen, np.arange(20), (1,))
     assert found.min() == 1
     assert popular.mean() < 0.6
 
 
-def test_the_same_sum_gives_the_same_lists(world: World) -> None:
-    matrix = cohort(world, USERS, 1).limited(200)
+def test_the_same_sum_gives_the_same_lists(population: Population) -> None:
+    matrix = cohort(population, USERS, 1).limited(200)
     twice = [
-        related_lists.attack(matrix, world.features, LEVELS[Level.NONE], own=True, targets=1, seed=(3,))
+        related_lists.attack(matrix, population.features, LEVELS[Level.NONE], own=True, targets=1, seed=(3,))
         for _ in range(2)
     ]
     assert np.array_equal(twice[0][0], twice[1][0])

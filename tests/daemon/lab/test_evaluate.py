@@ -7,24 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.lab.evaluate import CLOSED_FORM, FACTORIZATION, PEERTUBE, POPULARITY, Options, Report, evaluate
-from daemon.lab.evaluate_data import split, world
+from daemon.lab.evaluate import (
+    CLOSED_FORM,
+    FACTORIZATION,
+    PEERTUBE,
+    POPULARITY,
+    EvaluationReport,
+    Options,
+    evaluate,
+)
 from daemon.lab.evaluate_instances import (
     FEDERATED,
     LOCAL,
     MODELS,
     POOLED,
-    Crowd,
     InstancesReport,
+    Partition,
     assign,
     evaluate_instances,
-    summed,
 )
+from daemon.lab.experiment import load, split, summed
 from daemon.source.dataset_files import DataSet, read
 from models import statistics
 from models.interactions import Interactions
 from models.trained import Recipe
-from models.trainer import GramTrainer
 
 USERS, VIDEOS, WORLDS = 240, 120, 4
 RECIPE = Recipe(rank=16, min_pair_users=1, lambdas=(1.0, 10.0), alphas=(0.0,), default_alpha=0.0)
@@ -57,16 +63,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 
 
 @pytest.fixture(scope="module")
-def report(data: DataSet) -> Report:
+def report(data: DataSet) -> EvaluationReport:
     return evaluate(data, OPTIONS)
 
 
 @pytest.fixture(scope="module")
 def instances(data: DataSet) -> InstancesReport:
-    return evaluate_instances(data, OPTIONS, Crowd(sizes=(120, 40, *[16] * 5), tastes=4, strength=0.1))
+    return evaluate_instances(data, OPTIONS, Partition(sizes=(120, 40, *[16] * 5), tastes=4, skew=0.1))
 
 
-def test_models_that_learn_beat_popularity(report: Report) -> None:
+def test_models_that_learn_beat_popularity(report: EvaluationReport) -> None:
     popular = report.row(POPULARITY).summary
     for name in (CLOSED_FORM, FACTORIZATION):
         learnt = report.row(name).summary
@@ -74,7 +80,7 @@ def test_models_that_learn_beat_popularity(report: Report) -> None:
         assert learnt.viewers == popular.viewers > USERS * 0.8
 
 
-def test_the_report_says_what_it_rests_on(report: Report) -> None:
+def test_the_report_says_what_it_rests_on(report: EvaluationReport) -> None:
     assert report.users == USERS
     assert report.videos == VIDEOS - 1  # the disliked one is not among the liked
     assert "at least 4" in report.positive
@@ -85,13 +91,13 @@ def test_the_report_says_what_it_rests_on(report: Report) -> None:
     assert "lambda" in report.row(CLOSED_FORM).detail
 
 
-def test_the_cost_of_the_limit_is_shown(report: Report) -> None:
+def test_the_cost_of_the_limit_is_shown(report: EvaluationReport) -> None:
     assert [row.model for row in report.limited] == [CLOSED_FORM, FACTORIZATION]
     assert all(row.detail == "at most 8 videos per user" for row in report.limited)
     assert report.limited[0].summary.ndcg10 != report.row(CLOSED_FORM).summary.ndcg10
 
 
-def test_related_videos_of_unseen_users(report: Report) -> None:
+def test_related_videos_of_unseen_users(report: EvaluationReport) -> None:
     quality = {row.model: row.summary for row in report.related}
     assert quality["related lists"].ndcg10 > quality[POPULARITY].ndcg10
     assert {summary.viewers for summary in quality.values()} == {round(USERS * 0.2)}
@@ -100,42 +106,45 @@ def test_related_videos_of_unseen_users(report: Report) -> None:
 
 
 def test_the_threshold_can_be_chosen(data: DataSet) -> None:
-    assert world(data, from_value=1, min_interactions=5).matrix.shape[1] == VIDEOS
+    assert load(data, from_value=1).likes.videos == VIDEOS
     with pytest.raises(ValueError, match="no user of"):
-        world(data, from_value=99, min_interactions=5)
+        load(data, from_value=99)
 
 
 def test_progress_is_reported(data: DataSet) -> None:
     seen: list[tuple[str, float]] = []
-    evaluate_instances(data, OPTIONS, Crowd(sizes=(200, 40)), lambda phase, part: seen.append((phase, part)))
+    evaluate_instances(
+        data, OPTIONS, Partition(sizes=(200, 40)), lambda phase, part: seen.append((phase, part))
+    )
     assert all(0 <= part <= 1 for _, part in seen)
     assert {"sums", "lambda", "local only"} <= {phase for phase, _ in seen}
 
 
 def test_split_is_repeatable_and_loses_nothing(data: DataSet) -> None:
-    users = world(data, from_value=None, min_interactions=5)
-    first, second = split(users, test=0.2, seed=3), split(users, test=0.2, seed=3)
+    population = load(data)
+    likes = population.likes
+    first, second = split(population, seed=3), split(population, seed=3)
     assert first.test.indices.tolist() == second.test.indices.tolist()
-    assert first.train.matrix.nnz + first.test.nnz == users.matrix.nnz
+    assert first.train.matrix.nnz + first.test.nnz == likes.matrix.nnz
     assert first.train.matrix.multiply(first.test).nnz == 0
-    assert users.when is not None
+    assert likes.recency is not None
     # Times stay with their interactions.
-    dense = np.zeros(users.matrix.shape)
-    dense[np.repeat(np.arange(USERS), np.diff(users.matrix.indptr)), users.matrix.indices] = users.when
+    dense = np.zeros(likes.matrix.shape)
+    dense[np.repeat(np.arange(USERS), np.diff(likes.matrix.indptr)), likes.matrix.indices] = likes.recency
     train = first.train
     rows = np.repeat(np.arange(USERS), np.diff(train.matrix.indptr))
     assert train.recency is not None
     assert (dense[rows, train.matrix.indices] == train.recency).all()
     for user in range(10):
         mine = dense[user] * train.matrix[[user]].toarray()[0]
-        assert first.latest[[user]].indices.tolist() == [int(mine.argmax())]
+        assert first.last[[user]].indices.tolist() == [int(mine.argmax())]
 
 
 def test_without_times_the_report_says_so(tmp_path: Path) -> None:
-    users = world(write_set(tmp_path, times=False), from_value=None, min_interactions=5)
-    assert users.when is None
-    parts = split(users, test=0.2, seed=3)
-    assert (np.diff(parts.latest.indptr) == 1).all()
+    population = load(write_set(tmp_path, times=False))
+    assert population.likes.recency is None
+    parts = split(population, seed=3)
+    assert (np.diff(parts.last.indptr) == 1).all()
 
 
 def test_federated_is_pooled_and_helps_the_small(instances: InstancesReport) -> None:
@@ -165,12 +174,12 @@ def test_groups_are_means_over_the_same_viewers(instances: InstancesReport) -> N
 
 
 def test_sums_of_parts_are_the_sum_of_the_whole(data: DataSet) -> None:
-    users = world(data, from_value=None, min_interactions=5)
-    parts = split(users, test=0.2, seed=1)
-    members = assign(users, parts, Crowd(instances=12, at_least=5), seed=1)
+    population = load(data)
+    parts = split(population, seed=1)
+    members = assign(population, parts, Partition(instances=12, at_least=5), seed=1)
     assert len(members) == 12
     own = [parts.train.rows(rows) for rows in members]
-    together = summed(own, GramTrainer(5, 50), lambda _: None).statistic
+    together = summed(own, min_users=5, max_head=50)
     head = statistics.head(statistics.counts(parts.train), min_users=5, max_head=50)
     assert together.head.tolist() == head.tolist()
     assert (
@@ -179,11 +188,11 @@ def test_sums_of_parts_are_the_sum_of_the_whole(data: DataSet) -> None:
 
 
 def test_instances_have_their_own_tastes(data: DataSet) -> None:
-    users = world(data, from_value=None, min_interactions=5)
-    parts = split(users, test=0.2, seed=1)
+    population = load(data)
+    parts = split(population, seed=1)
 
-    def purity(strength: float) -> float:
-        members = assign(users, parts, Crowd(sizes=(20,) * 12, tastes=4, strength=strength), seed=1)
+    def purity(skew: float) -> float:
+        members = assign(population, parts, Partition(sizes=(20,) * 12, tastes=4, skew=skew), seed=1)
         shares = [np.bincount(rows % WORLDS, minlength=WORLDS).max() / len(rows) for rows in members]
         return float(np.mean(shares))
 
@@ -191,7 +200,7 @@ def test_instances_have_their_own_tastes(data: DataSet) -> None:
     assert purity(20) > 0.7
 
 
-def test_reports_are_plain_data(report: Report, instances: InstancesReport) -> None:
+def test_reports_are_plain_data(report: EvaluationReport, instances: InstancesReport) -> None:
     for found in (report, instances):
         text = repr(asdict(found))
         assert "array(" not in text
@@ -200,6 +209,6 @@ def test_reports_are_plain_data(report: Report, instances: InstancesReport) -> N
 
 def test_too_few_users_for_the_sizes(data: DataSet) -> None:
     with pytest.raises(ValueError, match="240 users cannot fill"):
-        evaluate_instances(data, OPTIONS, Crowd(sizes=(200, 100)))
+        evaluate_instances(data, OPTIONS, Partition(sizes=(200, 100)))
     with pytest.raises(ValueError, match="cannot fill 50 instances"):
-        evaluate_instances(data, replace(OPTIONS, seed=2), Crowd(instances=50))
+        evaluate_instances(data, replace(OPTIONS, seed=2), Partition(instances=50))

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.lab.demo.instances import LEAST_INTERACTIONS, SHIPPED
-from daemon.lab.evaluate_data import World, world
+from daemon.lab import experiment
+from daemon.lab.demo.instances import SHIPPED
+from daemon.lab.experiment import Population
 from daemon.source.dataset_files import read
 from models.interactions import Interactions
-
-__all__ = ["SHIPPED", "Cohort", "World", "cohort", "load"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,12 @@ class Cohort:
         return self.users.limited(limit).matrix
 
 
-def load(folder: Path | None) -> World:
+def load(folder: Path | None) -> Population:
     """Read a data set the way `shoal evaluate` does; the shipped one unless given."""
-    return world(read(folder or SHIPPED), from_value=None, min_interactions=LEAST_INTERACTIONS)
+    return experiment.load(read(folder or SHIPPED))
 
 
-def cohort(found: World, size: int, seed: int) -> Cohort:
+def cohort(population: Population, size: int, seed: int) -> Cohort:
     """Draw users without replacement; mix them where there are too few.
 
     A mixed user has each video of two random real users with probability one half. Sizes of histories,
@@ -48,8 +47,9 @@ def cohort(found: World, size: int, seed: int) -> Cohort:
     members somewhat better than a real one of that size would.
     """
     rng = np.random.default_rng([seed, size])
-    when = rng.random(found.matrix.nnz) if found.when is None else found.when
-    real = Interactions(found.matrix, when)
+    real = population.likes
+    if real.recency is None:
+        real = Interactions(real.matrix, rng.random(real.matrix.nnz))
     if size <= real.users:
         return Cohort(real.rows(rng.permutation(real.users)[:size].astype(np.int64)), mixed=False)
     parents = np.stack([rng.permutation(real.users)[:2] for _ in range(size)])

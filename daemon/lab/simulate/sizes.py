@@ -1,4 +1,4 @@
-"""How many accounts the instances of a group have: drawn as on the real network, or read from a file."""
+"""Sizes of a simulated group: accounts and viewers of its instances, members of its sub-cohorts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.config.schema import Cohort as CohortSection
+from daemon.config.schema import Group as GroupSection
 from daemon.errors import RequestError
 from models.splits import LOG_SIZE_MEAN, LOG_SIZE_SD
+from policies.group import parts_for
 
-_MOST = 1_000_000_000
+_MAX_ACCOUNTS = 1_000_000_000
+_ADVICE = "Give a text file with one number of accounts per line."
 
 
 def drawn(instances: int, seed: int) -> NDArray[np.int64]:
@@ -27,29 +31,21 @@ def read(file: Path) -> NDArray[np.int64]:
         RequestError: the file cannot be read, or a line is no number above 0.
 
     """
-    sizes = []
     try:
-        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
-            text = line.strip()
-            if not text:
-                continue
-            if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST):
-                raise RequestError(
-                    f"{file.name}, line {number}: a number of accounts is a whole number above 0",
-                    advice="Write one number per line.",
-                )
-            sizes.append(int(text))
+        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(
-            f"{file.name} cannot be read", advice="Give a text file with one number per line."
-        ) from error
+        raise RequestError(f"{file.name} cannot be read", advice=_ADVICE) from error
+    for number, text in enumerate(lines, 1):
+        if text and not (text.isascii() and text.isdigit() and 0 < int(text) <= _MAX_ACCOUNTS):
+            raise RequestError(f"{file.name}, line {number} is not a whole number above 0", advice=_ADVICE)
+    sizes = [int(text) for text in lines if text]
     if not sizes:
-        raise RequestError(f"{file.name} holds no sizes", advice="Write one number per line.")
+        raise RequestError(f"{file.name} holds no sizes", advice=_ADVICE)
     return np.array(sizes, np.int64)
 
 
 def resampled(sizes: NDArray[np.int64], instances: int, seed: int) -> NDArray[np.int64]:
-    """Draw so many sizes from a list: without putting back while it is long enough; largest first."""
+    """Draw so many sizes from a list: without replacement while it is long enough; largest first."""
     rng = np.random.default_rng([seed, instances, 12])
     picked = rng.choice(sizes, instances, replace=instances > len(sizes))
     return np.sort(picked)[::-1]
@@ -69,3 +65,16 @@ def viewers(accounts: NDArray[np.int64], available: int) -> NDArray[np.int64]:
     order = np.argsort(whole - exact, kind="stable")
     whole[order[: available - int(whole.sum())]] += 1
     return whole
+
+
+def divide(instances: int) -> tuple[int, ...]:
+    """Return the members of each sub-cohort, as a group with the default settings is divided."""
+    cohort = CohortSection()
+    number = parts_for(
+        instances,
+        subcohorts_from=cohort.subcohorts_from,
+        # The host adds up, and is therefore no protection against itself.
+        least=cohort.min_cohort + 1,
+        per_part=GroupSection().members_per_part,
+    )
+    return tuple(instances // number + (one < instances % number) for one in range(number))
