@@ -126,16 +126,18 @@ def _length(settings: "Config", text: str | None) -> timedelta:
 
 def _measured(config_file: "Path", settings: "Config", now: "Setting", then: "Setting") -> dict[str, object]:
     """Train without noise, as now and as planned; NDCG@10 of each by name."""
-    from daemon.lab.measure import Noise, measured
+    from daemon.lab.measure import SumSettings, measured
 
     tried = {
-        "none": Noise(0.0, 0.0, settings.sharing.max_videos_per_user),
-        "now": Noise(*now.realised, now.limit),
-        "plan": Noise(*then.realised, then.limit),
+        "none": SumSettings(0.0, 0.0, settings.sharing.max_videos_per_user),
+        "now": SumSettings(*now.realised, now.limit),
+        "plan": SumSettings(*then.realised, then.limit),
     }
     distinct = list(dict.fromkeys(tried.values()))
     limit = settings.limits.job_time.total_seconds()
-    with progress_bar("trying it on your own viewers"):
-        viewers, values = measured(config_file, distinct, now.cohort.members, time_limit=limit)
+    with progress_bar("trying it on your own viewers") as progress:
+        viewers, values = measured(
+            config_file, distinct, now.cohort.members, time_limit=limit, progress=progress
+        )
     found = dict(zip(distinct, values, strict=True))
-    return {"viewers": viewers, "ndcg10": {name: found[noise] for name, noise in tried.items()}}
+    return {"viewers": viewers, "ndcg10": {name: found[one] for name, one in tried.items()}}

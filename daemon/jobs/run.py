@@ -19,10 +19,12 @@ async def run_job(
     time_limit: float,
     on_progress: Progress | None = None,
     arguments: Mapping[str, str] | None = None,
+    module: str = "daemon.jobs",
 ) -> JobOutcome:
     """Run a job to its end, at most `time_limit` seconds; its whole process group ends with this call.
 
-    Must be called from the main thread: the kernel ends the child when the thread that started it ends.
+    `module` runs it: one other than `daemon.jobs` takes the same command line and sends the same events. Must
+    be called from the main thread: the kernel ends the child when the thread that started it ends.
     """
     last: dict[str, Any] = {}
 
@@ -36,9 +38,7 @@ async def run_job(
     extra = [item for key, value in (arguments or {}).items() for item in ("--argument", f"{key}={value}")]
     try:
         async with asyncio.timeout(time_limit):
-            status = await run_child(
-                "daemon.jobs", name, "--config", str(config_file), *extra, on_event=heard
-            )
+            status = await run_child(module, name, "--config", str(config_file), *extra, on_event=heard)
     except TimeoutError:
         return JobOutcome(
             name,

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import daemon
 from daemon.process.events import read_event
@@ -33,19 +33,27 @@ def python_module(module: str, *arguments: str) -> tuple[list[str], dict[str, st
     }
 
 
-async def run_child(module: str, *arguments: str, on_event: OnEvent, stdin: bytes = b"") -> int:
+async def run_child(
+    module: str,
+    *arguments: str,
+    on_event: OnEvent,
+    stdin: bytes = b"",
+    stderr: IO[bytes] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> int:
     """Run `python -m module ... --parent PID` until it ends by itself, or this call is cancelled.
 
-    `stdin` is what it reads there. Returns its exit status. Must be called from the main
-    thread: the kernel ends the child when the thread that started it ends. Its whole process group ends with
-    this call.
+    `stdin` is what it reads there, `stderr` takes its standard error instead of ours, `variables` are added
+    to its environment. Returns its exit status. Must be called from the main thread: the kernel ends the
+    child when the thread that started it ends. Its whole process group ends with this call.
     """
     command, environment = python_module(module, *arguments, "--parent", str(os.getpid()))
     process = await asyncio.create_subprocess_exec(
         *command,
-        env=environment,
+        env={**environment, **(variables or {})},
         stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
         start_new_session=True,
         limit=MAX_LINE,
     )

@@ -1,23 +1,31 @@
-"""Runs Flower's simulation engine in a child process, and takes away whatever it leaves behind."""
+"""Runs Flower's simulation engine in a child process, and takes away whatever it leaves behind.
+
+The child is this module: settings on its standard input, events on its standard output.
+"""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import contextlib
 import json
 import os
-import signal
-import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from daemon.errors import JobError
-from daemon.process.child import python_module
+from daemon.process.child import run_child
+from daemon.process.events import EventWriter, claim_stdout
+from daemon.process.limits import end_with
+from federation.errors import FederationError
 from federation.flower.app.laboratory import Laboratory
-from federation.flower.app.simulation import LEAST_STORE, Measured
+from federation.flower.app.simulation import LEAST_STORE, EngineMissing, Machine, Measured, run
 
-_INSTALL = "Install it with `pip install 'shoal[simulation]'`."
+_MODULE = "daemon.lab.simulate.flower_engine"
 _ENTRY_BYTES = 16
 """A node's state passes through ray with its vector and its masked vector in it, there and back."""
 _LOG_END = 400
@@ -45,70 +53,44 @@ def engine(
 
     """
     found: list[Measured] = []
+    last: dict[str, Any] = {}
+
+    def on_event(event: Mapping[str, Any]) -> None:
+        if event.get("event") == "sum":
+            found.append(Measured(**event["sum"]))
+            on_sum(found[-1])
+        else:
+            last.update(event)
+
     with tempfile.TemporaryDirectory(prefix="s", dir=parent, ignore_cleanup_errors=True) as name:
         log = Path(name) / "engine.log"
         settings = {
-            "parent": os.getpid(),
-            "members": laboratory.members,
-            "seed": laboratory.seed,
+            "laboratory": asdict(laboratory),
             "lengths": list(lengths),
             "folder": name,
             "cores": cores,
             "store": max(LEAST_STORE, 4 * cores * _ENTRY_BYTES * max(lengths)),
         }
-        command, environment = python_module("daemon.lab.simulate.flower_worker")
         with log.open("wb") as errors:
-            process = subprocess.Popen(  # noqa: S603
-                command,
-                # Members compute side by side already.
-                env={**environment, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-                text=True,
+            asyncio.run(
+                run_child(
+                    _MODULE,
+                    on_event=on_event,
+                    stdin=json.dumps(settings).encode(),
+                    # Members compute side by side already.
+                    variables={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                    stderr=errors,
+                )
             )
-        try:
-            last = _follow(process, settings, found, on_sum)
-        finally:
-            _end(process)
         if len(found) != len(lengths):
             raise _failure(last, log)
     return found
 
 
-def _follow(
-    process: subprocess.Popen[str],
-    settings: dict[str, Any],
-    found: list[Measured],
-    on_sum: Callable[[Measured], None],
-) -> dict[str, Any]:
-    if process.stdin is None or process.stdout is None:
-        raise ValueError("the engine was started without pipes")
-    last: dict[str, Any] = {}
-    with process.stdin, process.stdout:
-        with contextlib.suppress(BrokenPipeError):
-            json.dump(settings, process.stdin)
-            process.stdin.close()
-        for line in process.stdout:
-            last = json.loads(line)
-            if last.pop("event") == "sum":
-                found.append(Measured(**last))
-                on_sum(found[-1])
-    return last
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End the engine and every process of its group: ray's own are in it."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _failure(last: dict[str, Any], log: Path) -> JobError:
+def _failure(last: Mapping[str, Any], log: Path) -> JobError:
     message = str(last.get("message", ""))
-    if "is not installed" in message:
-        return JobError(message, advice=_INSTALL)
+    if last.get("event") == "missing":
+        return JobError(message, advice="Install it with `pip install 'shoal[simulation]'`.")
     if not message:
         with contextlib.suppress(OSError):
             message = " ".join(log.read_text("utf-8", errors="replace")[-_LOG_END:].split())
@@ -116,3 +98,34 @@ def _failure(last: dict[str, Any], log: Path) -> JobError:
         f"Flower's simulation engine ended without a result: {message}",
         advice="It needs about 1 GB of memory; try fewer instances.",
     )
+
+
+def main(argv: list[str]) -> int:
+    """Run the sums that the settings ask for; exit status 3 where the engine is missing."""
+    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description=__doc__)
+    parser.add_argument("--parent", type=int, required=True, help="end when this process ends")
+    end_with(parser.parse_args(argv).parent)
+    settings: dict[str, Any] = json.load(sys.stdin)
+    # Ray and Flower print as they like.
+    events = EventWriter(claim_stdout())
+    machine = Machine(Path(settings["folder"]), settings["cores"], settings["store"])
+    try:
+        run(
+            Laboratory(**settings["laboratory"]),
+            settings["lengths"],
+            machine,
+            lambda found: events.send("sum", sum=asdict(found)),
+        )
+    except EngineMissing as error:
+        events.send("missing", message=str(error))
+        return 3
+    except (FederationError, RuntimeError, OSError) as error:
+        events.send("failed", message=str(error)[:300])
+        return 5
+    return 0
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    # Threads of an engine that failed would wait for it on and on.
+    os._exit(status)

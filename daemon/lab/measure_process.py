@@ -1,0 +1,117 @@
+"""What a level costs in quality on this instance's own viewers, as if they were a whole cohort.
+
+They are split into the members of a sum and ourselves; a fifth of everybody's videos is held out. Each
+setting is trained once, from own viewers exactly and a sum of the others with the noise of the setting, and
+judged for everybody. A cohort of real instances has more viewers than one of them alone, so noise costs it
+less: the measured cost is an upper estimate. Nothing leaves this instance, nothing is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from math import ceil, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daemon.config import load
+from daemon.errors import JobError, ShoalError
+from daemon.lab.experiment import TEST_SHARE, active_users, hold_out, train_as_one_of
+from daemon.lab.measure import SumSettings
+from daemon.process import limits
+from daemon.process.events import EventWriter, claim_stdout
+from daemon.rounds.own_statistics import own_viewers
+from daemon.store.engine import open_checked
+from daemon.store.model_inputs import features
+from daemon.training.job import recipe_of
+from models.errors import ModelError
+from models.evaluation import next_videos
+from models.features import Features
+from models.interactions import Interactions
+from models.noise import SumNoise
+from models.recommender import Factorization
+from models.trained import Recipe
+
+VIEWERS_PER_MEMBER = 5
+_SEED = 1
+
+
+def main(argv: list[str]) -> int:
+    """Measure; return the exit status. The command line and the events are those of `daemon.jobs`."""
+    parser = argparse.ArgumentParser(prog="python -m daemon.lab.measure_process", description=__doc__)
+    parser.add_argument("name", choices=["measure"])
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--parent", type=int, required=True, help="end when this process ends")
+    parser.add_argument("--argument", action="append", default=[], metavar="NAME=VALUE")
+    options = parser.parse_args(argv)
+    limits.end_with(options.parent)
+    events = EventWriter(claim_stdout())
+    arguments = dict(item.split("=", 1) for item in options.argument)
+    settings = [SumSettings(**one) for one in json.loads(arguments["settings"])]
+    started = time.monotonic()
+    try:
+        result = measure(options.config, settings, int(arguments["members"]), events)
+    except ShoalError as error:
+        events.send("failed", **error.as_json())
+        return error.exit_code
+    events.send("done", seconds=time.monotonic() - started, result=result)
+    return 0
+
+
+def measure(
+    config_file: Path, settings: list[SumSettings], members: int, events: EventWriter
+) -> dict[str, Any]:
+    """Return how many `viewers` were judged, and the `ndcg10` of each setting.
+
+    Raises:
+        JobError: there are too few viewers.
+
+    """
+    config = load(config_file)
+    limits.be_modest(config.limits.job_memory_mb)
+    own = own_viewers(open_checked(config.database), config, now=time.time())
+    viewers = own.interactions.rows(active_users(own.interactions, 2))
+    needed = VIEWERS_PER_MEMBER * (members + 1)
+    if viewers.users < needed:
+        raise JobError(
+            f"{viewers.users} viewers have two or more videos that count, and {needed} are needed to play a "
+            f"cohort of {members + 1}",
+            advice="Measure again when there are more viewers, or with fewer --members.",
+        )
+    described, recipe = features(own.catalogue), recipe_of(config)
+    values = []
+    try:
+        for number, one in enumerate(settings):
+            events.progress(f"setting {number + 1} of {len(settings)}", number / len(settings))
+            values.append(round(ndcg(described, viewers, one, members, recipe), 4))
+    except ModelError as error:
+        raise JobError(
+            f"no model could be trained: {error}", advice="Measure again when there are more viewers."
+        ) from None
+    return {"viewers": viewers.users, "ndcg10": values}
+
+
+def ndcg(
+    described: Features, viewers: Interactions, settings: SumSettings, members: int, recipe: Recipe
+) -> float:
+    """Train once and judge for all viewers; the same split and draws for every setting."""
+    rng = np.random.default_rng(_SEED)
+    history, test = hold_out(viewers, TEST_SHARE, rng)
+    model = train_as_one_of(
+        members + 1,
+        described,
+        history.limited(settings.limit),
+        SumNoise(settings.counts, settings.pairs),
+        min_users=recipe.min_users + ceil(2 * sqrt(settings.counts)),
+        recipe=recipe,
+        rng=rng,
+    )
+    return next_videos(Factorization(model), history.matrix, test.matrix).summary().ndcg10
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
