@@ -50,7 +50,7 @@ class Options:
         positive_from: lowest value that counts as liked; None chooses by the table and rule of the data
             source.
         seed: of every draw.
-        min_interactions: likes that a user needs to take part.
+        min_likes: likes that a user needs to take part.
         test: share of the interactions that is held out as the test part.
         validation: share of the training part that lambda is chosen on.
         limit: videos per user whose cost is shown; the default of an instance.
@@ -60,7 +60,7 @@ class Options:
 
     positive_from: float | None = None
     seed: int = 1
-    min_interactions: int = 5
+    min_likes: int = 5
     test: float = 0.2
     validation: float = 0.1
     limit: int = 200
@@ -144,7 +144,7 @@ def evaluate(
         ValueError: nobody has enough likes.
     """
     progress("split", 0.0)
-    population = load(data, from_value=options.positive_from, min_likes=options.min_interactions)
+    population = load(data, from_value=options.positive_from, min_likes=options.min_likes)
     parts = split(population, test=options.test, seed=options.seed)
     bench = _Bench(population, parts, options, progress)
     with dense_threads(options.recipe.threads):

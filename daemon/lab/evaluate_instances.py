@@ -124,7 +124,7 @@ def evaluate_instances(
         ValueError: there are too few users for these instances.
     """
     clock = _Clock(progress)
-    population = load(data, from_value=options.positive_from, min_likes=options.min_interactions)
+    population = load(data, from_value=options.positive_from, min_likes=options.min_likes)
     parts = split(population, test=options.test, seed=options.seed)
     members = assign(population, parts, partition, options.seed)
     clock.done("split")

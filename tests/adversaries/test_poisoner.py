@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from daemon.config import load
-from daemon.lab.demo import attack_parts
+from daemon.lab.demo import poisoning
 from daemon.ledger.chain import Kind, newest
 from daemon.maintenance import sync
 from daemon.peers import repository
@@ -86,14 +86,14 @@ def test_a_pushed_sum_does_not_serve_and_the_admin_is_told(context: JobContext) 
     assert train(context)["acceptance"] == "accepted"
     assert notices.current(context.engine, context.config, time.time()) == []
     rng = np.random.default_rng(0)
-    pushed = attack_parts.targets(counts(people), videos, rng)
+    pushed = poisoning.targets(counts(people), videos, rng)
 
-    few = attack_parts.push(pushed, counts(people), FAKES, 3, rng).fakes
-    told = put_aside(context, "s1", honest, attack_parts.scaled(part_of(few, videos)))
+    few = poisoning.push(pushed, counts(people), FAKES, 3, rng).fakes
+    told = put_aside(context, "s1", honest, poisoning.scaled(part_of(few, videos)))
     assert {"counts-total", "viewers-total"} <= told
 
     approve(context, GENEROUS)
-    many = attack_parts.push(pushed, counts(people), attack_parts.SCALE * FAKES, 3, rng).fakes
+    many = poisoning.push(pushed, counts(people), poisoning.SCALE * FAKES, 3, rng).fakes
     told = put_aside(context, "s2", honest, part_of(many, videos))
     assert told
     assert all(name.startswith("exposure-") for name in told)

@@ -56,7 +56,7 @@ class Windows:
 @pytest.fixture(scope="module")
 def instances(tmp_path_factory: pytest.TempPathFactory) -> list[Interactions]:
     world = build(tmp_path_factory.mktemp("floor"), None, INSTANCES)
-    return [community.history for community in world.communities]
+    return [instance.history for instance in world.instances]
 
 
 @pytest.mark.parametrize(

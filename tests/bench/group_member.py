@@ -20,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 
 from daemon.config import load
 from daemon.group import repository, status
-from daemon.lab.demo.group import Group
+from daemon.lab.demo.group import DemoGroup
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.process import daemon_lock
@@ -78,7 +78,7 @@ async def _measure(folder: Path) -> dict[str, float]:
         os.environ["SHOAL_GROUP__LEAD"] = "1h"
         os.environ["SHOAL_GROUP__PUBLIC_URL"] = f"https://127.0.0.1:{proxy.port}"
         world = build(folder, None, 5, in_group=True)
-        daemons = [Daemon(community) for community in world.communities[:2]]
+        daemons = [Daemon(instance) for instance in world.instances[:2]]
         try:
             require(await every(daemons, "sync"))
             for daemon in daemons:
@@ -91,13 +91,9 @@ async def _measure(folder: Path) -> dict[str, float]:
 
 
 async def _idle(daemons: list[Daemon], proxy: _Proxy) -> dict[str, float]:
-    host, member = (load(daemon.community.config_file) for daemon in daemons)
+    host, member = (load(daemon.instance.config_file) for daemon in daemons)
     proxy.upstream = host.group.listen_port
-    group = Group(daemons, lambda _line: None)
-    try:
-        await group.form()
-    finally:
-        group.close()
+    await DemoGroup(daemons, lambda _line: None).form()
     engine = open_checked(host.database)
     repository.change(engine, lambda known: known and replace(known, next_at=time.time() + 1800))
     engine.dispose()

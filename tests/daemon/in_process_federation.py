@@ -133,14 +133,14 @@ class Federation:
 def prepare(base: Path, instances: int) -> list[Path]:
     """Write the folders of instances that know one another, but for the last one, whom nobody knows yet."""
     world = build(base / "instances", write_set(base / "set"), instances, EXACT)
-    for community in world.communities:
-        text = community.config_file.read_text()
+    for instance in world.instances:
+        text = instance.config_file.read_text()
         head, *peers = text.split("[[peers]]\n")
-        known = [peer for peer in peers if f'"{world.communities[-1].host}"' not in peer]
+        known = [peer for peer in peers if f'"{world.instances[-1].host}"' not in peer]
         assert "[acceptance]" in head
         head = head.replace("[acceptance]", LENIENT)
-        community.config_file.write_text("[[peers]]\n".join([head, *known]))
-    return [community.folder for community in world.communities]
+        instance.config_file.write_text("[[peers]]\n".join([head, *known]))
+    return [instance.folder for instance in world.instances]
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from daemon.lab.demo import attack_parts
+from daemon.lab.demo import poisoning
 from models import statistics
 from models.interactions import Interactions, stack
 from models.noise import NO_NOISE, SumNoise, slack
@@ -81,7 +81,7 @@ def test_pairs_that_do_not_fit_together_fail(seed: int, noise: SumNoise) -> None
 @given(st.integers(100, 200), st.integers(0, 1000), NOISES)
 def test_a_multiplied_part_exceeds_realistic_totals(users: int, seed: int, noise: SumNoise) -> None:
     honest = people(3 * users, seed)
-    part = attack_parts.scaled(summed(people(users, seed + 1), WHOLE))
+    part = poisoning.scaled(summed(people(users, seed + 1), WHOLE))
     whole = summed(honest, WHOLE)
     both = Statistic(WHOLE, whole.counts + part.counts, whole.triangle + part.triangle)
     assert "counts-total" in failed(with_noise(both, noise, seed), noise, 4 * users)
@@ -92,8 +92,8 @@ def test_multiplied_fakes_need_more_people_than_declared() -> None:
     honest = people(600, 2)
     counts = statistics.counts(honest)
     rng = np.random.default_rng(0)
-    push = attack_parts.push(attack_parts.targets(counts, WHOLE, rng), counts, 60, 3, rng)
-    whole, part = summed(honest, WHOLE), attack_parts.scaled(summed(push.fakes, WHOLE))
+    push = poisoning.push(poisoning.targets(counts, WHOLE, rng), counts, 60, 3, rng)
+    whole, part = summed(honest, WHOLE), poisoning.scaled(summed(push.fakes, WHOLE))
     both = Statistic(WHOLE, whole.counts + part.counts, whole.triangle + part.triangle)
     for noise in (NO_NOISE, SumNoise(32, 32)):
         assert failed(with_noise(both, noise), noise, 660) == {"viewers-total"}
@@ -115,8 +115,8 @@ def test_the_fakes_are_people() -> None:
     honest = people(600, 2)
     counts = statistics.counts(honest)
     rng = np.random.default_rng(0)
-    pushed = attack_parts.targets(counts, WHOLE, rng)
-    push = attack_parts.push(pushed, counts, 60, 10, rng)
+    pushed = poisoning.targets(counts, WHOLE, rng)
+    push = poisoning.push(pushed, counts, 60, 10, rng)
     assert set(np.diff(push.fakes.matrix.indptr).tolist()) == {11}
     assert statistics.counts(push.fakes)[pushed].tolist() == [12] * 5
     assert counts[pushed].max() <= np.sort(counts)[VIDEOS // 4]

@@ -1,44 +1,65 @@
-"""The demo's instances: a data set's users split by taste, each with its folder, key and settings."""
+"""The demo's instances: users split by taste, each with its folder, key and settings; changes to these."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import json
+import shutil
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from sqlalchemy import Engine
 
+from daemon.config import Config, load
 from daemon.errors import SourceError
 from daemon.identity import open_identity
+from daemon.lab.experiment import (
+    MIN_LIKES,
+    TEST_SHARE,
+    active_users,
+    by_address,
+    by_taste,
+    hold_out,
+    likes_of,
+    newest_first,
+    tags_of,
+)
 from daemon.source.dataset import addresses
-from daemon.source.dataset_columns import Positive, positive_from
+from daemon.source.dataset_columns import Positive, positive_from, publication
 from daemon.source.dataset_files import DataSet, DataSetError, read
+from daemon.store.engine import open_checked
 from federation.identity import format_key
-from models.interactions import Interactions, from_events
-from models.splits import clusters, heavy_tailed_sizes, profiles, taste_skewed
+from models.baselines import Newest
+from models.interactions import Interactions, stack
+from models.splits import heavy_tailed_sizes
 
 SHIPPED = Path(__file__).parent / "data" / "ml-latest-small"
 SIZES = (330, 150, 70, 36, 18)
 """Users per instance of the shipped set: one large instance, and one that can do little alone."""
 NAMES = ("harbour", "lagoon", "reef", "cove", "tidepool")
-TEST_PART = 0.2
-LEAST_INTERACTIONS = 5
-TASTES = 8
-SKEW = 2.0
 SEED = 1
+CHANGED = 8
+"""Viewers of an instance that like something new in a week."""
+TABLE = "interactions.csv.gz"
+_ORIGINAL = "before.csv.gz"
+_NEW_LIKES = 3
+_HIGHEST_VALUE = 5.0
+_DAY = 86400.0
 
 
 @dataclass(frozen=True)
 class DemoInstance:
     """One instance of the demo.
 
-    Columns of `history`, what its daemon knows, and of `relevant`, what was held back to measure, are the
+    Columns of `history`, what its daemon knows, and of `relevant`, what was held out to measure, are the
     videos of the catalogue, ordered by url.
     """
 
@@ -49,19 +70,35 @@ class DemoInstance:
 
     @property
     def config_file(self) -> Path:
-        """Its settings."""
+        """File with its settings."""
         return self.folder / "shoal.toml"
+
+    @property
+    def config(self) -> Config:
+        """Its settings."""
+        return load(self.config_file)
+
+    @contextmanager
+    def database(self) -> Iterator[Engine]:
+        """Open its database, which is there after the first sync."""
+        engine = open_checked(self.config.database)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
 
 @dataclass(frozen=True)
-class World:
+class DemoSetup:
     """All instances, and what the set's columns were taken to mean."""
 
     name: str
-    communities: tuple[DemoInstance, ...]
+    instances: tuple[DemoInstance, ...]
     positive: Positive
+    order: Newest
+    """What newest first means for the videos of the catalogue."""
     titles: dict[str, str]
-    """From a video's url to its title."""
+    """From a video's url to its title, in the order of the set."""
 
 
 def build(
@@ -74,51 +111,93 @@ def build(
     without: str = "",
     stranger: str = "",
     in_group: bool = False,
-) -> World:
+) -> DemoSetup:
     """Write the files of all instances below `folder`; `privacy` holds settings of that section.
 
-    `sizes` are users per instance, drawn where there are none. The instance `without` is left out of the
-    world, its users too. The others do not know the `stranger`, which knows them. `in_group`, nobody
-    knows anybody yet.
+    `sizes` are users per instance, drawn where there are none. The instance `without` is left out, its users
+    too. The others do not know the `stranger`, which knows them. With `in_group` nobody knows anybody yet.
 
     Raises:
         SourceError: the data set is missing, broken, or has too few users.
     """
+    source = data or SHIPPED
     try:
-        found = read(data or SHIPPED)
+        listed = read(source)
     except DataSetError as error:
         advice = "" if data else "Wheels do not contain the demo's data: use a checkout, or --data DIR."
         raise SourceError(str(error), advice=advice) from error
-    positive = positive_from(found)
-    urls = np.array(addresses(found))
-    order = np.empty(len(urls), np.int64)
-    order[np.argsort(urls, kind="stable")] = np.arange(len(urls))
-    everybody = _likes(found, positive, order)
-    active = np.flatnonzero(np.diff(everybody.matrix.indptr) >= LEAST_INTERACTIONS)
-    start = positive.from_value
+    found, positive = by_address(listed), positive_from(listed)
+    everybody = likes_of(found, positive)
+    active = active_users(everybody)
     rng = np.random.default_rng(SEED)
     sizes = sizes or _sizes(len(active), instances, rng)
-    tags = csr_array(
-        (np.ones(len(found.tag_items), np.float32), (order[found.tag_items], found.tag_ids)),
-        shape=(len(found.item_ids), max(len(found.tag_names), 1)),
-    )
-    taste = clusters(profiles(csr_array(everybody.matrix[active]), tags), TASTES, rng)
-    members = [active[group] for group in taste_skewed(taste, sizes, rng, strength=SKEW)]
-    held_back = rng.random(everybody.matrix.nnz) < TEST_PART
-    known, relevant = everybody.where(~held_back), everybody.where(held_back)
-    communities = []
-    for name, group in zip(_names(instances), members, strict=True):
+    groups = by_taste(csr_array(everybody.matrix[active]), tags_of(found), sizes, rng)
+    known, relevant = hold_out(everybody, TEST_SHARE, rng)
+    members = []
+    for name, group in zip(_names(instances), groups, strict=True):
         place = folder / f"{name}.example"
         if place.name == without:
             continue
-        _write_tables(place / "dataset", data or SHIPPED, found, group, known.matrix, order)
-        communities.append(
-            DemoInstance(place.name, place, known.rows(group), csr_array(relevant.matrix[group]))
-        )
-    about = [f'name = "{found.name}"', *([f"like_at = {start}"] if np.isfinite(start) else [])]
-    _write_settings(communities, about, privacy or {}, stranger, in_group=in_group)
-    titles = dict(zip(urls.tolist(), found.columns.get("title", ()), strict=False))
-    return World(found.name, tuple(communities), positive, titles)
+        rows = active[group]
+        history = known.rows(rows)
+        _write_tables(place / "dataset", source, found, rows, history.matrix)
+        members.append(DemoInstance(place.name, place, history, csr_array(relevant.matrix[rows])))
+    start = positive.from_value
+    described = [f'name = "{found.name}"', *([f"like_at = {start}"] if np.isfinite(start) else [])]
+    _write_settings(members, described, privacy or {}, stranger, in_group=in_group)
+    order = newest_first(publication(found), stack([one.history for one in members]))
+    titles = dict(zip(addresses(listed), listed.columns.get("title", ()), strict=False))
+    return DemoSetup(found.name, tuple(members), positive, order, titles)
+
+
+def like_more(instance: DemoInstance, week: int) -> None:
+    """Let some viewers like a few more videos: which ones follows from the instance's name and the week."""
+    found = read(instance.folder / "dataset")
+    rng = np.random.default_rng([week, crc32(instance.host.encode())])
+    number = min(CHANGED, len(found.user_ids))
+    seen = set(zip(found.users.tolist(), found.items.tolist(), strict=True))
+    rows = [
+        (found.user_ids[user], found.item_ids[video])
+        for user in rng.choice(len(found.user_ids), number, replace=False).tolist()
+        for video in rng.choice(np.unique(found.items), _NEW_LIKES, replace=False).tolist()
+        if (user, video) not in seen
+    ]
+    _append(instance, rows, found, week)
+
+
+def make_up(instance: DemoInstance, name: str, fakes: Interactions, *, copies: int = 1) -> None:
+    """Give an instance fake viewers beside its real ones, and count everybody so many times.
+
+    That is what multiplying its contribution comes to, without a program that breaks the protocol. Columns of
+    `fakes` are the videos of the catalogue, ordered by url; `name` is that of the set.
+    """
+    folder = instance.folder / "dataset"
+    kept = folder / _ORIGINAL
+    if not kept.exists():
+        shutil.copy(folder / TABLE, kept)
+    shutil.copy(kept, folder / TABLE)
+    found = by_address(replace(read(folder), name=name))
+    real = [
+        (found.user_ids[user], found.item_ids[video])
+        for user, video in zip(found.users.tolist(), found.items.tolist(), strict=True)
+    ]
+    made_up = [
+        (f"fake-{row}", found.item_ids[video])
+        for row, videos in enumerate(np.split(fakes.matrix.indices, fakes.matrix.indptr[1:-1]))
+        for video in videos.tolist()
+    ]
+    again = [(f"{user}-{copy}", video) for copy in range(1, copies) for user, video in [*real, *made_up]]
+    _append(instance, [*made_up, *again], found, 0)
+
+
+def _append(instance: DemoInstance, rows: Sequence[tuple[str, str]], found: DataSet, week: int) -> None:
+    """Add likes, a viewer and a video each, that happen so many weeks later."""
+    when = []
+    if found.timestamps is not None:
+        when = [float(found.timestamps.max(initial=0.0)) + _DAY * (week + 1)]
+    # A gzip file may go on with another one.
+    with gzip.open(instance.folder / "dataset" / TABLE, "at", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([user, video, _HIGHEST_VALUE, *when] for user, video in rows)
 
 
 def _names(instances: int) -> list[str]:
@@ -132,45 +211,23 @@ def _sizes(users: int, instances: int, rng: np.random.Generator) -> Sequence[int
         return [int(size) for size in heavy_tailed_sizes(users, instances, rng)]
     except ValueError as error:
         raise SourceError(
-            f"the set has {users} users with at least {LEAST_INTERACTIONS} videos: {error}",
+            f"the set has {users} users with at least {MIN_LIKES} videos: {error}",
             advice="Use fewer --instances, or another set.",
         ) from error
 
 
-def _likes(found: DataSet, positive: Positive, order: NDArray[np.int64]) -> Interactions:
-    nothing = np.zeros(len(found.users))
-    return from_events(
-        found.users,
-        order[found.items],
-        liked=found.values >= positive.from_value,
-        disliked=nothing.astype(np.bool_),
-        watched=nothing,
-        when=nothing if found.timestamps is None else found.timestamps,
-        shape=(len(found.user_ids), len(found.item_ids)),
-        limit=None,
-    )
-
-
 def _write_tables(
-    target: Path,
-    source: Path,
-    found: DataSet,
-    group: NDArray[np.int64],
-    history: csr_array,
-    order: NDArray[np.int64],
+    target: Path, source: Path, found: DataSet, group: NDArray[np.int64], known: csr_array
 ) -> None:
     """Write one instance's share: its users' histories, and the whole public catalogue."""
     target.mkdir(parents=True)
     for path in (*source.glob("items.csv*"), *source.glob("item_tags.csv*")):
         (target / path.name).symlink_to(path.resolve())
-    known = csr_array(history[group])
-    rows = np.repeat(group, np.diff(known.indptr))
-    kept = np.isin(
-        found.users.astype(np.int64) * len(order) + order[found.items], rows * len(order) + known.indices
-    )
-    with gzip.open(target / "interactions.csv.gz", "wt", encoding="utf-8", newline="") as file:
+    pairs = np.repeat(group, np.diff(known.indptr)) * known.shape[1] + known.indices
+    kept = np.isin(found.users.astype(np.int64) * known.shape[1] + found.items, pairs)
+    times = found.timestamps
+    with gzip.open(target / TABLE, "wt", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        times = found.timestamps
         writer.writerow(["user", "item", "value"] + (["timestamp"] if times is not None else []))
         for row in np.flatnonzero(kept):
             line = [
@@ -182,28 +239,28 @@ def _write_tables(
 
 
 def _write_settings(
-    communities: Sequence[DemoInstance],
-    about: Sequence[str],
+    instances: Sequence[DemoInstance],
+    described: Sequence[str],
     privacy: Mapping[str, str | int],
     stranger: str,
     *,
     in_group: bool,
 ) -> None:
-    ports = iter(_free_ports(3 * len(communities)))
-    listen = {c.host: (next(ports), next(ports), next(ports)) for c in communities}
+    ports = iter(_free_ports(3 * len(instances)))
+    listen = {c.host: (next(ports), next(ports), next(ports)) for c in instances}
     keys = {
-        c.host: format_key(open_identity(c.folder / "identity.key", c.host).public.key) for c in communities
+        c.host: format_key(open_identity(c.folder / "identity.key", c.host).public.key) for c in instances
     }
-    for community in communities:
-        api, federation, fence = listen[community.host]
+    for one in instances:
+        api, federation, group = listen[one.host]
         lines = [
             'mode = "contribute"',
             "[instance]",
-            f'host = "{community.host}"',
+            f'host = "{one.host}"',
             "[source]",
             'kind = "dataset"',
             'path = "dataset"',
-            *about,
+            *described,
             "[listen]",
             f"api_port = {api}",
             f"federation_port = {federation}",
@@ -220,20 +277,20 @@ def _write_settings(
             'min_video_age = "0s"',
             *(f"{name} = {json.dumps(value)}" for name, value in privacy.items()),
             "[group]",
-            f"listen_port = {fence}",
+            f"listen_port = {group}",
             # Members are to hear of the announced sum at once, and to be there a moment before.
             'poll = "1s"',
             'lead = "5s"',
         ]
-        for peer in communities:
-            if not in_group and peer.host not in (community.host, stranger):
+        for peer in instances:
+            if not in_group and peer.host not in (one.host, stranger):
                 lines += [
                     "[[peers]]",
                     f'host = "{peer.host}"',
                     f'url = "http://127.0.0.1:{listen[peer.host][1]}"',
                     f'key = "{keys[peer.host]}"',
                 ]
-        community.config_file.write_text("\n".join(lines) + "\n", "utf-8")
+        one.config_file.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def _free_ports(count: int) -> list[int]:

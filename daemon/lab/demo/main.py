@@ -16,26 +16,19 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
-from daemon.config import load
 from daemon.errors import RequestError, ShoalError
 from daemon.lab.demo import attack as attacked
-from daemon.lab.demo import attack_report, keep_running, report
 from daemon.lab.demo.compare import Compared, compare
-from daemon.lab.demo.group import Group
-from daemon.lab.demo.instances import DemoInstance, World, build
-from daemon.lab.demo.processes import Daemon, every, require
-from daemon.lab.demo.report import Listing, Story
-from daemon.process.job_context import JobOutcome
-from daemon.store import activity, content_arrays
-from daemon.store.engine import open_checked
+from daemon.lab.demo.group import DemoGroup
+from daemon.lab.demo.instances import DemoInstance, DemoSetup, build
+from daemon.lab.demo.processes import Daemon, admin_pages, every, require, sum_details, until_interrupted
+from daemon.lab.demo.report import DemoReport, Listing
+from daemon.store import activity
 from federation.node import ANSWERS
 from federation.proposal import least_threshold
-from models.baselines import Newest, newest
-from models.interactions import Interactions
-from models.statistics import counts
+from models.baselines import Newest
 
 WELL_KNOWN = ("Matrix, The", "Toy Story", "Pulp Fiction", "Spirited Away", "Portal 2", "Skyrim")
 LISTINGS = 3
@@ -63,12 +56,19 @@ def main(
     victim = parse_kill(kill, instances) if kill else None
     console = Console(stderr=True, highlight=False, quiet=as_json)
     folder = Path(tempfile.mkdtemp(prefix="shoal-demo-"))
+
+    def show(report: DemoReport | attacked.AttackReport) -> None:
+        if as_json:
+            sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        else:
+            report.show(Console(highlight=False))
+
     try:
         if attack:
-            _attacked(asyncio.run(attacked.run(folder, data, console)), as_json=as_json)
+            show(asyncio.run(attacked.run(folder, data, console)))
         else:
-            demo = _Demo(folder, console, victim, level, serve, group)
-            asyncio.run(demo.run(data, instances, lambda story: _told_all(story, as_json=as_json)))
+            asyncio.run(_Demo(folder, console, victim, level, serve, group).run(data, instances, show))
     except ShoalError:
         console.print(f"The files and logs of this run are in {folder}.")
         raise
@@ -77,21 +77,6 @@ def main(
         raise
     shutil.rmtree(folder, ignore_errors=True)
     return 0
-
-
-def _told_all(story: Story, *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(report.as_json(story), ensure_ascii=False) + "\n")
-        sys.stdout.flush()
-    else:
-        report.show(story, Console(highlight=False))
-
-
-def _attacked(story: attacked.Story, *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(story.as_json(), ensure_ascii=False) + "\n")
-    else:
-        attack_report.show(story, Console(highlight=False))
 
 
 @dataclass(frozen=True)
@@ -129,110 +114,104 @@ class _Demo:
     sessions: dict[str, str] = field(default_factory=dict)
     killed: str = ""
 
-    async def run(self, data: Path | None, instances: int, show: Callable[[Story], None]) -> None:
+    async def run(self, data: Path | None, instances: int, show: Callable[[DemoReport], None]) -> None:
         with self._phase("setup", "Splitting the users into instances by taste"):
-            world = build(self.folder, data, instances, {"level": self.level}, in_group=self.group)
-        daemons = [Daemon(community) for community in world.communities]
+            setup = build(self.folder, data, instances, {"level": self.level}, in_group=self.group)
+        daemons = [Daemon(instance) for instance in setup.instances]
         try:
-            with self._phase("sync", f"Reading {len(daemons)} instances' videos and viewers"):
+            with self._phase("sync", f"Reading videos and viewers of {len(daemons)} instances"):
                 require(await every(daemons, "sync"))
             with self._phase("start", f"Starting {len(daemons)} daemons"):
                 await asyncio.gather(*(self._start(number, one) for number, one in enumerate(daemons)))
             if self.group:
-                await self._sum_together(daemons)
+                await self._sum_in_group(daemons)
             else:
                 with self._phase("sessions", "Summing securely, each instance with its own cohort"):
                     await self._sum(daemons)
             with self._phase("training", "Training, each instance for itself"):
                 require(await every(daemons, "train"))
-            with self._phase("evaluation", "Comparing with pooled data and other rules"):
-                order = _newest(world)
-                compared = await self._compare(world.communities, order)
-            story = Story(
-                data_set=world.name,
-                positive=str(world.positive),
-                newest=order.rule,
+            with self._phase("evaluation", "Comparing with pooled data and simple rules"):
+                compared = await self._compare(setup.instances, setup.order)
+            members = len(daemons) if self.group else len(daemons) - 1
+            report = DemoReport(
+                data_set=setup.name,
+                positive=str(setup.positive),
+                newest=setup.order.rule,
                 compared=tuple(compared),
                 sessions=self.sessions,
-                bytes_sent={c.host: _sent(c) for c in world.communities},
+                bytes_sent={
+                    one.host: sum(session.bytes_out for session in activity.sessions(one.engine, limit=1000))
+                    for one in daemons
+                },
                 seconds={name: round(spent, 2) for name, spent in self.seconds.items()},
-                cohort=_cohort(len(daemons), group=self.group),
-                listings=tuple(await _listings(world, daemons[-1])),
-                asked=daemons[-1].community.host,
+                cohort={
+                    "members": members,
+                    "threshold": least_threshold(members),
+                    "aggregators": 1 if self.group else len(daemons),
+                },
+                listings=tuple(await _listings(setup, daemons[-1])),
+                asked=daemons[-1].host,
                 killed=self.killed,
             )
-            show(story)
+            show(report)
             if self.serve:
                 await self._stay(daemons)
         finally:
             await asyncio.gather(*(daemon.stop() for daemon in daemons))
 
     async def _stay(self, daemons: Sequence[Daemon]) -> None:
-        self.console.print("The daemons keep running. Their admin pages, on this machine only:")
-        for host, address in keep_running.pages(daemons).items():
-            self.console.print(f"  {host.removesuffix('.example')}: {address}", markup=False, soft_wrap=True)
+        self.console.print("The daemons keep running. Their admin pages, reachable from this machine only:")
+        for name, address in admin_pages(daemons).items():
+            self.console.print(f"  {name}: {address}", markup=False, soft_wrap=True)
         self.console.print("Ctrl+C stops them and deletes everything.")
-        await keep_running.until_interrupted()
+        await until_interrupted()
 
     async def _start(self, number: int, daemon: Daemon) -> None:
-        wanted = self.victim is not None and self.victim.number == number
-        await daemon.start(die_at=f"member.{self.victim.stage}" if self.victim and wanted else "")
+        die = self.victim is not None and self.victim.number == number
+        await daemon.start(die_at=f"member.{self.victim.stage}" if self.victim and die else "")
+
+    async def _revive(self, daemon: Daemon) -> None:
+        """Start a daemon again that was killed."""
+        if not daemon.alive and self.victim is not None:
+            self.killed = f"{daemon.host} at stage {self.victim.stage}"
+            self.console.print(f"  {self.killed}: killed there, now started again")
+            await daemon.start()
 
     async def _sum(self, daemons: Sequence[Daemon]) -> None:
-        """One session after the other; who was killed is started again at the end and has its own then."""
-        late = []
-        for number, daemon in enumerate(daemons):
-            if self.victim is not None and self.victim.number == number:
-                late.append(daemon)
-            else:
-                await self._session(daemon)
-        for daemon in late:
-            if not daemon.alive:
-                self.killed = f"{daemon.community.host} at stage {self.victim.stage if self.victim else ''}"
-                self.console.print(f"  {self.killed}: killed there, now started again")
-                await daemon.start()
-            await self._session(daemon)
+        """One session after the other; a killed instance is started again at the end and has its own then."""
+        victim = None if self.victim is None else daemons[self.victim.number]
+        for daemon in sorted(daemons, key=lambda one: one is victim):
+            if daemon is victim:
+                await self._revive(daemon)
+            outcome = await daemon.job("session")
+            self.sessions[daemon.host] = "done" if outcome.ok else outcome.message
+            details = f"{outcome.message} {outcome.advice}"
+            if outcome.ok:
+                details = sum_details(outcome.result, outcome.seconds)
+            self.console.print(f"  {daemon.name}: {details}")
 
-    async def _sum_together(self, daemons: Sequence[Daemon]) -> None:
-        """One session of all as a group; who was killed is started again at once."""
-        together = Group(daemons, lambda line: self.console.print(line, markup=False, soft_wrap=True))
-        victim = daemons[self.victim.number] if self.victim else None
+    async def _sum_in_group(self, daemons: Sequence[Daemon]) -> None:
+        """One session of all as a group; a killed instance is started again at once."""
+        together = DemoGroup(daemons, lambda line: self.console.print(line, markup=False, soft_wrap=True))
 
         async def revive() -> None:
-            if self.victim and victim and not victim.alive:
-                self.killed = f"{victim.community.host} at stage {self.victim.stage}"
-                self.console.print(f"  {self.killed}: killed there, now started again")
-                await victim.start()
+            if self.victim is not None:
+                await self._revive(daemons[self.victim.number])
 
-        try:
-            with self._phase("forming", "Forming a group: joining, being let in, approving one another"):
-                await together.form()
-            with self._phase("sessions", "Summing securely, all of them at once, over Flower"):
-                found = await together.run(revive)
-        finally:
-            together.close()
+        with self._phase("forming", "Forming a group: all join it and approve one another"):
+            await together.form()
+        with self._phase("sessions", "Summing securely, all instances in one sum, over Flower"):
+            found = await together.run(revive)
         self.seconds["session"] = found.seconds
-        self.sessions.update({daemon.community.host: found.told for daemon in daemons})
-        self.console.print(f"  {found.told}: {found.details}")
+        self.sessions.update({daemon.host: found.result for daemon in daemons})
+        self.console.print(f"  {found.result}: {found.details}")
 
-    async def _session(self, daemon: Daemon) -> None:
-        outcome = await daemon.job("session")
-        host = daemon.community.host
-        self.sessions[host] = "done" if outcome.ok else outcome.message
-        self.console.print(f"  {host.removesuffix('.example')}: {_told(outcome)}")
-
-    async def _compare(self, communities: Sequence[DemoInstance], order: Newest) -> list[Compared]:
+    async def _compare(self, instances: Sequence[DemoInstance], order: Newest) -> list[Compared]:
         loop = asyncio.get_running_loop()
-        workers = min(os.cpu_count() or 1, len(communities))
+        workers = min(os.cpu_count() or 1, len(instances))
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            return list(
-                await asyncio.gather(
-                    *(
-                        loop.run_in_executor(pool, compare, one, communities, order.order)
-                        for one in communities
-                    )
-                )
-            )
+            jobs = [loop.run_in_executor(pool, compare, one, instances, order) for one in instances]
+            return list(await asyncio.gather(*jobs))
 
     @contextmanager
     def _phase(self, name: str, what: str) -> Iterator[None]:
@@ -243,67 +222,13 @@ class _Demo:
         self.seconds[name] = time.monotonic() - began
 
 
-def _told(outcome: JobOutcome) -> str:
-    if not outcome.ok:
-        return f"{outcome.message} {outcome.advice}"
-    found = outcome.result
-    lost = "".join(f"; without {host} ({why})" for host, why in found["lost"].items())
-    return (
-        f"{len(found['survivors'])} members, {found['vocabulary']} videos, pairs of {found['head']}, "
-        f"{(found['bytes_in'] + found['bytes_out']) / 1e6:.1f} MB, {outcome.seconds:.1f} s{lost}"
-    )
-
-
-def _newest(world: World) -> Newest:
-    """Return what PeerTube's newest-first means in this set, over all instances' histories."""
-    first = world.communities[0]
-    engine = open_checked(load(first.config_file).database)
-    catalogue, _ = content_arrays.read(engine)
-    engine.dispose()
-    histories = [community.history for community in world.communities]
-    known = bool(np.isfinite(catalogue.published).any())
-    return newest(
-        catalogue.published,
-        "publication date or year in title" if known else None,
-        _first_seen(histories),
-        np.sum([counts(history) for history in histories], axis=0),
-    )
-
-
-def _first_seen(histories: Sequence[Interactions]) -> np.ndarray | None:
-    seen = np.full(histories[0].videos, np.inf)
-    for history in histories:
-        if history.recency is None:
-            return None
-        np.minimum.at(seen, history.matrix.indices, history.recency)
-    return None if not seen.any() else np.where(np.isfinite(seen), seen, np.nan)
-
-
-def _sent(community: DemoInstance) -> int:
-    engine = open_checked(load(community.config_file).database)
-    try:
-        return sum(session.bytes_out for session in activity.sessions(engine, limit=1000))
-    finally:
-        engine.dispose()
-
-
-def _cohort(instances: int, *, group: bool) -> dict[str, int]:
-    members = instances if group else instances - 1
-    return {
-        "members": members,
-        "threshold": least_threshold(members),
-        "aggregators": 1 if group else instances,
-    }
-
-
-async def _listings(world: World, daemon: Daemon) -> list[Listing]:
-    """Ask a daemon what it shows beside the first few titles that many people know."""
+async def _listings(setup: DemoSetup, daemon: Daemon) -> list[Listing]:
+    """Ask a daemon for its related videos of the first few titles that many people know."""
     listings: list[Listing] = []
     for wanted in WELL_KNOWN:
-        for url, title in world.titles.items():
-            if title.startswith(wanted) and len(listings) < LISTINGS:
-                videos = await daemon.related(url, LISTED)
-                shown = ((world.titles.get(v["url"], v["url"]), v["reason"]["text"]) for v in videos)
-                listings.append(Listing(title, tuple(shown)))
-                break
+        url = next((url for url, title in setup.titles.items() if title.startswith(wanted)), None)
+        if url is not None and len(listings) < LISTINGS:
+            videos = await daemon.related(url, LISTED)
+            shown = ((setup.titles.get(v["url"], v["url"]), v["reason"]["text"]) for v in videos)
+            listings.append(Listing(setup.titles[url], tuple(shown)))
     return listings

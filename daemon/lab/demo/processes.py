@@ -1,4 +1,4 @@
-"""The demo's daemons: real processes on loopback, started, watched, killed and stopped."""
+"""The demo's daemons: real processes on loopback, started, watched, killed and stopped; their admin pages."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
+from sqlalchemy import Engine
 
+from daemon.config import Config
 from daemon.errors import JobError
 from daemon.jobs.run import run_job
 from daemon.lab.demo.instances import DemoInstance
@@ -18,6 +22,8 @@ from daemon.process import daemon_lock, limits
 from daemon.process.child import python_module
 from daemon.process.job_context import JobOutcome
 from daemon.rounds.crash_points import VARIABLE
+from daemon.serve.admin import token
+from daemon.store.engine import open_checked
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -28,11 +34,36 @@ _LOG = "daemon.log"
 class Daemon:
     """One instance's daemon."""
 
-    def __init__(self, community: DemoInstance) -> None:
-        self.community = community
+    def __init__(self, instance: DemoInstance) -> None:
+        self.instance = instance
         self.api = ""
         self.federation = ""
         self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def host(self) -> str:
+        """Host of its instance."""
+        return self.instance.host
+
+    @property
+    def name(self) -> str:
+        """Short name of its instance, for people."""
+        return self.host.removesuffix(".example")
+
+    @property
+    def url(self) -> str:
+        """Where peers find it."""
+        return f"http://{self.federation}"
+
+    @cached_property
+    def config(self) -> Config:
+        """Settings of its instance."""
+        return self.instance.config
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Database of its instance, opened at first use, until the daemon is stopped."""
+        return open_checked(self.config.database)
 
     @property
     def alive(self) -> bool:
@@ -45,9 +76,9 @@ class Daemon:
         Raises:
             JobError: it ended, or did not listen in time.
         """
-        command, environment = python_module("daemon.serve", "--config", str(self.community.config_file))
+        command, environment = python_module("daemon.serve", "--config", str(self.instance.config_file))
         me = os.getpid()
-        with (self.community.folder / _LOG).open("ab") as log:
+        with (self.instance.folder / _LOG).open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 env={**environment, VARIABLE: die_at},
@@ -58,17 +89,19 @@ class Daemon:
                 preexec_fn=lambda: limits.end_with(me),
             )
         async with asyncio.timeout(_START_SECONDS):
-            while (found := daemon_lock.find(self.community.folder)) is None:
+            while (found := daemon_lock.find(self.instance.folder)) is None:
                 if not self.alive:
                     raise JobError(
-                        f"the daemon of {self.community.host} ended at its start",
-                        advice=f"See {self.community.folder / _LOG}.",
+                        f"the daemon of {self.host} ended at its start",
+                        advice=f"See {self.instance.folder / _LOG}.",
                     )
                 await asyncio.sleep(0.05)
         self.api, self.federation = found.api, found.federation
 
     async def stop(self) -> None:
         """Ask it to stop; kill it if it does not."""
+        if "engine" in vars(self):
+            self.engine.dispose()
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -82,27 +115,26 @@ class Daemon:
 
     async def job(self, name: str, **arguments: str) -> JobOutcome:
         """Run one of its jobs to the end."""
-        return await run_job(name, self.community.config_file, time_limit=_JOB_SECONDS, arguments=arguments)
+        return await run_job(name, self.instance.config_file, time_limit=_JOB_SECONDS, arguments=arguments)
 
     async def serves(self) -> str | None:
         """Return the model that it answers from, None where it has none."""
-        async with (
-            aiohttp.ClientSession(trust_env=False) as session,
-            session.get(f"http://{self.api}/health/ready") as answer,
-        ):
-            body = await answer.json()
-            return str(body["model"]) if answer.status == 200 else None
+        body = await self._get("/health/ready")
+        return None if body is None else str(body["model"])
 
     async def related(self, url: str, limit: int) -> list[dict[str, Any]]:
         """Ask it, over HTTP, for related videos."""
+        body = await self._get("/v1/related", video=url, limit=str(limit))
+        return [] if body is None else list(body["videos"])
+
+    async def _get(self, path: str, **params: str) -> dict[str, Any] | None:
+        """Return what the local API answers, None where it does not answer with success."""
         async with (
             aiohttp.ClientSession(trust_env=False) as session,
-            session.get(
-                f"http://{self.api}/v1/related", params={"video": url, "limit": str(limit)}
-            ) as answer,
+            session.get(f"http://{self.api}{path}", params=params) as answer,
         ):
-            body = await answer.json()
-            return list(body["videos"]) if answer.status == 200 else []
+            body: dict[str, Any] = await answer.json()
+            return body if answer.status == 200 else None
 
 
 async def every(daemons: Sequence[Daemon], name: str) -> list[JobOutcome]:
@@ -121,3 +153,38 @@ def require(outcomes: Sequence[JobOutcome]) -> None:
     for outcome in outcomes:
         if not outcome.ok:
             raise JobError(f"{outcome.name}: {outcome.message}", advice=outcome.advice)
+
+
+def sum_details(result: Mapping[str, Any], seconds: float) -> str:
+    """Say who was in a sum and what it cost, from the result of its session."""
+    lost = "".join(f"; without {host} ({why})" for host, why in result["lost"].items())
+    return (
+        f"{len(result['survivors'])} members, {result['vocabulary']} videos, pairs of {result['head']}, "
+        f"{(result['bytes_in'] + result['bytes_out']) / 1e6:.1f} MB, {seconds:.1f} s{lost}"
+    )
+
+
+def admin_pages(daemons: Sequence[Daemon]) -> dict[str, str]:
+    """Return the address of each instance's admin page; each page offers the others."""
+    tokens = {daemon.name: token.read(daemon.instance.folder) for daemon in daemons}
+    others = [
+        ("instance", f"{daemon.name},{daemon.api.rpartition(':')[2]},{tokens[daemon.name]}")
+        for daemon in daemons
+    ]
+    return {
+        daemon.name: f"{token.page_address(daemon.api, tokens[daemon.name])}&{urlencode(others)}"
+        for daemon in daemons
+    }
+
+
+async def until_interrupted() -> None:
+    """Return at Ctrl+C, or when this process is asked to end."""
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, done.set)
+    try:
+        await done.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

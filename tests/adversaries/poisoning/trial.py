@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.schema import Acceptance
-from daemon.lab.demo import attack_parts
+from daemon.lab.demo import poisoning
 from daemon.lab.demo.instances import SHIPPED
 from daemon.training.acceptance.judge import Report, judge
 from models import artefact, statistics
@@ -114,12 +114,12 @@ class Trial:
         newcomer = self._people.joining.users
         found = [self._judged("honest", [(self._people.joining, 1)], None)]
         rng = np.random.default_rng([self._seed, self._observer, 7])
-        pushed = attack_parts.targets(self.counts, self.head, rng)
-        for fillers in attack_parts.FILLERS if attacks else ():
-            fakes = attack_parts.push(pushed, self.counts, newcomer, fillers, rng).fakes
+        pushed = poisoning.targets(self.counts, self.head, rng)
+        for fillers in poisoning.FILLERS if attacks else ():
+            fakes = poisoning.push(pushed, self.counts, newcomer, fillers, rng).fakes
             found.append(self._judged(f"fakes 1+{fillers}", [(fakes, 1)], pushed))
-            scaled = [(fakes, attack_parts.SCALE)]
-            found.append(self._judged(f"x{attack_parts.SCALE} 1+{fillers}", scaled, pushed))
+            scaled = [(fakes, poisoning.SCALE)]
+            found.append(self._judged(f"x{poisoning.SCALE} 1+{fillers}", scaled, pushed))
         return found
 
     def learnt(self, joining: Sequence[tuple[Interactions, int]]) -> Learnt:

@@ -261,12 +261,12 @@ async def islands(
     clock, patch = Clock(), pytest.MonkeyPatch()
     _count_here(patch, clock)
     people = []
-    for community in world.communities:
-        with community.config_file.open("a") as file:
+    for instance in world.instances:
+        with instance.config_file.open("a") as file:
             file.write(extra)
-        config = load(community.config_file)
+        config = load(instance.config_file)
         migrate(config.database)
-        people.append(Islander(community.config_file, config, open_checked(config.database), clock))
+        people.append(Islander(instance.config_file, config, open_checked(config.database), clock))
     try:
         async with new_session() as http:
             for one in people:

@@ -24,7 +24,7 @@ from daemon.config import Config, load
 from daemon.group import commands, repository, status
 from daemon.group.hosting import host_process
 from daemon.group.membership import node_key_file, rules
-from daemon.lab.demo.group import Group
+from daemon.lab.demo.group import DemoGroup
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.rounds import round_config
@@ -93,10 +93,10 @@ class Live:
 
     async def learnt(self, batch: str, restart: Callable[[], Awaitable[object]]) -> None:
         """Wait until everybody has stored a batch, and check each stored sum."""
-        everybody = {daemon.community.host for daemon in self.daemons}
+        everybody = {daemon.instance.host for daemon in self.daemons}
         for daemon, engine in zip(self.daemons, self.engines, strict=True):
             await self.until(lambda engine=engine: _has(engine, batch), restart)  # type: ignore[misc]
-            assert_exact(daemon, self.daemons, everybody - {daemon.community.host})
+            assert_exact(daemon, self.daemons, everybody - {daemon.instance.host})
         hashes = {_group(engine).published for engine in self.engines}
         assert len(hashes) == 1
         assert hashes != {""}
@@ -133,18 +133,16 @@ async def nothing() -> None:
 async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
     base = tmp_path_factory.mktemp("live")
     world = build(base / "instances", write_set(base / "set"), 5, EXACT, in_group=True)
-    daemons = [Daemon(community) for community in world.communities]
-    for community in world.communities:
-        with community.config_file.open("a") as file:
+    daemons = [Daemon(instance) for instance in world.instances]
+    for instance in world.instances:
+        with instance.config_file.open("a") as file:
             file.write('[cohort]\nstage_timeout = "60s"\n')
     engines: list[Engine] = []
     try:
         require(await every(daemons, "sync"))
         await asyncio.gather(*(daemon.start() for daemon in daemons))
-        group = Group(daemons, lambda _line: None)
-        await group.form()
-        group.close()
-        configs = [load(one.community.config_file) for one in daemons]
+        await DemoGroup(daemons, lambda _line: None).form()
+        configs = [load(one.instance.config_file) for one in daemons]
         engines = [open_checked(config.database) for config in configs]
         yield Live(daemons, configs, engines)
     finally:
@@ -215,7 +213,7 @@ def _alive(process: psutil.Process) -> bool:
 
 
 async def test_who_is_ejected_is_shut_out_by_flower(live: Live) -> None:
-    out = live.daemons[4].community.host
+    out = live.daemons[4].instance.host
     access = host_process.running(live.configs[0])
     assert access is not None
     number = repository.member(live.engines[0], out)
@@ -238,11 +236,11 @@ async def test_who_is_ejected_is_shut_out_by_flower(live: Live) -> None:
 async def test_no_log_result_or_error_names_a_viewer_a_title_an_address_or_a_key(live: Live) -> None:
     """Of the daemons and all their children, which write to the same file; and of what jobs leave behind."""
     ports = {
-        daemon.community.host: _ports(config)
+        daemon.instance.host: _ports(config)
         for daemon, config in zip(live.daemons, live.configs, strict=True)
     }
     for daemon, config, engine in zip(live.daemons, live.configs, live.engines, strict=True):
-        told = (daemon.community.folder / "daemon.log").read_text("utf-8", "replace")
+        told = (daemon.instance.folder / "daemon.log").read_text("utf-8", "replace")
         assert "group" in told
         jobs = [vars(job) for job in activity.jobs(engine, limit=1000)]
         sessions = [vars(one) for one in activity.sessions(engine, limit=1000)]
@@ -261,7 +259,7 @@ async def test_no_log_result_or_error_names_a_viewer_a_title_an_address_or_a_key
             assert not re.search(r"\bu\d{1,2}\b", text), where
             assert not any(secret in text for secret in secrets), where
             assert "PRIVATE KEY" not in text, where
-            others = {port for host, some in ports.items() if host != daemon.community.host for port in some}
+            others = {port for host, some in ports.items() if host != daemon.instance.host for port in some}
             assert not {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)} & others, where
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, vstack
 
-from daemon.lab.demo.drawn_noise import drawn
+from daemon.lab.demo.compare import members_noise
 from daemon.lab.demo.instances import DemoInstance
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
@@ -36,7 +36,7 @@ async def six(tmp_path: Path) -> AsyncIterator[Islands]:
 
 
 def noise(members: Sequence[Islander], host: Islander, round_: int, size: int) -> Any:
-    return drawn(cast("Sequence[DemoInstance]", members), host.host, round_, size)
+    return members_noise(cast("Sequence[DemoInstance]", members), host.host)(round_, size)
 
 
 def assert_noisy(group: Islands, one: Islander, stored: StoredSum) -> None:

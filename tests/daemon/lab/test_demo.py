@@ -51,10 +51,10 @@ def test_a_wrong_kill_names_the_choices(text: str) -> None:
 
 def test_the_shipped_set_gives_the_promised_sizes(tmp_path: Path) -> None:
     world = build(tmp_path, None, 5)
-    assert tuple(c.history.users for c in world.communities) == SIZES
+    assert tuple(c.history.users for c in world.instances) == SIZES
     assert (SHIPPED / "README.txt").read_text().count("Usage License") == 1
-    total = sum(c.history.matrix.nnz + c.relevant.nnz for c in world.communities)
-    held_back = sum(c.relevant.nnz for c in world.communities)
+    total = sum(c.history.matrix.nnz + c.relevant.nnz for c in world.instances)
+    held_back = sum(c.relevant.nnz for c in world.instances)
     assert 0.19 < held_back / total < 0.21
 
 

@@ -11,11 +11,9 @@ from scipy.sparse import csr_array
 from typer.testing import CliRunner
 
 from daemon.cli.main import app
-from daemon.lab.demo import attack, keep_running
-from daemon.lab.demo.attack_report import show
-from daemon.lab.demo.change_histories import like_more, make_up
-from daemon.lab.demo.instances import World, build
-from daemon.lab.demo.processes import Daemon
+from daemon.lab.demo import attack
+from daemon.lab.demo.instances import DemoSetup, build, like_more, make_up
+from daemon.lab.demo.processes import Daemon, admin_pages
 from daemon.serve.admin import token
 from daemon.source.dataset import addresses
 from daemon.source.dataset_files import read
@@ -24,34 +22,34 @@ from tests.daemon.rounds.test_sessions import EXACT, write_set
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> DemoSetup:
     return build(tmp_path / "instances", write_set(tmp_path / "set"), 6, EXACT, stranger="inlet-6.example")
 
 
-def histories(world: World, number: int) -> dict[str, set[str]]:
-    found = read(world.communities[number].folder / "dataset")
+def histories(world: DemoSetup, number: int) -> dict[str, set[str]]:
+    found = read(world.instances[number].folder / "dataset")
     rows: dict[str, set[str]] = {}
     for user, video in zip(found.users.tolist(), found.items.tolist(), strict=True):
         rows.setdefault(found.user_ids[user], set()).add(found.item_ids[video])
     return rows
 
 
-def test_a_twin_without_an_instance_is_otherwise_the_same(world: World, tmp_path: Path) -> None:
+def test_a_twin_without_an_instance_is_otherwise_the_same(world: DemoSetup, tmp_path: Path) -> None:
     twin = build(tmp_path / "twin", tmp_path / "set", 6, EXACT, without="inlet-6.example")
-    assert [c.host for c in twin.communities] == [c.host for c in world.communities][:5]
+    assert [c.host for c in twin.instances] == [c.host for c in world.instances][:5]
     for number in range(5):
         assert histories(twin, number) == histories(world, number)
     # The stranger knows the others, and they do not know it.
-    settings = [c.config_file.read_text() for c in world.communities]
+    settings = [c.config_file.read_text() for c in world.instances]
     assert ["inlet-6" in text for text in settings] == [False] * 5 + [True]
 
 
-def test_a_week_changes_the_same_in_every_federation(world: World, tmp_path: Path) -> None:
+def test_a_week_changes_the_same_in_every_federation(world: DemoSetup, tmp_path: Path) -> None:
     twin = build(tmp_path / "twin", tmp_path / "set", 6, EXACT, without="inlet-6.example")
     before = histories(world, 0)
     for week in (0, 1):
-        like_more(world.communities[0], week)
-        like_more(twin.communities[0], week)
+        like_more(world.instances[0], week)
+        like_more(twin.instances[0], week)
     after = histories(world, 0)
     assert after == histories(twin, 0)
     changed = [user for user in after if after[user] != before[user]]
@@ -59,8 +57,8 @@ def test_a_week_changes_the_same_in_every_federation(world: World, tmp_path: Pat
     assert all(after[user] > before[user] for user in changed)
 
 
-def test_made_up_viewers_come_beside_the_real_ones_as_often_as_wanted(world: World) -> None:
-    attacker = world.communities[5]
+def test_made_up_viewers_come_beside_the_real_ones_as_often_as_wanted(world: DemoSetup) -> None:
+    attacker = world.instances[5]
     real = histories(world, 5)
     videos = 120
     rows = np.array([[3, 50, 70], [4, 50, 71]])
@@ -78,23 +76,23 @@ def test_made_up_viewers_come_beside_the_real_ones_as_often_as_wanted(world: Wor
         assert sum(row == now["fake-0"] for row in now.values()) == copies
 
 
-def test_each_admin_page_offers_the_others(world: World) -> None:
-    daemons = [Daemon(community) for community in world.communities[:3]]
+def test_each_admin_page_offers_the_others(world: DemoSetup) -> None:
+    daemons = [Daemon(instance) for instance in world.instances[:3]]
     for number, daemon in enumerate(daemons):
         daemon.api = f"127.0.0.1:{9000 + number}"
-        token.create(daemon.community.folder)
-    pages = keep_running.pages(daemons)
-    assert list(pages) == [daemon.community.host for daemon in daemons]
+        token.create(daemon.instance.folder)
+    pages = admin_pages(daemons)
+    assert list(pages) == [daemon.name for daemon in daemons]
     for number, (daemon, page) in enumerate(zip(daemons, pages.values(), strict=True)):
-        own = token.read(daemon.community.folder)
+        own = token.read(daemon.instance.folder)
         assert page.startswith(f"http://127.0.0.1:{9000 + number}/admin/#token={own}&instance=")
         assert page.count("instance=") == 3
 
 
 def test_the_report_says_what_was_refused_and_whether_the_twin_agrees() -> None:
     case = attack.Case("scaled", 0.01, 0.4, 0.01, 0.01, "quarantined", "Too many viewers.", 0.4, True, False)
-    story = attack.Story("inlet-6.example", "lagoon.example", ("u",), [case])
-    assert story.as_json()["exposure10"]["scaled"] == {
+    report = attack.AttackReport("inlet-6.example", "lagoon.example", ("u",), [case])
+    assert report.as_json()["exposure10"]["scaled"] == {
         "before": 0.01,
         "without_guards": 0.4,
         "with_guards": 0.01,
@@ -103,7 +101,7 @@ def test_the_report_says_what_was_refused_and_whether_the_twin_agrees() -> None:
     }
     console = Console(width=100)
     with console.capture() as captured:
-        show(story, console)
+        report.show(console)
     text = captured.get()
     assert "Too many viewers" in text
     assert "DOES NOT EQUAL" in text

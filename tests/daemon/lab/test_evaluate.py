@@ -1,10 +1,11 @@
+"""`shoal evaluate`: one instance, and one data set split into several."""
+
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from daemon.lab.evaluate import (
@@ -23,38 +24,14 @@ from daemon.lab.evaluate_instances import (
     POOLED,
     InstancesReport,
     Partition,
-    assign,
     evaluate_instances,
 )
-from daemon.lab.experiment import load, split, summed
-from daemon.source.dataset_files import DataSet, read
-from models import statistics
-from models.interactions import Interactions
+from daemon.source.dataset_files import DataSet
 from models.trained import Recipe
+from tests.daemon.lab.four_tastes import USERS, VIDEOS, write_set
 
-USERS, VIDEOS, WORLDS = 240, 120, 4
 RECIPE = Recipe(rank=16, min_pair_users=1, lambdas=(1.0, 10.0), alphas=(0.0,), default_alpha=0.0)
 OPTIONS = Options(recipe=RECIPE, limit=8)
-
-
-def write_set(folder: Path, *, times: bool = True) -> DataSet:
-    """Users mostly like videos of their own one of four worlds; each world has its tag."""
-    rng = np.random.default_rng(0)
-    rows = ["user,item,value" + (",timestamp" if times else "")]
-    for user in range(USERS):
-        own = rng.permutation(np.arange(user % WORLDS, VIDEOS - 1, WORLDS))[:12]
-        other = rng.integers(0, VIDEOS - 1, 3)
-        rows.extend(
-            f"u{user},v{item},{rng.integers(4, 6)}" + (f",{rng.integers(10**9)}" if times else "")
-            for item in dict.fromkeys([*own.tolist(), *other.tolist()])
-        )
-        rows.append(f"u{user},v{VIDEOS - 1},1" + (",5" if times else ""))  # disliked by everybody
-    (folder / "interactions.csv").write_text("\n".join(rows) + "\n")
-    tags = [f"v{item},world{item % WORLDS}" for item in range(VIDEOS)]
-    (folder / "item_tags.csv").write_text("\n".join(["item,tag", *tags]) + "\n")
-    titles = [f"v{item},Film {item} ({1950 + item % 70})" for item in range(VIDEOS)]
-    (folder / "items.csv").write_text("\n".join(["item,title", *titles]) + "\n")
-    return read(folder)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +68,11 @@ def test_the_report_says_what_it_rests_on(report: EvaluationReport) -> None:
     assert "lambda" in report.row(CLOSED_FORM).detail
 
 
+def test_without_times_the_report_says_so(tmp_path: Path) -> None:
+    found = evaluate(write_set(tmp_path, times=False), OPTIONS)
+    assert any(note.startswith("The set has no times") for note in found.notes)
+
+
 def test_the_cost_of_the_limit_is_shown(report: EvaluationReport) -> None:
     assert [row.model for row in report.limited] == [CLOSED_FORM, FACTORIZATION]
     assert all(row.detail == "at most 8 videos per user" for row in report.limited)
@@ -105,12 +87,6 @@ def test_related_videos_of_unseen_users(report: EvaluationReport) -> None:
     assert {row.model for row in report.cold} == {PEERTUBE, "tag profile"}
 
 
-def test_the_threshold_can_be_chosen(data: DataSet) -> None:
-    assert load(data, from_value=1).likes.videos == VIDEOS
-    with pytest.raises(ValueError, match="no user of"):
-        load(data, from_value=99)
-
-
 def test_progress_is_reported(data: DataSet) -> None:
     seen: list[tuple[str, float]] = []
     evaluate_instances(
@@ -118,33 +94,6 @@ def test_progress_is_reported(data: DataSet) -> None:
     )
     assert all(0 <= part <= 1 for _, part in seen)
     assert {"sums", "lambda", "local only"} <= {phase for phase, _ in seen}
-
-
-def test_split_is_repeatable_and_loses_nothing(data: DataSet) -> None:
-    population = load(data)
-    likes = population.likes
-    first, second = split(population, seed=3), split(population, seed=3)
-    assert first.test.indices.tolist() == second.test.indices.tolist()
-    assert first.train.matrix.nnz + first.test.nnz == likes.matrix.nnz
-    assert first.train.matrix.multiply(first.test).nnz == 0
-    assert likes.recency is not None
-    # Times stay with their interactions.
-    dense = np.zeros(likes.matrix.shape)
-    dense[np.repeat(np.arange(USERS), np.diff(likes.matrix.indptr)), likes.matrix.indices] = likes.recency
-    train = first.train
-    rows = np.repeat(np.arange(USERS), np.diff(train.matrix.indptr))
-    assert train.recency is not None
-    assert (dense[rows, train.matrix.indices] == train.recency).all()
-    for user in range(10):
-        mine = dense[user] * train.matrix[[user]].toarray()[0]
-        assert first.last[[user]].indices.tolist() == [int(mine.argmax())]
-
-
-def test_without_times_the_report_says_so(tmp_path: Path) -> None:
-    population = load(write_set(tmp_path, times=False))
-    assert population.likes.recency is None
-    parts = split(population, seed=3)
-    assert (np.diff(parts.last.indptr) == 1).all()
 
 
 def test_federated_is_pooled_and_helps_the_small(instances: InstancesReport) -> None:
@@ -171,33 +120,6 @@ def test_groups_are_means_over_the_same_viewers(instances: InstancesReport) -> N
         everybody = instances.everybody.quality[model]
         assert everybody.viewers == viewers
         assert everybody.ndcg10 == pytest.approx(weighted / viewers)
-
-
-def test_sums_of_parts_are_the_sum_of_the_whole(data: DataSet) -> None:
-    population = load(data)
-    parts = split(population, seed=1)
-    members = assign(population, parts, Partition(instances=12, at_least=5), seed=1)
-    assert len(members) == 12
-    own = [parts.train.rows(rows) for rows in members]
-    together = summed(own, min_users=5, max_head=50)
-    head = statistics.head(statistics.counts(parts.train), min_users=5, max_head=50)
-    assert together.head.tolist() == head.tolist()
-    assert (
-        together.triangle.tolist() == statistics.pair_counts(Interactions(parts.train.matrix), head).tolist()
-    )
-
-
-def test_instances_have_their_own_tastes(data: DataSet) -> None:
-    population = load(data)
-    parts = split(population, seed=1)
-
-    def purity(skew: float) -> float:
-        members = assign(population, parts, Partition(sizes=(20,) * 12, tastes=4, skew=skew), seed=1)
-        shares = [np.bincount(rows % WORLDS, minlength=WORLDS).max() / len(rows) for rows in members]
-        return float(np.mean(shares))
-
-    assert purity(0) < 0.5
-    assert purity(20) > 0.7
 
 
 def test_reports_are_plain_data(report: EvaluationReport, instances: InstancesReport) -> None:

@@ -53,10 +53,10 @@ PRIVATE: dict[str, str | int] = {"level": "default", "window": "7d", "min_change
 async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Daemon]]:
     base = tmp_path_factory.mktemp("noisy")
     world = build(base / "instances", write_set(base / "set"), MEMBERS + 1, PRIVATE)
-    for community in world.communities:
-        with community.config_file.open("a") as file:
+    for instance in world.instances:
+        with instance.config_file.open("a") as file:
             file.write('[cohort]\nstage_timeout = "15s"\n')
-    found = [Daemon(community) for community in world.communities]
+    found = [Daemon(instance) for instance in world.instances]
     try:
         require(await every(found, "sync"))
         for daemon in found:
@@ -68,7 +68,7 @@ async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[lis
 
 
 def config_of(daemon: Daemon) -> Config:
-    return load(daemon.community.config_file)
+    return load(daemon.instance.config_file)
 
 
 def windows_of(daemon: Daemon) -> DataWindows:
@@ -78,7 +78,7 @@ def windows_of(daemon: Daemon) -> DataWindows:
 
 
 def kept_for(daemon: Daemon, aggregator: Daemon) -> Kept:
-    kept = windows_of(daemon).read(aggregator.community.host)
+    kept = windows_of(daemon).read(aggregator.instance.host)
     assert kept is not None
     return kept
 
@@ -90,12 +90,12 @@ def noise_of(members: Sequence[Daemon], aggregator: Daemon, round_: int, size: i
 
 
 def together(members: Sequence[Daemon]) -> Interactions:
-    return Interactions(csr_array(vstack([users_of(d.community).matrix for d in members], format="csr")))
+    return Interactions(csr_array(vstack([users_of(d.instance).matrix for d in members], format="csr")))
 
 
 def frozen(daemons: Sequence[Daemon]) -> dict[Path, bytes]:
     """Return the sealed vectors of all instances."""
-    paths = [path for d in daemons for path in (d.community.folder / "windows").rglob("given-*")]
+    paths = [path for d in daemons for path in (d.instance.folder / "windows").rglob("given-*")]
     return {path: path.read_bytes() for path in paths}
 
 
@@ -195,14 +195,14 @@ async def test_each_release_is_on_record_once(daemons: list[Daemon]) -> None:
         found = releases_of(member)
         kept = kept_for(member, aggregator)
         assert [(one.window, one.round) for one in found] == [(kept.id, 0), (kept.id, 1)]
-        assert {one.aggregator for one in found} == {aggregator.community.host}
+        assert {one.aggregator for one in found} == {aggregator.instance.host}
         assert {one.share_variance for one in found} == {float(SHARE)}
         assert {one.noise for one in found} == {LEVEL.pairs_noise}
         assert [one.videos for one in found] == [VIDEOS, len(stored.urls)]
         assert found[1].session_id == stored.session_id
     # Pairs of own viewers never leave; their counts are shown to members, so they cost as well.
     (own,) = releases_of(aggregator)
-    assert (own.round, own.aggregator) == (0, aggregator.community.host)
+    assert (own.round, own.aggregator) == (0, aggregator.instance.host)
 
 
 async def test_both_sides_can_show_what_left(daemons: list[Daemon]) -> None:
@@ -213,21 +213,21 @@ async def test_both_sides_can_show_what_left(daemons: list[Daemon]) -> None:
         engine = open_checked(config.database)
         report = gather(config, engine, time.time()).as_json()
         engine.dispose()
-        raw = [windows_of(daemon).frozen(aggregator.community.host, number) for number in (0, 1)]
+        raw = [windows_of(daemon).frozen(aggregator.instance.host, number) for number in (0, 1)]
         given = [hashlib.sha256(one).hexdigest() for one in raw if one is not None]
         assert len(given) == (1 if daemon is aggregator else 2)
         (window,) = report["windows"]
         assert [vector["sha256"] for vector in window["vectors"]] == given
         assert sorted(one["sha256"] for one in report["left"]) == sorted(given)
         counts = np.frombuffer(raw[0] or b"", "<i4")
-        catalogue = users_of(daemon.community)
+        catalogue = users_of(daemon.instance)
         exact = statistics.counts(catalogue)
         shown = report["next"]["videos"]
         assert sorted(video["users"] for video in shown) == sorted(exact[exact > 0].tolist())
-        assert {video["given"][aggregator.community.host] for video in shown} <= set(counts.tolist())
+        assert {video["given"][aggregator.instance.host] for video in shown} <= set(counts.tolist())
         # What one side sent, the other received, except for answers that a killed daemon never gave.
         others = {one["peer"] for one in report["traffic"]}
-        assert others == (hosts(daemons, aggregator) if daemon is aggregator else {aggregator.community.host})
+        assert others == (hosts(daemons, aggregator) if daemon is aggregator else {aggregator.instance.host})
 
 
 async def test_both_sides_keep_a_ledger_that_names_nobody(daemons: list[Daemon]) -> None:
@@ -272,7 +272,7 @@ async def test_own_viewers_are_shown_to_members_with_noise_only(daemons: list[Da
     (blob,) = filter(None, (journal.read(sum_id, f"blob.{round_config.COUNTS}") for sum_id in journal.sums()))
     shown = read_counts(blob, VIDEOS)
     others = statistics.counts(together(members)) + noise_of(members, aggregator, 0, VIDEOS)
-    own_plain, own_noise = users_of(aggregator.community), noise_of([aggregator], aggregator, 0, VIDEOS)
+    own_plain, own_noise = users_of(aggregator.instance), noise_of([aggregator], aggregator, 0, VIDEOS)
     assert np.count_nonzero(own_noise) > VIDEOS / 4
     np.testing.assert_array_equal(shown - others, statistics.counts(own_plain) + own_noise)
     # What was drawn for one aggregator is not what was drawn for the other.
@@ -283,7 +283,7 @@ async def test_own_viewers_are_shown_to_members_with_noise_only(daemons: list[Da
 
 def without(daemon: Daemon, leaving: Callable[[str], bool]) -> None:
     """Take a viewer out of what the instance's source delivers."""
-    path = daemon.community.folder / "dataset" / "interactions.csv.gz"
+    path = daemon.instance.folder / "dataset" / "interactions.csv.gz"
     header, *rows = gzip.decompress(path.read_bytes()).decode().splitlines()
     kept = [row for row in rows if not leaving(row.split(",")[0])]
     assert len(kept) < len(rows)
@@ -294,7 +294,7 @@ async def test_who_withdraws_between_the_two_sums_ends_them_and_is_in_nothing(da
     # The session that the test before left open: its counts are summed, its pairs proposed.
     aggregator, member = daemons[1], daemons[0]
     given = frozen([member])
-    path = member.community.folder / "dataset" / "interactions.csv.gz"
+    path = member.instance.folder / "dataset" / "interactions.csv.gz"
     somebody = gzip.decompress(path.read_bytes()).decode().splitlines()[1].split(",")[0]
     without(member, lambda user: user == somebody)
     require([await member.job("sync")])
@@ -309,7 +309,7 @@ async def test_who_withdraws_between_the_two_sums_ends_them_and_is_in_nothing(da
     assert stored_sum(aggregator)[0] is None
     assert frozen([member]) == {}
     # The others are not told that somebody left.
-    log = (member.community.folder / "daemon.log").read_text()
+    log = (member.instance.folder / "daemon.log").read_text()
     # Half a minute after the withdrawal the sum is closed, and what belongs to it is old.
     assert "code=window-open" in log or "code=replayed" in log
 
@@ -317,7 +317,7 @@ async def test_who_withdraws_between_the_two_sums_ends_them_and_is_in_nothing(da
 async def test_logs_name_no_viewer_and_no_secret(daemons: list[Daemon]) -> None:
     seeds = [kept.seed.hex() for daemon in daemons for kept in windows_of(daemon).all()]
     for daemon in daemons:
-        text = (daemon.community.folder / "daemon.log").read_text()
+        text = (daemon.instance.folder / "daemon.log").read_text()
         assert "Traceback" not in text
         assert "/videos/watch/" not in text
         assert not any(f"u{user} " in text for user in range(60))

@@ -57,11 +57,11 @@ def write_set(folder: Path, users: int = 60) -> Path:
 async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Daemon]]:
     base = tmp_path_factory.mktemp("sessions")
     world = build(base / "instances", write_set(base / "set"), 5, EXACT)
-    for community in world.communities:
+    for instance in world.instances:
         # A stage that nobody answers ends sooner than an admin would want it to.
-        with community.config_file.open("a") as file:
+        with instance.config_file.open("a") as file:
             file.write('[cohort]\nstage_timeout = "20s"\n')
-    found = [Daemon(community) for community in world.communities]
+    found = [Daemon(instance) for instance in world.instances]
     try:
         require(await every(found, "sync"))
         for daemon in found:
@@ -81,8 +81,8 @@ def fault(point: str) -> Iterator[None]:
         del os.environ[VARIABLE]
 
 
-def users_of(community: DemoInstance) -> Interactions:
-    engine = open_checked(load(community.config_file).database)
+def users_of(instance: DemoInstance) -> Interactions:
+    engine = open_checked(load(instance.config_file).database)
     catalogue, engagements = content_arrays.read(engine)
     engine.dispose()
     return interactions(engagements, len(catalogue), limit=200)
@@ -90,16 +90,16 @@ def users_of(community: DemoInstance) -> Interactions:
 
 def assert_exact(daemon: Daemon, everyone: list[Daemon], survivors: set[str]) -> None:
     """Check the newest stored sum against simply putting the survivors' users together."""
-    config = load(daemon.community.config_file)
+    config = load(daemon.instance.config_file)
     engine = open_checked(config.database)
     stored = sums.newest(engine, config.sums_dir)
     catalogue, _ = content_arrays.read(engine)
     engine.dispose()
     assert stored is not None
     assert set(stored.survivors) == survivors
-    members = [users_of(d.community).matrix for d in everyone if d.community.host in survivors]
+    members = [users_of(d.instance).matrix for d in everyone if d.instance.host in survivors]
     together = Interactions(csr_array(vstack(members, format="csr")))
-    total = statistics.counts(together) + statistics.counts(users_of(daemon.community))
+    total = statistics.counts(together) + statistics.counts(users_of(daemon.instance))
     head = statistics.head(total, min_users=5, max_head=4096)
     found = statistic(stored, catalogue)
     np.testing.assert_array_equal(found.head, head)
@@ -108,7 +108,7 @@ def assert_exact(daemon: Daemon, everyone: list[Daemon], survivors: set[str]) ->
 
 
 def hosts(daemons: list[Daemon], *but: Daemon) -> set[str]:
-    return {d.community.host for d in daemons if d not in but}
+    return {d.instance.host for d in daemons if d not in but}
 
 
 async def test_a_session_gives_the_plain_sum_and_both_sides_remember_it(daemons: list[Daemon]) -> None:
@@ -116,17 +116,17 @@ async def test_a_session_gives_the_plain_sum_and_both_sides_remember_it(daemons:
     assert outcome.ok, outcome.message
     assert_exact(daemons[0], daemons, hosts(daemons, daemons[0]))
     for daemon in daemons:
-        engine = open_checked(load(daemon.community.config_file).database)
+        engine = open_checked(load(daemon.instance.config_file).database)
         found = activity.session(engine, outcome.result["session"])
         engine.dispose()
         assert found is not None
         assert (found.role, found.outcome) == ("aggregator" if daemon is daemons[0] else "member", "done")
         assert found.bytes_out > 0
         # What was secret or large is gone from the journal; only answers that may be asked for again stay.
-        member = round_config.member_journal(load(daemon.community.config_file))
+        member = round_config.member_journal(load(daemon.instance.config_file))
         for sum_id in member.sums():
             assert not {"root", "input", "shares"} & set(member.names(sum_id))
-    config = load(daemons[0].community.config_file)
+    config = load(daemons[0].instance.config_file)
     assert round_config.aggregator_journal(config).sums() == []
     # Who took part approves us: nobody has to say so first.
     engine = open_checked(config.database)
@@ -158,7 +158,7 @@ async def test_a_member_that_its_admin_stopped_leaves_for_good(daemons: list[Dae
     await leaver.stop()
     await leaver.start(die_at="member.keys")
     assert (await aggregator.job("session")).ok
-    config = load(leaver.community.config_file)
+    config = load(leaver.instance.config_file)
     engine = open_checked(config.database)
     try:
         # This one, and those in which it was killed before.
@@ -190,7 +190,7 @@ async def test_an_aggregator_killed_at_any_stage_goes_on_where_it_was(
     with fault(f"aggregator.{point}"):
         died = await aggregator.job("session")
     assert died.code == "job-died"
-    engine = open_checked(load(aggregator.community.config_file).database)
+    engine = open_checked(load(aggregator.instance.config_file).database)
     begun = activity.sessions(engine, limit=1)[0]
     engine.dispose()
     assert begun.outcome == "running"
@@ -202,7 +202,7 @@ async def test_an_aggregator_killed_at_any_stage_goes_on_where_it_was(
 
 async def test_logs_name_no_viewer_title_or_address(daemons: list[Daemon]) -> None:
     for daemon in daemons:
-        text = (daemon.community.folder / "daemon.log").read_text()
+        text = (daemon.instance.folder / "daemon.log").read_text()
         assert "Secret title" not in text
         assert "/videos/watch/" not in text
         for user in range(60):

@@ -28,10 +28,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Daemon]]:
     base = tmp_path_factory.mktemp("parts")
     world = build(base / "instances", write_set(base / "set", users=108), 9, EXACT)
-    for community in world.communities:
-        with community.config_file.open("a") as file:
+    for instance in world.instances:
+        with instance.config_file.open("a") as file:
             file.write('[cohort]\nstage_timeout = "30s"\n')
-    found = [Daemon(community) for community in world.communities]
+    found = [Daemon(instance) for instance in world.instances]
     try:
         require(await every(found, "sync"))
         for daemon in found:
@@ -43,7 +43,7 @@ async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[lis
 
 
 def stored_by(daemon: Daemon) -> tuple[list[Part], StoredSum]:
-    config = load(daemon.community.config_file)
+    config = load(daemon.instance.config_file)
     engine = open_checked(config.database)
     try:
         found = sums.newest(engine, config.sums_dir)
@@ -59,18 +59,18 @@ async def test_the_parts_of_a_cohort_add_up_to_the_plain_sum(daemons: list[Daemo
     parts, stored = stored_by(daemons[0])
     others = daemons[1:]
     assert sorted(host for part in parts for host in part.survivors) == sorted(
-        daemon.community.host for daemon in others
+        daemon.instance.host for daemon in others
     )
     assert [len(part.survivors) for part in parts] == [4, 4]
     assert {part.batch for part in parts} == {outcome.result["session"]}
-    engine = open_checked(load(daemons[0].community.config_file).database)
+    engine = open_checked(load(daemons[0].instance.config_file).database)
     catalogue, _ = content_arrays.read(engine)
     rosters = {record.id: record.roster for record in activity.sessions(engine)}
     engine.dispose()
     # No member was in two parts.
     assert sorted(host for roster in rosters.values() for host in roster) == sorted(stored.survivors)
-    together = Interactions(csr_array(vstack([users_of(d.community).matrix for d in others], format="csr")))
-    total = statistics.counts(together) + statistics.counts(users_of(daemons[0].community))
+    together = Interactions(csr_array(vstack([users_of(d.instance).matrix for d in others], format="csr")))
+    total = statistics.counts(together) + statistics.counts(users_of(daemons[0].instance))
     head = statistics.head(total, min_users=5, max_head=4096)
     found = statistic(stored, catalogue)
     np.testing.assert_array_equal(found.head, head)
@@ -80,8 +80,8 @@ async def test_the_parts_of_a_cohort_add_up_to_the_plain_sum(daemons: list[Daemo
 
 async def test_what_is_left_out_of_a_model_is_out_of_its_numbers_and_its_head(daemons: list[Daemon]) -> None:
     require([await daemons[0].job("train")])
-    assert newest_model(daemons[0]).survivors == sorted(d.community.host for d in daemons[1:])
-    config = load(daemons[0].community.config_file)
+    assert newest_model(daemons[0]).survivors == sorted(d.instance.host for d in daemons[1:])
+    config = load(daemons[0].instance.config_file)
     engine = open_checked(config.database)
     parts = sums.parts(engine)
     sums.set_verdict(engine, [parts[1].session_id], "quarantined", {})
@@ -92,7 +92,7 @@ async def test_what_is_left_out_of_a_model_is_out_of_its_numbers_and_its_head(da
     assert model.state == "current"
     assert model.survivors == list(parts[0].survivors)
     least = kept.privacy["min_users"]
-    own = statistics.counts(users_of(daemons[0].community))
+    own = statistics.counts(users_of(daemons[0].instance))
     engine = open_checked(config.database)
     catalogue, _ = content_arrays.read(engine)
     engine.dispose()
@@ -108,7 +108,7 @@ async def test_what_is_left_out_of_a_model_is_out_of_its_numbers_and_its_head(da
 async def test_a_part_that_fails_is_missing_and_the_other_counts(daemons: list[Daemon]) -> None:
     aggregator = daemons[0]
     parts, _ = stored_by(aggregator)
-    gone = [d for d in daemons if d.community.host in parts[1].survivors][:2]
+    gone = [d for d in daemons if d.instance.host in parts[1].survivors][:2]
     for daemon in gone:
         await daemon.stop()
     outcome = await aggregator.job("session")
@@ -120,7 +120,7 @@ async def test_a_part_that_fails_is_missing_and_the_other_counts(daemons: list[D
 
 
 def newest_model(daemon: Daemon) -> ModelRecord:
-    engine = open_checked(load(daemon.community.config_file).database)
+    engine = open_checked(load(daemon.instance.config_file).database)
     try:
         return next(m for m in model_records.models(engine) if m.kind == "federated")
     finally:

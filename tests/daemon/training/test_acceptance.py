@@ -19,7 +19,7 @@ from daemon.config import Config, load
 from daemon.config.schema import Acceptance
 from daemon.errors import JobError, RequestError
 from daemon.identity import open_identity
-from daemon.lab.demo import attack_parts
+from daemon.lab.demo import poisoning
 from daemon.ledger.chain import Kind, newest, verify
 from daemon.peers import repository
 from daemon.peers.repository import Peer
@@ -63,10 +63,10 @@ def honest(trial: Trial) -> Learnt:
 def hostile(trial: Trial) -> tuple[Learnt, set[str]]:
     """A member with 46 fake viewers whose part is multiplied by twenty, and the addresses that it pushes."""
     rng = np.random.default_rng(0)
-    pushed = attack_parts.targets(trial.counts, trial.head, rng)
-    push = attack_parts.push(pushed, trial.counts, NEWCOMER, 3, rng)
+    pushed = poisoning.targets(trial.counts, trial.head, rng)
+    push = poisoning.push(pushed, trial.counts, NEWCOMER, 3, rng)
     urls = cohorts.load().labels.url
-    return trial.learnt([(push.fakes, attack_parts.SCALE)]), {urls[int(video)] for video in pushed}
+    return trial.learnt([(push.fakes, poisoning.SCALE)]), {urls[int(video)] for video in pushed}
 
 
 def failed(report: Report) -> set[str]:

@@ -1,4 +1,4 @@
-"""How a hostile member makes its part: fake viewers that push five videos, and a part that is multiplied.
+"""How a hostile member makes its contribution: fake viewers that push five videos, and multiplied numbers.
 
 The targets are unpopular videos of the head: what is hardly watched has to be pushed, and what is not in the
 head cannot be. Every fake viewer has one target and a few of the most watched videos, so that these lead to
@@ -63,6 +63,6 @@ def push(
     return Push(pushed, Interactions(csr_array((ones, columns.ravel(), starts), shape=(users, counts.size))))
 
 
-def scaled(part: Statistic, factor: int = SCALE) -> Statistic:
-    """Multiply a part: no rule on single viewers notices, since a part is never seen alone."""
-    return replace(part, counts=part.counts * factor, triangle=part.triangle * factor)
+def scaled(own: Statistic, factor: int = SCALE) -> Statistic:
+    """Multiply a contribution: no rule on single viewers notices, since it is never seen alone."""
+    return replace(own, counts=own.counts * factor, triangle=own.triangle * factor)
