@@ -20,8 +20,9 @@ from daemon.peers import repository
 from daemon.rounds import round_config, yearly_budget
 from daemon.rounds.data_windows import Kept
 from daemon.rounds.own_statistics import OwnStatistics, own_viewers
-from daemon.store import activity, public_since, releases
+from daemon.store import activity, releases
 from daemon.store.releases import ReleaseRecord
+from daemon.store.videos import public_since
 from policies.neighbour_relations import YEAR, Relation, Release
 from policies.privacy import PROTECTION, Level
 from policies.window import Closed
@@ -229,7 +230,7 @@ def _viewers(config: Config, engine: Engine, own: OwnStatistics, now: float) -> 
         stored=own.interactions.users,
         counted=int((lengths > 0).sum()),
         videos=len(own.catalogue),
-        settled=int(public_since.settled(engine, own.catalogue.urls, before=now - age).sum()),
+        settled=int(public_since(engine, own.catalogue.urls, before=now - age).sum()),
         limit=own.most,
         too_long=int((over > 0).sum()),
         left_out=int(over.sum()),

@@ -32,8 +32,7 @@ from daemon.rounds.counts_then_pairs import Part
 from daemon.rounds.session_driver import Paired, SessionDriver
 from daemon.store.activity import Role
 from daemon.store.engine import writes
-from daemon.store.traffic import add_all, month_of
-from daemon.store.traffic_counter import Traffic
+from daemon.store.traffic import TrafficCounter, add_all, month_of
 from federation import envelope
 from federation.blob_access import reference_to
 from federation.carrier import Carrier, PeerUnreachable
@@ -292,7 +291,7 @@ class _GroupSession(SessionDriver):
                 raise Refusal(Code.BLOB_MISMATCH, f"{host} took something else", host)
 
         # The session's own count is closed by now.
-        exchanged = Traffic()
+        exchanged = TrafficCounter()
         try:
             heard = await ask_all(
                 _Present(self._flower.carrier(blobs, exchanged.add), self._connected),

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from daemon.ledger import chain
 from daemon.ledger.canonical import canonical
-from daemon.store.ledger import Row
+from daemon.store.ledger_rows import Row
 
 FORMAT: Final = 1
 

@@ -13,8 +13,8 @@ from daemon.identity import open_identity
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.rounds import round_config, withdrawals
-from daemon.store import forget_viewers, model_records, releases, viewer_history
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.store import model_records, releases
+from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers, viewer_rows
 from policies.window import Closed
 
 
@@ -30,9 +30,9 @@ def forget(engine: Engine, config: Config, viewer: str, now: float) -> dict[str,
 
     """
     pseudonym = Pseudonyms.open(config.data_dir / "viewers.key").of(viewer)
-    with forget_viewers.turn(config.data_dir):
-        engagements = len(viewer_history.known(engine, pseudonym))
-        if not forget_viewers.forget(engine, [pseudonym]):
+    with consent_lock(config.data_dir):
+        engagements = len(viewer_rows(engine, pseudonym))
+        if not forget_viewers(engine, [pseudonym]):
             raise RequestError("nobody of that name is stored", advice=_advice(config))
     voided = withdrawals.void(config, engine)
     identity = open_identity(config.identity_file, config.instance.host)

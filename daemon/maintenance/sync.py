@@ -7,9 +7,8 @@ from daemon.errors import SourceError
 from daemon.process.job_context import JobContext
 from daemon.rounds.withdrawals import void
 from daemon.source import Source, open_source
-from daemon.store import forget_viewers
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.snapshot import Snapshot, replace
+from daemon.store.viewers import Pseudonyms, consent_lock
 
 
 def run(context: JobContext) -> dict[str, Any]:
@@ -29,7 +28,7 @@ def run(context: JobContext) -> dict[str, Any]:
         _read(source, snapshot, context)
         facts = source.facts()
         # From here until the snapshot is in place nobody can withdraw: who did before is left out now.
-        held.enter_context(forget_viewers.turn(context.config.data_dir))
+        held.enter_context(consent_lock(context.config.data_dir))
         states = source.confirmed()
         if states is not None:
             snapshot.confirm(states)

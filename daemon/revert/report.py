@@ -13,7 +13,7 @@ from daemon.revert.changed_lists import Change
 from daemon.revert.steps import Basis
 from daemon.rounds import round_config
 from daemon.store.model_records import ModelRecord
-from daemon.store.titles import public_titles
+from daemon.store.videos import public_titles
 
 QUALITY = "held_out_ndcg10"
 

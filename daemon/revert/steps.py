@@ -23,7 +23,7 @@ from daemon.peers.repository import Peer
 from daemon.revert import abandon_open_sums, affected_artifacts
 from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, reverts, sums
-from daemon.store import ledger as entries
+from daemon.store import ledger_rows as entries
 from daemon.store.model_records import ModelRecord
 from daemon.training import deploy
 from models import artefact

@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 from daemon.errors import StoreError
 from daemon.rounds import viewer_digests
 from daemon.rounds.data_windows import DataWindows
-from daemon.store import forget_viewers, releases
+from daemon.store import releases
 from daemon.store.releases import ReleaseRecord
+from daemon.store.viewers import viewer_states
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.proposal import Proposal
@@ -37,7 +38,7 @@ class ContributionLog:
         """Ask the window; before the survivors are confirmed, write down what the sum costs."""
         with _readable():
             if stage in _LOOKING:
-                stored = forget_viewers.states(self._engine)
+                stored = viewer_states(self._engine)
                 self._windows.withdraw(
                     lambda key: viewer_digests.tags(key, stored), aggregator=proposal.aggregator
                 )

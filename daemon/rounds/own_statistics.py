@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.rounds import round_config, viewer_digests
-from daemon.store import public_since
 from daemon.store.content_arrays import Catalogue, read
 from daemon.store.model_inputs import interactions
+from daemon.store.videos import public_since
 from models.interactions import Interactions
 
 
@@ -46,7 +46,7 @@ def own_viewers(engine: Engine, config: Config, *, now: float) -> OwnStatistics:
     catalogue, engagements = read(engine)
     everything = interactions(engagements, len(catalogue), limit=None)
     age = config.privacy.min_video_age.total_seconds()
-    old = public_since.settled(engine, catalogue.urls, before=now - age)
+    old = public_since(engine, catalogue.urls, before=now - age)
     counted = everything.where(old[everything.matrix.indices])
     return OwnStatistics(catalogue, counted, engagements.pseudonyms, round_config.videos_per_user(config))
 

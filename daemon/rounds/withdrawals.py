@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.rounds import round_config, viewer_digests
-from daemon.store import forget_viewers, releases
+from daemon.store import releases
+from daemon.store.viewers import viewer_states
 
 
 def void(config: Config, engine: Engine) -> int:
@@ -21,5 +22,5 @@ def void(config: Config, engine: Engine) -> int:
         return 0
     identity = open_identity(config.identity_file, config.instance.host)
     windows = round_config.windows(config, identity, time.time, served=lambda: releases.any_given(engine))
-    stored = forget_viewers.states(engine)
+    stored = viewer_states(engine)
     return windows.withdraw(lambda key: viewer_digests.tags(key, stored))

@@ -31,7 +31,7 @@ from daemon.serve.scheduler import Scheduler
 from daemon.serve.store_cache import StoreCache
 from daemon.store.activity import refusals
 from daemon.store.engine import open_checked
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.viewers import Pseudonyms
 
 if TYPE_CHECKING:
     from daemon.serve.group_supervisor import GroupSupervisor

@@ -19,7 +19,7 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
 from daemon.rounds import round_config, withdrawals
-from daemon.store import forget_viewers
+from daemon.store.viewers import forget_viewers, viewer_states
 from federation import envelope
 from federation.blob_access import fetch_request, reference_to
 from federation.carrier import PeerRefused, PeerUnreachable
@@ -384,7 +384,7 @@ async def test_a_part_with_viewers_who_left_since_cannot_be_taken_apart_and_is_l
     one = group.people[4]
     group.ferry.before = deaf(one)
     result = await group.host_session()
-    assert forget_viewers.forget(one.engine, [next(iter(forget_viewers.states(one.engine)))]) == 1
+    assert forget_viewers(one.engine, [next(iter(viewer_states(one.engine)))]) == 1
     withdrawals.void(one.config, one.engine)
     await one.polls()
     learnt = await one.learns(batch=one.group.offered)

@@ -12,7 +12,7 @@ from daemon.serve.admin import notices
 from daemon.serve.admin.responses import Overview
 from daemon.serve.admin.routing import Call, Parts, Table
 from daemon.serve.model_loader import Loaded
-from daemon.store import ledger, model_records
+from daemon.store import ledger_rows, model_records
 
 table = Table()
 
@@ -98,7 +98,7 @@ def trained(engine: Engine) -> list[Trained]:
             "deleted",
             _number(entry.details.get("quality")),
         )
-        for entry in ledger.newest(engine, limit=MOST_ENTRIES, kinds=("model",))
+        for entry in ledger_rows.newest(engine, limit=MOST_ENTRIES, kinds=("model",))
     }
     for model in rows.values():
         value = _number(model.quality.get(MEASURE))

@@ -10,7 +10,7 @@ from daemon.serve import plugin_secret
 from daemon.serve.api import requests
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.middleware import HEADERS, json_answer
-from daemon.store import forget_viewers, viewer_history
+from daemon.store.viewers import consent_lock, forget_viewers, viewer_rows
 
 MAX_VIEWER: Final = 200
 PATIENCE: Final = 20.0
@@ -26,7 +26,7 @@ async def known(request: web.Request) -> web.Response:
     """Answer `{"viewer"}` with every video that is stored for the viewer, newest first."""
     context = request.app[CONTEXT]
     pseudonym = await _asked(request, context)
-    return json_answer({"videos": await asyncio.to_thread(viewer_history.known, context.engine, pseudonym)})
+    return json_answer({"videos": await asyncio.to_thread(viewer_rows, context.engine, pseudonym)})
 
 
 @routes.post("/v1/viewers/forget")
@@ -58,8 +58,8 @@ async def _asked(request: web.Request, context: ServeContext) -> bytes:
 
 
 def _forget(context: ServeContext, pseudonym: bytes) -> None:
-    with forget_viewers.turn(context.config.data_dir, patience=PATIENCE):
-        forget_viewers.forget(context.engine, [pseudonym])
+    with consent_lock(context.config.data_dir, patience=PATIENCE):
+        forget_viewers(context.engine, [pseudonym])
     if context.config.windows_dir.is_dir():
         # Loaded only where something was ever given to peers.
         from daemon.rounds.withdrawals import void

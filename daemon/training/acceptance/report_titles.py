@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from daemon.store.titles import public_titles
+from daemon.store.videos import public_titles
 
 
 def with_titles(engine: Engine, report: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,9 +38,10 @@ from daemon.process.child import python_module
 from daemon.rounds import round_config, viewer_digests
 from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.own_statistics import own_viewers
-from daemon.store import forget_viewers, sums
+from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import open_checked
+from daemon.store.viewers import forget_viewers, viewer_states
 from federation.envelope import Stage
 from federation.identity import Identity, PublicIdentity, format_key
 from federation.proposal import BlobReference, Proposal, least_threshold
@@ -317,11 +318,11 @@ def test_a_withdrawal_shows_as_a_void_window(world: World) -> None:
     world.give("two.example", Level.DEFAULT, videos=40, head=30)
     config = world.config
     engine = open_checked(config.database)
-    leaving = sorted(forget_viewers.states(engine))[:1]
-    forget_viewers.forget(engine, leaving)
+    leaving = sorted(viewer_states(engine))[:1]
+    forget_viewers(engine, leaving)
     identity = open_identity(config.identity_file, config.instance.host)
     windows = round_config.windows(config, identity, time.time, served=lambda: False)
-    stored = forget_viewers.states(engine)
+    stored = viewer_states(engine)
     assert windows.withdraw(lambda key: viewer_digests.tags(key, stored)) == 1
     engine.dispose()
     report = world.show()
@@ -361,7 +362,7 @@ def test_level_none_is_called_unsafe_and_infinite(world: World) -> None:
 def test_no_viewer_and_no_video_is_ever_named(world: World) -> None:
     world.give("two.example", Level.DEFAULT, videos=40, head=30)
     engine = open_checked(world.config.database)
-    pseudonyms = list(forget_viewers.states(engine))
+    pseudonyms = list(viewer_states(engine))
     engine.dispose()
     with gzip.open(world.folder / "dataset" / "items.csv.gz", "rt") as file:
         titles = [line.split(",")[1] for line in file.read().splitlines()[1:]]

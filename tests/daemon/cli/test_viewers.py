@@ -26,10 +26,10 @@ from daemon.rounds import round_config
 from daemon.rounds.contribution_job import noisy, open_windows
 from daemon.rounds.counts_then_pairs import Rounds
 from daemon.rounds.own_statistics import own_viewers
-from daemon.store import content_arrays, forget_viewers
+from daemon.store import content_arrays
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.viewers import Pseudonyms, viewer_states
 from federation.errors import Refusal
 from federation.identity import Identity, format_key
 from federation.journal import MemoryJournal
@@ -98,7 +98,7 @@ def test_everything_of_the_viewer_goes_and_what_peers_were_to_get_is_void(
     report = forget_viewer.forget(engine, config, SOMEBODY, NOW)
     assert report["engagements"] == 10
     assert report["windows_voided"] == 2
-    assert pseudonym(config) not in forget_viewers.states(engine)
+    assert pseudonym(config) not in viewer_states(engine)
     raw = b"".join(path.read_bytes() for path in config.data_dir.glob("shoal.db*"))
     assert pseudonym(config) not in raw
     # Neither the same counts nor new ones that differ by this viewer leave before the window is over.

@@ -42,11 +42,11 @@ from daemon.store import activity, traffic
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked, reads
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
 from daemon.store.tables import Base, JobRun
 from daemon.store.traffic import PeerTraffic
+from daemon.store.viewers import Pseudonyms
 from federation import messages
 from federation.envelope import Stage
 from federation.errors import Code, Refusal

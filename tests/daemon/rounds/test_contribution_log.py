@@ -18,13 +18,13 @@ from daemon.rounds import round_config, viewer_digests, withdrawals
 from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.data_windows import DataWindows
 from daemon.serve.federation_app import open_service
-from daemon.store import activity, content_arrays, forget_viewers, releases
+from daemon.store import activity, content_arrays, releases
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, VideoRow
 from daemon.store.snapshot import replace as snapshot
+from daemon.store.viewers import Pseudonyms, forget_viewers
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.identity import Identity, format_key
@@ -166,7 +166,7 @@ def test_who_left_without_anybody_telling_the_windows_is_found_out(
     record = record_of(config, engine)
     record.check(SUM, asked, stage)
     gone = SECRET.of("viewer 3")
-    forget_viewers.forget(engine, [gone])
+    forget_viewers(engine, [gone])
     with pytest.raises(Refusal, match="nothing more is given") as refused:
         record.check(SUM, asked, stage)
     assert refused.value.code is Code.WINDOW_OPEN
@@ -183,7 +183,7 @@ def test_void_closes_every_window_with_somebody_who_left(config: Config, engine:
     for peer in PEERS[:2]:
         give(config, engine, proposal(config, aggregator=peer.host, roster=(PEERS[2].public,)))
     assert withdrawals.void(config, engine) == 0
-    forget_viewers.forget(engine, [SECRET.of("viewer 3")])
+    forget_viewers(engine, [SECRET.of("viewer 3")])
     assert withdrawals.void(config, engine) == 2
     assert withdrawals.void(config, engine) == 0
 

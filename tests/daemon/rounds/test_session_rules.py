@@ -16,14 +16,14 @@ from daemon.rounds import round_config, viewer_digests, yearly_budget
 from daemon.rounds.aggregate_job import _Session
 from daemon.rounds.contribution_job import noisy, open_windows
 from daemon.rounds.own_statistics import own_viewers
-from daemon.store import activity, forget_viewers, releases, sums
+from daemon.store import activity, releases, sums
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.releases import ReleaseRecord
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
+from daemon.store.viewers import Pseudonyms, forget_viewers
 from federation.errors import Refusal
 from federation.identity import Identity, format_key
 from policies.accounting import Relation, Release, would_exceed
@@ -73,7 +73,7 @@ def test_who_leaves_while_peers_are_waited_for_is_not_in_what_members_are_shown(
     part = session._propose()[0]
     # The first sum is driven here: as long as the slowest peer takes.
     gone = SECRET.of("viewer 3")
-    forget_viewers.forget(engine, [gone])
+    forget_viewers(engine, [gone])
     assert not isinstance(session.own_part(part), int)
     kept = open_windows(session.context).read(config.instance.host)
     assert kept is not None
