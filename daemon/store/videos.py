@@ -1,8 +1,7 @@
 """Single videos of the catalogue: their titles today, and since when they are public and not excluded here.
 
 Reports keep addresses, so that no title outlives its video. Sums only count videos that have been public for
-a
-while: one that was made to be watched by one person, and asked about the next day, has not.
+a while: one that was made to be watched by one person, and asked about the next day, has not.
 """
 
 from __future__ import annotations

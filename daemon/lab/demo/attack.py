@@ -28,9 +28,9 @@ from daemon.lab.demo.change_histories import like_more, make_up
 from daemon.lab.demo.instances import NAMES, World, build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.peers import commands
-from daemon.revert import steps
-from daemon.revert.affected_artifacts import holding
+from daemon.revert.artifacts import artifacts_of
 from daemon.revert.orchestrate import carry_out
+from daemon.revert.out_of_service import take_out_of_service
 from daemon.store import content_arrays, current_model, model_records
 from daemon.store.engine import open_checked
 from daemon.training.acceptance import decisions as acceptance
@@ -194,7 +194,7 @@ class _Federation:
             if daemon is not self.observer:
                 users, host = daemon.community.history.users, daemon.community.host
                 commands.approve(
-                    engine, self.config, host, key=None, max_users=users, now=time.time(), holds=holding
+                    engine, self.config, host, key=None, max_users=users, now=time.time(), holds=artifacts_of
                 )
         engine.dispose()
 
@@ -252,7 +252,13 @@ class _Federation:
             config = load(daemon.community.config_file)
             engine = open_checked(config.database)
             commands.approve(
-                engine, config, self.attacker, key=None, max_users=at_most, now=time.time(), holds=holding
+                engine,
+                config,
+                self.attacker,
+                key=None,
+                max_users=at_most,
+                now=time.time(),
+                holds=artifacts_of,
             )
             engine.dispose()
 
@@ -270,9 +276,7 @@ class _Federation:
         """Take the attacker out of service; returns the seconds that it took."""
         engine = open_checked(self.config.database)
         began = time.monotonic()
-        switch = await asyncio.to_thread(
-            steps.out_of_service, engine, self.config, self.attacker, time.time()
-        )
+        switch = await asyncio.to_thread(take_out_of_service, engine, self.config, self.attacker, time.time())
         await self._until_served(switch.now)
         engine.dispose()
         return time.monotonic() - began

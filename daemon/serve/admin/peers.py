@@ -50,10 +50,10 @@ async def candidates(call: Call) -> dict[str, Any]:
 async def approve(call: Call) -> dict[str, Any]:
     """Pin the key; what it needs beyond that, the peer's approval, is theirs to give."""
     from daemon.peers import commands
-    from daemon.revert.affected_artifacts import holding
+    from daemon.revert.artifacts import artifacts_of
 
     asked: Approval = call.body
-    return await _decide(call, commands.approve, key=asked.key, max_users=asked.max_users, holds=holding)
+    return await _decide(call, commands.approve, key=asked.key, max_users=asked.max_users, holds=artifacts_of)
 
 
 @table.post("/peers/{host}/pause", "Go without a peer until it is approved again", Peer)

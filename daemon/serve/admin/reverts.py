@@ -93,9 +93,9 @@ def _start(parts: Parts, host: str, *, dry_run: bool) -> Running:
 
 
 def _require_known(context: ServeContext, host: str) -> None:
-    from daemon.revert import steps
+    from daemon.revert.out_of_service import require_known
 
-    steps.require_known(context.engine, context.config, host)
+    require_known(context.engine, context.config, host)
 
 
 def _outcome(task: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:
@@ -116,10 +116,9 @@ def _progress(running: Running) -> dict[str, Any]:
 
 
 def _listing(context: ServeContext) -> list[dict[str, Any]]:
-    from daemon.revert.report import with_titles
-    from daemon.store import reverts
+    from daemon.revert.report import newest_records, with_titles
 
-    found = reverts.newest(context.engine)
+    found = newest_records(context.engine)
     return [{**asdict(record), "report": with_titles(context.engine, record.report)} for record in found]
 
 
