@@ -17,8 +17,8 @@ from daemon.config import Config
 from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation, number
 from daemon.identity import open_identity
 from daemon.peers import repository
-from daemon.rounds import round_config, yearly_budget
-from daemon.rounds.data_windows import Kept
+from daemon.rounds import yearly_budget
+from daemon.rounds.data_windows import StoredWindow, open_windows
 from daemon.rounds.own_statistics import OwnStatistics, own_viewers
 from daemon.store import activity, releases
 from daemon.store.releases import ReleaseRecord
@@ -239,12 +239,12 @@ def _viewers(config: Config, engine: Engine, own: OwnStatistics, now: float) -> 
 
 def _windows(
     config: Config, engine: Engine, past: list[ReleaseRecord], now: float
-) -> tuple[dict[str, Kept], float | None]:
+) -> tuple[dict[str, StoredWindow], float | None]:
     """Return the window of everybody who may have one, and until when a restored backup counts as served."""
     if not config.windows_dir.is_dir():
         return {}, None
     identity = open_identity(config.identity_file, config.instance.host, create=False)
-    found = round_config.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
+    found = open_windows(config, identity, engine, lambda: now)
     known = repository.read(engine, config)
     names = {config.instance.host, *(peer.host for peer in known.approved()), *(r.aggregator for r in past)}
     windows = {host: kept for host in names if (kept := found.read(host)) is not None}
@@ -253,7 +253,12 @@ def _windows(
 
 
 def _state(
-    config: Config, engine: Engine, aggregator: str, kept: Kept, own: OwnStatistics, past: list[ReleaseRecord]
+    config: Config,
+    engine: Engine,
+    aggregator: str,
+    kept: StoredWindow,
+    own: OwnStatistics,
+    past: list[ReleaseRecord],
 ) -> WindowState:
     present = own.digests(kept.seed)
     vectors = {

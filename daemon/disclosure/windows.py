@@ -11,9 +11,8 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.identity import open_identity
-from daemon.rounds import contribution_index, round_config
-from daemon.rounds.data_windows import DataWindows, Kept
-from daemon.store import releases
+from daemon.rounds.contribution_log import videos_of
+from daemon.rounds.data_windows import DataWindows, StoredWindow, open_windows
 from policies.window import Closed
 
 State = Literal["open", "over", "void", "served"]
@@ -96,23 +95,23 @@ def frozen_pairs(
     windows = _windows(config, engine, now)
     kept = windows.read(aggregator)
     raw = None if kept is None else windows.frozen(aggregator, 1)
-    videos = None if kept is None else contribution_index.videos(config, aggregator, kept.id, 1)
+    videos = None if kept is None else videos_of(config, aggregator, kept.id, 1)
     return None if raw is None or videos is None else (videos, raw)
 
 
 def _windows(config: Config, engine: Engine, now: float) -> DataWindows:
     identity = open_identity(config.identity_file, config.instance.host, create=False)
-    return round_config.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
+    return open_windows(config, identity, engine, lambda: now)
 
 
-def _share(config: Config, windows: DataWindows, host: str, kept: Kept, now: float) -> WindowShare:
+def _share(config: Config, windows: DataWindows, host: str, kept: StoredWindow, now: float) -> WindowShare:
     vectors, numbers = [], {}
     for round_ in range(len(kept.window.given)):
         raw = windows.frozen(host, round_)
         if raw is None:
             # A viewer left, and what held them is gone.
             continue
-        videos = contribution_index.videos(config, host, kept.id, round_)
+        videos = videos_of(config, host, kept.id, round_)
         known = None if videos is None else len(videos)
         width = 4
         if known is not None and round_ == 0:
@@ -125,7 +124,7 @@ def _share(config: Config, windows: DataWindows, host: str, kept: Kept, now: flo
     )
 
 
-def _state(kept: Kept, now: float) -> State:
+def _state(kept: StoredWindow, now: float) -> State:
     if kept.window.closed is not Closed.NO:
         return "void" if kept.window.closed is Closed.VOID else "served"
     return "over" if now >= kept.window.ends else "open"

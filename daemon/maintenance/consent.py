@@ -5,7 +5,7 @@ from typing import Any, Final
 from daemon.config import PeerTubeSource
 from daemon.errors import JobError
 from daemon.process.job_context import JobContext
-from daemon.rounds.withdrawals import void
+from daemon.rounds.data_windows import withdraw_viewers
 from daemon.source.peertube import open_client, read_exclusions, read_participants
 from daemon.store import source_state
 from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers, viewer_states
@@ -39,7 +39,7 @@ def run(context: JobContext) -> dict[str, Any]:
                     # Digests up to the marks of the snapshot before mean nothing for this one.
                     continue
                 removed = _remove(context, there)
-                voided = void(context.config, context.engine) if removed else 0
+                voided = withdraw_viewers(context.config, context.engine) if removed else 0
                 changed = source_state.checked(
                     context.engine, exclusions, now=context.clock(), participants=len(there)
                 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from daemon.errors import SourceError
 from daemon.process.job_context import JobContext
-from daemon.rounds.withdrawals import void
+from daemon.rounds.data_windows import withdraw_viewers
 from daemon.source import Source, open_source
 from daemon.store.snapshot import Snapshot, replace
 from daemon.store.viewers import Pseudonyms, consent_lock
@@ -36,7 +36,7 @@ def run(context: JobContext) -> dict[str, Any]:
         snapshot.counts.skipped += source.left_out
         snapshot.describe(facts, now=context.clock(), participants=participants)
         context.progress("storing", 0.85)
-    void(context.config, context.engine)
+    withdraw_viewers(context.config, context.engine)
     context.progress("storing", 1.0)
     return vars(snapshot.counts)
 

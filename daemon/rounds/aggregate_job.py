@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config, sub_cohorts
-from daemon.rounds.contribution_job import noisy, open_windows
+from daemon.rounds.contribution_job import noisy, windows_of
 from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.counts_then_pairs import Part
 from daemon.rounds.own_statistics import over, own_viewers, public_vocabulary
@@ -102,7 +102,7 @@ class _Session(SessionDriver):
         first = part.first
         blobs = {round_config.VOCABULARY: self.rounds.vocabulary_of(part)}
         context = self.context
-        windows = open_windows(context)
+        windows = windows_of(context)
         # Read again: since the session began somebody may have left.
         own = own_viewers(context.engine, self.config, now=context.clock())
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,11 +10,9 @@ from daemon.errors import NotRunningError, PolicyRefusedError
 from daemon.peers.repository import KnownPeers, Peer
 from daemon.process import daemon_lock
 from daemon.rounds.aggregator_window import AggregatorWindows
-from daemon.rounds.data_windows import DataWindows
 from federation import cbor
 from federation.cbor_fields import sequence, text
 from federation.errors import Code, Refusal
-from federation.identity import Identity
 from federation.journal import FileJournal
 from federation.limits import Limits
 from federation.noise import share_variance
@@ -144,21 +141,6 @@ def privacy_of(proposal: Proposal, *, survivors: int) -> dict[str, Any]:
         "survivors": survivors,
         "publish": bool(proposal.parameters["publish"]),
     }
-
-
-def windows(
-    config: Config, identity: Identity, clock: Callable[[], float], *, served: Callable[[], bool]
-) -> DataWindows:
-    """Return what was given to whom; `served` as there."""
-    return DataWindows(
-        config.windows_dir,
-        identity,
-        length=config.privacy.window,
-        least_changed=config.privacy.min_changed_users,
-        clock=clock,
-        rng=secrets.token_bytes,
-        served=served,
-    )
 
 
 def encode_vocabulary(videos: tuple[str, ...]) -> bytes:

@@ -35,8 +35,8 @@ from daemon.peers.ingress import Ingress
 from daemon.peers.repository import Peer
 from daemon.rounds import crash_points, round_config
 from daemon.rounds.contribution_log import ContributionLog
+from daemon.rounds.data_windows import open_windows
 from daemon.rounds.member_log import MemberLog
-from daemon.store import releases
 from daemon.store.activity import count_refusal
 from federation.blob_access import BlobServer
 from federation.envelope import Stage
@@ -114,7 +114,7 @@ async def open_service(
 
     scratch = config.journal_dir / "preparing"
     shutil.rmtree(scratch, ignore_errors=True)
-    windows = round_config.windows(config, identity, clock, served=lambda: releases.any_given(engine))
+    windows = open_windows(config, identity, engine, clock)
     node = MemberNode(
         identity,
         round_config.member_journal(config),

@@ -18,7 +18,8 @@ from daemon.group.published_store import EPOCH, MESSAGE, PublishedStore
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
-from daemon.rounds import round_config, withdrawals
+from daemon.rounds import round_config
+from daemon.rounds.data_windows import withdraw_viewers
 from daemon.store.viewers import forget_viewers, viewer_states
 from federation import envelope
 from federation.blob_access import fetch_request, reference_to
@@ -385,7 +386,7 @@ async def test_a_part_with_viewers_who_left_since_cannot_be_taken_apart_and_is_l
     group.ferry.before = deaf(one)
     result = await group.host_session()
     assert forget_viewers(one.engine, [next(iter(viewer_states(one.engine)))]) == 1
-    withdrawals.void(one.config, one.engine)
+    withdraw_viewers(one.config, one.engine)
     await one.polls()
     learnt = await one.learns(batch=one.group.offered)
     assert learnt["parts"] == []

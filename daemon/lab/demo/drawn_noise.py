@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from daemon.config import load
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import DemoInstance
-from daemon.rounds import round_config
+from daemon.rounds.data_windows import open_windows
+from daemon.store.engine import connect
 from federation.noise import skellam
 
 
@@ -21,7 +22,7 @@ def drawn(members: Iterable[DemoInstance], aggregator: str, round_: int, size: i
     for member in members:
         config = load(member.config_file)
         identity = open_identity(config.identity_file, config.instance.host)
-        kept = round_config.windows(config, identity, time.time, served=lambda: False).read(aggregator)
+        kept = open_windows(config, identity, connect(config.database), time.time).read(aggregator)
         if kept is not None and len(kept.window.given) > round_:
             variance = kept.window.given[round_].variance
             total += skellam(variance, size, kept.noise_key(round_))

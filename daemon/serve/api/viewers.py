@@ -62,6 +62,6 @@ def _forget(context: ServeContext, pseudonym: bytes) -> None:
         forget_viewers(context.engine, [pseudonym])
     if context.config.windows_dir.is_dir():
         # Loaded only where something was ever given to peers.
-        from daemon.rounds.withdrawals import void
+        from daemon.rounds.data_windows import withdraw_viewers
 
-        void(context.config, context.engine)
+        withdraw_viewers(context.config, context.engine)

@@ -35,8 +35,8 @@ from daemon.group import repository
 from daemon.group.repository import Membership
 from daemon.identity import open_identity
 from daemon.process.child import python_module
-from daemon.rounds import round_config, viewer_digests
 from daemon.rounds.contribution_log import ContributionLog
+from daemon.rounds.data_windows import open_windows, viewer_tags
 from daemon.rounds.own_statistics import own_viewers
 from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
@@ -171,7 +171,7 @@ class World:
         config = self.config
         engine = open_checked(config.database)
         identity = open_identity(config.identity_file, config.instance.host)
-        windows = round_config.windows(config, identity, lambda: self.now, served=lambda: False)
+        windows = open_windows(config, identity, engine, lambda: self.now)
         own = own_viewers(engine, config, now=time.time())  # Videos are settled since they were read.
         record = ContributionLog(windows, engine, lambda: self.now)
         session = f"{aggregator}-{self.now}".encode().ljust(32, b".")[:32]
@@ -321,9 +321,9 @@ def test_a_withdrawal_shows_as_a_void_window(world: World) -> None:
     leaving = sorted(viewer_states(engine))[:1]
     forget_viewers(engine, leaving)
     identity = open_identity(config.identity_file, config.instance.host)
-    windows = round_config.windows(config, identity, time.time, served=lambda: False)
+    windows = open_windows(config, identity, engine, time.time)
     stored = viewer_states(engine)
-    assert windows.withdraw(lambda key: viewer_digests.tags(key, stored)) == 1
+    assert windows.withdraw(lambda key: viewer_tags(key, stored)) == 1
     engine.dispose()
     report = world.show()
     assert [window["closed"] for window in report["windows"]] == ["void"]

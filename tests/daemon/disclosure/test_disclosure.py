@@ -33,9 +33,10 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.process.child import MAX_LINE, python_module
 from daemon.process.job_context import JobContext
-from daemon.rounds import round_config, withdrawals
-from daemon.rounds.contribution_job import noisy, open_windows, trainer_of, write_counts
+from daemon.rounds import round_config
+from daemon.rounds.contribution_job import noisy, trainer_of, windows_of, write_counts
 from daemon.rounds.contribution_log import ContributionLog
+from daemon.rounds.data_windows import withdraw_viewers
 from daemon.rounds.member_log import MemberLog
 from daemon.rounds.own_statistics import own_viewers
 from daemon.store import activity, traffic
@@ -185,7 +186,7 @@ class Place:
         """Answer a sum up to the moment from which others can open it."""
         own = own_viewers(self.engine, self.config, now=self.now)
         blobs = {name: self.blobs[name] for name in proposal.blobs}
-        windows = open_windows(self.context)
+        windows = windows_of(self.context)
         vector = noisy(self.context, proposal, blobs, own, windows)
         ContributionLog(windows, self.engine, lambda: self.now).check(sum_id, proposal, Stage.SURVIVORS)
         return vector
@@ -302,7 +303,7 @@ def test_when_somebody_in_it_left_the_numbers_are_gone_and_the_hash_stays(place:
     place.give(place.first_proposal(), b"s" * 32)
     before = place.report()
     fill(place.engine, without=0)
-    assert withdrawals.void(place.config, place.engine) == 1
+    assert withdraw_viewers(place.config, place.engine) == 1
     after = place.report()
     (window,) = after["windows"]
     assert (window["state"], window["vectors"]) == ("void", [])
