@@ -111,7 +111,7 @@ def videos_of(config: Config, aggregator: str, window: str, round_: int) -> tupl
 
 
 def _folder(config: Config) -> Path:
-    return config.journal_dir / "about"
+    return config.journal_dir / "contribution-videos"
 
 
 def _journal(config: Config) -> FileJournal:

@@ -12,7 +12,7 @@ from daemon.serve.admin.requests import Following, Latest
 from daemon.serve.admin.responses_history import Ledger, Models, Sessions
 from daemon.serve.admin.routing import Call, Parts, Table
 from daemon.store import activity, current_model, model_records, sums
-from daemon.training.acceptance.report_titles import with_titles
+from daemon.training.acceptance.report import with_titles
 
 table = Table()
 
