@@ -28,8 +28,9 @@ from daemon.cli.privacy_view import show
 from daemon.cli.terminal import out
 from daemon.config import Config, load
 from daemon.config.types import KEY_PREFIX
-from daemon.disclosure import formatting, plan
+from daemon.disclosure import formatting, privacy_plan
 from daemon.disclosure.cost import Cost, cost, level_of
+from daemon.disclosure.privacy_plan import PlannedCohort
 from daemon.disclosure.privacy_report import gather
 from daemon.group import repository
 from daemon.group.repository import Membership
@@ -302,7 +303,8 @@ def test_windows_are_shown_with_both_noises_and_why_they_stay_open(world: World)
     assert three["pairs"] is None
     assert own["ours"]
     assert own["ends"] < time.time()
-    assert (two["changed"], two["needed"], two["frozen"], three["frozen"]) == (0, 5, 2, 1)
+    assert (two["changed"], two["needed"]) == (0, 5)
+    assert (len(two["vectors"]), len(three["vectors"])) == (2, 1)
     printed = said(shoal("privacy", "show", "-c", world.config_file))
     assert "each of 40 videos, and with each of 435 pairs of a head of 30 videos" in printed
     assert "off by about ±5.2, with everybody alive" in printed
@@ -326,7 +328,7 @@ def test_a_withdrawal_shows_as_a_void_window(world: World) -> None:
     assert windows.withdraw(lambda key: viewer_tags(key, stored)) == 1
     engine.dispose()
     report = world.show()
-    assert [window["closed"] for window in report["windows"]] == ["void"]
+    assert [window["state"] for window in report["windows"]] == ["void"]
     assert report["viewers"]["stored"] == 59
     # What was given stays on the account.
     assert report["together"]["windows"] == 1
@@ -479,10 +481,10 @@ def test_user_level_is_offered_by_the_audience_of_the_newest_sum(world: World) -
             privacy={},
             now=time.time(),
         )
-        found = plan.offer(config, engine, Level.USER_LEVEL)
-        assert found == plan.Offer(offered=offered, audience=audience, needed=10_000)
-        assert plan.offer(config, engine, Level.STRICT).offered
-        setting = plan.setting(config, Level.DEFAULT, timedelta(days=7), plan.Cohort(5, 1))
+        found = privacy_plan.offer(config, engine, Level.USER_LEVEL)
+        assert found == privacy_plan.Offer(offered=offered, audience=audience, needed=10_000)
+        assert privacy_plan.offer(config, engine, Level.STRICT).offered
+        setting = privacy_plan.plan_level(config, Level.DEFAULT, timedelta(days=7), PlannedCohort(5, 1))
         with out.capture() as captured:
             privacy_plan_view.show(config, (setting, setting), found, [], None, peers=0)
         assert ("NOT OFFERED HERE" in captured.get()) is not offered
@@ -513,18 +515,18 @@ def test_exit_status_where_nothing_is_stored(tmp_path: Path) -> None:
 
 
 def test_quality_comes_from_what_was_measured(tmp_path: Path) -> None:
-    assert plan.quality(tmp_path / "nowhere") == []
+    assert privacy_plan.measured_quality(tmp_path / "nowhere") == []
     measured = {"data": "made-up", "ndcg10": {"none": 0.3, "default": 0.27, "strict": math.nan}}
     (tmp_path / "made-up.json").write_text(json.dumps(measured))
-    sets = plan.quality(tmp_path)
+    sets = privacy_plan.measured_quality(tmp_path)
     assert sets == [{"name": "made-up", "ndcg10": {"none": 0.3, "default": 0.27}}]
     config = World(tmp_path, 0.0).write().config
-    setting = plan.setting(config, Level.DEFAULT, timedelta(days=7), plan.Cohort(5, 1))
+    setting = privacy_plan.plan_level(config, Level.DEFAULT, timedelta(days=7), PlannedCohort(5, 1))
     with out.capture() as captured:
         privacy_plan_view.show(
             config,
             (setting, setting),
-            plan.Offer(offered=True, audience=None, needed=0),
+            privacy_plan.Offer(offered=True, audience=None, needed=0),
             sets,
             None,
             peers=0,

@@ -20,7 +20,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import chisquare
 
 from daemon.config import Config, load
-from daemon.disclosure.next_share import gather
+from daemon.disclosure.share_report import gather
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
