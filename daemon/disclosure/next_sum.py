@@ -17,11 +17,10 @@ from daemon.group.repository import Membership
 from daemon.identity import open_identity
 from daemon.peers.repository import KnownPeers
 from daemon.rounds import round_config, yearly_budget
-from daemon.rounds.aggregator_window import AggregatorWindows
+from daemon.rounds.aggregator_window import AggregatorWindows, asked_before, group_windows, peer_windows
 from federation.errors import Refusal
 from federation.group.epoch_document import EpochDocument
 from federation.identity import PublicIdentity
-from federation.journal import FileJournal
 from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.allowlist import Allowlist
 from policies.base import Rule
@@ -105,12 +104,10 @@ def next_sum(config: Config, engine: Engine, known: KnownPeers) -> NextSum:
 def aggregator_windows(config: Config, engine: Engine, now: float) -> AggregatorWindows | None:
     """Return what this instance asks others in this data window: for its group, or its own peers."""
     group = group_repository.current(engine)
-    if group is not None and group.active:
-        folder = config.group_dir / "host" / "asking"
-        if group.role != "host" or not folder.is_dir():
-            return None
-        return AggregatorWindows(FileJournal(folder), config.privacy.window, lambda: now)
-    return round_config.asking(config, lambda: now) if (config.journal_dir / "asking").is_dir() else None
+    inside = group if group is not None and group.active else None
+    if (inside is not None and inside.role != "host") or not asked_before(config, hosted=inside is not None):
+        return None
+    return peer_windows(config, lambda: now) if inside is None else group_windows(config, lambda: now)
 
 
 def rule_verdicts(
@@ -259,11 +256,11 @@ def _approved(judged: _Judged) -> RuleVerdict:
 
 def _window(planned: NextSum, config: Config, windows: Sequence[WindowView]) -> RuleVerdict:
     if planned.group:
-        asking = [one for one in windows if one.aggregator == planned.aggregator]
+        asks = [one for one in windows if one.aggregator == planned.aggregator]
     else:
-        asking = [one for one in windows if one.aggregator != config.instance.host]
-    nothing = [f"{p.aggregator} gets nothing until {day(p.ends)}" for p in asking if p.state in _CLOSED]
-    same = [f"{p.aggregator} gets the same again until {day(p.ends)}" for p in asking if p.state == "open"]
+        asks = [one for one in windows if one.aggregator != config.instance.host]
+    nothing = [f"{p.aggregator} gets nothing until {day(p.ends)}" for p in asks if p.state in _CLOSED]
+    same = [f"{p.aggregator} gets the same again until {day(p.ends)}" for p in asks if p.state == "open"]
     told = [*nothing, *same]
     more = [f"{len(told) - _MOST} more likewise"] if len(told) > _MOST else []
     fresh = "whoever else asks gets fresh noise" if told else "Whoever asks gets a vector with fresh noise"

@@ -27,7 +27,7 @@ from daemon.group.repository import Membership
 from daemon.peers import repository as peers
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
-from daemon.rounds.aggregator_window import AggregatorWindows
+from daemon.rounds.aggregator_window import group_windows
 from daemon.rounds.counts_then_pairs import Part
 from daemon.rounds.session_driver import Paired, SessionDriver
 from daemon.store.activity import Role
@@ -54,7 +54,6 @@ from federation.group.published import (
     read_taken,
 )
 from federation.identity import PublicIdentity
-from federation.journal import FileJournal
 from federation.proposal import SignedProposal
 
 log = logging.getLogger(__name__)
@@ -127,11 +126,9 @@ class _GroupSession(SessionDriver):
 
     def __init__(self, context: JobContext, group: Membership, flower: FlowerRun) -> None:
         config = context.config
-        asking = AggregatorWindows(
-            FileJournal(config.group_dir / "host" / "asking"), config.privacy.window, context.clock
-        )
+        windows = group_windows(config, context.clock)
         super().__init__(
-            context, round_config.hosted_journal(config), asking, colluders=round_config.GROUP_COLLUDERS
+            context, round_config.hosted_journal(config), windows, colluders=round_config.GROUP_COLLUDERS
         )
         self._group, self._flower = group, flower
         self._connected: frozenset[str] = frozenset()

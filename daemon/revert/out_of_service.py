@@ -26,6 +26,7 @@ from daemon.revert import report
 from daemon.revert.artifacts import hosts_in_model, survivors_by_session
 from daemon.revert.report import Basis
 from daemon.rounds import crash_points, round_config
+from daemon.rounds.aggregator_window import peer_windows
 from daemon.store import activity, current_model, ledger_rows, model_records, sums
 from daemon.store.model_records import ModelRecord
 from daemon.training import deploy
@@ -220,7 +221,7 @@ def _abandon(engine: Engine, config: Config, host: str, now: float) -> tuple[str
         if host in proposal.survivors:
             # The counts were opened with the host. Its neighbours give no sum with others in this window, so
             # that asking them for one would only cost them time.
-            round_config.asking(config, time.time).answered(session_id)
+            peer_windows(config, time.time).answered(session_id)
         known = activity.session(engine, session_id)
         if known is not None and known.ended is None:
             reason = f"{host} was taken out"

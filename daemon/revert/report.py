@@ -11,7 +11,7 @@ from sqlalchemy import Engine, desc, insert, select, update
 from daemon.config import Config
 from daemon.peers import repository
 from daemon.revert.changed_lists import Change
-from daemon.rounds import round_config
+from daemon.rounds.aggregator_window import peer_windows
 from daemon.store.engine import reads, writes
 from daemon.store.model_records import ModelRecord
 from daemon.store.tables import Revert as Row
@@ -75,7 +75,7 @@ def next_window(config: Config, now: float) -> float | None:
     """Return from when on a sum without the host may be asked for, Unix seconds; None where it may be now."""
     if not config.journal_dir.is_dir():
         return None
-    return round_config.asking(config, lambda: now).next_at() or None
+    return peer_windows(config, lambda: now).next_at() or None
 
 
 def limits(engine: Engine, config: Config, host: str) -> list[str]:

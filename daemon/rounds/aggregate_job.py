@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config, sub_cohorts
+from daemon.rounds.aggregator_window import peer_windows
 from daemon.rounds.contribution_job import noisy, windows_of
 from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.counts_then_pairs import Part
@@ -54,7 +55,7 @@ class _Session(SessionDriver):
     def __init__(self, context: JobContext) -> None:
         config = context.config
         super().__init__(
-            context, round_config.aggregator_journal(config), round_config.asking(config, context.clock)
+            context, round_config.aggregator_journal(config), peer_windows(config, context.clock)
         )
         self.asked = {peer.host: peer for peer in round_config.asked(repository.read(context.engine, config))}
 

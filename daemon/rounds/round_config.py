@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from daemon.config import Config
 from daemon.errors import NotRunningError, PolicyRefusedError
 from daemon.peers.repository import KnownPeers, Peer
 from daemon.process import daemon_lock
-from daemon.rounds.aggregator_window import AggregatorWindows
 from federation import cbor
 from federation.cbor_fields import sequence, text
 from federation.errors import Code, Refusal
@@ -74,11 +73,6 @@ def aggregator_journal(config: Config) -> FileJournal:
 def hosted_journal(config: Config) -> FileJournal:
     """Return what this instance must remember as the aggregator of a group that it hosts."""
     return FileJournal(config.group_dir / "host" / "sums")
-
-
-def asking(config: Config, clock: Callable[[], float]) -> AggregatorWindows:
-    """Return what this instance asks its peers in the current data window."""
-    return AggregatorWindows(FileJournal(config.journal_dir / "asking"), config.privacy.window, clock)
 
 
 def session_open(config: Config) -> bool:

@@ -184,6 +184,6 @@ def _in_group(engine: Engine) -> bool:
 
 
 def _next_sum_at(config: Config) -> float:
-    from daemon.rounds.round_config import asking
+    from daemon.rounds.aggregator_window import peer_windows
 
-    return asking(config, time.time).next_at()
+    return peer_windows(config, time.time).next_at()
