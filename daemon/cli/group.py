@@ -229,12 +229,12 @@ def _require_window(setting: Instance, begin: float, now: float) -> None:
     """
     from datetime import datetime
 
-    from daemon.disclosure.next_aggregator import asking
+    from daemon.disclosure.next_sum import aggregator_windows
     from daemon.errors import PolicyRefusedError
     from daemon.group import commands
 
     group = commands.hosted(setting.engine)
-    record = asking(setting.config, setting.engine, now)
+    record = aggregator_windows(setting.config, setting.engine, now)
     free = record.next_at() if record is not None else 0.0
     if now <= begin < free:
         # A full minute, so that the time in the advice is late enough.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from daemon.config import Config
     from daemon.ledger.chain import Verification
-    from daemon.store.ledger import Row
+    from daemon.store.ledger_rows import Row
 
 app = typer.Typer(help="What happened here: show, verify, export.", no_args_is_help=True)
 
@@ -183,9 +183,9 @@ def _rest(entry: "Row") -> list[tuple[str, Any]]:
 def _told(engine: "Engine", model: str) -> bool:
     """Tell whether the ledger speaks of a model: then its manifest was signed once."""
     from daemon.ledger.chain import Kind
-    from daemon.store import ledger
+    from daemon.store import ledger_rows
 
-    return bool(ledger.newest(engine, limit=1, kinds=(Kind.MODEL.value,), subject=model))
+    return bool(ledger_rows.newest(engine, limit=1, kinds=(Kind.MODEL.value,), subject=model))
 
 
 def _hash(text: str) -> bytes:

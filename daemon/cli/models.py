@@ -71,7 +71,7 @@ def show_(
     from daemon.config import load
     from daemon.store.engine import open_checked
     from daemon.store.model_records import model as recorded
-    from daemon.training.acceptance.report_titles import with_titles
+    from daemon.training.acceptance.report import with_titles
     from models.artefact import read_manifest
 
     settings = load(config)

@@ -98,7 +98,7 @@ def approve(
 ) -> None:
     """Approve a peer: show the words of its key, pin it, and tell the peer. Sums need its approval, too."""
     from daemon.peers import commands
-    from daemon.revert.affected_artifacts import holding
+    from daemon.revert.artifacts import artifacts_of
 
     settings, engine = _open(config)
     name = _name(host)
@@ -111,7 +111,9 @@ def approve(
             _show_key(peer)
         if not yes:
             _confirm(name, output)
-    commands.approve(engine, settings, name, key=chosen, max_users=max_users, now=time.time(), holds=holding)
+    commands.approve(
+        engine, settings, name, key=chosen, max_users=max_users, now=time.time(), holds=artifacts_of
+    )
     tell(config, settings, name)
     _decided(engine, settings, name, output, f"Approved {name}.")
 

@@ -65,8 +65,8 @@ def revert(
     from daemon.config import load
     from daemon.jobs.run import run_job
     from daemon.revert import orchestrate, proof
+    from daemon.revert.out_of_service import require_known
     from daemon.revert.report import with_titles
-    from daemon.revert.steps import require_known
     from daemon.store.engine import open_checked
 
     if dry_run and verify:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.config import Config
-    from daemon.disclosure.plan import Setting
+    from daemon.disclosure.privacy_plan import LevelPlan
 
 
 class LevelName(StrEnum):
@@ -78,7 +78,7 @@ def plan_(
     """Show what a level would protect and cost here, beside the present one; changes nothing."""
     from daemon.cli import privacy_plan_view
     from daemon.config import load
-    from daemon.disclosure import plan
+    from daemon.disclosure import privacy_plan
     from daemon.store.engine import open_checked
     from policies.privacy import Level
 
@@ -86,11 +86,11 @@ def plan_(
     present = Level(settings.privacy.level)
     wanted, length = Level(level or present), _length(settings, window)
     store = open_checked(settings.database)
-    cohort, known = plan.present(settings, store, members=members, aggregators=aggregators)
-    now = plan.setting(settings, present, settings.privacy.window, cohort)
-    then = plan.setting(settings, wanted, length, cohort)
-    offer = plan.offer(settings, store, wanted)
-    sets = plan.quality()
+    cohort, known = privacy_plan.planned_cohort(settings, store, members=members, aggregators=aggregators)
+    now = privacy_plan.plan_level(settings, present, settings.privacy.window, cohort)
+    then = privacy_plan.plan_level(settings, wanted, length, cohort)
+    offer = privacy_plan.offer(settings, store, wanted)
+    sets = privacy_plan.measured_quality()
     found: dict[str, object] = {
         "now": now.as_json(),
         "plan": then.as_json(),
@@ -124,7 +124,9 @@ def _length(settings: "Config", text: str | None) -> timedelta:
     return found
 
 
-def _measured(config_file: "Path", settings: "Config", now: "Setting", then: "Setting") -> dict[str, object]:
+def _measured(
+    config_file: "Path", settings: "Config", now: "LevelPlan", then: "LevelPlan"
+) -> dict[str, object]:
     """Train without noise, as now and as planned; NDCG@10 of each by name."""
     from daemon.lab.measure import SumSettings, measured
 

@@ -9,12 +9,12 @@ from daemon.config import Config
 from daemon.disclosure import formatting
 from daemon.disclosure.cost import Cost, Costs
 from daemon.disclosure.formatting import NAMES, plural
-from daemon.disclosure.plan import Cohort, Offer, Setting
+from daemon.disclosure.privacy_plan import LevelPlan, Offer, PlannedCohort
 from policies.accounting import Relation
 from policies.privacy import Level
 
-Pair = tuple[Setting, Setting]
-Row = tuple[str, Callable[[Setting], str]]
+Pair = tuple[LevelPlan, LevelPlan]
+Row = tuple[str, Callable[[LevelPlan], str]]
 
 
 def show(
@@ -55,7 +55,7 @@ def show(
     _quality(both, sets, own)
 
 
-def _who(cohort: Cohort, peers: int) -> str:
+def _who(cohort: PlannedCohort, peers: int) -> str:
     members = plural(cohort.members, "member")
     if cohort.group and cohort.aggregators == 1:
         return f"For {members} in a sum of the group {cohort.group}, which its host takes once per window."
@@ -65,7 +65,7 @@ def _who(cohort: Cohort, peers: int) -> str:
     )
 
 
-def _numbers(now: Setting) -> list[Row]:
+def _numbers(now: LevelPlan) -> list[Row]:
     rows: list[Row] = [
         ("noise, everybody alive", lambda s: formatting.off(s.realised[1])),
         ("noise counted on, worst case", lambda s: formatting.off(s.declared[1])),
@@ -76,12 +76,12 @@ def _numbers(now: Setting) -> list[Row]:
     return rows + [(f"budget lasts, {NAMES[relation]}", _lasts(relation)) for relation in now.until_spent]
 
 
-def _lasts(relation: Relation) -> Callable[[Setting], str]:
+def _lasts(relation: Relation) -> Callable[[LevelPlan], str]:
     return lambda setting: plural(setting.until_spent[relation], "window")
 
 
-def _costs(of: Callable[[Setting], Costs]) -> list[Row]:
-    def cell(relation: Relation) -> Callable[[Setting], str]:
+def _costs(of: Callable[[LevelPlan], Costs]) -> list[Row]:
+    def cell(relation: Relation) -> Callable[[LevelPlan], str]:
         return lambda setting: _cost(of(setting)[relation])
 
     return [(NAMES[relation], cell(relation)) for relation in Relation]

@@ -5,14 +5,13 @@ from daemon.cli.terminal import ago, out, table
 from daemon.disclosure import formatting
 from daemon.disclosure.cost import Costs
 from daemon.disclosure.formatting import NAMES, plural
-from daemon.disclosure.privacy_report import Report, Vector, WindowState
+from daemon.disclosure.privacy_report import PrivacyReport, VectorNoise, WindowNoise
 from federation.proposal import least_threshold
 from policies.accounting import Relation
 from policies.privacy import Level
-from policies.window import Closed
 
 
-def show(report: Report) -> None:
+def show(report: PrivacyReport) -> None:
     """Print it."""
     heading(f"{report.host}: level {report.level.value}, mode {report.mode}")
     paragraph(formatting.LEVELS[report.level])
@@ -39,7 +38,7 @@ def show(report: Report) -> None:
     _never(report)
 
 
-def _viewers(report: Report) -> None:
+def _viewers(report: PrivacyReport) -> None:
     v = report.viewers
     age = report.min_video_age_seconds
     heading("Who counts")
@@ -57,7 +56,7 @@ def _viewers(report: Report) -> None:
         paragraph(f'With mode = "{report.mode}" none of them is in any new sum.')
 
 
-def _windows(report: Report) -> None:
+def _windows(report: PrivacyReport) -> None:
     if report.served_until is not None:
         heading("A backup was restored")
         paragraph(
@@ -68,16 +67,16 @@ def _windows(report: Report) -> None:
         return
     heading("Data windows: what each aggregator has now")
     for window in report.windows:
-        title = f"{window.aggregator} (this instance: members of your own sums are shown the counts)"
-        paragraph(title if window.ours else window.aggregator, bold=True)
+        title = f"{window.view.aggregator} (this instance: members of your own sums are shown the counts)"
+        paragraph(title if window.ours else window.view.aggregator, bold=True)
         for text in (_given(report, window), _noise(window.pairs or window.counts), _ends(report, window)):
             if text:
                 paragraph(text, indent=4)
 
 
-def _given(report: Report, window: WindowState) -> str:
-    opened = f"Opened {ago(report.now - window.opened)}, on {formatting.day(window.opened)}."
-    if window.closed is Closed.SERVED:
+def _given(report: PrivacyReport, window: WindowNoise) -> str:
+    opened = f"Opened {ago(report.now - window.view.opened)}, on {formatting.day(window.view.opened)}."
+    if window.view.state == "served":
         return f"{opened} Gives nothing: it counts as served since a backup was restored."
     got = []
     if window.counts is not None:
@@ -89,16 +88,16 @@ def _given(report: Report, window: WindowState) -> str:
         )
     if got:
         given = f"Given: {', and '.join(got)}."
-    elif window.frozen:
+    elif window.view.vectors:
         given = "Made ready, and in no opened sum so far."
     else:
         given = "Given: nothing."
-    if window.closed is Closed.VOID:
+    if window.view.state == "void":
         given += " VOID: a viewer who was counted withdrew, so nothing more is given in this window."
     return f"{opened} {given}"
 
 
-def _noise(vector: Vector | None) -> str:
+def _noise(vector: VectorNoise | None) -> str:
     if vector is None:
         return ""
     if not vector.declared:
@@ -110,18 +109,18 @@ def _noise(vector: Vector | None) -> str:
     )
 
 
-def _ends(report: Report, window: WindowState) -> str:
+def _ends(report: PrivacyReport, window: WindowNoise) -> str:
     enough = window.changed >= window.needed
     changed = f"{plural(window.changed, 'viewer')} changed since, {window.needed} are needed"
-    if report.now < window.ends:
-        earliest = formatting.day(window.ends)
+    if report.now < window.view.ends:
+        earliest = formatting.day(window.view.ends)
         return f"Ends on {earliest} at the earliest; until then only the same again. {changed}."
     if not enough:
         return f"Its time is over, but it stays open: {changed}."
     return f"It is over ({changed}); the next sum opens a new one."
 
 
-def _guesses(report: Report) -> None:
+def _guesses(report: PrivacyReport) -> None:
     worst = _knows_most(report)
     parties: dict[str, Costs] = {}
     if worst:
@@ -149,7 +148,7 @@ def _guesses(report: Report) -> None:
         )
 
 
-def _parties(report: Report) -> None:
+def _parties(report: PrivacyReport) -> None:
     out.print()
     worst = _knows_most(report)
     others = [host for host in report.alone if host != report.host]
@@ -183,7 +182,7 @@ def _parties(report: Report) -> None:
     )
 
 
-def _two_members(report: Report) -> str:
+def _two_members(report: PrivacyReport) -> str:
     noisy = [w for w in report.windows if w.counts is not None and w.counts.declared]
     found = [(w.counts, w.counts.members - w.ours) for w in noisy if w.counts is not None]
     if not found:
@@ -199,7 +198,7 @@ def _two_members(report: Report) -> str:
     )
 
 
-def _accounts(report: Report) -> None:
+def _accounts(report: PrivacyReport) -> None:
     heading(f"The past 365 days: {plural(report.together.windows, 'data window')}, everybody together")
     rows = []
     for relation, cost in report.together.costs.items():
@@ -223,7 +222,7 @@ def _accounts(report: Report) -> None:
     )
 
 
-def _never(report: Report) -> None:
+def _never(report: PrivacyReport) -> None:
     heading("What is not protected")
     texts = ["Likes: PeerTube shows them to everybody anyway."]
     if report.level is not Level.USER_LEVEL:
@@ -241,6 +240,6 @@ def _never(report: Report) -> None:
         paragraph(f"- {text}", hanging=2)
 
 
-def _knows_most(report: Report) -> str:
+def _knows_most(report: PrivacyReport) -> str:
     others = {host: year for host, year in report.alone.items() if host != report.host}
     return max(others, key=lambda host: others[host].costs[Relation.PAIR].epsilon, default="")

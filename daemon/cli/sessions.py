@@ -20,7 +20,7 @@ from daemon.errors import RequestError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from daemon.disclosure.session_cost import SessionPrivacy
+    from daemon.disclosure.privacy_report import SessionPrivacy
     from daemon.process.job_context import JobOutcome
     from daemon.store.activity import SessionRecord
 
@@ -81,14 +81,14 @@ def show_(
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Show one session: who took part, what was sent, its noise, what it told about own viewers."""
-    from daemon.disclosure.session_cost import privacy_of
+    from daemon.disclosure.privacy_report import session_privacy
     from daemon.store.activity import session as find
 
     store = _store(config)
     found = find(store, session)
     if found is None:
         raise RequestError("there is no such session", advice="See: shoal sessions list")
-    privacy = privacy_of(store, found)
+    privacy = session_privacy(store, found)
     result(output, {**vars(found), "privacy": privacy.as_json()}, lambda: _show(found, privacy))
 
 
@@ -153,7 +153,7 @@ def _store(config_path: object) -> "Engine":
 
 
 def _show(s: "SessionRecord", privacy: "SessionPrivacy") -> None:
-    from daemon.disclosure.session_cost import lines
+    from daemon.disclosure.privacy_report import session_lines
     from daemon.ledger.messages import whose
 
     rows: list[tuple[str, str]] = [
@@ -165,7 +165,7 @@ def _show(s: "SessionRecord", privacy: "SessionPrivacy") -> None:
         ("roster", ", ".join(s.roster)),
         ("survivors", ", ".join(s.survivors)),
         ("sent / received", f"{size(s.bytes_out)} / {size(s.bytes_in)}"),
-        *lines(privacy),
+        *session_lines(privacy),
         *((f"{stage}", f"{float(seconds):.2f} s") for stage, seconds in s.seconds.items()),
     ]
     table(["", ""], rows)

@@ -28,7 +28,7 @@ def show_(
     import time
 
     from daemon.cli import share_view
-    from daemon.disclosure.next_share import gather
+    from daemon.disclosure.share_report import gather
 
     settings, engine = _open(config)
     share = gather(settings, engine, time.time())
@@ -59,8 +59,8 @@ def export(
     """Write every video, the viewers behind it, and the number that each aggregator has of it."""
     import time
 
-    from daemon.disclosure.export import write
-    from daemon.disclosure.next_share import gather
+    from daemon.disclosure.share_export import write
+    from daemon.disclosure.share_report import gather
 
     settings, engine = _open(config)
     written: dict[str, Any] = {"file": str(destination)}
@@ -78,20 +78,20 @@ def export(
 def kinds(*, output: OutputOption = Output.HUMAN) -> None:
     """Say which kinds of data leave this instance at all, and to whom."""
     from daemon.cli.prose import paragraph
-    from daemon.disclosure.data_kinds import KINDS
+    from daemon.disclosure.data_kinds import DATA_KINDS
 
     def show() -> None:
-        for kind in KINDS:
+        for kind in DATA_KINDS:
             paragraph(f"{kind.name}, to {kind.to}", indent=0, bold=True)
             paragraph(f"{kind.sentence[:1].upper()}{kind.sentence[1:]}")
 
-    result(output, [kind.as_json() for kind in KINDS], show)
+    result(output, [kind.as_json() for kind in DATA_KINDS], show)
 
 
 def _pairs(settings: "Config", engine: "Engine", host: str, destination: Path) -> int:
     import time
 
-    from daemon.disclosure.export import write_pairs
+    from daemon.disclosure.share_export import write_pairs
     from daemon.disclosure.windows import frozen_pairs
 
     found = frozen_pairs(settings, engine, host, time.time())

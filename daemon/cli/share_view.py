@@ -9,8 +9,8 @@ from daemon.cli.prose import heading, paragraph
 from daemon.cli.sessions import size
 from daemon.cli.terminal import out, table
 from daemon.disclosure.formatting import day, plural
-from daemon.disclosure.next_share import Share, SharedVideo
-from daemon.disclosure.windows import Vector, WindowShare
+from daemon.disclosure.share_report import SharedVideo, ShareReport
+from daemon.disclosure.windows import FrozenVector, WindowView
 from daemon.store.releases import ReleaseRecord
 
 _ID = 12
@@ -21,7 +21,7 @@ _LEFT = 10
 _SENDS = "contribute"
 
 
-def show(share: Share, videos: int) -> None:
+def show(share: ShareReport, videos: int) -> None:
     """Print it all, with so many videos."""
     _next(share, videos)
     heading("What each rule says")
@@ -34,7 +34,7 @@ def show(share: Share, videos: int) -> None:
     _traffic(share)
 
 
-def session(share: Share, session_id: str, left: Sequence[ReleaseRecord], videos: int) -> None:
+def session(share: ShareReport, session_id: str, left: Sequence[ReleaseRecord], videos: int) -> None:
     """Print what left in one session, with so many videos where their numbers are still kept."""
     heading(f"What left in session {session_id[:_ID]}")
     if not left:
@@ -42,7 +42,7 @@ def session(share: Share, session_id: str, left: Sequence[ReleaseRecord], videos
         return
     for record in sorted(left, key=lambda one: one.round):
         _record(share, record, whole=True)
-    window = next((one for one in share.windows if one.window == left[0].window), None)
+    window = next((one for one in share.windows if one.id == left[0].window), None)
     if window is None or not window.numbers:
         paragraph(
             "The numbers themselves are kept until the data window ends, or until somebody in it leaves."
@@ -52,18 +52,20 @@ def session(share: Share, session_id: str, left: Sequence[ReleaseRecord], videos
     paragraph(f"All of them: shoal share export FILE; pairs: --pairs {window.aggregator}", indent=0)
 
 
-def _next(share: Share, videos: int) -> None:
+def _next(share: ShareReport, videos: int) -> None:
     config, entries = share.config, len(share.vocabulary)
     heading(f"{config.instance.host}: what would leave next")
     if config.mode != _SENDS:
         paragraph(f'Nothing: the mode is "{config.mode}". With mode = "{_SENDS}" it would be this.')
-    hosts = ", ".join(share.asker.hosts[:_LEFT]) or "nobody, since no peer is approved"
-    group = f", the host of the group {share.asker.group}" if share.asker.group else ""
+    hosts = ", ".join(share.next_sum.hosts[:_LEFT]) or "nobody, since no peer is approved"
+    group = f", the host of the group {share.next_sum.group}" if share.next_sum.group else ""
     paragraph(f"Who may ask for a sum: {hosts}{group}.")
     if group:
-        others = [host for host in share.asker.members if host != config.instance.host]
+        others = [host for host in share.next_sum.members if host != config.instance.host]
         named = f"{', '.join(others[:_LEFT])}{' and others' if len(others) > _LEFT else ''}" or "nobody"
-        until = "" if share.asker.drawn == "epoch" else ", or with some of them, as is drawn before the sum"
+        until = (
+            "" if share.next_sum.drawn == "epoch" else ", or with some of them, as is drawn before the sum"
+        )
         paragraph(f"It would be summed with {named}{until}.")
     head = min(config.model.max_head, entries)
     pairs = head * (head - 1) // 2
@@ -85,7 +87,7 @@ def _next(share: Share, videos: int) -> None:
             paragraph(f"and {share.total - videos:,} more: shoal share export FILE", indent=0)
 
 
-def _videos(found: Iterable[SharedVideo], windows: Iterable[WindowShare]) -> None:
+def _videos(found: Iterable[SharedVideo], windows: Iterable[WindowView]) -> None:
     hosts = [window.aggregator for window in windows if window.numbers]
     # More columns than these leave no room for titles.
     named = hosts[: max(1, (out.width - 50) // 16)]
@@ -97,7 +99,7 @@ def _videos(found: Iterable[SharedVideo], windows: Iterable[WindowShare]) -> Non
     table([*columns, "VIDEO"], rows, right=columns)
 
 
-def _windows(share: Share) -> None:
+def _windows(share: ShareReport) -> None:
     heading("What aggregators have in the present data window")
     if not share.windows:
         paragraph("Nobody has anything.")
@@ -111,7 +113,7 @@ def _windows(share: Share) -> None:
             paragraph(vector.sha256, indent=4)
 
 
-def _state(window: WindowShare) -> str:
+def _state(window: WindowView) -> str:
     until = day(window.ends)
     return {
         "open": f"Asked again, it gets the same until {until}.",
@@ -121,14 +123,14 @@ def _state(window: WindowShare) -> str:
     }[window.state]
 
 
-def _vector(vector: Vector) -> str:
+def _vector(vector: FrozenVector) -> str:
     if vector.round == 0:
         return f"Counts of {plural(vector.entries, 'video')}, {size(vector.bytes)}"
     of = "" if vector.videos is None else f" among {plural(vector.videos, 'video')}"
     return f"{plural(vector.entries, 'pair')}{of}, {size(vector.bytes)}"
 
 
-def _left(share: Share) -> None:
+def _left(share: ShareReport) -> None:
     heading("What has left")
     if not share.left:
         paragraph("Nothing, ever.")
@@ -141,7 +143,7 @@ def _left(share: Share) -> None:
         )
 
 
-def _record(share: Share, record: ReleaseRecord, *, whole: bool = False) -> None:
+def _record(share: ShareReport, record: ReleaseRecord, *, whole: bool = False) -> None:
     videos = plural(record.videos, "video")
     what = f"counts of {videos}" if record.round == 0 else f"pairs of a head of {videos}"
     paragraph(f"{day(record.at)}  {what} to {record.aggregator}", hanging=2)
@@ -158,7 +160,7 @@ def _record(share: Share, record: ReleaseRecord, *, whole: bool = False) -> None
     paragraph(digest, indent=4)
 
 
-def _traffic(share: Share) -> None:
+def _traffic(share: ShareReport) -> None:
     month = share.traffic[0].month if share.traffic else ""
     heading(f"Bytes exchanged in {month}" if month else "Bytes exchanged")
     rows = [(one.peer, size(one.sent), size(one.received)) for one in share.traffic if one.month == month]

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from daemon.disclosure.data_kind import Kind
-from daemon.disclosure.data_kinds_group import OF_GROUPS
 from federation.envelope import Stage
 from federation.http import CARD_PATH, MESSAGE_PATH
 
@@ -22,8 +21,51 @@ BEGIN: Final = "<!-- kinds of data that leave: begin -->"
 END: Final = "<!-- kinds of data that leave: end -->"
 
 
-KINDS: Final = (
-    Kind(
+FLEET: Final = tuple(
+    f"/v1/fleet/{method}"
+    for method in (
+        "activate-node",
+        "deactivate-node",
+        "send-node-heartbeat",
+        "pull-messages",
+        "push-messages",
+        "pull-object",
+        "push-object",
+        "confirm-message-received",
+    )
+)
+"""What a member's node calls at the listener of its group's host, and `proxy_http` there lets pass."""
+
+
+@dataclass(frozen=True)
+class DataKind:
+    """A kind of data.
+
+    Attributes:
+        to: who gets it.
+        sentence: what is in it, and what is not.
+        stages: messages between instances that carry it, with `rounds` where it depends on the round.
+        fields: of these messages, as `Class.field`; parameters and blobs of a proposal as `parameters.name`
+            and `blobs.name`.
+        routes: that others call, of the daemon's listeners or of the plugin; or that we call, of a host's.
+    """
+
+    id: str
+    name: str
+    to: str
+    sentence: str
+    stages: tuple[Stage, ...] = ()
+    rounds: tuple[int, ...] = ()
+    fields: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, str]:
+        """Return what the admin is shown."""
+        return {"id": self.id, "name": self.name, "sentence": f"To {self.to}: {self.sentence}"}
+
+
+DATA_KINDS: Final = (
+    DataKind(
         "counts",
         "Viewers per video",
         "a peer that asks for a sum, or the host of your group",
@@ -33,7 +75,7 @@ KINDS: Final = (
         rounds=(0,),
         routes=(MESSAGE_PATH,),
     ),
-    Kind(
+    DataKind(
         "pairs",
         "Viewers per pair of videos",
         "a peer that asks for a sum, or the host of your group",
@@ -43,7 +85,7 @@ KINDS: Final = (
         rounds=(1,),
         routes=(MESSAGE_PATH,),
     ),
-    Kind(
+    DataKind(
         "own-totals",
         "The totals of our own sums",
         "the members of sums that we ask for or host",
@@ -52,7 +94,7 @@ KINDS: Final = (
         stages=(Stage.FETCH,),
         fields=("blobs.counts",),
     ),
-    Kind(
+    DataKind(
         "vocabulary",
         "The list of public videos",
         "the members of sums that we ask for or host",
@@ -60,7 +102,7 @@ KINDS: Final = (
         stages=(Stage.FETCH,),
         fields=("blobs.vocabulary",),
     ),
-    Kind(
+    DataKind(
         "terms",
         "Terms of a sum",
         "the members of sums that we ask for or host",
@@ -94,7 +136,7 @@ KINDS: Final = (
             "parameters.vocabulary",
         ),
     ),
-    Kind(
+    DataKind(
         "keys",
         "Keys and signatures of a sum",
         "its aggregator and members",
@@ -124,7 +166,7 @@ KINDS: Final = (
         ),
         routes=(MESSAGE_PATH,),
     ),
-    Kind(
+    DataKind(
         "hello",
         "Hello",
         "an instance that you add or decide about, or that asks",
@@ -141,7 +183,7 @@ KINDS: Final = (
         ),
         routes=(MESSAGE_PATH,),
     ),
-    Kind(
+    DataKind(
         "card",
         "Card",
         "everybody",
@@ -150,14 +192,142 @@ KINDS: Final = (
         fields=("Refusal.code", "Refusal.sentence"),
         routes=(CARD_PATH, MESSAGE_PATH),
     ),
-    Kind(
+    DataKind(
         "questions",
         "Questions to other instances",
         "instances that you follow or add",
         "that we ask, for what they show to everybody: plugins, card, account, number of users.",
     ),
-    *OF_GROUPS,
-    Kind(
+    DataKind(
+        "enrolment",
+        "Wish to be in a group",
+        "the host of a group that you look at, join, are in or leave",
+        "our host and key, the key of our node in its Flower, what you want, whether this instance "
+        "contributes, the time, and which list of members we have.",
+        stages=(Stage.ENROL,),
+        fields=(
+            "Enrolment.group",
+            "Enrolment.host",
+            "Enrolment.key",
+            "Enrolment.node_key",
+            "Enrolment.wish",
+            "Enrolment.gives",
+            "Enrolment.date",
+            "Enrolment.epoch",
+            "Enrolment.node_signature",
+        ),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
+        "node",
+        "Connection for a sum",
+        "the host of your group, around its sums",
+        "that our node is there: its key, its version of Flower, signed times, and the messages of the sum. "
+        "No code is fetched or run.",
+        routes=FLEET,
+    ),
+    DataKind(
+        "lots",
+        "Lots for the parts of a group",
+        "the host of your group, and through it all members",
+        "a random number, first its hash and then itself: all of them together decide who is summed with "
+        "whom. And the hash of the list of members that we accept.",
+        stages=(Stage.COMMIT, Stage.REVEAL, Stage.ACCEPT),
+        fields=(
+            "Commitment.group",
+            "Commitment.number",
+            "Commitment.commitment",
+            "Reveal.group",
+            "Reveal.number",
+            "Reveal.list_hash",
+            "Reveal.nonce",
+            "Accepted.hash",
+        ),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
+        "receipts",
+        "Receipts",
+        "the host of your group",
+        "the hash of the sum that we took, or that we ask for one that we missed.",
+        stages=(Stage.TAKEN, Stage.FETCH),
+        fields=("Taken.batch", "Taken.hash"),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
+        "group-members",
+        "Members of a group that we host",
+        "its members; the present ones and the name also to whoever asks",
+        "their hosts, keys and addresses, who is in which part, joined late or is gone, their lots, when the "
+        "next sum is, and where to connect.",
+        stages=(Stage.ADMIT, Stage.GATHER, Stage.LIST, Stage.EPOCH),
+        fields=(
+            "Admission.group",
+            "Admission.host",
+            "Admission.state",
+            "Admission.fence",
+            "Admission.ca",
+            "Admission.next",
+            "Admission.poll_ms",
+            "Admission.batch",
+            "Admission.members",
+            "Admission.date",
+            "GroupMember.host",
+            "GroupMember.key",
+            "GroupMember.url",
+            "Gather.group",
+            "Gather.number",
+            "Gather.opened",
+            "MembershipList.group",
+            "MembershipList.number",
+            "MembershipList.opened",
+            "MembershipList.parts",
+            "MembershipList.least",
+            "MembershipList.members",
+            "Listed.host",
+            "Listed.key",
+            "Listed.commitment",
+            "EpochDocument.host",
+            "EpochDocument.list_raw",
+            "EpochDocument.reveals",
+            "EpochDocument.late",
+            "EpochDocument.gone",
+            "EpochDocument.serial",
+        ),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
+        "group-sums",
+        "Sums of a group that we host",
+        "its members",
+        "the sums per video and per pair of each part, with noise, which videos they are about, their terms, "
+        "and who is in each. Our own viewers are among them if this instance contributes.",
+        stages=(Stage.PUBLISH, Stage.FETCH),
+        fields=(
+            "Published.group",
+            "Published.batch",
+            "Published.epoch",
+            "Published.made",
+            "Published.parts",
+            "Published.blobs",
+            "PublishedPart.session",
+            "PublishedPart.survivors",
+            "blobs.head",
+            "blobs.proposal.N",
+            "blobs.counts.N",
+            "blobs.pairs.N",
+        ),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
+        "fence",
+        "Listener of a group that we host",
+        "whoever connects to it",
+        "a TLS certificate and whether the listener is up. Nodes of members, and no others, take and bring "
+        "the messages of sums there.",
+        routes=("/health",),
+    ),
+    DataKind(
         "suggestions",
         "Suggestions and their reasons",
         "visitors of this instance",
@@ -165,7 +335,7 @@ KINDS: Final = (
         "fewer than sharing.min_users.",
         routes=("/why/v1/reasons",),
     ),
-    Kind(
+    DataKind(
         "vectors",
         "Vectors of videos",
         "visitors of this instance, if you turn it on",
@@ -179,7 +349,9 @@ videos that are not public, keys."""
 
 def block() -> str:
     """Return the README's list, between its marks."""
-    rows = [f"| {kind.name} | {kind.to} | {kind.sentence[:1].upper()}{kind.sentence[1:]} |" for kind in KINDS]
+    rows = [
+        f"| {kind.name} | {kind.to} | {kind.sentence[:1].upper()}{kind.sentence[1:]} |" for kind in DATA_KINDS
+    ]
     return "\n".join([BEGIN, "| What leaves | To | |", "|---|---|---|", *rows, END])
 
 

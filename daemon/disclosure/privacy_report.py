@@ -1,4 +1,4 @@
-"""What outsiders got of this instance's viewers, and what it tells them: everything `privacy show` prints.
+"""What others got of this instance's viewers, and what it tells them: in a year, a data window, a session.
 
 Counts, times and names of instances only: nothing here can name a viewer or a video.
 """
@@ -11,20 +11,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from daemon.config import Config
-from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation, number
-from daemon.identity import open_identity
+from daemon.disclosure import formatting
+from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation, level_of, number
+from daemon.disclosure.windows import WindowView, read_windows
 from daemon.peers import repository
-from daemon.rounds import round_config, yearly_budget
-from daemon.rounds.data_windows import Kept
+from daemon.rounds import yearly_budget
 from daemon.rounds.own_statistics import OwnStatistics, own_viewers
-from daemon.store import activity, public_since, releases
+from daemon.store import activity, releases
+from daemon.store.activity import SessionRecord
+from daemon.store.engine import reads
 from daemon.store.releases import ReleaseRecord
+from daemon.store.tables import Sum
+from daemon.store.videos import public_since
 from policies.neighbour_relations import YEAR, Relation, Release
 from policies.privacy import PROTECTION, Level
-from policies.window import Closed
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Viewers:
 
 
 @dataclass(frozen=True)
-class Vector:
+class VectorNoise:
     """One noisy vector of a sum: counts of videos, or pairs of a head of videos.
 
     `share` is the variance of our own part, `declared` what the sum carries at least, `realised` what it
@@ -58,7 +61,7 @@ class Vector:
     share: float
 
     @classmethod
-    def of(cls, record: ReleaseRecord, members: int) -> Vector:
+    def of(cls, record: ReleaseRecord, members: int) -> VectorNoise:
         """Return the vector on record; `members` gave a share of noise when all were alive."""
         realised = members * record.share_variance
         return cls(record.videos, members, record.noise, max(realised, record.noise), record.share_variance)
@@ -75,25 +78,26 @@ class Vector:
 
 
 @dataclass(frozen=True)
-class WindowState:
-    """An aggregator's data window; `frozen` vectors are kept for it, of which some may be in no sum yet."""
+class WindowNoise:
+    """A data window and the noise on what was given in it; a vector that is in no sum yet has none here.
 
-    aggregator: str
+    `changed` viewers are not as they were counted; `needed` must be, for the next vector to be a fresh one.
+    """
+
+    view: WindowView
     ours: bool
-    opened: float
-    ends: float
-    closed: Closed
     changed: int
     needed: int
-    frozen: int
-    counts: Vector | None
-    pairs: Vector | None
+    counts: VectorNoise | None
+    pairs: VectorNoise | None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            **vars(self),
-            "closed": self.closed.value,
+            **self.view.as_json(),
+            "ours": self.ours,
+            "changed": self.changed,
+            "needed": self.needed,
             "counts": self.counts and self.counts.as_json(),
             "pairs": self.pairs and self.pairs.as_json(),
         }
@@ -112,7 +116,7 @@ class Year:
 
 
 @dataclass(frozen=True)
-class Report:
+class PrivacyReport:
     """See the module. `alone` is the year per aggregator; `members` what members were shown: counts."""
 
     host: str
@@ -126,7 +130,7 @@ class Report:
     min_users: int
     publishes: bool
     viewers: Viewers
-    windows: tuple[WindowState, ...]
+    windows: tuple[WindowNoise, ...]
     alone: Mapping[str, Year]
     together: Year
     members: Costs
@@ -166,7 +170,7 @@ class Report:
         }
 
 
-def gather(config: Config, engine: Engine, now: float) -> Report:
+def gather(config: Config, engine: Engine, now: float) -> PrivacyReport:
     """Read everything; nothing is changed, except that a restored backup may be noticed here first.
 
     Raises:
@@ -177,8 +181,10 @@ def gather(config: Config, engine: Engine, now: float) -> Report:
     past = releases.since(engine, now - YEAR)
     together = yearly_budget.past_year(engine, now)
     shown = [replace(release, with_pairs=False) for release in together]
-    kept, served_until = _windows(config, engine, past, now)
-    return Report(
+    hosts = {config.instance.host, *(peer.host for peer in known.approved()), *(r.aggregator for r in past)}
+    windows = read_windows(config, engine, hosts, now)
+    served = [view.ends for view in windows if view.state == "served" and view.ends > now]
+    return PrivacyReport(
         host=config.instance.host,
         now=now,
         mode=config.mode,
@@ -190,12 +196,12 @@ def gather(config: Config, engine: Engine, now: float) -> Report:
         min_users=config.sharing.min_users,
         publishes=config.privacy.allow_published_vectors or config.privacy.publish_vectors,
         viewers=_viewers(config, engine, own, now),
-        windows=tuple(_state(config, engine, host, one, own, past) for host, one in sorted(kept.items())),
+        windows=tuple(_noise(config, engine, view, own, past) for view in windows if view.stored is not None),
         alone={host: Year(len(found), costs(found)) for host, found in sorted(by_aggregator(past).items())},
         together=Year(len(together), costs(together)),
         members=costs(shown),
         budgets=yearly_budget.budgets(config),
-        served_until=served_until,
+        served_until=max(served, default=None),
     )
 
 
@@ -221,6 +227,84 @@ def members_of(engine: Engine, record: ReleaseRecord) -> int:
     return len(session.roster) + (session.role == "aggregator")
 
 
+@dataclass(frozen=True)
+class SessionPrivacy:
+    """What is on record of a session; all of it empty where there is nothing.
+
+    Attributes:
+        level: the strongest whose demands its noise meets; None where the noise is not known.
+        given: own vectors that went out in it for the first time, by name.
+        costs: of these.
+        stored: noise of the others' sum, where this instance took it: see `round_config.privacy_of`.
+    """
+
+    level: Level | None
+    given: dict[str, VectorNoise]
+    costs: Costs
+    stored: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "level": self.level and self.level.value,
+            "given": {name: vector.as_json() for name, vector in self.given.items()},
+            "cost": costs_as_json(self.costs),
+            "sum": self.stored,
+        }
+
+
+def session_privacy(engine: Engine, session: SessionRecord) -> SessionPrivacy:
+    """Read it; a release is on record for a year."""
+    rows = [row for row in releases.since(engine, 0.0) if row.session_id == session.id]
+    members = len(session.roster) + (session.role == "aggregator")
+    found = [release for group in by_aggregator(rows).values() for release in group]
+    with reads(engine) as connection:
+        stored = connection.execute(select(Sum.privacy).where(Sum.session_id == session.id)).scalar() or {}
+    level = None
+    if found:
+        level = level_of(found[0].counts_noise, found[0].pairs_noise, found[0].max_videos_per_user)
+    elif stored:
+        level = level_of(stored["counts_noise"], stored["pairs_noise"], stored["max_videos_per_user"])
+    return SessionPrivacy(
+        level=level,
+        given={("counts", "pairs")[row.round]: VectorNoise.of(row, members) for row in rows},
+        costs=costs(found) if found else {},
+        stored=dict(stored),
+    )
+
+
+def session_lines(found: SessionPrivacy) -> list[tuple[str, str]]:
+    """Return what `shoal sessions show` prints: a name and a sentence each."""
+    shown = []
+    if found.level is not None:
+        shown.append(("level of its noise", found.level.value))
+    if found.stored:
+        declared, realised = found.stored["pairs_noise"], found.stored["pairs_noise_realised"]
+        shown.append(
+            (
+                "the others' sum",
+                f"{formatting.off(realised)} in this sum; counted on {formatting.off(declared)}"
+                if declared
+                else "exact",
+            )
+        )
+    for name, vector in found.given.items():
+        size = vector.videos * (vector.videos - 1) // 2 if name == "pairs" else vector.videos
+        realised, declared = formatting.off(vector.realised), formatting.off(vector.declared)
+        noise = f"{realised}, everybody alive; counted on {declared}"
+        shown.append((f"given: {name}", f"{size:,} numbers, {noise if vector.declared else 'exact'}"))
+    if not found.given:
+        shown.append(("given", "nothing new of own viewers: none, or the same as before in its data window"))
+    for relation, cost in found.costs.items():
+        shown.append(
+            (
+                formatting.NAMES[relation],
+                f"guessed right: {formatting.guesses(cost)}; ε {formatting.epsilon(cost.epsilon)}",
+            )
+        )
+    return shown
+
+
 def _viewers(config: Config, engine: Engine, own: OwnStatistics, now: float) -> Viewers:
     lengths = np.diff(own.interactions.matrix.indptr)
     over = np.maximum(lengths - own.most, 0)
@@ -229,46 +313,30 @@ def _viewers(config: Config, engine: Engine, own: OwnStatistics, now: float) -> 
         stored=own.interactions.users,
         counted=int((lengths > 0).sum()),
         videos=len(own.catalogue),
-        settled=int(public_since.settled(engine, own.catalogue.urls, before=now - age).sum()),
+        settled=int(public_since(engine, own.catalogue.urls, before=now - age).sum()),
         limit=own.most,
         too_long=int((over > 0).sum()),
         left_out=int(over.sum()),
     )
 
 
-def _windows(
-    config: Config, engine: Engine, past: list[ReleaseRecord], now: float
-) -> tuple[dict[str, Kept], float | None]:
-    """Return the window of everybody who may have one, and until when a restored backup counts as served."""
-    if not config.windows_dir.is_dir():
-        return {}, None
-    identity = open_identity(config.identity_file, config.instance.host, create=False)
-    found = round_config.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
-    known = repository.read(engine, config)
-    names = {config.instance.host, *(peer.host for peer in known.approved()), *(r.aggregator for r in past)}
-    windows = {host: kept for host in names if (kept := found.read(host)) is not None}
-    until = found.served_until()
-    return windows, until if until is not None and until > now else None
-
-
-def _state(
-    config: Config, engine: Engine, aggregator: str, kept: Kept, own: OwnStatistics, past: list[ReleaseRecord]
-) -> WindowState:
-    present = own.digests(kept.seed)
+def _noise(
+    config: Config, engine: Engine, view: WindowView, own: OwnStatistics, past: list[ReleaseRecord]
+) -> WindowNoise:
+    changed = 0
+    if view.stored is not None:
+        viewers, present = view.stored.viewers, own.digests(view.stored.seed)
+        changed = sum(viewers.get(tag) != digest for tag, digest in present.items())
     vectors = {
-        record.round: Vector.of(record, members_of(engine, record))
+        record.round: VectorNoise.of(record, members_of(engine, record))
         for record in past
-        if record.window == kept.id
+        if record.window == view.id
     }
-    return WindowState(
-        aggregator=aggregator,
-        ours=aggregator == config.instance.host,
-        opened=kept.window.opened,
-        ends=kept.window.ends,
-        closed=kept.window.closed,
-        changed=sum(kept.viewers.get(who) != what for who, what in present.items()),
+    return WindowNoise(
+        view=view,
+        ours=view.aggregator == config.instance.host,
+        changed=changed,
         needed=config.privacy.min_changed_users,
-        frozen=len(kept.window.given),
         counts=vectors.get(0),
         pairs=vectors.get(1),
     )

@@ -12,7 +12,7 @@ from daemon.identity import open_identity
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.store import traffic as totals
-from daemon.store.traffic_counter import Traffic
+from daemon.store.traffic import TrafficCounter
 from federation import envelope
 from federation.blob_access import check_blob, fetch_request
 from federation.carrier import PeerRefused, PeerUnreachable
@@ -53,7 +53,7 @@ async def _fetch(context: JobContext, group: Membership, batch: bytes, shelf: Pu
             advice="Approve it again, or leave the group: shoal group leave",
         )
     limits = round_config.limits(config)
-    exchanged = Traffic()
+    exchanged = TrafficCounter()
     async with new_session() as session:
         client = PeerClient(session, on_traffic=exchanged.add)
 

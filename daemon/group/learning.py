@@ -25,8 +25,9 @@ from daemon.group.published_store import PublishedStore
 from daemon.identity import open_identity
 from daemon.peers import repository as peers
 from daemon.process.job_context import JobContext
-from daemon.rounds import contribution_index, round_config
-from daemon.rounds.contribution_job import open_windows
+from daemon.rounds import round_config
+from daemon.rounds.contribution_job import windows_of
+from daemon.rounds.contribution_log import videos_of
 from daemon.rounds.data_windows import DataWindows
 from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
@@ -137,7 +138,7 @@ class _Learning:
         self._context, self._group, self._shelf, self._batch = context, group, shelf, batch
         self._config = context.config
         self._identity = open_identity(self._config.identity_file, self._config.instance.host)
-        self._windows = open_windows(context)
+        self._windows = windows_of(context)
         self._limits = round_config.limits(self._config)
         self._host = host_identity(context, group)
 
@@ -317,7 +318,7 @@ def given(
     window = windows.check(proposal)
     config, aggregator = context.config, proposal.aggregator
     counts, pairs = windows.frozen(aggregator, 0), windows.frozen(aggregator, 1)
-    asked, paired = (contribution_index.videos(config, aggregator, window, round_) for round_ in (0, 1))
+    asked, paired = (videos_of(config, aggregator, window, round_) for round_ in (0, 1))
     if counts is None or pairs is None or asked is None:
         raise Refusal(Code.WINDOW_OPEN, "what this instance gave is void, and cannot be taken out of the sum")
     if paired != head:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, get_args
 from sqlalchemy import Connection
 
 from daemon.ledger.chain import Kind, append_in
-from daemon.store.ledger import Row
+from daemon.store.ledger_rows import Row
 from federation.identity import Identity
 
 Event = Literal[

@@ -27,13 +27,12 @@ from daemon.group.repository import Membership
 from daemon.peers import repository as peers
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
-from daemon.rounds.aggregator_window import AggregatorWindows
+from daemon.rounds.aggregator_window import group_windows
 from daemon.rounds.counts_then_pairs import Part
 from daemon.rounds.session_driver import Paired, SessionDriver
 from daemon.store.activity import Role
 from daemon.store.engine import writes
-from daemon.store.traffic import add_all, month_of
-from daemon.store.traffic_counter import Traffic
+from daemon.store.traffic import TrafficCounter, add_all, month_of
 from federation import envelope
 from federation.blob_access import reference_to
 from federation.carrier import Carrier, PeerUnreachable
@@ -55,7 +54,6 @@ from federation.group.published import (
     read_taken,
 )
 from federation.identity import PublicIdentity
-from federation.journal import FileJournal
 from federation.proposal import SignedProposal
 
 log = logging.getLogger(__name__)
@@ -128,11 +126,9 @@ class _GroupSession(SessionDriver):
 
     def __init__(self, context: JobContext, group: Membership, flower: FlowerRun) -> None:
         config = context.config
-        asking = AggregatorWindows(
-            FileJournal(config.group_dir / "host" / "asking"), config.privacy.window, context.clock
-        )
+        windows = group_windows(config, context.clock)
         super().__init__(
-            context, round_config.hosted_journal(config), asking, colluders=round_config.GROUP_COLLUDERS
+            context, round_config.hosted_journal(config), windows, colluders=round_config.GROUP_COLLUDERS
         )
         self._group, self._flower = group, flower
         self._connected: frozenset[str] = frozenset()
@@ -292,7 +288,7 @@ class _GroupSession(SessionDriver):
                 raise Refusal(Code.BLOB_MISMATCH, f"{host} took something else", host)
 
         # The session's own count is closed by now.
-        exchanged = Traffic()
+        exchanged = TrafficCounter()
         try:
             heard = await ask_all(
                 _Present(self._flower.carrier(blobs, exchanged.add), self._connected),

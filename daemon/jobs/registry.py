@@ -42,7 +42,7 @@ JOBS: dict[str, JobFunction] = {
     "group-session": lazy("daemon.group.session:run"),
     "group-nodes": lazy("daemon.group.hosting.node_registration:run"),
     "group-learn": lazy("daemon.group.learning:run"),
-    "share": lazy("daemon.disclosure.next_share:run"),
+    "share": lazy("daemon.disclosure.share_report:run"),
     "peers": lazy("daemon.peers.contact_job:run"),
     "migrate": lambda _context: {},  # every job migrates first
 }

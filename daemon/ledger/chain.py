@@ -16,9 +16,9 @@ from sqlalchemy import Connection, Engine
 
 from daemon.errors import StoreError
 from daemon.ledger.canonical import canonical, plain, printable
-from daemon.store import ledger as rows
+from daemon.store import ledger_rows as rows
 from daemon.store.engine import reads, writes
-from daemon.store.ledger import Row as Entry
+from daemon.store.ledger_rows import Row as Entry
 from federation.identity import Identity, PublicIdentity, Purpose, format_key, parse_key
 
 BEGINNING: Final = bytes(32)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from daemon.ledger.chain import Kind
-from daemon.store.ledger import Row
+from daemon.store.ledger_rows import Row
 
 _ID = 12
 """Characters of a session's id that people are shown."""

@@ -5,10 +5,10 @@ from typing import Any, Final
 from daemon.config import PeerTubeSource
 from daemon.errors import JobError
 from daemon.process.job_context import JobContext
-from daemon.rounds.withdrawals import void
+from daemon.rounds.data_windows import withdraw_viewers
 from daemon.source.peertube import open_client, read_exclusions, read_participants
-from daemon.store import forget_viewers, source_state
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.store import source_state
+from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers, viewer_states
 
 ATTEMPTS: Final = 3
 
@@ -33,13 +33,13 @@ def run(context: JobContext) -> dict[str, Any]:
                 return {"viewers": 0, "removed": 0, "exclusions_changed": False}
             there = read_participants(client, rates=known.rates, history=known.history, page=settings.page)
             exclusions = read_exclusions(client)
-            with forget_viewers.turn(context.config.data_dir):
+            with consent_lock(context.config.data_dir):
                 now = source_state.read(context.engine)
                 if now is None or now.synced != known.synced:
                     # Digests up to the marks of the snapshot before mean nothing for this one.
                     continue
                 removed = _remove(context, there)
-                voided = void(context.config, context.engine) if removed else 0
+                voided = withdraw_viewers(context.config, context.engine) if removed else 0
                 changed = source_state.checked(
                     context.engine, exclusions, now=context.clock(), participants=len(there)
                 )
@@ -57,6 +57,6 @@ def run(context: JobContext) -> dict[str, Any]:
 def _remove(context: JobContext, there: dict[str, str]) -> int:
     pseudonyms = Pseudonyms.open(context.config.data_dir / "viewers.key")
     states = {pseudonyms.of(viewer): state for viewer, state in there.items()}
-    stored = forget_viewers.states(context.engine)
+    stored = viewer_states(context.engine)
     gone = [pseudonym for pseudonym, state in stored.items() if states.get(pseudonym) != state]
-    return forget_viewers.forget(context.engine, gone)
+    return forget_viewers(context.engine, gone)

@@ -12,9 +12,9 @@ from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
-from daemon.rounds import round_config, withdrawals
-from daemon.store import forget_viewers, model_records, releases, viewer_history
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.rounds.data_windows import open_windows, withdraw_viewers
+from daemon.store import model_records
+from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers, viewer_rows
 from policies.window import Closed
 
 
@@ -30,11 +30,11 @@ def forget(engine: Engine, config: Config, viewer: str, now: float) -> dict[str,
 
     """
     pseudonym = Pseudonyms.open(config.data_dir / "viewers.key").of(viewer)
-    with forget_viewers.turn(config.data_dir):
-        engagements = len(viewer_history.known(engine, pseudonym))
-        if not forget_viewers.forget(engine, [pseudonym]):
+    with consent_lock(config.data_dir):
+        engagements = len(viewer_rows(engine, pseudonym))
+        if not forget_viewers(engine, [pseudonym]):
             raise RequestError("no viewer of that name is stored", advice=_advice(config))
-    voided = withdrawals.void(config, engine)
+    voided = withdraw_viewers(config, engine)
     identity = open_identity(config.identity_file, config.instance.host)
     ledger.append(engine, identity, Kind.WITHDRAWAL, identity.host, {"viewers": 1, "windows": voided}, now)
     return {
@@ -51,7 +51,7 @@ def next_contribution(engine: Engine, config: Config, now: float) -> float | Non
     if not config.windows_dir.is_dir():
         return None
     identity = open_identity(config.identity_file, config.instance.host)
-    windows = round_config.windows(config, identity, lambda: now, served=lambda: releases.any_given(engine))
+    windows = open_windows(config, identity, engine, lambda: now)
     ends = [kept.window.ends for kept in windows.all() if kept.window.closed is Closed.VOID]
     return min(ends, default=None)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.store import activity, current_model, model_records, releases, sums, traffic
-from daemon.training.acceptance.reference_models import reference
+from daemon.training.acceptance.reference_models import month_old_record
 
 KEEP_SUMS: Final = 2
 KEEP_JOBS_SECONDS: Final = 90 * 86400.0
@@ -26,7 +26,7 @@ def run(context: JobContext) -> dict[str, Any]:
     kept = {model.id for model in known[: config.model.keep]} | {newest_local, current}
     kept |= {model.id for model in known if model.directory == current}
     kept |= _fallbacks(known, config.model.keep)
-    month_old = reference(known, repository.read(context.engine, config), now=now)
+    month_old = month_old_record(known, repository.read(context.engine, config), now=now)
     kept |= {month_old.id} if month_old is not None else set()
     dropped = [model for model in known if model.id not in kept]
     # The row first: a folder without a row is swept below, a row without its folder would be a lie.

@@ -5,11 +5,10 @@ from typing import Any
 
 from daemon.errors import SourceError
 from daemon.process.job_context import JobContext
-from daemon.rounds.withdrawals import void
+from daemon.rounds.data_windows import withdraw_viewers
 from daemon.source import Source, open_source
-from daemon.store import forget_viewers
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.snapshot import Snapshot, replace
+from daemon.store.viewers import Pseudonyms, consent_lock
 
 
 def run(context: JobContext) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def run(context: JobContext) -> dict[str, Any]:
         _read(source, snapshot, context)
         facts = source.facts()
         # From here until the snapshot is in place nobody can withdraw; whoever did before is left out.
-        held.enter_context(forget_viewers.turn(context.config.data_dir))
+        held.enter_context(consent_lock(context.config.data_dir))
         states = source.confirmed()
         if states is not None:
             snapshot.confirm(states)
@@ -36,7 +35,7 @@ def run(context: JobContext) -> dict[str, Any]:
         snapshot.counts.skipped += source.left_out
         snapshot.describe(facts, now=context.clock(), participants=participants)
         context.progress("storing", 0.85)
-    void(context.config, context.engine)
+    withdraw_viewers(context.config, context.engine)
     context.progress("storing", 1.0)
     return vars(snapshot.counts)
 

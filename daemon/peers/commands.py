@@ -103,7 +103,7 @@ def approve(
     """Approve a peer with the key that the admin compared; None stands for the only one known.
 
     `holds` tells whether something learnt from a peer that was taken out is still stored: approved, it would
-    be used again. (`daemon.revert.affected_artifacts.holding`)
+    be used again. (`daemon.revert.artifacts.holding`)
 
     Raises:
         UnknownPeerError: nothing is known of the host.

@@ -27,7 +27,7 @@ from daemon.process.job_context import JobContext
 from daemon.store import traffic
 from daemon.store.engine import writes
 from daemon.store.tables import PeerRow
-from daemon.store.traffic_counter import Traffic
+from daemon.store.traffic import TrafficCounter
 from federation import envelope
 from federation import hello as hellos
 from federation.carrier import PeerRefused, PeerUnreachable
@@ -88,7 +88,7 @@ class Contact:
         self._engine = context.engine
         self._clock = context.clock
         self._session = session
-        self._traffic = Traffic()
+        self._traffic = TrafficCounter()
         self._client = PeerClient(session, retry=_ONCE_MORE, on_traffic=self._traffic.add)
         self._identity = open_identity(self._config.identity_file, self._config.instance.host)
         self._gate = asyncio.Semaphore(AT_ONCE)

@@ -79,7 +79,7 @@ LOCKS: Mapping[str, str] = {
 """Jobs that do not take the data directory's job lock, but another or none. A session waits for peers, whose
 own sessions may wait for a contribution of ours: so a contribution only reads and never waits, nor does the
 look at what would leave. The check of consent does not wait for a training either; what it must not overlap
-with is in `daemon.store.forget_viewers`. A message to one peer does not wait while hundreds of others are
+with is in `daemon.store.viewers`. A message to one peer does not wait while hundreds of others are
 asked: each peer is changed in a transaction of its own."""
 
 WAITS: Mapping[str, float] = {"revert": 1800.0}

@@ -14,10 +14,11 @@ from daemon.identity import open_identity
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.process.job_context import JobContext, Progress
-from daemon.revert import affected_artifacts, changed_lists, delete_artifacts, proof, report, steps
-from daemon.revert.affected_artifacts import AffectedArtifacts
+from daemon.revert import artifacts, changed_lists, proof, report
+from daemon.revert.artifacts import Artifacts, artifacts_of
+from daemon.revert.out_of_service import basis_without, choose, require_known, take_out_of_service
 from daemon.rounds import crash_points
-from daemon.store import current_model, model_records, reverts, source_state
+from daemon.store import current_model, model_records, source_state
 from models import artefact
 from models.errors import ModelError
 from models.serving import ServedModel
@@ -34,7 +35,7 @@ def run(context: JobContext) -> dict[str, Any]:
 
     """
     host = context.arguments["host"]
-    steps.require_known(context.engine, context.config, host)
+    require_known(context.engine, context.config, host)
     if context.arguments.get("dry_run") == "1":
         return _rehearse(context, host)
     number, found = _take_out(context, host)
@@ -45,20 +46,20 @@ def run(context: JobContext) -> dict[str, Any]:
 
 def _rehearse(context: JobContext, host: str) -> dict[str, Any]:
     engine, config, now = context.engine, context.config, context.clock()
-    basis = steps.basis_without(engine, host)
+    basis = basis_without(engine, host)
     found = report.planned(engine, config, host, dry_run=True, basis=basis, now=now)
-    chosen = steps.choose(engine, config, without=host)
+    chosen = choose(engine, config, without=host)
     names = (current_model.read(config.models_dir), None if chosen is None else chosen.id)
     found |= _compared(context, host, names, 1.0)
-    return found | {"deleted": _deleted(affected_artifacts.holding(engine, config, host))}
+    return found | {"deleted": _deleted(artifacts_of(engine, config, host))}
 
 
 def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
     """Compare and delete; returns the number of the record and the report so far."""
     engine, config, now = context.engine, context.config, context.clock()
-    basis = steps.basis_without(engine, host)
-    switch = steps.out_of_service(engine, config, host, now)
-    record = reverts.newest(engine, host, limit=1)[0]
+    basis = basis_without(engine, host)
+    switch = take_out_of_service(engine, config, host, now)
+    record = report.newest_records(engine, host, limit=1)[0]
     found = dict(record.report)
     if "changed" not in found:
         found = report.planned(engine, config, host, dry_run=False, basis=basis, now=record.at) | found
@@ -66,13 +67,13 @@ def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
     if found["seconds_out_of_service"] is None:
         asked = context.arguments.get("seconds")
         found["seconds_out_of_service"] = round(float(asked) if asked else switch.seconds, 2)
-    held = affected_artifacts.holding(engine, config, host)
+    held = artifacts_of(engine, config, host)
     deleted = _deleted(held)
     found["deleted"] = {kind: sorted({*found["deleted"][kind], *names}) for kind, names in deleted.items()}
-    reverts.change(engine, record.id, found)
+    report.change_record(engine, record.id, found)
     crash_points.pass_point("revert.planned")
     context.progress("deleting", COMPARED)
-    removed = delete_artifacts.remove(engine, config, held)
+    removed = artifacts.delete(engine, config, held)
     crash_points.pass_point("revert.deleted")
     identity = open_identity(config.identity_file, config.instance.host)
     details = {
@@ -84,7 +85,7 @@ def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
         "basis": found["basis"],
     }
     ledger.append(engine, identity, Kind.REVERT, host, details, now)
-    reverts.change(engine, record.id, found | {"finished": True})
+    report.change_record(engine, record.id, found | {"finished": True})
     crash_points.pass_point("revert.noted")
     return record.id, found
 
@@ -114,7 +115,7 @@ def _prove(context: JobContext, host: str, number: int, found: dict[str, Any]) -
         "quality": {**found["quality"], "after": report.quality(served)},
         "proof": shown.sentence,
     }
-    reverts.change(engine, number, found | {"finished": True})
+    report.change_record(engine, number, found | {"finished": True})
     context.progress("proven" if shown.holds else "not proven", 1.0)
     return found
 
@@ -151,5 +152,5 @@ def _open(context: JobContext, name: str | None) -> ServedModel | None:
     return model
 
 
-def _deleted(held: AffectedArtifacts) -> dict[str, list[str]]:
+def _deleted(held: Artifacts) -> dict[str, list[str]]:
     return {"sums": sorted(held.sums), "models": sorted({*held.models, *held.folders})}

@@ -17,7 +17,7 @@ from daemon.config import Config
 from daemon.errors import JobError
 from daemon.process import daemon_lock
 from daemon.process.job_context import JobOutcome, Progress, RunJob
-from daemon.revert import steps
+from daemon.revert.out_of_service import take_out_of_service
 
 JOB = "revert"
 FOLLOW_SECONDS = 15.0
@@ -66,7 +66,7 @@ async def carry_out(
     """
     began = time.monotonic()
     progress("out of service", 0.0)
-    switch = await asyncio.to_thread(steps.out_of_service, engine, config, host, clock())
+    switch = await asyncio.to_thread(take_out_of_service, engine, config, host, clock())
     follows = await answers_from(config, switch.now)
     arguments = {"host": host, "seconds": f"{time.monotonic() - began:.3f}"}
     outcome = await _job(run, config, config_file, arguments, progress)

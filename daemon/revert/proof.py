@@ -14,7 +14,8 @@ from daemon.identity import open_identity
 from daemon.ledger import chain as ledger
 from daemon.ledger import manifests
 from daemon.peers import repository
-from daemon.revert import abandon_open_sums, affected_artifacts
+from daemon.revert.artifacts import artifacts_of, survivors_by_session
+from daemon.revert.out_of_service import open_sums_with
 from daemon.store import current_model, model_records
 from daemon.store.engine import reads
 from daemon.store.tables import Sum
@@ -74,7 +75,7 @@ def prove(engine: Engine, config: Config, host: str) -> Proof:
     sessions = provenance.get("sessions") or [provenance.get("session")]
     trained = tuple(str(session) for session in sessions if session)
     hosts = tuple(sorted(str(name) for name in provenance.get("survivors", ())))
-    summed = affected_artifacts.survivors_by_session(engine)
+    summed = survivors_by_session(engine)
     for session in trained:
         if host in summed.get(session, ()):
             problems.append(
@@ -85,14 +86,14 @@ def prove(engine: Engine, config: Config, host: str) -> Proof:
 
 
 def _stored(engine: Engine, config: Config, host: str) -> list[str]:
-    held = affected_artifacts.holding(engine, config, host)
+    held = artifacts_of(engine, config, host)
     peer = repository.read(engine, config).find(host)
     problems = [f"the sum {name[:_SHOWN]} holds {host}" for name in held.sums]
     problems += [f"the model {name} holds {host}" for name in held.models]
     problems += [f"the folder {name} of a model holds {host}, or nobody knows" for name in held.folders]
     problems += [
         f"the open sum {signed.sum_id.hex()[:_SHOWN]} has {host} in its roster"
-        for signed in abandon_open_sums.named(config, host)
+        for signed in open_sums_with(config, host)
     ]
     if peer is not None and peer.state != "reverted":
         problems.append(f"{host} is {peer.state}, so its learning may come back")

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, desc, insert, select, update
 
 from daemon.config import Config
 from daemon.peers import repository
 from daemon.revert.changed_lists import Change
-from daemon.revert.steps import Basis
-from daemon.rounds import round_config
+from daemon.rounds.aggregator_window import peer_windows
+from daemon.store.engine import reads, writes
 from daemon.store.model_records import ModelRecord
-from daemon.store.titles import public_titles
+from daemon.store.tables import Revert as Row
+from daemon.store.videos import public_titles
 
 QUALITY = "held_out_ndcg10"
+
+Basis = Literal["sub-cohorts", "older sum", "local"]
+"""What can be learnt from without the peer: other sub-cohorts of the same sums, sums that it was never in, or
+the viewers of this instance alone."""
+
+
+@dataclass(frozen=True)
+class RevertRecord:
+    """A revert: `at` in Unix seconds, `report` as `planned` returns it, and later with what was found."""
+
+    id: int
+    at: float
+    host: str
+    report: dict[str, Any]
 
 
 def planned(
@@ -59,7 +75,7 @@ def next_window(config: Config, now: float) -> float | None:
     """Return from when on a sum without the host may be asked for, Unix seconds; None where it may be now."""
     if not config.journal_dir.is_dir():
         return None
-    return round_config.asking(config, lambda: now).next_at() or None
+    return peer_windows(config, lambda: now).next_at() or None
 
 
 def limits(engine: Engine, config: Config, host: str) -> list[str]:
@@ -77,6 +93,31 @@ def limits(engine: Engine, config: Config, host: str) -> list[str]:
     if config.privacy.publish_vectors:
         found.append("Browsers keep vectors that they fetched before for up to a day.")
     return found
+
+
+def begin_record(engine: Engine, host: str, report: dict[str, Any], now: float) -> int:
+    """Begin a record and return its number."""
+    with writes(engine) as connection:
+        return int(
+            connection.execute(
+                insert(Row).values(at=now, host=host, report=report).returning(Row.id)
+            ).scalar_one()
+        )
+
+
+def change_record(engine: Engine, number: int, report: dict[str, Any]) -> None:
+    """Replace a report."""
+    with writes(engine) as connection:
+        connection.execute(update(Row).where(Row.id == number).values(report=report))
+
+
+def newest_records(engine: Engine, host: str = "", *, limit: int = 100) -> list[RevertRecord]:
+    """Return reverts, newest first; only those of a host where one is given."""
+    query = select(Row.__table__).order_by(desc(Row.id)).limit(limit)
+    if host:
+        query = query.where(Row.host == host)
+    with reads(engine) as connection:
+        return [RevertRecord(**row) for row in connection.execute(query).mappings()]
 
 
 def with_titles(engine: Engine, report: Mapping[str, Any]) -> dict[str, Any]:

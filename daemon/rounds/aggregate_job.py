@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config, sub_cohorts
-from daemon.rounds.contribution_job import noisy, open_windows
+from daemon.rounds.aggregator_window import peer_windows
+from daemon.rounds.contribution_job import noisy, windows_of
 from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.counts_then_pairs import Part
 from daemon.rounds.own_statistics import over, own_viewers, public_vocabulary
@@ -54,7 +55,7 @@ class _Session(SessionDriver):
     def __init__(self, context: JobContext) -> None:
         config = context.config
         super().__init__(
-            context, round_config.aggregator_journal(config), round_config.asking(config, context.clock)
+            context, round_config.aggregator_journal(config), peer_windows(config, context.clock)
         )
         self.asked = {peer.host: peer for peer in round_config.asked(repository.read(context.engine, config))}
 
@@ -102,7 +103,7 @@ class _Session(SessionDriver):
         first = part.first
         blobs = {round_config.VOCABULARY: self.rounds.vocabulary_of(part)}
         context = self.context
-        windows = open_windows(context)
+        windows = windows_of(context)
         # Read again: since the session began somebody may have left.
         own = own_viewers(context.engine, self.config, now=context.clock())
         try:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from daemon.config import Config
 from daemon.errors import PolicyRefusedError
 from federation.journal import FileJournal
 
@@ -53,8 +55,8 @@ class AggregatorWindows:
 
     def next_at(self) -> float:
         """Return from when on a new sum may be asked for, Unix seconds; 0 where it may be now."""
-        asking = self.current()
-        return asking.opened + self._length if asking is not None and asking.done else 0.0
+        window = self.current()
+        return window.opened + self._length if window is not None and window.done else 0.0
 
     def require_new(self) -> None:
         """Raise PolicyRefusedError when this window's sum is here already."""
@@ -65,3 +67,22 @@ class AggregatorWindows:
                 f"the peers gave their sum for this data window; they give the next one from {day} on",
                 advice="`shoal train` learns from it again, unless it was taken out. See privacy.window.",
             )
+
+
+def peer_windows(config: Config, clock: Callable[[], float]) -> AggregatorWindows:
+    """Return the windows in which this instance asks its own peers."""
+    return AggregatorWindows(FileJournal(_folder(config)), config.privacy.window, clock)
+
+
+def group_windows(config: Config, clock: Callable[[], float]) -> AggregatorWindows:
+    """Return the windows in which this instance asks the group that it hosts."""
+    return AggregatorWindows(FileJournal(_folder(config, hosted=True)), config.privacy.window, clock)
+
+
+def asked_before(config: Config, *, hosted: bool) -> bool:
+    """Tell whether the hosted group, or the own peers, were ever asked; looking makes no folder."""
+    return _folder(config, hosted=hosted).is_dir()
+
+
+def _folder(config: Config, *, hosted: bool = False) -> Path:
+    return (config.group_dir / "host" if hosted else config.journal_dir) / "aggregator-window"

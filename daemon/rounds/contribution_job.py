@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from daemon.config import Config
 from daemon.identity import open_identity
 from daemon.process.job_context import JobContext
-from daemon.rounds import contribution_index, round_config, yearly_budget
-from daemon.rounds.data_windows import DataWindows
+from daemon.rounds import round_config, yearly_budget
+from daemon.rounds.contribution_log import note_videos, videos_of
+from daemon.rounds.data_windows import DataWindows, open_windows
 from daemon.rounds.own_statistics import OwnStatistics, over, own_viewers
-from daemon.store import releases
 from federation.errors import Code, Refusal
 from federation.noise import share_variance, tail
 from federation.proposal import Proposal
@@ -42,20 +42,17 @@ def run(context: JobContext) -> dict[str, Any]:
     blobs = {name: (folder / f"blob.{name}").read_bytes() for name in proposal.blobs}
     own = own_viewers(context.engine, config, now=context.clock())
     try:
-        vector = noisy(context, proposal, blobs, own, open_windows(context))
+        vector = noisy(context, proposal, blobs, own, windows_of(context))
     except Refusal as refusal:
         return {"refused": refusal.code.value, "sentence": refusal.sentence}
     np.save(folder / round_config.VECTOR_FILE, vector, allow_pickle=False)
     return {"users": own.interactions.users, "entries": int(vector.size)}
 
 
-def open_windows(context: JobContext) -> DataWindows:
-    """Return what was given to whom."""
-    config = context.config
-    identity = open_identity(config.identity_file, config.instance.host)
-    return round_config.windows(
-        config, identity, context.clock, served=lambda: releases.any_given(context.engine)
-    )
+def windows_of(context: JobContext) -> DataWindows:
+    """Return the data windows of the instance that a job runs for."""
+    identity = open_identity(context.config.identity_file, context.config.instance.host)
+    return open_windows(context.config, identity, context.engine, context.clock)
 
 
 def noisy(
@@ -82,9 +79,9 @@ def noisy(
     with yearly_budget.turn(context.config):
         vector = windows.contribution(proposal, own.digests, count)
     window = windows.check(proposal)
-    if contribution_index.videos(context.config, proposal.aggregator, window, proposal.round) is None:
+    if videos_of(context.config, proposal.aggregator, window, proposal.round) is None:
         asked = _asked_about(proposal, blobs, vocabulary)
-        contribution_index.note(context.config, proposal.aggregator, window, proposal.round, asked)
+        note_videos(context.config, proposal.aggregator, window, proposal.round, asked)
     return vector
 
 

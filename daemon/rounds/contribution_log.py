@@ -1,21 +1,30 @@
-"""The member's record of what it gave: windows hold it to one contribution, releases add up what it cost."""
+"""The member's record of what it gave: windows hold it to one contribution, releases add up what it cost.
+
+Beside the sealed vectors stand the addresses of the public videos that they are about, one file per
+aggregator and round, replaced with each data window: without them the admin could not read the numbers.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Engine
 
+from daemon.config import Config
 from daemon.errors import StoreError
-from daemon.rounds import viewer_digests
-from daemon.rounds.data_windows import DataWindows
-from daemon.store import forget_viewers, releases
+from daemon.rounds.data_windows import DataWindows, viewer_tags
+from daemon.store import releases
 from daemon.store.releases import ReleaseRecord
+from daemon.store.viewers import viewer_states
+from federation import cbor
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
+from federation.journal import FileJournal
 from federation.proposal import Proposal
 
 log = logging.getLogger(__name__)
@@ -37,10 +46,8 @@ class ContributionLog:
         """Ask the window; before the survivors are confirmed, write down what the sum costs."""
         with _readable():
             if stage in _LOOKING:
-                stored = forget_viewers.states(self._engine)
-                self._windows.withdraw(
-                    lambda key: viewer_digests.tags(key, stored), aggregator=proposal.aggregator
-                )
+                stored = viewer_states(self._engine)
+                self._windows.withdraw(lambda key: viewer_tags(key, stored), aggregator=proposal.aggregator)
             window = self._windows.check(proposal)
             if stage is not Stage.SURVIVORS:
                 return
@@ -80,3 +87,36 @@ def release_of(sum_id: bytes, proposal: Proposal, window: str, vector: bytes, *,
         vector_sha256=hashlib.sha256(vector).hexdigest() if vector else "",
         bytes=len(vector),
     )
+
+
+def note_videos(config: Config, aggregator: str, window: str, round_: int, videos: tuple[str, ...]) -> None:
+    """Keep the videos of what is given in a window: the vocabulary in round 0, the head in round 1."""
+    content = cbor.encode({"window": window, "videos": list(videos)})
+    _journal(config).write(_key(aggregator), f"videos-{round_}", zlib.compress(content, 1))
+
+
+def videos_of(config: Config, aggregator: str, window: str, round_: int) -> tuple[str, ...] | None:
+    """Return the videos of what was given in a window; None where only those of another one are known."""
+    if not _folder(config).is_dir():
+        return None
+    raw = _journal(config).read(_key(aggregator), f"videos-{round_}")
+    try:
+        content = None if raw is None else cbor.decode(zlib.decompress(raw))
+    except (Refusal, zlib.error):
+        return None
+    if not isinstance(content, dict) or content.get("window") != window:
+        return None
+    found = content.get("videos")
+    return tuple(str(url) for url in found) if isinstance(found, list) else None
+
+
+def _folder(config: Config) -> Path:
+    return config.journal_dir / "contribution-videos"
+
+
+def _journal(config: Config) -> FileJournal:
+    return FileJournal(_folder(config))
+
+
+def _key(aggregator: str) -> bytes:
+    return hashlib.sha256(aggregator.encode()).digest()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from daemon.config import Config
 from daemon.rounds import crash_points, round_config
 from daemon.rounds.contribution_job import trainer_of, write_counts
-from daemon.store.traffic_counter import Traffic
+from daemon.store.traffic import TrafficCounter
 from federation import cbor, cbor_fields, envelope
 from federation.aggregator import REQUESTS, Aggregator, SumResult
 from federation.blob_access import BlobServer, reference_to
@@ -70,7 +70,7 @@ class Rounds:
     progress: Callable[[str, float], None]
     may_go_on: Callable[[Proposal], None] = lambda _proposal: None
     colluders: int = round_config.COLLUDERS
-    traffic: Traffic = field(default_factory=Traffic)
+    traffic: TrafficCounter = field(default_factory=TrafficCounter)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     """By session: wall time per stage."""
 

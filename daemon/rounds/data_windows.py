@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -29,8 +31,13 @@ from filelock import FileLock
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from numpy.typing import NDArray
+from sqlalchemy import Engine
 
+from daemon.config import Config
 from daemon.errors import StoreError
+from daemon.identity import open_identity
+from daemon.store import releases
+from daemon.store.viewers import viewer_states
 from federation import cbor
 from federation.errors import Code, Refusal
 from federation.identity import Identity
@@ -43,6 +50,7 @@ from policies.window import Closed, Given, Window
 _SALT = b"storage"
 _ANCHORS = ("anchor-0", "anchor-1")
 _NOTE = "note"
+_DIGEST_SIZE = 16
 _ANY = bytes(32)
 """Journal folder of what concerns all aggregators."""
 PARTS = 0.85, 0.99
@@ -75,7 +83,7 @@ def _sum_of(proposal: Proposal) -> bytes:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredWindow:
     """A window with its secrets."""
 
     window: Window
@@ -181,7 +189,7 @@ class DataWindows:
             if window != kept.window:
                 self._write_state(key, replace(kept, window=window))
 
-    def _given(self, proposal: Proposal) -> Kept:
+    def _given(self, proposal: Proposal) -> StoredWindow:
         kept = self._load(_key(proposal.aggregator), viewers=False)
         if kept is None:
             raise Refusal(Code.WINDOW_OPEN, "what was given to this sum is not known any more; start another")
@@ -214,18 +222,18 @@ class DataWindows:
             raise damaged
         return voided
 
-    def read(self, aggregator: str) -> Kept | None:
+    def read(self, aggregator: str) -> StoredWindow | None:
         """Return an aggregator's window as it stands."""
         return self._load(_key(aggregator))
 
-    def all(self) -> list[Kept]:
+    def all(self) -> list[StoredWindow]:
         """Return every window."""
         found = [self._load(key) for key in self._journal.sums() if key != _ANY]
         return [kept for kept in found if kept is not None]
 
     # -- opening and closing --------------------------------------------------------------------------------
 
-    def _current(self, proposal: Proposal, digests: Callable[[bytes], Digests]) -> Kept:
+    def _current(self, proposal: Proposal, digests: Callable[[bytes], Digests]) -> StoredWindow:
         """Return the window to give from; a first sum begins a new one when none is there, or it is over.
 
         A new one is on disk as soon as something was given. A later sum belongs to the window of the first,
@@ -251,12 +259,12 @@ class DataWindows:
             return self._open(now)
         return kept
 
-    def _open(self, now: float) -> Kept:
+    def _open(self, now: float) -> StoredWindow:
         seed = self._rng(32)
         part = random.Random(derive(seed, _SALT, "length")).uniform(*PARTS)  # noqa: S311 (no secret)
-        return Kept(Window(now, now + part * self._length), seed)
+        return StoredWindow(Window(now, now + part * self._length), seed)
 
-    def _void(self, key: bytes, kept: Kept, present: frozenset[bytes]) -> Kept:
+    def _void(self, key: bytes, kept: StoredWindow, present: frozenset[bytes]) -> StoredWindow:
         if kept.window.closed is Closed.NO:
             kept = replace(kept, window=replace(kept.window, closed=Closed.VOID))
         # Who left is forgotten last: as long as they are known, a crash before the end is made good.
@@ -282,7 +290,7 @@ class DataWindows:
     def _write_viewers(self, key: bytes, viewers: Digests) -> None:
         self._write(key, "viewers", b"".join(who + what for who, what in sorted(viewers.items())))
 
-    def _write_state(self, key: bytes, kept: Kept) -> None:
+    def _write_state(self, key: bytes, kept: StoredWindow) -> None:
         window = kept.window
         state: dict[str, cbor.Item] = {
             # As text: deterministic CBOR has no floats here.
@@ -297,7 +305,7 @@ class DataWindows:
             self._move_anchor()
         self._write(key, "state", cbor.encode(state))
 
-    def _load(self, key: bytes, *, viewers: bool = True) -> Kept | None:
+    def _load(self, key: bytes, *, viewers: bool = True) -> StoredWindow | None:
         raw = self._read_sealed(key, "state")
         if raw is None:
             return None
@@ -306,7 +314,7 @@ class DataWindows:
             window, seed = _read_state(cbor.decode(raw))
         except (Refusal, ValueError, KeyError, TypeError) as error:
             raise _damaged() from error
-        return Kept(
+        return StoredWindow(
             window, seed, {hashes[i : i + 16]: hashes[i + 16 : i + 32] for i in range(0, len(hashes), 32)}
         )
 
@@ -374,6 +382,75 @@ class DataWindows:
         except FileNotFoundError:
             return None
         return f"{anchor} {status.st_ino} {status.st_ctime_ns}".encode()
+
+
+def open_windows(
+    config: Config, identity: Identity, engine: Engine, clock: Callable[[], float]
+) -> DataWindows:
+    """Return the windows of this instance as its settings have them.
+
+    Raises:
+        StoreError: the record of what was given cannot be read.
+
+    """
+    return DataWindows(
+        config.windows_dir,
+        identity,
+        length=config.privacy.window,
+        least_changed=config.privacy.min_changed_users,
+        clock=clock,
+        rng=secrets.token_bytes,
+        served=lambda: releases.any_given(engine),
+    )
+
+
+def withdraw_viewers(config: Config, engine: Engine) -> int:
+    """Void every data window that counts somebody who is not stored any more; returns how many.
+
+    Called after the rows are gone. Where it is not reached, the next contribution finds the same out.
+    """
+    if not config.windows_dir.is_dir():
+        return 0
+    identity = open_identity(config.identity_file, config.instance.host)
+    stored = viewer_states(engine)
+    return open_windows(config, identity, engine, time.time).withdraw(lambda key: viewer_tags(key, stored))
+
+
+def viewer_tag(key: bytes, pseudonym: bytes) -> bytes:
+    """Return what a viewer is called under a key, 16 bytes: to see who left."""
+    return hashlib.blake2b(pseudonym, digest_size=_DIGEST_SIZE, key=key, person=b"shoal viewer").digest()
+
+
+def viewer_tags(key: bytes, pseudonyms: Iterable[bytes]) -> frozenset[bytes]:
+    """Return what several viewers are called under a key."""
+    return frozenset(viewer_tag(key, pseudonym) for pseudonym in pseudonyms)
+
+
+def viewer_digests(
+    key: bytes,
+    pseudonyms: Sequence[bytes],
+    urls: Sequence[str],
+    starts: NDArray[np.integer],
+    columns: NDArray[np.integer],
+) -> dict[bytes, bytes]:
+    """Return, per viewer that counts with any video, a hash of which videos those are, 16 bytes each.
+
+    `starts` (viewers + 1,) and `columns` are a CSR index: the positions in `urls` of each viewer's videos,
+    ascending.
+    """
+    videos = np.frombuffer(
+        b"".join(hashlib.blake2b(url.encode(), digest_size=_DIGEST_SIZE, key=key).digest() for url in urls),
+        dtype=f"V{_DIGEST_SIZE}",
+    )
+    found = {}
+    for row, pseudonym in enumerate(pseudonyms):
+        mine = columns[starts[row] : starts[row + 1]]
+        if mine.size:
+            content = videos[mine].tobytes()
+            found[viewer_tag(key, pseudonym)] = hashlib.blake2b(
+                content, digest_size=_DIGEST_SIZE, key=key
+            ).digest()
+    return found
 
 
 def _read_state(state: Any) -> tuple[Window, bytes]:

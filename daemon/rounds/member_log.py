@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from daemon.errors import StoreError
 from daemon.ledger import chain
 from daemon.ledger.chain import Kind
-from daemon.store import ledger, releases, traffic
+from daemon.store import ledger_rows, releases, traffic
 from daemon.store.activity import SessionRecord, running_member_sessions, save_session, session
 from federation.envelope import Stage
 from federation.errors import Refusal
@@ -68,7 +68,7 @@ class MemberLog:
         """Take note of a peer's proposal that a policy refused; of the same again, once a day."""
         now, code = self._clock(), refusal.code.value
         with self._turn:
-            known = ledger.newest(
+            known = ledger_rows.newest(
                 self._engine, limit=20, kinds=(Kind.REFUSED.value,), subject=proposal.aggregator
             )
             if any(e.details.get("code") == code and now - e.at < _SAME_REFUSAL for e in known):

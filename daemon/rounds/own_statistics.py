@@ -10,10 +10,11 @@ from scipy.sparse import csr_array
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.rounds import round_config, viewer_digests
-from daemon.store import public_since
+from daemon.rounds import round_config
+from daemon.rounds.data_windows import viewer_digests
 from daemon.store.content_arrays import Catalogue, read
 from daemon.store.model_inputs import interactions
+from daemon.store.videos import public_since
 from models.interactions import Interactions
 
 
@@ -36,9 +37,7 @@ class OwnStatistics:
     def digests(self, key: bytes) -> dict[bytes, bytes]:
         """Return the viewers as keyed hashes, for `daemon.rounds.data_windows`."""
         matrix = self.limited(self.most).matrix
-        return viewer_digests.digests(
-            key, self.pseudonyms, self.catalogue.urls, matrix.indptr, matrix.indices
-        )
+        return viewer_digests(key, self.pseudonyms, self.catalogue.urls, matrix.indptr, matrix.indices)
 
 
 def own_viewers(engine: Engine, config: Config, *, now: float) -> OwnStatistics:
@@ -46,7 +45,7 @@ def own_viewers(engine: Engine, config: Config, *, now: float) -> OwnStatistics:
     catalogue, engagements = read(engine)
     everything = interactions(engagements, len(catalogue), limit=None)
     age = config.privacy.min_video_age.total_seconds()
-    old = public_since.settled(engine, catalogue.urls, before=now - age)
+    old = public_since(engine, catalogue.urls, before=now - age)
     counted = everything.where(old[everything.matrix.indices])
     return OwnStatistics(catalogue, counted, engagements.pseudonyms, round_config.videos_per_user(config))
 

@@ -23,6 +23,7 @@ from daemon.peers import repository as peers
 from daemon.peers import rotation
 from daemon.process.daemon_lock import replace_file
 from daemon.rounds import round_config
+from daemon.rounds.data_windows import open_windows
 from daemon.store import releases
 from federation.hello import MAX_ROTATIONS, Rotation
 from federation.identity import KEY_SIZE, Identity, format_key
@@ -114,8 +115,7 @@ def _leave_sums(config: Config, engine: Engine, old: Identity, now: float) -> in
     for sum_id in own:
         journal.erase(sum_id)
     if config.windows_dir.is_dir():
-        given = releases.any_given(engine)
-        windows = round_config.windows(config, old, lambda: now, served=lambda: given)
-        if given or windows.all():
+        windows = open_windows(config, old, engine, lambda: now)
+        if releases.any_given(engine) or windows.all():
             windows.count_as_served()
     return len(members) + len(own)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from daemon.config import Config
 from daemon.errors import NotRunningError, PolicyRefusedError
 from daemon.peers.repository import KnownPeers, Peer
 from daemon.process import daemon_lock
-from daemon.rounds.aggregator_window import AggregatorWindows
-from daemon.rounds.data_windows import DataWindows
 from federation import cbor
 from federation.cbor_fields import sequence, text
 from federation.errors import Code, Refusal
-from federation.identity import Identity
 from federation.journal import FileJournal
 from federation.limits import Limits
 from federation.noise import share_variance
@@ -79,11 +75,6 @@ def hosted_journal(config: Config) -> FileJournal:
     return FileJournal(config.group_dir / "host" / "sums")
 
 
-def asking(config: Config, clock: Callable[[], float]) -> AggregatorWindows:
-    """Return what this instance asks its peers in the current data window."""
-    return AggregatorWindows(FileJournal(config.journal_dir / "asking"), config.privacy.window, clock)
-
-
 def session_open(config: Config) -> bool:
     """Tell whether a session of this instance was interrupted: started again, its job goes on with it."""
     return config.journal_dir.is_dir() and bool(aggregator_journal(config).sums())
@@ -144,21 +135,6 @@ def privacy_of(proposal: Proposal, *, survivors: int) -> dict[str, Any]:
         "survivors": survivors,
         "publish": bool(proposal.parameters["publish"]),
     }
-
-
-def windows(
-    config: Config, identity: Identity, clock: Callable[[], float], *, served: Callable[[], bool]
-) -> DataWindows:
-    """Return what was given to whom; `served` as there."""
-    return DataWindows(
-        config.windows_dir,
-        identity,
-        length=config.privacy.window,
-        least_changed=config.privacy.min_changed_users,
-        clock=clock,
-        rng=secrets.token_bytes,
-        served=served,
-    )
 
 
 def encode_vocabulary(videos: tuple[str, ...]) -> bytes:

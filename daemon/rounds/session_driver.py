@@ -62,7 +62,7 @@ class Paired:
 class SessionDriver(ABC):
     """A session of this instance as aggregator.
 
-    `journal` and `asking` are this kind of session's own. Started again while a session is open, it goes on.
+    `journal` and `windows` are this kind of session's own. Started again while a session is open, it goes on.
     """
 
     role: ClassVar[Role] = "aggregator"
@@ -71,12 +71,12 @@ class SessionDriver(ABC):
         self,
         context: JobContext,
         journal: Journal,
-        asking: AggregatorWindows,
+        windows: AggregatorWindows,
         *,
         colluders: int = round_config.COLLUDERS,
     ) -> None:
         config = context.config
-        self.context, self.config, self.asking = context, config, asking
+        self.context, self.config, self.windows = context, config, windows
         self.identity = open_identity(config.identity_file, config.instance.host)
         self.rounds = Rounds(
             config,
@@ -120,14 +120,14 @@ class SessionDriver(ABC):
 
         """
         parts = self.rounds.open_parts()
-        known = self.asking.current()
+        known = self.windows.current()
         if parts and known is not None and known.done == parts[0].batch:
             # It died while it tidied up. What some parts have left is not another sum of this window.
             for part in parts:
                 self.rounds.forget(part)
             parts = []
         if not parts:
-            self.asking.require_new()
+            self.windows.require_new()
             parts = self._propose()
         for part in parts:
             self.records[part.session] = self._begin(part)
@@ -144,7 +144,7 @@ class SessionDriver(ABC):
         kept = self.keep(paired, vocabulary)
         if not kept:
             raise abandoned("a peer's learning was taken out while it was summed")
-        self.asking.answered(parts[0].batch)
+        self.windows.answered(parts[0].batch)
         for part in parts:
             self.rounds.forget(part)
         return self._summary(parts, counted, paired, kept, len(vocabulary))
@@ -177,12 +177,12 @@ class SessionDriver(ABC):
         }
 
     def _propose(self) -> list[Part]:
-        asking = self.asking.current()
-        if asking is None:
+        window = self.windows.current()
+        if window is None:
             fresh = public_vocabulary(self.own.catalogue, self.config.sharing.max_vocabulary)
-            self.asking.open(round_config.encode_vocabulary(fresh))
-            asking = self.asking.current()
-        vocabulary = asking.vocabulary if asking is not None else round_config.encode_vocabulary(())
+            self.windows.open(round_config.encode_vocabulary(fresh))
+            window = self.windows.current()
+        vocabulary = window.vocabulary if window is not None else round_config.encode_vocabulary(())
         return self.rounds.propose(vocabulary, self.rosters())
 
     # -- rounds ---------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from daemon.config import Config
 from daemon.serve.api.metrics import Metrics
 from daemon.serve.model_loader import CurrentModel
 from daemon.serve.store_cache import StoreCache
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.viewers import Pseudonyms
 
 
 @dataclass

@@ -40,14 +40,15 @@ from daemon.peers.contact_trigger import ContactTrigger
 from daemon.peers.ingress import Ingress
 from daemon.peers.repository import Peer
 from daemon.rounds import crash_points, round_config
+from daemon.rounds.aggregator_window import peer_windows
 from daemon.rounds.contribution_log import ContributionLog
+from daemon.rounds.data_windows import open_windows
 from daemon.rounds.member_log import MemberLog
 from daemon.serve import group_supervisor, scheduler
 from daemon.serve.context import ServeContext
 from daemon.serve.group_supervisor import GroupSupervisor
 from daemon.serve.runner import Runner
 from daemon.serve.scheduler import Scheduler
-from daemon.store import releases
 from daemon.store.activity import count_refusal
 from federation.blob_access import BlobServer
 from federation.envelope import Stage
@@ -77,7 +78,7 @@ async def federate(context: ServeContext, runner: Runner) -> AsyncIterator[Sched
         if group is not None and group.active:
             # The instance learns through its group then, whose host asks.
             return math.inf
-        return round_config.asking(config, lambda: now).next_at()
+        return peer_windows(config, lambda: now).next_at()
 
     rules = scheduler.rules(config, interrupted=round_config.session_open(config))
     schedule = Scheduler(context, runner, rules, session_due=session_due)
@@ -200,7 +201,7 @@ class _Admission:
 def _open_node(
     config: Config, engine: Engine, identity: Identity, admission: _Admission, clock: Callable[[], float]
 ) -> MemberNode:
-    windows = round_config.windows(config, identity, clock, served=lambda: releases.any_given(engine))
+    windows = open_windows(config, identity, engine, clock)
     node = MemberNode(
         identity,
         round_config.member_journal(config),

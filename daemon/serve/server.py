@@ -32,7 +32,7 @@ from daemon.serve.scheduler import Scheduler, rules
 from daemon.serve.store_cache import StoreCache
 from daemon.store.activity import refusals
 from daemon.store.engine import open_checked
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.viewers import Pseudonyms
 
 logger = logging.getLogger(__name__)
 

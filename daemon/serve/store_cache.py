@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from daemon.store import source_state, viewer_history
+from daemon.store import source_state
 from daemon.store.rows import Exclusions
+from daemon.store.viewers import viewer_history
 from models.serving import ServedModel
 
 MOST_HISTORIES: Final = 2_000
@@ -88,7 +89,7 @@ class StoreCache:
         return [int(position) for position in found]
 
     def _read(self, model: ServedModel, pseudonym: bytes) -> NDArray[np.int32]:
-        urls = viewer_history.history(self._engine, pseudonym, limit=self._most)
+        urls = viewer_history(self._engine, pseudonym, limit=self._most)
         found = (model.index(url) for url in urls)
         return np.array([position for position in found if position is not None], np.int32)
 

@@ -12,10 +12,11 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from daemon.store import public_since, source_state
+from daemon.store import source_state
 from daemon.store.engine import emptying, truncate_wal
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
+from daemon.store.videos import note_public_since
+from daemon.store.viewers import Pseudonyms
 
 MAX_TEXT: Final = 500
 MAX_URL: Final = 2_000
@@ -122,7 +123,7 @@ class Snapshot:
         if self._facts is not None:
             facts, now, participants = self._facts
             source_state.write(self._connection, facts, now=now, participants=participants)
-            public_since.refresh(self._connection, now=now)
+            note_public_since(self._connection, now=now)
 
     def _insert(self, table: str, columns: int, rows: Sequence[tuple[object, ...]]) -> None:
         if rows:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from daemon.store import public_since
 from daemon.store.engine import reads, writes
 from daemon.store.rows import Exclusions, SourceFacts
 from daemon.store.tables import Exclusion, FollowedHost, SourceRecord, Viewer
+from daemon.store.videos import note_public_since
 
 _CHANNEL, _HOST, _VIDEO = "channel", "host", "video"
 
@@ -73,7 +73,7 @@ def checked(engine: Engine, exclusions: Exclusions, *, now: float, participants:
         connection.execute(update(SourceRecord).values(checked=now, participants=participants))
         changed = write_exclusions(connection, exclusions)
         if changed:
-            public_since.refresh(connection, now=now)
+            note_public_since(connection, now=now)
         return changed
 
 

@@ -3,8 +3,9 @@
 Bytes are those of message bodies; headers, encryption and retries below them come on top.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, delete, desc, select
@@ -22,6 +23,34 @@ class PeerTraffic:
     peer: str
     sent: int
     received: int
+
+
+@dataclass
+class TrafficCounter:
+    """Running totals of what a session exchanges with each peer, in bytes of message bodies."""
+
+    sent_to: Counter[str] = field(default_factory=Counter)
+    received_from: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def sent(self) -> int:
+        """What went out to all peers."""
+        return self.sent_to.total()
+
+    @property
+    def received(self) -> int:
+        """What came in from all peers."""
+        return self.received_from.total()
+
+    def add(self, host: str, sent: int, received: int) -> None:
+        """Count one exchange with a peer."""
+        self.sent_to[host] += sent
+        self.received_from[host] += received
+
+    def by_peer(self) -> dict[str, tuple[int, int]]:
+        """Return what was sent to and received from each peer."""
+        hosts = self.sent_to.keys() | self.received_from.keys()
+        return {host: (self.sent_to[host], self.received_from[host]) for host in hosts}
 
 
 def month_of(now: float) -> str:

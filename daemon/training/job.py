@@ -17,8 +17,8 @@ from daemon.store.model_inputs import features, interactions, labels, noise_of, 
 from daemon.store.model_records import ModelRecord
 from daemon.store.sums import Part, StoredSum
 from daemon.training import deploy, sum_selection
-from daemon.training.acceptance import reference_models
 from daemon.training.acceptance.judge import Check, Report, judge
+from daemon.training.acceptance.reference_models import month_old_model
 from daemon.training.model_writer import ModelWriter
 from models import statistics
 from models.errors import ModelError, TooLittleDataError
@@ -217,7 +217,7 @@ class _Training:
         report = judge(
             fitted.model,
             local,
-            reference_models.month_old(self._context.engine, config, self._book, now=self._context.clock()),
+            month_old_model(self._context.engine, config, self._book, now=self._context.clock()),
             others=fitted.head,
             noise=fitted.noise,
             declared=declared,

@@ -38,11 +38,11 @@ from daemon.serve.admin import notices
 from daemon.serve.admin.notices import Notice
 from daemon.store import activity
 from daemon.store.engine import open_checked
-from daemon.store.ledger import Row as Entry
+from daemon.store.ledger_rows import Row as Entry
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
+from daemon.store.viewers import Pseudonyms
 from federation import cbor, envelope
 from federation.blob_access import BlobServer, reference_to
 from federation.envelope import NO_SUM, Stage

@@ -18,8 +18,9 @@ from daemon.group.published_store import EPOCH, MESSAGE, PublishedStore
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
-from daemon.rounds import round_config, withdrawals
-from daemon.store import forget_viewers
+from daemon.rounds import round_config
+from daemon.rounds.data_windows import withdraw_viewers
+from daemon.store.viewers import forget_viewers, viewer_states
 from federation import envelope
 from federation.blob_access import fetch_request, reference_to
 from federation.carrier import PeerRefused, PeerUnreachable
@@ -384,8 +385,8 @@ async def test_a_part_with_viewers_who_left_since_cannot_be_taken_apart_and_is_l
     one = group.people[4]
     group.ferry.before = deaf(one)
     result = await group.host_session()
-    assert forget_viewers.forget(one.engine, [next(iter(forget_viewers.states(one.engine)))]) == 1
-    withdrawals.void(one.config, one.engine)
+    assert forget_viewers(one.engine, [next(iter(viewer_states(one.engine)))]) == 1
+    withdraw_viewers(one.config, one.engine)
     await one.polls()
     learnt = await one.learns(batch=one.group.offered)
     assert learnt["parts"] == []

@@ -15,6 +15,7 @@ from daemon.peers import contact_job, repository
 from daemon.peers.repository import Peer
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
+from daemon.rounds.data_windows import open_windows
 from daemon.store import activity, releases
 from federation import envelope, hello, messages
 from federation.envelope import Stage
@@ -250,7 +251,7 @@ async def test_aggregators_that_work_together_have_a_draw_of_noise_each(admin: A
     for number in (7, 8):
         lies = Lies(admin, number)
         await lies.plays(Stage.PROPOSE)
-        windows = round_config.windows(admin.config, admin.identity, admin.clock, served=lambda: False)
+        windows = open_windows(admin.config, admin.identity, admin.engine, admin.clock)
         given.append(windows.given(lies.signed.proposal, 0))
     difference = given[0] - given[1]
     expected = 2 * float(lies.signed.proposal.share_variance)

@@ -15,9 +15,9 @@ import numpy as np
 
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, Exclusions, SourceFacts, VideoRow
 from daemon.store.snapshot import replace
+from daemon.store.viewers import Pseudonyms
 from tests.bench.serving_http import RATE, SECONDS, _inside, _resident_mib
 from tests.bench.serving_model import CHANNELS, ITEMS, RANK, TAGS, VIDEOS
 from tests.daemon.fake_peertube import SECRET, configure, viewer

@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.process.job_context import JobContext
-from daemon.revert import job, steps
+from daemon.revert import job
+from daemon.revert.out_of_service import Switch, take_out_of_service
 from daemon.store import current_model, model_records, sums
 from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import open_checked
@@ -155,8 +156,8 @@ def open_instance(folder: Path) -> Iterator[Instance]:
     engine.dispose()
 
 
-def out_of_service(one: Instance) -> steps.Switch:
-    return steps.out_of_service(one.engine, one.config, HOST, NOW)
+def out_of_service(one: Instance) -> Switch:
+    return take_out_of_service(one.engine, one.config, HOST, NOW)
 
 
 def tainted(one: Instance) -> tuple[str, str, str]:

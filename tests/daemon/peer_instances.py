@@ -32,7 +32,7 @@ from daemon.identity import open_identity
 from daemon.peers import cards, commands, contact_job, repository
 from daemon.peers.repository import Peer
 from daemon.process.job_context import JobContext
-from daemon.revert.affected_artifacts import holding
+from daemon.revert.artifacts import artifacts_of
 from daemon.serve.federation_app import open_service
 from daemon.store.engine import connect, writes
 from daemon.store.migrate import migrate
@@ -181,7 +181,9 @@ class Neighbour:
         await self.job(add=other.host)
         known = self.peer(other)
         options = {"key": known.next_key or None, "max_users": None, **options}
-        commands.approve(self.engine, self.config, other.host, now=self.clock(), holds=holding, **options)
+        commands.approve(
+            self.engine, self.config, other.host, now=self.clock(), holds=artifacts_of, **options
+        )
         return await self.job(host=other.host)
 
     def peer(self, other: Neighbour | str) -> Peer:

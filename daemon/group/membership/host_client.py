@@ -26,7 +26,7 @@ from daemon.identity import open_identity
 from daemon.peers import repository as peers
 from daemon.store import traffic
 from daemon.store.engine import writes
-from daemon.store.traffic_counter import Traffic
+from daemon.store.traffic import TrafficCounter
 from federation import envelope
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.errors import Code, Refusal
@@ -68,7 +68,7 @@ class HostClient:
     node_key: bytes
     session: aiohttp.ClientSession
     clock: Callable[[], float] = time.time
-    traffic: Traffic | None = None
+    traffic: TrafficCounter | None = None
     gives: bool = True
 
     async def ask(
@@ -144,7 +144,7 @@ async def poll(
         return known
     identity = open_identity(config.identity_file, config.instance.host)
     node_key = await asyncio.to_thread(node_key_file.open_key, config)
-    said = Traffic()
+    said = TrafficCounter()
     speaker = HostClient(identity, node_key, session, clock, said, gives=config.mode == "contribute")
     try:
         admission = await speaker.ask(host, known.url, known.group, wish_of(known), epoch_hash(known))

@@ -27,9 +27,9 @@ from daemon.lab.demo.compare import ServedFactors
 from daemon.lab.demo.instances import NAMES, DemoSetup, build, like_more, make_up
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.peers import commands
-from daemon.revert import steps
-from daemon.revert.affected_artifacts import holding
+from daemon.revert.artifacts import artifacts_of
 from daemon.revert.orchestrate import carry_out
+from daemon.revert.out_of_service import take_out_of_service
 from daemon.store import content_arrays, current_model, model_records
 from daemon.training.acceptance import decisions as acceptance
 from models import artefact, statistics
@@ -266,7 +266,7 @@ class _Federation:
         """Take the attacker out of service; returns the seconds that it took."""
         began = time.monotonic()
         switch = await asyncio.to_thread(
-            steps.out_of_service, self.observer.engine, self.config, self.attacker, time.time()
+            take_out_of_service, self.observer.engine, self.config, self.attacker, time.time()
         )
         await self._until_served(switch.now)
         return time.monotonic() - began
@@ -312,7 +312,7 @@ class _Federation:
 
 def _approve(at: Daemon, host: str, max_users: int) -> None:
     now = time.time()
-    commands.approve(at.engine, at.config, host, key=None, max_users=max_users, now=now, holds=holding)
+    commands.approve(at.engine, at.config, host, key=None, max_users=max_users, now=now, holds=artifacts_of)
 
 
 def _verdict(case: Case) -> str:

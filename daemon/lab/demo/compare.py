@@ -24,7 +24,9 @@ from daemon.lab.experiment import (
     summed,
 )
 from daemon.rounds import round_config
+from daemon.rounds.data_windows import open_windows
 from daemon.store import activity, content_arrays, current_model, model_records, sums
+from daemon.store.engine import connect
 from daemon.store.model_inputs import features, interactions, noise_of, statistic
 from daemon.store.sums import StoredSum
 from daemon.training.job import recipe_of
@@ -152,7 +154,7 @@ def members_noise(members: Iterable[DemoInstance], aggregator: str) -> Noise:
     for member in members:
         config = member.config
         identity = open_identity(config.identity_file, config.instance.host)
-        kept = round_config.windows(config, identity, time.time, served=lambda: False).read(aggregator)
+        kept = open_windows(config, identity, connect(config.database), time.time).read(aggregator)
         if kept is not None:
             windows.append(kept)
 

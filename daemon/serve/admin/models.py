@@ -13,7 +13,7 @@ from daemon.serve.admin.responses_history import Models, Suspects
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.store import current_model, model_records
 from daemon.training.acceptance import decisions, suspect_sub_cohorts
-from daemon.training.acceptance.report_titles import with_titles
+from daemon.training.acceptance.report import with_titles
 
 table = Table()
 

@@ -17,7 +17,7 @@ from daemon.serve.admin.responses import Overview
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.context import ServeContext
 from daemon.serve.model_loader import Loaded
-from daemon.store import ledger, model_records
+from daemon.store import ledger_rows, model_records
 from federation.identity import format_key
 from federation.key_words import words
 
@@ -90,7 +90,7 @@ def trained(engine: Engine) -> list[Trained]:
             "deleted",
             _number(entry.details.get("quality")),
         )
-        for entry in ledger.newest(engine, limit=MOST_ENTRIES, kinds=("model",))
+        for entry in ledger_rows.newest(engine, limit=MOST_ENTRIES, kinds=("model",))
     }
     for model in rows.values():
         value = _number(model.quality.get(MEASURE))

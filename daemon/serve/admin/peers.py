@@ -11,7 +11,7 @@ from daemon.errors import RequestError
 from daemon.group import messages
 from daemon.group import repository as groups
 from daemon.peers import commands, repository
-from daemon.revert.affected_artifacts import holding
+from daemon.revert.artifacts import artifacts_of
 from daemon.serve.admin.executor import BusyError, Executor
 from daemon.serve.admin.requests import Approval, NewPeer
 from daemon.serve.admin.responses import Peer, Peers
@@ -53,7 +53,7 @@ async def candidates(request: AdminRequest) -> dict[str, Any]:
 async def approve(request: AdminRequest) -> dict[str, Any]:
     """Pin the key; what it needs beyond that, the peer's approval, is theirs to give."""
     by: Approval = request.body
-    return await _decide(request, commands.approve, key=by.key, max_users=by.max_users, holds=holding)
+    return await _decide(request, commands.approve, key=by.key, max_users=by.max_users, holds=artifacts_of)
 
 
 @table.post("/peers/{host}/pause", "Pause a peer until it is approved again", Peer)

@@ -9,14 +9,14 @@ from typing import Any, Final
 from daemon.errors import RequestError, ShoalError
 from daemon.jobs.run import run_job
 from daemon.process.job_context import Progress
-from daemon.revert import orchestrate, steps
-from daemon.revert.report import with_titles
+from daemon.revert import orchestrate
+from daemon.revert.out_of_service import require_known
+from daemon.revert.report import newest_records, with_titles
 from daemon.serve.admin.executor import Running
 from daemon.serve.admin.peers import host_of, tell
 from daemon.serve.admin.requests import RevertOrder
 from daemon.serve.admin.responses_history import RevertInProgress, RevertReport, Reverts
 from daemon.serve.admin.routing import AdminRequest, AdminState, Reply, Table
-from daemon.store import reverts
 
 table = Table()
 
@@ -30,7 +30,7 @@ async def listing(request: AdminRequest) -> dict[str, Any]:
     engine = request.engine
 
     def read() -> list[dict[str, Any]]:
-        found = reverts.newest(engine)
+        found = newest_records(engine)
         return [{**asdict(record), "report": with_titles(engine, record.report)} for record in found]
 
     return {
@@ -56,7 +56,7 @@ async def revert(request: AdminRequest) -> Any:
             "the confirmation names another host", advice=f'Send "confirm": "{host}" to revert {host}.'
         )
     # Not in the admin's thread: nothing that waits there may keep a peer in service.
-    await asyncio.to_thread(steps.require_known, request.engine, request.config, host)
+    await asyncio.to_thread(require_known, request.engine, request.config, host)
     running = _start(request.state, host, dry_run=order.dry_run)
     try:
         report = await asyncio.wait_for(request.work.result_of(running), PATIENCE)

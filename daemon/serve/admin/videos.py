@@ -9,7 +9,7 @@ from daemon.serve.admin.requests import RelatedQuery, VideosQuery
 from daemon.serve.admin.responses import FoundVideos, Related
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.api import requests, suggestions
-from daemon.store.titles import public_titles
+from daemon.store.videos import public_titles
 from models.labels import Labels
 
 table = Table()

@@ -10,7 +10,7 @@ from daemon.serve.api.requests import ViewerBody
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.middleware import HEADERS, json_answer
 from daemon.serve.validation import read_body
-from daemon.store import forget_viewers, viewer_history
+from daemon.store.viewers import consent_lock, forget_viewers, viewer_rows
 
 PATIENCE: Final = 20.0
 """Seconds to wait for a sync that is putting its snapshot in place."""
@@ -23,7 +23,7 @@ async def known(request: web.Request) -> web.Response:
     """Answer `{"viewer"}` with every video that is stored for the viewer, newest first."""
     context = request.app[CONTEXT]
     pseudonym = await _pseudonym(request, context)
-    return json_answer({"videos": await asyncio.to_thread(viewer_history.known, context.engine, pseudonym)})
+    return json_answer({"videos": await asyncio.to_thread(viewer_rows, context.engine, pseudonym)})
 
 
 @routes.post("/v1/viewers/forget")
@@ -44,10 +44,10 @@ async def _pseudonym(request: web.Request, context: ServeContext) -> bytes:
 
 
 def _forget(context: ServeContext, pseudonym: bytes) -> None:
-    with forget_viewers.turn(context.config.data_dir, patience=PATIENCE):
-        forget_viewers.forget(context.engine, [pseudonym])
+    with consent_lock(context.config.data_dir, patience=PATIENCE):
+        forget_viewers(context.engine, [pseudonym])
     if context.config.windows_dir.is_dir():
         # Loaded only where something was ever given to peers.
-        from daemon.rounds.withdrawals import void
+        from daemon.rounds.data_windows import withdraw_viewers
 
-        void(context.config, context.engine)
+        withdraw_viewers(context.config, context.engine)

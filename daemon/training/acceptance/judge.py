@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.schema import Acceptance
-from daemon.training.acceptance.common_videos import Pair, with_local, with_month
+from daemon.training.acceptance.reference_models import Pair, with_local, with_month
 from daemon.training.acceptance.report import Gain, Gains, Report, largest
 from models import exposure
 from models.labels import Labels, Texts

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Engine
 
-from policies.realisable import Check
+from daemon.store.videos import public_titles
+
+if TYPE_CHECKING:  # it would load scipy into the serving process
+    from policies.realisable import Check
 
 SHOWN = 10
 _WORTH_SHOWING = 0.001
@@ -94,6 +99,22 @@ def largest(names: list[str], before: NDArray[np.float64], after: NDArray[np.flo
         for place in order.tolist()
         if gained[place] >= _WORTH_SHOWING
     )
+
+
+def with_titles(engine: Engine, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report whose videos have a `title` as it is today, empty for what is not public any more."""
+    comparisons = report.get("gains", [])
+    today = public_titles(
+        engine, [str(video["url"]) for gains in comparisons for video in gains.get("videos", [])]
+    )
+    named = [
+        {
+            **gains,
+            "videos": [{**video, "title": today.get(str(video["url"]), "")} for video in gains["videos"]],
+        }
+        for gains in comparisons
+    ]
+    return {**report, "gains": named} if named else dict(report)
 
 
 def _plain(key: str, gain: Gain) -> dict[str, Any]:

@@ -24,12 +24,11 @@ from daemon.group import commands, repository, status
 from daemon.group.membership.key_verification import Seen
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
-from daemon.rounds.aggregator_window import AggregatorWindows
+from daemon.rounds.aggregator_window import group_windows
 from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
 from federation.group.node_key import new_node_key, public_node_key
 from federation.identity import Identity, format_key
-from federation.journal import FileJournal
 from federation.key_words import words
 from tests.daemon.group.test_join_and_leave import polls
 from tests.daemon.peer_instances import Neighbour, neighbours
@@ -282,9 +281,7 @@ async def test_a_sum_that_cannot_be_learnt_from_is_said(three: list[Neighbour]) 
 async def test_no_sum_is_announced_for_a_window_that_has_its_sum(three: list[Neighbour]) -> None:
     host, *_ = three
     await typed(host, "group", "host", GROUP)
-    folder = host.config.group_dir / "host" / "asking"
-    folder.mkdir(parents=True)
-    record = AggregatorWindows(FileJournal(folder), host.config.privacy.window, time.time)
+    record = group_windows(host.config, time.time)
     record.open(b"")
     record.answered("ab" * 32)
     refused = await typed(host, "group", "start", "--in", "1m", "-o", "json")

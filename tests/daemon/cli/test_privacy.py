@@ -28,19 +28,21 @@ from daemon.cli.privacy_view import show
 from daemon.cli.terminal import out
 from daemon.config import Config, load
 from daemon.config.types import KEY_PREFIX
-from daemon.disclosure import formatting, plan
+from daemon.disclosure import formatting, privacy_plan
 from daemon.disclosure.cost import Cost, cost, level_of
+from daemon.disclosure.privacy_plan import PlannedCohort
 from daemon.disclosure.privacy_report import gather
 from daemon.group import repository
 from daemon.group.repository import Membership
 from daemon.identity import open_identity
 from daemon.process.child import python_module
-from daemon.rounds import round_config, viewer_digests
 from daemon.rounds.contribution_log import ContributionLog
+from daemon.rounds.data_windows import open_windows, viewer_tags
 from daemon.rounds.own_statistics import own_viewers
-from daemon.store import forget_viewers, sums
+from daemon.store import sums
 from daemon.store.activity import SessionRecord, save_session
 from daemon.store.engine import open_checked
+from daemon.store.viewers import forget_viewers, viewer_states
 from federation.envelope import Stage
 from federation.identity import Identity, PublicIdentity, format_key
 from federation.proposal import BlobReference, Proposal, least_threshold
@@ -170,7 +172,7 @@ class World:
         config = self.config
         engine = open_checked(config.database)
         identity = open_identity(config.identity_file, config.instance.host)
-        windows = round_config.windows(config, identity, lambda: self.now, served=lambda: False)
+        windows = open_windows(config, identity, engine, lambda: self.now)
         own = own_viewers(engine, config, now=time.time())  # Videos are settled since they were read.
         record = ContributionLog(windows, engine, lambda: self.now)
         session = f"{aggregator}-{self.now}".encode().ljust(32, b".")[:32]
@@ -301,7 +303,8 @@ def test_windows_are_shown_with_both_noises_and_why_they_stay_open(world: World)
     assert three["pairs"] is None
     assert own["ours"]
     assert own["ends"] < time.time()
-    assert (two["changed"], two["needed"], two["frozen"], three["frozen"]) == (0, 5, 2, 1)
+    assert (two["changed"], two["needed"]) == (0, 5)
+    assert (len(two["vectors"]), len(three["vectors"])) == (2, 1)
     printed = said(shoal("privacy", "show", "-c", world.config_file))
     assert "each of 40 videos, and with each of 435 pairs of a head of 30 videos" in printed
     assert "off by about ±5.2, with everybody alive" in printed
@@ -317,15 +320,15 @@ def test_a_withdrawal_shows_as_a_void_window(world: World) -> None:
     world.give("two.example", Level.DEFAULT, videos=40, head=30)
     config = world.config
     engine = open_checked(config.database)
-    leaving = sorted(forget_viewers.states(engine))[:1]
-    forget_viewers.forget(engine, leaving)
+    leaving = sorted(viewer_states(engine))[:1]
+    forget_viewers(engine, leaving)
     identity = open_identity(config.identity_file, config.instance.host)
-    windows = round_config.windows(config, identity, time.time, served=lambda: False)
-    stored = forget_viewers.states(engine)
-    assert windows.withdraw(lambda key: viewer_digests.tags(key, stored)) == 1
+    windows = open_windows(config, identity, engine, time.time)
+    stored = viewer_states(engine)
+    assert windows.withdraw(lambda key: viewer_tags(key, stored)) == 1
     engine.dispose()
     report = world.show()
-    assert [window["closed"] for window in report["windows"]] == ["void"]
+    assert [window["state"] for window in report["windows"]] == ["void"]
     assert report["viewers"]["stored"] == 59
     # What was given stays on the account.
     assert report["together"]["windows"] == 1
@@ -361,7 +364,7 @@ def test_level_none_is_called_unsafe_and_infinite(world: World) -> None:
 def test_no_viewer_and_no_video_is_ever_named(world: World) -> None:
     world.give("two.example", Level.DEFAULT, videos=40, head=30)
     engine = open_checked(world.config.database)
-    pseudonyms = list(forget_viewers.states(engine))
+    pseudonyms = list(viewer_states(engine))
     engine.dispose()
     with gzip.open(world.folder / "dataset" / "items.csv.gz", "rt") as file:
         titles = [line.split(",")[1] for line in file.read().splitlines()[1:]]
@@ -478,10 +481,10 @@ def test_user_level_is_offered_by_the_audience_of_the_newest_sum(world: World) -
             privacy={},
             now=time.time(),
         )
-        found = plan.offer(config, engine, Level.USER_LEVEL)
-        assert found == plan.Offer(offered=offered, audience=audience, needed=10_000)
-        assert plan.offer(config, engine, Level.STRICT).offered
-        setting = plan.setting(config, Level.DEFAULT, timedelta(days=7), plan.Cohort(5, 1))
+        found = privacy_plan.offer(config, engine, Level.USER_LEVEL)
+        assert found == privacy_plan.Offer(offered=offered, audience=audience, needed=10_000)
+        assert privacy_plan.offer(config, engine, Level.STRICT).offered
+        setting = privacy_plan.plan_level(config, Level.DEFAULT, timedelta(days=7), PlannedCohort(5, 1))
         with out.capture() as captured:
             privacy_plan_view.show(config, (setting, setting), found, [], None, peers=0)
         assert ("NOT OFFERED HERE" in captured.get()) is not offered
@@ -512,18 +515,18 @@ def test_exit_status_where_nothing_is_stored(tmp_path: Path) -> None:
 
 
 def test_quality_comes_from_what_was_measured(tmp_path: Path) -> None:
-    assert plan.quality(tmp_path / "nowhere") == []
+    assert privacy_plan.measured_quality(tmp_path / "nowhere") == []
     measured = {"data": "made-up", "ndcg10": {"none": 0.3, "default": 0.27, "strict": math.nan}}
     (tmp_path / "made-up.json").write_text(json.dumps(measured))
-    sets = plan.quality(tmp_path)
+    sets = privacy_plan.measured_quality(tmp_path)
     assert sets == [{"name": "made-up", "ndcg10": {"none": 0.3, "default": 0.27}}]
     config = World(tmp_path, 0.0).write().config
-    setting = plan.setting(config, Level.DEFAULT, timedelta(days=7), plan.Cohort(5, 1))
+    setting = privacy_plan.plan_level(config, Level.DEFAULT, timedelta(days=7), PlannedCohort(5, 1))
     with out.capture() as captured:
         privacy_plan_view.show(
             config,
             (setting, setting),
-            plan.Offer(offered=True, audience=None, needed=0),
+            privacy_plan.Offer(offered=True, audience=None, needed=0),
             sets,
             None,
             peers=0,

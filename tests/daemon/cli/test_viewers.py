@@ -23,13 +23,13 @@ from daemon.maintenance import forget_viewer, sync
 from daemon.process.child import python_module
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
-from daemon.rounds.contribution_job import noisy, open_windows
+from daemon.rounds.contribution_job import noisy, windows_of
 from daemon.rounds.counts_then_pairs import Rounds
 from daemon.rounds.own_statistics import own_viewers
-from daemon.store import content_arrays, forget_viewers
+from daemon.store import content_arrays
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.viewers import Pseudonyms, viewer_states
 from federation.errors import Refusal
 from federation.identity import Identity, format_key
 from federation.journal import MemoryJournal
@@ -83,7 +83,7 @@ def give(config: Config, engine: Engine, aggregator: str) -> Any:
     )
     (part,) = rounds.propose(blob, (tuple(peer.public for peer in PEERS),))
     proposal = replace(part.first.proposal, aggregator=aggregator)
-    return noisy(context, proposal, {round_config.VOCABULARY: blob}, own, open_windows(context))
+    return noisy(context, proposal, {round_config.VOCABULARY: blob}, own, windows_of(context))
 
 
 def pseudonym(config: Config) -> bytes:
@@ -98,13 +98,13 @@ def test_everything_of_the_viewer_goes_and_what_peers_were_to_get_is_void(
     report = forget_viewer.forget(engine, config, SOMEBODY, NOW)
     assert report["engagements"] == 10
     assert report["windows_voided"] == 2
-    assert pseudonym(config) not in forget_viewers.states(engine)
+    assert pseudonym(config) not in viewer_states(engine)
     raw = b"".join(path.read_bytes() for path in config.data_dir.glob("shoal.db*"))
     assert pseudonym(config) not in raw
     # Neither the same counts nor new ones that differ by this viewer leave before the window is over.
     with pytest.raises(Refusal, match="nothing more is given in this data window"):
         give(config, engine, "p0.example")
-    ends = sorted(kept.window.ends for kept in open_windows(context_of(config, engine)).all())
+    ends = sorted(kept.window.ends for kept in windows_of(context_of(config, engine)).all())
     assert report["next_contribution"] == ends[0] > NOW
     assert np.asarray(before).sum() == 600
 
@@ -134,7 +134,7 @@ def test_the_next_statistic_is_without_the_viewer_and_the_window_opens_when_othe
     before = give(config, engine, "p0.example")
     report = forget_viewer.forget(engine, config, SOMEBODY, NOW)
     later = float(report["next_contribution"]) + 1
-    windows = open_windows(JobContext(config, engine, lambda _s, _p: None, lambda: later))
+    windows = windows_of(JobContext(config, engine, lambda _s, _p: None, lambda: later))
     kept = windows.read("p0.example")
     assert kept is not None
     assert kept.window.over(later, changed=0, least=0)

@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 
 from daemon.cli.main import app
 from daemon.config import Config, load
-from daemon.disclosure import data_kinds, data_kinds_group, export
-from daemon.disclosure.next_share import Share, gather
+from daemon.disclosure import data_kinds, share_export
+from daemon.disclosure.share_report import ShareReport, gather
 from daemon.errors import RequestError
 from daemon.group.hosting import proxy_http
 from daemon.identity import open_identity
@@ -33,20 +33,21 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.process.child import MAX_LINE, python_module
 from daemon.process.job_context import JobContext
-from daemon.rounds import round_config, withdrawals
-from daemon.rounds.contribution_job import noisy, open_windows, trainer_of, write_counts
+from daemon.rounds import round_config
+from daemon.rounds.contribution_job import noisy, trainer_of, windows_of, write_counts
 from daemon.rounds.contribution_log import ContributionLog
+from daemon.rounds.data_windows import withdraw_viewers
 from daemon.rounds.member_log import MemberLog
 from daemon.rounds.own_statistics import own_viewers
 from daemon.store import activity, traffic
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked, reads
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
 from daemon.store.tables import Base, JobRun
 from daemon.store.traffic import PeerTraffic
+from daemon.store.viewers import Pseudonyms
 from federation import messages
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
@@ -133,7 +134,7 @@ class Place:
     def identity(self) -> Identity:
         return open_identity(self.config.identity_file, self.config.instance.host)
 
-    def share(self) -> Share:
+    def share(self) -> ShareReport:
         return gather(self.config, self.engine, self.now)
 
     def report(self) -> dict[str, Any]:
@@ -185,7 +186,7 @@ class Place:
         """Answer a sum up to the moment from which others can open it."""
         own = own_viewers(self.engine, self.config, now=self.now)
         blobs = {name: self.blobs[name] for name in proposal.blobs}
-        windows = open_windows(self.context)
+        windows = windows_of(self.context)
         vector = noisy(self.context, proposal, blobs, own, windows)
         ContributionLog(windows, self.engine, lambda: self.now).check(sum_id, proposal, Stage.SURVIVORS)
         return vector
@@ -302,7 +303,7 @@ def test_when_somebody_in_it_left_the_numbers_are_gone_and_the_hash_stays(place:
     place.give(place.first_proposal(), b"s" * 32)
     before = place.report()
     fill(place.engine, without=0)
-    assert withdrawals.void(place.config, place.engine) == 1
+    assert withdraw_viewers(place.config, place.engine) == 1
     after = place.report()
     (window,) = after["windows"]
     assert (window["state"], window["vectors"]) == ("void", [])
@@ -389,8 +390,8 @@ def test_a_report_fits_into_a_line_however_much_there_is(place: Place) -> None:
         windows=tuple(replace(share.windows[0], aggregator=f"{n}.{'x' * 220}") for n in range(1000)),
         left=share.left * 5_000,
         traffic=tuple(PeerTraffic("2027-01", f"{n}.{'x' * 220}", 10**9, 10**9) for n in range(9_000)),
-        asker=replace(
-            share.asker,
+        next_sum=replace(
+            share.next_sum,
             hosts=tuple(f"{n}.{'x' * 220}" for n in range(1000)),
             roster=tuple(PublicIdentity(f"{n}.{'x' * 220}", bytes(32)) for n in range(1000)),
         ),
@@ -410,7 +411,7 @@ def test_a_table_has_every_video_and_what_is_no_formula(tmp_path: Path) -> None:
     place = place_of(write_config(tmp_path / "one"), titles='=HYPERLINK("http://evil.example",{})')
     vector = place.give(place.first_proposal(), b"s" * 32)
     path = tmp_path / "share.csv"
-    assert export.write(place.share(), path) == VIDEOS
+    assert share_export.write(place.share(), path) == VIDEOS
     header, *rows = csv.reader(path.read_text().splitlines())
     assert header == ["video", "title", "viewers", f"given to {ASKS.host}"]
     assert {row[0]: (int(row[2]), int(row[3])) for row in rows} == {
@@ -419,16 +420,16 @@ def test_a_table_has_every_video_and_what_is_no_formula(tmp_path: Path) -> None:
     assert all(row[1].startswith("'=") for row in rows)
     assert path.stat().st_mode & 0o077 == 0
     with pytest.raises(RequestError, match="exists already"):
-        export.write(place.share(), path)
+        share_export.write(place.share(), path)
     with pytest.raises(RequestError, match="neither in"):
-        export.write(place.share(), tmp_path / "share.txt")
+        share_export.write(place.share(), tmp_path / "share.txt")
     place.engine.dispose()
 
 
 def test_a_json_file_has_everything(place: Place, tmp_path: Path) -> None:
     vector = place.give(place.first_proposal(), b"s" * 32)
     path = tmp_path / "share.json"
-    export.write(place.share(), path)
+    share_export.write(place.share(), path)
     found = json.loads(path.read_text())
     videos = {video["url"]: video for video in found["next"]["videos"]}
     assert len(videos) == found["next"]["shown"] == VIDEOS
@@ -570,7 +571,7 @@ def test_a_member_whose_key_was_replaced_still_answers(
 
 
 def standing_for(attribute: str) -> set[Any]:
-    return {part for kind in data_kinds.KINDS for part in getattr(kind, attribute)}
+    return {part for kind in data_kinds.DATA_KINDS for part in getattr(kind, attribute)}
 
 
 def test_every_message_between_instances_is_of_a_kind() -> None:
@@ -611,9 +612,9 @@ def test_every_route_that_others_can_call_is_of_a_kind(place: Place) -> None:
         served |= set(re.findall(r"router\.\w+\(\s*'([^']+)',\s*guards\.everybody", path.read_text()))
     assert len(served) > 2
     # What members call at the listener of a group's host, and what everybody can.
-    assert set(data_kinds_group.FLEET) == {f"/v1/fleet/{method}" for method in proxy_http.METHODS}
+    assert set(data_kinds.FLEET) == {f"/v1/fleet/{method}" for method in proxy_http.METHODS}
     assert proxy_http.read_request(b"GET /health HTTP/1.1\r\n\r\n") is not None
-    assert standing_for("routes") == served | {*data_kinds_group.FLEET, "/health"}
+    assert standing_for("routes") == served | {*data_kinds.FLEET, "/health"}
 
 
 ASKS_FOR = {
@@ -648,7 +649,7 @@ def test_every_module_that_asks_others_is_of_a_kind() -> None:
         if any(_ASKING.fullmatch(name) for name in names):
             asking.add(".".join(path.relative_to(ROOT).with_suffix("").parts))
     assert set(ASKS_FOR) == asking - set(NOT_LEAVING)
-    assert set(ASKS_FOR.values()) <= {kind.id for kind in data_kinds.KINDS}
+    assert set(ASKS_FOR.values()) <= {kind.id for kind in data_kinds.DATA_KINDS}
     assert set(NOT_LEAVING) <= asking
 
 
@@ -659,7 +660,7 @@ def test_the_readme_has_the_list_of_the_code() -> None:
 
 
 def test_the_api_and_the_command_tell_the_same_kinds(place: Place) -> None:
-    told = [kind.as_json() for kind in data_kinds.KINDS]
+    told = [kind.as_json() for kind in data_kinds.DATA_KINDS]
     assert place.report()["kinds"] == told
     done = CliRunner().invoke(app, ["share", "kinds", "-o", "json"])
     assert json.loads(done.stdout) == told

@@ -16,13 +16,12 @@ from daemon.group.traffic_accounting import TrafficAccounting
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds import round_config
-from daemon.rounds.aggregator_window import AggregatorWindows
+from daemon.rounds.aggregator_window import asked_before, group_windows
 from daemon.store import traffic
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.group.epoch_opening import Gather
 from federation.identity import format_key
-from federation.journal import FileJournal
 from policies.window import Window
 from tests.daemon.disclosure.test_disclosure import (
     NOW,
@@ -135,10 +134,8 @@ def test_the_host_is_told_what_its_group_is_asked_about_and_no_bytes_to_itself(p
     me = place.identity.host
     assert place.report()["next"]["aggregators"] == [me]
     assert verdicts(place)["members"][0]
-    assert not (place.config.group_dir / "host" / "asking").exists()
-    record = AggregatorWindows(
-        FileJournal(place.config.group_dir / "host" / "asking"), place.config.privacy.window, lambda: NOW
-    )
+    assert not asked_before(place.config, hosted=True)
+    record = group_windows(place.config, lambda: NOW)
     record.open(round_config.encode_vocabulary((url_of(0), url_of(1))))
     assert place.report()["next"]["entries"] == 2
     traffic.add(place.engine, traffic.month_of(NOW), me, 70, 80)

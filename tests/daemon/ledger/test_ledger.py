@@ -28,7 +28,7 @@ from daemon.ledger import chain, manifests
 from daemon.ledger.canonical import MAX_BYTES, canonical, plain
 from daemon.ledger.chain import BEGINNING, Head, Kind
 from daemon.ledger.messages import sentence
-from daemon.store import ledger as rows
+from daemon.store import ledger_rows as rows
 from daemon.store import model_records
 from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate

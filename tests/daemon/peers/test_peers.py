@@ -17,7 +17,7 @@ from daemon.log import TextFormatter
 from daemon.peers import commands, contact_job, repository
 from daemon.peers.cards import PeerAnswerError
 from daemon.peers.commands import UnknownPeerError
-from daemon.revert.affected_artifacts import holding
+from daemon.revert.artifacts import artifacts_of
 from daemon.store import traffic
 from daemon.store.engine import reads
 from daemon.store.tables import PeerRow
@@ -111,13 +111,15 @@ async def test_only_the_key_that_was_compared_is_pinned(pair: list[Neighbour]) -
     await a.job(add=b.host)
     other = format_key(stranger().public.key)
     with pytest.raises(PolicyRefusedError, match="not the key"):
-        commands.approve(a.engine, a.config, b.host, key=other, max_users=None, now=a.clock(), holds=holding)
+        commands.approve(
+            a.engine, a.config, b.host, key=other, max_users=None, now=a.clock(), holds=artifacts_of
+        )
     assert a.peer(b).state == "candidate"
     commands.approve(
-        a.engine, a.config, b.host, key=a.peer(b).key, max_users=40, now=a.clock(), holds=holding
+        a.engine, a.config, b.host, key=a.peer(b).key, max_users=40, now=a.clock(), holds=artifacts_of
     )
     assert a.peer(b).cap(a.config) == 40
-    commands.approve(a.engine, a.config, b.host, key=None, max_users=None, now=a.clock(), holds=holding)
+    commands.approve(a.engine, a.config, b.host, key=None, max_users=None, now=a.clock(), holds=artifacts_of)
     assert a.peer(b).max_users == 40
 
 
@@ -129,7 +131,9 @@ async def test_a_key_is_read_from_its_own_domain_before_it_can_be_approved(pair:
     assert a.peer(b).theirs == "asked"
     assert a.shown(b)["words"] == []
     with pytest.raises(RequestError, match="card"):
-        commands.approve(a.engine, a.config, b.host, key=None, max_users=None, now=a.clock(), holds=holding)
+        commands.approve(
+            a.engine, a.config, b.host, key=None, max_users=None, now=a.clock(), holds=artifacts_of
+        )
     await a.job(add=b.host)
     assert a.peer(b).key == format_key(b.identity.public.key)
     assert a.peer(b).theirs == "unknown"

@@ -17,10 +17,11 @@ from daemon.errors import JobError, PolicyRefusedError, RequestError
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.peers import commands, repository
-from daemon.revert import affected_artifacts, changed_lists, job, proof, report, steps
-from daemon.revert.affected_artifacts import holding
+from daemon.revert import changed_lists, job, proof, report
+from daemon.revert.artifacts import artifacts_of
+from daemon.revert.out_of_service import take_out_of_service
 from daemon.serve.model_loader import CurrentModel
-from daemon.store import model_records, reverts, sums
+from daemon.store import model_records, sums
 from daemon.store.model_records import State
 from daemon.training.deploy import put_into_service
 from models import artefact
@@ -96,7 +97,7 @@ def test_a_row_that_forgot_the_peer_does_not_hide_it(one: Instance) -> None:
     by_session = one.model("federated", OTHERS, session_id=one.session(1, [*OTHERS, HOST]))
     by_manifest = one.model("federated", [*OTHERS, HOST], session_id=one.session(2, OTHERS))
     one.serve(by_session)
-    assert affected_artifacts.holding(one.engine, one.config, HOST).models == (by_manifest, by_session)
+    assert artifacts_of(one.engine, one.config, HOST).models == (by_manifest, by_session)
     assert out_of_service(one).now == local
 
 
@@ -119,7 +120,7 @@ async def test_with_no_model_left_the_serving_process_drops_the_one_it_has(one: 
     assert (switch.now, one.served()) == (None, None)
     await current.refresh()
     assert current.loaded is None
-    assert "taken out" in current.problem
+    assert "removed" in current.problem
     one.serve(one.model("local"))
     assert await current.refresh()
     assert current.loaded is not None
@@ -127,17 +128,17 @@ async def test_with_no_model_left_the_serving_process_drops_the_one_it_has(one: 
 
 def test_nobody_can_be_taken_out_who_was_never_there_nor_the_instance_itself(one: Instance) -> None:
     with pytest.raises(RequestError, match=r"never a peer.*"):
-        steps.out_of_service(one.engine, one.config, "nobody.example", NOW)
+        take_out_of_service(one.engine, one.config, "nobody.example", NOW)
     with pytest.raises(RequestError, match="is this instance"):
-        steps.out_of_service(one.engine, one.config, one.config.instance.host, NOW)
-    assert not reverts.newest(one.engine)
+        take_out_of_service(one.engine, one.config, one.config.instance.host, NOW)
+    assert not report.newest_records(one.engine)
 
 
 def test_a_peer_that_is_no_peer_any_more_can_still_be_taken_out(one: Instance) -> None:
     strangers = ["gone.example", *OTHERS]
     local = one.model("local")
     one.serve(one.model("federated", strangers, session_id=one.sum(1, strangers)))
-    switch = steps.out_of_service(one.engine, one.config, "gone.example", NOW)
+    switch = take_out_of_service(one.engine, one.config, "gone.example", NOW)
     assert switch.now == local
 
 
@@ -200,7 +201,7 @@ def test_the_report_compares_lists_exposure_and_quality(one: Instance) -> None:
     assert example["before"] != example["after"]
     assert len(changed["examples"]) == 10
     # What is kept for good names no title.
-    assert "title" not in json.dumps(reverts.newest(one.engine)[0].report)
+    assert "title" not in json.dumps(report.newest_records(one.engine)[0].report)
 
 
 def test_exposure_is_that_of_made_up_viewers_where_there_are_enough_videos(one: Instance) -> None:
@@ -281,15 +282,17 @@ def test_approved_again_nothing_of_before_comes_back(one: Instance) -> None:
     out_of_service(one)
     # Approved before everything is deleted, it would be learnt from again.
     with pytest.raises(PolicyRefusedError, match="not deleted yet"):
-        commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW, holds=holding)
+        commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW, holds=artifacts_of)
     take_out(one)
     assert (
-        commands.approve(one.engine, one.config, HOST, key=None, max_users=None, now=NOW, holds=holding).state
+        commands.approve(
+            one.engine, one.config, HOST, key=None, max_users=None, now=NOW, holds=artifacts_of
+        ).state
         == "approved"
     )
     assert repository.read(one.engine, one.config).allowlist().find(HOST) is not None
-    assert not affected_artifacts.holding(one.engine, one.config, HOST)
+    assert not artifacts_of(one.engine, one.config, HOST)
     assert one.served() == older
     # Taken out a second time, it is a new revert.
     take_out(one)
-    assert len(reverts.newest(one.engine, HOST)) == 2
+    assert len(report.newest_records(one.engine, HOST)) == 2

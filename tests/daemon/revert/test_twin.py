@@ -11,7 +11,8 @@ import pytest
 from daemon.errors import JobError
 from daemon.jobs.run import run_job
 from daemon.peers import repository
-from daemon.revert import job, proof, steps
+from daemon.revert import job, proof
+from daemon.revert.out_of_service import take_out_of_service
 from daemon.store import model_records, sums
 from models import artefact
 from tests.daemon.in_process_federation import DAY, Federation, copy, prepare, running
@@ -85,7 +86,7 @@ async def train_meanwhile(federation: Federation, host: str) -> None:
 
     def take_out(stage: str, part: float) -> None:
         if stage == "factorization" and part > 0.5 and one.served() == before:
-            steps.out_of_service(one.engine, one.config, host, federation.clock())
+            take_out_of_service(one.engine, one.config, host, federation.clock())
 
     outcome = await run_job("train", one.config_file, time_limit=60.0, on_progress=take_out)
     assert one.served() != before
@@ -140,7 +141,8 @@ async def test_a_sum_that_is_under_way_when_a_peer_is_taken_out_is_never_stored(
             peer.knows(member)
         federation.sync()
         take_out = once(
-            stage, lambda: steps.out_of_service(one.engine, one.config, peer.host, federation.clock())
+            stage,
+            lambda: take_out_of_service(one.engine, one.config, peer.host, federation.clock()),
         )
         with pytest.raises(JobError, match="abandoned"):
             await federation.session(take_out)
@@ -150,7 +152,7 @@ async def test_a_sum_that_is_under_way_when_a_peer_is_taken_out_is_never_stored(
         assert found is not None
         assert found.state == "reverted"
         # Nothing is left open, and what the peer asks for is refused.
-        steps.out_of_service(one.engine, one.config, peer.host, federation.clock())
+        take_out_of_service(one.engine, one.config, peer.host, federation.clock())
         assert not proof.prove(one.engine, one.config, peer.host).problems
 
 

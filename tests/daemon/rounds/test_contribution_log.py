@@ -14,17 +14,17 @@ from sqlalchemy import Engine
 from daemon.config import Config, load
 from daemon.identity import open_identity
 from daemon.peers import repository
-from daemon.rounds import round_config, viewer_digests, withdrawals
+from daemon.rounds import round_config
 from daemon.rounds.contribution_log import ContributionLog
-from daemon.rounds.data_windows import DataWindows
+from daemon.rounds.data_windows import DataWindows, open_windows, viewer_digests, viewer_tag, withdraw_viewers
 from daemon.serve.federation_app import open_service
-from daemon.store import activity, content_arrays, forget_viewers, releases
+from daemon.store import activity, content_arrays, releases
 from daemon.store.activity import SessionRecord
-from daemon.store.engine import open_checked
+from daemon.store.engine import connect, open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, VideoRow
 from daemon.store.snapshot import replace as snapshot
+from daemon.store.viewers import Pseudonyms, forget_viewers
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.identity import Identity, format_key
@@ -71,7 +71,7 @@ def identity_of(config: Config) -> Identity:
 
 
 def windows_of(config: Config) -> DataWindows:
-    return round_config.windows(config, identity_of(config), lambda: NOW, served=lambda: False)
+    return open_windows(config, identity_of(config), connect(config.database), lambda: NOW)
 
 
 def proposal(config: Config, **changes: object) -> Proposal:
@@ -101,9 +101,7 @@ def give(config: Config, engine: Engine, asked: Proposal) -> None:
     starts = np.arange(engagements.user_count + 1)
     windows_of(config).contribution(
         asked,
-        lambda key: viewer_digests.digests(
-            key, engagements.pseudonyms, catalogue.urls, starts, engagements.videos
-        ),
+        lambda key: viewer_digests(key, engagements.pseudonyms, catalogue.urls, starts, engagements.videos),
         lambda: np.bincount(engagements.videos, minlength=len(catalogue)).astype(np.int64),
     )
 
@@ -166,26 +164,26 @@ def test_who_left_without_anybody_telling_the_windows_is_found_out(
     record = record_of(config, engine)
     record.check(SUM, asked, stage)
     gone = SECRET.of("viewer 3")
-    forget_viewers.forget(engine, [gone])
+    forget_viewers(engine, [gone])
     with pytest.raises(Refusal, match="nothing more is given") as refused:
         record.check(SUM, asked, stage)
     assert refused.value.code is Code.WINDOW_OPEN
     kept = windows_of(config).read(AGGREGATOR.host)
     assert kept is not None
     assert kept.window.closed is Closed.VOID
-    assert viewer_digests.tag(kept.seed, gone) not in kept.viewers
+    assert viewer_tag(kept.seed, gone) not in kept.viewers
     assert not list(config.windows_dir.rglob("given-*"))
 
 
 def test_void_closes_every_window_with_somebody_who_left(config: Config, engine: Engine) -> None:
-    assert withdrawals.void(config, engine) == 0
+    assert withdraw_viewers(config, engine) == 0
     assert not config.windows_dir.exists()  # nothing was ever given
     for peer in PEERS[:2]:
         give(config, engine, proposal(config, aggregator=peer.host, roster=(PEERS[2].public,)))
-    assert withdrawals.void(config, engine) == 0
-    forget_viewers.forget(engine, [SECRET.of("viewer 3")])
-    assert withdrawals.void(config, engine) == 2
-    assert withdrawals.void(config, engine) == 0
+    assert withdraw_viewers(config, engine) == 0
+    forget_viewers(engine, [SECRET.of("viewer 3")])
+    assert withdraw_viewers(config, engine) == 2
+    assert withdraw_viewers(config, engine) == 0
 
 
 def test_a_record_that_cannot_be_read_refuses_and_ends_nothing(
@@ -211,7 +209,7 @@ def test_an_emptied_folder_with_sessions_on_record_is_noticed_whoever_looks_firs
     activity.save_session(engine, SessionRecord("a" * 64, "member", AGGREGATOR.host, NOW))
     shutil.rmtree(config.windows_dir)
     config.windows_dir.mkdir()
-    withdrawals.void(config, engine)
+    withdraw_viewers(config, engine)
     with pytest.raises(Refusal, match="nothing more is given"):
         give(config, engine, proposal(config))
 
@@ -268,7 +266,7 @@ async def test_a_restored_copy_leaves_what_was_open_also_where_a_job_came_first(
     restored = config.model_copy(update={"data_dir": copy})
     other = open_checked(restored.database)
     try:
-        withdrawals.void(restored, other)
+        withdraw_viewers(restored, other)
         async with open_service(restored, tmp_path / "unused", other, clock=lambda: NOW):
             assert round_config.member_journal(restored).names(signed.sum_id) == ["closed"]
     finally:

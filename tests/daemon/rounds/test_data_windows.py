@@ -18,8 +18,7 @@ from nacl.secret import SecretBox
 from numpy.typing import NDArray
 
 from daemon.errors import StoreError
-from daemon.rounds import viewer_digests
-from daemon.rounds.data_windows import PARTS, DataWindows, terms_of
+from daemon.rounds.data_windows import PARTS, DataWindows, terms_of, viewer_digests, viewer_tag, viewer_tags
 from federation.errors import Code, Refusal
 from federation.identity import Identity
 from federation.journal import FileJournal
@@ -64,12 +63,12 @@ class Viewers:
         names = sorted(self.rows)
         columns = [sorted(self.rows[name]) for name in names]
         starts = np.cumsum([0, *map(len, columns)])
-        return viewer_digests.digests(
+        return viewer_digests(
             key, names, URLS, starts, np.concatenate([np.array(c, np.int64) for c in columns])
         )
 
     def present(self, key: bytes) -> frozenset[bytes]:
-        return viewer_digests.tags(key, self.rows)
+        return viewer_tags(key, self.rows)
 
     def matrix(self) -> Values:
         return np.array([[v in row for v in range(len(URLS))] for row in self.rows.values()], np.int64)
@@ -373,7 +372,7 @@ def test_who_leaves_takes_everything_along_at_once(store: Store) -> None:
     first = counts()
     vectors = [store.give(first), store.give(pairs(first)), store.give(counts("other.example"))]
     kept = store.open().all()
-    tags = [viewer_digests.tag(one.seed, BOB) for one in kept]
+    tags = [viewer_tag(one.seed, BOB) for one in kept]
     contents = [one.viewers[tag] for one, tag in zip(kept, tags, strict=True)]
     secrets = [*(v.astype("<i4").tobytes() for v in vectors), *tags, *contents]
     assert all(secret in store.plain() for secret in secrets)
@@ -462,7 +461,7 @@ def test_nothing_readable_is_on_disk(store: Store) -> None:
     for secret in (
         vector.astype("<i4").tobytes(),
         kept.seed,
-        viewer_digests.tag(kept.seed, BOB),
+        viewer_tag(kept.seed, BOB),
         BOB,
         b"peer.example",
         b"closed",
@@ -646,7 +645,7 @@ class Life:
     def forgotten(self) -> None:
         assert not list(self.store.folder.rglob("given-*"))
         for kept in self.opened().all():
-            assert viewer_digests.tag(kept.seed, BOB) not in kept.viewers
+            assert viewer_tag(kept.seed, BOB) not in kept.viewers
 
 
 def lived(

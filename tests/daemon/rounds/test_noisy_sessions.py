@@ -20,7 +20,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import chisquare
 
 from daemon.config import Config, load
-from daemon.disclosure.next_share import gather
+from daemon.disclosure.share_report import gather
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
@@ -28,9 +28,9 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.canonical import canonical
 from daemon.rounds import round_config
 from daemon.rounds.contribution_job import read_counts
-from daemon.rounds.data_windows import DataWindows, Kept
+from daemon.rounds.data_windows import DataWindows, StoredWindow, open_windows
 from daemon.store import content_arrays, releases, sums
-from daemon.store.engine import open_checked
+from daemon.store.engine import connect, open_checked
 from daemon.store.sums import StoredSum
 from federation.noise import pmf, skellam
 from models import statistics
@@ -74,10 +74,10 @@ def config_of(daemon: Daemon) -> Config:
 def windows_of(daemon: Daemon) -> DataWindows:
     config = config_of(daemon)
     identity = open_identity(config.identity_file, config.instance.host)
-    return round_config.windows(config, identity, lambda: 0.0, served=lambda: False)
+    return open_windows(config, identity, connect(config.database), lambda: 0.0)
 
 
-def kept_for(daemon: Daemon, aggregator: Daemon) -> Kept:
+def kept_for(daemon: Daemon, aggregator: Daemon) -> StoredWindow:
     kept = windows_of(daemon).read(aggregator.instance.host)
     assert kept is not None
     return kept

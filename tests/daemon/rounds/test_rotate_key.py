@@ -15,7 +15,8 @@ import pytest
 from daemon.errors import RequestError
 from daemon.ledger import chain as ledger
 from daemon.peers import rotation
-from daemon.rounds import rotate_key, round_config
+from daemon.rounds import rotate_key
+from daemon.rounds.data_windows import open_windows
 from federation import hello as hellos
 from federation.carrier import PeerRefused
 from federation.errors import Code, Refusal
@@ -219,7 +220,7 @@ async def test_what_was_given_under_the_old_key_counts_as_given(pair: list[Neigh
     await b.stop()
 
     def windows() -> object:
-        return round_config.windows(b.config, b.identity, b.clock, served=lambda: False)
+        return open_windows(b.config, b.identity, b.engine, b.clock)
 
     asked = proposal(a.identity, b.identity)
     there = {b"v" * 16: b"w" * 16}
@@ -239,7 +240,7 @@ async def test_nothing_given_costs_no_window(pair: list[Neighbour]) -> None:
     _, b = pair
     await b.stop()
     rotate_key.rotate(b.config, b.engine, b.clock())
-    windows = round_config.windows(b.config, b.identity, b.clock, served=lambda: False)
+    windows = open_windows(b.config, b.identity, b.engine, b.clock)
     assert windows.served_until() is None
 
 

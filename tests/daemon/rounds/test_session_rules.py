@@ -12,18 +12,19 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.process.job_context import JobContext
-from daemon.rounds import round_config, viewer_digests, yearly_budget
+from daemon.rounds import round_config, yearly_budget
 from daemon.rounds.aggregate_job import _Session
-from daemon.rounds.contribution_job import noisy, open_windows
+from daemon.rounds.contribution_job import noisy, windows_of
+from daemon.rounds.data_windows import viewer_tag
 from daemon.rounds.own_statistics import own_viewers
-from daemon.store import activity, forget_viewers, releases, sums
+from daemon.store import activity, releases, sums
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.releases import ReleaseRecord
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from daemon.store.snapshot import replace as snapshot
+from daemon.store.viewers import Pseudonyms, forget_viewers
 from federation.errors import Refusal
 from federation.identity import Identity, format_key
 from policies.accounting import Relation, Release, would_exceed
@@ -73,12 +74,12 @@ def test_who_leaves_while_peers_are_waited_for_is_not_in_what_members_are_shown(
     part = session._propose()[0]
     # The first sum is driven here: as long as the slowest peer takes.
     gone = SECRET.of("viewer 3")
-    forget_viewers.forget(engine, [gone])
+    forget_viewers(engine, [gone])
     assert not isinstance(session.own_part(part), int)
-    kept = open_windows(session.context).read(config.instance.host)
+    kept = windows_of(session.context).read(config.instance.host)
     assert kept is not None
     assert kept.viewers
-    assert viewer_digests.tag(kept.seed, gone) not in kept.viewers
+    assert viewer_tag(kept.seed, gone) not in kept.viewers
 
 
 def test_a_budget_for_one_sum_is_not_spent_twice_by_two_peers_at_once(config: Config, engine: Engine) -> None:
@@ -98,15 +99,15 @@ def test_a_budget_for_one_sum_is_not_spent_twice_by_two_peers_at_once(config: Co
     context = context_of(config.model_copy(update={"privacy": privacy}), engine)
     own = own_viewers(engine, config, now=NOW)
     blobs = {round_config.VOCABULARY: round_config.encode_vocabulary(own.catalogue.urls)}
-    noisy(context, replace(first, aggregator=PEERS[0].host), blobs, own, open_windows(context))
+    noisy(context, replace(first, aggregator=PEERS[0].host), blobs, own, windows_of(context))
     with pytest.raises(Refusal, match="budget"):
-        noisy(context, replace(first, aggregator=PEERS[1].host), blobs, own, open_windows(context))
+        noisy(context, replace(first, aggregator=PEERS[1].host), blobs, own, windows_of(context))
 
 
 def test_who_only_ever_asked_has_given_nothing(config: Config, engine: Engine) -> None:
     activity.save_session(engine, SessionRecord("a" * 64, "aggregator", config.instance.host, NOW - 9))
     assert not config.windows_dir.exists()
-    assert not open_windows(context_of(config, engine)).restored
+    assert not windows_of(context_of(config, engine)).restored
 
 
 def test_a_session_that_dies_after_its_sum_is_stored_can_end(config: Config, engine: Engine) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from daemon.jobs.run import run_job
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.viewers import Pseudonyms
 from tests.daemon import fake_peertube as pt
 from tests.daemon.fake_peertube import (
     PeerTube,

@@ -13,9 +13,9 @@ from daemon.process.daemon_lock import find
 from daemon.store import current_model
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, VideoRow
 from daemon.store.snapshot import replace
+from daemon.store.viewers import Pseudonyms
 from models.errors import ModelFileError
 from tests.daemon.running_daemon import Daemon, daemon, instance, put_model, until
 from tests.models.made import made_labels, made_model

@@ -6,9 +6,9 @@ from pathlib import Path
 from daemon.serve.store_cache import StoreCache
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, Exclusions, SourceFacts, VideoRow
 from daemon.store.snapshot import replace
+from daemon.store.viewers import Pseudonyms
 from models import artefact
 from tests.models.made import made_labels, made_model
 

@@ -18,10 +18,10 @@ from aiohttp import web
 from daemon.jobs.run import run_job
 from daemon.process.child import python_module
 from daemon.process.job_context import JobOutcome
-from daemon.store import activity, content_arrays, forget_viewers, source_state
+from daemon.store import activity, content_arrays, source_state
 from daemon.store.engine import open_checked
 from daemon.store.model_inputs import interactions
-from daemon.store.pseudonyms import Pseudonyms
+from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers
 from models.statistics import counts
 from tests.daemon import fake_peertube as pt
 from tests.daemon.fake_peertube import PeerTube, address, configure, made_video, peertube, small_world, viewer
@@ -352,13 +352,13 @@ def test_a_sync_waits_for_a_viewer_who_is_being_forgotten(server: PeerTube, conf
     engine = open_checked(config.parent / "shoal.db")
     pseudonym = Pseudonyms.open(config.parent / "viewers.key").of(viewer(3))
     command, environment = python_module("daemon.jobs", "sync", "--config", str(config))
-    with forget_viewers.turn(config.parent):
+    with consent_lock(config.parent):
         last = len(server.asked)
         sync = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         until(lambda: "following" in server.paths()[last:])
         time.sleep(0.3)
         assert server.paths()[-1] == "following"
         server.world.participants.discard(3)
-        assert forget_viewers.forget(engine, [pseudonym]) == 1
+        assert forget_viewers(engine, [pseudonym]) == 1
     assert sync.wait(60) == 0
     assert pseudonym not in raw(config)

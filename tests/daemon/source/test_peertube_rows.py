@@ -24,9 +24,9 @@ from daemon.source.peertube_client import ExportClient, Pace, _retry_after
 from daemon.store.content_arrays import read
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, VideoRow
 from daemon.store.snapshot import replace
+from daemon.store.viewers import Pseudonyms
 from tests.daemon import fake_peertube as pt
 from tests.daemon.fake_peertube import PeerTube, World, made_video, peertube, viewer
 

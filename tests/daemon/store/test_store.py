@@ -12,22 +12,14 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from daemon.errors import StoreError
-from daemon.store import (
-    activity,
-    content_arrays,
-    forget_viewers,
-    migrations,
-    source_state,
-    sums,
-    viewer_history,
-)
+from daemon.store import activity, content_arrays, migrations, source_state, sums
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import connect, open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, Exclusions, VideoRow
 from daemon.store.snapshot import replace
 from daemon.store.tables import SCHEMA, Base
+from daemon.store.viewers import Pseudonyms, viewer_history, viewer_states
 
 SECRET = Pseudonyms(bytes(range(32)))
 
@@ -90,7 +82,7 @@ def test_what_an_older_program_stored_survives_the_migration(tmp_path: Path) -> 
     assert catalogue.urls == ("https://v.example/a",)
     assert (catalogue.scope.tolist(), catalogue.account.tolist()) == ([1], [-1])
     assert (engagements.user_count, engagements.when.tolist()) == (1, [9.0])
-    assert forget_viewers.states(engine) == {bytes.fromhex("00112233445566778899aabbccddeeff"): ""}
+    assert viewer_states(engine) == {bytes.fromhex("00112233445566778899aabbccddeeff"): ""}
     assert source_state.read(engine) is None
     assert source_state.exclusions(engine) == Exclusions()
     # The next sync works on it.
@@ -216,11 +208,11 @@ def test_readers_go_on_with_the_old_content_meanwhile(engine: Engine) -> None:
 def test_viewers_are_stored_under_a_keyed_hash(tmp_path: Path, engine: Engine) -> None:
     fill(engine, [video("a"), video("b"), video("c")], [like("alice", "a", 1.0), like("alice", "b", 2.0)])
     assert b"alice" not in (tmp_path / "shoal.db").read_bytes()
-    assert viewer_history.history(engine, SECRET.of("alice"), limit=9) == [
+    assert viewer_history(engine, SECRET.of("alice"), limit=9) == [
         "https://v.example/b",
         "https://v.example/a",
     ]
-    assert viewer_history.history(engine, Pseudonyms(bytes(32)).of("alice"), limit=9) == []
+    assert viewer_history(engine, Pseudonyms(bytes(32)).of("alice"), limit=9) == []
     first = Pseudonyms.open(tmp_path / "key").of("alice")
     assert Pseudonyms.open(tmp_path / "key").of("alice") == first != SECRET.of("alice")
 

@@ -29,8 +29,8 @@ from daemon.store.migrate import migrate
 from daemon.store.model_records import ModelRecord, State
 from daemon.store.tables import Video
 from daemon.training.acceptance import decisions
-from daemon.training.acceptance.common_videos import Pair, with_month
 from daemon.training.acceptance.judge import Report, judge
+from daemon.training.acceptance.reference_models import Pair, with_month
 from models import artefact
 from models.exposure import View
 from models.labels import Labels

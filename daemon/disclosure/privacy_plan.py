@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.disclosure.cost import Costs, costs, costs_as_json, deviation
-from daemon.disclosure.next_aggregator import next_asker
+from daemon.disclosure.next_sum import next_sum
 from daemon.errors import RequestError
 from daemon.peers import repository
 from daemon.rounds import round_config, yearly_budget
@@ -33,7 +33,7 @@ set, as `make privacy` writes it with --json."""
 
 
 @dataclass(frozen=True)
-class Cohort:
+class PlannedCohort:
     """Who takes part: members of one sum, and aggregators that each take one sum per window.
 
     `colluders` are those that the noise is laid out for; `group` is the name of the one whose sum it is.
@@ -54,7 +54,7 @@ class Cohort:
 
 
 @dataclass(frozen=True)
-class Setting:
+class LevelPlan:
     """One level and length of window, in numbers.
 
     Noise is a variance: `declared` what a sum carries at least, `realised` what it carries with everybody
@@ -63,7 +63,7 @@ class Setting:
 
     level: Level
     window: timedelta
-    cohort: Cohort
+    cohort: PlannedCohort
     declared: tuple[int, int]
     realised: tuple[float, float]
     limit: int
@@ -107,9 +107,9 @@ class Offer:
     needed: int
 
 
-def present(
+def planned_cohort(
     config: Config, engine: Engine, *, members: int | None = None, aggregators: int | None = None
-) -> tuple[Cohort, int]:
+) -> tuple[PlannedCohort, int]:
     """Return who takes part as things are, and how many peers of one sum are known; what is given goes first.
 
     Where there are too few, the smallest cohort that this instance would join stands for them. In a group one
@@ -117,18 +117,18 @@ def present(
     """
     known = repository.read(engine, config)
     least = config.cohort.min_cohort
-    asker = next_asker(config, engine, known)
-    if asker.group:
-        there = len(asker.roster)
+    planned = next_sum(config, engine, known)
+    if planned.group:
+        there = len(planned.roster)
         # Beside the host, which is in the roster.
         size = members or max(there, least + 1)
-        return Cohort(size, aggregators or 1, asker.colluders, asker.group), there - 1
+        return PlannedCohort(size, aggregators or 1, planned.colluders, planned.group), there - 1
     approved = len(known.approved())
     peers = max(approved, least)
-    return Cohort(members or peers, aggregators or approved or peers), approved
+    return PlannedCohort(members or peers, aggregators or approved or peers), approved
 
 
-def setting(config: Config, level: Level, window: timedelta, cohort: Cohort) -> Setting:
+def plan_level(config: Config, level: Level, window: timedelta, cohort: PlannedCohort) -> LevelPlan:
     """Return the numbers of a level for a cohort, with the other settings as they are."""
     asked = PROTECTION[level]
     members, threshold = cohort.members, least_threshold(cohort.members)
@@ -139,7 +139,7 @@ def setting(config: Config, level: Level, window: timedelta, cohort: Cohort) -> 
     limit = min(config.sharing.max_videos_per_user, asked.max_videos_per_user)
     release = Release(asked.counts_noise, asked.pairs_noise, limit, config.model.max_head)
     windows = yearly_budget.yearly(window, 1)
-    return Setting(
+    return LevelPlan(
         level=level,
         window=window,
         cohort=cohort,
@@ -172,7 +172,7 @@ def offer(config: Config, engine: Engine, level: Level) -> Offer:
     return Offer(offered=audience >= needed, audience=audience, needed=needed)
 
 
-def quality(folder: Path = MEASURED) -> list[dict[str, Any]]:
+def measured_quality(folder: Path = MEASURED) -> list[dict[str, Any]]:
     """Return the name and the NDCG@10 by level of each public data set that was measured."""
     found = []
     for file in sorted(folder.glob("*.json")):

@@ -10,12 +10,13 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.rounds.own_statistics import own_viewers
-from daemon.store import content_arrays, public_since, source_state
+from daemon.store import content_arrays, source_state
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.pseudonyms import Pseudonyms
 from daemon.store.rows import EngagementRow, Exclusions, SourceFacts, VideoRow
 from daemon.store.snapshot import replace
+from daemon.store.videos import public_since
+from daemon.store.viewers import Pseudonyms
 from tests.daemon.running_daemon import instance
 
 SECRET = Pseudonyms(bytes(range(32)))
@@ -59,7 +60,7 @@ def check(engine: Engine, now: float, exclusions: Exclusions) -> None:
 
 
 def old(engine: Engine, names: str, now: float, age: float = WEEK) -> str:
-    found = public_since.settled(engine, tuple(map(url, names)), before=now - age)
+    found = public_since(engine, tuple(map(url, names)), before=now - age)
     return "".join(name for name, yes in zip(names, found, strict=True) if yes)
 
 

@@ -9,14 +9,14 @@ from typing import Final
 
 import numpy as np
 
-from daemon.disclosure.next_share import Share
+from daemon.disclosure.share_report import ShareReport
 from daemon.errors import RequestError
 
 SUFFIXES: Final = (".csv", ".json")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write(share: Share, path: Path) -> int:
+def write(share: ShareReport, path: Path) -> int:
     """Write every video to a new file, as `.json` with all else; returns the number of videos.
 
     A table has a line per video: the viewers behind it now, and the noisy number that each aggregator has.

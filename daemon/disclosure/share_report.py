@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.disclosure.data_kinds import KINDS
-from daemon.disclosure.next_aggregator import Asker, asking, next_asker
-from daemon.disclosure.policy_verdicts import Verdict, verdicts
-from daemon.disclosure.windows import WindowShare, given
+from daemon.disclosure.data_kinds import DATA_KINDS
+from daemon.disclosure.next_sum import NextSum, RuleVerdict, aggregator_windows, next_sum, rule_verdicts
+from daemon.disclosure.windows import WindowView, read_windows
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
@@ -55,23 +54,23 @@ class SharedVideo:
 
 
 @dataclass(frozen=True)
-class Share:
+class ShareReport:
     """See the module.
 
     Attributes:
-        asker: who may ask for the next contribution, and who would be summed.
+        next_sum: who may ask for the next contribution, and who would be summed.
         vocabulary: (n,) urls that a sum of ours is about; `counts` (n,) int64 the viewers behind each.
         users: viewers with at least one of these videos.
     """
 
     config: Config
-    asker: Asker
+    next_sum: NextSum
     vocabulary: tuple[str, ...]
     counts: NDArray[np.int64]
     titles: dict[str, str]
     users: int
-    verdicts: tuple[Verdict, ...]
-    windows: tuple[WindowShare, ...]
+    verdicts: tuple[RuleVerdict, ...]
+    windows: tuple[WindowView, ...]
     left: tuple[ReleaseRecord, ...]
     traffic: tuple[PeerTraffic, ...]
 
@@ -100,7 +99,7 @@ class Share:
 
     def window_ends(self, record: ReleaseRecord) -> float | None:
         """Return until when what left is given again, None where its window is over."""
-        return next((one.ends for one in self.windows if one.window == record.window), None)
+        return next((one.ends for one in self.windows if one.id == record.window), None)
 
     def as_json(self, *, most: int = MOST_VIDEOS, most_left: int = MOST_LEFT) -> dict[str, Any]:
         """Return what the admin API answers, with the first `most` videos, fewer where names are long.
@@ -118,12 +117,12 @@ class Share:
         pairs = head * (head - 1) // 2
         return {
             "mode": self.config.mode,
-            "kinds": [kind.as_json() for kind in KINDS],
+            "kinds": [kind.as_json() for kind in DATA_KINDS],
             "next": {
-                "aggregators": list(self.asker.hosts[:MOST_HOSTS]),
-                "group": self.asker.group,
-                "drawn": self.asker.drawn,
-                "members": list(self.asker.members[:MOST_HOSTS]),
+                "aggregators": list(self.next_sum.hosts[:MOST_HOSTS]),
+                "group": self.next_sum.group,
+                "drawn": self.next_sum.drawn,
+                "members": list(self.next_sum.members[:MOST_HOSTS]),
                 "videos": shown,
                 "shown": len(shown),
                 "total": self.total,
@@ -158,7 +157,7 @@ def run(context: JobContext) -> dict[str, Any]:
     return gather(context.config, context.engine, context.clock()).as_json()
 
 
-def gather(config: Config, engine: Engine, now: float) -> Share:
+def gather(config: Config, engine: Engine, now: float) -> ShareReport:
     """Reckon everything anew.
 
     Raises:
@@ -170,17 +169,17 @@ def gather(config: Config, engine: Engine, now: float) -> Share:
     vocabulary = _vocabulary(config, engine, own, now)
     users = over(vocabulary, own.catalogue, own.limited(own.most))
     left = tuple(reversed(releases.since(engine, 0.0)))
-    asker = next_asker(config, engine, known)
-    hosts = {config.instance.host, *(peer.host for peer in known.approved()), *asker.hosts}
-    windows = given(config, engine, hosts | {one.aggregator for one in left}, now)
-    return Share(
+    planned = next_sum(config, engine, known)
+    hosts = {config.instance.host, *(peer.host for peer in known.approved()), *planned.hosts}
+    windows = read_windows(config, engine, hosts | {one.aggregator for one in left}, now)
+    return ShareReport(
         config=config,
-        asker=asker,
+        next_sum=planned,
         vocabulary=vocabulary,
         counts=statistics.counts(users),
         titles=dict(zip(own.catalogue.urls, own.catalogue.titles, strict=True)),
         users=int(np.count_nonzero(np.diff(users.matrix.indptr))),
-        verdicts=tuple(verdicts(config, engine, known, asker, len(vocabulary), windows, now)),
+        verdicts=tuple(rule_verdicts(config, engine, known, planned, len(vocabulary), windows, now)),
         windows=tuple(windows),
         left=left,
         # The host of a group is a member of it as well: what it sends itself goes nowhere.
@@ -192,7 +191,7 @@ def gather(config: Config, engine: Engine, now: float) -> Share:
 
 def _vocabulary(config: Config, engine: Engine, own: OwnStatistics, now: float) -> tuple[str, ...]:
     """Return what a sum of ours is about: what was asked in this data window already, or the catalogue."""
-    record = asking(config, engine, now)
+    record = aggregator_windows(config, engine, now)
     asked = None if record is None else record.current()
     if asked is None:
         return public_vocabulary(own.catalogue, config.sharing.max_vocabulary)

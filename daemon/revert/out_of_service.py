@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
+from filelock import FileLock, Timeout
 from sqlalchemy import Engine
 
 from daemon.config import Config
@@ -20,20 +21,22 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.peers import repository
 from daemon.peers.repository import Peer
-from daemon.revert import abandon_open_sums, affected_artifacts
-from daemon.rounds import crash_points
-from daemon.store import current_model, model_records, reverts, sums
-from daemon.store import ledger as entries
+from daemon.process.job_context import LOCKS
+from daemon.revert import report
+from daemon.revert.artifacts import hosts_in_model, survivors_by_session
+from daemon.revert.report import Basis
+from daemon.rounds import crash_points, round_config
+from daemon.rounds.aggregator_window import peer_windows
+from daemon.store import activity, current_model, ledger_rows, model_records, sums
 from daemon.store.model_records import ModelRecord
 from daemon.training import deploy
+from federation import envelope
+from federation.errors import Refusal
+from federation.proposal import SignedProposal
 from models import artefact
 from models.errors import ModelError
 
 log = logging.getLogger(__name__)
-
-Basis = Literal["sub-cohorts", "older sum", "local"]
-"""What can be learnt from without the peer: other parts of the same sums, sums that it was never in, or own
-viewers alone."""
 
 _DECISIONS = tuple(
     kind.value
@@ -53,7 +56,7 @@ class Switch:
     abandoned: tuple[str, ...] = ()
 
 
-def out_of_service(engine: Engine, config: Config, host: str, now: float) -> Switch:
+def take_out_of_service(engine: Engine, config: Config, host: str, now: float) -> Switch:
     """Block a peer and let the newest model serve that never had it; under a second, whatever jobs run.
 
     Raises:
@@ -79,7 +82,7 @@ def out_of_service(engine: Engine, config: Config, host: str, now: float) -> Swi
         crash_points.pass_point("revert.switched")
         model_records.make_current(engine, None if chosen is None else chosen.id)
     crash_points.pass_point("revert.recorded")
-    abandoned = abandon_open_sums.abandon(engine, config, host, now)
+    abandoned = abandon_open_sums(engine, config, host, now)
     crash_points.pass_point("revert.abandoned")
     seconds = time.monotonic() - began
     after = None if chosen is None else chosen.id
@@ -95,9 +98,7 @@ def require_known(engine: Engine, config: Config, host: str) -> None:
             advice='Set mode = "off" to serve without federation, or see: shoal viewers.',
         )
     known = repository.read(engine, config).find(host) is not None
-    if not known and not any(
-        host in hosts for hosts in affected_artifacts.survivors_by_session(engine).values()
-    ):
+    if not known and not any(host in hosts for hosts in survivors_by_session(engine).values()):
         raise RequestError(f"{host} was never a peer here", advice="See: shoal peers list.")
 
 
@@ -109,11 +110,11 @@ def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | N
     would go on with the old model rather than with a damaged one.
     """
     known = repository.read(engine, config)
-    summed = affected_artifacts.survivors_by_session(engine)
+    summed = survivors_by_session(engine)
     current = current_model.read(config.models_dir)
 
     def usable(record: ModelRecord) -> bool:
-        hosts = affected_artifacts.hosts_in(record, summed, config.models_dir)
+        hosts = hosts_in_model(record, summed, config.models_dir)
         if hosts is None or without in hosts or record.state not in ("ready", "current"):
             return False
         return not known.unusable(tuple(hosts)) and _loads(config, record)
@@ -135,12 +136,52 @@ def basis_without(engine: Engine, host: str) -> Basis:
     return "older sum" if left else "local"
 
 
+def abandon_open_sums(engine: Engine, config: Config, host: str, now: float) -> tuple[str, ...]:
+    """Give up every open sum of ours that has the host in its roster; returns the sessions.
+
+    While the job of a session runs, it is left to that job: it asks the book of peers before every stage, and
+    what it has is not stored.
+    """
+    if not config.journal_dir.is_dir():
+        return ()
+    lock = FileLock(config.data_dir / LOCKS["session"])
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return ()
+    try:
+        return _abandon(engine, config, host, now)
+    finally:
+        lock.release()
+
+
+def open_sums_with(config: Config, host: str) -> list[SignedProposal]:
+    """Return the proposals in our journal that have the host in their roster."""
+    if not config.journal_dir.is_dir():
+        return []
+    journal, limits = round_config.aggregator_journal(config), round_config.limits(config)
+    me = open_identity(config.identity_file, config.instance.host, create=False).public
+    found = []
+    for sum_id in journal.sums():
+        raw = journal.read(sum_id, "proposal")
+        if raw is None:
+            continue
+        try:
+            signed = SignedProposal.read(envelope.parse(raw, max_size=limits.max_request), me, limits)
+        except Refusal:
+            # Of an identity or a version before: nobody can go on with it.
+            continue
+        if host in signed.proposal.hosts:
+            found.append(signed)
+    return found
+
+
 def _block(engine: Engine, config: Config, host: str, now: float) -> None:
     def block(peer: Peer) -> Peer:
         return peer if peer.state == "reverted" else replace(peer, state="reverted", since=now)
 
     repository.change(engine, config, host, block)
-    newest = entries.newest(engine, limit=1, kinds=_DECISIONS, subject=host)
+    newest = ledger_rows.newest(engine, limit=1, kinds=_DECISIONS, subject=host)
     if not newest or newest[0].kind != Kind.PEER_REVERTED:
         _note(engine, config, Kind.PEER_REVERTED, host, {}, now)
 
@@ -154,11 +195,11 @@ def _note(
 
 def _begun(engine: Engine, host: str, before: str | None, now: float) -> str | None:
     """Begin the record of this revert, or find the interrupted one; returns what served before it."""
-    newest = reverts.newest(engine, host, limit=1)
+    newest = report.newest_records(engine, host, limit=1)
     if newest and not newest[0].report.get("finished"):
         first: str | None = newest[0].report.get("served_before")
         return first
-    reverts.begin(engine, host, {"served_before": before, "finished": False}, now)
+    report.begin_record(engine, host, {"served_before": before, "finished": False}, now)
     return before
 
 
@@ -169,3 +210,22 @@ def _loads(config: Config, record: ModelRecord) -> bool:
         log.warning("a model is damaged and cannot serve: %s", record.id)
         return False
     return True
+
+
+def _abandon(engine: Engine, config: Config, host: str, now: float) -> tuple[str, ...]:
+    journal = round_config.aggregator_journal(config)
+    sessions = []
+    for signed in open_sums_with(config, host):
+        proposal = signed.proposal
+        session_id = (proposal.parent or signed.sum_id).hex()
+        if host in proposal.survivors:
+            # The counts were opened with the host. Its neighbours give no sum with others in this window, so
+            # that asking them for one would only cost them time.
+            peer_windows(config, time.time).answered(session_id)
+        known = activity.session(engine, session_id)
+        if known is not None and known.ended is None:
+            reason = f"{host} was taken out"
+            activity.save_session(engine, replace(known, ended=now, outcome="abandoned", reason=reason))
+        journal.erase(signed.sum_id)
+        sessions.append(session_id)
+    return tuple(dict.fromkeys(sessions))

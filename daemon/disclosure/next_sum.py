@@ -1,0 +1,300 @@
+"""The next sum that this instance would be in: who asks for it, with whom, and what each rule says to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.disclosure.formatting import day, plural, span
+from daemon.disclosure.windows import WindowView
+from daemon.group import repository as group_repository
+from daemon.group.membership import rules
+from daemon.group.repository import Membership
+from daemon.identity import open_identity
+from daemon.peers.repository import KnownPeers
+from daemon.rounds import round_config, yearly_budget
+from daemon.rounds.aggregator_window import AggregatorWindows, asked_before, group_windows, peer_windows
+from federation.errors import Refusal
+from federation.group.epoch_document import EpochDocument
+from federation.identity import PublicIdentity
+from federation.proposal import BlobReference, Proposal, least_threshold
+from policies.allowlist import Allowlist
+from policies.base import Rule
+from policies.cohort import CohortPolicy
+from policies.group import GroupPolicy
+from policies.neighbour_relations import Release
+from policies.privacy import PrivacyPolicy
+from policies.sharing import TRAINER, SharingPolicy
+from policies.window import Window
+
+Drawn = Literal["epoch", "listed", "peers"]
+
+
+@dataclass(frozen=True)
+class NextSum:
+    """The next sum as this instance would be asked for it.
+
+    Attributes:
+        hosts: who may ask.
+        aggregator: the host of the group; of peers any, for whom this instance stands.
+        roster: who would be in it, sorted by host.
+        drawn: how that is known: `epoch`, this instance's part of the group's epoch; `listed`, the members
+            as the host lists them, while no part is drawn; `peers`, all approved ones.
+        parts: in how many parts the group is summed.
+        rule: what a group adds to the rules; None outside of one.
+        group: its name, empty outside of one.
+    """
+
+    hosts: tuple[str, ...]
+    aggregator: str
+    roster: tuple[PublicIdentity, ...]
+    drawn: Drawn
+    colluders: int = round_config.COLLUDERS
+    parts: int = 1
+    rule: Rule | None = None
+    group: str = ""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Return with whom this instance would be summed, itself included."""
+        return tuple(one.host for one in self.roster)
+
+
+@dataclass(frozen=True)
+class RuleVerdict:
+    """One rule: its name, why it exists, whether it allows the next contribution, and what it looked at."""
+
+    policy: str
+    reason: str
+    allowed: bool
+    sentence: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def next_sum(config: Config, engine: Engine, known: KnownPeers) -> NextSum:
+    """Return who asks next. While this instance is in a group, that is its host and nobody else."""
+    group = group_repository.current(engine)
+    if group is None or not group.active:
+        hosts = tuple(peer.host for peer in known.approved())
+        return NextSum(hosts, config.instance.host, known.allowlist().members(), "peers")
+    me = open_identity(config.identity_file, config.instance.host, create=False).public
+    document = _document(config, engine, me, group)
+    part = None if document is None else document.part_of(me.host)
+    # Drawn shortly before the sum: until then it is judged as if all were in one part.
+    roster = part or _listed(engine, me)
+    return NextSum(
+        (group.host,),
+        group.host,
+        roster,
+        "epoch" if part else "listed",
+        colluders=round_config.GROUP_COLLUDERS,
+        parts=len(document.rosters) if part and document is not None else 1,
+        rule=rules.rule(engine, config, me) if part else GroupPolicy(me.host, roster, group.host),
+        group=group.group,
+    )
+
+
+def aggregator_windows(config: Config, engine: Engine, now: float) -> AggregatorWindows | None:
+    """Return what this instance asks others in this data window: for its group, or its own peers."""
+    group = group_repository.current(engine)
+    inside = group if group is not None and group.active else None
+    if (inside is not None and inside.role != "host") or not asked_before(config, hosted=inside is not None):
+        return None
+    return peer_windows(config, lambda: now) if inside is None else group_windows(config, lambda: now)
+
+
+def rule_verdicts(
+    config: Config,
+    engine: Engine,
+    peers: KnownPeers,
+    planned: NextSum,
+    vocabulary: int,
+    windows: Sequence[WindowView],
+    now: float,
+) -> list[RuleVerdict]:
+    """Judge the next sum on our own terms, as each of its members would judge it.
+
+    `vocabulary` is the number of videos in it.
+    """
+    known = peers.allowlist()
+    proposal = _proposal(config, planned, vocabulary, now)
+    judged = _Judged(config, proposal, planned, known)
+    found = [_approved(judged)]
+    others = () if planned.rule is None else (planned.rule,)
+    for rule in round_config.policy(config, known, *others).policies:
+        try:
+            rule.check(proposal)
+        except Refusal as refusal:
+            sentence, allowed = refusal.sentence, False
+        else:
+            sentence, allowed = _ALLOWED[rule.name](judged), True
+        found.append(RuleVerdict(rule.name, rule.reason, allowed, _sentence(sentence)))
+    return [*found, _window(planned, config, windows), _budget(config, engine, now)]
+
+
+def _listed(engine: Engine, me: PublicIdentity) -> tuple[PublicIdentity, ...]:
+    inside = [one for one in group_repository.members(engine) if one.state == "member" and one.key]
+    # Whoever only learns is in no part.
+    listed = [one.identity for one in inside if one.gives]
+    return tuple(sorted({one.host: one for one in (me, *listed)}.values(), key=lambda one: one.host))
+
+
+def _document(config: Config, engine: Engine, me: PublicIdentity, group: Membership) -> EpochDocument | None:
+    try:
+        host = rules.host_of(engine, config, me, group)
+        return None if host is None else rules.epoch_of(group, host)
+    except Refusal:
+        # Signed by a key that is not the host's any more: no division holds.
+        return None
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a rule that allows says it looked at."""
+
+    config: Config
+    proposal: Proposal
+    planned: NextSum
+    known: Allowlist
+
+    @property
+    def recognised(self) -> int:
+        """Members that our admin approved, who asks not counted, and this instance where it is one."""
+        return sum(
+            one.host == self.config.instance.host or self.known.recognises(one)
+            for one in self.proposal.roster
+            if one.host != self.proposal.aggregator
+        )
+
+
+def _proposal(config: Config, planned: NextSum, vocabulary: int, now: float) -> Proposal:
+    return Proposal(
+        aggregator=planned.aggregator,
+        roster=planned.roster,
+        threshold=least_threshold(len(planned.roster)),
+        trainer=TRAINER,
+        round=0,
+        length=vocabulary,
+        entry_bound=config.sharing.max_users,
+        ring=32,
+        nonce=bytes(16),
+        created=int(now),
+        expires=int(now + config.cohort.session_expiry.total_seconds()),
+        noise=round_config.protection(config).counts_noise,
+        colluders=planned.colluders,
+        parameters=round_config.parameters(config, vocabulary, parts=planned.parts),
+        blobs={round_config.VOCABULARY: BlobReference(bytes(32), 0)},
+    )
+
+
+def _sharing(judged: _Judged) -> str:
+    config, videos = judged.config, plural(judged.proposal.length, "public video")
+    return (
+        f'The mode is "{config.mode}". {videos} would be asked about; '
+        f"at least {config.sharing.min_vocabulary:,} are wanted."
+    )
+
+
+def _cohort(judged: _Judged) -> str:
+    members, needed = plural(len(judged.proposal.roster), "member"), judged.config.cohort.min_cohort
+    if not judged.planned.group:
+        return f"{members}, all approved here; {needed} are needed."
+    return f"{members}. Without the host, {judged.recognised} are approved here; {needed} are needed."
+
+
+def _privacy(judged: _Judged) -> str:
+    config = judged.config
+    level = round_config.protection(config)
+    if not level.counts_noise and not level.pairs_noise:
+        return f'The level "{config.privacy.level}" asks for no noise.'
+    return (
+        f"Noise of variance {judged.proposal.parameters['counts_noise']} in counts and "
+        f'{judged.proposal.parameters["pairs_noise"]} in pairs, as the level "{config.privacy.level}" asks.'
+    )
+
+
+def _group(judged: _Judged) -> str:
+    planned = judged.planned
+    count = plural(len(planned.roster), "member")
+    if planned.drawn == "epoch":
+        part = f"a part of {planned.group}" if planned.parts > 1 else f"all of {planned.group}"
+        said = f"It would be one of {count}, {part}, and in no other sum."
+    else:
+        said = f"With which of the {count} it is summed is drawn before the sum."
+    return f"{said} Sums of peers are refused while it is in the group."
+
+
+_ALLOWED: dict[str, Callable[[_Judged], str]] = {
+    GroupPolicy.name: _group,
+    SharingPolicy.name: _sharing,
+    CohortPolicy.name: _cohort,
+    PrivacyPolicy.name: _privacy,
+}
+
+
+def _approved(judged: _Judged) -> RuleVerdict:
+    if judged.planned.group:
+        host = judged.planned.aggregator
+        allowed = host == judged.config.instance.host or judged.known.find(host) is not None
+        told = f"{host}, which adds up, is {'' if allowed else 'not '}approved here."
+        return RuleVerdict(Allowlist.name, Allowlist.reason, allowed, told)
+    members = judged.known.members()
+    told = (
+        f"{plural(len(members), 'peer')} approved."
+        if members
+        else "Nobody is approved: see shoal peers list."
+    )
+    return RuleVerdict(Allowlist.name, Allowlist.reason, bool(members), told)
+
+
+def _window(planned: NextSum, config: Config, windows: Sequence[WindowView]) -> RuleVerdict:
+    if planned.group:
+        asks = [one for one in windows if one.aggregator == planned.aggregator]
+    else:
+        asks = [one for one in windows if one.aggregator != config.instance.host]
+    nothing = [f"{p.aggregator} gets nothing until {day(p.ends)}" for p in asks if p.state in _CLOSED]
+    same = [f"{p.aggregator} gets the same again until {day(p.ends)}" for p in asks if p.state == "open"]
+    told = [*nothing, *same]
+    more = [f"{len(told) - _MOST} more likewise"] if len(told) > _MOST else []
+    fresh = "whoever else asks gets fresh noise" if told else "Whoever asks gets a vector with fresh noise"
+    kept = f"{fresh}, and the same again for about {span(config.privacy.window.total_seconds())}"
+    # Of a group nobody but its host asks.
+    kept = "" if planned.group and told else kept
+    # A host's name stays as it is, also at the beginning.
+    sentence = "; ".join(part for part in [*told[:_MOST], *more, kept] if part) + "."
+    return RuleVerdict(Window.name, Window.reason, not nothing or bool(same), sentence)
+
+
+_CLOSED = ("void", "served")
+_MOST = 3
+"""Windows that are named before it is only told how many more there are."""
+
+
+def _budget(config: Config, engine: Engine, now: float) -> RuleVerdict:
+    limits = yearly_budget.budgets(config)
+    if not limits:
+        return RuleVerdict(
+            yearly_budget.NAME, yearly_budget.REASON, allowed=True, sentence="No yearly limit is set."
+        )
+    # Loaded only where there is a budget to keep.
+    from policies.accounting import would_exceed
+
+    level = round_config.protection(config)
+    new = Release(
+        level.counts_noise, level.pairs_noise, round_config.videos_per_user(config), config.model.max_head
+    )
+    over = would_exceed(limits, yearly_budget.past_year(engine, now), new)
+    told = f"Spent: {', '.join(over)}." if over else "There is room for the next sum in every limit."
+    return RuleVerdict(yearly_budget.NAME, yearly_budget.REASON, not over, f"{told} See: shoal privacy show")
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!")) else f"{text}."
