@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from daemon.jobs.registry import JOBS, RECORDED_ONCE, UNRECORDED
 from daemon.own_packages import require_own_packages
 from daemon.process import limits
 from daemon.process.events import EventWriter, claim_stdout
-from daemon.process.job_context import LOCKS, WAITS, JobContext
+from daemon.process.job_context import LOCKS, WAITS, JobContext, JobFunction
 from daemon.store import engine as store
 from daemon.store.activity import JobRecord, save_job
 from daemon.store.tables import SCHEMA
@@ -27,11 +28,11 @@ from daemon.store.tables import SCHEMA
 logger = logging.getLogger(__name__)
 
 
-def main(argv: list[str]) -> int:
-    """Run a job and return its exit status."""
+def main(argv: list[str], jobs: Mapping[str, JobFunction] = JOBS) -> int:
+    """Run one of these jobs and return its exit status."""
     require_own_packages()
     parser = argparse.ArgumentParser(prog="python -m daemon.jobs", description=__doc__)
-    parser.add_argument("name", choices=sorted(JOBS))
+    parser.add_argument("name", choices=sorted(jobs))
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--parent", type=int, default=0, help="end when this process ends")
     parser.add_argument("--argument", action="append", default=[], metavar="NAME=VALUE")
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
         config = load(options.config)
         log.configure(config.log)
         arguments = dict(item.split("=", 1) for item in options.argument)
-        result, seconds = run(options.name, config, events, arguments)
+        result, seconds = _run(options.name, jobs[options.name], config, events, arguments)
     except ShoalError as error:
         events.send("failed", **error.as_json())
         return error.exit_code
@@ -60,8 +61,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def run(
-    name: str, config: Config, events: EventWriter, arguments: dict[str, str]
+def _run(
+    name: str, job: JobFunction, config: Config, events: EventWriter, arguments: dict[str, str]
 ) -> tuple[dict[str, Any], float]:
     """Run one job under the data directory's job lock; its outcome is recorded."""
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,7 +74,7 @@ def run(
         started = time.time()
         context = JobContext(config, engine, events.progress, time.time, arguments)
         try:
-            result = JOBS[name](context)
+            result = job(context)
         except Exception as error:
             code = error.code if isinstance(error, ShoalError) else "bug"
             if name not in UNRECORDED:

@@ -47,7 +47,7 @@ JOBS: dict[str, JobFunction] = {
     "migrate": lambda _context: {},  # every job migrates first
 }
 
-UNRECORDED: frozenset[str] = frozenset({"migrate", "share"})
+UNRECORDED: frozenset[str] = frozenset({"migrate", "share", "measure"})
 """Jobs without a record: they change nothing, and what would leave does not belong in a list of jobs."""
 
 RECORDED_ONCE: frozenset[str] = frozenset({"consent", "peers", "group-nodes"})

@@ -23,8 +23,8 @@ async def run_job(
 ) -> JobOutcome:
     """Run a job to its end, at most `time_limit` seconds; its whole process group ends with this call.
 
-    `module` runs it: one other than `daemon.jobs` takes the same command line and sends the same events. Must
-    be called from the main thread: the kernel ends the child when the thread that started it ends.
+    `module` runs it, `daemon.jobs` or one with jobs of its own. Must be called from the main thread: the
+    kernel ends the child when the thread that started it ends.
     """
     last: dict[str, Any] = {}
 

@@ -180,14 +180,11 @@ class _Bench:
 
     def baselines(self) -> tuple[Row, ...]:
         train = self.split.train
-        self.progress("baselines", 0.0)
-        popular = self._next(POPULARITY, lambda: Popularity(statistics.counts(train)))
-        self.progress("baselines", 0.2)
-        neighbours = self._next(ITEM_KNN, lambda: ItemKNN(train.matrix))
-        self.progress("baselines", 0.6)
-        rule = self._peertube(detail=f"newest by {self.split.order.rule}")
-        self.progress("baselines", 1.0)
-        return popular, neighbours, rule
+        return (
+            self._next(POPULARITY, lambda: Popularity(statistics.counts(train))),
+            self._next(ITEM_KNN, lambda: ItemKNN(train.matrix)),
+            self._peertube(detail=f"newest by {self.split.order.rule}"),
+        )
 
     def closed_form(self) -> tuple[Row, float]:
         """Yardstick: the full closed form on the head, without tags; returns its lambda as well."""
@@ -206,7 +203,6 @@ class _Bench:
             detail=f"lambda {ridge:g}",
             started=started,
         )
-        self.progress(CLOSED_FORM, 1.0)
         return row, ridge
 
     def factorization(self) -> tuple[Row, TrainedModel]:
@@ -229,11 +225,8 @@ class _Bench:
 
     def cold(self, model: TrainedModel) -> tuple[Row, ...]:
         cold = self.split.cold
-        self.progress("cold videos", 0.0)
-        rule = self._peertube(among=cold)
         profile = self._next(TAG_PROFILE, lambda: TagProfiles(model, cold), among=cold)
-        self.progress("cold videos", 1.0)
-        return rule, profile
+        return self._peertube(among=cold), profile
 
     def related(self, model: TrainedModel) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
         """Related videos for users outside the fit, from one seed each."""
@@ -242,9 +235,7 @@ class _Bench:
         held_out, fitted = draw_users(likes.users, number, np.random.default_rng([seed, 2]))
         known = Interactions(csr_array(likes.matrix[fitted]))
         counts = statistics.counts(known)
-        seeds, others = draw_seeds(
-            csr_array(likes.matrix[held_out]), np.random.default_rng([self.options.seed, 4])
-        )
+        seeds, others = draw_seeds(csr_array(likes.matrix[held_out]), np.random.default_rng([seed, 4]))
         # The lists need no vectors, so the narrowest factorization will do.
         recipe = replace(_as_chosen(self.options.recipe, model), rank=1)
         fits: tuple[tuple[str, Callable[[], Recommender]], ...] = (
@@ -291,7 +282,9 @@ class _Bench:
         begun = time.perf_counter() if started is None else started
         seen = self.split.train.matrix
         known = seen if history is None else history
-        return _row(name, next_videos(fit(), known, self.split.test, seen=seen, among=among), detail, begun)
+        found = next_videos(fit(), known, self.split.test, seen=seen, among=among)
+        self.progress(name, 1.0)
+        return _row(name, found, detail, begun)
 
 
 def _as_chosen(recipe: Recipe, model: TrainedModel) -> Recipe:

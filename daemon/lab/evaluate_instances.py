@@ -320,7 +320,7 @@ def _notes(options: Options, partition: Partition) -> tuple[str, ...]:
     )
     federated = (
         "Federated: the closed form on the sum over all instances, own users included. Lambda is chosen "
-        "once, on the held-out part of users of all instances. The own tail and pseudo-users are left out."
+        "once, on the held-out part of users of all instances. Tails and pseudo-users are left out."
     )
     pooled = (
         "Pooled: the same with all users in one place, solved once where the sums are equal. Pooled, all "

@@ -8,24 +8,19 @@ less: the measured cost is an upper estimate. Nothing leaves this instance, noth
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-import time
 from math import ceil, sqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from daemon.config import load
-from daemon.errors import JobError, ShoalError
+from daemon.errors import JobError
+from daemon.jobs.__main__ import main
 from daemon.lab.experiment import TEST_SHARE, active_users, hold_out, train_as_one_of
 from daemon.lab.measure import SumSettings
-from daemon.process import limits
-from daemon.process.events import EventWriter, claim_stdout
+from daemon.process.job_context import JobContext
 from daemon.rounds.own_statistics import own_viewers
-from daemon.store.engine import open_checked
 from daemon.store.model_inputs import features
 from daemon.training.job import recipe_of
 from models.errors import ModelError
@@ -40,40 +35,16 @@ VIEWERS_PER_MEMBER = 5
 _SEED = 1
 
 
-def main(argv: list[str]) -> int:
-    """Measure; return the exit status. The command line and the events are those of `daemon.jobs`."""
-    parser = argparse.ArgumentParser(prog="python -m daemon.lab.measure_process", description=__doc__)
-    parser.add_argument("name", choices=["measure"])
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--parent", type=int, required=True, help="end when this process ends")
-    parser.add_argument("--argument", action="append", default=[], metavar="NAME=VALUE")
-    options = parser.parse_args(argv)
-    limits.end_with(options.parent)
-    events = EventWriter(claim_stdout())
-    arguments = dict(item.split("=", 1) for item in options.argument)
-    settings = [SumSettings(**one) for one in json.loads(arguments["settings"])]
-    started = time.monotonic()
-    try:
-        result = measure(options.config, settings, int(arguments["members"]), events)
-    except ShoalError as error:
-        events.send("failed", **error.as_json())
-        return error.exit_code
-    events.send("done", seconds=time.monotonic() - started, result=result)
-    return 0
-
-
-def measure(
-    config_file: Path, settings: list[SumSettings], members: int, events: EventWriter
-) -> dict[str, Any]:
+def measure(context: JobContext) -> dict[str, Any]:
     """Return how many `viewers` were judged, and the `ndcg10` of each setting.
 
     Raises:
         JobError: there are too few viewers.
 
     """
-    config = load(config_file)
-    limits.be_modest(config.limits.job_memory_mb)
-    own = own_viewers(open_checked(config.database), config, now=time.time())
+    settings = [SumSettings(**one) for one in json.loads(context.arguments["settings"])]
+    members = int(context.arguments["members"])
+    own = own_viewers(context.engine, context.config, now=context.clock())
     viewers = own.interactions.rows(active_users(own.interactions, 2))
     needed = VIEWERS_PER_MEMBER * (members + 1)
     if viewers.users < needed:
@@ -82,11 +53,11 @@ def measure(
             f"cohort of {members + 1}",
             advice="Measure again when there are more viewers, or with fewer --members.",
         )
-    described, recipe = features(own.catalogue), recipe_of(config)
+    described, recipe = features(own.catalogue), recipe_of(context.config)
     values = []
     try:
         for number, one in enumerate(settings):
-            events.progress(f"setting {number + 1} of {len(settings)}", number / len(settings))
+            context.progress(f"setting {number + 1} of {len(settings)}", number / len(settings))
             values.append(round(ndcg(described, viewers, one, members, recipe), 4))
     except ModelError as error:
         raise JobError(
@@ -114,4 +85,4 @@ def ndcg(
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], {"measure": measure}))

@@ -73,14 +73,15 @@ LOCKS: Mapping[str, str] = {
     "group-learn": "group.lock",
     "contribution": "",
     "share": "",
+    "measure": "",
     "consent": "check.lock",
     "peers": "",
 }
 """Jobs that do not take the data directory's job lock, but another or none. A session waits for peers, whose
-own sessions may wait for a contribution of ours: so a contribution only reads and never waits, nor does the
-look at what would leave. The check of consent does not wait for a training either; what it must not overlap
-with is in `daemon.store.viewers`. A message to one peer does not wait while hundreds of others are
-asked: each peer is changed in a transaction of its own."""
+own sessions may wait for a contribution of ours: so a contribution only reads and never waits, nor do the
+look at what would leave and a measurement. The check of consent does not wait for a training either; what it
+must not overlap with is in `daemon.store.viewers`. A message to one peer does not wait while hundreds
+of others are asked: each peer is changed in a transaction of its own."""
 
 WAITS: Mapping[str, float] = {"revert": 1800.0}
 """Seconds that a job waits for its lock, where that is longer than usual. The rest of a revert must not

@@ -112,9 +112,9 @@ class AttackReport:
             console.print(f"{_TITLES[case.name]}: {_verdict(case)}", markup=False)
             equal = "equals" if case.equal_to_never else "DOES NOT EQUAL"
             console.print(
-                f"  Revert: out of service after {case.seconds_out_of_service:.1f} s. The model served then, "
-                f"and in the next window, {equal}, byte for byte, that of a federation in which the attacker "
-                "never was."
+                f"  Revert: out of service after {case.seconds_out_of_service:.1f} s. What serves then, and "
+                f"in the next window, {equal} byte for byte what serves in a federation in which the "
+                "attacker never was."
             )
         console.print(f"Everything took {self.seconds:.0f} s.")
 

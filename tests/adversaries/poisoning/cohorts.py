@@ -86,7 +86,7 @@ def split(world: World, joining: int, seed: int) -> Communities:
 def head_of(
     others: NDArray[np.int64], own: Interactions, level: Level, share: float, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return the head by the others' noisy counts and the own ones, noise of one share included."""
+    """Return the head by the others' noisy counts and those of `own`, noise of one share included."""
     total = others + statistics.counts(own) + poisson_noise(SumNoise(share), rng)(0, others.size)
     least = head_minimum(_MIN_USERS, PROTECTION[level].counts_noise)
     return statistics.head(total, min_users=least, max_head=_MAX_HEAD)

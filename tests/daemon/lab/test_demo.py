@@ -54,8 +54,8 @@ def test_the_shipped_set_gives_the_promised_sizes(tmp_path: Path) -> None:
     assert tuple(c.history.users for c in world.instances) == SIZES
     assert (SHIPPED / "README.txt").read_text().count("Usage License") == 1
     total = sum(c.history.matrix.nnz + c.relevant.nnz for c in world.instances)
-    held_back = sum(c.relevant.nnz for c in world.instances)
-    assert 0.19 < held_back / total < 0.21
+    held_out = sum(c.relevant.nnz for c in world.instances)
+    assert 0.19 < held_out / total < 0.21
 
 
 def test_too_few_users_are_said_with_the_way_out(small: Path, tmp_path: Path) -> None:

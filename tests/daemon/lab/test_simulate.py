@@ -118,7 +118,7 @@ def test_without_noise_the_others_sum_is_that_of_the_others() -> None:
     assert not noise.variances(but=3)
 
 
-def test_noise_has_the_law_of_the_members_shares_without_the_own_one() -> None:
+def test_noise_has_the_law_of_the_shares_of_the_other_members() -> None:
     size = 40_000
     noise = GroupNoise((5, 5), (2, 7), QualityOptions(level=Level.DEFAULT))
     share = share_variance(PROTECTION[Level.DEFAULT].counts_noise, least_threshold(5), 1)
