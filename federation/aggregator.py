@@ -28,7 +28,7 @@ from federation.keys import check_public, mask_key, self_mask_key
 from federation.limits import Limits
 from federation.messages import Advertisement, Confirmation, SealedShares
 from federation.proposal import SignedProposal
-from federation.reconstruction import Reveals
+from federation.share_reconstruction import RevealedShares
 
 REQUESTS = (Stage.PROPOSE, Stage.KEYS, Stage.SHARES, Stage.SURVIVORS, Stage.CONFIRMATIONS)
 _ANSWER = dict(
@@ -74,7 +74,7 @@ class Aggregator:
         self._survivors: tuple[str, ...] = ()
         self._keys_hash = b""
         self._expected_confirmation = b""
-        self._reveals: Reveals | None = None
+        self._reveals: RevealedShares | None = None
         self._total = np.zeros(0, dtype=masks.dtype_of(proposal.ring))
         self._result: SumResult | None = None
         journal.write(signed.sum_id, "proposal", signed.raw)
@@ -137,7 +137,7 @@ class Aggregator:
         self._take(host, message)
 
     def drop(self, host: str, reason: str) -> None:
-        """Go on without an awaited member: it refused, answered wrongly, or cannot be reached."""
+        """Continue without an awaited member: it refused, answered wrongly, or cannot be reached."""
         self._awaited.discard(host)
         self._lost.setdefault(host, reason)
 
@@ -156,8 +156,6 @@ class Aggregator:
         name = f"{REQUESTS[self._position].value}-closed"
         self._journal.write(self._signed.sum_id, name, cbor.encode(dict(self._lost)))
         self._advance()
-
-    # -- answers --------------------------------------------------------------------------------------------
 
     def _accept(self, host: str, raw: bytes) -> Envelope:
         message = envelope.parse(raw, max_size=self.max_answer)
@@ -225,12 +223,10 @@ class Aggregator:
     def _check_revealed(self, host: str, message: Envelope) -> None:
         self._require_reveals().check(host, bytes(message.payload))
 
-    def _require_reveals(self) -> Reveals:
+    def _require_reveals(self) -> RevealedShares:
         if self._reveals is None:
             raise ProtocolMisuse("nothing is revealed before the survivors are confirmed")
         return self._reveals
-
-    # -- stages ---------------------------------------------------------------------------------------------
 
     def _require_enough(self) -> None:
         at_masks = REQUESTS[self._position] is Stage.SHARES
@@ -271,7 +267,7 @@ class Aggregator:
                 sharers=messages.hash_hosts(tuple(self._sealed)),
                 keys=self._keys_hash,
             ).to_payload()
-            self._reveals = Reveals(
+            self._reveals = RevealedShares(
                 self._signed,
                 self._limits,
                 advertisements=self._advertisements,
@@ -325,8 +321,6 @@ class Aggregator:
         self._result = SumResult(
             self._signed.sum_id, total, self._survivors, dict(self._lost), reveals.doubts
         )
-
-    # -- restart --------------------------------------------------------------------------------------------
 
     def _replay(self) -> None:
         journal, sum_id = self._journal, self._signed.sum_id

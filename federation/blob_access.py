@@ -1,4 +1,4 @@
-"""What an aggregator hands out: the public data of its open sums, to members of their rosters only."""
+"""The public data of proposed sums: aggregators hand it out to members of the roster, members check it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class BlobServer:
 
         """
         if message.stage is not Stage.FETCH or message.recipient != self._identity.host:
-            raise Refusal(Code.NOT_FOR_ME, "this is no request for a blob of mine", message.sender)
+            raise Refusal(Code.NOT_FOR_ME, "this does not request a blob of this instance", message.sender)
         proposal = self._open(message.sum_id).proposal
         message.verify(proposal.member(message.sender))
         content = cbor_fields.exact_map(cbor.decode(bytes(message.payload)), "blob")

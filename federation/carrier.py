@@ -11,13 +11,22 @@ class PeerUnreachable(FederationError):
     """No usable answer came from a peer: no connection, no answer in time, or not as agreed."""
 
 
+BY_PROXY = "http"
+"""The code of a refusal that no daemon wrote: a proxy answered, so the daemon behind it is away."""
+
+
 class PeerRefused(FederationError):
-    """A peer refused our request. Code and sentence are its words, cleaned, and prove nothing."""
+    """A peer refused our request. Code and sentence are as it sent them, checked for form only."""
 
     def __init__(self, host: str, code: str, sentence: str) -> None:
         super().__init__(f"{host} refused: {code}: {sentence}")
         self.code = code
         self.sentence = sentence
+
+    @property
+    def by_proxy(self) -> bool:
+        """Whether a proxy answered in the daemon's place: the peer counts as unreachable."""
+        return self.code == BY_PROXY
 
 
 class Carrier(Protocol):

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 _MAX_SENTENCE = 300
 _NAMED = 5
-"""So many of the members that are out for one reason are named; of more, their number."""
+"""How many members are named for each reason; of more, only the number is given."""
 
 
 class Code(StrEnum):
@@ -53,7 +53,7 @@ class FederationError(Exception):
 
 
 class ProtocolMisuse(FederationError):
-    """Our own code called a state machine out of order or with values outside its documented domain."""
+    """Our own code called a state machine out of order, or with values outside its documented domain."""
 
 
 class Refusal(FederationError):

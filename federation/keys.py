@@ -7,6 +7,7 @@ keys are HKDF-SHA256 (RFC 5869) with the sum's id as salt and a label that names
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +19,6 @@ from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 
 from federation import shamir
 from federation.errors import Code, Refusal
-from federation.hashing import commitment
 from federation.masks import keystream
 
 KEY_SIZE = 32
@@ -30,6 +30,12 @@ def derive(secret: bytes, sum_id: bytes, label: str, size: int = KEY_SIZE) -> by
     """Return `size` bytes that depend on the secret, the sum and the purpose named by `label`."""
     info = b"shoal/1 " + label.encode("utf-8")
     return HKDF(algorithm=hashes.SHA256(), length=size, salt=sum_id, info=info).derive(secret)
+
+
+def commitment(purpose: str, *parts: bytes) -> bytes:
+    """Return SHA-256 over the purpose and the length-prefixed parts (32 bytes)."""
+    prefixed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return hashlib.sha256(b"shoal/1 " + purpose.encode("utf-8") + b"\x00" + prefixed).digest()
 
 
 def agree(private: bytes, public: bytes, owner: str) -> bytes:

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from federation.errors import ProtocolMisuse
 
+RING = 32
+"""Bits of the ring that this version proposes. Members take part in a ring of 64 bits as well."""
+
 _BLOCK_BYTES = 1 << 17
 _ZERO_NONCE = bytes(16)
 _DTYPES: dict[int, np.dtype[np.unsignedinteger]] = {32: np.dtype("<u4"), 64: np.dtype("<u8")}
@@ -50,16 +53,15 @@ def apply(vector: Vector, masks: Iterable[tuple[bytes, bool]]) -> None:
     scratch = bytearray(_BLOCK_BYTES + 63)
     mask = np.frombuffer(scratch, dtype=vector.dtype, count=entries)
     for start in range(0, len(vector), entries):
-        part = vector[start : start + entries]
-        size = part.nbytes
-        given = zeros if size == _BLOCK_BYTES else zeros[:size]
-        piece = mask[: len(part)]
+        block = vector[start : start + entries]
+        block_mask = mask[: len(block)]
+        plain = zeros if block.nbytes == _BLOCK_BYTES else zeros[: block.nbytes]
         for stream, positive in streams:
-            stream.update_into(given, scratch)
+            stream.update_into(plain, scratch)
             if positive:
-                np.add(part, piece, out=part)
+                np.add(block, block_mask, out=block)
             else:
-                np.subtract(part, piece, out=part)
+                np.subtract(block, block_mask, out=block)
 
 
 def to_ring(values: NDArray[np.int64], ring: int) -> Vector:

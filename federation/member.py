@@ -33,8 +33,7 @@ from numpy.typing import NDArray
 from federation import masks, messages
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, ProtocolMisuse, Refusal
-from federation.hashing import commitment
-from federation.keys import KEY_SIZE, Sealer, SumSecrets, mask_key, self_mask_key
+from federation.keys import KEY_SIZE, Sealer, SumSecrets, commitment, mask_key, self_mask_key
 from federation.limits import Limits
 from federation.messages import Advertisement, Confirmation, Revealed, SealedShares
 from federation.proposal import Proposal, SignedProposal
@@ -239,8 +238,6 @@ class Member:
         self._state = Finished()
         self._secrets = SumSecrets(bytes(KEY_SIZE), self._sum_id)
 
-    # -- checks ---------------------------------------------------------------------------------------------
-
     def _expect(self, wanted: type[S], stage: Stage) -> S:
         if not isinstance(self._state, wanted):
             raise Refusal(
@@ -291,10 +288,8 @@ class Member:
         if required and tuple(hosts) != required:
             raise Refusal(
                 Code.SURVIVORS_DIFFER,
-                f"other members {what} than survived the parent sum; the session is abandoned",
+                f"other members {what} than survived the parent sum; this session is abandoned",
             )
-
-    # -- secrets --------------------------------------------------------------------------------------------
 
     def _channel(self, host: str, advertisement: Advertisement) -> Channel:
         secrets = self._secrets

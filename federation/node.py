@@ -1,4 +1,4 @@
-"""All sums an instance is a member of: signatures, journal, replay protection, limits.
+"""The member's side of all sums of an instance: signatures, journal, replay protection, limits.
 
 One request in, one answer out. What is answered is journalled first, so that a restarted node gives the same
 bytes for the same request and refuses a different one: no second input under one key, no second unmask
@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from numpy.typing import NDArray
 
-from federation import envelope
-from federation.contributions import Contributions, Unlimited
+from federation import envelope, messages
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, ProtocolMisuse, Refusal
 from federation.identity import Identity, PublicIdentity
@@ -29,7 +29,6 @@ from federation.keys import derive
 from federation.limits import Limits
 from federation.member import Finished, Member, check_bounds
 from federation.proposal import Proposal, SignedProposal
-from federation.succession import check_succession
 
 ANSWERS = {
     Stage.PROPOSE: Stage.ADVERTISE,
@@ -62,12 +61,38 @@ class _Running:
     member: Member
 
 
+class Contributions(Protocol):
+    """The record of contributions and their receivers; kept by the caller, who knows the data behind them."""
+
+    def check(self, sum_id: bytes, proposal: Proposal, stage: Stage) -> None:
+        """Record a request; raise `Refusal` when the contribution must not be used any more.
+
+        From the answer to `Stage.SURVIVORS` on, others can open the sum without this instance.
+        """
+
+    def release(self, proposal: Proposal, survivors: tuple[str, ...]) -> None:
+        """Record, durably, that a sum over these survivors is about to be opened, or raise `Refusal`.
+
+        Called again for the same sum after a crash.
+        """
+
+
+class Unlimited:
+    """No record: everything that the protocol allows may be contributed again."""
+
+    def check(self, sum_id: bytes, proposal: Proposal, stage: Stage) -> None:
+        """Allow."""
+
+    def release(self, proposal: Proposal, survivors: tuple[str, ...]) -> None:
+        """Allow."""
+
+
 class MemberNode:
     """The member side of an instance.
 
-    `peer` returns the approved identity of a host, or None; `admit` raises `Refusal` for a proposal that the
-    admin's policies do not allow; `clock` returns Unix seconds; `random` returns n secret random bytes;
-    `contributions` is asked at every stage, and told before a sum is opened.
+    `peer` returns the approved identity of a host, or None; `check_policies` raises `Refusal` for a proposal
+    that the admin's policies do not allow; `clock` returns Unix seconds; `random` returns n secret random
+    bytes; `contributions` is called at every stage, and before a sum is opened.
     """
 
     def __init__(
@@ -76,7 +101,7 @@ class MemberNode:
         journal: Journal,
         *,
         peer: Callable[[str], PublicIdentity | None],
-        admit: Callable[[Proposal], None],
+        check_policies: Callable[[Proposal], None],
         clock: Callable[[], float],
         random: Callable[[int], bytes],
         limits: Limits | None = None,
@@ -85,7 +110,7 @@ class MemberNode:
         self._identity = identity
         self._journal = journal
         self._peer = peer
-        self._admit = admit
+        self._check_policies = check_policies
         self._clock = clock
         self._random = random
         self._limits = limits or Limits()
@@ -121,8 +146,8 @@ class MemberNode:
     def accept(self, preparation: Preparation, values: NDArray[np.int64]) -> bytes:
         """Commit to a sum with this instance's vector, int64 of shape (length,); return the advertisement.
 
-        Preparing takes time, so everything that may have changed meanwhile is checked again. A sum that was
-        accepted before keeps its first vector and gives its first answer.
+        Preparing takes time, so everything that may have changed in the meantime is checked again. A sum that
+        was accepted before keeps its first vector and gives its first answer.
 
         Raises:
             Refusal: `bounds-exceeded`, or what `receive` would refuse this proposal with by now.
@@ -184,17 +209,15 @@ class MemberNode:
             self._close(sum_id, running.signed.proposal.expires)
 
     def prune(self) -> None:
-        """Close what has expired or must not go on, and forget ids that no clock could still accept."""
+        """Close what has expired or must not continue, and forget ids that no clock could still accept."""
         now = self._clock()
         for sum_id, running in list(self._running.items()):
-            if now >= running.signed.proposal.expires or not self._may_go_on(sum_id, running):
+            if now >= running.signed.proposal.expires or not self._may_continue(sum_id, running):
                 self.abandon(sum_id)
         for sum_id in self._journal.sums():
             closed = self._journal.read(sum_id, "closed")
             if closed is not None and now > int(closed) + self._limits.max_clock_skew:
                 self._journal.erase(sum_id)
-
-    # -- one message ----------------------------------------------------------------------------------------
 
     def _proposed(self, message: Envelope, aggregator: PublicIdentity) -> bytes | Preparation:
         signed = SignedProposal.read(message, aggregator, self._limits)
@@ -216,7 +239,7 @@ class MemberNode:
             raise Refusal(Code.KEY_MISMATCH, f"the roster lists another key for {me.host} than it has now")
         self._check_parent(signed)
         self._check_capacity(proposal)
-        self._admit(proposal)
+        self._check_policies(proposal)
 
     def _find(self, message: Envelope) -> _Running:
         running = self._running.get(message.sum_id)
@@ -278,28 +301,28 @@ class MemberNode:
             raise Refusal(Code.STAGE_REPEATED, f"stage {stage} was answered before, to a different request")
         return answer
 
-    # -- helpers --------------------------------------------------------------------------------------------
-
     def _check_parent(self, signed: SignedProposal) -> None:
         parent = self._running.get(signed.proposal.parent)
         finished = parent is not None and isinstance(parent.member.state, Finished)
-        check_succession(signed, parent.signed if parent and finished else None, self._journal, self._limits)
+        check_parent(signed, parent.signed if parent and finished else None, self._journal, self._limits)
 
     def _check_capacity(self, proposal: Proposal) -> None:
         of_peer = sum(
             running.signed.proposal.aggregator == proposal.aggregator for running in self._running.values()
         )
         if of_peer >= self._limits.max_sums_per_peer:
-            raise Refusal(Code.BUSY, "this aggregator started too many sums here; wait until they expire")
+            raise Refusal(
+                Code.BUSY, "this aggregator has too many unexpired sums here; wait until they expire"
+            )
         # A new sum of the same aggregator takes the place of one it left unfinished, and adds nothing.
         superseded = self._unfinished(proposal.aggregator)
         if any(self._running[sum_id].signed.proposal.created > proposal.created for sum_id in superseded):
-            # Whoever else holds an old proposal must not end a new sum with it.
+            # A third party that replays an old proposal must not end a new sum with it.
             raise Refusal(Code.REPLAYED, "a newer sum of this aggregator is under way")
         if len(self._unfinished()) - len(superseded) >= self._limits.max_open_sums:
             raise Refusal(Code.BUSY, "too many sums are open here; try again later")
 
-    def _may_go_on(self, sum_id: bytes, running: _Running) -> bool:
+    def _may_continue(self, sum_id: bytes, running: _Running) -> bool:
         if isinstance(running.member.state, Finished):
             return True
         try:
@@ -389,3 +412,42 @@ class MemberNode:
             if record is not None:
                 request, _ = split_record(record)
                 self._advance(running, envelope.parse(request, max_size=self._limits.max_request))
+
+
+def check_parent(
+    signed: SignedProposal, parent: SignedProposal | None, journal: Journal, limits: Limits
+) -> None:
+    """Check that a later round continues `parent`, a sum finished here, with the survivors confirmed here.
+
+    Raises:
+        Refusal: `unknown-sum`, `roster-invalid`, `parameters-refused`, `survivors-differ` or
+            `stage-repeated`, when another sum continues the parent already.
+
+    """
+    proposal = signed.proposal
+    if not proposal.parent:
+        return
+    record = journal.read(proposal.parent, Stage.SURVIVORS.value)
+    if parent is None or record is None:
+        raise Refusal(Code.UNKNOWN_SUM, "the parent of this sum was not finished here")
+    before = parent.proposal
+    same = (before.aggregator, before.roster, before.threshold, before.trainer, before.round + 1)
+    if same != (
+        proposal.aggregator,
+        proposal.roster,
+        proposal.threshold,
+        proposal.trainer,
+        proposal.round,
+    ):
+        raise Refusal(Code.ROSTER_INVALID, "this sum does not continue its parent")
+    kept = {name: proposal.blobs.get(name) for name in before.blobs}
+    if proposal.parameters != before.parameters or kept != before.blobs:
+        raise Refusal(
+            Code.PARAMETERS_REFUSED, "this sum changes the parameters or the public data of its parent"
+        )
+    request = envelope.parse(split_record(record)[0], max_size=limits.max_request)
+    if messages.decode_hosts(bytes(request.payload), limits) != proposal.survivors:
+        raise Refusal(Code.SURVIVORS_DIFFER, "other survivors are required than those of the parent sum")
+    child = journal.read(proposal.parent, "child")
+    if child is not None and child != signed.sum_id:
+        raise Refusal(Code.STAGE_REPEATED, "another sum already continues this parent")

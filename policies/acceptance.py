@@ -6,18 +6,18 @@ How much a video may gain is `max_exposure_gain`, and beside it what honest sums
 
 where e is its exposure before. *noise* is 1.5 times the standard deviation of the noise on a pair over the
 typical count in the sum: the relative error of a video's ties. *sampling* is 1.5 over the square root of the
-typical count of the own viewers, where the comparison is with what these alone taught; it is 0 against a
-model of many.
+typical count of our viewers where the comparison is with the local model, which learnt from them alone; it is
+0 where it is with a model that learnt from many instances.
 
-The weights of ridge and tags are chosen anew for each model, by what predicts own held-out likes best; small
-instances change their minds, and every list with it, whatever the sum. Where the two models differ in them,
-the first two terms are doubled: of 300 honest newcomers, all four that a video or channel would have had
-refused were such.
+The weights of ridge and tags are chosen anew for each model, by what predicts our viewers' held-out likes
+best. On small instances that choice varies, and every list with it, whatever the sum. Where the two models
+differ in it, the first two terms are doubled: of the sums of 300 honest newcomers, all four that one video or
+channel would have quarantined were such.
 
-A scaled part hides below that: it pushes many videos a little. But it makes viewers appear from nowhere, so
-videos with far more viewers than their former ones let expect (`models.exposure.risen`) are judged
-together, without the first allowance and with 0.3 of the second. Measured with the demo's communities
-(`python -m tests.adversaries.poisoning`), as parts of what is allowed: see that module.
+A contribution that was multiplied stays below that: it pushes many videos a little. But viewers appear in it
+from nowhere. So videos with far more viewers than their earlier ones predict (`models.exposure.risen`) are
+judged together, without the first allowance and with 0.3 of the noise.
+`python -m tests.adversaries.poisoning` measures this on the demo's instances.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _NOISE_OF_RISEN = 0.3
 _REWEIGHTED = 2.0
 _STANDARD_ERRORS = 3.0
 LEAST_OWN_VIEWERS = 10.0
-"""Of a typical video: with fewer, the own model is too uncertain for anything to stand out against it."""
+"""Of a typical video: with fewer, the local model is too uncertain to compare anything with it."""
 
 KINDS = {"videos": "video", "channels": "channel", "hosts": "instance"}
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a gain may be, as a share of lists: `most` by the settings, the others by chance alone."""
+    """How much exposure may be gained: `most` by the settings, the others by chance alone."""
 
     most: float
     noise: float
@@ -63,9 +63,9 @@ class Allowance:
         own: float | None = None,
         reweighted: bool = False,
     ) -> Allowance:
-        """Work out the chances: noise on a pair, viewers of a typical video in the sum, and own ones.
+        """Return the allowance for noise on a pair, and viewers of a typical video in the sum and among ours.
 
-        `reweighted` says that the two models were learnt with different weights of ridge and tags.
+        `reweighted` says whether the two models were learnt with different weights of ridge and tags.
         """
         noise = _NOISE * math.sqrt(pair_variance) / max(typical, 1.0)
         return cls(most, noise, 0.0 if own is None else _SAMPLING / math.sqrt(max(own, 1.0)), reweighted)
@@ -78,13 +78,13 @@ class Allowance:
 
     @property
     def risen(self) -> float:
-        """The gain allowed to all videos together that rose without a reason."""
+        """The gain allowed to all videos with viewers from nowhere together."""
         return self.most + _NOISE_OF_RISEN * self.noise + self.sampling
 
 
 def against_words(against: str) -> str:
     """Say what a model is compared with."""
-    return {"local": "the own model", "month": "the model of a month ago"}[against]
+    return {"local": "the local model", "month": "the model of a month ago"}[against]
 
 
 def gains(
@@ -141,16 +141,16 @@ def risen_gains(
 
 
 def quality(new: float, own: float, *, margin: float, viewers: int) -> Check:
-    """Own held-out likes must be ranked about as well as by the own model, or there is nothing to gain.
+    """Our viewers' held-out likes must be ranked about as well as by the local model.
 
-    Both are NDCG@10. One standard error of the difference is about 1/sqrt(viewers) of it where as many were
-    measured; three are allowed beside the margin. (Of 300 honest sums two were worse than one allows, at the
-    level strict: 0.80 of the own quality with 150 own viewers, 0.46 with 68.)
+    Both are NDCG@10. With likes of n viewers, one standard error of the difference is about 1/sqrt(n) of it;
+    three are allowed beside the margin. (Of 300 honest sums two were worse than one standard error allows, at
+    the level strict: 0.80 of the local quality with 150 of our viewers, 0.46 with 68.)
     """
     chance = _STANDARD_ERRORS / math.sqrt(max(viewers, 1))
     bound = own * max(0.0, 1.0 - margin - chance)
     ok = new >= bound
-    change = f"NDCG@10 {new:.3f}, with the own model {own:.3f}"
+    change = f"NDCG@10 {new:.3f}, with the local model {own:.3f}"
     sentence = (
         f"Own viewers' likes are predicted as well as before, within the margin ({change})."
         if ok

@@ -1,4 +1,4 @@
-"""Whom the admin approved: host names with pinned keys, and nobody else."""
+"""The peers that the admin approved: host names with pinned keys."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Allowlist:
         """Return all approved peers, sorted: the roster of a sum of our own."""
         return tuple(sorted(self._peers.values()))
 
-    def recognises(self, member: PublicIdentity) -> bool:
-        """Tell whether a roster's member is approved.
+    def approves(self, member: PublicIdentity) -> bool:
+        """Tell whether a member of a roster is an approved peer.
 
         Raises:
             Refusal: `key-mismatch`, when the host is approved with another key: somebody poses as it, or it
-                changed its key and its admin has to tell ours.
+                has a new key, and our admin has not been told.
 
         """
         pinned = self._peers.get(member.host)

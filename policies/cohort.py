@@ -1,4 +1,4 @@
-"""Whether the cohort is large enough, and enough of its members are known here."""
+"""Whether the cohort is large enough, and enough of its members are approved by this instance."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from federation.proposal import Proposal
 from policies.allowlist import Allowlist
 
 LEAST_COHORT = 3
-"""No configuration goes below: among two, each subtracts itself and holds the other's input."""
+"""No setting goes below: of two members, each can subtract its own vector and has the other's."""
 
 
 def strangers(proposal: Proposal, me: str, allowlist: Allowlist) -> int:
-    """Return how many might work together: the aggregator and every member that `me` has not approved.
+    """Return how many might work together: the aggregator and every member that `me` did not approve.
 
     Raises:
         Refusal: `key-mismatch`.
 
     """
-    known = sum(member.host == me or allowlist.recognises(member) for member in proposal.roster)
+    known = sum(member.host == me or allowlist.approves(member) for member in proposal.roster)
     return 1 + len(proposal.roster) - known
 
 
 @dataclass(frozen=True)
 class CohortPolicy:
-    """Counts whom I recognise: the peers my admin approved, and myself.
+    """Requires enough approved members, this instance among them, and a threshold that outvotes strangers.
 
-    The aggregator and every member I do not recognise might work together. Two survivor sets could then be
+    The aggregator and all strangers in the roster might work together. They could get two sets of survivors
     confirmed at once unless 2t > n + c (docs/decisions/0004-threshold.md).
     """
 
     name: ClassVar[str] = "cohort"
     reason: ClassVar[str] = (
-        "In a sum of few, or with strangers who may work together, your part could be worked out."
+        "In a small sum, or with strangers who may work together, your contribution could be worked out."
     )
 
     me: str
@@ -50,12 +50,12 @@ class CohortPolicy:
         """Raise `cohort-too-small`, `threshold-too-low` or `key-mismatch`."""
         unknown = strangers(proposal, self.me, self.allowlist)
         members = len(proposal.roster)
-        # Whoever adds up is no protection against itself, though its viewers are summed as well.
-        recognised = members - (unknown - 1) - proposal.of_group
-        if recognised < self.min_cohort:
+        # A group's host is a member of its own sum, but no protection against itself.
+        approved = members - (unknown - 1) - proposal.of_group
+        if approved < self.min_cohort:
             raise Refusal(
                 Code.COHORT_TOO_SMALL,
-                f"{recognised} of the {members} members are approved "
+                f"{approved} of the {members} members are approved "
                 f"here{', the host not counted' if proposal.of_group else ''}, {self.min_cohort} are needed; "
                 "approve more of them or ask for a larger cohort",
             )

@@ -1,4 +1,4 @@
-"""In a group: into how many parts it is divided, and that its sums are over exactly the part I am in."""
+"""In a group: into how many sub-cohorts it is divided, and that a member is only added up with its own."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from federation.proposal import Proposal
 from policies.sharing import MOST_PARTS
 
 _FEW_PARTS = 3
-"""A group of any size is worth so many: one bad part can then be left out."""
+"""At least so many where the members suffice: one bad sub-cohort can then be left out."""
 
 
-def parts_for(members: int, *, subcohorts_from: int, least: int, per_part: int) -> int:
-    """Return into how many parts a group of so many members is divided, none below `least`.
+def parts_for(members: int, *, sub_cohorts_from: int, least: int, per_part: int) -> int:
+    """Return into how many sub-cohorts a group of this size is divided, none with fewer than `least` members.
 
-    `subcohorts_from` counts the others, as it does between peers; in a group the host is a member too.
+    `sub_cohorts_from` does not count the aggregator; in a group the host is a member, too.
     """
-    if members < subcohorts_from + 1:
+    if members < sub_cohorts_from + 1:
         return 1
     most = min(MOST_PARTS, members // least)
     return max(1, min(most, max(_FEW_PARTS, members // per_part)))
@@ -27,17 +27,21 @@ def parts_for(members: int, *, subcohorts_from: int, least: int, per_part: int) 
 
 @dataclass(frozen=True)
 class GroupPolicy:
-    """Holds a host to the partition, and keeps sums out that have no part in it.
+    """Holds a host to the division into sub-cohorts, and refuses sums outside the group.
 
-    A sum over some of my part, on data that hardly changes, would give the others away by its difference.
-    `host` is that of the group that I am in, empty where I am in none; `expected` the part of its epoch that
-    I am in, sorted, None where I am in none.
+    The difference between a sum over a sub-cohort and one over most of it would show the members left out.
+
+    Attributes:
+        me: this instance.
+        expected: its sub-cohort in the group's present epoch, sorted; None where it has none.
+        host: the host of its group; empty where it is in none.
+
     """
 
     name: ClassVar[str] = "group"
     reason: ClassVar[str] = (
-        "In a group you are only ever added up with the same part of it; in two overlapping sums your part "
-        "could be worked out."
+        "In a group you are always added up with the same sub-cohort; from two overlapping sums your "
+        "contribution could be worked out."
     )
 
     me: str
@@ -50,7 +54,7 @@ class GroupPolicy:
             if proposal.roster != self.expected or self.me not in proposal.hosts:
                 raise Refusal(
                     Code.ROSTER_INVALID,
-                    "the roster is not the part of the group's epoch that this instance is in",
+                    "the roster is not this instance's sub-cohort of the group's present epoch",
                     proposal.aggregator,
                 )
         elif proposal.aggregator in proposal.hosts:
@@ -62,5 +66,6 @@ class GroupPolicy:
         elif self.host:
             raise Refusal(
                 Code.SHARING_OFF,
-                f"this instance is in the group of {self.host} and gives to nobody else; its admin can leave",
+                f"this instance is in the group of {self.host} and contributes to nobody else; its admin can "
+                "leave the group",
             )

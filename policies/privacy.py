@@ -27,7 +27,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Protection:
-    """The least that a level asks of a sum. Noise is a variance per entry, in users squared."""
+    """What a level requires of a sum at least. Noise is a variance per entry, in users squared."""
 
     counts_noise: int
     pairs_noise: int
@@ -48,33 +48,33 @@ PROTECTION: Mapping[Level, Protection] = MappingProxyType(
         Level.USER_LEVEL: Protection(400, 400, 20, least_audience=10_000),
     }
 )
-"""Declared for the sum: what its honest survivors reach even when only a threshold of members is left."""
+"""Noise is declared for the whole sum; its honest survivors reach it even when only a threshold is left."""
 
 
 _MOST_NOISE = Limits().max_noise
 _MOST_VIDEOS = 100_000
 _MOST_SHARES = 2.5
-"""Realised over declared variance, at most, with one colluder: four members and the aggregator, whose own
-part is in the counts that members are shown, each add half of what is declared."""
+"""The most that realised variance can be over the declared one, with one colluder: four members and the
+aggregator, whose own contribution is in the counts that members are shown, each add half of it."""
 
 
 def head_minimum(min_users: int, noise: int) -> int:
     """Return the noisy count from which a video enters the head, for counts with this declared variance.
 
-    Two standard deviations of everybody's noise above `min_users`: a video of few users then rarely enters
-    by luck, and its pairs, which could show a single history, stay out. The cohort's size has no part in it,
-    so that a retry with one more member asks the same question.
+    That is two standard deviations of everybody's noise above `min_users`: a video of few users then rarely
+    enters by luck, and its pairs, which could show a single history, stay out. It does not depend on the size
+    of the cohort, so that a retry with one more member asks the same question.
     """
     return min_users + math.ceil(2 * math.sqrt(_MOST_SHARES * noise))
 
 
 @dataclass(frozen=True)
 class PrivacyPolicy:
-    """Refuses sums that carry less noise than this instance's level, or would be made public against it."""
+    """Refuses sums with less noise than this instance's level, or published without its consent."""
 
     name: ClassVar[str] = "privacy"
     reason: ClassVar[str] = (
-        "A sum carries at least your level's noise, so that it says little about single people."
+        "A sum has at least the noise of your privacy level, so that it says little about single people."
     )
 
     me: str
@@ -93,7 +93,7 @@ class PrivacyPolicy:
         if not 1 <= declared.max_videos_per_user <= _MOST_VIDEOS or not all(
             0 <= noise <= _MOST_NOISE for noise in (declared.counts_noise, declared.pairs_noise)
         ):
-            # Of both rounds at once: the accounting goes by them before the second is proposed.
+            # Both rounds are checked at once: accounting needs both before the second is proposed.
             raise Refusal(Code.PARAMETERS_REFUSED, "the proposal's noise or videos per user are out of range")
         if declared.noise(proposal.round) != proposal.noise:
             raise Refusal(
@@ -102,29 +102,28 @@ class PrivacyPolicy:
         if declared.counts_noise < needed.counts_noise or declared.pairs_noise < needed.pairs_noise:
             raise Refusal(
                 Code.NOISE_TOO_LOW,
-                f"noise of variance {declared.counts_noise} and {declared.pairs_noise} is proposed; the "
-                "level "
-                f'"{self.level}" of this instance needs {needed.counts_noise} and {needed.pairs_noise}',
+                f"noise of variance {declared.counts_noise} and {declared.pairs_noise} is proposed; this "
+                f'instance\'s level "{self.level}" needs {needed.counts_noise} and {needed.pairs_noise}',
             )
         # Every member of a group sees its sum, and knows the noise that it added itself.
         unknown = strangers(proposal, self.me, self.allowlist) + proposal.of_group
         if proposal.colluders < unknown:
             raise Refusal(
                 Code.NOISE_TOO_LOW,
-                f"the noise is laid out for {proposal.colluders} members that work together; the aggregator, "
-                f"{'whoever reads the sum, ' if proposal.of_group else ''}and members that are strangers "
-                f"here are {unknown}",
+                f"the noise protects against {proposal.colluders} members that work together; the "
+                f"aggregator, {'whoever reads the sum ' if proposal.of_group else ''}and the members that "
+                f"this instance did not approve are {unknown}",
             )
         least = head_minimum(self.min_users, terms["parts"] * terms["counts_noise"])
         if terms["min_users"] < least:
             raise Refusal(
                 Code.PARAMETERS_REFUSED,
                 f"pairs would be summed for videos with a noisy count of {terms['min_users']}; this instance "
-                f"wants at least {least}",
+                f"requires at least {least}",
             )
         if terms["publish"] and not (self.allow_publication and declared.pairs_noise):
             raise Refusal(
                 Code.PARAMETERS_REFUSED,
-                "vectors of videos from this sum would be public; this instance does not agree "
+                "vectors of videos from this sum would be published, which this instance does not allow "
                 "(privacy.allow_published_vectors)",
             )

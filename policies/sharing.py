@@ -23,21 +23,21 @@ PARAMETERS = (
     "publish",
     "vocabulary",
 )
-"""Terms of a session: the declared noise of both sums, the sizes, the limits, in how many parts the cohort is
-summed (members are shown the counts of all parts together), and whether vectors of videos computed from it
-may be published (0 or 1)."""
+"""Terms of a session: the declared noise of both sums, the sizes, the limits, in how many sub-cohorts the
+cohort is summed (members are shown the counts of all of them together), and whether vectors of videos
+computed from it may be published (0 or 1)."""
 ROUNDS: tuple[tuple[str, ...], ...] = (("vocabulary",), ("counts", "vocabulary"))
 """The blobs of each round."""
 
 BLOB_BYTES = {"vocabulary": 256, "counts": 4}
-"""Most bytes of each blob per video of the vocabulary, one more for what is around them: an address has about
-80, some more; what is larger is not fetched."""
+"""The most bytes of each blob per video of the vocabulary, and as many for its frame. An address has about 80
+bytes, some have more; a larger blob is not fetched."""
 
 PUBLIC = 1
 """PeerTube's number for a public video; 2 unlisted, 3 private, 4 internal, 5 password-protected."""
 
 MOST_PARTS = 16
-"""Sub-cohorts that a cohort may be summed in. All members are shown counts with the noise of each."""
+"""Sub-cohorts that a cohort may be divided into. Members are shown counts with the noise of all of them."""
 
 V = TypeVar("V")
 
@@ -53,7 +53,7 @@ class SharingPolicy:
 
     name: ClassVar[str] = "sharing"
     reason: ClassVar[str] = (
-        "Nothing leaves unless you chose so, and then only counts over long lists of public videos."
+        "Nothing leaves unless you allow it, and then only counts over long lists of public videos."
     )
 
     mode: Literal["off", "simulate", "consume", "contribute"]
@@ -82,8 +82,8 @@ class SharingPolicy:
         if terms["vocabulary"] < self.min_vocabulary:
             raise Refusal(
                 Code.VOCABULARY_TOO_SMALL,
-                f"{terms['vocabulary']} videos are asked about, at least {self.min_vocabulary} are wanted "
-                "here: a short list asks about particular viewers",
+                f"the vocabulary has {terms['vocabulary']} videos, and at least {self.min_vocabulary} are "
+                "required here: a short list asks about particular viewers",
             )
         if terms["vocabulary"] > self.max_vocabulary or terms["max_head"] > self.max_head:
             raise Refusal(
@@ -92,11 +92,9 @@ class SharingPolicy:
             )
         for name, each in BLOB_BYTES.items():
             if name in proposal.blobs and proposal.blobs[name].size > each * (1 + terms["vocabulary"]):
-                raise Refusal(
-                    Code.OVERSIZED, f"the public data {name} is larger than for so many videos it can be"
-                )
+                raise Refusal(Code.OVERSIZED, f"the public data {name} is too large for the number of videos")
         if not 1 <= terms["parts"] <= MOST_PARTS:
-            raise Refusal(Code.PARAMETERS_REFUSED, f"a cohort is summed in 1 to {MOST_PARTS} parts")
+            raise Refusal(Code.PARAMETERS_REFUSED, f"a cohort is summed in 1 to {MOST_PARTS} sub-cohorts")
         if proposal.round == 0 and proposal.length != terms["vocabulary"]:
             raise Refusal(Code.PARAMETERS_REFUSED, "the counts do not have the length of the vocabulary")
 

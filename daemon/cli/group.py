@@ -53,7 +53,7 @@ def invite(
 ) -> None:
     """Let an instance in before it asks: by the key on its card, which is approved as a peer's, too."""
     from daemon.group import commands
-    from daemon.group.membership.key_verification import Seen
+    from daemon.group.membership.key_verification import KeyEvidence
     from daemon.peers import cards
 
     setting = Instance.open(config)
@@ -63,7 +63,7 @@ def invite(
     card = setting.online(
         lambda session: cards.read_card(session, name, setting.url_of(name), now=time.time())
     )
-    seen = Seen(name, card.key, "domain" if card.bound else "card", card.url)
+    seen = KeyEvidence(name, card.key, "domain" if card.bound else "card", card.url)
     group_view.compare(seen, words, yes=yes, output=output)
     commands.invite(setting.config, setting.engine, seen, now=time.time())
     invitation = commands.invitation(setting.config, commands.hosted(setting.engine))
@@ -101,14 +101,14 @@ def approve(
     setting = Instance.open(config)
     commands.require_speaking(setting.config)
     name = name_of(host)
-    wish = commands.wishing(setting.engine, name)
+    wish = commands.find_request(setting.engine, name)
     seen = setting.online(
-        lambda session: key_verification.look(
+        lambda session: key_verification.verify(
             setting.config, setting.engine, session, name, wish.key, time.time
         )
     )
     group_view.compare(seen, words, yes=yes or seen.voucher == "book", output=output)
-    commands.approve(setting.config, setting.engine, seen, now=time.time())
+    commands.admit(setting.config, setting.engine, seen, now=time.time())
     _decided(setting, name, output, f"{name} is a member from now on, and an approved peer.")
 
 

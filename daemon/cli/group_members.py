@@ -14,7 +14,7 @@ from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOpti
 from daemon.errors import PolicyRefusedError, RequestError, ShoalError
 
 if TYPE_CHECKING:
-    from daemon.group.membership.key_verification import Seen
+    from daemon.group.membership.key_verification import KeyEvidence
     from daemon.group.repository import GroupMember
 
 
@@ -43,13 +43,15 @@ def join(
 
     setting = Instance.open(config)
     offer = setting.online(
-        lambda session: join_and_leave.look(setting.config, setting.engine, session, url, group, time.time)
+        lambda session: join_and_leave.fetch_offer(
+            setting.config, setting.engine, session, url, group, time.time
+        )
     )
-    join_and_leave.require_free_for(setting.engine, offer)
+    join_and_leave.require_no_other_group(setting.engine, offer)
     shown = offer.as_json(peers.read(setting.engine, setting.config))
     if output is Output.HUMAN:
         group_view.show_offer(shown)
-    group_view.compare(offer.seen, words, yes=yes, output=output)
+    group_view.compare(offer.host_key, words, yes=yes, output=output)
     setting.online(
         lambda session: join_and_leave.join(setting.config, setting.engine, session, offer, time.time)
     )
@@ -174,7 +176,9 @@ def _chosen(setting: Instance, hosts: list[str], *, everybody: bool) -> tuple[li
         raise RequestError("whom?", advice="Name members, or say --all.")
     listed = tuple(one for one in repository.members(setting.engine) if one.state == "member")
     if everybody:
-        return keys.wanted(listed, peers.read(setting.engine, setting.config), setting.config.instance.host)
+        return keys.not_approved(
+            listed, peers.read(setting.engine, setting.config), setting.config.instance.host
+        )
     found = []
     for name in map(name_of, hosts):
         one = next((one for one in listed if one.host == name), None)
@@ -184,11 +188,11 @@ def _chosen(setting: Instance, hosts: list[str], *, everybody: bool) -> tuple[li
     return found, []
 
 
-def _seen(setting: Instance, one: GroupMember) -> Seen:
+def _seen(setting: Instance, one: GroupMember) -> KeyEvidence:
     from daemon.group.membership import key_verification as keys
 
     return setting.online(
-        lambda session: keys.look(setting.config, setting.engine, session, one.host, one.key, time.time)
+        lambda session: keys.verify(setting.config, setting.engine, session, one.host, one.key, time.time)
     )
 
 

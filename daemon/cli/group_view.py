@@ -12,12 +12,12 @@ from daemon.cli.prose import heading, paragraph
 from daemon.cli.terminal import Output, ago, out, table
 
 if TYPE_CHECKING:
-    from daemon.group.membership.key_verification import Seen
+    from daemon.group.membership.key_verification import KeyEvidence
 
 _RECOGNISED = {"yes": "yes", "no": "no", "other-key": "OTHER KEY"}
 
 
-def compare(seen: Seen, words: str, *, yes: bool, output: Output) -> None:
+def compare(seen: KeyEvidence, words: str, *, yes: bool, output: Output) -> None:
     """Have the admin compare the words of a key, or compare those that were given.
 
     Raises:
@@ -46,7 +46,7 @@ def compare(seen: Seen, words: str, *, yes: bool, output: Output) -> None:
     )
 
 
-def show_key(seen: Seen, known: Sequence[str]) -> None:
+def show_key(seen: KeyEvidence, known: Sequence[str]) -> None:
     """Print the words of a key, and who vouches for it."""
     heading(f"The words of {seen.host}'s key")
     show_words(known)
@@ -56,7 +56,7 @@ def show_key(seen: Seen, known: Sequence[str]) -> None:
         paragraph("Its admin sees the same words with: shoal identity show")
 
 
-def voucher(seen: Seen) -> str:
+def voucher(seen: KeyEvidence) -> str:
     """Say who vouches for a key."""
     return {
         "domain": f"The domain {seen.host} vouches for this key: its ActivityPub actor signed it.",

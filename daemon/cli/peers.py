@@ -169,7 +169,9 @@ def _listing(engine: Engine, settings: Config) -> dict[str, Any]:
     from daemon.group import messages, repository
     from daemon.peers import commands
 
-    return commands.listing(engine, settings, time.time(), messages.through(repository.current(engine)))
+    return commands.listing(
+        engine, settings, time.time(), messages.learns_in_group(repository.current(engine))
+    )
 
 
 def _peer(engine: Engine, settings: Config, host: str) -> dict[str, Any]:

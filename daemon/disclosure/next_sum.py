@@ -21,6 +21,7 @@ from daemon.rounds.aggregator_window import AggregatorWindows, asked_before, gro
 from federation.errors import Refusal
 from federation.group.epoch_document import EpochDocument
 from federation.identity import PublicIdentity
+from federation.masks import RING
 from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.allowlist import Allowlist
 from policies.base import Rule
@@ -86,7 +87,7 @@ def next_sum(config: Config, engine: Engine, known: KnownPeers) -> NextSum:
         return NextSum(hosts, config.instance.host, known.allowlist().members(), "peers")
     me = open_identity(config.identity_file, config.instance.host, create=False).public
     document = _document(config, engine, me, group)
-    part = None if document is None else document.part_of(me.host)
+    part = None if document is None else document.roster_of(me.host)
     # Drawn shortly before the sum: until then it is judged as if all were in one part.
     roster = part or _listed(engine, me)
     return NextSum(
@@ -96,7 +97,7 @@ def next_sum(config: Config, engine: Engine, known: KnownPeers) -> NextSum:
         "epoch" if part else "listed",
         colluders=round_config.GROUP_COLLUDERS,
         parts=len(document.rosters) if part and document is not None else 1,
-        rule=rules.rule(engine, config, me) if part else GroupPolicy(me.host, roster, group.host),
+        rule=rules.policy(engine, config, me) if part else GroupPolicy(me.host, roster, group.host),
         group=group.group,
     )
 
@@ -168,7 +169,7 @@ class _Judged:
     def recognised(self) -> int:
         """Members that our admin approved, who asks not counted, and this instance where it is one."""
         return sum(
-            one.host == self.config.instance.host or self.known.recognises(one)
+            one.host == self.config.instance.host or self.known.approves(one)
             for one in self.proposal.roster
             if one.host != self.proposal.aggregator
         )
@@ -183,7 +184,7 @@ def _proposal(config: Config, planned: NextSum, vocabulary: int, now: float) -> 
         round=0,
         length=vocabulary,
         entry_bound=config.sharing.max_users,
-        ring=32,
+        ring=RING,
         nonce=bytes(16),
         created=int(now),
         expires=int(now + config.cohort.session_expiry.total_seconds()),

@@ -1,44 +1,62 @@
-"""The group that this instance hosts or is in, and the members it knows of.
+"""The group that this instance hosts or is in, its members, and the ledger entries about both.
 
-The host's book is the group: who asked, who is a member, under which node key. A member's book holds what the
-host said last, signed: nothing in it approves anybody, that is for the book of peers.
+The host's rows are the group: who asked to join, who is a member, with which node key. A member's rows hold
+what the host listed last, signed: nothing in them approves anybody, that is for the rows of peers. `fence`
+and `batch` are named as in the host's messages: the address of its reverse proxy, and the id of a run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import Connection, Engine, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
+from daemon.ledger.chain import Kind, append_in
 from daemon.store.engine import reads, writes
+from daemon.store.ledger_rows import Row
 from daemon.store.tables import GroupMemberRow, GroupRow, PeerRow
-from federation.identity import PublicIdentity, parse_key
+from federation.identity import Identity, PublicIdentity, parse_key
 
 Role = Literal["host", "member"]
 State = Literal["asked", "member", "refused", "ejected", "left"]
-Standing = Literal["invited", "asked", "member", "refused", "ejected", "left"]
-"""Of a member in the host's book; `invited`: pre-approved, and not heard of yet."""
+MemberState = Literal["invited", "asked", "member", "refused", "ejected", "left"]
+"""Of a member at the host; `invited`: approved before it asked."""
+Event = Literal[
+    "hosted",
+    "asked",
+    "approved",
+    "refused",
+    "ejected",
+    "joined",
+    "left",
+    "closed",
+    "epoch",
+    "published",
+]
+EVENTS: Final[tuple[Event, ...]] = get_args(Event)
 
 _ONLY: Final = 1
+_COLUMNS: Final = {"group": "name", "proxy": "fence"}
+"""Fields of a membership whose column is named otherwise."""
 
 
 @dataclass(frozen=True)
 class Membership:
-    """How this instance stands to its group; times are Unix seconds, unknown text is empty.
+    """The group of this instance and its state in it; times are Unix seconds, unknown text is empty.
 
     Attributes:
         url: the host's endpoint for peers, below which messages are posted.
-        fence: `https://...` where members reach Flower on the host, and `ca` the PEM that vouches for it
-            (empty: the usual authorities).
+        proxy: `HOST:PORT` of the host's reverse proxy, through which members reach Flower, and `ca` the PEM
+            of the authority that signed its certificate (empty: the usual authorities).
         next_at: the announced start of the next sum, 0 while none is announced.
-        poll_ms: how often a connected member asks for messages during a sum.
+        poll_ms: how often a connected member polls for messages during a sum.
         polled: when the host last answered; `problem` why it did not, or what it refused.
         epoch: the host's signed epoch message, empty while there is none.
-        batch: the newest published sum that was taken (hex), `published` the hash of what was published;
-            `offered` the newest that the host has.
+        batch: id (hex) of the newest published run that was stored, `published` the hash of what was
+            published; `offered` the id of the newest run that the host has.
     """
 
     group: str
@@ -46,7 +64,7 @@ class Membership:
     url: str
     role: Role
     state: State
-    fence: str = ""
+    proxy: str = ""
     ca: str = ""
     next_at: float = 0.0
     poll_ms: int = 0
@@ -66,14 +84,14 @@ class Membership:
 
 @dataclass(frozen=True)
 class GroupMember:
-    """One instance of the group, the host's own included; see `GroupMemberRow`. `key` is `ed25519:...`."""
+    """One instance of the group, the host included; see `GroupMemberRow`. `key` is `ed25519:...`."""
 
     host: str
     key: str
     url: str = ""
     node_key: bytes = b""
     node_id: int | None = None
-    state: Standing = "asked"
+    state: MemberState = "asked"
     since: float = 0.0
     seen: float | None = None
     delivered: str = ""
@@ -85,20 +103,16 @@ class GroupMember:
         return PublicIdentity(self.host, parse_key(self.key))
 
 
-# -- the group ----------------------------------------------------------------------------------------------
-
-
 def current(engine: Engine) -> Membership | None:
-    """Return the group that this instance hosts or is in, None where there is none."""
+    """Return the group that this instance hosts or is in, None if there is none."""
     with reads(engine) as connection:
         return current_in(connection)
 
 
 def change(engine: Engine, edit: Callable[[Membership | None], Membership | None]) -> Membership | None:
-    """Write what `edit` makes of the group as it is now, and return it; nobody else writes in between.
+    """Write what `edit` makes of the present group, and return it; nobody else writes in between.
 
-    Where `edit` returns None, the group and all that is known of its members are forgotten. What it raises
-    leaves everything as it was.
+    If `edit` returns None, the group and its members are deleted. What it raises leaves everything as it was.
     """
     with writes(engine) as connection:
         return change_in(connection, edit)
@@ -116,11 +130,9 @@ def change_in(
         connection.execute(delete(GroupRow))
         connection.execute(delete(GroupMemberRow))
         return None
-    values = asdict(changed)
-    values = {"id": _ONLY, "name": values.pop("group"), **values}
-    update = {name: value for name, value in values.items() if name != "id"}
+    row = {_COLUMNS.get(name, name): value for name, value in asdict(changed).items()}
     connection.execute(
-        insert(GroupRow).values(values).on_conflict_do_update(index_elements=["id"], set_=update)
+        insert(GroupRow).values(id=_ONLY, **row).on_conflict_do_update(index_elements=["id"], set_=row)
     )
     return changed
 
@@ -130,21 +142,19 @@ def current_in(connection: Connection) -> Membership | None:
     row = connection.execute(select(GroupRow.__table__).where(GroupRow.id == _ONLY)).mappings().first()
     if row is None:
         return None
-    values = {("group" if name == "name" else name): value for name, value in row.items() if name != "id"}
-    return Membership(**values)
-
-
-# -- its members --------------------------------------------------------------------------------------------
+    return Membership(
+        **{field.name: row[_COLUMNS.get(field.name, field.name)] for field in fields(Membership)}
+    )
 
 
 def members(engine: Engine) -> tuple[GroupMember, ...]:
-    """Return everybody who is in the book, in any state, by host."""
+    """Return all known members, in any state, by host."""
     with reads(engine) as connection:
         return members_in(connection)
 
 
 def members_in(connection: Connection) -> tuple[GroupMember, ...]:
-    """Return everybody inside a transaction of the caller's."""
+    """Return all known members inside a transaction of the caller's."""
     rows = connection.execute(select(GroupMemberRow.__table__).order_by(GroupMemberRow.host)).mappings()
     return tuple(_member(dict(row)) for row in rows)
 
@@ -158,7 +168,7 @@ def member(engine: Engine, host: str) -> GroupMember | None:
 def change_member(
     engine: Engine, host: str, edit: Callable[[GroupMember | None], GroupMember | None]
 ) -> GroupMember | None:
-    """Write what `edit` makes of a member as it is now (None: nothing is known of it), and return it."""
+    """Write what `edit` makes of the present member (None: not known), and return it."""
     with writes(engine) as connection:
         return change_member_in(connection, host, edit)
 
@@ -179,7 +189,7 @@ def change_member_in(
 
 
 def replace_members(connection: Connection, listed: Iterable[GroupMember], now: float) -> None:
-    """Make a member's book what the host listed, and keep since when each is in it."""
+    """Replace a member's rows by what the host listed, and keep since when each member is listed."""
     known = {one.host: one for one in members_in(connection)}
     wanted = {one.host: one for one in listed}
     gone = known.keys() - wanted.keys()
@@ -193,8 +203,8 @@ def replace_members(connection: Connection, listed: Iterable[GroupMember], now: 
             _save(connection, fresh)
 
 
-def pending(connection: Connection) -> int:
-    """Count the rows that strangers caused: whoever asked, and was not approved as a peer."""
+def count_strangers(connection: Connection) -> int:
+    """Count the rows that strangers caused: instances that asked or left, and are not approved as peers."""
     approved = select(PeerRow.host).where(PeerRow.state == "approved")
     query = select(func.count()).where(
         GroupMemberRow.state.in_(("asked", "left")), GroupMemberRow.host.not_in(approved)
@@ -202,14 +212,14 @@ def pending(connection: Connection) -> int:
     return int(connection.execute(query).scalar() or 0)
 
 
-def standing(connection: Connection, state: Standing) -> int:
+def count(connection: Connection, state: MemberState) -> int:
     """Count the instances in a state."""
     query = select(func.count()).where(GroupMemberRow.state == state)
     return int(connection.execute(query).scalar() or 0)
 
 
 def forget_requests(connection: Connection, before: float) -> None:
-    """Drop wishes to join, and those who left, from before a time; whose node is registered stays."""
+    """Delete requests, and members that left, from before a time, but for those with a registered node."""
     old = (GroupMemberRow.since < before) & GroupMemberRow.state.in_(("asked", "left"))
     connection.execute(delete(GroupMemberRow).where(old & GroupMemberRow.node_id.is_(None)))
 
@@ -221,8 +231,34 @@ def find_in(connection: Connection, host: str) -> GroupMember | None:
     return None if row is None else _member(dict(row))
 
 
+def nodes_outdated(engine: Engine) -> bool:
+    """Tell whether members joined or left since the SuperLink of the hosted group was last told."""
+    return any(
+        (one.state == "member" and bool(one.node_key)) != (one.node_id is not None) for one in members(engine)
+    )
+
+
+def note_in_ledger(
+    connection: Connection,
+    identity: Identity,
+    event: Event,
+    host: str,
+    group: str,
+    now: float,
+    **details: Any,
+) -> Row:
+    """Append a ledger entry about `host` (the instance it concerns, or the group's host) in a transaction.
+
+    So the entry exists if and only if the change it reports does. `details` as in
+    `daemon.ledger.chain.append`; known ones are `key` (asked, approved, joined), `own` (left: this instance
+    did), `invited` (approved before it asked), `parts` and `members` (epoch), `batch`, `hash` and `survivors`
+    (published).
+    """
+    return append_in(connection, identity, Kind.GROUP, host, {"event": event, "group": group, **details}, now)
+
+
 def _member(row: dict[str, Any]) -> GroupMember:
-    # SQLite's integers have a sign; Flower's numbers of nodes have none.
+    # SQLite's integers have a sign; Flower's node ids have none.
     number = row["node_id"]
     return GroupMember(**{**row, "node_id": None if number is None else int(number)})
 

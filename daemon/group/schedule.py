@@ -105,7 +105,7 @@ class GroupSchedule:
 
     def _redirect(self, group: Membership, present: Window | None, listens: str) -> set[Task]:
         """Note where to connect, and for which sum; a link to elsewhere has to end."""
-        proxy = group.fence
+        proxy = group.proxy
         if group.role == "host":
             proxy = listens and proxy_for_host(self.config, listens)
         to = (proxy, group.ca, group.next_at, group.poll_ms) if present is not None and proxy else ()

@@ -1,4 +1,4 @@
-"""How this instance stands to its group, as plain data and sentences. Read off the store: nobody is asked."""
+"""The state of this instance's group, as plain data and sentences, read from the store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from daemon.peers.repository import State
 from daemon.process import daemon_lock
 from daemon.process.daemon_lock import replace_file
 from federation.errors import Refusal
-from federation.group.epoch import EpochDocument
+from federation.group.epoch_document import EpochDocument
 from federation.key_words import words
 
 LIVE_NAME: Final = "live.json"
@@ -29,9 +29,13 @@ LIVE_NAME: Final = "live.json"
 
 @dataclass(frozen=True)
 class Live:
-    """What the daemon alone knows, and writes down: whether the link is up and the host's part runs.
+    """What only the running daemon knows, and writes to a file: its connection, and its hosting process.
 
-    `problem` is why not, one sentence, or two with the advice.
+    Attributes:
+        link: state of the connection to the host's reverse proxy, empty for none.
+        hosting: state of the hosting process, empty for none.
+        session: whether this instance takes a sum as host now.
+        problem: why hosting failed, one sentence, or two with the advice.
     """
 
     link: Literal["", "waiting", "connected", "busy", "refused", "ended"] = ""
@@ -40,13 +44,13 @@ class Live:
     problem: str = ""
 
     def write(self, config: Config) -> None:
-        """Tell the command line."""
+        """Write it, for the command line."""
         config.group_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         replace_file(config.group_dir / LIVE_NAME, json.dumps(asdict(self)).encode())
 
 
 def live(config: Config) -> Live | None:
-    """Return what the daemon says, None while none runs."""
+    """Return what the running daemon wrote, None if none runs."""
     if daemon_lock.find(config.data_dir) is None:
         return None
     try:
@@ -56,16 +60,16 @@ def live(config: Config) -> Live | None:
 
 
 def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
-    """Return how things stand, with one sentence that says it all."""
+    """Return the state of the group, with its most important sentence apart."""
     group = repository.current(engine)
     if group is None:
-        sentence = "This instance is in no group. Begin one: shoal group host NAME; or join one: shoal group"
+        sentence = "This instance is in no group. Host one: shoal group host NAME; or join one: shoal group"
         return {"group": None, "sentence": f"{sentence} join URL", "sentences": []}
-    now_running = live(config)
+    running = live(config)
     epoch = _epoch(config, engine, group)
     listed = members(config, engine, epoch=epoch)
-    shunned = _shunned(group, listed, peers.read(engine, config))
-    waiting = (
+    not_approved = _not_approved(group, listed, peers.read(engine, config))
+    requests = (
         [one for one in repository.members(engine) if one.state == "asked"] if group.role == "host" else []
     )
     found = {
@@ -75,89 +79,91 @@ def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
         "role": group.role,
         "state": group.state,
         "since": group.since,
-        "next_at": (group.next_at or None) if shunned.host is None else None,
+        "next_at": (group.next_at or None) if not_approved.host is None else None,
         "polled": group.polled,
         "problem": group.problem,
-        "running": now_running is not None,
-        "connected": now_running is not None and now_running.link in ("connected", "busy"),
-        "live": asdict(now_running) if now_running is not None else None,
+        "running": running is not None,
+        "connected": running is not None and running.link in ("connected", "busy"),
+        "live": asdict(running) if running is not None else None,
         "epoch": _epoch_json(epoch, config.instance.host),
         "members": sum(one["state"] == "member" for one in listed),
-        "counted": _counted(config, group, listed, shunned),
-        "requests": len(waiting),
+        "counted": _counted(config, group, listed, not_approved),
+        "requests": len(requests),
         "published": _published(group),
     }
-    said = sentences(config, group, found, shunned, now)
+    said = sentences(config, group, found, not_approved, now)
     return {**found, "sentence": " ".join(said[:1]), "sentences": said[1:]}
 
 
 def members(
     config: Config, engine: Engine, *, epoch: EpochDocument | Literal["read"] | None = "read"
 ) -> list[dict[str, Any]]:
-    """Return the members: key and words, recognised here or not, in which part of the epoch.
+    """Return the members: key and words, whether approved here, in which sub-cohort of the epoch.
 
-    At the host also who is invited or was taken out. Where this instance is in no group, nobody.
+    At the host also those that are invited, were refused or ejected, or left. In no group, none.
     """
     group = repository.current(engine)
     if group is None:
         return []
     document = _epoch(config, engine, group) if epoch == "read" else epoch
-    parts = _parts(document)
+    sub_cohorts = _sub_cohorts(document)
     known = peers.read(engine, config)
     shown = [one for one in repository.members(engine) if one.state != "asked"]
     me = config.instance.host
-    return [_described(one, group, known, parts, me) for one in shown]
+    return [_described(one, group, known, sub_cohorts, me) for one in shown]
 
 
 def _described(
-    one: GroupMember, group: Membership, known: peers.KnownPeers, parts: Mapping[str, int], me: str
+    one: GroupMember, group: Membership, known: peers.KnownPeers, sub_cohorts: Mapping[str, int], me: str
 ) -> dict[str, Any]:
     mine = one.host == me
     return {
         "host": one.host,
         "key": one.key,
         "words": words_of(one.key),
-        # Once it is out itself, the list is the last one that it was told.
+        # Once this instance is no member any more, the list is the last one that it got.
         "state": group.state if mine and not group.active else one.state,
         "role": "host" if one.host == group.host else "member",
         "me": mine,
-        "recognised": "yes" if mine else key_verification.recognised(known.find(one.host), one.key),
-        "part": parts.get(one.host),
+        "recognised": "yes" if mine else key_verification.approval(known.find(one.host), one.key),
+        "part": sub_cohorts.get(one.host),
         "since": one.since,
         "seen": one.seen,
     }
 
 
 def _counted(
-    config: Config, group: Membership, listed: Sequence[Mapping[str, Any]], shunned: NotApproved
+    config: Config, group: Membership, listed: Sequence[Mapping[str, Any]], not_approved: NotApproved
 ) -> dict[str, Any]:
-    """Return how many of those we would be summed with are recognised, as our policies count them.
+    """Return how many members of this instance's sub-cohort are approved here, as our policies count them.
 
-    The noise of a group is laid out for its host and whoever reads the sum, and for nobody else: one stranger
-    in the part, and `PrivacyPolicy` refuses. The host sums only those that its admin approves.
+    The noise of a group allows for its host and who reads the sum, and for nobody else: with one stranger in
+    the sub-cohort `PrivacyPolicy` refuses. The host sums only members that its admin approves.
     """
-    beside = [one for one in _with_me(listed) if one["host"] != group.host]
-    recognised = sum(one["recognised"] == "yes" for one in beside)
+    others = [one for one in _same_sub_cohort(listed) if one["host"] != group.host]
+    approved = sum(one["recognised"] == "yes" for one in others)
     least = config.cohort.min_cohort
-    needed = least if group.role == "host" else max(least, len(beside))
+    needed = least if group.role == "host" else max(least, len(others))
     return {
-        "recognised": recognised,
-        "of": len(beside),
+        "recognised": approved,
+        "of": len(others),
         "needed": needed,
-        "missing": max(0, needed - recognised),
-        "strangers": sorted((*shunned.beside, *shunned.other_key)),
+        "missing": max(0, needed - approved),
+        "strangers": sorted((*not_approved.same, *not_approved.other_key)),
     }
 
 
-def _with_me(listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the members that this instance is summed with: until it is in a part, all of them."""
+def _same_sub_cohort(listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the members that this instance is summed with: until it is in a sub-cohort, all of them."""
     mine = next((one["part"] for one in listed if one["me"]), None)
     return [one for one in listed if one["state"] == "member" and (mine is None or one["part"] == mine)]
 
 
-def _shunned(group: Membership, listed: Sequence[Mapping[str, Any]], known: peers.KnownPeers) -> NotApproved:
-    """Return who is not approved here, by what that means."""
-    beside = {one["host"] for one in _with_me(listed)}
+def _not_approved(
+    group: Membership, listed: Sequence[Mapping[str, Any]], known: peers.KnownPeers
+) -> NotApproved:
+    """Return the members that are not approved here, by what that means."""
+    same = {one["host"] for one in _same_sub_cohort(listed)}
     undecided: tuple[list[str], list[str]] = ([], [])
     other_key: list[str] = []
     against: dict[State, list[str]] = {}
@@ -170,7 +176,7 @@ def _shunned(group: Membership, listed: Sequence[Mapping[str, Any]], known: peer
         elif host == group.host:
             continue
         elif peer is None or peer.state in ("candidate", "approved"):
-            undecided[host not in beside].append(host)
+            undecided[host not in same].append(host)
         else:
             against.setdefault(peer.state, []).append(host)
     return NotApproved(
@@ -189,20 +195,17 @@ def _state_of_host(group: Membership, known: peers.KnownPeers) -> State | None:
     return "candidate" if peer is None else peer.state
 
 
-# -- the epoch, and what was published ----------------------------------------------------------------------
-
-
 def _epoch(config: Config, engine: Engine, group: Membership) -> EpochDocument | None:
     try:
         me = open_identity(config.identity_file, config.instance.host).public
         host = rules.host_of(engine, config, me, group)
         return None if host is None else rules.epoch_of(group, host)
     except Refusal:
-        # By a key that is not the host's any more, say: then there is no division that holds.
+        # The host's key has changed, for example: then no epoch holds.
         return None
 
 
-def _parts(document: EpochDocument | None) -> dict[str, int]:
+def _sub_cohorts(document: EpochDocument | None) -> dict[str, int]:
     if document is None:
         return {}
     rosters = document.rosters
@@ -212,20 +215,20 @@ def _parts(document: EpochDocument | None) -> dict[str, int]:
 def _epoch_json(document: EpochDocument | None, me: str) -> dict[str, Any] | None:
     if document is None:
         return None
-    parts = _parts(document)
+    sub_cohorts = _sub_cohorts(document)
     return {
         "number": document.number,
         "opened_at": document.opened_at,
-        "parts": len(set(parts.values())),
-        "members": len(parts),
-        "mine": parts.get(me),
+        "parts": len(set(sub_cohorts.values())),
+        "members": len(sub_cohorts),
+        "mine": sub_cohorts.get(me),
         "gone": list(document.gone),
         "hash": document.hash.hex(),
     }
 
 
 def _published(group: Membership) -> dict[str, Any] | None:
-    """Return the newest sum that was taken, and words for it: the same at all who were given the same."""
+    """Return the newest stored run, with words that are the same at all members that got the same sums."""
     if not group.batch:
         return None
     digest = bytes.fromhex(group.published) if group.published else b""

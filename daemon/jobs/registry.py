@@ -39,7 +39,7 @@ JOBS: dict[str, JobFunction] = {
         "daemon.rounds.aggregate_job:run", unless="daemon.group.membership.rules:require_no_group"
     ),
     "contribution": lazy("daemon.rounds.contribution_job:run"),
-    "group-session": lazy("daemon.group.session:run"),
+    "group-session": lazy("daemon.group.hosting.session:run"),
     "group-nodes": lazy("daemon.group.hosting.node_registration:run"),
     "group-learn": lazy("daemon.group.learning:run"),
     "share": lazy("daemon.disclosure.share_report:run"),

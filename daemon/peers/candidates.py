@@ -1,4 +1,4 @@
-"""Which of the instances that PeerTube follows run Shoal: they can be asked, that is all it means."""
+"""Which of the instances that PeerTube follows run Shoal, so that they could become peers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from daemon.store import source_state
 
 AT_ONCE: Final = 4
 MOST: Final = 500
-"""Instances asked in one run; those not asked for longest come first, so the next run goes on."""
+"""Instances asked in one job; those not asked for longest come first, so that the next job continues."""
 AGAIN: Final = 3600.0
-"""An instance that answered is not asked again within the hour."""
+"""Seconds in which an instance that answered is not asked again."""
 
 
-async def look(context: JobContext, session: aiohttp.ClientSession) -> dict[str, Any]:
+async def find(context: JobContext, session: aiohttp.ClientSession) -> dict[str, Any]:
     """Ask followed instances which plugins they have, and for the card of Shoal where that is one of them."""
     config, engine = context.config, context.engine
     followed = [host for host in source_state.follows(engine) if _askable(host, config.instance.host)]
@@ -56,7 +56,7 @@ async def look(context: JobContext, session: aiohttp.ClientSession) -> dict[str,
 
 
 async def _ask(session: aiohttp.ClientSession, host: str, now: float) -> tuple[str, Card | None] | None:
-    """Return the plugin's version, empty without one, and the card; None where nobody answers."""
+    """Return the plugin's version, empty without the plugin, and the card; None if there is no answer."""
     try:
         version = await cards.plugin_version(session, host)
     except PeerSilentError:
@@ -75,14 +75,14 @@ async def _ask(session: aiohttp.ClientSession, host: str, now: float) -> tuple[s
 
 def _after(peer: Peer, found: tuple[str, Card | None] | None, now: float, rng: random.Random) -> Peer:
     if peer.state != "candidate":
-        # Decided about meanwhile; from then on it is greeted, not looked at.
+        # Its admin decided in the meantime; from then on the contact job says hello to it.
         return peer
     peer = replace(peer, source="follow" if peer.source == "admin" and not peer.since else peer.source)
     peer = replace(peer, since=peer.since or now)
     if found is None:
-        return peer_state.missed(peer, now, rng)
+        return peer_state.after_failure(peer, now, rng)
     version, card = found
-    peer = replace(peer_state.reached(peer, now), checked=now, version=version)
+    peer = replace(peer_state.after_contact(peer, now), checked=now, version=version)
     if card is None:
         return peer
     theirs = peer.theirs if peer.key in ("", card.key) else "unknown"

@@ -1,12 +1,12 @@
-"""What an instance says about itself in public: its card, its actor, its plugins, its number of users.
+"""What an instance shows in public: its card, its actor, its plugins, its number of users.
 
-Whom is asked, the admin decides: by a host's name, or because PeerTube follows it; a stranger's message never
-makes this daemon ask anybody. Still, some PeerTubes follow back whoever follows them, so a name from the
-follow list may be chosen by a stranger and resolve to any address, a private one included. That is harmless,
-and private addresses are not refused, since instances in one private network are peers like others: nothing
-is sent before a certificate for that very name was checked, redirects are not followed, no credential is
-sent, and of the answer only the fields below are ever shown. Plain http is for this machine only, which a
-name from the follow list may not mean unless our own instance is such a name, too.
+The admin decides which hosts are asked: by naming one, or because PeerTube follows it. A stranger's message
+never makes this daemon ask anybody. Still, some PeerTubes follow back whoever follows them, so a stranger may
+choose a name on the follow list, and let it resolve to any address, even a private one. That is harmless, and
+private addresses are not refused, since instances in one private network are peers like others: nothing is
+sent before a certificate for that very name was checked, redirects are not followed, no credential is sent,
+and of the answer only the fields below are ever shown. Plain http is for this machine only; a name on the
+follow list may not mean this machine unless our own instance does.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from federation.identity import parse_key
 PLUGIN: Final = "peertube-plugin-shoal"
 ROUTER: Final = "/plugins/shoal/router"
 PREFIX: Final = b"shoal/1 instance card\x00"
-"""Before a statement that an actor signs; the plugin's `identity.js` has the same."""
+"""Prefix of a statement that an actor signs; the plugin's `identity.js` has the same."""
 TIMEOUT: Final = 10.0
 MAX_CARD: Final = 8_000
 MAX_ACTOR: Final = 64_000
 MAX_CONFIG: Final = 1_000_000
 MAX_NODEINFO: Final = 64_000
 OLDEST: Final = timedelta(days=8)
-"""Of a statement: it is dated anew each day, and a card of long ago may name a key that was given up."""
+"""Of a statement: it is dated anew each day, and an old card may name a key that was replaced."""
 _RSA_BITS: Final = range(2048, 8193)
 _RSA_BITS_HERE: Final = range(1024, 8193)
-"""A PeerTube for tests on this very machine makes keys of 1,024 bits."""
+"""A PeerTube for tests on this machine makes keys of 1,024 bits."""
 _JSON: Final = "application/json"
 _ACTIVITY: Final = "application/activity+json"
 
 
 class PeerAnswerError(ShoalError):
-    """An instance could not be asked, or its answer does not hold together."""
+    """An instance could not be asked, or its answer is not valid."""
 
     code = "peer-answer"
     status = 502
@@ -80,29 +80,29 @@ def base_url(host: str) -> str:
 
 
 def loopback(host: str) -> bool:
-    """Whether a host name, with or without a port, is this very machine."""
+    """Whether a host name, with or without a port, means this machine."""
     return is_loopback(urlsplit(f"//{host}").hostname or "")
 
 
 async def read_card(session: aiohttp.ClientSession, host: str, url: str, *, now: float) -> Card:
-    """Ask the Shoal at `url` for its card, and the actor it names for the key that signed it.
+    """Ask the Shoal at `url` for its card, and the actor that the card names for the key that signed it.
 
     Raises:
-        PeerSilentError: nobody answers.
-        PeerAnswerError: the card is not of this host, or its signature does not hold.
+        PeerSilentError: there is no answer.
+        PeerAnswerError: the card is not of this host, or its signature is not valid.
 
     """
     card = await _json(session, host, url + CARD_PATH, MAX_CARD)
     key = card.get("key")
     if card.get("version") != 1 or not isinstance(key, str) or not _is_key(key):
         raise PeerAnswerError(
-            f"what {host} shows is no card of Shoal",
+            f"{host} does not show a card of Shoal",
             advice="Check the address; another program may answer there.",
         )
     if card.get("host") != host:
         raise PeerAnswerError(
             f"the card at {url} is not that of {host}",
-            advice="Ask its admin under which host name their instance is set up.",
+            advice="Ask its admin which host name their instance is set up with.",
         )
     if "actor" not in card:
         return Card(host, key, url, bound=False)
@@ -111,7 +111,7 @@ async def read_card(session: aiohttp.ClientSession, host: str, url: str, *, now:
 
 
 async def plugin_version(session: aiohttp.ClientSession, host: str) -> str:
-    """Return the version of the plugin that a PeerTube shows among its plugins, empty where it has none.
+    """Return the version of the plugin that a PeerTube lists among its plugins, empty if it has none.
 
     Raises:
         PeerSilentError, PeerAnswerError: it could not be asked.
@@ -127,7 +127,7 @@ async def plugin_version(session: aiohttp.ClientSession, host: str) -> str:
 
 
 async def users(session: aiohttp.ClientSession, host: str) -> int | None:
-    """Return how many users an instance has by its NodeInfo, None where it does not say.
+    """Return how many users an instance has according to its NodeInfo, None if it does not say.
 
     Raises:
         PeerSilentError, PeerAnswerError: it could not be asked.
@@ -143,25 +143,25 @@ async def users(session: aiohttp.ClientSession, host: str) -> int | None:
 async def _check_actor(
     session: aiohttp.ClientSession, host: str, key: str, card: dict[str, Any], now: float
 ) -> None:
-    advice = "Do not approve it; tell its admin. After a change of its domain or key it may pass by itself."
+    advice = "Do not approve it, and tell its admin. If its domain or key has just changed, try again later."
     actor, text, signature = card.get("actor"), card.get("statement"), card.get("signature")
     if not (isinstance(actor, str) and isinstance(text, str) and isinstance(signature, str)):
         raise PeerAnswerError(f"the card of {host} is incomplete", advice=advice)
     if not actor.startswith(base_url(host) + "/"):
-        raise PeerAnswerError(f"the actor on the card of {host} is of another instance", advice=advice)
+        raise PeerAnswerError(f"the card of {host} names an actor of another instance", advice=advice)
     statement = _object(text.encode())
     if statement is None or (statement.get("actor"), statement.get("host"), statement.get("key")) != (
         actor,
         host,
         key,
     ):
-        raise PeerAnswerError(f"what the actor of {host} signed is another card", advice=advice)
+        raise PeerAnswerError(f"the actor of {host} signed another card", advice=advice)
     _check_date(host, statement.get("date"), now)
     document = await _json(session, host, actor, MAX_ACTOR, accept=_ACTIVITY)
     published = document.get("publicKey")
     owner = published.get("owner") if isinstance(published, dict) else None
     if document.get("id") != actor or document.get("type") != "Application" or owner != actor:
-        raise PeerAnswerError(f"the actor of {host} is not that of the instance itself", advice=advice)
+        raise PeerAnswerError(f"the actor of {host} is not the actor of its instance", advice=advice)
     pem = published.get("publicKeyPem") if isinstance(published, dict) else None
     if not _signed(pem, text, signature, _RSA_BITS_HERE if loopback(host) else _RSA_BITS):
         raise PeerAnswerError(f"the actor of {host} did not sign the key on its card", advice=advice)
@@ -175,22 +175,22 @@ def _check_date(host: str, date: object, now: float) -> None:
     today = datetime.fromtimestamp(now, UTC)
     if not today - OLDEST <= day <= today + timedelta(days=1):
         raise PeerAnswerError(
-            f"the card of {host} is not of today",
+            f"the card of {host} is out of date",
             advice="Check the clocks of both instances; then try again.",
         )
 
 
 def _signed(pem: object, statement: str, signature: str, bits: range) -> bool:
-    """Tell whether an RSA key signed it: RSASSA-PSS (RFC 8017), SHA-256, a salt as long as the hash."""
+    """Tell whether an RSA key signed a statement: RSASSA-PSS (RFC 8017), SHA-256, with a 32-byte salt."""
     if not isinstance(pem, str):
         return False
     try:
         key = load_pem_public_key(pem.encode())
         if not isinstance(key, RSAPublicKey) or key.key_size not in bits:
             return False
-        given = base64.b64decode(signature, validate=True)
+        raw = base64.b64decode(signature, validate=True)
         scheme = PSS(MGF1(hashes.SHA256()), hashes.SHA256.digest_size)
-        key.verify(given, PREFIX + statement.encode(), scheme, hashes.SHA256())
+        key.verify(raw, PREFIX + statement.encode(), scheme, hashes.SHA256())
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, binascii.Error):
         return False
     return True
@@ -210,7 +210,7 @@ async def _json(
             async for chunk in answer.content.iter_any():
                 body += chunk
                 if len(body) > limit:
-                    raise _odd(host, f"sends more than {limit} bytes")
+                    raise _unusable(host, f"sends more than {limit} bytes")
     except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
         # The error's own text may hold addresses; its type says enough.
         raise PeerSilentError(
@@ -221,16 +221,16 @@ async def _json(
             f"the Shoal of {host} does not answer (status {answer.status})", advice="Try again later."
         )
     if answer.status != 200:
-        raise _odd(host, f"answers with status {answer.status}")
+        raise _unusable(host, f"answers with status {answer.status}")
     value = _object(bytes(body))
     if value is None:
-        raise _odd(host, "sends no JSON object")
+        raise _unusable(host, "sends no JSON object")
     return value
 
 
-def _odd(host: str, what: str) -> PeerAnswerError:
+def _unusable(host: str, what: str) -> PeerAnswerError:
     return PeerAnswerError(
-        f"{host} {what}", advice="Check that it is a PeerTube whose plugin Shoal is installed and set up."
+        f"{host} {what}", advice="Check that it is a PeerTube with the Shoal plugin installed and set up."
     )
 
 

@@ -1,6 +1,7 @@
-"""What an admin decides about peers; the command line and the admin API call the same functions.
+"""The admin's decisions about peers; the command line and the admin API call the same functions.
 
-A decision is a row and an entry in the ledger, and holds from then on. Telling the peer is the job "peers".
+A decision is a row and an entry in the ledger, and holds from the next request on. The job "peers" tells the
+peer.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ class UnknownPeerError(RequestError):
     status = 404
 
 
-def listing(engine: Engine, config: Config, now: float, through: Sequence[str] = ()) -> dict[str, Any]:
+def listing(engine: Engine, config: Config, now: float, in_group: Sequence[str] = ()) -> dict[str, Any]:
     """Return all peers and candidates, and whether they are enough for a sum, as the admin API answers.
 
-    For `through` see `messages.cohort`.
+    For `in_group` see `messages.cohort`.
     """
     known = repository.read(engine, config)
     followed = set(source_state.follows(engine))
     shown = sorted(filter(_worth_showing, known.peers.values()), key=_order)
     return {
         "peers": [described(peer, now, followed=peer.host in followed) for peer in shown],
-        "cohort": cohort(known, config, through),
+        "cohort": cohort(known, config, in_group),
         "followed": {
             "total": len(followed),
             "looked_at": sum(host in followed and p.checked is not None for host, p in known.peers.items()),
@@ -50,9 +51,9 @@ def listing(engine: Engine, config: Config, now: float, through: Sequence[str] =
     }
 
 
-def cohort(known: repository.KnownPeers, config: Config, through: Sequence[str] = ()) -> dict[str, Any]:
-    """Return how many peers there are for a sum, and what works with so many, or what counts in the group."""
-    found = asdict(messages.cohort(known, config.cohort.min_cohort, through))
+def cohort(known: repository.KnownPeers, config: Config, in_group: Sequence[str] = ()) -> dict[str, Any]:
+    """Return whether there are enough peers for a sum; for `in_group` see `messages.cohort`."""
+    found = asdict(messages.cohort(known, config.cohort.min_cohort, in_group))
     return {**found, "missing": list(found["missing"])}
 
 
@@ -61,12 +62,12 @@ def described(peer: Peer, now: float, *, followed: bool) -> dict[str, Any]:
 
     The key of an instance that asked is shown only once it was read from its own domain.
     """
-    read_there = bool(peer.url)
+    card_read = bool(peer.url)
     return {
         "host": peer.host,
         "url": peer.url,
-        "key": peer.key if read_there else "",
-        "words": words_of(peer.key) if read_there else [],
+        "key": peer.key if card_read else "",
+        "words": words_of(peer.key) if card_read else [],
         "state": peer.state,
         "theirs": peer.theirs,
         "source": peer.source,
@@ -102,32 +103,32 @@ def approve(
 ) -> Peer:
     """Approve a peer with the key that the admin compared; None stands for the only one known.
 
-    `holds` tells whether something learnt from a peer that was taken out is still stored: approved, it would
-    be used again. (`daemon.revert.artifacts.holding`)
+    `holds` tells whether something learnt from a reverted peer is still stored: approved, it would be used
+    again. (`daemon.revert.artifacts.artifacts_of`)
 
     Raises:
         UnknownPeerError: nothing is known of the host.
         RequestError: its card was not read yet, or it is not clear which key is meant.
-        PolicyRefusedError: another key than the known one was compared, or it is still being taken out.
+        PolicyRefusedError: the compared key is not the known one, or the peer is still being reverted.
 
     """
     found = _known(engine, config, host)
     if found.state == "reverted" and holds(engine, config, host):
         raise PolicyRefusedError(
             f"what was learnt from {host} is not deleted yet",
-            advice=f"Let that end first: shoal peers revert {host}",
+            advice=f"Finish that first: shoal peers revert {host}",
         )
 
     def edit(peer: Peer) -> Peer:
         if not peer.url or not peer.key:
             raise RequestError(
                 f"the card of {host} has not been read from its own domain yet",
-                advice=f"Do that first: shoal peers add {host}",
+                advice=f"Read it first: shoal peers add {host}",
             )
         chosen = _chosen(peer, key)
         known = replace(peer, theirs="approved") if peer.theirs == "asked" else peer
         if chosen != peer.key:
-            # Whatever the old key said of us, the new one has not said it.
+            # What the old key said of us, the new one has not said.
             source = "admin" if peer.source == "file" else peer.source
             known = replace(peer, key=chosen, source=source, theirs="unknown", checked=None)
         known = replace(known, state="approved", next_key="", failures=0, retry_at=None)
@@ -138,7 +139,7 @@ def approve(
     details = {"key": after.key, "bound": after.bound, "max_users": after.max_users}
     if found.key and found.key != after.key:
         details["old"] = found.key
-    _write_down(engine, config, Kind.PEER_APPROVED, host, details, now)
+    _append(engine, config, Kind.PEER_APPROVED, host, details, now)
     return after
 
 
@@ -153,14 +154,14 @@ def pause(engine: Engine, config: Config, host: str, *, now: float) -> Peer:
 
     def edit(peer: Peer) -> Peer:
         if peer.state not in {"approved", "paused"}:
-            raise RequestError(f"{host} is not approved", advice="There is nothing to pause.")
+            raise RequestError(f"{host} is not approved", advice="Only an approved peer can be paused.")
         return replace(peer, state="paused", since=now)
 
     return _decided(engine, config, Kind.PEER_PAUSED, host, edit, now)
 
 
 def remove(engine: Engine, config: Config, host: str, *, now: float) -> Peer:
-    """Have nothing to do with a host any more; sums that hold it are not used from the next training on.
+    """Exchange nothing with a host any more; sums that include it are not used from the next training on.
 
     Raises:
         UnknownPeerError: nothing is known of the host.
@@ -169,7 +170,7 @@ def remove(engine: Engine, config: Config, host: str, *, now: float) -> Peer:
     _known(engine, config, host)
 
     def edit(peer: Peer) -> Peer:
-        # Taken back by `approve` alone: whoever was reverted stays so.
+        # Only `approve` ends a revert.
         state = peer.state if peer.state == "reverted" else "removed"
         return replace(peer, state=state, since=now, failures=0, retry_at=None)
 
@@ -180,11 +181,11 @@ def _decided(
     engine: Engine, config: Config, kind: Kind, host: str, edit: Callable[[Peer], Peer], now: float
 ) -> Peer:
     after = repository.change(engine, config, host, edit)
-    _write_down(engine, config, kind, host, {"key": after.key}, now)
+    _append(engine, config, kind, host, {"key": after.key}, now)
     return after
 
 
-def _write_down(
+def _append(
     engine: Engine, config: Config, kind: Kind, host: str, details: dict[str, Any], now: float
 ) -> None:
     identity = open_identity(config.identity_file, config.instance.host)
@@ -204,7 +205,7 @@ def _chosen(peer: Peer, key: str | None) -> str:
     if key is None:
         if peer.next_key:
             raise RequestError(
-                f"{peer.host} is known with two keys", advice="Say which one you compared: --key or --words."
+                f"two keys of {peer.host} are known", advice="Say which one you compared: --key or --words."
             )
         return peer.key
     if key not in (peer.key, peer.next_key):
@@ -216,12 +217,12 @@ def _chosen(peer: Peer, key: str | None) -> str:
 
 
 def _worth_showing(peer: Peer) -> bool:
-    """Followed instances without Shoal are remembered, so that they are left in peace, and not shown."""
+    """Tell whether to list a peer. Followed instances without Shoal are only kept so as not to ask again."""
     return peer.state != "candidate" or bool(peer.key) or bool(peer.version)
 
 
 def _order(peer: Peer) -> tuple[int, str]:
-    """Those that wait for the admin first, then by what was decided."""
+    """Sort those that wait for the admin first, then by the decision."""
     waits = peer.state == "candidate" and peer.theirs == "asked"
     states = ("approved", "paused", "candidate", "reverted", "removed")
     return (-1 if waits or peer.next_key else states.index(peer.state), peer.host)

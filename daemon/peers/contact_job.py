@@ -1,7 +1,7 @@
-"""The job "peers": says hello to peers, reads what they say in public, looks among followed instances.
+"""The job "peers": says hello to peers, reads their cards, and looks for candidates among followed instances.
 
-Arguments: `add=HOST` (with `url=URL`) reads the card of one instance, `candidates=1` looks at those that are
-followed, `host=HOST` says hello to one peer at once; without any, all that are due are seen to.
+Arguments: `add=HOST` (with `url=URL`) reads the card of one instance, `candidates=1` looks for candidates,
+`host=HOST` says hello to one peer at once; without any, it says hello to all peers that are due.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from federation.limits import Limits
 log = logging.getLogger(__name__)
 
 DAILY: Final = 23 * 3600.0
-"""After this a card is read again; under a day, so that an hourly job gets to it once a day."""
+"""Seconds after which a card is read again; under a day, so that an hourly job reads it once a day."""
 AT_ONCE: Final = 8
 HELLO_WITHIN: Final = 15.0
 _ONCE_MORE: Final = Retry(attempts=2, first_pause=0.5)
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Do what the arguments say; returns what came of it.
+    """Do what the arguments say, and return the outcome.
 
     Raises:
         RequestError: an argument cannot be used.
-        PeerAnswerError: the instance to add could not be asked, or its card does not hold.
+        PeerAnswerError: the instance to add could not be asked, or its card is not valid.
 
     """
     return asyncio.run(_run(context))
@@ -64,15 +64,15 @@ async def _run(context: JobContext) -> dict[str, Any]:
         if host := arguments.get("add"):
             return await contact.add(host, arguments.get("url", ""))
         if arguments.get("candidates"):
-            return await candidates.look(context, session)
+            return await candidates.find(context, session)
         if host := arguments.get("host"):
-            return await contact.greet([host])
+            return await contact.say_hello([host])
         _forget_requests(context)
-        return await contact.greet(None)
+        return await contact.say_hello(None)
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Answer:
     """What a peer answered to a hello, or why it did not (a code)."""
 
     hello: Hello | None
@@ -80,7 +80,7 @@ class _Said:
 
 
 class Contact:
-    """Talks to peers, a few at once, and writes down what it learns about each as soon as it knows it."""
+    """Talks to peers, a few at once, and saves what it learns about each immediately."""
 
     def __init__(self, context: JobContext, session: aiohttp.ClientSession) -> None:
         self._context = context
@@ -93,8 +93,6 @@ class Contact:
         self._identity = open_identity(self._config.identity_file, self._config.instance.host)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._rng = random.Random()  # noqa: S311 (spreads load; nothing secret depends on it)
-
-    # -- one instance, at the admin's request ---------------------------------------------------------------
 
     async def add(self, host: str, url: str) -> dict[str, Any]:
         """Read the card of an instance, at its own domain or at `url`, and remember it as a candidate."""
@@ -133,10 +131,8 @@ class Contact:
         except cards.PeerAnswerError:
             return None
 
-    # -- hello ----------------------------------------------------------------------------------------------
-
-    async def greet(self, hosts: list[str] | None) -> dict[str, Any]:
-        """Say hello to these hosts, or to all approved peers that are due; read their cards where that is."""
+    async def say_hello(self, hosts: list[str] | None) -> dict[str, Any]:
+        """Say hello to these hosts, or to all approved peers that are due; read the cards that are due."""
         known = repository.read(self._engine, self._config)
         if hosts is None:
             now = self._clock()
@@ -145,11 +141,11 @@ class Contact:
             chosen = [peer for host in hosts if (peer := known.find(host)) is not None]
         if not self._config.federates:
             chosen = []
-        took: set[str] = set()
-        found = await asyncio.gather(*(self._one(peer, took) for peer in chosen if peer.url))
+        know_our_key: set[str] = set()
+        found = await asyncio.gather(*(self._one(peer, know_our_key) for peer in chosen if peer.url))
         traffic.add_all(self._engine, traffic.month_of(self._clock()), self._traffic.by_peer())
         approved = {peer.host for peer in known.approved()}
-        waiting = rotation.acknowledge(self._config, self._identity.public, took, approved)
+        waiting = rotation.acknowledge(self._config, self._identity.public, know_our_key, approved)
         return {
             "greeted": len(found),
             "unreachable": sorted(host for host, problem in found if problem == "unreachable"),
@@ -157,21 +153,21 @@ class Contact:
             "not_told_of_new_key": sorted(waiting),
         }
 
-    async def _one(self, peer: Peer, took: set[str]) -> tuple[str, str]:
+    async def _one(self, peer: Peer, know_our_key: set[str]) -> tuple[str, str]:
         async with self._gate:
-            said = await self._exchange(peer)
+            answer = await self._exchange(peer)
             now = self._clock()
-            if said.problem == "unreachable":
-                self._change(peer.host, lambda known: peer_state.missed(known, now, self._rng))
-                return peer.host, said.problem
-            self._change(peer.host, lambda known: _after(known, said, now))
-            if said.hello is not None and said.hello.yours == self._identity.public.key:
-                took.add(peer.host)
+            if answer.problem == "unreachable":
+                self._change(peer.host, lambda known: peer_state.after_failure(known, now, self._rng))
+                return peer.host, answer.problem
+            self._change(peer.host, lambda known: _after(known, answer, now))
+            if answer.hello is not None and answer.hello.yours == self._identity.public.key:
+                know_our_key.add(peer.host)
             if peer_state.pinned(peer):
-                await self._read_card(peer.host, said.hello)
-            return peer.host, said.problem
+                await self._read_card(peer.host, answer.hello)
+            return peer.host, answer.problem
 
-    async def _exchange(self, peer: Peer) -> _Said:
+    async def _exchange(self, peer: Peer) -> _Answer:
         now = self._clock()
         pinned = peer_state.pinned(peer)
         raw = hellos.say(
@@ -190,20 +186,17 @@ class Contact:
             message = envelope.parse(answer, max_size=MAX_HELLO)
             if message.sender != peer.host:
                 raise Refusal(Code.WRONG_SENDER, "another host answered", peer.host)
-            return _Said(hellos.read(message, self._identity.host, self._clock(), Limits()))
+            return _Answer(hellos.read(message, self._identity.host, self._clock(), Limits()))
         except PeerUnreachable:
-            return _Said(None, "unreachable")
+            return _Answer(None, "unreachable")
         except PeerRefused as refused:
-            # Without a code of ours it was a proxy: the daemon behind it is away.
-            return _Said(None, "unreachable" if refused.code == "http" else refused.code)
+            return _Answer(None, "unreachable" if refused.by_proxy else refused.code)
         except Refusal as refusal:
-            log.info("an answer is not usable", extra={"peer": peer.host, "code": refusal.code.value})
-            return _Said(None, refusal.code.value)
-
-    # -- cards ----------------------------------------------------------------------------------------------
+            log.info("a peer's hello is not valid", extra={"peer": peer.host, "code": refusal.code.value})
+            return _Answer(None, refusal.code.value)
 
     async def _read_card(self, host: str, hello: Hello | None) -> None:
-        """Read a peer's card where that is due: once a day, or when it uses a key that is not pinned."""
+        """Read a peer's card if that is due: once a day, or when it uses a key that is not pinned."""
         peer = repository.find(self._engine, self._config, host)
         now = self._clock()
         if peer is None or not peer_state.pinned(peer):
@@ -215,7 +208,7 @@ class Contact:
         try:
             card = await cards.read_card(self._session, host, peer.url, now=now)
         except ShoalError as error:
-            log.info("a card cannot be read", extra={"peer": host, "code": error.code})
+            log.info("a peer's card cannot be read", extra={"peer": host, "code": error.code})
             return
         users = await self._users(host, card)
         before = peer
@@ -232,30 +225,30 @@ class Contact:
             return
         details = {"old": before.key, "new": after.key if proven else after.next_key, "proven": proven}
         append(self._engine, self._identity, Kind.KEY_CHANGED, after.host, details, now)
-        log.warning("a peer has another key", extra={"peer": after.host, "proven": proven})
+        log.warning("a peer uses another key", extra={"peer": after.host, "proven": proven})
 
     def _change(self, host: str, edit: Callable[[Peer], Peer]) -> Peer:
         return repository.change(self._engine, self._config, host, edit)
 
 
-def _after(peer: Peer, said: _Said, now: float) -> Peer:
-    """Return a peer after its answer: what it says counts only by the pinned key."""
-    if said.hello is not None and peer_state.by_pinned_key(peer, said.hello):
-        return peer_state.heard(peer, said.hello, now)
-    if said.problem == Code.KEY_MISMATCH and peer_state.pinned(peer):
+def _after(peer: Peer, answer: _Answer, now: float) -> Peer:
+    """Return a peer after its answer: what it says counts only if signed by the pinned key."""
+    if answer.hello is not None and peer_state.by_pinned_key(peer, answer.hello):
+        return peer_state.after_hello(peer, answer.hello, now)
+    if answer.problem == Code.KEY_MISMATCH and peer_state.pinned(peer):
         # It knows another key of ours, and takes part in nothing until its admin approves the present one.
-        return replace(peer_state.reached(peer, now), theirs="declined")
-    return peer_state.reached(peer, now)
+        return replace(peer_state.after_contact(peer, now), theirs="declined")
+    return peer_state.after_contact(peer, now)
 
 
 def _carded(peer: Peer, card: Card, hello: Hello | None) -> Peer:
-    """Return a peer whose card was read: a new key needs the old one's word and its domain's."""
+    """Return a peer whose card was read: a new key has to be handed over by the old one, and on the card."""
     if card.key == peer.key:
         return replace(peer, bound=peer.bound or card.bound, next_key="")
     proven = hello is not None and format_key(hello.key) == card.key and peer_state.handed_over(peer, hello)
     if not proven or hello is None or (peer.bound and not card.bound):
         return replace(peer, next_key=card.key)
-    # The file may still name the old key: the peer's own word is newer.
+    # The file may still name the old key: the hello is newer.
     source = "admin" if peer.source == "file" else peer.source
     theirs: Theirs = "approved" if hello.approves else "declined"
     after = replace(peer, key=card.key, bound=card.bound, next_key="", source=source, theirs=theirs)
@@ -263,7 +256,7 @@ def _carded(peer: Peer, card: Card, hello: Hello | None) -> Peer:
 
 
 def _forget_requests(context: JobContext) -> None:
-    """Drop wishes to be approved that nobody has renewed or answered for a month."""
+    """Delete requests to be approved that were neither renewed nor decided for a month."""
     before = context.clock() - peer_state.KEEP_REQUEST
     old = (PeerRow.source == "asked") & (PeerRow.state == "candidate") & (PeerRow.seen < before)
     with writes(context.engine) as connection:

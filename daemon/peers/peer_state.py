@@ -1,4 +1,4 @@
-"""What a hello changes in the book, whichever side began: pure, from a peer to the peer after it."""
+"""How a peer's row changes after a hello or a failed attempt, whichever side began: pure."""
 
 from __future__ import annotations
 
@@ -24,55 +24,55 @@ def pinned(peer: Peer) -> bool:
 
 
 def by_pinned_key(peer: Peer, hello: Hello) -> bool:
-    """Tell whether a hello is by the key that is pinned for its host."""
+    """Tell whether a hello is signed by the key that is pinned for its host."""
     return pinned(peer) and format_key(hello.key) == peer.key
 
 
 def handed_over(peer: Peer, hello: Hello) -> bool:
-    """Tell whether the pinned key, or one after it, signed that the key of this hello takes its place."""
+    """Tell whether the pinned key handed over to the key of this hello, directly or through others."""
     return pinned(peer) and hello.succeeds(parse_key(peer.key))
 
 
-def reached(peer: Peer, now: float) -> Peer:
-    """Return a peer that was heard of: nothing is waited for any more."""
+def after_contact(peer: Peer, now: float) -> Peer:
+    """Return a peer that answered or sent something: its back-off ends."""
     return replace(peer, seen=now, failures=0, retry_at=None)
 
 
-def missed(peer: Peer, now: float, rng: random.Random) -> Peer:
-    """Return a peer that did not answer: the next try is a minute later, then twice as long, up to a day."""
+def after_failure(peer: Peer, now: float, rng: random.Random) -> Peer:
+    """Return a peer that did not answer: the next attempt follows after a minute, doubled up to a day."""
     pause = min(FIRST_PAUSE * 2 ** min(peer.failures, 16), LONGEST_PAUSE)
     pause *= 1 + rng.uniform(-_JITTER, _JITTER)
     return replace(peer, failures=peer.failures + 1, retry_at=now + min(pause, LONGEST_PAUSE))
 
 
-def heard(peer: Peer, hello: Hello, now: float) -> Peer:
-    """Return a peer after a hello by its pinned key; one older than the newest only shows that it lives."""
-    after = reached(peer, now)
+def after_hello(peer: Peer, hello: Hello, now: float) -> Peer:
+    """Return a peer after a hello by its pinned key; an older one than the newest only shows it is alive."""
+    after = after_contact(peer, now)
     if peer.said is not None and hello.said <= peer.said:
         return after
     theirs: Theirs = "approved" if hello.approves else "declined"
     return replace(after, theirs=theirs, version=hello.version or peer.version, said=hello.said)
 
 
-def from_pinned(peer: Peer, hello: Hello, now: float) -> Peer:
-    """Return an approved or paused peer after a hello that came from somebody who speaks for its host.
+def after_hello_of_pinned(peer: Peer, hello: Hello, now: float) -> Peer:
+    """Return an approved or paused peer after a hello that it sent, by its pinned key or a later one.
 
     A key that the pinned one handed over to is not believed yet: its domain has to show it, too.
 
     Raises:
-        Refusal: `replayed`, or `key-mismatch`. Anybody can say a hello with another key, so nothing is noted
-            of it; if the peer's domain shows that key, the next reading of its card finds it.
+        Refusal: `replayed`, or `key-mismatch`. Anybody can send a hello with another key, so it changes
+            nothing; if the peer's domain shows that key, the next reading of its card finds it.
 
     """
     require_newer(peer, hello)
     if by_pinned_key(peer, hello):
-        return heard(peer, hello, now)
+        return after_hello(peer, hello, now)
     if handed_over(peer, hello):
         return replace(peer, said=hello.said)
     raise other_key(peer)
 
 
-def asked(peer: Peer, hello: Hello, now: float) -> Peer:
+def after_hello_of_stranger(peer: Peer, hello: Hello, now: float) -> Peer:
     """Return a peer that is not approved after a hello that only its own key vouches for.
 
     Raises:
@@ -96,13 +96,13 @@ def asked(peer: Peer, hello: Hello, now: float) -> Peer:
 def require_newer(peer: Peer, hello: Hello) -> None:
     """Raise Refusal (`replayed`) for a hello that is not newer than the newest of its host."""
     if peer.said is not None and hello.said <= peer.said:
-        raise Refusal(Code.REPLAYED, "this hello, or a later one, was heard before", hello.host)
+        raise Refusal(Code.REPLAYED, "this hello, or a later one, arrived before", hello.host)
 
 
 def other_key(peer: Peer) -> Refusal:
     """Return the refusal for a key that is not the known one."""
     return Refusal(
         Code.KEY_MISMATCH,
-        f"{peer.host} is known with another key here; its admin and ours compare words and approve again",
+        f"{peer.host} is known by another key here; both admins have to compare words, and approve again",
         peer.host,
     )

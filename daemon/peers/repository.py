@@ -1,7 +1,7 @@
-"""The book of peers: whom the admin approved, and what else is known of instances around.
+"""The peers in the database and in shoal.toml: whom the admin approved, and what is known of the others.
 
 Decisions made by command or on the admin page are rows. `[[peers]]` in shoal.toml is a second way to approve:
-an entry without a row is an approved peer, and a row that says otherwise of it (paused, reverted) stands.
+an entry without a row is an approved peer, and a row that says otherwise (paused, reverted) takes precedence.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Peer:
 
     Attributes:
         key: `ed25519:...`, empty while it is not known.
-        theirs: what it says of us.
+        theirs: whether it approves this instance.
         bound: its domain's ActivityPub actor signed its key.
         max_users: the admin's cap on its viewers in a sum; `users` what its NodeInfo says.
-        seen: when it was last heard of; `checked` when its card, users and version were last read.
-        retry_at: not tried again before; cleared when it is heard of.
+        seen: when it last sent something; `checked` when its card, users and version were last read.
+        retry_at: no attempt before; cleared when it sends something.
         said: the date of its newest hello.
-        next_key: a key that it uses without a proof that it may.
+        next_key: a key that it uses without proof that it may.
     """
 
     host: str
@@ -62,7 +62,7 @@ class Peer:
 
     @property
     def approved(self) -> bool:
-        """Tell whether the admin wants to add up with it, by a known key."""
+        """Tell whether the admin approved it, by a known key."""
         return self.state == "approved" and bool(self.key)
 
     @property
@@ -71,14 +71,14 @@ class Peer:
         return PublicIdentity(self.host, parse_key(self.key))
 
     def cap(self, config: Config) -> int:
-        """Return how many viewers it may have in a sum: the least of all that is said about it."""
-        said = [config.guards.max_users_per_peer, self.max_users, self.users]
-        return min(value for value in said if value is not None)
+        """Return how many viewers it may have in a sum: the smallest of all known limits."""
+        limits = [config.guards.max_users_per_peer, self.max_users, self.users]
+        return min(limit for limit in limits if limit is not None)
 
 
 @dataclass(frozen=True)
 class KnownPeers:
-    """All peers by host, as they were when the book was read."""
+    """All peers by host, as they were when they were read."""
 
     peers: Mapping[str, Peer]
 
@@ -87,7 +87,7 @@ class KnownPeers:
         return self.peers.get(host)
 
     def approved(self) -> tuple[Peer, ...]:
-        """Return those that the admin wants to add up with, sorted by host."""
+        """Return the approved ones, sorted by host."""
         return tuple(peer for _, peer in sorted(self.peers.items()) if peer.approved)
 
     def allowlist(self) -> Allowlist:
@@ -102,7 +102,7 @@ class KnownPeers:
 
 
 def read(engine: Engine, config: Config) -> KnownPeers:
-    """Return every peer: rows, and entries of the file that no row speaks of."""
+    """Return every peer: rows, and entries of the file that have no row."""
     with reads(engine) as connection:
         return KnownPeers(_read(connection, config))
 
@@ -148,7 +148,7 @@ def save(engine: Engine, peer: Peer) -> None:
 
 
 def change(engine: Engine, config: Config, host: str, edit: Callable[[Peer], Peer]) -> Peer:
-    """Write what `edit` makes of a peer as it is now, and return it; nobody else writes in between.
+    """Write what `edit` makes of the present peer, and return it; nobody else writes in between.
 
     A host that was not known is a candidate. What `edit` raises leaves everything as it was.
     """

@@ -1,6 +1,6 @@
-"""Handovers from this instance's keys of before to the present one, kept until every peer has taken them.
+"""Handovers from earlier keys of this instance to the present one, kept until every peer has that pinned.
 
-A new key itself is made in `daemon.rounds.rotate_key`.
+`daemon.rounds.rotate_key` makes the new key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FILE_NAME: Final = "rotations.json"
 
 
 def pending(config: Config, public: PublicIdentity) -> tuple[Rotation, ...]:
-    """Return the handovers to the present key that some peer has not taken yet, oldest first."""
+    """Return the handovers to the present key that some peer still needs, oldest first."""
     chain: list[Rotation] = []
     key = public.key
     for rotation in reversed(_read(config, public.host)[0]):
@@ -30,9 +30,9 @@ def pending(config: Config, public: PublicIdentity) -> tuple[Rotation, ...]:
 
 
 def acknowledge(config: Config, public: PublicIdentity, hosts: set[str], approved: set[str]) -> set[str]:
-    """Note peers that have the present key pinned; returns the approved ones that do not.
+    """Save which peers have the present key pinned; return the approved ones that do not.
 
-    When there are none left, nothing has to be shown any more.
+    When none is left, the handovers are deleted.
     """
     rotations, known = _read(config, public.host)
     if not rotations:
@@ -47,7 +47,7 @@ def acknowledge(config: Config, public: PublicIdentity, hosts: set[str], approve
 
 
 def hand_over(config: Config, rotations: Sequence[Rotation]) -> None:
-    """Show these handovers to every peer from now on, oldest first."""
+    """Send these handovers, oldest first, to every peer from now on."""
     _write(config, rotations, set())
 
 
@@ -62,7 +62,7 @@ def _read(config: Config, host: str) -> tuple[list[Rotation], set[str]]:
     except FileNotFoundError:
         return [], set()
     except (ValueError, KeyError, TypeError):
-        # Without it peers approve the new key again: a nuisance, and nothing that could be guessed.
+        # Without the file, the peers' admins have to approve the new key again.
         return [], set()
 
 

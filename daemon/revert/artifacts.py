@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from daemon.config import Config
-from daemon.group.published_store import PublishedStore
+from daemon.group.published_sums import PublishedStore
 from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, sums
 from daemon.store.engine import reads, truncate_wal

@@ -41,7 +41,7 @@ def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Le
         identity,
         round_config.member_journal(config),
         peer=lambda _host: None,
-        admit=lambda _proposal: None,
+        check_policies=lambda _proposal: None,
         clock=lambda: now,
         random=secrets.token_bytes,
         limits=round_config.limits(config),

@@ -35,7 +35,7 @@ can be opened. Somebody may have left while the viewers were counted, or a crash
 
 
 class ContributionLog:
-    """Implements `federation.contributions.Contributions` for one instance."""
+    """Implements `federation.node.Contributions` for one instance."""
 
     def __init__(self, windows: DataWindows, engine: Engine, clock: Callable[[], float]) -> None:
         self._windows = windows

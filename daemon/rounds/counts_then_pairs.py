@@ -21,14 +21,15 @@ from daemon.rounds.contribution_job import trainer_of, write_counts
 from daemon.store.traffic import TrafficCounter
 from federation import cbor, cbor_fields, envelope
 from federation.aggregator import REQUESTS, Aggregator, SumResult
+from federation.aggregator_driver import StageTimeouts, drive
 from federation.blob_access import BlobServer, reference_to
 from federation.carrier import Carrier
-from federation.driver import Patience, drive
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.identity import Identity, PublicIdentity
 from federation.journal import Journal
 from federation.limits import Limits
+from federation.masks import RING
 from federation.proposal import Proposal, SignedProposal, least_threshold
 from models.trainer import PairCounting, Summed
 from policies.sharing import TRAINER
@@ -103,7 +104,7 @@ class Rounds:
             round=0,
             length=length,
             entry_bound=self.config.sharing.max_users,
-            ring=32,
+            ring=RING,
             nonce=secrets.token_bytes(16),
             created=now,
             expires=now + int(self.config.cohort.session_expiry.total_seconds()),
@@ -182,13 +183,13 @@ class Rounds:
             crash_points.pass_point(f"aggregator.{ROUNDS[round_]}.{stage}")
 
         stage_timeout = self.config.cohort.stage_timeout.total_seconds()
-        patience = Patience(propose=max(stage_timeout, Patience.propose), stage=stage_timeout)
+        timeouts = StageTimeouts(propose=max(stage_timeout, StageTimeouts.propose), stage=stage_timeout)
         try:
             return await drive(
                 aggregator,
                 carry(signed),
                 threshold=signed.proposal.threshold,
-                patience=patience,
+                timeouts=timeouts,
                 on_stage=on_stage,
             )
         finally:

@@ -102,7 +102,7 @@ def _leave_sums(config: Config, engine: Engine, old: Identity, now: float) -> in
         old,
         round_config.member_journal(config),
         peer=known.find,
-        admit=lambda _proposal: None,
+        check_policies=lambda _proposal: None,
         clock=lambda: now,
         random=secrets.token_bytes,
         limits=round_config.limits(config),

@@ -25,19 +25,16 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.config import Config
+from daemon.group import published_sums
 from daemon.group import repository as groups
-from daemon.group.hosting.enrolment_server import EnrolmentServer
-from daemon.group.hosting.published_server import PublishedServer
-from daemon.group.membership import host_messages, rules
-from daemon.group.membership.blob_cache import BlobCache
+from daemon.group.hosting.members_join_and_leave import EnrolmentServer
+from daemon.group.membership import rules
 from daemon.group.membership.host_messages import HostMessages
-from daemon.group.published_store import PublishedStore
-from daemon.group.traffic_accounting import TrafficAccounting
+from daemon.group.published_sums import PublishedServer, PublishedStore
 from daemon.identity import open_identity
 from daemon.jobs.run import run_job
 from daemon.peers import repository
-from daemon.peers.contact_trigger import ContactTrigger
-from daemon.peers.ingress import Ingress
+from daemon.peers.ingress import ContactTrigger, Ingress
 from daemon.peers.repository import Peer
 from daemon.rounds import crash_points, round_config
 from daemon.rounds.aggregator_window import peer_windows
@@ -54,7 +51,7 @@ from federation.blob_access import BlobServer
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.http.client import PeerClient, new_session
-from federation.http.member import MemberService
+from federation.http.listener import PeerListener
 from federation.identity import Identity, PublicIdentity
 from federation.node import MemberNode, Preparation
 from federation.proposal import Proposal
@@ -82,7 +79,7 @@ async def federate(context: ServeContext, runner: Runner) -> AsyncIterator[Sched
 
     rules = scheduler.rules(config, interrupted=round_config.session_open(config))
     schedule = Scheduler(context, runner, rules, session_due=session_due)
-    group = GroupSupervisor(context, runner, waiting=lambda: host_messages.waiting(config))
+    group = GroupSupervisor(context, runner, waiting=lambda: published_sums.not_learnt(config))
     schedule.repeat("group", group.look, group_supervisor.LOOK_SECONDS)
     async with open_service(config, context.config_file, engine) as service:
         context.federation_routes = service.routes()
@@ -100,8 +97,8 @@ async def open_service(
     *,
     on_refused: Callable[[str], None] = lambda _code: None,
     clock: Callable[[], float] = time.time,
-) -> AsyncIterator[MemberService]:
-    """Build the node and the service of an instance, and close them at the end."""
+) -> AsyncIterator[PeerListener]:
+    """Build the node and the listener of an instance, and close them at the end."""
     identity = open_identity(config.identity_file, config.instance.host)
     limits = round_config.limits(config)
     admission = _Admission(engine, config, identity.public)
@@ -117,37 +114,30 @@ async def open_service(
         PublishedStore(config),
         BlobServer(identity, round_config.aggregator_journal(config), clock=clock, limits=limits),
     )
-    from_host = TrafficAccounting(
-        HostMessages(identity, engine, config, limits, clock).take,
-        BlobCache(config.group_dir / "spool"),
-        engine,
-        admission.identity_of,
-        limits,
-        records.exchanged,
-    )
+    host_messages = HostMessages(identity, engine, config, limits, clock, records.exchanged)
     contacts = ContactTrigger(config_file, run_job)
-    ingress = Ingress(identity, engine, config, limits=limits, clock=clock, on_proven=contacts.send)
+    ingress = Ingress(identity, engine, config, limits=limits, clock=clock, on_handover=contacts.start)
     async with new_session() as session:
-        service = MemberService(
+        service = PeerListener(
             identity,
             node,
             PeerClient(session, on_traffic=records.exchanged),
             prepare=counting.prepare,
             url_of=admission.url_of,
             limits=limits,
-            admit=ingress.admit,
-            admit_sum=ingress.admit_sum,
+            check_sender=ingress.check_sender,
+            check_preparation=ingress.check_preparation,
             handlers={
-                Stage.HELLO: ingress.hello,
+                Stage.HELLO: ingress.answer_hello,
                 Stage.FETCH: published.serve,
                 Stage.ENROL: EnrolmentServer(identity, engine, config, clock, limits=limits).take,
-                **dict.fromkeys(HostMessages.STAGES, from_host.take),
+                **dict.fromkeys(HostMessages.STAGES, host_messages.take),
             },
-            at_hand=from_host.at_hand,
+            local_blob=host_messages.blob,
             on_stage=lambda stage: crash_points.pass_point(f"member.{stage}"),
             on_refusal=refusals.add,
             on_answer=records.answered,
-            on_sent=ingress.answered,
+            on_sent=ingress.count_answer,
         )
         housekeeping = asyncio.create_task(_keep_house(service, records, refusals))
         try:
@@ -183,10 +173,10 @@ class _Admission:
         peer = self._approved(host)
         return None if peer is None else peer.url
 
-    def admit(self, proposal: Proposal) -> None:
+    def check_policies(self, proposal: Proposal) -> None:
         """Raise Refusal for a proposal that the admin's policies do not allow."""
         allowlist = repository.read(self.engine, self.config).allowlist()
-        group = rules.rule(self.engine, self.config, self.me)
+        group = rules.policy(self.engine, self.config, self.me)
         try:
             round_config.policy(self.config, allowlist, group).check(proposal)
         except Refusal as refusal:
@@ -206,7 +196,7 @@ def _open_node(
         identity,
         round_config.member_journal(config),
         peer=admission.identity_of,
-        admit=admission.admit,
+        check_policies=admission.check_policies,
         clock=clock,
         random=secrets.token_bytes,
         limits=round_config.limits(config),
@@ -288,7 +278,7 @@ class _RefusalCounts:
             count_refusal(self.engine, code, now=self.clock(), times=self._counts.pop(code))
 
 
-async def _keep_house(service: MemberService, records: MemberLog, refusals: _RefusalCounts) -> None:
+async def _keep_house(service: PeerListener, records: MemberLog, refusals: _RefusalCounts) -> None:
     while True:
         await asyncio.sleep(_HOUSEKEEPING_SECONDS)
         try:

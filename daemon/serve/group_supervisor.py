@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any, Final, get_args
 
 from daemon.group import repository, schedule
-from daemon.group.hosting import enrolment_server
-from daemon.group.membership import host_client, node_key_file, rules
+from daemon.group.hosting import members_join_and_leave
+from daemon.group.membership import blob_cache, host_client
 from daemon.group.repository import Membership
 from daemon.group.schedule import GroupSchedule, Task
 from daemon.group.status import Live
@@ -33,8 +33,6 @@ from federation.http.client import new_session
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
-BLOB_CACHE_BYTES: Final = 268_435_456
-"""Of all blobs that the host sends for one sum: a vocabulary, counts and pairs of several sub-cohorts."""
 _MISSED: Final = "the last announced sum was missed: the daemon, or the host's part of it, did not run"
 
 
@@ -96,7 +94,7 @@ class GroupSupervisor:
             group,
             self._context.clock(),
             listens=self._listens,
-            outdated=bool(self._listens) and await asyncio.to_thread(rules.nodes_outdated, self._engine),
+            outdated=bool(self._listens) and await asyncio.to_thread(repository.nodes_outdated, self._engine),
             unlearnt=await asyncio.to_thread(self._waiting),
             summing=self._runner.running(_name("sum")),
         )
@@ -126,17 +124,17 @@ class GroupSupervisor:
         listener = self._context.addresses.get("federation")
         if window is None or not listener:
             return
-        await asyncio.to_thread(node_key_file.open_key, self._config)
+        await asyncio.to_thread(host_client.open_node_key, self._config)
         settings = {
-            "fence": self._schedule.proxy,
+            "address": self._schedule.proxy,
             "ca": group.ca,
-            "key_file": str(node_key_file.path(self._config)),
-            "deliver_to": f"http://{schedule.near(listener)}",
-            "spool": str(self._config.group_dir / "spool"),
+            "key_file": str(host_client.node_key_file(self._config)),
+            "listener": f"http://{schedule.near(listener)}",
+            "blobs": str(self._config.group_dir / blob_cache.FOLDER),
             "start": window.at,
             "until": window.until,
-            "poll_ms": group.poll_ms or enrolment_server.poll_ms(0),
-            "most": BLOB_CACHE_BYTES,
+            "poll_ms": group.poll_ms or members_join_and_leave.poll_ms(0),
+            "max_bytes": blob_cache.MAX_BYTES,
         }
         self._tell(replace(self._live, link="waiting"))
         client = "daemon.group.membership.fleet_client"
@@ -169,7 +167,7 @@ class GroupSupervisor:
 
         def heard(event: Mapping[str, Any]) -> None:
             if event.get("event") == "ready":
-                ready.put_nowait(str(event.get("fence", "")))
+                ready.put_nowait(str(event.get("address", "")))
             elif event.get("event") == "failed":
                 problem = " ".join(str(event.get(name, "")) for name in ("message", "advice")).strip()
                 self._listens = ""
@@ -200,7 +198,7 @@ class GroupSupervisor:
         proxy = schedule.proxy_for_members(self._config, listens)
 
         def edit(group: Membership | None) -> Membership | None:
-            return group and replace(group, fence=proxy, ca=ca, poll_ms=enrolment_server.poll_ms(0))
+            return group and replace(group, proxy=proxy, ca=ca, poll_ms=members_join_and_leave.poll_ms(0))
 
         repository.change(self._engine, edit)
 
@@ -211,7 +209,7 @@ class GroupSupervisor:
         def announce() -> None:
             last = activity.last_success(self._engine, "group-session") or 0.0
             with reads(self._engine) as connection:
-                members = repository.standing(connection, "member")
+                members = repository.count(connection, "member")
             at = schedule.announce(self._config, group, members, last, self._context.clock())
             if at:
                 repository.change(

@@ -1,6 +1,6 @@
-"""TLS material that nobody outside vouches for: an authority of our own and one server certificate.
+"""TLS with a certificate authority of our own, and one server certificate.
 
-Whoever connects is given the authority's certificate by another way and trusts nothing else.
+Clients get the authority's certificate in another way, and trust nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VALID: Final = timedelta(days=3650)
 RENEW: Final = timedelta(days=365)
 """Made anew at the first start with less than this left."""
 _BACKDATED: Final = timedelta(days=1)
-"""The clock of whoever connects may be behind."""
+"""A client's clock may be behind."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which nodes the host's SuperLink lets in, through Flower's Control API. Every call blocks.
+"""Which nodes the host's SuperLink accepts, through Flower's Control API. Every call blocks.
 
 Not for the serving process: `flwr` takes 60 MB and half a second to import.
 """
@@ -15,7 +15,7 @@ from flwr.proto import control_pb2
 from flwr.supercore.control.control_http_client import ControlHttpClient
 
 from federation.errors import FederationError
-from federation.flower.access import SuperLinkAccess
+from federation.flower.superlink import SuperLinkAccess
 
 _Answer = TypeVar("_Answer")
 
@@ -35,14 +35,14 @@ class SuperLinkError(FederationError):
 
 
 class NodeKeyRefusedError(SuperLinkError):
-    """A node key cannot be let in, now or later; its member needs another one."""
+    """A node key cannot be registered, now or later; its member needs another one."""
 
 
 def register(access: SuperLinkAccess, node_key_pem: bytes) -> int:
-    """Let a node in by its public key (PEM, P-384) and return its id; a key known already keeps its id.
+    """Register a node by its public key (PEM, P-384) and return its id; a key known already keeps its id.
 
     Raises:
-        NodeKeyRefusedError: not such a key, or one that was taken out before.
+        NodeKeyRefusedError: not such a key, or one that was unregistered before.
         SuperLinkError: the SuperLink does not answer.
     """
     key = _canonical(node_key_pem)
@@ -54,14 +54,14 @@ def register(access: SuperLinkAccess, node_key_pem: bytes) -> int:
         known = [node for node in _nodes(client) if bytes(node.public_key) == key]
     if not known or known[0].status == _GONE:
         raise NodeKeyRefusedError(
-            "this node key was taken out of the group, and Flower never takes a key again: the member has to "
-            "leave and join with a new one"
+            "this node key was unregistered before, and Flower never accepts it again: the member has to "
+            "leave the group and join with a new key"
         )
     return int(known[0].node_id)
 
 
 def unregister(access: SuperLinkAccess, node_id: int) -> None:
-    """Shut a node out, from its next request on; one that is out already, or never was in, stays out.
+    """Unregister a node, from its next request on; one that is not registered is no error.
 
     Raises:
         SuperLinkError: the SuperLink does not answer.
@@ -72,7 +72,7 @@ def unregister(access: SuperLinkAccess, node_id: int) -> None:
 
 
 def nodes(access: SuperLinkAccess) -> dict[int, bool]:
-    """Return the ids of all nodes that are let in, and whether each is connected now.
+    """Return the ids of all registered nodes, and whether each is connected now.
 
     Raises:
         SuperLinkError: the SuperLink does not answer.
@@ -93,7 +93,7 @@ def _client(access: SuperLinkAccess) -> Iterator[_Client]:
         client: _Client = ControlHttpClient.from_server_address(access.address, False, authority, ())  # noqa: FBT003
     except (OSError, ValueError) as error:
         raise SuperLinkError(
-            f"the SuperLink's certificate cannot be read ({error}): host the group"
+            f"the SuperLink's certificate cannot be read ({error}): start the daemon that hosts the group"
         ) from None
     with client:
         yield client
@@ -108,7 +108,7 @@ def _ask(call: Callable[[], _Answer], tolerate: int | None = None) -> _Answer | 
         response = getattr(error, "response", None)
         if response is None:
             raise SuperLinkError(
-                f"the SuperLink does not answer ({type(error).__name__}): is the daemon of this host running?"
+                f"the SuperLink does not answer ({type(error).__name__}): check that the daemon is running"
             ) from error
         if response.status_code == tolerate:
             return None

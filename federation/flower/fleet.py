@@ -1,7 +1,7 @@
-"""The member's side of Flower's Fleet API: takes messages, hands them on, brings the answers back.
+"""The member's side of Flower's Fleet API: pulls messages, has them handled, pushes the answers.
 
-What a stock SuperNode does, less one thing: it never asks for the run's app, and knows nothing that could run
-one. Only messages of our own type are looked at; any other gets an error, unread.
+It does what a stock SuperNode does, but for one thing: it never fetches the run's app, and has nothing that
+could run one. Only messages of our own type are read; any other is answered with an error, unread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from federation.carrier import PeerRefused
+from federation.carrier import BY_PROXY, PeerRefused
 from federation.errors import FederationError, ProtocolMisuse, Refusal
 from federation.flower import objects, proto, wire
 from federation.flower.rpc import Channel, Headers, RpcRefused, RpcUnreachable
@@ -36,101 +36,96 @@ OnEvent = Callable[[str], None]
 """Called with `connected`, `lost`, `answered`, `foreign` (a message that is not ours) or `dropped`."""
 
 AT_ONCE: Final = 3
-"""Messages that are worked on at one time: bounds memory, and leaves room beside a slow preparation."""
+"""Messages handled at one time: bounds memory, and leaves room beside a slow preparation."""
 _CENTRE: Final = timedelta(seconds=150)
-"""Flower accepts signatures from 305 seconds back to 5 ahead: ours are dated in the middle, so that a clock
-may be wrong either way."""
+"""Flower accepts signatures from 305 seconds back to 5 ahead: ours are dated in the middle, so that clocks
+may differ either way."""
 _UNAUTHORIZED: Final = 401
 _NOT_ACTIVATED: Final = "2004"
 _BAD_INTERVAL: Final = "2003"
-"""Flower's codes (`supercore/error/base.py`). It answers a key that it does not know and a node that is still
-connected alike; asked with an interval that it does not allow, it tells them apart."""
-_FOREIGN: Final = (1, "this node runs no code of others")
-_BROKEN: Final = "http"
-"""The code of an answer that is no daemon's: the aggregator counts it as nobody there."""
+"""Flower's codes (`supercore/error/base.py`). It answers an unknown key and a node that is still connected
+with the same code; only for a known key does it complain about an interval that it does not allow."""
+_FOREIGN: Final = (1, "this node runs no foreign code")
 _FIRST_BACK_OFF: Final = 1.0
 _MAX_BACK_OFF: Final = 30.0
-_YIELD: Final = 4
-_MAX_YIELD: Final = 5.0
-_WORK_FIRST: Final = 1.0
+_SLOWDOWN: Final = 4
+"""The next pull waits at least this many times as long as the last one took."""
+_MAX_SLOWDOWN: Final = 5.0
+_HANDLE_FIRST: Final = 1.0
 _BUSY_FOR: Final = 20.0
-"""Seconds for which it keeps asking quickly after a message."""
+"""Seconds of frequent polling after a message."""
 
 
 class FleetRefused(FederationError):
-    """The host does not know this node's key, or no longer."""
+    """The host does not accept this node's key, or no longer."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the host is asked, in seconds. Idle, that is five requests a minute."""
+    """How often the host is polled, in seconds. An idle node makes five requests a minute."""
 
     idle: float = 20.0
     busy: float = 0.25
     heartbeat: float = 30.0
 
 
-def serve(
-    fence: str,
-    ca: bytes,
-    key_pem: bytes,
-    handler: Handler,
-    *,
-    busy_at: Callable[[], bool],
-    stop: threading.Event,
-    pace: Pace,
-    most: int,
-    on_event: OnEvent = lambda _event: None,
-    node_id: int = 0,
-    on_node: Callable[[int], None] = lambda _node_id: None,
-) -> None:
-    """Be a node of the host at `fence` (HOST:PORT) until `stop`; blocks, and connects again when cut off.
+@dataclass(frozen=True)
+class NodeSettings:
+    """How a node connects and who handles its messages.
 
-    `ca` holds the certificates to trust (PEM), empty for those of this machine; `most` is the size of the
-    largest message that is taken. Flower does not let a node that was killed in again until it has missed two
-    heartbeats, unless it says which it is: `node_id` from the last time, told by `on_node`.
+    Attributes:
+        address: `HOST:PORT` of the group host's reverse proxy.
+        ca: certificates to trust (PEM); empty for those of this machine.
+        key_pem: private key of the node (PEM).
+        handler: answers requests.
+        max_message: bytes of the largest message that is accepted.
+        busy: tells whether to poll frequently now.
+        pace: how often the host is polled.
+        on_event: told what happens.
+        node_id: as last passed to `on_node_id`, 0 for none. Without it, Flower does not readmit a node that
+            was killed until it has missed two heartbeats.
+        on_node_id: called with the node's id after each connection.
+    """
+
+    address: str
+    ca: bytes
+    key_pem: bytes = field(repr=False)
+    handler: Handler
+    max_message: int
+    busy: Callable[[], bool]
+    pace: Pace = Pace()
+    on_event: OnEvent = lambda _event: None
+    node_id: int = 0
+    on_node_id: Callable[[int], None] = lambda _node_id: None
+
+
+def serve(settings: NodeSettings, stop: threading.Event) -> None:
+    """Be a node of the host until `stop` is set; blocks, and reconnects when the connection is lost.
 
     Raises:
-        FleetRefused: the host does not know the key.
+        FleetRefused: the host does not accept the key.
 
     """
-    session = _Session(fence, ca, key_pem, handler, busy_at, stop, pace, most, on_event, node_id)
-    session.run(on_node)
+    _Session(settings, stop).run()
 
 
 class _Session:
-    def __init__(
-        self,
-        fence: str,
-        ca: bytes,
-        key_pem: bytes,
-        handler: Handler,
-        busy_at: Callable[[], bool],
-        stop: threading.Event,
-        pace: Pace,
-        most: int,
-        on_event: OnEvent,
-        node_id: int,
-    ) -> None:
-        self._public = public_node_key(key_pem)
-        self._channel = Channel(fence, ca, _signed(key_pem, self._public))
-        self._handler = handler
-        self._busy_at = busy_at
-        self._stop = stop
-        self._pace = pace
-        self._most = most
-        self._on_event = on_event
-        self._node_id = node_id
-        self._beaten = 0.0
+    def __init__(self, settings: NodeSettings, stop: threading.Event) -> None:
+        self._settings, self._stop = settings, stop
+        self._pace, self._on_event = settings.pace, settings.on_event
+        self._public = public_node_key(settings.key_pem)
+        self._channel = Channel(settings.address, settings.ca, _signed(settings.key_pem, self._public))
+        self._node_id = settings.node_id
+        self._last_beat = 0.0
         self._busy_until = 0.0
-        self._looked = float("-inf")
-        self._hurry = pace.busy
+        self._last_pull = float("-inf")
+        self._busy_pause = settings.pace.busy
         self._free = threading.Semaphore(AT_ONCE)
-        self._worked = threading.Event()
+        self._handled_one = threading.Event()
         self._lock = threading.Lock()
-        self._working: set[str] = set()
+        self._in_progress: set[str] = set()
 
-    def run(self, on_node: Callable[[int], None]) -> None:
+    def run(self) -> None:
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fleet")
         back_off = _FIRST_BACK_OFF
         connected = False
@@ -139,22 +134,22 @@ class _Session:
                 try:
                     if not connected:
                         self._connect()
-                        on_node(self._node_id)
+                        self._settings.on_node_id(self._node_id)
                         connected, back_off = True, _FIRST_BACK_OFF
                         self._on_event("connected")
-                    self._turn(pool)
+                    self._step(pool)
                 except (RpcUnreachable, Refusal) as error:
                     if connected:
                         self._on_event("lost")
                     connected = False
                     log.info("the host does not answer", extra={"error": str(error)})
-                    # Members of a host that comes back do not all come in the same moment.
+                    # With jitter, so that the members of a host that comes back do not all connect at once.
                     self._stop.wait(back_off * random.uniform(0.8, 1.2))  # noqa: S311
                     back_off = min(2 * back_off, _MAX_BACK_OFF)
                 except RpcRefused as error:
                     if error.status != _UNAUTHORIZED or not connected:
-                        raise FleetRefused(f"the host lets this node do nothing ({error})") from None
-                    # Shut out while connected, or another SuperLink's state: connecting tells.
+                        raise FleetRefused(f"the host refuses this node's requests ({error})") from None
+                    # Unregistered, or the SuperLink lost its state: the next attempt to connect tells.
                     connected, self._node_id = False, 0
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -174,7 +169,7 @@ class _Session:
             if error.code != _NOT_ACTIVATED or not self._known():
                 raise FleetRefused(f"the host does not know the key of this node ({error})") from None
             raise RpcUnreachable("the node still counts as connected; it will not for long") from None
-        self._beaten = time.monotonic()
+        self._last_beat = time.monotonic()
 
     def _activate(self, interval: float) -> int:
         request = proto.fleet.ActivateNodeRequest(public_key=self._public, heartbeat_interval=interval)
@@ -196,7 +191,7 @@ class _Session:
         except RpcRefused:
             self._node_id = 0
             return False
-        self._beaten = time.monotonic()
+        self._last_beat = time.monotonic()
         return bool(answer.success)
 
     def _leave(self) -> None:
@@ -204,44 +199,44 @@ class _Session:
         try:
             self._call("deactivate-node", request, proto.fleet.DeactivateNodeResponse, timeout=3.0)
         except (RpcUnreachable, RpcRefused, Refusal):
-            log.info("left without saying so")
+            log.info("left without telling the host")
 
-    def _turn(self, pool: ThreadPoolExecutor) -> None:
-        """Beat if it is time; take a message if it is time to look for one; else wait for a moment."""
+    def _step(self, pool: ThreadPoolExecutor) -> None:
+        """Send a heartbeat or pull a message if either is due; else wait for a moment."""
         now = time.monotonic()
-        beat_in = self._beaten + self._pace.heartbeat - now
+        beat_in = self._last_beat + self._pace.heartbeat - now
         if beat_in <= 0 and not self._beat():
             raise RpcRefused(_UNAUTHORIZED)
-        busy = self._busy_at() or now < self._busy_until
-        look_in = self._looked + (self._hurry if busy else self._pace.idle) - now
-        if look_in > 0:
+        busy = self._settings.busy() or now < self._busy_until
+        pull_in = self._last_pull + (self._busy_pause if busy else self._pace.idle) - now
+        if pull_in > 0:
             # Not for long: it may get busy meanwhile.
-            self._stop.wait(min(look_in, 1.0, max(beat_in, 0.01)))
+            self._stop.wait(min(pull_in, 1.0, max(beat_in, 0.01)))
         elif self._free.acquire(timeout=1.0):
-            self._look(pool)
+            self._pull(pool)
 
-    def _look(self, pool: ThreadPoolExecutor) -> None:
+    def _pull(self, pool: ThreadPoolExecutor) -> None:
         began = time.monotonic()
         taken = False
         try:
             request = proto.fleet.PullMessagesRequest(node=proto.Node(node_id=self._node_id))
             answer = self._call("pull-messages", request, proto.fleet.PullMessagesResponse)
             if answer.messages_list and answer.message_object_trees:
-                self._worked.clear()
-                pool.submit(self._work, answer.messages_list[0], answer.message_object_trees[0])
+                self._handled_one.clear()
+                pool.submit(self._handle, answer.messages_list[0], answer.message_object_trees[0])
                 taken = True
         finally:
             if not taken:
                 self._free.release()
-        self._looked = time.monotonic()
-        # A SuperLink that many ask at once answers slowly: then all ask less.
-        self._hurry = max(self._pace.busy, min(_YIELD * (self._looked - began), _MAX_YIELD))
+        self._last_pull = time.monotonic()
+        # An overloaded SuperLink answers slowly: then all nodes poll less often.
+        self._busy_pause = max(self._pace.busy, min(_SLOWDOWN * (self._last_pull - began), _MAX_SLOWDOWN))
         if taken:
-            self._busy_until = self._looked + _BUSY_FOR
-            # What is asked next follows from the answer: nothing new before it is brought.
-            self._worked.wait(_WORK_FIRST)
+            self._busy_until = self._last_pull + _BUSY_FOR
+            # The next request follows from this answer: there is none before it is pushed.
+            self._handled_one.wait(_HANDLE_FIRST)
 
-    def _work(self, message: Any, tree: Any) -> None:
+    def _handle(self, message: Any, tree: Any) -> None:
         try:
             self._on_event(self._answer(message, tree))
         except (FederationError, OSError) as error:
@@ -251,7 +246,7 @@ class _Session:
             log.exception("a message was dropped")
             self._on_event("dropped")
         finally:
-            self._worked.set()
+            self._handled_one.set()
             self._free.release()
 
     def _answer(self, message: Any, tree: Any) -> str:
@@ -261,10 +256,10 @@ class _Session:
             return "foreign"
         content_id = str(tree.children[0].object_id)
         with self._lock:
-            if content_id in self._working:
-                # The host asks again what is being worked on: the first answer is for both.
+            if content_id in self._in_progress:
+                # A repeated request that is being handled already: the first answer is for both.
                 return "dropped"
-            self._working.add(content_id)
+            self._in_progress.add(content_id)
         try:
             content = self._taken(metadata, tree)
             answer = self._handled(content)
@@ -274,12 +269,13 @@ class _Session:
                 self._confirm(metadata)
         finally:
             with self._lock:
-                self._working.discard(content_id)
+                self._in_progress.discard(content_id)
         return "answered"
 
     def _taken(self, metadata: Any, tree: Any) -> Mapping[str, wire.Value] | Refusal:
         try:
-            return objects.unpack(tree, lambda object_id: self._fetch(metadata, object_id), self._most)
+            most = self._settings.max_message
+            return objects.unpack(tree, lambda object_id: self._fetch(metadata, object_id), most)
         except Refusal as refusal:
             return refusal
 
@@ -288,14 +284,14 @@ class _Session:
             if isinstance(content, Refusal):
                 raise content
             request, blobs = wire.read_request(content)
-            return wire.answer(self._handler(request, blobs))
+            return wire.answer(self._settings.handler(request, blobs))
         except PeerRefused as refused:
             return wire.refusal(refused.code, refused.sentence)
         except Refusal as refusal:
             return wire.refusal(refusal.code.value, refusal.sentence)
         except Exception:
             log.exception("a request was not answered")
-            return wire.refusal(_BROKEN, "this member cannot answer")
+            return wire.refusal(BY_PROXY, "this member cannot answer")
 
     def _fetch(self, metadata: Any, object_id: str) -> bytes:
         request = proto.message.PullObjectRequest(
@@ -323,7 +319,9 @@ class _Session:
             metadata, "confirm-message-received", request, proto.message.ConfirmMessageReceivedResponse
         )
 
-    def _reply(self, metadata: Any, content: objects.Node | None, error: tuple[int, str] | None) -> None:
+    def _reply(
+        self, metadata: Any, content: objects.PackedObject | None, error: tuple[int, str] | None
+    ) -> None:
         reply = {
             "run_id": metadata.run_id,
             "src_node_id": self._node_id,
@@ -343,10 +341,10 @@ class _Session:
             clientapp_runtime_list=[0.0],
         )
         while not self._pushed(metadata, request, node):
-            # The upload was given up at the host: from the start.
+            # The host gave the upload up: start again.
             self._pause(metadata, 1.0)
 
-    def _pushed(self, metadata: Any, request: Any, node: objects.Node) -> bool:
+    def _pushed(self, metadata: Any, request: Any, node: objects.PackedObject) -> bool:
         answer = self._again(metadata, "push-messages", request, proto.fleet.PushMessagesResponse)
         for object_id in answer.objects_to_push:
             make = node.objects.get(object_id)
@@ -364,7 +362,7 @@ class _Session:
         return True
 
     def _again(self, metadata: Any, name: str, request: Any, answer: Any, **limits: Any) -> Any:
-        """Call until it gets through, the message expires or we stop; every call here may be repeated."""
+        """Call until it succeeds, the message expires or we stop; every call here may be repeated."""
         pause = 0.25
         while True:
             try:

@@ -1,8 +1,8 @@
-"""A run on the host's SuperLink as the carrier of sums: what Flower's Grid does, for many askers at once.
+"""A run on the host's SuperLink as the carrier of sums: what Flower's Grid does, for many requests at once.
 
-Flower's own Grid waits three seconds between looks and one before it asks again for an object that is still
-being uploaded, one answer after the other. Here one thread looks for all outstanding answers of the run, at
-`poll`, and each answer's objects are fetched on their own.
+Flower's own Grid polls every three seconds, and fetches answers one after the other, with a second's pause
+for each object that is still being uploaded. Here one thread polls for all pending answers of the run, every
+`poll` seconds, and the objects of each answer are fetched on their own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,11 +23,10 @@ from federation.carrier import Carrier, PeerRefused, PeerUnreachable
 from federation.envelope import Stage
 from federation.errors import Code, FederationError, Refusal
 from federation.flower import objects, proto, serverapp, wire
-from federation.flower.access import SuperLinkAccess
-from federation.flower.objects import Node
-from federation.flower.pending_request import Ask
+from federation.flower.objects import PackedObject
 from federation.flower.rpc import RpcRefused, RpcUnreachable
 from federation.flower.serverapp import Task
+from federation.flower.superlink import SuperLinkAccess
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ OnTraffic = Callable[[str, int, int], None]
 
 CARRIES_BLOBS: Final = frozenset({Stage.PROPOSE, Stage.PUBLISH})
 _AGAIN: Final = 20.0
-"""Seconds after which a request is sent once more: a node that was killed took it and will not answer."""
+"""Seconds after which a request is repeated: a node that was killed may have taken it."""
 _ATTEMPTS: Final = 4
 _FIRST_PAUSE: Final = 0.5
 _AWAY: Final = 5
@@ -47,6 +46,29 @@ _AT_ONCE: Final = 64
 """Messages in one call."""
 
 
+@dataclass(eq=False)
+class PendingRequest:
+    """One request to one node, and the answer it waits for."""
+
+    host: str
+    node: int
+    content: PackedObject
+    max_answer: int
+    deadline: float
+    answer: Future[bytes] = field(default_factory=Future)
+    sent: int = 0
+    next: float = 0.0
+    """When it is due to be sent (again), monotonic."""
+
+    def settle(self, outcome: bytes | BaseException) -> None:
+        """Set the outcome, unless there is one already."""
+        with contextlib.suppress(InvalidStateError):
+            if isinstance(outcome, bytes):
+                self.answer.set_result(outcome)
+            else:
+                self.answer.set_exception(outcome)
+
+
 class FlowerRun:
     """One Flower run, open. Made by `open_run`."""
 
@@ -56,8 +78,8 @@ class FlowerRun:
         self._nodes = dict(nodes)
         self._poll = poll
         self._lock = threading.Lock()
-        self._asks: set[Ask] = set()
-        self._sent: dict[str, Ask] = {}
+        self._asks: set[PendingRequest] = set()
+        self._sent: dict[str, PendingRequest] = {}
         self._closing = threading.Event()
         self._due = threading.Event()
         self._fetchers = ThreadPoolExecutor(_FETCHING, thread_name_prefix="flower-fetch")
@@ -67,7 +89,7 @@ class FlowerRun:
         ]
 
     def online(self) -> frozenset[str]:
-        """Return the hosts whose node is connected now. Blocks for a moment; none where nothing answers."""
+        """Return the hosts whose node is connected. Blocks for a moment; none if the SuperLink is away."""
         try:
             answer = self._task.ask(
                 "get-nodes", proto.runtime.GetNodesRequest(), proto.runtime.GetNodesResponse, most=16 << 20
@@ -93,16 +115,16 @@ class FlowerRun:
             thread.start()
 
     def finish(self, outcome: str, details: str) -> None:
-        """End the run; whoever still waits gets `PeerUnreachable`. Blocks."""
-        self._still()
+        """End the run; pending requests fail with `PeerUnreachable`. Blocks."""
+        self._settle_all()
         self._task.finish(outcome, details)
 
     def close(self) -> None:
-        """Let go of the run and tell Flower nothing, as when this process dies. Blocks."""
-        self._still()
+        """Abandon the run without telling Flower, as when this process dies. Blocks."""
+        self._settle_all()
         self._task.close()
 
-    def _still(self) -> None:
+    def _settle_all(self) -> None:
         self._closing.set()
         self._due.set()
         with self._lock:
@@ -113,19 +135,21 @@ class FlowerRun:
             thread.join()
         self._fetchers.shutdown(wait=True, cancel_futures=True)
 
-    def ask(self, host: str, content: Node, max_answer: int, timeout: float) -> Ask:
-        """Have a request sent; its `answer` is set in another thread. Call `forget` in the end."""
+    def ask(self, host: str, content: PackedObject, max_answer: int, timeout: float) -> PendingRequest:
+        """Queue a request; its `answer` is set in another thread. Call `forget` in the end."""
         node = self._nodes.get(host)
         if node is None or self._closing.is_set():
             raise PeerUnreachable(f"{host} has no node in this run")
-        ask = Ask(host, node, content, max_answer, time.monotonic() + timeout, next=time.monotonic())
+        ask = PendingRequest(
+            host, node, content, max_answer, time.monotonic() + timeout, next=time.monotonic()
+        )
         with self._lock:
             self._asks.add(ask)
         self._due.set()
         return ask
 
-    def forget(self, ask: Ask) -> None:
-        """Stop looking for an answer."""
+    def forget(self, ask: PendingRequest) -> None:
+        """Stop polling for an answer."""
         with self._lock:
             self._asks.discard(ask)
             self._sent = {message: one for message, one in self._sent.items() if one is not ask}
@@ -146,16 +170,16 @@ class FlowerRun:
                 self._push(due)
                 pause = 0.0
             except RpcUnreachable:
-                # The SuperLink is being started again, perhaps: askers wait for as long as they said.
+                # The SuperLink may be restarting: requests stay pending until their own deadline.
                 for ask in due:
                     ask.next = 0.0
                 pause = min(max(2 * pause, self._poll), 2.0)
                 self._closing.wait(pause)
             except (RpcRefused, Refusal) as error:
                 for ask in due:
-                    ask.settle(PeerUnreachable(f"Flower takes no message for {ask.host} ({error})"))
+                    ask.settle(PeerUnreachable(f"Flower refused the message for {ask.host} ({error})"))
 
-    def _push(self, due: list[Ask]) -> None:
+    def _push(self, due: list[PendingRequest]) -> None:
         now, wall = time.monotonic(), time.time()
         messages, trees = [], []
         makes: dict[str, objects.Make] = {}
@@ -181,7 +205,7 @@ class FlowerRun:
             if object_id in makes:
                 self._push_object(answer.session_id, object_id, makes[object_id]())
 
-    def _note_sent(self, ask: Ask, message_id: str, *, now: float, taken: bool) -> None:
+    def _note_sent(self, ask: PendingRequest, message_id: str, *, now: float, taken: bool) -> None:
         if not taken:
             ask.settle(PeerUnreachable(f"Flower knows no node of {ask.host}"))
             return
@@ -215,10 +239,10 @@ class FlowerRun:
             except RpcUnreachable:
                 wait = max(self._poll, 0.5)
             except (RpcRefused, Refusal) as error:
-                log.warning("the run is no longer served", extra={"error": str(error)})
+                log.warning("the SuperLink no longer serves the run", extra={"error": str(error)})
                 self._give_up(error)
                 wait = 1.0
-            # A busy SuperLink is asked less often.
+            # A busy SuperLink is polled less often.
             wait = max(wait, min(2 * (time.monotonic() - began), _MAX_WAIT))
 
     def _give_up(self, error: Exception) -> None:
@@ -242,7 +266,7 @@ class FlowerRun:
             if ask is not None and not ask.answer.done():
                 self._fetchers.submit(self._receive, ask, message, tree)
 
-    def _receive(self, ask: Ask, message: Any, tree: Any) -> None:
+    def _receive(self, ask: PendingRequest, message: Any, tree: Any) -> None:
         try:
             ask.settle(self._read(ask, message, tree))
         except _Away:
@@ -251,15 +275,15 @@ class FlowerRun:
         except (PeerRefused, PeerUnreachable) as error:
             ask.settle(error)
         except Refusal as refusal:
-            nonsense = PeerUnreachable(f"{ask.host} answered with nonsense")
-            ask.settle(nonsense if refusal.code is Code.MALFORMED else refusal)
+            malformed = PeerUnreachable(f"{ask.host} sent a malformed answer")
+            ask.settle(malformed if refusal.code is Code.MALFORMED else refusal)
         except FederationError as error:
             ask.settle(PeerUnreachable(f"the answer of {ask.host} cannot be fetched ({error})"))
         except Exception as error:
-            log.exception("an answer was not understood")
+            log.exception("an answer could not be read")
             ask.settle(PeerUnreachable(f"the answer of {ask.host} is unusable ({type(error).__name__})"))
 
-    def _read(self, ask: Ask, message: Any, tree: Any) -> bytes:
+    def _read(self, ask: PendingRequest, message: Any, tree: Any) -> bytes:
         if message.HasField("error"):
             if message.error.code == _AWAY and ask.sent < _ATTEMPTS:
                 raise _Away
@@ -275,7 +299,7 @@ class FlowerRun:
                 self._confirm(str(message.metadata.message_id))
         return wire.read_answer(ask.host, content, max_answer=ask.max_answer)
 
-    def _fetch(self, ask: Ask) -> Callable[[str], bytes]:
+    def _fetch(self, ask: PendingRequest) -> Callable[[str], bytes]:
         def fetch(object_id: str) -> bytes:
             request = proto.message.PullObjectRequest(
                 node=proto.Node(node_id=proto.SUPERLINK), run_id=self.run_id, object_id=object_id
@@ -291,7 +315,7 @@ class FlowerRun:
                         return bytes(answer.object_content)
                     found = answer.object_found
                 if not found or ask.answer.done() or time.monotonic() > ask.deadline:
-                    raise PeerUnreachable(f"the answer of {ask.host} did not arrive whole")
+                    raise PeerUnreachable(f"the answer of {ask.host} did not arrive complete")
                 self._closing.wait(pause)
                 pause = min(2 * pause, 0.5)
 
@@ -314,8 +338,8 @@ class _FlowerCarrier:
     run: FlowerRun
     blobs: Mapping[str, bytes]
     on_traffic: OnTraffic
-    _nodes: dict[bytes, Node] = field(default_factory=dict)
-    _arrays: dict[str, Node] = field(default_factory=dict)
+    _nodes: dict[bytes, PackedObject] = field(default_factory=dict)
+    _arrays: dict[str, PackedObject] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def send(self, host: str, request: bytes, *, max_answer: int, timeout: float) -> bytes:  # noqa: ASYNC109
@@ -332,12 +356,12 @@ class _FlowerCarrier:
         self.on_traffic(host, content.size, len(answer))
         return answer
 
-    def _content(self, request: bytes) -> Node:
-        # A proposal is the same for everybody: hashed once, and stored once by Flower.
+    def _content(self, request: bytes) -> PackedObject:
+        # A proposal is the same for all members: hashed once, and stored once by Flower.
         with self._lock:
             return self._packed(request)
 
-    def _packed(self, request: bytes) -> Node:
+    def _packed(self, request: bytes) -> PackedObject:
         known = self._nodes.get(request)
         if known is None:
             stage = envelope.parse(request, max_size=len(request)).stage
@@ -357,9 +381,9 @@ class _FlowerCarrier:
 async def open_run(
     access: SuperLinkAccess, nodes: Mapping[str, int], *, poll: float = 0.1
 ) -> AsyncIterator[FlowerRun]:
-    """Open a run on the host's SuperLink, with `nodes` by host; looks for answers every `poll` seconds.
+    """Open a run on the host's SuperLink, with `nodes` by host; polls for answers every `poll` seconds.
 
-    Flower shows it as completed, as failed after an error, as stopped where the caller was cancelled.
+    Flower shows it as completed, as failed after an error, or as stopped if the caller was cancelled.
 
     Raises:
         RunFailed: Flower did not start it.

@@ -1,4 +1,4 @@
-"""Contents of messages as Flower moves and stores them: a tree of objects, each named by its SHA-256.
+"""The contents of messages as Flower transfers and stores them: trees of objects named by their SHA-256.
 
 Format of flwr 1.41 (`supercore/inflatable/inflatable_object.py`, `app/message/`): an object is its kind, the
 ids of its children with commas, the length of its body, a zero byte, the body. A Message has a RecordDict,
@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from federation import cbor_fields
 from federation.errors import Code, Refusal
 from federation.flower import proto
-from federation.flower.wire import MAX_PARTS, Content, Value
+from federation.flower.wire import MAX_FIELDS, Content, Value
 
 CONFIG_RECORD: Final = "shoal"
 BYTES_RECORD: Final = "shoal.bytes"
@@ -43,8 +43,8 @@ Fetch = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
-class Node:
-    """An object with all below it; `objects` makes the bytes of each when they are needed."""
+class PackedObject:
+    """An object with its descendants; `objects` makes the bytes of each when they are needed."""
 
     object_id: str
     tree: Tree
@@ -53,8 +53,8 @@ class Node:
     """Bytes of the data in it."""
 
 
-def prepare(data: bytes) -> Node:
-    """Return the Array of a byte string; worth keeping where it goes to many."""
+def prepare(data: bytes) -> PackedObject:
+    """Return the Array of a byte string; worth keeping if it goes to many members."""
     view = memoryview(data)
     parts = [_chunk(view[start : start + CHUNK]) for start in range(0, len(view), CHUNK)]
     ids = list(dict.fromkeys(part.object_id for part in parts))
@@ -68,7 +68,7 @@ def prepare(data: bytes) -> Node:
     return _node("Array", json.dumps(about).encode(), parts, len(data))
 
 
-def pack(content: Content, prepared: Mapping[str, Node] | None = None) -> Node:
+def pack(content: Content, prepared: Mapping[str, PackedObject] | None = None) -> PackedObject:
     """Return the RecordDict of a content; `prepared` holds further parts, as `prepare` made them."""
     small: dict[str, Value] = {}
     arrays = dict(prepared or {})
@@ -87,8 +87,8 @@ def pack(content: Content, prepared: Mapping[str, Node] | None = None) -> Node:
 
 
 def address(
-    metadata: Mapping[str, Any], content: Node | None, error: tuple[int, str] | None = None
-) -> tuple[Any, Node]:
+    metadata: Mapping[str, Any], content: PackedObject | None, error: tuple[int, str] | None = None
+) -> tuple[Any, PackedObject]:
     """Return a message for the wire and the tree of its objects; it has a content or an error."""
     message = proto.message.Message(metadata=proto.message.Metadata(**metadata))
     if error is not None:
@@ -122,11 +122,11 @@ def unpack(tree: Tree, fetch: Fetch, most: int) -> dict[str, Value]:
             return reader.config(record.children[0].object_id)
         return reader.content(record.object_id)
     except (ValueError, LookupError, TypeError, RecursionError, AttributeError):
-        raise cbor_fields.malformed("its objects are not as Flower has them") from None
+        raise cbor_fields.malformed("its objects do not have Flower's form") from None
 
 
 class _Reader:
-    """Reads what a stranger wrote; `left` bytes more."""
+    """Reads objects of an untrusted sender, at most `most` bytes of data."""
 
     def __init__(self, fetch: Fetch, most: int) -> None:
         self._fetch = fetch
@@ -145,7 +145,7 @@ class _Reader:
             children, body = self._take(references[BYTES_RECORD], "ArrayRecord")
             for name, array in _references(bytes(body), children).items():
                 if name in content:
-                    raise cbor_fields.malformed("a part is there twice")
+                    raise cbor_fields.malformed("a field is there twice")
                 content[name] = self._array(array)
         return content
 
@@ -157,8 +157,8 @@ class _Reader:
         # Protobuf's own error is not ours to import.
         except Exception:
             raise cbor_fields.malformed("a record cannot be read") from None
-        if len(items) > MAX_PARTS:
-            raise cbor_fields.malformed("it has too many parts")
+        if len(items) > MAX_FIELDS:
+            raise cbor_fields.malformed("it has too many fields")
         content: dict[str, Value] = {}
         for item in items:
             kind = item.value.WhichOneof("value")
@@ -211,7 +211,7 @@ class _Reader:
 
 def _references(body: bytes, children: list[str]) -> dict[str, str]:
     found = json.loads(body)
-    if not isinstance(found, dict) or len(found) > MAX_PARTS:
+    if not isinstance(found, dict) or len(found) > MAX_FIELDS:
         raise cbor_fields.malformed("expected a map of records")
     if not all(child in children for child in found.values()):
         raise cbor_fields.malformed("a record is not where its parent says")
@@ -223,16 +223,16 @@ def _item(name: str, value: Value) -> Any:
     return proto.records.ConfigRecord.Item(key=name, value=proto.records.ConfigRecordValue(**{kind: value}))
 
 
-def _chunk(view: memoryview) -> Node:
+def _chunk(view: memoryview) -> PackedObject:
     head = b"ArrayChunk  %d\x00" % len(view)
     named = hashlib.sha256(head)
     named.update(view)
     object_id = named.hexdigest()
     tree = proto.message.ObjectTree(object_id=object_id)
-    return Node(object_id, tree, {object_id: lambda: head + view}, len(view))
+    return PackedObject(object_id, tree, {object_id: lambda: head + view}, len(view))
 
 
-def _node(kind: str, body: bytes, children: Iterable[Node], size: int = 0) -> Node:
+def _node(kind: str, body: bytes, children: Iterable[PackedObject], size: int = 0) -> PackedObject:
     unique = {child.object_id: child for child in children}
     raw = f"{kind} {','.join(unique)} {len(body)}".encode() + _END + body
     object_id = hashlib.sha256(raw).hexdigest()
@@ -241,4 +241,6 @@ def _node(kind: str, body: bytes, children: Iterable[Node], size: int = 0) -> No
         objects |= child.objects
     objects[object_id] = lambda: raw
     tree = proto.message.ObjectTree(object_id=object_id, children=[child.tree for child in unique.values()])
-    return Node(object_id, tree, objects, size + sum(child.size for child in unique.values() if not size))
+    return PackedObject(
+        object_id, tree, objects, size + sum(child.size for child in unique.values() if not size)
+    )

@@ -6,7 +6,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from federation import cbor_fields
 from federation.flower.objects import BYTES, BYTES_RECORD, CONFIG_RECORD, INLINE, UNSIGNED
-from federation.flower.wire import MAX_PARTS, Content, Value
+from federation.flower.wire import MAX_FIELDS, Content, Value
 
 
 def to_records(content: Content) -> RecordDict:
@@ -45,6 +45,6 @@ def from_records(records: RecordDict) -> dict[str, Value]:
         ):
             raise cbor_fields.malformed("an array is not ours")
         content[name] = array.data
-    if len(content) > MAX_PARTS:
-        raise cbor_fields.malformed("it has too many parts")
+    if len(content) > MAX_FIELDS:
+        raise cbor_fields.malformed("it has too many fields")
     return content

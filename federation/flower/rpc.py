@@ -1,4 +1,4 @@
-"""Protobuf over HTTPS, as Flower's services speak it: everything is bounded, in size and in time."""
+"""Protobuf over HTTPS, as Flower's services use it: every call is bounded in size and time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MEDIA_TYPE: Final = "application/protobuf"
 _OK: Final = 200
 _TEMPORARY: Final = frozenset({408, 429, 500, 502, 503, 504})
 _KEPT: Final = 4.0
-"""Seconds that an unused connection is used again; the SuperLink's server closes it after five."""
+"""Seconds for which an idle connection is reused; the SuperLink's server closes it after five."""
 _READ: Final = 1 << 16
 _SMALL: Final = 1 << 20
 _MAX_ERROR: Final = 4_096
@@ -27,7 +27,7 @@ Headers = Callable[[str, bytes], Mapping[str, str]]
 
 
 class RpcUnreachable(FederationError):
-    """No answer, or one that says to try again: the same call may pass in a moment."""
+    """No answer, or one that says to try again: the same call may succeed in a moment."""
 
 
 class RpcRefused(FederationError):
@@ -89,7 +89,7 @@ class Channel:
             try:
                 return self._once(reused, method, body, answer, most, deadline)
             except RpcUnreachable:
-                # The other side may have closed it in the same moment: once more on a new one.
+                # The other side may just have closed it: once more on a new one.
                 if time.monotonic() >= deadline or self._closed:
                     raise
         return self._once(self._new(), method, body, answer, most, deadline)

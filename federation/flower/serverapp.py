@@ -1,19 +1,20 @@
-"""The ServerApp's side of one Flower run: starts it, takes its task, and ends it. Every call blocks."""
+"""The ServerApp's side of one Flower run: starts it, claims its task, and ends it. Every call blocks."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 import secrets
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from federation.errors import FederationError
 from federation.flower import proto
-from federation.flower.access import SuperLinkAccess
-from federation.flower.fab import bundle
 from federation.flower.rpc import Channel, RpcRefused, RpcUnreachable
+from federation.flower.superlink import SuperLinkAccess
 
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
@@ -25,6 +26,22 @@ _FINISHED: Final = "finished"
 _RECENT: Final = 50
 _START_WITHIN: Final = 20.0
 _PAUSE: Final = 0.1
+_PROJECT: Final = """\
+[project]
+name = "shoal"
+version = "1.0.0"
+description = "Secure sums of a Shoal group. Members answer with what they have installed."
+license = "AGPL-3.0-or-later"
+dependencies = []
+
+[tool.flwr.app]
+publisher = "shoal"
+
+[tool.flwr.app.components]
+serverapp = "federation.flower.app.server:app"
+clientapp = "federation.flower.app.client:app"
+"""
+_BUNDLE_DATE: Final = (1980, 1, 1, 0, 0, 0)
 
 
 class RunFailed(FederationError):
@@ -52,7 +69,7 @@ class Task:
         )
 
     def finish(self, outcome: str, details: str) -> None:
-        """End the run, and have Flower drop its messages and objects; one that is gone is left alone."""
+        """End the run, and have Flower drop its messages and objects; a run that is gone is no error."""
         try:
             if outcome == STOPPED:
                 _stop(self._control, self.run_id)
@@ -73,7 +90,7 @@ class Task:
 
 
 def start(access: SuperLinkAccess) -> Task:
-    """Start a run and take its task. What an earlier process of this host left unfinished is stopped first.
+    """Start a run and claim its task. What an earlier process of this host left unfinished is stopped first.
 
     Raises:
         RunFailed: the SuperLink does not answer, or does not start it.
@@ -82,7 +99,9 @@ def start(access: SuperLinkAccess) -> Task:
     try:
         ca, secret = access.ca.read_bytes(), access.secret.read_bytes()
     except OSError as error:
-        raise RunFailed(f"the SuperLink's files cannot be read ({error.strerror}): host the group") from error
+        raise RunFailed(
+            f"the SuperLink's files cannot be read ({error.strerror}): start the daemon that hosts the group"
+        ) from error
     control = Channel(access.address, ca)
     try:
         for run_id, run in _runs(control, limit=_RECENT).items():
@@ -103,13 +122,22 @@ def start(access: SuperLinkAccess) -> Task:
         task.ask("pull-task-input", proto.runtime.PullTaskInputRequest(), proto.runtime.PullTaskInputResponse)
     except (RpcUnreachable, RpcRefused) as error:
         control.close()
-        raise RunFailed(
-            f"the SuperLink started no run ({error}): is the daemon of this host running?"
-        ) from None
+        raise RunFailed(f"the SuperLink started no run ({error}): check that the daemon is running") from None
     except BaseException:
         control.close()
         raise
     return task
+
+
+def bundle() -> bytes:
+    """Return the Flower App Bundle that a run is started with; no member of ours fetches it.
+
+    It is the smallest that Flower takes, and always the same bytes, so that it is stored once.
+    """
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo("pyproject.toml", _BUNDLE_DATE), _PROJECT)
+    return content.getvalue()
 
 
 def _claim(access: SuperLinkAccess, ca: bytes, secret: bytes, run_id: int) -> str:
@@ -122,7 +150,7 @@ def _claim(access: SuperLinkAccess, ca: bytes, secret: bytes, run_id: int) -> st
             answer = channel.call("/v1/runtime/acquire-task", request, proto.runtime.AcquireTaskResponse)
             if answer.token and int(answer.task.run_id) == run_id:
                 return str(answer.token)
-            # Another one is of a run that was stopped in the same moment: nobody needs it.
+            # A task of another run: that run was just stopped.
             time.sleep(_PAUSE)
     finally:
         channel.close()
@@ -157,5 +185,5 @@ def _stop(control: Channel, run_id: int) -> None:
         request = proto.control.StopRunRequest(run_id=run_id)
         control.call("/v1/control/stop-run", request, proto.control.StopRunResponse)
     except RpcRefused:
-        # It ended in the same moment.
+        # It has just ended.
         return

@@ -1,8 +1,8 @@
-"""Flower's SuperLink as it comes, as a child process on loopback: its files, its command, how to reach it.
+"""Flower's stock SuperLink as a child process on loopback: its files, its command line, how to reach it.
 
 The SuperLink has Fleet, Control and Runtime API on one port. The Control API asks nobody who they are
 (`superlink/auth_plugin/noop_auth_plugin.py` of flwr 1.41), so the port is for this machine alone; members
-come through the fence (`daemon.group.hosting.reverse_proxy`).
+connect to the reverse proxy (`daemon.group.hosting.reverse_proxy`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,30 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from federation.flower.access import SuperLinkAccess
 from federation.flower.certificates import ensure, write_secret
 
 HOST: Final = "127.0.0.1"
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
+
+
+@dataclass(frozen=True)
+class SuperLinkAccess:
+    """How processes of this machine reach the SuperLink of a hosted group, which listens on loopback only.
+
+    Attributes:
+        address: `127.0.0.1:PORT`, TLS.
+        ca: PEM file with the authority that signed its certificate.
+        secret: file with the secret by which an outside ServerApp takes its task.
+    """
+
+    address: str
+    ca: Path
+    secret: Path
 
 
 def prepare(folder: Path, now: datetime | None = None) -> None:
@@ -51,7 +66,7 @@ def command(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
     arguments += ["--enable-supernode-auth", "--isolation", "process"]
     arguments += ["--superexec-auth-secret-file", str(_secret(folder))]
     arguments += ["--disable-runtime-dependency-installation"]
-    # Not what surrounds us: FLWR_* and UVICORN_* there could open further ports or undo the settings here.
+    # Not our own environment: FLWR_* and UVICORN_* in it could open further ports or undo the settings here.
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return arguments, environment | {
         "HOME": home,

@@ -1,8 +1,8 @@
-"""What a Flower message of ours holds: a flat map, checked on both sides.
+"""The form of our messages in Flower: a flat map of fields, checked on both sides.
 
 A request is `{"v": 1, "request": bytes, "blob.NAME": bytes...}`, an answer `{"v": 1, "answer": bytes}` or
 `{"v": 1, "code": str, "sentence": str}`. In Flower's terms that is one ConfigRecord, and an ArrayRecord for
-large byte strings: Flower moves an array in chunks, anything else as one object of whatever size
+large byte strings: Flower transfers an array in chunks, anything else as one object of whatever size
 (`federation.flower.objects`, `federation.flower.records`).
 """
 
@@ -21,8 +21,8 @@ Content: TypeAlias = Mapping[str, Value]
 MESSAGE_TYPE: Final = "query.shoal"
 """Flower's name for what the app of a node does with a message."""
 VERSION: Final = 1
-MAX_PARTS: Final = 64
-"""Three parts for each of 16 sub-cohorts and a head are 49."""
+MAX_FIELDS: Final = 64
+"""Three blobs for each of 16 sub-cohorts, and the head, are 49."""
 _BLOB: Final = "blob."
 _MAX_NAME: Final = 64
 _MAX_SENTENCE: Final = 300

@@ -1,4 +1,8 @@
-"""What all documents of a group have in common: one map, signed by one instance, of a bounded size."""
+"""What all documents of a group have in common: one map, signed by one instance, of a bounded size.
+
+Their fields are named as on the wire: `parts` are the sub-cohorts of a run, `batch` is the id of a run,
+`fence` the address of the host's reverse proxy.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ MILLISECONDS = 1_000
 """Dates in documents are Unix milliseconds; clocks here are Unix seconds."""
 LATEST = 2**53
 MAX_MEMBERS = 1_000
-MAX_PARTS = 16
+MAX_SUB_COHORTS = 16
 HASH_SIZE = 32
 EVERYBODY = ""
 """Recipient of a document that all members get, byte for byte, so that they can compare it."""

@@ -1,14 +1,14 @@
-"""Joining a group, leaving it, asking how things stand: ENROL from a member to the host, ADMIT back.
+"""Joining a group, leaving it, asking for its status: ENROL from a member to the host, ADMIT back.
 
-An enrolment binds the two keys of an instance: the message is signed with its Ed25519 key, and the key by
-which it is a node of Flower has signed the statement of both. Neither can be taken from somebody else.
-Whether the Ed25519 key speaks for the host is for the receiver to know, as with a hello.
+An enrolment binds the two keys of an instance: the message is signed with its Ed25519 key, and its node key,
+by which Flower knows it, signs a statement that names both. So nobody can claim another's key. Whether the
+Ed25519 key speaks for the host is for the receiver to know, as with a hello.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from dataclasses import dataclass, fields
+from typing import Final, Literal, cast, get_args
 
 from federation import cbor, cbor_fields
 from federation.cbor import Item
@@ -34,7 +34,9 @@ _MAX_URL = 250
 _MAX_CA = 16_000
 _MAX_POLL = 3_600_000
 _CONTEXT = b"shoal/1 enrolment\x00"
-"""Stands before what the node key signs. The same key signs dates for Flower, which never begin like this."""
+"""Prefix of what the node key signs. The same key signs dates for Flower, which never begin like this."""
+ANY_GROUP = "*"
+"""In place of a group's name in a `status` enrolment: whichever group the receiver hosts."""
 
 _YES, _NO = "yes", "no"
 
@@ -51,7 +53,7 @@ class Enrolment:
         node_key: its public node key, PEM.
         date: Unix milliseconds; of two enrolments of a host only the later one counts, which is the
             receiver's to check.
-        gives: whether it gives to sums; who only learns is in no part of the group.
+        gives: whether it contributes to sums; a member that only learns is in no sub-cohort.
         epoch: hash of the newest epoch document it has, empty where it has none.
         node_signature: by the node key, over group, host, key, node key and date.
 
@@ -159,12 +161,13 @@ class Admission:
 
     Attributes:
         host: of the instance that is answered.
-        fence: `HOST:PORT` of the Fleet API; empty to who is no member.
-        ca: PEM of the certificate by which the fence is known; empty where a public one is used.
+        proxy: `HOST:PORT` of the host's reverse proxy, which gives access to the Fleet API; empty for
+            non-members. Called `fence` on the wire.
+        ca: PEM of the authority that signed the reverse proxy's certificate; empty if it is a public one.
         next: when the next sum is taken, Unix milliseconds; 0 where that is not known.
         poll_ms: how often to ask during a session, milliseconds.
-        batch: id of the newest sums that were published (32 bytes); empty where there are none.
-        members: sorted by host, at most 1,000; empty to who is no member.
+        batch: id of the newest run whose sums were published (32 bytes); empty if there is none.
+        members: sorted by host, at most 1,000; empty for an instance that was refused or ejected.
         date: Unix milliseconds.
 
     """
@@ -172,7 +175,7 @@ class Admission:
     group: str
     host: str
     state: State
-    fence: str
+    proxy: str
     ca: str
     next: int
     poll_ms: int
@@ -191,7 +194,7 @@ class Admission:
             "group": self.group,
             "host": self.host,
             "state": self.state,
-            "fence": self.fence,
+            "fence": self.proxy,
             "ca": self.ca,
             "next": self.next,
             "poll_ms": self.poll_ms,
@@ -200,6 +203,12 @@ class Admission:
             "date": self.date,
         }
         return documents.seal(identity, Stage.ADMIT, recipient, content)
+
+
+_ADMISSION_KEYS: Final = tuple(
+    "fence" if field.name == "proxy" else field.name for field in fields(Admission)
+)
+"""What the fields of an admission are called on the wire."""
 
 
 def read_admission(
@@ -213,17 +222,17 @@ def read_admission(
 
     """
     item = documents.unseal(message, Stage.ADMIT, host_identity, me, MAX_ADMISSION)
-    content = cbor_fields.exact_map(item, *Admission.__dataclass_fields__)
+    content = cbor_fields.exact_map(item, *_ADMISSION_KEYS)
     members = tuple(cbor_fields.sequence(content["members"], _member, at_most=MAX_MEMBERS))
     said = Admission(
         group=cbor_fields.text(content["group"]),
         host=cbor_fields.host(content["host"]),
         state=_state(content["state"]),
-        fence="" if content["fence"] == "" else cbor_fields.host(content["fence"]),
+        proxy="" if content["fence"] == "" else cbor_fields.host(content["fence"]),
         ca=_certificate(content["ca"]),
         next=documents.date(content["next"]),
         poll_ms=cbor_fields.integer(content["poll_ms"], low=1, high=_MAX_POLL),
-        batch=_batch(content["batch"]),
+        batch=_run_id(content["batch"]),
         members=members,
         date=documents.date(content["date"]),
     )
@@ -240,7 +249,7 @@ def read_admission(
 
 def _wish(item: Item) -> Wish:
     if item not in get_args(Wish):
-        raise cbor_fields.malformed('"wish" is none of join, leave and status')
+        raise cbor_fields.malformed('"wish" is not join, leave or status')
     return cast(Wish, item)
 
 
@@ -252,15 +261,15 @@ def _gives(item: Item) -> bool:
 
 def _state(item: Item) -> State:
     if item not in get_args(State):
-        raise cbor_fields.malformed('"state" is none that a member can be in')
+        raise cbor_fields.malformed('"state" is not a state of a member')
     return cast(State, item)
 
 
-def _batch(item: Item) -> bytes:
-    batch = cbor_fields.octets(item, at_most=HASH_SIZE)
-    if len(batch) not in (0, HASH_SIZE):
+def _run_id(item: Item) -> bytes:
+    run_id = cbor_fields.octets(item, at_most=HASH_SIZE)
+    if len(run_id) not in (0, HASH_SIZE):
         raise cbor_fields.malformed("the batch is neither empty nor an id")
-    return batch
+    return run_id
 
 
 def _certificate(item: Item) -> str:

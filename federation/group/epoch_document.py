@@ -1,13 +1,16 @@
-"""An epoch of a group: the signed list, all reveals, who came late and who has gone, and the parts.
+"""An epoch of a group: the signed list, all reveals, who joined late and who has left, and the sub-cohorts.
 
-The document carries everything that the partition is computed from, so that each member checks it alone.
-Within an epoch only its serial grows: who joins is appended, who leaves is marked, nobody is moved or comes
-back.
+The document carries everything that the division is computed from, so that each member checks it alone: one
+seed from all of them, and arithmetic on it. Nobody is ever moved: a place depends on the seed and the draw
+alone, not on who joins or leaves afterwards. (A sub-cohort that has become too small is merged into another
+for as long as it is.) Late joiners go where their hash says, not where the fewest are: the host decides who
+joins and in which order, and could otherwise put anybody where it likes. Within an epoch only the document's
+serial grows: who joins is appended, who leaves is marked, and does not come back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,10 +18,11 @@ from federation import cbor_fields, envelope
 from federation.cbor import Item
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
-from federation.group import documents, partition
+from federation.group import documents
 from federation.group.documents import EVERYBODY, HASH_SIZE, MAX_MEMBERS
 from federation.group.epoch_opening import MAX_LIST, MAX_SMALL, MembershipList, read_list, read_reveal
 from federation.identity import KEY_SIZE, Identity, PublicIdentity
+from federation.keys import commitment
 from federation.proposal import least_threshold
 
 MAX_EPOCH = 1_800_000
@@ -32,10 +36,10 @@ class EpochDocument:
     Attributes:
         host: of the group, with its key.
         list_raw: the signed list, as it came.
-        reveals: the signed reveals, as they came, by host. Who is listed and did not reveal is in no part,
-            and can be appended to `late`.
-        late: who joined since, in this order.
-        gone: who left since, sorted.
+        reveals: the signed reveals, as they came, by host. A listed member that did not reveal is in no
+            sub-cohort, and can be appended to `late`.
+        late: members that joined since, in this order.
+        gone: members that left since, sorted.
 
     """
 
@@ -74,13 +78,13 @@ class EpochDocument:
 
     @cached_property
     def members(self) -> dict[str, PublicIdentity]:
-        """Everybody who ever was in a part, by host."""
+        """All members that ever were in a sub-cohort, by host."""
         drawn = {entry.host: entry.identity for entry in self.listed.members if entry.host in self.reveals}
         return drawn | {identity.host: identity for identity in self.late}
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """Who is listed without a reveal: it was not there, or the host would not have it."""
+        """Members that are listed without a reveal: they were away, or the host left their reveal out."""
         return tuple(entry.host for entry in self.listed.members if entry.host not in self.reveals)
 
     @cached_property
@@ -90,16 +94,16 @@ class EpochDocument:
 
     @cached_property
     def rosters(self) -> tuple[tuple[PublicIdentity, ...], ...]:
-        """The parts, each sorted: who is summed together."""
-        seed = partition.seed_of(self.listed.hash, self.nonces)
+        """The sub-cohorts, each sorted: who is summed together."""
+        seed = partition_seed(self.listed.hash, self.nonces)
         late = [identity.host for identity in self.late]
-        placed = partition.places(seed, self.reveals, self.listed.parts, late)
-        parts = partition.together(placed, self.gone, self.listed.least)
-        return tuple(tuple(self.members[host] for host in part) for part in parts)
+        placed = draw_places(seed, self.reveals, self.listed.parts, late)
+        hosts = sub_cohorts_of(placed, self.gone, self.listed.least)
+        return tuple(tuple(self.members[host] for host in sub_cohort) for sub_cohort in hosts)
 
-    def part_of(self, host: str) -> tuple[PublicIdentity, ...] | None:
-        """Return the part that a host is in, None where it is in none."""
-        return next((part for part in self.rosters if any(m.host == host for m in part)), None)
+    def roster_of(self, host: str) -> tuple[PublicIdentity, ...] | None:
+        """Return the sub-cohort that a host is in, None if it is in none."""
+        return next((roster for roster in self.rosters if any(m.host == host for m in roster)), None)
 
     def check(self) -> None:
         """Check every signature, commitment and hash inside, and all that holds without another document.
@@ -125,9 +129,9 @@ class EpochDocument:
         ):
             raise Refusal(Code.ROSTER_INVALID, "a host or key is twice in the epoch", self.host.host)
         if list(self.gone) != sorted(set(self.gone)) or not set(self.gone) <= self.members.keys():
-            raise Refusal(Code.ROSTER_INVALID, "who has gone is not a sorted part of who was there")
+            raise Refusal(Code.ROSTER_INVALID, "the members that left are not a sorted subset of all members")
         if self.serial == 1 and (self.late or self.gone):
-            raise Refusal(Code.ROSTER_INVALID, "an epoch begins without anybody late or gone")
+            raise Refusal(Code.ROSTER_INVALID, "an epoch begins with nobody late or gone")
 
     def seal(self, identity: Identity) -> bytes:
         """Return the host's message to all members, after the checks that each will make. Raises: Refusal."""
@@ -171,7 +175,7 @@ def read_epoch(message: Envelope, host: PublicIdentity) -> EpochDocument:
     )
     document.check()
     if (content["group"], content["number"]) != (document.listed.group, document.number):
-        raise cbor_fields.malformed("the epoch is another than that of its list")
+        raise cbor_fields.malformed("the epoch does not match its list")
     return document
 
 
@@ -199,5 +203,43 @@ def read_accepted(message: Envelope, member: PublicIdentity, me: str) -> Accepte
 
 def _late(item: Item) -> PublicIdentity:
     if not isinstance(item, list) or len(item) != 2:
-        raise cbor_fields.malformed("who is late is a host and a key")
+        raise cbor_fields.malformed("a late member is a host and a key")
     return PublicIdentity(cbor_fields.host(item[0]), cbor_fields.octets(item[1], KEY_SIZE))
+
+
+def partition_seed(list_hash: bytes, nonces: Mapping[str, bytes]) -> bytes:
+    """Return the seed of a partition (32 bytes) from the list's hash and the revealed nonces, by host."""
+    return commitment("epoch seed", list_hash, *(nonces[host] for host in sorted(nonces)))
+
+
+def draw_places(seed: bytes, drawn: Iterable[str], count: int, late: Iterable[str] = ()) -> dict[str, int]:
+    """Return each host's sub-cohort, 0 to `count` - 1: `drawn` by the order of their hashes, `late` by hash.
+
+    Sorting by a hash with the seed is a shuffle that any language can repeat.
+    """
+    dealt = sorted(drawn, key=lambda host: _place(seed, host))
+    placed = {host: place % count for place, host in enumerate(dealt)}
+    return placed | {host: int.from_bytes(_place(seed, host), "big") % count for host in late}
+
+
+def sub_cohorts_of(placed: Mapping[str, int], gone: Iterable[str], least: int) -> tuple[tuple[str, ...], ...]:
+    """Return who is summed together: the sub-cohorts without `gone`, each sorted and of at least `least`.
+
+    A smaller one is merged into the smallest other one, ties by name, until one is left.
+    """
+    drawn: dict[int, list[str]] = {}
+    for host in sorted(placed.keys() - set(gone)):
+        drawn.setdefault(placed[host], []).append(host)
+    sub_cohorts = sorted(drawn.values(), key=_by_size)
+    while len(sub_cohorts) > 1 and len(sub_cohorts[0]) < least:
+        small, other, *rest = sub_cohorts
+        sub_cohorts = sorted((sorted(small + other), *rest), key=_by_size)
+    return tuple(sorted(tuple(sub_cohort) for sub_cohort in sub_cohorts))
+
+
+def _place(seed: bytes, host: str) -> bytes:
+    return commitment("epoch place", seed, host.encode("ascii"))
+
+
+def _by_size(sub_cohort: list[str]) -> tuple[int, list[str]]:
+    return len(sub_cohort), sub_cohort

@@ -3,8 +3,8 @@
 A member commits before it knows the list, and the list is signed before anybody reveals: so nobody chooses
 the partition. (Who reveals last, or drops reveals, chooses among few: docs/threat-model.md.) A nonce is
 derived from the member's secret and the gathering, never from the list, so a member must not reveal it for
-two lists: a host that knew the nonces could try lists until it liked the parts. What has to be remembered for
-that is the newest list that was answered; see `answer_list`.
+two lists: a host that knew the nonces could try lists until it liked the sub-cohorts. A member therefore
+remembers the newest list that it answered; see `answer_list`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from federation.cbor import Item
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.group import documents
-from federation.group.documents import EVERYBODY, HASH_SIZE, MAX_MEMBERS, MAX_PARTS, MILLISECONDS
-from federation.hashing import commitment
+from federation.group.documents import EVERYBODY, HASH_SIZE, MAX_MEMBERS, MAX_SUB_COHORTS, MILLISECONDS
 from federation.identity import KEY_SIZE, Identity, PublicIdentity
-from federation.keys import derive
+from federation.keys import commitment, derive
 from federation.limits import Limits
 
-LEAST_PART = 3
-"""Among two, each would subtract itself and hold the other's part of a sum."""
+MIN_SUB_COHORT = 3
+"""Of two members, each would subtract itself and hold the other's contribution."""
 MAX_SMALL = 1_200
 """Bytes of a GATHER, COMMIT or REVEAL: two hosts, a group, three hashes and a signature."""
 MAX_LIST = 320_000
@@ -159,10 +158,10 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class MembershipList:
-    """Who takes part in an epoch, in how many parts, and what each committed to; signed by the host for all.
+    """Who takes part in an epoch, in how many sub-cohorts, and what each committed to; signed by the host.
 
-    `least` is the size below which a part is added to another; it is the group's, so that all compute the
-    same parts. `opened` in Unix milliseconds.
+    `parts` is the number of sub-cohorts; one of fewer than `least` members is merged into another. Both are
+    the group's, so that all compute the same division. `opened` in Unix milliseconds.
     """
 
     group: str
@@ -205,10 +204,12 @@ class MembershipList:
         hosts = [member.host for member in self.members]
         if not hosts or hosts != sorted(set(hosts)) or len({m.key for m in self.members}) != len(hosts):
             raise Refusal(Code.ROSTER_INVALID, "the list is empty, not sorted, or names a host or key twice")
-        if self.least < LEAST_PART or not 1 <= self.parts <= max(1, min(MAX_PARTS, len(hosts) // self.least)):
+        if self.least < MIN_SUB_COHORT or not 1 <= self.parts <= max(
+            1, min(MAX_SUB_COHORTS, len(hosts) // self.least)
+        ):
             raise Refusal(
                 Code.ROSTER_INVALID,
-                f"{len(hosts)} members cannot be in {self.parts} parts of at least {self.least}",
+                f"{len(hosts)} members cannot be in {self.parts} sub-cohorts of at least {self.least}",
             )
 
     @cached_property
@@ -239,8 +240,8 @@ def read_list(message: Envelope, host: PublicIdentity) -> MembershipList:
         group=cbor_fields.text(content["group"]),
         number=cbor_fields.integer(content["number"], low=1),
         opened=documents.date(content["opened"]),
-        parts=cbor_fields.integer(content["parts"], low=1, high=MAX_PARTS),
-        least=cbor_fields.integer(content["least"], low=LEAST_PART, high=MAX_MEMBERS),
+        parts=cbor_fields.integer(content["parts"], low=1, high=MAX_SUB_COHORTS),
+        least=cbor_fields.integer(content["least"], low=MIN_SUB_COHORT, high=MAX_MEMBERS),
         members=tuple(cbor_fields.sequence(content["members"], _listed, at_most=MAX_MEMBERS)),
     )
     listed.check()

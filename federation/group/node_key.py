@@ -1,8 +1,7 @@
-"""The key by which an instance is a node of Flower: NIST P-384, ECDSA with SHA-256, PEM.
+"""The node key, by which Flower knows an instance: NIST P-384, ECDSA with SHA-256, PEM.
 
-Flower wants such a key and knows it by its PEM, so a public key is only accepted in the form in which
-Flower's own nodes send it (SubjectPublicKeyInfo, as written here). What binds it to the instance's own key is
-the enrolment.
+Flower compares keys by their PEM, so a public key is only accepted in the form in which Flower's own nodes
+send it (SubjectPublicKeyInfo, as written here). The enrolment binds it to the instance's own key.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from federation import cbor, cbor_fields
-from federation.carrier import PeerRefused, PeerUnreachable
+from federation.carrier import BY_PROXY, PeerRefused, PeerUnreachable
 from federation.errors import Code, Refusal
 from federation.http import CONTENT_TYPE, MESSAGE_PATH
 
@@ -121,7 +121,7 @@ def _refused(host: str, status: int, body: bytes) -> PeerRefused:
             host, cbor_fields.text(content["code"]), cbor_fields.text(content["sentence"], 300)
         )
     except Refusal:
-        return PeerRefused(host, "http", f"it answered with HTTP status {status}")
+        return PeerRefused(host, BY_PROXY, f"it answered with HTTP status {status}")
 
 
 def new_session() -> aiohttp.ClientSession:

@@ -1,6 +1,6 @@
-"""What the listener for peers holds at one time, and for how long; beyond that it says `busy`.
+"""How much the listener for peers holds at one time, and for how long; beyond that it answers `busy`.
 
-A peer's own requests never fill what others need: each has few slots, and strangers share the slots of one.
+No peer can use up what others need: each has few slots, and all strangers together have those of one peer.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from contextlib import asynccontextmanager, contextmanager
 from federation.errors import Code, Refusal
 
 MAX_READING = 256
-"""Bodies that are being read. When a further one comes, the one that has taken longest is given up."""
+"""Bodies being read. When one more arrives, the one that has taken longest is dropped."""
 MAX_WAITING = 64
-"""Whole requests that wait for their turn."""
+"""Complete requests that wait for a slot."""
 MAX_AT_ONCE = 16
-"""Requests that are worked on."""
+"""Requests being handled."""
 MAX_PER_SENDER = 4
 """Requests of one peer, or of all strangers together, from their check until their answer is sent."""
 MAX_SENDING = 268_435_456
-"""Bytes of large answers on their way: four of the largest there are."""
+"""Bytes of large answers being sent: four of the largest there are."""
 MAX_SENDING_EACH = 201_326_592
 MAX_PREPARING = 4
 """Sums being prepared, one per aggregator."""
@@ -34,13 +34,13 @@ FETCH_WITHIN = 120.0
 
 
 class Readers:
-    """Bounds how many bodies are read, and how long each may take; who sends slowly gives way."""
+    """Bounds how many bodies are read, and how long each may take; slow senders give way."""
 
     def __init__(self) -> None:
         self._timeouts: dict[object, asyncio.Timeout] = {}
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    async def reading(self) -> AsyncIterator[None]:
         """Read within this block. Raises Refusal (`malformed`) when it takes too long."""
         if len(self._timeouts) >= MAX_READING:
             slowest = next(iter(self._timeouts))
@@ -56,51 +56,51 @@ class Readers:
             self._timeouts.pop(mine, None)
 
 
-class Turns:
-    """A bounded number of blocks at once, and a bounded queue of those that wait, in order."""
+class Slots:
+    """Bounds how many requests are handled at once, and how many wait, in order."""
 
     def __init__(self) -> None:
-        self._turns = asyncio.Semaphore(MAX_AT_ONCE)
+        self._free = asyncio.Semaphore(MAX_AT_ONCE)
         self._waiting = 0
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Wait for a turn. Raises Refusal (`busy`) when too many wait already."""
-        if self._turns.locked():
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot and hold it within this block. Raises Refusal (`busy`) when too many wait."""
+        if self._free.locked():
             if self._waiting >= MAX_WAITING:
                 raise _busy()
             self._waiting += 1
             try:
-                await self._turns.acquire()
+                await self._free.acquire()
             finally:
                 self._waiting -= 1
         else:
-            await self._turns.acquire()
+            await self._free.acquire()
         try:
             yield
         finally:
-            self._turns.release()
+            self._free.release()
 
 
-class Shares:
-    """Bounds the total of an amount, and each name's part of it."""
+class Quotas:
+    """Bounds an amount in total and for each name."""
 
     def __init__(self, *, each: int, total: int) -> None:
         self._each, self._total = each, total
-        self._taken: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def taken(self, name: str, amount: int = 1) -> Iterator[None]:
-        """Hold an amount within this block. Raises Refusal (`busy`) when there is not so much left."""
-        if self._taken[name] + amount > self._each or self._taken.total() + amount > self._total:
+    def hold(self, name: str, amount: int = 1) -> Iterator[None]:
+        """Hold an amount within this block. Raises Refusal (`busy`) when less than that is left."""
+        if self._held[name] + amount > self._each or self._held.total() + amount > self._total:
             raise _busy()
-        self._taken[name] += amount
+        self._held[name] += amount
         try:
             yield
         finally:
-            self._taken[name] -= amount
-            if not self._taken[name]:
-                del self._taken[name]
+            self._held[name] -= amount
+            if not self._held[name]:
+                del self._held[name]
 
 
 def _busy() -> Refusal:

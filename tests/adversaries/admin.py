@@ -48,7 +48,7 @@ from federation.blob_access import BlobServer, reference_to
 from federation.envelope import NO_SUM, Stage
 from federation.errors import Code, Refusal
 from federation.http import MESSAGE_PATH
-from federation.http.member import MemberService
+from federation.http.listener import PeerListener
 from federation.identity import Identity, PublicIdentity, format_key
 from federation.journal import FileJournal, MemoryJournal
 from federation.limits import Limits
@@ -96,10 +96,10 @@ class Admin:
     config: Config
     engine: Engine
     clock: Clock
-    service: MemberService
+    service: PeerListener
     url: str
     lines: Lines
-    desks: dict[str, BlobServer]
+    blob_servers: dict[str, BlobServer]
 
     @property
     def identity(self) -> Identity:
@@ -163,11 +163,11 @@ def _field(line: str, name: str) -> str:
 @asynccontextmanager
 async def opened(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Admin]:
     """Run an instance that approved all members and, alas, all liars; refusals are written down at once."""
-    desks: dict[str, BlobServer] = {}
-    async with _desk(desks) as desk_url:
+    blob_servers: dict[str, BlobServer] = {}
+    async with _blob_server(blob_servers) as blob_url:
         path = instance(folder / "one", host=ME, extra='mode = "contribute"')
         peers = "".join(
-            f'[[peers]]\nhost = "{p.host}"\nurl = "{desk_url}/{p.host}"\nkey = "{format_key(p.public.key)}"\n'
+            f'[[peers]]\nhost = "{p.host}"\nurl = "{blob_url}/{p.host}"\nkey = "{format_key(p.public.key)}"\n'
             for p in (*MEMBERS, *LIARS)
         )
         path.write_text(path.read_text() + '[privacy]\nmin_video_age = "0s"\n' + peers)
@@ -188,7 +188,7 @@ async def opened(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Admin
                 app = web.Application()
                 app.add_routes(service.routes())
                 async with _listening(app) as url:
-                    yield Admin(config, engine, clock, service, url, lines, desks)
+                    yield Admin(config, engine, clock, service, url, lines, blob_servers)
         finally:
             root.removeHandler(lines)
             root.setLevel(level)
@@ -207,13 +207,13 @@ def _fill(engine: Engine, now: float) -> None:
 
 
 @asynccontextmanager
-async def _desk(desks: dict[str, BlobServer]) -> AsyncIterator[str]:
+async def _blob_server(blob_servers: dict[str, BlobServer]) -> AsyncIterator[str]:
     """Serve the blobs of all liars."""
 
     async def serve(request: web.Request) -> web.Response:
         message = envelope.parse(await request.read(), max_size=100_000)
         try:
-            return web.Response(body=desks[request.match_info["host"]].serve(message))
+            return web.Response(body=blob_servers[request.match_info["host"]].serve(message))
         except Refusal as refusal:
             return web.Response(status=400, text=refusal.sentence)
 
@@ -357,11 +357,11 @@ class Lies(Table):
         signed = SignedProposal(proposal, raw, hashlib.sha256(raw).digest())
         journal = MemoryJournal()
         journal.write(signed.sum_id, "proposal", raw)
-        desk = BlobServer(
+        server = BlobServer(
             self.cohort.aggregator, journal, clock=self.admin.clock, limits=Limits(max_length=1 << 40)
         )
-        desk.publish(signed.sum_id, self.blobs)
-        self.admin.desks[self.cohort.aggregator.host] = desk
+        server.publish(signed.sum_id, self.blobs)
+        self.admin.blob_servers[self.cohort.aggregator.host] = server
         return signed
 
     async def plays(self, *stages: Stage) -> None:

@@ -56,7 +56,7 @@ def test_invented_neighbours_are_no_neighbours(invented: int) -> None:
     """The server adds members whose keys it made itself and knows every mask of the victim."""
     table = Table(4)
     victim = table.instance(VICTIM)
-    victim.admit = CohortPolicy(VICTIM, Allowlist(victim.peers.values())).check
+    victim.check_policies = CohortPolicy(VICTIM, Allowlist(victim.peers.values())).check
     victim.start()
     sybils = [Identity(f"s{n:02}.example", bytes([n + 100]) * 32).public for n in range(invented)]
     alone = sorted([victim.identity.public, *sybils])

@@ -11,10 +11,8 @@ import pytest_asyncio
 
 from daemon.errors import JobError
 from daemon.group import schedule
-from daemon.group.learning import SUM_TYPE
-from daemon.group.membership.fleet_client import BlobFolder
-from daemon.group.membership.host_messages import waiting
-from daemon.group.published_store import EPOCH, MESSAGE, PublishedStore
+from daemon.group.membership.blob_cache import FOLDER, BlobCache
+from daemon.group.published_sums import EPOCH, MESSAGE, NUMBER_TYPE, PublishedStore, not_learnt
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
@@ -25,16 +23,8 @@ from federation import envelope
 from federation.blob_access import fetch_request, reference_to
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.envelope import Stage
-from federation.group.epoch import (
-    EpochDocument,
-    Gather,
-    Listed,
-    Reveal,
-    committed,
-    nonce_of,
-    read_epoch,
-)
-from federation.group.epoch_opening import MembershipList
+from federation.group.epoch_document import EpochDocument, read_epoch
+from federation.group.epoch_opening import Gather, Listed, MembershipList, Reveal, committed, nonce_of
 from federation.group.published import HEAD, MAX_PUBLISHED, Published, read_taken
 from federation.http.client import PeerClient
 from federation.identity import Identity
@@ -60,7 +50,7 @@ async def group(five: Islands) -> AsyncIterator[Islands]:
 
 async def says(group: Islands, one: Islander, raw: bytes, blobs: Mapping[str, bytes] | None = None) -> bytes:
     """Have bytes delivered to a member as its link does."""
-    BlobFolder(one.config.group_dir / "spool", 1 << 28).put(blobs or {})
+    BlobCache(one.config.group_dir / FOLDER).put(blobs or {})
     return await PeerClient(group.ferry.http).send(one.host, one.url, raw, max_answer=1 << 20, timeout=30)
 
 
@@ -75,11 +65,11 @@ async def refused(group: Islands, one: Islander, raw: bytes, blobs: Mapping[str,
 
 def published(group: Islands) -> tuple[Published, dict[str, bytes]]:
     """Return the newest that the host has published."""
-    host, shelf = group.host, PublishedStore(group.host.config)
+    host, store = group.host, PublishedStore(group.host.config)
     batch = bytes.fromhex(host.group.offered)
-    message = envelope.parse(shelf.message(batch) or b"", max_size=MAX_PUBLISHED)
+    message = envelope.parse(store.message(batch) or b"", max_size=MAX_PUBLISHED)
     found = Published.read(message, host.identity.public, round_config.limits(host.config))
-    return found, {name: shelf.blob(batch, name) or b"" for name in found.blobs}
+    return found, {name: store.blob(batch, name) or b"" for name in found.blobs}
 
 
 def altered(found: Published, blobs: dict[str, bytes], **what: object) -> Published:
@@ -90,7 +80,7 @@ def altered(found: Published, blobs: dict[str, bytes], **what: object) -> Publis
 
 
 def absent(victim: Islander) -> Callable[[str, str, Stage], None]:
-    """Keep a member out of a sum, and from hearing of what it gave."""
+    """Keep a member out of a sum, and from learning what became of its contribution."""
 
     def point(round_: str, host: str, _stage: Stage) -> None:
         if host == victim.host and round_ in ("counts", "pairs", "published"):
@@ -119,7 +109,7 @@ async def learns_nothing(one: Islander, batch: bytes) -> str:
     [why] = entry.details["left_out"]
     assert why.rstrip(".") in sentence(entry)
     assert result["left_out"] == {"0": why}
-    assert not waiting(one.config)
+    assert not not_learnt(one.config)
     assert not schedule.missed(one.config, replace(one.group, offered=batch.hex()), one.clock())
     return str(why)
 
@@ -161,12 +151,12 @@ async def test_numbers_that_nobodys_viewers_can_have_given(group: Islands, blob:
     group.ferry.before = deaf(victim)
     await group.host_session()
     found, blobs = published(group)
-    numbers = np.frombuffer(blobs[blob], SUM_TYPE).copy()
+    numbers = np.frombuffer(blobs[blob], NUMBER_TYPE).copy()
     numbers[:] = numbers + change if abs(change) > 1 else 0
     blobs[blob] = numbers.tobytes()
     lie = altered(found, blobs)
     await says(group, victim, lie.seal(group.host.identity), blobs)
-    assert "viewers can have given" in await learns_nothing(victim, lie.batch)
+    assert "viewers can have made" in await learns_nothing(victim, lie.batch)
 
 
 async def test_a_publication_without_its_data_or_with_other_data_changes_nothing(group: Islands) -> None:
@@ -180,16 +170,16 @@ async def test_a_publication_without_its_data_or_with_other_data_changes_nothing
     some = {name: data for name, data in blobs.items() if name != "pairs.0"}
     assert await refused(group, victim, raw, some) == "blob-mismatch"
     reference = found.blobs["pairs.0"]
-    (victim.config.group_dir / "spool" / reference.sha256.hex()).write_bytes(bytes(reference.size))
+    (victim.config.group_dir / FOLDER / reference.sha256.hex()).write_bytes(bytes(reference.size))
     assert await refused(group, victim, raw, some) == "blob-mismatch"
     # Nor is anything left of what a link was writing when it was killed.
-    begun = victim.config.group_dir / "spool" / ".begun"
+    begun = victim.config.group_dir / FOLDER / ".begun"
     begun.write_bytes(bytes(1000))
     assert await refused(group, victim, raw, some) == "blob-mismatch"
     assert not begun.exists()
-    shelf = PublishedStore(victim.config)
-    assert shelf.newest() == before
-    assert shelf.epoch(found.batch) is None
+    store = PublishedStore(victim.config)
+    assert store.newest() == before
+    assert store.epoch(found.batch) is None
     # What it did not get, it fetches.
     await victim.catches_up()
     everybody = sorted(group.ferry.people)
@@ -224,7 +214,7 @@ async def test_what_was_published_before_is_not_published_again_and_nothing_twic
     answer = await says(group, victim, new.seal(group.host.identity))
     taken = read_taken(envelope.parse(answer, max_size=1200), victim.identity.public, group.host.host)
     assert (taken.batch.hex(), taken.hash) == (result["session"], new.hash)
-    assert not waiting(victim.config)
+    assert not not_learnt(victim.config)
 
 
 async def test_what_can_never_be_used_is_tried_once(group: Islands) -> None:
@@ -237,7 +227,7 @@ async def test_what_can_never_be_used_is_tried_once(group: Islands) -> None:
     await says(group, victim, lie.seal(group.host.identity), {**blobs, HEAD: b"no list"})
     with pytest.raises(JobError, match="cannot be used"):
         await victim.learns()
-    assert not waiting(victim.config)
+    assert not not_learnt(victim.config)
     assert victim.group.batch == lie.batch.hex()
     entry = ledger.newest(victim.engine, limit=1, kind=Kind.GROUP)[0]
     assert "nothing was learnt from it" in sentence(entry)

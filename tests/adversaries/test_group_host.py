@@ -13,17 +13,17 @@ import pytest
 from federation import cbor
 from federation.errors import Code, Refusal
 from federation.group.enrolment import Enrolment
-from federation.group.epoch import (
-    EpochDocument,
+from federation.group.epoch_document import EpochDocument, read_epoch
+from federation.group.epoch_opening import (
+    RETRY,
     Gather,
     Listed,
+    MembershipList,
     Reveal,
     committed,
     nonce_of,
-    read_epoch,
     read_reveal,
 )
-from federation.group.epoch_opening import RETRY, MembershipList
 from federation.group.node_key import new_node_key, public_node_key
 from federation.group.published import Published, Taken, read_taken
 from federation.identity import Identity
@@ -32,8 +32,18 @@ from policies.allowlist import Allowlist
 from policies.cohort import CohortPolicy
 from policies.group import GroupPolicy
 from tests.federation.group.sums import proposed, publish, signed
-from tests.federation.group.table import GROUP, HOST, LENGTH, LIMITS, NOW, Group, Member, parsed, person
-from tests.federation.group.test_enrolment import altered
+from tests.federation.group.table import (
+    GROUP,
+    HOST,
+    LENGTH,
+    LIMITS,
+    NOW,
+    Group,
+    Member,
+    altered,
+    parsed,
+    person,
+)
 
 
 def refused(call: Callable[..., object], *args: object) -> Refusal:
@@ -136,7 +146,7 @@ def test_dropping_reveals_chooses_among_few_and_shows() -> None:
     for choice in choices:
         choice.check()
     victim, friend = "m000.example", "m001.example"
-    parted = [c for c in choices if (part := c.part_of(victim)) and friend not in {m.host for m in part}]
+    parted = [c for c in choices if (part := c.roster_of(victim)) and friend not in {m.host for m in part}]
     assert 0 < len(parted) < len(choices)
     chosen = parted[-1]
     assert chosen.dropped
@@ -164,7 +174,7 @@ def test_who_was_dropped_and_comes_late_goes_where_its_hash_says() -> None:
     for number in range(4):
         before = tuple(p.public for p in accomplices(number))
         for late in ((victim, *before), (*before, victim)):
-            part = replace(dropped, late=late).part_of(victim.host)
+            part = replace(dropped, late=late).roster_of(victim.host)
             assert part is not None
             sides.add(frozenset({m.host for m in part} & set(here)))
     assert len(sides) == 1
@@ -204,7 +214,7 @@ def test_two_states_of_one_serial_contradict_each_other() -> None:
     # The policy of each lets only its own part be summed, so no sum over both views has both in it.
     for member, document in ((first, one), (second, two)):
         other = two if document is one else one
-        policy = GroupPolicy(member.name, document.part_of(member.name), HOST.host)
+        policy = GroupPolicy(member.name, document.roster_of(member.name), HOST.host)
         policy.check(proposed(document.rosters[0]))
         assert refused(policy.check, proposed(other.rosters[0])).code is Code.ROSTER_INVALID
 
@@ -233,7 +243,7 @@ def test_invented_members_are_in_the_epoch_and_the_members_own_policy_refuses_th
     group = Group([Member(HOST), Member(person(0)), *(Member(p) for p in invented)])
     document = group.begin()
     victim = person(0)
-    roster = document.part_of(victim.host)
+    roster = document.roster_of(victim.host)
     assert roster is not None
     assert len(roster) == 7
     sum_of_one = proposed(roster)
@@ -285,7 +295,7 @@ def test_a_sum_over_a_part_of_the_part_is_refused() -> None:
     group = Group.of(9, parts=2)
     document = group.begin()
     victim = "m000.example"
-    roster = document.part_of(victim)
+    roster = document.roster_of(victim)
     assert roster is not None
     policy = GroupPolicy(victim, roster, HOST.host)
     for out in roster:
@@ -314,12 +324,12 @@ def test_a_sum_under_the_session_of_another() -> None:
         (swapped, {0: raws[1], 1: raws[0]}, Code.SURVIVORS_INVALID),
     ]
     for what, proposals, code in cases:
-        assert refused(what.check_parts, document, proposals, LIMITS).code is code
+        assert refused(what.check_sub_cohorts, document, proposals, LIMITS).code is code
     peer = Identity("peer.example", b"p" * 32)
     foreign = signed(proposed(document.rosters[0], peer), peer)
     taken_over = publish(document, foreign, raws[1])
     proposals = {0: foreign, 1: raws[1]}
-    assert refused(taken_over.check_parts, document, proposals, LIMITS).code is Code.BAD_SIGNATURE
+    assert refused(taken_over.check_sub_cohorts, document, proposals, LIMITS).code is Code.BAD_SIGNATURE
 
 
 # The host replays.
@@ -344,7 +354,7 @@ def test_an_old_epoch_an_old_state_and_an_old_gathering() -> None:
     assert refused(member.list, first.list_raw, group.now).code is Code.EXPIRED
     raw = signed(proposed(first.rosters[0]))
     replayed = publish(first, raw)
-    assert refused(replayed.check_parts, second, {0: raw}, LIMITS).code is Code.ROSTER_INVALID
+    assert refused(replayed.check_sub_cohorts, second, {0: raw}, LIMITS).code is Code.ROSTER_INVALID
 
 
 # A member lies.

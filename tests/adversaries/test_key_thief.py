@@ -9,7 +9,7 @@ from federation.envelope import Stage
 from federation.errors import Code
 from federation.messages import Advertisement
 from tests.adversaries.members import play
-from tests.federation.test_keys import LOW_ORDER
+from tests.federation.weak_keys import LOW_ORDER
 from tests.simulator.table import Table, read
 
 THIEF = "m004.example"

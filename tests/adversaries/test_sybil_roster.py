@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from federation import envelope
 from federation.envelope import NO_SUM, Stage
 from federation.errors import Code
 from federation.identity import Identity, PublicIdentity
@@ -33,14 +34,15 @@ def table_of(friends: int, min_cohort: int = 4) -> tuple[Table, list[PublicIdent
     table = Table(friends + 1)
     me = table.instance(ME)
     policy = CohortPolicy(ME, Allowlist(me.peers.values()), min_cohort)
-    me.admit = policy.check
+    me.check_policies = policy.check
     me.start()
     return table, list(table.signed.proposal.roster)
 
 
 def test_a_cohort_of_friends_is_joined() -> None:
     table, roster = table_of(3)
-    table.send(ME, proposed(table, roster))
+    answer = envelope.parse(table.send(ME, proposed(table, roster)), max_size=10_000)
+    assert (answer.stage, answer.sender) == (Stage.ADVERTISE, ME)
 
 
 def test_a_roster_of_inventions_is_too_small_however_long() -> None:
@@ -90,7 +92,7 @@ def test_an_aggregator_cannot_hide_among_its_members() -> None:
     table, roster = table_of(4)
     raw = proposed(table, [*roster, table.cohort.aggregator.public])
     me = table.instance(ME)
-    me.admit = GroupPolicy(ME, None, "").check
+    me.check_policies = GroupPolicy(ME, None, "").check
     me.start()
     assert table.refusal(ME, raw) is Code.ROSTER_INVALID
 

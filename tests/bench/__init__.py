@@ -37,7 +37,7 @@ TARGETS: dict[str, float] = {
     "vectors.different_lists": 0,
     "vectors.chromium_cold_ms_median": 50.0,
     "vectors.chromium_ms_p95": 50.0,
-    "group_host.new_fence_cpu_vs_superlink": 0.5,
+    "group_host.new_proxy_cpu_vs_superlink": 0.5,
     "group_host.hosting_idle_mib": 100,
     "group_host.hosting_crowded_mib": 220,
     "group_host.superlink_after_mib": 250,

@@ -1,10 +1,10 @@
-"""How many members one host can have: requests through the fence, against the SuperLink without it.
+"""How many members one host can have: requests through the proxy, against the SuperLink without it.
 
 The real hosting process, nodes that are registered and sign, and their idle question `pull-messages`. Idle
 members ask four times a minute, each time over a new connection (Flower's and our own clients keep one for
 less time than that). Everything runs on this machine, the clients included, so requests a second say what
 its processors do for all three together; processor time a request says what one processor of a host can do:
-whichever of fence and SuperLink takes more is the bottleneck.
+whichever of proxy and SuperLink takes more is the bottleneck.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from daemon.group.hosting.reverse_proxy import Bounds
 from federation.flower import control
 from tests.bench.serving_http import _resident_mib
 from tests.daemon.group import proxy_client
-from tests.daemon.group.test_host_process import Host, settings, started
+from tests.daemon.group.running_host import Host, settings, started
 from tests.federation.flower import running_superlink
 
 NODES, AT_ONCE, REQUESTS = 32, 8, 1_000
@@ -40,9 +40,9 @@ def run() -> dict[str, Any]:
     """Measure.
 
     Returns:
-        requests a second through the fence and without it, over new and over kept connections; their ratios
-        (without / through: 1 is no loss); processor milliseconds a request of the fence's process and of the
-        SuperLink, and the fence's against the SuperLink's own without a fence; members at four idle requests
+        requests a second through the proxy and without it, over new and over kept connections; their ratios
+        (without / through: 1 is no loss); processor milliseconds a request of the proxy's process and of the
+        SuperLink, and the proxy's against the SuperLink's own without a proxy; members at four idle requests
         a minute by what was measured, and by one processor for each process; MiB resident of both, idle,
         after the load, and of the hosting process with as many connections as it takes.
     """
@@ -59,7 +59,7 @@ def run() -> dict[str, Any]:
         for key in keys:
             node = Node(node_id=control.register(found.access, running_superlink.public_pem(key)))
             bodies.append(PullMessagesRequest(node=node).SerializeToString())
-        places = {"fence": (found.fence, host_process.authority(host.config).decode())}
+        places = {"proxy": (found.address, host_process.authority(host.config).decode())}
         places["direct"] = (found.access.address, found.access.ca.read_text("ascii"))
         for kind in ("new", "kept"):
             for place, (address, ca) in places.items():
@@ -73,17 +73,17 @@ def run() -> dict[str, Any]:
                 result[f"{place}_{kind}_per_second"] = REQUESTS / seconds
                 for name, pid in pids.items():
                     result[f"{place}_{kind}_{name}_cpu_ms"] = (_processor_ms(pid) - before[name]) / REQUESTS
-            result[f"{kind}_direct_vs_fence"] = (
-                result[f"direct_{kind}_per_second"] / result[f"fence_{kind}_per_second"]
+            result[f"{kind}_direct_vs_proxy"] = (
+                result[f"direct_{kind}_per_second"] / result[f"proxy_{kind}_per_second"]
             )
-            result[f"{kind}_fence_cpu_vs_superlink"] = (
-                result[f"fence_{kind}_hosting_cpu_ms"] / result[f"direct_{kind}_superlink_cpu_ms"]
+            result[f"{kind}_proxy_cpu_vs_superlink"] = (
+                result[f"proxy_{kind}_hosting_cpu_ms"] / result[f"direct_{kind}_superlink_cpu_ms"]
             )
-        slowest = max(result[f"fence_new_{name}_cpu_ms"] for name in pids)
-        result["members_measured"] = result["fence_new_per_second"] / IDLE_A_SECOND
+        slowest = max(result[f"proxy_new_{name}_cpu_ms"] for name in pids)
+        result["members_measured"] = result["proxy_new_per_second"] / IDLE_A_SECOND
         result["members_one_processor_each"] = 1000 / slowest / IDLE_A_SECOND
         result |= {f"{name}_after_mib": _resident_mib(pid) for name, pid in pids.items()}
-        result["hosting_crowded_mib"] = _crowded(host, *places["fence"])
+        result["hosting_crowded_mib"] = _crowded(host, *places["proxy"])
         return result
 
 

@@ -193,7 +193,10 @@ class Neighbour:
 
     def listing(self) -> dict[str, Any]:
         return commands.listing(
-            self.engine, self.config, self.clock(), group_messages.through(groups.current(self.engine))
+            self.engine,
+            self.config,
+            self.clock(),
+            group_messages.learns_in_group(groups.current(self.engine)),
         )
 
     def shown(self, other: Neighbour | str) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from daemon import log
 from daemon.config.schema import Cohort, Group, Guards, Model, Sharing
 from daemon.config.schema import Limits as JobLimits
 from daemon.group.hosting.reverse_proxy import Bounds
-from daemon.peers import cards, contact_trigger, ingress, peer_state
+from daemon.group.membership import blob_cache
+from daemon.peers import cards, ingress, peer_state
 from daemon.rounds import member_log
-from daemon.serve import connection_limit, federation_app, group_supervisor
-from federation.driver import Patience
+from daemon.serve import connection_limit, federation_app
+from federation.aggregator_driver import StageTimeouts
 from federation.errors import Code
 from federation.flower import objects
 from federation.group.epoch_opening import RETRY
@@ -154,8 +155,8 @@ PEERS: Final[Sequence[Row]] = [
     ),
     (
         "ledger: requests for approval",
-        f"1 in {ingress._TELL_AGAIN / 86400:g} days",
-        f"{GUARDS.max_requests_pending} in {ingress._TELL_AGAIN / 86400:g} days, and those that are followed",
+        f"1 in {ingress.LEDGER_EVERY / 86400:g} days",
+        f"{GUARDS.max_requests_pending} in {ingress.LEDGER_EVERY / 86400:g} days, and followed instances",
         "`daemon/peers/ingress.py`",
     ),
     (
@@ -166,9 +167,9 @@ PEERS: Final[Sequence[Row]] = [
     ),
     (
         "jobs that contact a peer",
-        f"1 in {contact_trigger.LEAST_BETWEEN:g} s, 1 of all at one time",
+        f"1 in {ingress.CONTACT_EVERY:g} s, 1 of all at one time",
         "none",
-        "`daemon/peers/contact_trigger.py`",
+        "`daemon/peers/ingress.py`",
     ),
     ("a hello", mb(MAX_HELLO), "the same", "`federation/hello.py`"),
     (
@@ -179,45 +180,45 @@ PEERS: Final[Sequence[Row]] = [
     ),
     (
         "an answer in a sum of ours",
-        f"{mb(LIMITS.max_answer)}, or the vector; {Patience.at_once} vectors at one time",
+        f"{mb(LIMITS.max_answer)}, or the vector; {StageTimeouts.at_once} vectors at one time",
         "none",
-        "`federation/driver.py`",
+        "`federation/aggregator_driver.py`",
     ),
     (
         "a stage of a sum of ours",
-        f"{Cohort().stage_timeout.total_seconds():g} s, the first {Patience.propose:g} s",
+        f"{Cohort().stage_timeout.total_seconds():g} s, the first {StageTimeouts.propose:g} s",
         "none",
         "`[cohort]`",
     ),
 ]
 
 GROUPS: Final[Sequence[Row]] = [
-    ("connections to a host's listener", f"{PROXY.per_address}", f"{PROXY.connections}", REVERSE_PROXY),
+    ("connections to a host's reverse proxy", f"{PROXY.per_address}", f"{PROXY.connections}", REVERSE_PROXY),
     (
-        "new ones in a second",
-        f"{PROXY.visits:g}, {PROXY.visits_at_once:g} at once",
+        "new connections in a second",
+        f"{PROXY.new_connections:g}, {PROXY.new_connections_burst:g} at once",
         "as many each",
         REVERSE_PROXY,
     ),
     (
         "requests in a second",
-        f"{PROXY.requests:g}, {PROXY.requests_at_once:g} at once",
-        f"those never admitted: {PROXY.strangers:g}, {PROXY.strangers_at_once:g} at once",
+        f"{PROXY.requests:g}, {PROXY.requests_burst:g} at once",
+        f"clients never accepted: {PROXY.strangers:g}, {PROXY.strangers_burst:g} at once",
         REVERSE_PROXY,
     ),
     (
         "a request's body",
         (
-            f"{mb(PROXY.large)}, {mb(PROXY.uploads_each)} at one time; those never admitted: "
+            f"{mb(PROXY.large)}, {mb(PROXY.uploads_each)} at one time; clients never accepted: "
             f"{mb(PROXY.stranger_body)}"
         ),
         f"{mb(PROXY.uploads)} at one time",
         REVERSE_PROXY,
     ),
     (
-        "objects on their way out",
+        "objects being sent",
         f"{PROXY.downloads}",
-        f"{load_limits.MAX_AT_ONCE} worked on, {load_limits.MAX_WAITING} wait",
+        f"{load_limits.MAX_AT_ONCE} at one time, {load_limits.MAX_WAITING} wait",
         REVERSE_PROXY,
     ),
     (
@@ -230,21 +231,18 @@ GROUPS: Final[Sequence[Row]] = [
         "requests to join",
         "1, forgotten after 30 days",
         f"{GROUP.max_requests_pending} of strangers; {GROUP.max_members:,} members",
-        "`[group]`, `daemon/group/hosting/enrolment_server.py`",
+        "`[group]`, `daemon/group/hosting/members_join_and_leave.py`",
     ),
     (
         "what a host sends for one sum",
-        (
-            f"{mb(group_supervisor.BLOB_CACHE_BYTES)} on disk until it is handled, "
-            f"{mb(objects.MAX_OBJECT)} in a piece"
-        ),
+        (f"{mb(blob_cache.MAX_BYTES)} on disk until it is handled, {mb(objects.MAX_OBJECT)} in one object"),
         "one host",
-        "`daemon/group/membership/fleet_client.py`",
+        "`daemon/group/membership/blob_cache.py`",
     ),
-    ("published sums kept", "the newest", "the newest", "`daemon/group/published_store.py`"),
+    ("published sums kept", "the newest", "the newest", "`daemon/group/published_sums.py`"),
     (
         "epochs",
-        f"1 in 180 days; after one that came to nothing, {RETRY // 3600} h",
+        f"1 in 180 days; after one that failed, {RETRY // 3600} h",
         "one host",
         "`federation/group/epoch_opening.py`",
     ),

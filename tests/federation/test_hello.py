@@ -144,9 +144,6 @@ def test_no_changed_bit_passes(data: st.DataObject) -> None:
         read(parsed(bytes(changed)), BOB.host, NOW, LIMITS)
 
 
-# -- keys that hand over ------------------------------------------------------------------------------------
-
-
 def told(rotations: tuple[Rotation, ...], last: int) -> Hello:
     return Hello("alice.example", key(last).public.key, True, "", int(NOW * 1000), b"", rotations)
 

@@ -14,30 +14,30 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from federation.aggregator import Aggregator
+from federation.aggregator_driver import StageTimeouts, drive
 from federation.blob_access import BlobServer, reference_to
 from federation.carrier import PeerRefused, PeerUnreachable
-from federation.driver import Patience, drive
 from federation.envelope import Stage
 from federation.errors import Code, CohortLost, Refusal
 from federation.http import MESSAGE_PATH
 from federation.http.client import HttpCarrier, PeerClient, Retry, new_session
-from federation.http.member import MemberService
+from federation.http.listener import PeerListener
 from federation.limits import Limits
 from federation.node import Preparation
 from tests.simulator.cohort import Cohort
 
 LIMITS = Limits()
-QUICK = Patience(propose=5, stage=2, grace=0.5)
+QUICK = StageTimeouts(propose=5, stage=2, grace=0.5)
 
 
 @dataclass
 class Listening:
-    """A cohort whose members, and whose aggregator's desk, listen on loopback."""
+    """A cohort whose members, and whose aggregator's blob server, listen on loopback."""
 
     cohort: Cohort
     urls: dict[str, str]
     client: PeerClient
-    desk: BlobServer
+    blob_server: BlobServer
     servers: dict[str, web.AppRunner]
     refusals: list[Refusal]
     prepare_seconds: float = 0.0
@@ -59,7 +59,7 @@ async def listen() -> AsyncIterator[Callable[..., object]]:
         cohort.clock.now = time.time()
         session = new_session()
         client = PeerClient(session, retry=Retry(attempts=2, first_pause=0.05, poll=0.05))
-        desk = BlobServer(cohort.aggregator, cohort.journal, clock=cohort.clock, limits=LIMITS)
+        blob_server = BlobServer(cohort.aggregator, cohort.journal, clock=cohort.clock, limits=LIMITS)
         refusals: list[Refusal] = []
         urls: dict[str, str] = {}
         servers: dict[str, web.AppRunner] = {}
@@ -75,14 +75,14 @@ async def listen() -> AsyncIterator[Callable[..., object]]:
                 return cohort.members[host].values
 
             anyone = next(iter(cohort.members.values()))
-            service = MemberService(
+            service = PeerListener(
                 member.identity if member else cohort.aggregator,
                 (member or anyone).node,
                 client,
                 prepare=prepare,
                 url_of=urls.get,
                 limits=LIMITS,
-                handlers={Stage.FETCH: desk.serve} if member is None else {},
+                handlers={Stage.FETCH: blob_server.serve} if member is None else {},
                 on_refusal=refusals.append,
                 answer_within=0.2,
             )
@@ -96,7 +96,7 @@ async def listen() -> AsyncIterator[Callable[..., object]]:
             servers[host] = runner
             cleanup.extend((runner.cleanup, service.close))
         cleanup.append(session.close)
-        return Listening(cohort, urls, client, desk, servers, refusals)
+        return Listening(cohort, urls, client, blob_server, servers, refusals)
 
     yield open_cohort
     for step in reversed(cleanup):
@@ -111,7 +111,7 @@ def vectors(members: int, length: int = 100) -> list[np.ndarray]:
 def start(listening: Listening, **changes: object) -> Aggregator:
     cohort = listening.cohort
     signed = cohort.propose(**changes)
-    listening.desk.publish(signed.sum_id, {"vocabulary": b"public"} if "blobs" in changes else {})
+    listening.blob_server.publish(signed.sum_id, {"vocabulary": b"public"} if "blobs" in changes else {})
     return cohort.aggregate(signed)
 
 
@@ -120,7 +120,7 @@ async def test_a_sum_over_http_with_a_blob_and_slow_preparation(listen) -> None:
     # Slower than a listener waits with its answer: members say 202 and are asked again.
     listening = await listen(inputs, prepare_seconds=0.5)
     aggregator = start(listening, blobs={"vocabulary": reference_to(b"public")})
-    result = await drive(aggregator, listening.carrier(), threshold=3, patience=QUICK)
+    result = await drive(aggregator, listening.carrier(), threshold=3, timeouts=QUICK)
     np.testing.assert_array_equal(result.total, sum(inputs))
     assert listening.refusals == []
 
@@ -129,12 +129,12 @@ async def test_a_dead_member_shrinks_the_cohort_and_a_second_one_ends_the_sum(li
     inputs = vectors(4)
     listening = await listen(inputs)
     await listening.servers["m003.example"].cleanup()
-    result = await drive(start(listening), listening.carrier(), threshold=3, patience=QUICK)
+    result = await drive(start(listening), listening.carrier(), threshold=3, timeouts=QUICK)
     assert result.lost == {"m003.example": "unreachable"}
     np.testing.assert_array_equal(result.total, sum(inputs[:3]))
     await listening.servers["m002.example"].cleanup()
     with pytest.raises(CohortLost):
-        await drive(start(listening, nonce=b"2" * 16), listening.carrier(), threshold=3, patience=QUICK)
+        await drive(start(listening, nonce=b"2" * 16), listening.carrier(), threshold=3, timeouts=QUICK)
 
 
 async def test_a_silent_member_costs_the_grace_and_no_more(listen) -> None:  # type: ignore[no-untyped-def]
@@ -152,7 +152,7 @@ async def test_a_silent_member_costs_the_grace_and_no_more(listen) -> None:  # t
     urls = {**listening.urls, "m000.example": f"http://127.0.0.1:{runner.addresses[0][1]}"}
     began = time.monotonic()
     result = await drive(
-        start(listening), listening.carrier(urls), threshold=3, patience=Patience(propose=30, grace=0.5)
+        start(listening), listening.carrier(urls), threshold=3, timeouts=StageTimeouts(propose=30, grace=0.5)
     )
     assert time.monotonic() - began < 10
     assert result.survivors == ("m001.example", "m002.example", "m003.example")
@@ -171,7 +171,7 @@ async def test_a_proxy_without_its_daemon_is_nobody_there(listen) -> None:  # ty
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     urls = {**listening.urls, "m000.example": f"http://127.0.0.1:{runner.addresses[0][1]}"}
-    result = await drive(start(listening), listening.carrier(urls), threshold=3, patience=QUICK)
+    result = await drive(start(listening), listening.carrier(urls), threshold=3, timeouts=QUICK)
     assert result.lost == {"m000.example": "unreachable"}
     await runner.cleanup()
 
@@ -180,7 +180,7 @@ async def test_a_wrong_blob_is_refused_by_every_member(listen) -> None:  # type:
     listening = await listen(vectors(4))
     aggregator = start(listening, blobs={"vocabulary": reference_to(b"other!")})
     with pytest.raises(CohortLost):
-        await drive(aggregator, listening.carrier(), threshold=3, patience=QUICK)
+        await drive(aggregator, listening.carrier(), threshold=3, timeouts=QUICK)
     assert {refusal.code for refusal in listening.refusals} == {Code.BLOB_MISMATCH}
     assert set(aggregator.lost.values()) == {"refused: blob-mismatch"}
 
@@ -271,7 +271,7 @@ async def test_slow_senders_keep_nobody_waiting(listen) -> None:  # type: ignore
         writer.write(b"POST /federation/v1/message HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nSHOAL")
         slow.append((reader, writer))
     aggregator = start(listening)
-    result = await drive(aggregator, listening.carrier(), threshold=3, patience=QUICK)
+    result = await drive(aggregator, listening.carrier(), threshold=3, timeouts=QUICK)
     assert len(result.survivors) == 3
     for _, writer in slow:
         writer.close()

@@ -45,9 +45,6 @@ def table_at(stage: Stage) -> Table:
     return table
 
 
-# -- hostile bytes -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("stage", REQUESTS)
 def test_no_bit_of_a_request_can_flip(stage: Stage) -> None:
     table, raw = table_at(stage), SENT[stage]
@@ -129,9 +126,6 @@ def test_a_stage_is_answered_once(stage: Stage) -> None:
     assert table.refusal(ME, again) in (Code.STAGE_REPEATED, Code.WRONG_STAGE)
 
 
-# -- who may ask ---------------------------------------------------------------------------------------------
-
-
 def test_a_stranger_is_told_nothing_about_sums() -> None:
     table = table_at(Stage.KEYS)
     stranger = Identity("stranger.example", b"x" * 32)
@@ -178,12 +172,9 @@ def test_what_the_policies_refuse_is_refused() -> None:
     def no(_: object) -> None:
         raise Refusal(Code.SHARING_OFF, "sharing is off")
 
-    table.instance(ME).admit = no
+    table.instance(ME).check_policies = no
     table.instance(ME).start()
     assert table.refusal(ME, table.signed.raw) is Code.SHARING_OFF
-
-
-# -- preparing and accepting ---------------------------------------------------------------------------------
 
 
 def prepared(table: Table) -> tuple[Instance, Preparation]:
@@ -218,7 +209,7 @@ def switched_off(instance: Instance) -> Code:
     def no(_: object) -> None:
         raise Refusal(Code.SHARING_OFF, "sharing is off")
 
-    instance.node._admit = no
+    instance.node._check_policies = no
     return Code.SHARING_OFF
 
 
@@ -291,9 +282,6 @@ def test_a_new_sum_takes_the_place_of_one_left_unfinished_but_no_old_one_does() 
             member.handle(replayed.raw)
         assert refused.value.code is Code.REPLAYED
     assert set(member.node.open_sums()) == {new.sum_id}
-
-
-# -- time and memory -----------------------------------------------------------------------------------------
 
 
 def test_a_sum_ends_with_its_time_and_leaves_nothing_but_its_id() -> None:
@@ -374,9 +362,6 @@ def test_what_cannot_be_continued_is_closed_at_the_start(change: Callable[[Insta
     instance.start()
     with pytest.raises(Refusal):
         instance.handle(SENT[Stage.SURVIVORS])
-
-
-# -- crashes -------------------------------------------------------------------------------------------------
 
 
 def changes_of_a_whole_sum() -> int:
@@ -514,7 +499,7 @@ def test_a_node_starts_on_an_empty_journal() -> None:
         instance.identity,
         MemoryJournal(),
         peer=instance.peers.get,
-        admit=instance.admit,
+        check_policies=instance.check_policies,
         clock=instance.clock,
         random=instance.random,
     )

@@ -90,20 +90,20 @@ def test_the_host_itself_is_a_member() -> None:
     [(1, 1), (5, 1), (8, 1), (9, 2), (11, 2), (12, 3), (47, 3), (48, 3), (64, 4), (256, 16), (1000, 16)],
 )
 def test_parts_by_size_as_configured_by_default(members: int, parts: int) -> None:
-    assert parts_for(members, subcohorts_from=8, least=4, per_part=16) == parts
+    assert parts_for(members, sub_cohorts_from=8, least=4, per_part=16) == parts
 
 
 @given(
     members=st.integers(1, 1000),
-    subcohorts_from=st.integers(1, 100),
+    sub_cohorts_from=st.integers(1, 100),
     least=st.integers(3, 64),
     per_part=st.integers(4, 1000),
 )
-def test_no_part_is_ever_too_small(members: int, subcohorts_from: int, least: int, per_part: int) -> None:
-    parts = parts_for(members, subcohorts_from=subcohorts_from, least=least, per_part=per_part)
+def test_no_part_is_ever_too_small(members: int, sub_cohorts_from: int, least: int, per_part: int) -> None:
+    parts = parts_for(members, sub_cohorts_from=sub_cohorts_from, least=least, per_part=per_part)
     assert 1 <= parts <= MOST_PARTS
     assert parts == 1 or members // parts >= least
-    assert members > subcohorts_from or parts == 1
+    assert members > sub_cohorts_from or parts == 1
 
 
 @pytest.mark.parametrize(("parts", "code"), [(MOST_PARTS, None), (MOST_PARTS + 1, Code.PARAMETERS_REFUSED)])

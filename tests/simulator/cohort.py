@@ -40,7 +40,7 @@ class Instance:
     random: Callable[[int], bytes]
     clock: Clock
     peers: dict[str, PublicIdentity] = field(default_factory=dict)
-    admit: Callable[[Proposal], None] = lambda _: None
+    check_policies: Callable[[Proposal], None] = lambda _: None
     journal: Journal = field(default_factory=MemoryJournal)
     limits: Limits = field(default_factory=Limits)
     node: MemberNode = field(init=False)
@@ -51,7 +51,7 @@ class Instance:
             self.identity,
             self.journal,
             peer=self.peers.get,
-            admit=self.admit,
+            check_policies=self.check_policies,
             clock=self.clock,
             random=self.random,
             limits=self.limits,

@@ -15,9 +15,8 @@ import numpy as np
 
 from federation import keys, masks, member, shamir
 from federation.aggregator import Aggregator
-from federation.group import partition
-from federation.group.epoch import (
-    EpochDocument,
+from federation.group.epoch_document import EpochDocument, draw_places, partition_seed, sub_cohorts_of
+from federation.group.epoch_opening import (
     Gather,
     Listed,
     MembershipList,
@@ -26,11 +25,10 @@ from federation.group.epoch import (
     gathering_id,
     nonce_of,
 )
-from federation.group.published import Published, PublishedPart
-from federation.hashing import commitment
+from federation.group.published import Published, PublishedSubCohort
 from federation.identity import Identity, format_key
 from federation.journal import MemoryJournal
-from federation.keys import Sealer, SumSecrets
+from federation.keys import Sealer, SumSecrets, commitment
 from federation.limits import Limits
 from federation.node import MemberNode, Preparation
 from federation.proposal import BlobReference, Proposal, SignedProposal
@@ -112,7 +110,7 @@ def whole_sum() -> dict[str, Any]:
             identity,
             MemoryJournal(),
             peer=peers.get,
-            admit=lambda _: None,
+            check_policies=lambda _proposal: None,
             clock=lambda: float(NOW),
             random=hashlib.shake_256(b"root of " + identity.host.encode()).digest,
             limits=limits,
@@ -172,7 +170,7 @@ def partitions() -> list[dict[str, Any]]:
         (hosts, [], [], 1, 4),
     ):
         draw = seed(f"partition {len(rows)}")
-        placed = partition.places(draw, drawn, parts, late)
+        placed = draw_places(draw, drawn, parts, late)
         rows.append(
             {
                 "seed": draw.hex(),
@@ -182,7 +180,7 @@ def partitions() -> list[dict[str, Any]]:
                 "parts": parts,
                 "least": least,
                 "places": dict(sorted(placed.items())),
-                "together": [list(part) for part in partition.together(placed, gone, least)],
+                "together": [list(part) for part in sub_cohorts_of(placed, gone, least)],
             }
         )
     return rows
@@ -207,7 +205,7 @@ def group() -> dict[str, Any]:
         batch=seed("batch"),
         epoch=document.hash,
         made=NOW * 1000,
-        parts=(PublishedPart(seed("session"), tuple(one.host for one in document.rosters[0])),),
+        parts=(PublishedSubCohort(seed("session"), tuple(one.host for one in document.rosters[0])),),
         blobs={
             "head": BlobReference(seed("head"), 100),
             "proposal.0": BlobReference(seed("session"), 1000),
@@ -222,7 +220,7 @@ def group() -> dict[str, Any]:
         "commitments": {entry.host: entry.commitment.hex() for entry in entries},
         "list": document.list_raw.hex(),
         "list_hash": listed.hash.hex(),
-        "partition_seed": partition.seed_of(listed.hash, nonces).hex(),
+        "partition_seed": partition_seed(listed.hash, nonces).hex(),
         "epoch": document.seal(host).hex(),
         "epoch_hash": document.hash.hex(),
         "rosters": [[one.host for one in part] for part in document.rosters],

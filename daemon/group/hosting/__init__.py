@@ -1,1 +1,1 @@
-"""What only the host of a group runs: SuperLink, reverse proxy, enrolment, epochs, published sums."""
+"""What only the host of a group runs: SuperLink, reverse proxy, joining and leaving, epochs, sessions."""

@@ -1,7 +1,7 @@
-"""The host's side of epochs: who is in the group's sums, and in which part, for how long.
+"""The host's side of epochs: which members are in the group's sums, and in which sub-cohort, for how long.
 
-An epoch is opened once and stays for `cohort.epoch`; members refuse another one before. In between, who joins
-is added and who leaves is missing, in a new edition of the same document.
+An epoch holds for `cohort.epoch`; members refuse another one before it is over. Members that join or leave in
+between are added to, or marked in, a new edition of the same document.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from daemon.config import Config
 from daemon.errors import JobError, PolicyRefusedError
-from daemon.group.broadcast import Answers, ask_all
+from daemon.group.hosting.broadcast import Answers, ask_all
 from federation import envelope
 from federation.carrier import Carrier
 from federation.errors import Refusal
@@ -43,7 +43,7 @@ _MILLISECONDS: Final = 1_000
 
 @dataclass(frozen=True)
 class Opened:
-    """The epoch of a session, and why members are not in it."""
+    """The epoch of a session, and why some members are not in it."""
 
     document: EpochDocument
     raw: bytes
@@ -52,34 +52,35 @@ class Opened:
 
 
 class Epochs:
-    """Opens epochs and keeps their document; `clock` gives Unix seconds."""
+    """Opens epochs and stores their documents; `clock` gives Unix seconds."""
 
     def __init__(self, config: Config, identity: Identity, group: str, clock: Callable[[], float]) -> None:
         self._config, self._identity, self._group, self._clock = config, identity, group, clock
         self._journal = FileJournal(config.group_dir / "host" / "epochs")
-        # Of each group its own: another one is other people's agreement.
+        # Each group has its own: the members of another one did not agree to it.
         self._key = hashlib.sha256(group.encode()).digest()
 
     @property
     def least(self) -> int:
-        """Members of a part, at least: the host's own instance counts for nobody's protection."""
+        """The smallest sub-cohort: the host itself does not count, since it cannot protect from itself."""
         return self._config.cohort.min_cohort + 1
 
     def known(self) -> EpochDocument | None:
         """Return the document of the present epoch.
 
         Raises:
-            PolicyRefusedError: it is signed with a key that was replaced since.
+            PolicyRefusedError: it is signed with a key that was replaced.
 
         """
         raw = self._journal.read(self._key, _EPOCH)
         try:
             return None if raw is None else self._read(raw)
         except Refusal as refusal:
-            # Members do not have their parts drawn anew because of a key: a host could replace it at will.
+            # A new key is no reason to draw sub-cohorts anew: a host could replace its key at will.
             raise PolicyRefusedError(
-                f"the group's members hold to parts that are not signed with this instance's key ({refusal})",
-                advice="Close the group, and host one of another name that they join: shoal group close",
+                f"the group's epoch is not signed with this instance's present key ({refusal})",
+                advice="Members accept no other epoch before this one is over. Close the group (shoal group "
+                "close), and host one with another name that they join.",
             ) from None
 
     async def ensure(
@@ -87,7 +88,8 @@ class Epochs:
     ) -> Opened:
         """Return the epoch for these members: the present one, its next edition, or a new one.
 
-        Who is not `giving` is in no part. Who was in one and gives no more stays in it, and is missing.
+        Only members that are `giving` are put into a sub-cohort. One that gives no more stays in its
+        sub-cohort, and is missing from the sums.
 
         Raises:
             JobError: too few members answer for an epoch to begin.
@@ -112,11 +114,11 @@ class Epochs:
     def _edition(
         self, document: EpochDocument, members: Sequence[PublicIdentity], giving: frozenset[str]
     ) -> EpochDocument:
-        """Return the document with who joined and without who left since."""
+        """Return the document with members that joined added, and those that left marked."""
         present = {member.host: member for member in members}
         gone = {host for host, known in document.members.items() if present.get(host) != known}
         late = [one for one in members if one.host in giving and one.host not in document.members]
-        # Who was gone once waits for the next epoch, under whatever key.
+        # A host that was gone once waits for the next epoch, whatever its key.
         after = replace(
             document,
             late=(*document.late, *late),
@@ -140,16 +142,16 @@ class Epochs:
         def read(_host: str, raw: bytes) -> None:
             read_reveal(envelope.parse(raw, max_size=MAX_SMALL), listed, self._identity.host)
 
-        heard = await ask_all(carrier, requests, max_answer=MAX_SMALL, read=read)
-        self._require(heard)
-        document = EpochDocument(self._identity.public, raw_list, heard.answers)
+        found = await ask_all(carrier, requests, max_answer=MAX_SMALL, read=read)
+        self._require_enough(found)
+        document = EpochDocument(self._identity.public, raw_list, found.answers)
         raw = document.seal(self._identity)
         self._journal.write(self._key, _EPOCH, raw)
         self._journal.erase(self._key, _LIST)
-        return Opened(document, raw, {**problems, **heard.problems}, new=True)
+        return Opened(document, raw, {**problems, **found.problems}, new=True)
 
     def _begun(self, number: int) -> MembershipList | None:
-        """Return the list of a gathering that was interrupted: another one would have to wait."""
+        """Return the list of a gathering that was interrupted: members let another one wait for a day."""
         raw = self._journal.read(self._key, _LIST)
         if raw is None:
             return None
@@ -164,32 +166,33 @@ class Epochs:
         self, number: int, members: Sequence[PublicIdentity], carrier: Carrier
     ) -> tuple[MembershipList, dict[str, str]]:
         gather = Gather(self._group, number, int(self._clock() * _MILLISECONDS))
-        asked = {member.host: member for member in members}
-        said: dict[str, Listed] = {}
+        by_host = {member.host: member for member in members}
+        committed: dict[str, Listed] = {}
 
         def read(host: str, raw: bytes) -> None:
             message = envelope.parse(raw, max_size=MAX_SMALL)
-            answer = read_commitment(message, asked[host], self._identity.host, gather)
-            said[host] = Listed(host, asked[host].key, answer.commitment)
+            answer = read_commitment(message, by_host[host], self._identity.host, gather)
+            committed[host] = Listed(host, by_host[host].key, answer.commitment)
 
-        requests = {host: gather.seal(self._identity, host) for host in asked}
-        heard = await ask_all(carrier, requests, max_answer=MAX_SMALL, read=read)
-        self._require(heard)
-        parts = parts_for(
-            len(heard.answers),
-            subcohorts_from=self._config.cohort.subcohorts_from,
+        requests = {host: gather.seal(self._identity, host) for host in by_host}
+        found = await ask_all(carrier, requests, max_answer=MAX_SMALL, read=read)
+        self._require_enough(found)
+        sub_cohorts = parts_for(
+            len(found.answers),
+            sub_cohorts_from=self._config.cohort.subcohorts_from,
             least=self.least,
             per_part=self._config.group.members_per_part,
         )
-        entries = tuple(said[host] for host in sorted(heard.answers))
-        return MembershipList(self._group, number, gather.opened, parts, self.least, entries), heard.problems
+        entries = tuple(committed[host] for host in sorted(found.answers))
+        listed = MembershipList(self._group, number, gather.opened, sub_cohorts, self.least, entries)
+        return listed, found.problems
 
-    def _require(self, heard: Answers) -> None:
-        if len(heard.answers) >= self.least:
+    def _require_enough(self, found: Answers) -> None:
+        if len(found.answers) >= self.least:
             return
-        why = "; ".join(f"{host}: {problem}" for host, problem in sorted(heard.problems.items()))
+        why = "; ".join(f"{host}: {problem}" for host, problem in sorted(found.problems.items()))
         raise JobError(
-            f"{len(heard.answers)} members of the group answered, {self.least} are needed ({why})",
+            f"{len(found.answers)} members of the group answered, {self.least} are needed ({why})",
             advice="Their daemons have to run at the announced time. The next session tries again.",
         )
 

@@ -1,7 +1,7 @@
 """The process of a group's host: `python -m daemon.group.hosting.host_process --config FILE --parent PID`.
 
-It runs Flower's SuperLink on loopback and the fence in front of it, starts the SuperLink again when it dies
-or hangs, and ends with its parent, the SuperLink with it. Its stdout is JSON lines: `ready` or `failed`.
+It runs Flower's SuperLink on loopback and the reverse proxy in front of it, restarts the SuperLink when it
+dies or hangs, and ends with its parent, the SuperLink with it. Its stdout is JSON lines: `ready` or `failed`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from daemon.process.daemon_lock import replace_file
 from daemon.process.events import EventWriter, claim_stdout
 from daemon.process.limits import end_with
 from federation.flower import superlink
-from federation.flower.access import SuperLinkAccess
 from federation.flower.certificates import Material, ensure
+from federation.flower.superlink import SuperLinkAccess
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +47,14 @@ _RELOAD_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Hosting:
-    """A hosting process: `HOST:PORT` of its fence, and how this machine reaches its SuperLink."""
+    """A hosting process: `HOST:PORT` of its reverse proxy, and how this machine reaches its SuperLink."""
 
-    fence: str
+    address: str
     access: SuperLinkAccess
 
 
 def running(config: Config) -> Hosting | None:
-    """Return what this instance hosts now, None where it hosts nothing or is not ready yet."""
+    """Return the hosting process of this instance, None if there is none, or it is not ready yet."""
     folder = _folder(config)
     if not folder.is_dir():
         return None
@@ -65,14 +65,14 @@ def running(config: Config) -> Hosting | None:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             state = json.loads((folder / STATE_NAME).read_text("utf-8"))
             port = int(str(state["superlink"]).rpartition(":")[2])
-            return Hosting(str(state["fence"]), superlink.access(folder, port))
+            return Hosting(str(state["address"]), superlink.access(folder, port))
         return None
     lock.release()
     return None
 
 
 def authority(config: Config) -> bytes:
-    """Return the PEM that members pin for the fence; b"" where the admin set a certificate of their own.
+    """Return the PEM of the authority that members pin; b"" if the admin configured a certificate.
 
     Raises:
         OSError: the folder cannot be written.
@@ -99,14 +99,15 @@ def main(argv: list[str]) -> int:
         return error.exit_code
     except OSError as error:
         failed = HostingError(
-            f"the host's files cannot be used: {error.strerror}", advice="Check the rights of data_dir."
+            f"the files of the group cannot be used: {error.strerror}",
+            advice="Check the permissions of data_dir.",
         )
         events.send("failed", **failed.as_json())
         return failed.exit_code
     except Exception as error:
         logger.exception("hosting crashed")
         message = f"hosting stopped with an unexpected {type(error).__name__}"
-        advice = "The log has the details; please report it. Start the daemon again to host on."
+        advice = "The log has the details; please report it. The daemon tries again."
         events.send("failed", code="bug", message=message, advice=advice)
         return 1
     return 0
@@ -128,7 +129,7 @@ def _only_one(config: Config) -> Iterator[None]:
             "another process already hosts the group of this data directory",
             advice="Stop the other daemon, or set another data_dir.",
         ) from None
-    # One that was killed could not take its notice down.
+    # A process that was killed left its state behind.
     (folder / STATE_NAME).unlink(missing_ok=True)
     try:
         yield
@@ -144,25 +145,26 @@ async def _host(config: Config, events: EventWriter) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     context, files = _context(config)
     link = SuperLink(folder, settings.superlink_port)
-    fence = ReverseProxy(context, lambda: link.upstream)
+    proxy = ReverseProxy(context, lambda: link.upstream)
     try:
-        where = fence.bind(settings.listen_host, settings.listen_port)
+        address = proxy.bind(settings.listen_host, settings.listen_port)
     except OSError as error:
+        wanted = f"{settings.listen_host}:{settings.listen_port}"
         raise HostingError(
-            f"the fence cannot listen on {settings.listen_host}:{settings.listen_port} ({error.strerror})",
-            advice="Set group.listen_host and group.listen_port to what is free on this machine.",
+            f"the group's listener cannot use {wanted} ({error.strerror})",
+            advice="Set group.listen_host and group.listen_port to an address and port that are free.",
         ) from None
 
     def ready() -> None:
-        state = {"fence": where, "superlink": link.address}
+        state = {"address": address, "superlink": link.address}
         replace_file(folder / STATE_NAME, json.dumps(state).encode())
         events.send("ready", **state)
 
     try:
         async with asyncio.TaskGroup() as tasks:
-            kept = tasks.create_task(link.keep(ready, fence.open))
+            kept = tasks.create_task(link.keep(ready, proxy.open))
             others = [
-                tasks.create_task(_report(fence)),
+                tasks.create_task(_report(proxy)),
                 tasks.create_task(_renew(Renewal(context, files))),
             ]
             ended = tasks.create_task(stop.wait())
@@ -172,12 +174,12 @@ async def _host(config: Config, events: EventWriter) -> None:
     except* ShoalError as found:
         raise found.exceptions[0] from None
     finally:
-        await fence.close()
+        await proxy.close()
         await link.end()
 
 
 def _context(config: Config) -> tuple[ssl.SSLContext, tuple[Path, Path]]:
-    """Return how the fence speaks TLS, and the files with chain and key."""
+    """Return the TLS settings of the reverse proxy, and the files with chain and key."""
     settings = config.group
     if settings.certificate and settings.certificate_key:
         files = (Path(settings.certificate), Path(settings.certificate_key))
@@ -189,14 +191,14 @@ def _context(config: Config) -> tuple[ssl.SSLContext, tuple[Path, Path]]:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])
     try:
-        # An encrypted key must not make the process wait for somebody to type.
+        # An encrypted key must not make the process wait for a password.
         context.load_cert_chain(*files, password="")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise HostingError(
-            f"the certificate of the fence cannot be used ({why})",
-            advice="group.certificate must be a readable PEM chain, group.certificate_key its key without "
-            "a password; or leave both out, then the daemon makes its own.",
+            f"the certificate of the group's listener cannot be used ({why})",
+            advice="group.certificate must be a readable PEM chain, and group.certificate_key its key "
+            "without a password. Without both settings the daemon makes its own certificate.",
         ) from None
     return context, files
 
@@ -206,49 +208,52 @@ def _own_material(config: Config) -> Material:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Two processes that both find nothing must not both make an authority.
     with FileLock(folder / _TLS_LOCK_NAME, timeout=_LOCK_SECONDS):
-        return ensure(folder / "fence", _names(config), datetime.now(UTC))
+        return ensure(folder / "proxy", _names(config), datetime.now(UTC))
 
 
 def _names(config: Config) -> tuple[str, ...]:
-    """Return what members may call the fence."""
+    """Return the names under which members may reach the reverse proxy."""
     try:
         public = urlsplit(config.group.public_url).hostname or ""
         names = [name.encode("idna").decode("ascii") for name in (public, config.group.listen_host) if name]
     except (ValueError, UnicodeError):
-        raise ConfigError(("group.public_url: not an address that members could use",)) from None
+        raise ConfigError(("group.public_url: is not an address that members could use",)) from None
     everywhere = {"0.0.0.0", "::"}  # noqa: S104
     return tuple(
         dict.fromkeys([*(name for name in names if name not in everywhere), "localhost", "127.0.0.1"])
     )
 
 
-async def _report(fence: ReverseProxy) -> None:
-    """Log how many requests passed, and why others did not; no more than that is known of anybody."""
+async def _report(proxy: ReverseProxy) -> None:
+    """Log how many requests were forwarded, and why others were not: nothing about single clients."""
     before: dict[str, int] = {}
     while True:
         await asyncio.sleep(_REPORT_SECONDS)
-        counts = dict(fence.counts)
-        for reason, count in counts.items():
-            if count != before.get(reason):
-                logger.info("fence", extra={"outcome": reason, "count": count - before.get(reason, 0)})
+        counts = dict(proxy.counts)
+        for outcome, count in counts.items():
+            if count != before.get(outcome):
+                new = count - before.get(outcome, 0)
+                logger.info("requests to the group's listener", extra={"outcome": outcome, "count": new})
         before = counts
 
 
 class Renewal:
-    """Takes up a certificate that was renewed; what cannot be read leaves the one before in use."""
+    """Loads a certificate that was renewed; if it cannot be read, the previous one stays in use."""
 
     def __init__(self, context: ssl.SSLContext, files: tuple[Path, Path]) -> None:
         self._context, self._files, self._seen = context, files, _changed(files)
 
-    def look(self) -> bool:
-        """Say whether a new one is in use from now on."""
+    def check(self) -> bool:
+        """Load the certificate if its files changed; tell whether a new one is in use."""
         now = _changed(self._files)
         if now == self._seen:
             return False
         try:
             self._context.load_cert_chain(*self._files, password="")
         except (OSError, ValueError):
-            logger.warning("the fence's new certificate cannot be used; the one before stays in use")
+            logger.warning(
+                "the new certificate of the group's listener cannot be used; the old one stays in use"
+            )
             return False
         self._seen = now
         return True
@@ -257,7 +262,7 @@ class Renewal:
 async def _renew(renewal: Renewal) -> None:
     while True:
         await asyncio.sleep(_RELOAD_SECONDS)
-        renewal.look()
+        renewal.check()
 
 
 def _changed(files: tuple[Path, Path]) -> tuple[int, ...]:

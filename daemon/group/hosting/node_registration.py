@@ -1,4 +1,4 @@
-"""The job "group-nodes": tells the hosted group's SuperLink which nodes are members'; see `sync`."""
+"""The job "group-nodes": registers the nodes of members with the hosted group's SuperLink; see `sync`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from daemon.group.hosting import host_process
 from daemon.group.repository import GroupMember
 from daemon.process.job_context import JobContext
 from federation.flower import control
-from federation.flower.access import SuperLinkAccess
+from federation.flower.superlink import SuperLinkAccess
 
 log = logging.getLogger(__name__)
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Register the nodes of members, and shut out those of others.
+    """Register the nodes of members, and unregister all others.
 
     Raises:
         NotRunningError: the SuperLink does not run.
@@ -34,12 +34,12 @@ def access_to(context: JobContext) -> SuperLinkAccess:
     """Return how to reach this host's SuperLink. Raises NotRunningError."""
     found = host_process.running(context.config)
     if found is None:
-        raise NotRunningError("the group's listener is not running", advice="The daemon starts it: shoal run")
+        raise NotRunningError("the group's SuperLink is not running", advice="Start the daemon: shoal run")
     return found.access
 
 
 def sync(engine: Engine, access: SuperLinkAccess) -> dict[str, int]:
-    """Let the nodes of members in, and all others out; return the members' nodes by host."""
+    """Register the nodes of members and unregister all others; return the members' node ids by host."""
     found: dict[str, int] = {}
     members = repository.members(engine)
     for member in members:
@@ -48,14 +48,14 @@ def sync(engine: Engine, access: SuperLinkAccess) -> dict[str, int]:
                 found[member.host] = control.register(access, member.node_key)
             except control.NodeKeyRefusedError as error:
                 log.warning("a node cannot be registered", extra={"peer": member.host, "reason": str(error)})
-                # Trying it again is of no use: it waits for the key that its member comes with next.
+                # This key will never be accepted: the member has to send another one.
                 repository.change_member(engine, member.host, partial(_without, member.node_key))
-    # Those of former members, and of keys that a member does not use any more.
-    for number in control.nodes(access).keys() - set(found.values()):
-        control.unregister(access, number)
-    # Last: what is written down is not done again.
+    # Nodes of former members, and of keys that a member does not use any more.
+    for node_id in control.nodes(access).keys() - set(found.values()):
+        control.unregister(access, node_id)
+    # Last: what is saved is not done again.
     for member in members:
-        _note(engine, member, found.get(member.host))
+        _save_node_id(engine, member, found.get(member.host))
     return found
 
 
@@ -63,11 +63,11 @@ def _without(bad: bytes, known: GroupMember | None) -> GroupMember | None:
     return replace(known, node_key=b"") if known is not None and known.node_key == bad else known
 
 
-def _note(engine: Engine, member: GroupMember, number: int | None) -> None:
+def _save_node_id(engine: Engine, member: GroupMember, node_id: int | None) -> None:
     def edit(known: GroupMember | None) -> GroupMember | None:
-        # One that enrolled with another key meanwhile is registered next time.
+        # A member that has enrolled with another key since is registered next time.
         same = known is not None and known.node_key == member.node_key
-        return replace(known, node_id=number) if known is not None and same else known
+        return replace(known, node_id=node_id) if known is not None and same else known
 
-    if member.node_id != number:
+    if member.node_id != node_id:
         repository.change_member(engine, member.host, edit)

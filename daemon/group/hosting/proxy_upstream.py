@@ -1,4 +1,4 @@
-"""The fence's side towards the SuperLink: few connections, used again while they are as expected."""
+"""The reverse proxy's connections to the SuperLink: few, and reused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from daemon.group.hosting.proxy_http import Answered, read_answer
+from daemon.group.hosting.proxy_http import AnswerHead, read_answer
 
 CHUNK: Final = 65_536
 _KEPT: Final = 32
@@ -20,14 +20,14 @@ _CONNECT_SECONDS: Final = 5.0
 
 
 class SuperLinkGoneError(Exception):
-    """The SuperLink does not answer, or not in a form that can be passed on."""
+    """The SuperLink does not answer, or not in a form that can be forwarded."""
 
 
 @dataclass
-class _Line:
+class _Connection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    fresh: bool
+    new: bool
     since: float
 
     def drop(self) -> None:
@@ -38,100 +38,102 @@ class _Line:
 class Answer:
     """An answer whose body is still to come."""
 
-    head: Answered
-    _line: _Line
+    head: AnswerHead
+    _connection: _Connection
     left: int
 
     async def body(self) -> AsyncIterator[bytes]:
-        """Yield the body, at most `CHUNK` bytes at a time. Raises SuperLinkGoneError where it breaks off."""
+        """Yield the body, at most `CHUNK` bytes at a time. Raises SuperLinkGoneError if it breaks off."""
         while self.left:
-            part = await self._line.reader.read(min(self.left, CHUNK))
-            if not part:
+            chunk = await self._connection.reader.read(min(self.left, CHUNK))
+            if not chunk:
                 raise SuperLinkGoneError("the answer broke off")
-            self.left -= len(part)
-            yield part
+            self.left -= len(chunk)
+            yield chunk
 
 
 class Upstream:
-    """Connections to the SuperLink at `127.0.0.1:PORT`, which shows a certificate of our own authority."""
+    """Connections to the SuperLink at `127.0.0.1:PORT`, whose certificate is signed by our own authority."""
 
     def __init__(self, address: str, ca: str, *, answer_within: float) -> None:
         host, _, port = address.rpartition(":")
         self.address, self._host, self._port = address, host, int(port)
         self._context = ssl.create_default_context(cafile=ca)
         self._within = answer_within
-        self._idle: deque[_Line] = deque()
+        self._idle: deque[_Connection] = deque()
 
     @asynccontextmanager
-    async def asked(
+    async def request(
         self, head: bytes, body: bytes = b"", rest: AsyncIterator[bytes] | None = None
     ) -> AsyncIterator[Answer]:
-        """Send a request, its body or the stream of it, and give the answer.
+        """Send a request with its body, whole or as a stream, and yield the answer.
 
         Raises:
-            SuperLinkGoneError: no answer, or none that can be passed on.
+            SuperLinkGoneError: no answer, or none that can be forwarded.
             TimeoutError: no answer in time.
         """
-        line, raw = await self._sent(head, body, rest)
+        connection, raw = await self._send(head, body, rest)
         found = read_answer(raw)
         if found is None:
-            line.drop()
-            raise SuperLinkGoneError("the answer makes no sense")
-        answer = Answer(found, line, found.length)
+            connection.drop()
+            raise SuperLinkGoneError("the answer is malformed")
+        answer = Answer(found, connection, found.length)
         try:
             yield answer
         finally:
-            if answer.left == 0 and found.keep and len(self._idle) < _KEPT:
-                line.fresh, line.since = False, asyncio.get_running_loop().time()
-                self._idle.append(line)
+            if answer.left == 0 and found.keep_alive and len(self._idle) < _KEPT:
+                connection.new, connection.since = False, asyncio.get_running_loop().time()
+                self._idle.append(connection)
             else:
-                line.drop()
+                connection.drop()
 
     async def healthy(self, within: float) -> bool:
-        """Say whether it answers within so many seconds."""
+        """Tell whether it answers within `within` seconds."""
         try:
             head = f"GET /health HTTP/1.1\r\nhost: {self.address}\r\n\r\n".encode("ascii")
-            async with asyncio.timeout(within), self.asked(head) as answer:
+            async with asyncio.timeout(within), self.request(head) as answer:
                 return answer.head.status == 200 and answer.head.length == 0
         except (SuperLinkGoneError, TimeoutError):
             return False
 
     def close(self) -> None:
-        """Drop the connections that wait."""
+        """Drop the idle connections."""
         while self._idle:
             self._idle.pop().drop()
 
-    async def _sent(self, head: bytes, body: bytes, rest: AsyncIterator[bytes] | None) -> tuple[_Line, bytes]:
+    async def _send(
+        self, head: bytes, body: bytes, rest: AsyncIterator[bytes] | None
+    ) -> tuple[_Connection, bytes]:
         while True:
-            line = await self._line()
+            connection = await self._connection()
             try:
-                line.writer.write(head + body)
+                connection.writer.write(head + body)
                 if rest is not None:
-                    async for part in rest:
-                        line.writer.write(part)
-                        await line.writer.drain()
+                    async for chunk in rest:
+                        connection.writer.write(chunk)
+                        await connection.writer.drain()
                 async with asyncio.timeout(self._within):
-                    await line.writer.drain()
-                    return line, await line.reader.readuntil(b"\r\n\r\n")
+                    await connection.writer.drain()
+                    return connection, await connection.reader.readuntil(b"\r\n\r\n")
             except TimeoutError:
-                line.drop()
+                connection.drop()
                 raise
             except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-                line.drop()
-                # A connection that was kept may have been closed just now; a stream cannot be sent again.
-                if line.fresh or rest is not None:
+                connection.drop()
+                # An idle connection may just have been closed; a stream cannot be sent again.
+                if connection.new or rest is not None:
                     raise SuperLinkGoneError("no answer") from error
             except BaseException:
-                line.drop()
+                connection.drop()
                 raise
 
-    async def _line(self) -> _Line:
+    async def _connection(self) -> _Connection:
         now = asyncio.get_running_loop().time()
         while self._idle:
-            line = self._idle.pop()
-            if now - line.since < _KEPT_SECONDS and await _quiet(line):
-                return line
-            line.drop()
+            connection = self._idle.pop()
+            if now - connection.since < _KEPT_SECONDS and await _is_quiet(connection):
+                return connection
+            connection.drop()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 reader, writer = await asyncio.open_connection(
@@ -139,14 +141,14 @@ class Upstream:
                 )
         except OSError as error:
             raise SuperLinkGoneError("no connection") from error
-        return _Line(reader, writer, fresh=True, since=now)
+        return _Connection(reader, writer, new=True, since=now)
 
 
-async def _quiet(line: _Line) -> bool:
-    """Say whether a kept connection is open and nothing came on it that nobody asked for."""
+async def _is_quiet(connection: _Connection) -> bool:
+    """Tell whether an idle connection is open, with nothing on it that was not requested."""
     try:
         async with asyncio.timeout(0):
-            await line.reader.read(1)
+            await connection.reader.read(1)
     except TimeoutError:
         return True
     except OSError:

@@ -1,1 +1,1 @@
-"""What a member of a group runs: joining, talking to the host, the connection over Flower."""
+"""What a member of a group runs: joining and leaving, messages with the host, the connection to Flower."""

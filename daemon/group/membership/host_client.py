@@ -1,43 +1,46 @@
-"""A member's word to the host of its group, and what the host's answer changes here.
+"""A member's enrolments to the host of its group, what the host's answers change here, and its node key.
 
-The host is believed in what it is there for, and only under its pinned key: whether this instance is a
-member, who else is, where its fence stands and when the next sum is. Nothing that it says approves anybody.
+The host's answers, signed with its pinned key, decide whether this instance is a member, who else is, where
+the reverse proxy is and when the next sum is. Nothing in them approves anybody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import aiohttp
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.errors import ShoalError
+from daemon.errors import ShoalError, StoreError
 from daemon.group import repository
-from daemon.group.ledger_events import note
-from daemon.group.membership import node_key_file
-from daemon.group.repository import GroupMember, Membership
+from daemon.group.repository import GroupMember, Membership, note_in_ledger
 from daemon.identity import open_identity
 from daemon.peers import repository as peers
+from daemon.process.daemon_lock import replace_file
 from daemon.store import traffic
 from daemon.store.engine import writes
 from daemon.store.traffic import TrafficCounter
 from federation import envelope
 from federation.carrier import PeerRefused, PeerUnreachable
-from federation.errors import Code, Refusal
+from federation.errors import Code, FederationError, Refusal
 from federation.group.enrolment import MAX_ADMISSION, Admission, Enrolment, Wish, read_admission
+from federation.group.node_key import new_node_key, public_node_key
 from federation.http.client import PeerClient, Retry
 from federation.identity import Identity, PublicIdentity, format_key
 from federation.limits import Limits
 
+NODE_KEY_NAME: Final = "node.key"
 ANSWER_WITHIN: Final = 15.0
-FARTHEST: Final = 60 * 86400.0
-"""Seconds: a sum that is announced for later than this is not waited for."""
+MAX_AHEAD: Final = 60 * 86400.0
+"""Seconds: a sum that is announced for later than this is ignored."""
 _ONCE_MORE: Final = Retry(attempts=2, first_pause=0.5)
 
 
@@ -50,7 +53,7 @@ class HostSilentError(ShoalError):
 
 
 class HostRefusedError(ShoalError):
-    """The host of the group refused, or its answer does not hold."""
+    """The host of the group refused, or its answer is not valid."""
 
     code = "group-host-refused"
     status = 502
@@ -59,7 +62,7 @@ class HostRefusedError(ShoalError):
 
 @dataclass(frozen=True)
 class HostClient:
-    """What it takes to talk to a host: who we are, by which node key (PEM), and now in Unix seconds.
+    """Sends enrolments to a host, with this instance's identity and node key (PEM); `clock` in Unix seconds.
 
     `gives` tells whether this instance is to be counted in sums.
     """
@@ -78,11 +81,11 @@ class HostClient:
 
         Raises:
             HostSilentError: it cannot be reached.
-            HostRefusedError: it refuses, or what it answers is not usable.
+            HostRefusedError: it refuses, or its answer is not valid.
 
         """
-        noted = self.traffic.add if self.traffic is not None else _not_counted
-        client = PeerClient(self.session, retry=_ONCE_MORE, on_traffic=noted)
+        on_traffic = self.traffic.add if self.traffic is not None else _not_counted
+        client = PeerClient(self.session, retry=_ONCE_MORE, on_traffic=on_traffic)
         me, now = self.identity, self.clock()
         raw = Enrolment.say(me, self.node_key, group, host.host, now, wish, epoch, gives=self.gives)
         try:
@@ -93,11 +96,10 @@ class HostClient:
             return read_admission(message, host, me.host, self.clock(), Limits())
         except PeerUnreachable as error:
             raise HostSilentError(
-                str(error), advice="Try again later: its daemon is away, or has too much to do."
+                str(error), advice="Try again later: its daemon is away, or too busy."
             ) from None
         except PeerRefused as refused:
-            if refused.code == "http":
-                # Without a code of ours it was a proxy: the daemon behind it is away.
+            if refused.by_proxy:
                 raise HostSilentError(
                     f"the Shoal of {host.host} does not answer", advice="Try again later."
                 ) from None
@@ -106,13 +108,13 @@ class HostClient:
             ) from None
         except Refusal as refusal:
             raise HostRefusedError(
-                f"the answer of {host.host} cannot be believed ({refusal.code.value}): {refusal.sentence}",
-                advice="Compare the words of its key with its admin; see also that both clocks are right.",
+                f"the answer of {host.host} is not valid ({refusal.code.value}): {refusal.sentence}",
+                advice="Compare the words of its key with its admin, and check the clocks of both instances.",
             ) from None
 
 
 def _not_counted(_host: str, _sent: int, _received: int) -> None:
-    """Before a group is joined there is no peer to count for."""
+    """Count nothing: before a group is joined there is no peer to count for."""
 
 
 def _advice(code: str) -> str:
@@ -121,8 +123,8 @@ def _advice(code: str) -> str:
     if code == Code.KEY_MISMATCH:
         return "It knows this instance by another key: its admin has to compare words and approve it again."
     if code in (Code.BUSY, Code.TOO_MANY):
-        return "Try again later, or tell its admin that many ask."
-    return "Ask its admin; both logs say more."
+        return "Try again later, or tell its admin that too many requests are waiting."
+    return "Ask its admin; the logs of both instances have the details."
 
 
 async def poll(
@@ -131,7 +133,7 @@ async def poll(
     session: aiohttp.ClientSession,
     clock: Callable[[], float],
 ) -> Membership | None:
-    """Tell the host what we want, hear how things stand, and write it down; returns the membership after.
+    """Send the host what is due, save what it answers, and return the membership after it.
 
     What goes wrong is in its `problem`, and nothing else changes then.
 
@@ -139,42 +141,43 @@ async def poll(
         StoreError: this instance's key cannot be read.
 
     """
-    known, host = await asyncio.to_thread(_whom, config, engine)
+    known, host = await asyncio.to_thread(_host_to_ask, config, engine)
     if known is None or host is None:
         return known
     identity = open_identity(config.identity_file, config.instance.host)
-    node_key = await asyncio.to_thread(node_key_file.open_key, config)
-    said = TrafficCounter()
-    speaker = HostClient(identity, node_key, session, clock, said, gives=config.mode == "contribute")
+    node_key = await asyncio.to_thread(open_node_key, config)
+    exchanged = TrafficCounter()
+    client = HostClient(identity, node_key, session, clock, exchanged, gives=config.mode == "contribute")
     try:
-        admission = await speaker.ask(host, known.url, known.group, wish_of(known), epoch_hash(known))
+        admission = await client.ask(host, known.url, known.group, wish_of(known), epoch_hash(known))
     except ShoalError as error:
-        return await asyncio.to_thread(_problem, engine, known, error.message)
+        return await asyncio.to_thread(_note_problem, engine, known, error.message)
     finally:
         month = traffic.month_of(clock())
-        await asyncio.to_thread(traffic.add_all, engine, month, said.by_peer())
+        await asyncio.to_thread(traffic.add_all, engine, month, exchanged.by_peer())
     after = await asyncio.to_thread(apply, engine, identity, known, admission, clock())
     if after is None or after.state not in ("asked", "member"):
-        await asyncio.to_thread(node_key_file.forget, config)
+        # The next key is a new one: Flower never accepts a key again that was unregistered.
+        await asyncio.to_thread(node_key_file(config).unlink, missing_ok=True)
     return after
 
 
 def wish_of(known: Membership) -> Wish:
-    """Return what there is to say to the host: what the admin here wants, until it was heard."""
+    """Return what to tell the host: what the admin here wants, until the host answered it."""
     if known.state == "left":
         return "leave"
     return "join" if known.state == "asked" and known.polled is None else "status"
 
 
-def _whom(config: Config, engine: Engine) -> tuple[Membership | None, PublicIdentity | None]:
-    """Return the membership, and by which key its host answers; None where nobody is to be asked."""
+def _host_to_ask(config: Config, engine: Engine) -> tuple[Membership | None, PublicIdentity | None]:
+    """Return the membership, and the host with its pinned key, None if no host is to be asked."""
     known = repository.current(engine)
     if known is None or known.role != "member":
         return known, None
     peer = peers.find(engine, config, known.host)
     if peer is None or not peer.approved:
-        sentence = f"{known.host} is not an approved peer here (any more), so nothing is asked of it"
-        return _problem(engine, known, sentence), None
+        sentence = f"{known.host} is not an approved peer here, so nothing is sent to it"
+        return _note_problem(engine, known, sentence), None
     return known, peer.identity
 
 
@@ -185,7 +188,7 @@ def epoch_hash(known: Membership) -> bytes:
     return hashlib.sha256(envelope.parse(known.epoch, max_size=len(known.epoch)).payload).digest()
 
 
-def _problem(engine: Engine, asked: Membership, sentence: str) -> Membership | None:
+def _note_problem(engine: Engine, asked: Membership, sentence: str) -> Membership | None:
     def edit(now: Membership | None) -> Membership | None:
         return replace(now, problem=sentence) if now is not None and _same(now, asked) else now
 
@@ -193,14 +196,14 @@ def _problem(engine: Engine, asked: Membership, sentence: str) -> Membership | N
 
 
 def _same(now: Membership, asked: Membership) -> bool:
-    """Tell whether the membership is still the one that was asked for: an admin may have left meanwhile."""
+    """Tell whether the membership is still the one that was asked for: the admin may have left since."""
     return (now.group, now.host, now.since) == (asked.group, asked.host, asked.since)
 
 
 def apply(
     engine: Engine, identity: Identity, asked: Membership, admission: Admission, now: float
 ) -> Membership | None:
-    """Write down what the host answered to an instance that stood as `asked`; returns how it stands now."""
+    """Save what the host answered when the membership was `asked`, and return the membership after it."""
     with writes(engine) as connection:
         before = repository.current_in(connection)
         if before is None or not _same(before, asked):
@@ -210,7 +213,7 @@ def apply(
             return repository.change_in(connection, lambda _one: replace(before, problem=sentence))
         if before.state == "left":
             if admission.state in ("left", "refused", "ejected"):
-                # It knows; nothing is left to be told.
+                # The host knows that this instance left.
                 return repository.change_in(connection, lambda _one: None)
             return repository.change_in(connection, lambda _one: replace(before, polled=now))
         after = _after(before, admission, now)
@@ -220,40 +223,78 @@ def apply(
         if after.state != before.state:
             key = format_key(identity.public.key)
             if after.state == "member":
-                note(connection, identity, "joined", before.host, before.group, now, key=key)
+                note_in_ledger(connection, identity, "joined", before.host, before.group, now, key=key)
             elif after.state == "refused":
-                note(connection, identity, "refused", identity.host, before.group, now)
+                note_in_ledger(connection, identity, "refused", identity.host, before.group, now)
             elif after.state == "ejected":
-                note(connection, identity, "ejected", identity.host, before.group, now, reason="by its host")
+                note_in_ledger(
+                    connection, identity, "ejected", identity.host, before.group, now, reason="by its host"
+                )
         return repository.change_in(connection, lambda _one: after)
 
 
-def _after(before: Membership, said: Admission, now: float) -> Membership:
-    """Return how this instance stands after an answer of its host: pure."""
-    heard = replace(before, polled=now, problem="")
-    if said.state == "member":
-        if not said.fence:
+def _after(before: Membership, answer: Admission, now: float) -> Membership:
+    """Return the membership after an answer of its host: pure."""
+    after = replace(before, polled=now, problem="")
+    if answer.state == "member":
+        if not answer.proxy:
             problem = "the host is not ready for sums yet"
-            return replace(heard, state="member", next_at=0.0, problem=problem, offered=said.batch.hex())
-        announced = said.next_at if said.next_at <= now + FARTHEST else 0.0
+            return replace(after, state="member", next_at=0.0, problem=problem, offered=answer.batch.hex())
+        announced = answer.next_at if answer.next_at <= now + MAX_AHEAD else 0.0
         return replace(
-            heard,
+            after,
             state="member",
-            fence=said.fence,
-            ca=said.ca,
+            proxy=answer.proxy,
+            ca=answer.ca,
             next_at=announced,
-            poll_ms=said.poll_ms,
-            offered=said.batch.hex(),
+            poll_ms=answer.poll_ms,
+            offered=answer.batch.hex(),
         )
-    if said.state == "asked":
+    if answer.state == "asked":
         if before.state == "asked":
-            return heard
-        # Once a member, always asked again by an admin: the host forgot us, or closed the group in between.
-        return replace(heard, state="asked", next_at=0.0)
-    if said.state == "left" and before.state == "asked":
-        sentence = "the host does not know of the request any more; ask again with: shoal group join"
-        return replace(heard, problem=sentence)
+            return after
+        # A member again has to be admitted by the host's admin: the host lost its data, or closed the group.
+        return replace(after, state="asked", next_at=0.0)
+    if answer.state == "left" and before.state == "asked":
+        sentence = "the host does not know the request any more; ask again with: shoal group join"
+        return replace(after, problem=sentence)
     if before.state in ("refused", "ejected"):
-        return heard
-    # Whoever is not let in was refused, whatever the host calls it; a member that is none any more is out.
-    return replace(heard, state="refused" if before.state == "asked" else "ejected", next_at=0.0)
+        return after
+    # A request that was not admitted was refused, and a member that is none any more was ejected.
+    return replace(after, state="refused" if before.state == "asked" else "ejected", next_at=0.0)
+
+
+def node_key_file(config: Config) -> Path:
+    """Return the file of this instance's private node key (PEM)."""
+    return config.group_dir / NODE_KEY_NAME
+
+
+def open_node_key(config: Config) -> bytes:
+    """Return the private node key (PEM), made if there is none.
+
+    Raises:
+        StoreError: it is damaged, or others may read it.
+
+    """
+    file = node_key_file(config)
+    config.group_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        mode, pem = file.stat().st_mode, file.read_bytes()
+    except FileNotFoundError:
+        # Written whole or not at all, and with the rights of a temporary file: 0600.
+        replace_file(file, new_node_key())
+        return file.read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"node.key cannot be read ({os.strerror(error.errno or 0)})", advice="Check who owns the file."
+        ) from None
+    if mode & 0o077:
+        raise StoreError(
+            "node.key can be read by other users of this machine",
+            advice=f"Delete it and join the group again: rm {file}",
+        )
+    try:
+        public_node_key(pem)
+    except FederationError as error:
+        raise StoreError("node.key is damaged", advice=str(error)) from None
+    return pem

@@ -1,4 +1,9 @@
-"""What the host of the group tells this instance, in the serving process: epochs, and what was summed."""
+"""The messages of the group's host to this instance, in the serving process: epochs, and published sums.
+
+They come over Flower, so no HTTP client of ours sees their bytes: the traffic of these messages, and of blobs
+that came with proposals, is counted here; that of the proposals and answers themselves where they are
+answered.
+"""
 
 from __future__ import annotations
 
@@ -11,66 +16,92 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.group import repository
-from daemon.group.membership.blob_cache import BlobCache
+from daemon.group.membership.blob_cache import FOLDER, BlobCache
 from daemon.group.membership.rules import epoch_of, host_of
-from daemon.group.published_store import PublishedStore
+from daemon.group.published_sums import PublishedStore
 from daemon.group.repository import Membership
 from federation import envelope
 from federation.blob_access import check_blob
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
-from federation.group.epoch import answer_gather, answer_list, check_epoch
 from federation.group.epoch_document import MAX_EPOCH, Accepted, EpochDocument, read_epoch
 from federation.group.epoch_opening import MAX_LIST, MembershipList, read_gather, read_list
+from federation.group.epoch_rules import answer_gather, answer_list, check_epoch
 from federation.group.published import Published, Taken
 from federation.identity import Identity, PublicIdentity
 from federation.journal import FileJournal
 from federation.limits import Limits
+from federation.proposal import BlobReference
 
 _KEY: Final = bytes(32)
 _LIST: Final = "list"
 
+OnTraffic = Callable[[str, int, int], None]
+"""Called with a host, the bytes sent to it and the bytes received."""
+
 
 class HostMessages:
-    """One per process; `take` blocks, and is called from several threads. `clock` gives Unix seconds."""
+    """One per process; its methods block, and are called from several threads. `clock` gives Unix seconds."""
 
     STAGES: Final = (Stage.GATHER, Stage.LIST, Stage.EPOCH, Stage.PUBLISH)
 
     def __init__(
-        self, identity: Identity, engine: Engine, config: Config, limits: Limits, clock: Callable[[], float]
+        self,
+        identity: Identity,
+        engine: Engine,
+        config: Config,
+        limits: Limits,
+        clock: Callable[[], float],
+        on_traffic: OnTraffic = lambda _host, _sent, _received: None,
     ) -> None:
         self._identity, self._engine, self._config = identity, engine, config
-        self._limits, self._clock = limits, clock
-        self._shelf = PublishedStore(config)
-        self._spool = BlobCache(config.group_dir / "spool")
-        self._turn = threading.Lock()
+        self._limits, self._clock, self._on_traffic = limits, clock, on_traffic
+        self._published_sums = PublishedStore(config)
+        self._blobs = BlobCache(config.group_dir / FOLDER)
+        self._lock = threading.Lock()
 
     def take(self, message: Envelope) -> bytes:
-        """Take one message of the host and return the signed answer.
+        """Take one message of the host and return the signed answer. A refused message is not counted.
 
         Raises:
-            Refusal: `unknown-peer` where it is not from the host of this instance's group; what the checks of
+            Refusal: `unknown-peer` if it is not from the host of this instance's group; what the checks of
                 its kind raise.
 
         """
         group, host = self._sender(message)
-        with self._turn:
+        received = len(message.raw)
+        with self._lock:
             if message.stage is Stage.GATHER:
-                return self._gather(message, group, host)
-            if message.stage is Stage.LIST:
-                return self._list(message, group, host)
-            if message.stage is Stage.EPOCH:
+                answer = self._gather(message, group, host)
+            elif message.stage is Stage.LIST:
+                answer = self._list(message, group, host)
+            elif message.stage is Stage.EPOCH:
                 document = take_epoch(
                     self._engine, self._config, self._identity, host, message.raw, self._clock()
                 )
-                return Accepted(document.hash).seal(self._identity, host.host)
-            return self._published(message, group, host)
+                answer = Accepted(document.hash).seal(self._identity, host.host)
+            else:
+                published = Published.read(message, host, self._limits)
+                answer = self._publish(published, message.raw, group, host)
+                received += sum(reference.size for reference in published.blobs.values())
+        self._on_traffic(message.sender, len(answer), received)
+        return answer
+
+    def blob(self, reference: BlobReference) -> bytes | None:
+        """Return a blob that came with a proposal of the host, None if it did not."""
+        data = self._blobs.read(reference)
+        group = repository.current(self._engine) if data is not None else None
+        if group is not None:
+            self._on_traffic(group.host, 0, reference.size)
+        return data
 
     def _sender(self, message: Envelope) -> tuple[Membership, PublicIdentity]:
         group = repository.current(self._engine)
         if group is None or not group.active or group.host != message.sender:
             raise Refusal(
-                Code.UNKNOWN_PEER, f"{message.sender} hosts no group of this instance", message.sender
+                Code.UNKNOWN_PEER,
+                f"{message.sender} is not the host of this instance's group",
+                message.sender,
             )
         host = host_of(self._engine, self._config, self._identity.public, group)
         if host is None:
@@ -104,34 +135,34 @@ class HostMessages:
             revealed=revealed(self._config, host),
             now=self._clock(),
         )
-        # Before the nonce leaves: it must not be revealed for another list, whatever happens to us.
+        # Before the nonce is sent: it must not be revealed for another list, even after a crash.
         _revealing(self._config).write(_KEY, _LIST, message.raw)
         return answer
 
-    def _published(self, message: Envelope, group: Membership, host: PublicIdentity) -> bytes:
-        published = Published.read(message, host, self._limits)
+    def _publish(self, published: Published, raw: bytes, group: Membership, host: PublicIdentity) -> bytes:
         self._same_group(published.group, group)
         document = epoch_of(group, host)
         if document is None or document.hash != published.epoch:
-            raise Refusal(Code.ROSTER_INVALID, "the sums are of an epoch that this instance was not shown")
-        if self._shelf.message(published.batch) != message.raw:
-            self._shelf.require_news(published, host, self._limits)
-            with self._shelf.filling(published.batch, message.raw, group.epoch) as put:
+            raise Refusal(Code.ROSTER_INVALID, "the sums are of an epoch that this instance does not know")
+        store = self._published_sums
+        if store.message(published.batch) != raw:
+            store.require_newer(published, host, self._limits)
+            with store.filling(published.batch, raw, group.epoch) as put:
                 for name, reference in published.blobs.items():
-                    put(name, check_blob(self._spool.read(reference) or b"", reference))
+                    put(name, check_blob(self._blobs.read(reference) or b"", reference))
             for reference in published.blobs.values():
-                self._spool.remove(reference)
+                self._blobs.remove(reference)
         return Taken(published.batch, published.hash).seal(self._identity, host.host)
 
     def _same_group(self, name: str, group: Membership) -> None:
         if name != group.group:
-            raise Refusal(Code.NOT_FOR_ME, "that is another group than this instance is in", group.host)
+            raise Refusal(Code.NOT_FOR_ME, "this instance is in another group", group.host)
 
 
 def take_epoch(
     engine: Engine, config: Config, identity: Identity, host: PublicIdentity, raw: bytes, now: float
 ) -> EpochDocument:
-    """Check a signed epoch document against the one before it, keep it, and return it.
+    """Check a signed epoch document against the one before it, store it, and return it.
 
     Raises:
         Refusal: what `read_epoch` and `check_epoch` raise; `not-for-me` for another group.
@@ -156,11 +187,6 @@ def take_epoch(
     return new
 
 
-def waiting(config: Config) -> bool:
-    """Tell whether something was published that has not been learnt yet."""
-    return config.group_dir.is_dir() and PublishedStore(config).waiting() is not None
-
-
 def revealed(config: Config, host: PublicIdentity) -> MembershipList | None:
     """Return the newest list that this instance revealed its nonce for."""
     raw = _revealing(config).read(_KEY, _LIST)
@@ -169,7 +195,7 @@ def revealed(config: Config, host: PublicIdentity) -> MembershipList | None:
     try:
         return read_list(envelope.parse(raw, max_size=MAX_LIST), host)
     except Refusal:
-        # That of a group it was in before, or of a key that was replaced since.
+        # Of a group that this instance was in before, or signed with a key that was replaced since.
         return None
 
 

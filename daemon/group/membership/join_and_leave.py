@@ -1,6 +1,8 @@
-"""Joining a group and leaving it: looked at before anything binds, told to the host at once if it answers.
+"""Joining a group and leaving it, at the member.
 
-What is asked before the admin said yes shows the host our name and key, and creates nothing there.
+The host's side: `daemon.group.hosting.members_join_and_leave`. The admin sees the offer of a group before
+anything binds; fetching it shows the host our name and key, and creates nothing there. The host is told at
+once that this instance joins or leaves if it answers, otherwise later by the daemon.
 """
 
 from __future__ import annotations
@@ -19,20 +21,18 @@ from daemon.config import Config
 from daemon.config.types import check_host, check_peer_url
 from daemon.errors import PolicyRefusedError, RequestError
 from daemon.group import repository
-from daemon.group.commands import NoGroupError, require_free, require_speaking
-from daemon.group.hosting.enrolment_server import ANY
-from daemon.group.ledger_events import note
-from daemon.group.membership import host_client, key_verification, node_key_file
+from daemon.group.commands import NoGroupError, require_in_no_group, require_speaking
+from daemon.group.membership import host_client, key_verification
 from daemon.group.membership.host_client import HostClient, HostRefusedError
-from daemon.group.membership.key_verification import Seen
-from daemon.group.repository import Membership
+from daemon.group.membership.key_verification import KeyEvidence
+from daemon.group.repository import Membership, note_in_ledger
 from daemon.identity import open_identity
 from daemon.peers import cards
 from daemon.peers import repository as peers
 from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError
 from daemon.peers.commands import words_of
 from daemon.store.engine import writes
-from federation.group.enrolment import Admission
+from federation.group.enrolment import ANY_GROUP
 from federation.group.node_key import new_node_key
 from federation.http import CARD_PATH
 from federation.identity import PublicIdentity, format_key, parse_key
@@ -43,39 +43,39 @@ _MAX_CARD: Final = 8_000
 
 @dataclass(frozen=True)
 class Offer:
-    """A group as its host shows it; `seen` is the host's key and who vouches for it."""
+    """A group as its host shows it; `host_key` is the host's key and who vouches for it."""
 
     group: str
     url: str
-    seen: Seen
+    host_key: KeyEvidence
     members: tuple[PublicIdentity, ...]
     state: str
 
     @property
     def host(self) -> str:
         """The group's host."""
-        return self.seen.host
+        return self.host_key.host
 
     def as_json(self, known: peers.KnownPeers) -> dict[str, Any]:
-        """Return it with words, and whom of the members our admin recognises."""
+        """Return it with the words of keys, and which members our admin approved."""
         return {
             "group": self.group,
             "url": self.url,
-            "host": self.seen.as_json(),
+            "host": self.host_key.as_json(),
             "state": self.state,
             "members": [
                 {
                     "host": one.host,
                     "key": format_key(one.key),
                     "words": words_of(format_key(one.key)),
-                    "recognised": key_verification.recognised(known.find(one.host), format_key(one.key)),
+                    "recognised": key_verification.approval(known.find(one.host), format_key(one.key)),
                 }
                 for one in self.members
             ],
         }
 
 
-async def look(
+async def fetch_offer(
     config: Config,
     engine: Engine,
     session: aiohttp.ClientSession,
@@ -86,9 +86,9 @@ async def look(
     """Read the host's card and ask for its group; nothing that binds is sent.
 
     Raises:
-        PolicyRefusedError: the mode forbids it, or our book knows the host by another key.
+        PolicyRefusedError: the mode forbids it, or the host is known by another key.
         RequestError: that is no address, or this instance's own.
-        PeerAnswerError: nobody shows a card there, or it does not hold.
+        PeerAnswerError: there is no card, or it is not valid.
         HostSilentError, HostRefusedError: the host does not say which group it has.
 
     """
@@ -100,20 +100,22 @@ async def look(
     known = peers.find(engine, config, card.host)
     if known is not None and known.key and known.url and known.key != card.key:
         raise PolicyRefusedError(
-            f"{card.host} shows another key than is known of it here",
+            f"{card.host} shows another key than the one known here",
             advice=f"Compare the words with its admin, then: shoal peers approve {card.host}",
         )
     host = PublicIdentity(card.host, parse_key(card.key))
-    # A key of the moment: nothing here is for keeps, and the host keeps none of it.
-    speaker = HostClient(identity, await asyncio.to_thread(new_node_key), session, clock)
-    said = await speaker.ask(host, url, group or ANY, "status")
-    if group and said.group != group:
-        raise HostRefusedError(f"{card.host} answers for another group", advice="Ask its admin.")
-    seen = Seen(card.host, card.key, "domain" if card.bound else "card", url)
-    if key_verification.recognised(known, card.key) == "yes":
-        seen = replace(seen, voucher="book")
-    members = tuple(PublicIdentity(one.host, one.key) for one in said.members)
-    return Offer(said.group, url, seen, members, said.state)
+    # With a throw-away node key: the host does not keep it.
+    client = HostClient(identity, await asyncio.to_thread(new_node_key), session, clock)
+    answer = await client.ask(host, url, group or ANY_GROUP, "status")
+    if group and answer.group != group:
+        raise HostRefusedError(
+            f"{card.host} hosts another group", advice="Ask its admin for the invitation again."
+        )
+    evidence = KeyEvidence(card.host, card.key, "domain" if card.bound else "card", url)
+    if key_verification.approval(known, card.key) == "yes":
+        evidence = replace(evidence, voucher="book")
+    members = tuple(PublicIdentity(one.host, one.key) for one in answer.members)
+    return Offer(answer.group, url, evidence, members, answer.state)
 
 
 async def join(
@@ -123,12 +125,12 @@ async def join(
     offer: Offer,
     clock: Callable[[], float],
 ) -> Membership:
-    """Ask to be let in, and pin the host's key as a peer's: a member recognises whoever does the sums.
+    """Ask to join a group, and approve its host as a peer, since it takes the sums.
 
-    An instance that asked this host before asks again. Where the host is away now, the daemon goes on asking.
+    An instance that asked this host before asks again. If the host is away now, the daemon asks again later.
 
     Raises:
-        PolicyRefusedError: the mode forbids it, or our book says otherwise.
+        PolicyRefusedError: the mode forbids it, or the host is known by another key, or was reverted.
         RequestError: this instance is in another group.
 
     """
@@ -139,22 +141,22 @@ async def join(
         same = before is not None and (before.group, before.host) == (offer.group, offer.host)
         if before is not None and same and before.role == "member" and before.state in ("asked", "member"):
             return replace(before, url=offer.url, polled=None, problem="")
-        require_free(before)
+        require_in_no_group(before)
         if before is not None and same and before.role == "member":
-            # The epoch and the sum that were taken last are remembered: neither may come again too early.
+            # The last epoch and run stay known: neither may come again too early.
             again = replace(before, url=offer.url, state="asked", polled=None, problem="", since=now)
-            return replace(again, fence="", ca="", next_at=0.0)
+            return replace(again, proxy="", ca="", next_at=0.0)
         return Membership(offer.group, offer.host, offer.url, "member", "asked", since=now)
 
-    await asyncio.to_thread(require_free_for, engine, offer)
-    await asyncio.to_thread(key_verification.pin, engine, config, offer.seen, now)
+    await asyncio.to_thread(require_no_other_group, engine, offer)
+    await asyncio.to_thread(key_verification.pin, engine, config, offer.host_key, now)
 
     def write() -> Membership:
         with writes(engine) as connection:
             before = repository.current_in(connection)
             after = begin(before)
             if before is None or (before.group, before.host) != (after.group, after.host):
-                # The members of another group are nobody's here.
+                # Deletes the members of another group as well.
                 repository.change_in(connection, lambda _one: None)
             repository.change_in(connection, lambda _one: after)
             return after
@@ -162,32 +164,30 @@ async def join(
     known = await asyncio.to_thread(repository.current, engine)
     asked = await asyncio.to_thread(write)
     if known is None or known.since != asked.since:
-        # Not the key of an earlier membership, which Flower would not let in again.
-        await asyncio.to_thread(node_key_file.forget, config)
-    node_key = await asyncio.to_thread(node_key_file.open_key, config)
+        # Not the key of an earlier membership: Flower never accepts a key again that was unregistered.
+        await asyncio.to_thread(host_client.node_key_file(config).unlink, missing_ok=True)
+    node_key = await asyncio.to_thread(host_client.open_node_key, config)
     if asked.state == "member":
-        # The node key may be a new one: the host hears of it, and nothing else changes.
+        # The node key may be a new one: the host is told, and nothing else changes.
         identity = open_identity(config.identity_file, config.instance.host)
-        host = PublicIdentity(offer.host, parse_key(offer.seen.key))
-        gives = config.mode == "contribute"
-        said: Admission = await HostClient(identity, node_key, session, clock, gives=gives).ask(
-            host, asked.url, asked.group, "join"
-        )
-        return await asyncio.to_thread(host_client.apply, engine, identity, asked, said, clock()) or asked
+        host = PublicIdentity(offer.host, parse_key(offer.host_key.key))
+        client = HostClient(identity, node_key, session, clock, gives=config.mode == "contribute")
+        answer = await client.ask(host, asked.url, asked.group, "join")
+        return await asyncio.to_thread(host_client.apply, engine, identity, asked, answer, clock()) or asked
     return await host_client.poll(config, engine, session, clock) or asked
 
 
-def require_free_for(engine: Engine, offer: Offer) -> None:
-    """Refuse before anything is pinned, where this instance is in another group. Raises RequestError."""
+def require_no_other_group(engine: Engine, offer: Offer) -> None:
+    """Check, before anything is pinned, that this instance is in no other group. Raises RequestError."""
     before = repository.current(engine)
     if before is None or (before.group, before.host, before.role) != (offer.group, offer.host, "member"):
-        require_free(before)
+        require_in_no_group(before)
 
 
 async def leave(
     config: Config, engine: Engine, session: aiohttp.ClientSession, clock: Callable[[], float]
 ) -> Membership | None:
-    """Leave the group, at once and whatever the host says; returns what is left to be told, None: nothing.
+    """Leave the group, at once and whatever the host answers; returns the membership until the host knows.
 
     Raises:
         NoGroupError: this instance is in none. RequestError: it hosts one.
@@ -201,36 +201,29 @@ async def leave(
         with writes(engine) as connection:
             before = repository.current_in(connection)
             if before is None:
-                raise NoGroupError("this instance is in no group", advice="There is nothing to leave.")
+                raise NoGroupError("this instance is in no group", advice="See: shoal group status")
             if before.role == "host":
                 raise RequestError(
                     f"this instance hosts the group {before.group}", advice="End it: shoal group close"
                 )
             if before.state != "left":
-                note(connection, identity, "left", before.host, before.group, clock(), own=True)
-            after = replace(before, state="left", next_at=0.0, fence="", ca="", problem="")
+                note_in_ledger(connection, identity, "left", before.host, before.group, clock(), own=True)
+            after = replace(before, state="left", next_at=0.0, proxy="", ca="", problem="")
             repository.change_in(connection, lambda _one: after)
             return after
 
     before = await asyncio.to_thread(write)
-    if before.state == "left" and await asyncio.to_thread(_needs_no_word, engine, config, before):
+    peer = await asyncio.to_thread(peers.find, engine, config, before.host)
+    if peer is None or not peer.approved:
+        # Nothing is sent to a host that is not approved: it cannot be told.
         return await asyncio.to_thread(repository.change, engine, lambda _one: None)
     return await host_client.poll(config, engine, session, clock)
 
 
-def _needs_no_word(engine: Engine, config: Config, left: Membership) -> bool:
-    """Tell whether the host cannot be told: our admin does not approve it any more."""
-    peer = peers.find(engine, config, left.host)
-    return peer is None or not peer.approved
-
-
-# -- the host's card ----------------------------------------------------------------------------------------
-
-
-async def _card(session: aiohttp.ClientSession, given: str, clock: Callable[[], float]) -> tuple[str, Card]:
+async def _card(session: aiohttp.ClientSession, address: str, clock: Callable[[], float]) -> tuple[str, Card]:
     """Find the card below an address as people type it: with or without https:// and the plugin's path."""
     silent: PeerAnswerError | None = None
-    for url in _addresses(given):
+    for url in _urls(address):
         try:
             host = await _host_at(session, url)
             return url, await cards.read_card(session, host, url, now=clock())
@@ -238,20 +231,20 @@ async def _card(session: aiohttp.ClientSession, given: str, clock: Callable[[], 
             silent = silent or error
         except PeerAnswerError as error:
             silent = error
-    raise silent or PeerSilentError("nobody answers there", advice="Check the invitation.")
+    raise silent or PeerSilentError("there is no answer at this address", advice="Check the invitation.")
 
 
-def _addresses(given: str) -> list[str]:
-    text = given.strip().rstrip("/")
+def _urls(address: str) -> list[str]:
+    text = address.strip().rstrip("/")
     try:
         url = check_peer_url(text if "://" in text else cards.base_url(check_host(text)))
     except ValueError as error:
-        raise RequestError(f'"{given}" {error}', advice="Copy the whole line of the invitation.") from None
+        raise RequestError(f'"{address}" {error}', advice="Copy the whole line of the invitation.") from None
     return [url] if urlsplit(url).path else [url + cards.ROUTER, url]
 
 
 async def _host_at(session: aiohttp.ClientSession, url: str) -> str:
-    """Return which host a card is of; `read_card` checks it then. Raises PeerAnswerError."""
+    """Return the host that a card names, unchecked: `read_card` checks it. Raises PeerAnswerError."""
     name = urlsplit(url).netloc
     try:
         async with (
@@ -268,5 +261,5 @@ async def _host_at(session: aiohttp.ClientSession, url: str) -> str:
         return check_host(str(card["host"])) if isinstance(card, dict) else name
     except (ValueError, KeyError, RecursionError):
         raise PeerAnswerError(
-            f"what {name} shows is no card of Shoal", advice="Check the invitation."
+            f"{name} does not show a card of Shoal", advice="Check the invitation."
         ) from None

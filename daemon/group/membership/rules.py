@@ -1,4 +1,4 @@
-"""What being in a group means for sums: who may ask this instance, and with whom it is counted."""
+"""What membership in a group means for sums: who may propose one, and over which members."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from policies.group import GroupPolicy
 
 
 def host_of(engine: Engine, config: Config, me: PublicIdentity, group: Membership) -> PublicIdentity | None:
-    """Return who signs for a group: its host by the key pinned here, or this instance; None: unapproved."""
+    """Return who signs for a group: its host by its pinned key, or this instance; None if not approved."""
     if group.host == me.host:
         return me
     peer = peers.find(engine, config, group.host)
@@ -27,7 +27,7 @@ def host_of(engine: Engine, config: Config, me: PublicIdentity, group: Membershi
 
 
 def epoch_of(group: Membership, host: PublicIdentity) -> EpochDocument | None:
-    """Return the epoch document that this instance accepted last. Raises Refusal when it does not hold."""
+    """Return the epoch document that this instance accepted last. Raises Refusal if it is no longer valid."""
     if not group.epoch:
         return None
     return _read(group.epoch, host)
@@ -35,34 +35,26 @@ def epoch_of(group: Membership, host: PublicIdentity) -> EpochDocument | None:
 
 @lru_cache(maxsize=2)
 def _read(raw: bytes, host: PublicIdentity) -> EpochDocument:
-    # Asked for with every proposal; of a thousand members it takes a tenth of a second.
+    # Needed for every proposal; with a thousand members it takes a tenth of a second.
     return read_epoch(envelope.parse(raw, max_size=MAX_EPOCH), host)
 
 
-def rule(engine: Engine, config: Config, me: PublicIdentity) -> GroupPolicy:
-    """Return the rule that holds for proposals now."""
+def policy(engine: Engine, config: Config, me: PublicIdentity) -> GroupPolicy:
+    """Return the policy for proposals now."""
     group = repository.current(engine)
     if group is None or not group.active:
         return GroupPolicy(me.host, None, "")
     host = host_of(engine, config, me, group)
     document = None if host is None else epoch_of(group, host)
-    expected = None if document is None else document.part_of(me.host)
+    expected = None if document is None else document.roster_of(me.host)
     return GroupPolicy(me.host, expected, group.host)
 
 
 def require_no_group(context: JobContext) -> None:
-    """Refuse a sum with own peers while this instance learns through a group. Raises PolicyRefusedError."""
+    """Check before a sum with peers that this instance is in no group. Raises PolicyRefusedError."""
     group = repository.current(context.engine)
     if group is not None and group.active:
         raise PolicyRefusedError(
             f"this instance learns through the group {group.group} of {group.host}",
-            advice="Its host takes the sums: shoal group status. To ask peers again: shoal group leave",
+            advice="Its host takes the sums: shoal group status. To take sums with peers: shoal group leave",
         )
-
-
-def nodes_outdated(engine: Engine) -> bool:
-    """Tell whether the SuperLink of the hosted group has to hear of somebody who came or went."""
-    return any(
-        (one.state == "member" and bool(one.node_key)) != (one.node_id is not None)
-        for one in repository.members(engine)
-    )

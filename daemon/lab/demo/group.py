@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from daemon.errors import JobError
 from daemon.group import commands, repository, status
-from daemon.group.membership import join_and_leave, key_verification, rules
-from daemon.group.membership.key_verification import Seen
+from daemon.group.membership import join_and_leave, key_verification
+from daemon.group.membership.key_verification import KeyEvidence
 from daemon.lab.demo.processes import Daemon, sum_details
 from daemon.peers import cards
 from daemon.store import activity, sums
@@ -66,9 +66,11 @@ class DemoGroup:
             invitation = commands.host(host.config, host.engine, NAME, url=host.url, now=time.time())
             self._tell(f"  {host.name} hosts {NAME}: {invitation['command']}")
             for one in self._daemons[1:]:
-                offer = await join_and_leave.look(one.config, one.engine, session, host.url, NAME, time.time)
+                offer = await join_and_leave.fetch_offer(
+                    one.config, one.engine, session, host.url, NAME, time.time
+                )
                 await join_and_leave.join(one.config, one.engine, session, offer, time.time)
-                commands.approve(host.config, host.engine, seen[one.host], now=time.time())
+                commands.admit(host.config, host.engine, seen[one.host], now=time.time())
         for one in self._daemons:
             _approve_all(one, seen)
         await self._until(partial(_ready, host), "the group's host did not get ready")
@@ -108,12 +110,12 @@ class DemoGroup:
         return value
 
 
-async def _seen(one: Daemon, session: aiohttp.ClientSession) -> Seen:
+async def _seen(one: Daemon, session: aiohttp.ClientSession) -> KeyEvidence:
     card = await cards.read_card(session, one.host, one.url, now=time.time())
-    return Seen(one.host, card.key, "card", one.url)
+    return KeyEvidence(one.host, card.key, "card", one.url)
 
 
-def _approve_all(one: Daemon, seen: Mapping[str, Seen]) -> None:
+def _approve_all(one: Daemon, seen: Mapping[str, KeyEvidence]) -> None:
     """Approve all others, by the keys that they show themselves."""
     for host, other in seen.items():
         if host != one.host:
@@ -130,7 +132,7 @@ def _ready(host: Daemon) -> bool | None:
     """Say whether the host's process runs and knows all members."""
     live = status.live(host.config)
     ready = live is not None and live.hosting == "ready"
-    return True if ready and not rules.nodes_outdated(host.engine) else None
+    return True if ready and not repository.nodes_outdated(host.engine) else None
 
 
 def _has(engine: Engine, run: str) -> bool | None:

@@ -70,10 +70,10 @@ def view(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     found, stored = status.status(config, engine, now), repository.current(engine)
     hosts = stored is not None and stored.role == "host"
     inside = tuple(one for one in repository.members(engine) if one.state == "member" and stored is not None)
-    _, against = key_verification.wanted(inside, peers.read(engine, config), config.instance.host)
+    _, against = key_verification.not_approved(inside, peers.read(engine, config), config.instance.host)
     return {
         "sentence": found["sentence"],
-        "membership": _membership(found, commands.enough(config), gives=config.mode == "contribute"),
+        "membership": _membership(found, commands.members_needed(config), gives=config.mode == "contribute"),
         "members": status.members(config, engine),
         "against": against,
         "requests": commands.requests(config, engine) if hosts else [],

@@ -16,7 +16,7 @@ from daemon.errors import PolicyRefusedError, RequestError, ShoalError
 from daemon.group import commands, repository
 from daemon.group.membership import join_and_leave, key_verification
 from daemon.group.membership.join_and_leave import Offer
-from daemon.group.membership.key_verification import Seen
+from daemon.group.membership.key_verification import KeyEvidence
 from daemon.peers import cards
 from daemon.peers import repository as peers
 from daemon.serve.admin import group
@@ -58,7 +58,7 @@ async def join(request: AdminRequest) -> dict[str, Any]:
 
     async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
         offer = await _offer(request, session)
-        _require_same(offer.host, offer.seen.key, order.key)
+        _require_same(offer.host, offer.host_key.key, order.key)
         await join_and_leave.join(request.config, request.engine, session, offer, request.context.clock)
         return await group.group(request)
 
@@ -98,8 +98,8 @@ async def invite(request: AdminRequest) -> dict[str, Any]:
 async def approve(request: AdminRequest) -> dict[str, Any]:
     """Approve it as a peer, too."""
     host = host_of(request)
-    await request.work.read(commands.wishing, request.engine, host)
-    return await _admit(request, host, commands.approve)
+    await request.work.read(commands.find_request, request.engine, host)
+    return await _admit(request, host, commands.admit)
 
 
 @table.post(
@@ -111,7 +111,7 @@ async def approve_members(request: AdminRequest) -> dict[str, Any]:
     commands.require_speaking(request.config)
     few = asyncio.Semaphore(AT_ONCE)
 
-    async def one(session: aiohttp.ClientSession, member: ComparedHostKey) -> Seen | ShoalError:
+    async def one(session: aiohttp.ClientSession, member: ComparedHostKey) -> KeyEvidence | ShoalError:
         try:
             async with few:
                 seen = await _seen(request, session, member.host, of_members=True)
@@ -167,16 +167,16 @@ async def _admit(request: AdminRequest, host: str, decide: Callable[..., object]
 
 async def _offer(request: AdminRequest, session: aiohttp.ClientSession) -> Offer:
     place: GroupAddress = request.body
-    offer = await join_and_leave.look(
+    offer = await join_and_leave.fetch_offer(
         request.config, request.engine, session, place.url, place.group, request.context.clock
     )
-    await request.work.read(join_and_leave.require_free_for, request.engine, offer)
+    await request.work.read(join_and_leave.require_no_other_group, request.engine, offer)
     return offer
 
 
 async def _seen(
     request: AdminRequest, session: aiohttp.ClientSession, host: str, *, of_members: bool = False
-) -> Seen:
+) -> KeyEvidence:
     """Ask the domain of an instance for its key: one that the group knows, or, for its host, any."""
     config, engine, clock = request.config, request.engine, request.context.clock
     commands.require_speaking(config)
@@ -185,7 +185,7 @@ async def _seen(
     if current is None:
         raise commands.NoGroupError("this instance is in no group", advice="Join a group, or create one.")
     if known is not None and known.key and (known.state == "member" or not of_members):
-        return await key_verification.look(config, engine, session, host, known.key, clock)
+        return await key_verification.verify(config, engine, session, host, known.key, clock)
     if of_members or current.role != "host":
         raise commands.UnknownMemberError(f"{host} is not a member", advice="See GET /v1/admin/group.")
     if host == config.instance.host:
@@ -193,7 +193,7 @@ async def _seen(
     peer = await request.work.read(peers.find, engine, config, host)
     url = (peer.url if peer is not None else "") or cards.base_url(host) + cards.ROUTER
     card = await cards.read_card(session, host, url, now=clock())
-    return Seen(host, card.key, "domain" if card.bound else "card", card.url)
+    return KeyEvidence(host, card.key, "domain" if card.bound else "card", card.url)
 
 
 def _require_same(host: str, shown: str, compared: str) -> None:

@@ -38,7 +38,7 @@ def _overview(context: ServeContext) -> dict[str, Any]:
     config, engine, now = context.config, context.engine, context.clock()
     key = open_identity(config.identity_file, config.instance.host).public.key
     group = groups.current(engine)
-    through = messages.through(group)
+    through = messages.learns_in_group(group)
     return {
         "host": config.instance.host,
         "key": format_key(key),

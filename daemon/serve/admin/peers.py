@@ -29,7 +29,7 @@ async def listing(request: AdminRequest) -> dict[str, Any]:
     engine, config, now = request.engine, request.config, request.now
 
     def read() -> dict[str, Any]:
-        return commands.listing(engine, config, now, messages.through(groups.current(engine)))
+        return commands.listing(engine, config, now, messages.learns_in_group(groups.current(engine)))
 
     return await request.work.read(read)
 

@@ -23,6 +23,7 @@ from federation.errors import Code, FederationError, Refusal
 from federation.identity import Identity, PublicIdentity, format_key, parse_key
 from federation.journal import Journal
 from federation.limits import Limits
+from federation.masks import RING
 from federation.node import MemberNode, Preparation
 from federation.proposal import Proposal, SignedProposal, least_threshold
 
@@ -30,7 +31,6 @@ NAME = "instance.json"
 VECTOR = "vector.npy"
 LIFETIME = 3600
 """Seconds for a sum; stock nodes take half a minute."""
-RING = 32
 TRAINER = "stock-app"
 Values = NDArray[np.int64]
 
@@ -55,7 +55,7 @@ class Instance:
             self.identity,
             journal,
             peer=self.known.get,
-            admit=self._admit,
+            check_policies=self._check_policies,
             clock=self.clock,
             random=secrets.token_bytes,
             limits=self.limits,
@@ -92,7 +92,7 @@ class Instance:
         )
         return SignedProposal.sign(proposal, self.identity, self.limits)
 
-    def _admit(self, proposal: Proposal) -> None:
+    def _check_policies(self, proposal: Proposal) -> None:
         for member in proposal.roster:
             if self.known.get(member.host) != member:
                 raise Refusal(

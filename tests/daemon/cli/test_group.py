@@ -21,7 +21,7 @@ from daemon.cli.group_view import show_members, show_offer, show_requests, show_
 from daemon.cli.main import app
 from daemon.errors import RequestError, ShoalError
 from daemon.group import commands, repository, status
-from daemon.group.membership.key_verification import Seen
+from daemon.group.membership.key_verification import KeyEvidence
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds.aggregator_window import group_windows
@@ -30,7 +30,7 @@ from daemon.store.activity import SessionRecord, save_session
 from federation.group.node_key import new_node_key, public_node_key
 from federation.identity import Identity, format_key
 from federation.key_words import words
-from tests.daemon.group.test_join_and_leave import polls
+from tests.daemon.group.join_neighbours import polls
 from tests.daemon.peer_instances import Neighbour, neighbours
 
 WIDTH = 80
@@ -118,7 +118,7 @@ async def test_from_an_invitation_to_members_who_recognise_each_other(three: lis
     stands = await typed(a, "group", "status")
     assert stands.code == 0
     assert f"is in the group {GROUP}" in stands.out
-    assert f"{b.host} is not recognised here: until it is, this instance does not learn" in stands.out
+    assert f"{b.host} is not approved here: until it is, this instance does not learn" in stands.out
     done = await typed(a, "group", "recognise", "--all", "--yes", "-o", "json")
     assert (done.code, done.json["not_recognised"]) == (0, {})
     assert [(one["host"], one["voucher"]) for one in done.json["recognised"]] == [(b.host, "domain")]
@@ -159,7 +159,7 @@ async def test_an_invited_instance_is_in_without_being_asked_about(three: list[N
     line = invited.json["invitation"]["command"].split()[1:]
     joined = await typed(a, *line, "--yes")
     assert (joined.code, "is in the group" in joined.out) == (0, True)
-    assert "The daemon does not run" in joined.out
+    assert "The daemon is not running" in joined.out
 
 
 async def test_what_cannot_be_recognised_is_said(three: list[Neighbour]) -> None:
@@ -199,7 +199,7 @@ async def test_errors_say_what_to_do(three: list[Neighbour]) -> None:
     host, a, _ = three
     for command, code, part in (
         (("group", "requests"), "no-group", "host NAME"),
-        (("group", "leave", "--yes"), "no-group", "nothing to leave"),
+        (("group", "leave", "--yes"), "no-group", "shoal group status"),
         (("group", "recognise", "--all"), "no-group", "join URL"),
         (("group", "host", "Not A Name"), "bad-request", "small letters"),
         (("group", "join", "http://elsewhere.example"), "bad-request", "whole line"),
@@ -337,4 +337,4 @@ async def test_everything_fits_a_narrow_screen(
     # The invitation is one line, to be copied.
     assert [line for line in lines if len(line) > WIDTH and made["command"] not in line] == []
     for who in ("domain", "card", "book", "unread"):
-        assert voucher(Seen("h.example", format_key(bytes(32)), who, why="it is away"))
+        assert voucher(KeyEvidence("h.example", format_key(bytes(32)), who, why="it is away"))

@@ -127,7 +127,7 @@ async def test_what_people_see_fits_a_terminal_and_says_what_is_missing(
     assert all(len(line) <= WIDTH for line in printed.splitlines())
     joined = " ".join(printed.split())
     assert "A sum needs 4" in joined
-    assert f"Not agreed yet: {b.host}" in joined
+    assert f"Not known to approve this instance: {b.host}" in joined
     assert " ".join(words(b.identity.public.key)) in joined
     assert f"The domain {b.host} vouches for this key" in joined
 
@@ -178,12 +178,12 @@ def book_of(*theirs: str) -> KnownPeers:
     ("theirs", "mutual", "parts"),
     [
         ((), 0, ["No peer is approved", "tags", "needs 4"]),
-        (("approved",), 1, ["1 peer is approved and approves", "3 more", "each other's numbers"]),
-        (("declined",), 0, ["not known to approve", "4 more", "Not agreed yet: p0.example"]),
+        (("approved",), 1, ["1 peer is approved, and approves", "3 more", "each other's numbers"]),
+        (("declined",), 0, ["4 more", "Not known to approve this instance: p0.example"]),
         (("approved", "unknown"), 1, ["1 of them", "each other's numbers", "p1.example"]),
-        (("approved",) * 3, 3, ["all approve", "1 more"]),
-        (("approved",) * 4, 4, ["there are enough", "approve each other, too"]),
-        (("approved",) * 4 + ("declined",), 4, ["there are enough", "Not agreed yet: p4.example"]),
+        (("approved",) * 3, 3, ["all of them approve", "1 more"]),
+        (("approved",) * 4, 4, ["needs 4 of them, which must also approve one another"]),
+        (("approved",) * 4 + ("declined",), 4, ["needs 4 of them", "this instance: p4.example"]),
         (("unknown",) * 9, 0, ["none of them", "and 4 more"]),
     ],
 )
@@ -202,12 +202,16 @@ def test_what_works_with_so_many(theirs: tuple[str, ...], mutual: int, parts: li
         (Peer("x", failures=1), "could not be reached"),
         (Peer("x", version="1"), "daemon does not answer"),
         (Peer("x", key="k", url="u"), "It runs Shoal"),
-        (Peer("x", key="k", theirs="asked"), "once its card was read"),
+        (Peer("x", key="k", theirs="asked"), "Add it to read its card"),
         (Peer("x", key="k", url="u", theirs="asked"), "Compare its words"),
-        (Peer("x", state="approved", theirs="unknown"), "has not said"),
-        (Peer("x", state="approved", failures=1, retry_at=1060), "Tried once in vain; again in a minute"),
-        (Peer("x", state="approved", failures=9, retry_at=1000 + 7200), "again in 2 hours"),
-        (Peer("x", state="approved", failures=9, retry_at=900), "again soon"),
+        (Peer("x", state="approved", theirs="unknown"), "not known whether it approves you"),
+        (
+            Peer("x", state="approved", failures=1, retry_at=1060),
+            "The last attempt to reach it failed; the next one is in a minute.",
+        ),
+        (Peer("x", state="approved", failures=9, retry_at=1000 + 7200), "The last 9 attempts"),
+        (Peer("x", state="approved", failures=9, retry_at=1000 + 7200), "the next one is in 2 hours."),
+        (Peer("x", state="approved", failures=9, retry_at=900), "the next one is soon."),
         (Peer("x", state="paused"), "Paused"),
         (Peer("x", state="removed", theirs="asked"), "asks to be approved"),
         (Peer("x", state="reverted"), "blocked until you approve it again"),

@@ -523,7 +523,7 @@ def member(place: Place) -> MemberLog:
         place.identity,
         round_config.member_journal(config),
         peer=lambda _host: None,
-        admit=lambda _proposal: None,
+        check_policies=lambda _proposal: None,
         clock=lambda: place.now,
         random=bytes,
         limits=round_config.limits(config),
@@ -606,7 +606,7 @@ def test_every_field_of_every_message_is_of_a_kind() -> None:
 def test_every_route_that_others_can_call_is_of_a_kind(place: Place) -> None:
     """Those of the listener for peers, and those of the plugin that need no account."""
     served = {MESSAGE_PATH, CARD_PATH}
-    listener = (ROOT / "federation/http/member.py").read_text()
+    listener = (ROOT / "federation/http/listener.py").read_text()
     assert set(re.findall(r"web\.(?:get|post|put)\((\w+)", listener)) == {"MESSAGE_PATH", "CARD_PATH"}
     for path in (ROOT / "peertube-plugin/server").glob("*.js"):
         served |= set(re.findall(r"router\.\w+\(\s*'([^']+)',\s*guards\.everybody", path.read_text()))
@@ -619,7 +619,7 @@ def test_every_route_that_others_can_call_is_of_a_kind(place: Place) -> None:
 
 ASKS_FOR = {
     "daemon.cli.instance": "enrolment",
-    "daemon.group.fetch_published": "receipts",
+    "daemon.group.learning": "receipts",
     "daemon.group.membership.host_client": "enrolment",
     "daemon.group.membership.join_and_leave": "enrolment",
     "daemon.group.membership.key_verification": "questions",

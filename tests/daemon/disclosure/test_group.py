@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +9,17 @@ from pathlib import Path
 import pytest
 
 from daemon.group import repository
+from daemon.group.membership import blob_cache
 from daemon.group.membership.blob_cache import BlobCache
+from daemon.group.membership.host_messages import HostMessages
+from daemon.group.published_sums import PublishedStore
 from daemon.group.repository import GroupMember, Membership
-from daemon.group.traffic_accounting import TrafficAccounting
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import asked_before, group_windows
 from daemon.store import traffic
-from federation.envelope import Envelope, Stage
-from federation.errors import Code, Refusal
+from federation.errors import Refusal
 from federation.group.epoch_opening import Gather
 from federation.identity import format_key
 from policies.window import Window
@@ -67,7 +67,7 @@ def draw(place: Place, *, least: int = 4, parts: int = 1) -> tuple[str, ...]:
     everybody = [Member(one) for one in (HOST, me, *PEERS)]
     document = Group(everybody, now=NOW - 60, least=least, parts=parts).draw()
     repository.change(place.engine, lambda one: replace(one, epoch=document.seal(HOST)) if one else None)
-    return tuple(one.host for one in document.part_of(me.host) or ())
+    return tuple(one.host for one in document.roster_of(me.host) or ())
 
 
 def verdicts(place: Place) -> dict[str, tuple[bool, str]]:
@@ -167,32 +167,25 @@ def test_what_comes_over_flower_beside_the_sums_is_counted_for_the_host(place: P
     everybody = [Member(one) for one in (HOST, place.identity, *PEERS)]
     document = Group(everybody, now=NOW - 60).draw()
     published = publish(document, signed(proposed(document.rosters[0])))
-    folder = place.config.group_dir / "spool"
-    folder.mkdir(parents=True)
     vocabulary = b"v" * 70
-    (folder / hashlib.sha256(vocabulary).hexdigest()).write_bytes(vocabulary)
+    BlobCache(place.config.group_dir / blob_cache.FOLDER).put({"vocabulary": vocabulary})
     counted: list[tuple[str, int, int]] = []
 
     def exchanged(host: str, sent: int, received: int) -> None:
         counted.append((host, sent, received))
 
-    def take(message: Envelope) -> bytes:
-        if message.stage is Stage.GATHER:
-            raise Refusal(Code.NOT_FOR_ME, "no")
-        return b"answer"
-
-    keys = {HOST.host: HOST.public}
-    carried = TrafficAccounting(take, BlobCache(folder), place.engine, keys.get, LIMITS, exchanged)
-    assert carried.at_hand(reference(vocabulary)) == vocabulary
-    assert carried.at_hand(reference(b"not here")) is None
-    for raw in (document.seal(HOST), published.seal(HOST)):
-        assert carried.take(parsed(raw)) == b"answer"
+    with PublishedStore(place.config).filling(published.batch, published.seal(HOST), document.seal(HOST)):
+        pass
+    messages = HostMessages(place.identity, place.engine, place.config, LIMITS, lambda: NOW, exchanged)
+    assert messages.blob(reference(vocabulary)) == vocabulary
+    assert messages.blob(reference(b"not here")) is None
+    answers = [messages.take(parsed(raw)) for raw in (document.seal(HOST), published.seal(HOST))]
     with pytest.raises(Refusal):
-        carried.take(parsed(Gather(GROUP, 1, int(NOW * 1000)).seal(HOST, place.identity.host)))
+        messages.take(parsed(Gather(GROUP, 1, int(NOW * 1000)).seal(HOST, place.identity.host)))
     blobs = sum(one.size for one in published.blobs.values())
     assert blobs > 500
     assert counted == [
         (HOST.host, 0, 70),
-        (HOST.host, 6, len(document.seal(HOST))),
-        (HOST.host, 6, len(published.seal(HOST)) + blobs),
+        (HOST.host, len(answers[0]), len(document.seal(HOST))),
+        (HOST.host, len(answers[1]), len(published.seal(HOST)) + blobs),
     ]

@@ -1,4 +1,4 @@
-"""Whole groups in one process: real stores, services and jobs; a ferry stands in for Flower and the links."""
+"""Whole groups in one process: real stores, listeners and jobs; a ferry stands in for Flower."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
 from daemon.group import commands, learning, repository, schedule
+from daemon.group.hosting.session import GroupSession
 from daemon.group.membership import host_client, join_and_leave, key_verification
-from daemon.group.membership.fleet_client import BlobFolder
-from daemon.group.membership.key_verification import Seen
+from daemon.group.membership.blob_cache import FOLDER, BlobCache
+from daemon.group.membership.key_verification import KeyEvidence
 from daemon.group.repository import Membership
-from daemon.group.session import _GroupSession
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.maintenance import sync
 from daemon.serve import federation_app
-from daemon.serve.group_supervisor import BLOB_CACHE_BYTES
-from daemon.store import activity, content_arrays, sums
+from daemon.store import content_arrays, sums
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.model_inputs import interactions
@@ -72,8 +71,8 @@ class Islander(Member):
         return found
 
     @property
-    def seen(self) -> Seen:
-        return Seen(self.host, format_key(self.identity.public.key), "card", self.url)
+    def evidence(self) -> KeyEvidence:
+        return KeyEvidence(self.host, format_key(self.identity.public.key), "card", self.url)
 
     async def start(self) -> None:
         serving = await self.stack.enter_async_context(
@@ -102,9 +101,9 @@ class Islander(Member):
 
     async def joins(self, host: Islander) -> None:
         async with new_session() as http:
-            offer = await join_and_leave.look(self.config, self.engine, http, host.url, "", self.clock)
+            offer = await join_and_leave.fetch_offer(self.config, self.engine, http, host.url, "", self.clock)
             await join_and_leave.join(self.config, self.engine, http, offer, self.clock)
-        commands.approve(host.config, host.engine, self.seen, now=self.clock())
+        commands.admit(host.config, host.engine, self.evidence, now=self.clock())
         await self.polls()
         assert self.group.active
 
@@ -116,18 +115,18 @@ class Islander(Member):
         async with new_session() as http:
             await join_and_leave.leave(self.config, self.engine, http, self.clock)
 
-    def recognises(self, others: Iterable[Islander]) -> None:
+    def approves(self, others: Iterable[Islander]) -> None:
         for other in others:
             if other.host != self.host:
-                key_verification.pin(self.engine, self.config, other.seen, self.clock())
+                key_verification.pin(self.engine, self.config, other.evidence, self.clock())
 
     async def learns(self, **arguments: str) -> dict[str, Any]:
-        """Run the job that the keeper runs; in a thread, as a job has no event loop around it."""
+        """Run the job that the supervisor runs; in a thread, as a job has no event loop around it."""
         context = replace(self.context(), arguments=arguments)
         return await asyncio.to_thread(learning.run, context)
 
     async def catches_up(self) -> dict[str, Any]:
-        """What the keeper does after it was away: ask, and fetch what was missed."""
+        """What the supervisor does after it was away: ask, and fetch what was missed."""
         await self.polls()
         assert schedule.missed(self.config, self.group, self.clock())
         return await self.learns(batch=self.group.offered)
@@ -144,9 +143,6 @@ class Islander(Member):
         found = [part.session_id for part in sums.parts(self.engine) if part.batch == batch]
         return [sums.load(self.engine, self.config.sums_dir, [one]) for one in found]
 
-    def refused_here(self) -> dict[str, int]:
-        return activity.refusals(self.engine)
-
 
 Before = Callable[[str, str, Stage], Any]
 """Called with round (`counts`, `pairs`, `published` or `documents`), host and stage; may raise or await."""
@@ -154,7 +150,7 @@ Before = Callable[[str, str, Stage], Any]
 
 @dataclass
 class Ferry:
-    """A `FlowerRun` that posts to the services directly, public data by the spool as the links do."""
+    """A `FlowerRun` that posts to the listeners directly; blobs go through the blob cache."""
 
     people: dict[str, Islander]
     http: aiohttp.ClientSession
@@ -192,7 +188,7 @@ class _Boat:
         if not member.up:
             raise PeerUnreachable(f"{host} is away")
         if stage in (Stage.PROPOSE, Stage.PUBLISH):
-            BlobFolder(member.config.group_dir / "spool", BLOB_CACHE_BYTES).put(self.blobs)
+            BlobCache(member.config.group_dir / FOLDER).put(self.blobs)
         client = PeerClient(ferry.http, retry=Retry(attempts=1, poll=0.02))
         answer = await client.send(host, member.url, request, max_answer=max_answer, timeout=timeout)
         if (waits := ferry.after(*step)) is not None:
@@ -218,17 +214,17 @@ class Islands:
         return self.ferry.people[name]
 
     async def form(self, people: Sequence[Islander] | None = None, name: str = NAME) -> None:
-        """Host, join, let in, and approve one another, as their admins would."""
+        """Host, join, admit, and approve one another, as their admins would."""
         host, now = self.host, self.clock()
         commands.host(host.config, host.engine, name, url=host.url, now=now)
         # Where nothing listens: members take an announced sum only from a host that is ready.
         repository.change(
-            host.engine, lambda group: group and replace(group, fence="127.0.0.1:9", poll_ms=250)
+            host.engine, lambda group: group and replace(group, proxy="127.0.0.1:9", poll_ms=250)
         )
         for one in (people or self.people)[1:]:
             await one.joins(host)
         for one in people or self.people:
-            one.recognises(people or self.people)
+            one.approves(people or self.people)
 
     def next_window(self) -> None:
         self.clock.ahead += 8 * DAY
@@ -243,7 +239,7 @@ class Islands:
 
     async def host_session(self) -> dict[str, Any]:
         group = self.host.group
-        run = _GroupSession(self.host.context(), group, self.ferry)  # type: ignore[arg-type]
+        run = GroupSession(self.host.context(), group, self.ferry)  # type: ignore[arg-type]
         return await run.run(self.ferry.online())
 
 

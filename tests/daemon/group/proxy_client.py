@@ -1,4 +1,4 @@
-"""A fence in a thread of its own before any upstream, and clients that may send it any bytes."""
+"""A reverse proxy in a thread of its own before any upstream, and clients that may send it any bytes."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ class Counting(Upstream):
         self.heads: list[bytes] = []
 
     @contextlib.asynccontextmanager
-    async def asked(
+    async def request(
         self, head: bytes, body: bytes = b"", rest: AsyncIterator[bytes] | None = None
     ) -> AsyncIterator[Answer]:
         self.heads.append(head)
-        async with super().asked(head, body, rest) as answer:
+        async with super().request(head, body, rest) as answer:
             yield answer
 
 
 @dataclass
-class Door:
-    """A fence that is open."""
+class RunningProxy:
+    """A reverse proxy that is open."""
 
     address: str
     ca: Path
-    fence: ReverseProxy
+    server: ReverseProxy
     upstream: Counting
     up: bool = True
 
@@ -138,10 +138,10 @@ def request(
 
 
 @contextlib.contextmanager
-def opened(folder: Path, address: str, ca: Path, bounds: Bounds | None = None) -> Iterator[Door]:
-    """A fence before the server at `address`, whose certificate `ca` has signed."""
+def opened(folder: Path, address: str, ca: Path, bounds: Bounds | None = None) -> Iterator[RunningProxy]:
+    """A reverse proxy before the server at `address`, whose certificate `ca` has signed."""
     bounds = bounds or Bounds()
-    material = certificates.ensure(folder / "fence", ("127.0.0.1",), datetime.now(UTC))
+    material = certificates.ensure(folder / "proxy", ("127.0.0.1",), datetime.now(UTC))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(material.server)
@@ -149,21 +149,21 @@ def opened(folder: Path, address: str, ca: Path, bounds: Bounds | None = None) -
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     upstream = Counting(address, str(ca), answer_within=bounds.answer)
-    fence = ReverseProxy(context, lambda: upstream if door.up else None, bounds)
-    door = Door(fence.bind("127.0.0.1", 0), material.ca, fence, upstream)
+    server = ReverseProxy(context, lambda: upstream if proxy.up else None, bounds)
+    proxy = RunningProxy(server.bind("127.0.0.1", 0), material.ca, server, upstream)
 
     async def begin() -> None:
-        fence.open()
+        server.open()
 
     async def end() -> None:
-        await fence.close()
+        await server.close()
         upstream.close()
         # Sockets that were just aborted close in the next round.
         await asyncio.sleep(0.05)
 
     try:
         asyncio.run_coroutine_threadsafe(begin(), loop).result(SECONDS)
-        yield door
+        yield proxy
     finally:
         asyncio.run_coroutine_threadsafe(end(), loop).result(SECONDS)
         loop.call_soon_threadsafe(loop.stop)

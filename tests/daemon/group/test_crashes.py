@@ -11,9 +11,8 @@ import pytest_asyncio
 
 from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import repository
-from daemon.group.membership import host_messages
-from daemon.group.published_store import PublishedStore
-from daemon.group.session import _GroupSession
+from daemon.group.hosting.session import GroupSession
+from daemon.group.published_sums import PublishedStore, not_learnt
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.rounds import round_config
@@ -168,7 +167,7 @@ async def test_the_hosts_job_dies_after_the_first_answer_to_every_request(group:
 
 
 def _open(group: Islands) -> list[Part]:
-    session = _GroupSession(group.host.context(), group.host.group, group.ferry)  # type: ignore[arg-type]
+    session = GroupSession(group.host.context(), group.host.group, group.ferry)  # type: ignore[arg-type]
     return list(session.rounds.open_parts())
 
 
@@ -194,8 +193,8 @@ async def test_a_host_that_dies_while_it_publishes_has_published(group: Islands)
     batch = group.host.group.offered
     with pytest.raises(PolicyRefusedError, match="window"):
         await group.host_session()
-    # What the host publishes is on its own shelf before anybody is told.
-    told = [one for one in group.people if host_messages.waiting(one.config)]
+    # What the host publishes is in its own store before any member gets it.
+    told = [one for one in group.people if not_learnt(one.config)]
     assert told == [group.host, first]
     for one in group.people:
         await (one.learns() if one in told else one.catches_up())
@@ -215,14 +214,14 @@ async def test_a_host_that_dies_after_it_signed_says_the_same_again(
     with pytest.raises(asyncio.CancelledError):
         await group.host_session()
     monkeypatch.setattr(AggregatorWindows, "answered", answered)
-    batch, shelf = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
-    signed = shelf.message(batch)
+    batch, store = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
+    signed = store.message(batch)
     assert signed
     early = group.people[1]
     await early.catches_up()
     result = await group.session()
     assert result["session"] == batch.hex()
-    assert shelf.message(batch) == signed
+    assert store.message(batch) == signed
     assert result["delivered"] == everybody(group)
     for one in group.people:
         assert_learnt(group, one, batch.hex(), [everybody(group)])
@@ -234,11 +233,11 @@ async def test_what_was_missed_is_fetched_from_a_host_that_takes_no_sums_now(gro
     dies_at(group, victim, "published", Stage.PUBLISH, answers=False)
     result = await group.session()
     await victim.start()
-    repository.change(group.host.engine, lambda known: known and replace(known, fence=""))
+    repository.change(group.host.engine, lambda known: known and replace(known, proxy=""))
     await victim.catches_up()
     assert "not ready" in victim.group.problem
     assert_learnt(group, victim, result["session"], [everybody(group)])
-    repository.change(group.host.engine, lambda known: known and replace(known, fence="127.0.0.1:9"))
+    repository.change(group.host.engine, lambda known: known and replace(known, proxy="127.0.0.1:9"))
 
 
 async def test_an_admin_who_stops_the_host_leaves_the_groups_sum_as_well(group: Islands) -> None:

@@ -21,7 +21,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from aiohttp import web
 
-from daemon.group.membership.fleet_client import REFUSED_STATUS, BlobFolder, Delivery
+from daemon.group.membership.blob_cache import BlobCache
+from daemon.group.membership.fleet_client import REFUSED_STATUS, Delivery
 from federation import cbor
 from federation.carrier import Carrier, PeerRefused, PeerUnreachable
 from federation.envelope import NO_SUM, Stage, seal
@@ -74,8 +75,8 @@ class Listener:
 
 
 @dataclass
-class Link:
-    """A running link; `events` fills as it speaks."""
+class Connection:
+    """A running connection; `events` fills as it speaks."""
 
     process: subprocess.Popen[str]
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -97,7 +98,7 @@ class Link:
         return await asyncio.to_thread(self.process.wait, 20)
 
 
-Start = Callable[..., Link]
+Start = Callable[..., Connection]
 
 
 @pytest.fixture
@@ -117,21 +118,21 @@ async def listener() -> AsyncIterator[Listener]:
 
 @pytest.fixture
 def start(superlink: SuperLink, tmp_path: Path) -> Iterator[Start]:
-    links: list[tuple[Link, threading.Thread]] = []
+    connections: list[tuple[Connection, threading.Thread]] = []
 
-    def begin(key: bytes, port: int, **changes: object) -> Link:
-        key_file = tmp_path / f"key{len(links)}"
+    def begin(key: bytes, port: int, **changes: object) -> Connection:
+        key_file = tmp_path / f"key{len(connections)}"
         key_file.write_bytes(key)
         settings = {
-            "fence": f"127.0.0.1:{superlink.port}",
+            "address": f"127.0.0.1:{superlink.port}",
             "ca": superlink.ca.decode(),
             "key_file": str(key_file),
-            "deliver_to": f"http://127.0.0.1:{port}",
-            "spool": str(tmp_path / "spool"),
+            "listener": f"http://127.0.0.1:{port}",
+            "blobs": str(tmp_path / "blobs"),
             "start": time.time() - 1,
             "until": time.time() + 120,
             "poll_ms": 100,
-            "most": MOST,
+            "max_bytes": MOST,
         }
         process = subprocess.Popen(
             [sys.executable, "-m", "daemon.group.membership.fleet_client", "--parent", str(os.getpid())],
@@ -142,19 +143,19 @@ def start(superlink: SuperLink, tmp_path: Path) -> Iterator[Start]:
         assert process.stdin is not None
         process.stdin.write(json.dumps(settings | changes))
         process.stdin.close()
-        link = Link(process)
-        reader = threading.Thread(target=link.read, daemon=True)
+        connection = Connection(process)
+        reader = threading.Thread(target=connection.read, daemon=True)
         reader.start()
-        links.append((link, reader))
-        return link
+        connections.append((connection, reader))
+        return connection
 
     yield begin
-    for link, reader in links:
-        link.process.kill()
-        link.process.wait()
+    for connection, reader in connections:
+        connection.process.kill()
+        connection.process.wait()
         reader.join()
-        assert link.process.stdout is not None
-        link.process.stdout.close()
+        assert connection.process.stdout is not None
+        connection.process.stdout.close()
 
 
 def request_for(wish: str, stage: Stage = Stage.KEYS) -> bytes:
@@ -170,11 +171,11 @@ async def test_requests_are_delivered_and_answers_brought_back(
     superlink: SuperLink, listener: Listener, start: Start, tmp_path: Path
 ) -> None:
     key, node_id = superlink.new_node()
-    link = start(key, listener.port)
+    connection = start(key, listener.port)
     blobs = {"vocabulary": b"public" * 50_000, "small": b"s"}
     async with open_run(superlink.access, {HOST: node_id}) as run:
-        await link.says("connected")
-        await link.says("busy")
+        await connection.says("connected")
+        await connection.says("busy")
         carrier = run.carrier(blobs)
         hanging = asyncio.create_task(asked(carrier, "hang"))
         assert await asked(carrier, "ok") == b"answer to ok"
@@ -194,51 +195,53 @@ async def test_requests_are_delivered_and_answers_brought_back(
         assert not hanging.done()
         listener.go.set()
         assert await hanging == b"answer to hang"
-        link.process.send_signal(signal.SIGTERM)
-        ended = await link.says("ended")
-        assert await link.end() == 0
+        connection.process.send_signal(signal.SIGTERM)
+        ended = await connection.says("ended")
+        assert await connection.end() == 0
         assert run.online() == frozenset()
     assert ended["answered"] == 10
-    spool = {path.name: path.read_bytes() for path in (tmp_path / "spool").iterdir() if len(path.name) == 64}
-    assert spool == {hashlib.sha256(blob).hexdigest(): blob for blob in blobs.values()}
+    cached = {path.name: path.read_bytes() for path in (tmp_path / "blobs").iterdir() if len(path.name) == 64}
+    assert cached == {hashlib.sha256(blob).hexdigest(): blob for blob in blobs.values()}
 
 
 async def test_a_daemon_that_is_away_is_nobody_there(superlink: SuperLink, start: Start) -> None:
     key, node_id = superlink.new_node()
-    link = start(key, 1)
+    connection = start(key, 1)
     async with open_run(superlink.access, {HOST: node_id}) as run:
-        await link.says("connected")
+        await connection.says("connected")
         with pytest.raises(PeerRefused) as refused:
             await asked(run.carrier(), "ok")
     assert refused.value.code == "http"
 
 
-async def test_a_link_that_is_killed_and_started_again_goes_on(
+async def test_a_connection_that_is_killed_and_started_again_goes_on(
     superlink: SuperLink, listener: Listener, start: Start
 ) -> None:
     key, node_id = superlink.new_node()
-    link = start(key, listener.port)
+    connection = start(key, listener.port)
     async with open_run(superlink.access, {HOST: node_id}) as run:
-        await link.says("connected")
-        link.process.kill()
-        link.process.wait()
+        await connection.says("connected")
+        connection.process.kill()
+        connection.process.wait()
         again = start(key, listener.port)
         assert await asked(run.carrier(), "ok") == b"answer to ok"
     assert again.events[0]["event"] in ("connected", "busy")
 
 
-async def test_a_host_that_does_not_know_the_key_ends_the_link(listener: Listener, start: Start) -> None:
-    link = start(new_node_key(), listener.port)
-    refused = await link.says("refused")
-    assert await link.end() == REFUSED_STATUS
+async def test_a_host_that_does_not_know_the_key_ends_the_connection(
+    listener: Listener, start: Start
+) -> None:
+    connection = start(new_node_key(), listener.port)
+    refused = await connection.says("refused")
+    assert await connection.end() == REFUSED_STATUS
     assert "127.0.0.1" not in refused["message"]
 
 
 async def test_it_ends_at_its_time(superlink: SuperLink, listener: Listener, start: Start) -> None:
     key, _ = superlink.new_node()
-    link = start(key, listener.port, until=time.time() + 3)
-    await link.says("connected")
-    assert await link.end() == 0
+    connection = start(key, listener.port, until=time.time() + 3)
+    await connection.says("connected")
+    assert await connection.end() == 0
 
 
 def test_it_does_not_outlive_a_parent_that_is_gone() -> None:
@@ -246,7 +249,7 @@ def test_it_does_not_outlive_a_parent_that_is_gone() -> None:
     assert subprocess.run(command, input="{}", text=True, check=False).returncode == 1
 
 
-@pytest.mark.parametrize("settings", ["", "[]", "{}", '{"fence": "x"}'])
+@pytest.mark.parametrize("settings", ["", "[]", "{}", '{"address": "x"}'])
 def test_wrong_settings_are_said(settings: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "daemon.group.membership.fleet_client"],
@@ -261,34 +264,34 @@ def test_wrong_settings_are_said(settings: str) -> None:
 
 async def test_a_connected_member_is_small(superlink: SuperLink, listener: Listener, start: Start) -> None:
     key, node_id = superlink.new_node()
-    link = start(key, listener.port)
+    connection = start(key, listener.port)
     async with open_run(superlink.access, {HOST: node_id}) as run:
-        await link.says("connected")
+        await connection.says("connected")
         assert await asked(run.carrier(), "ok") == b"answer to ok"
-        process = psutil.Process(link.process.pid)
+        process = psutil.Process(connection.process.pid)
         assert process.memory_info().rss < 60_000_000
         loaded = {one.path for one in process.memory_maps()}
         assert not any(name in path for name in ("numpy", "grpc", "sqlalchemy") for path in loaded)
 
 
-def test_the_spool_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:
-    spool = BlobFolder(tmp_path, 250)
+def test_the_blob_cache_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:
+    blobs = BlobCache(tmp_path, 250)
     (tmp_path / "node-0").write_text("1")
     for number in range(4):
-        spool.put({"a": bytes([number]) * 100})
+        blobs.put({"a": bytes([number]) * 100})
         name = hashlib.sha256(bytes([number]) * 100).hexdigest()
         os.utime(tmp_path / name, (number, number))
     kept = sorted(path.read_bytes()[0] for path in tmp_path.iterdir() if len(path.name) == 64)
     assert kept == [2, 3]
     assert (tmp_path / "node-0").exists()
     with pytest.raises(Refusal) as refused:
-        spool.put({"a": bytes(251)})
+        blobs.put({"a": bytes(251)})
     assert refused.value.code is Code.OVERSIZED
 
 
-def test_a_link_that_stops_waits_for_no_answer(tmp_path: Path) -> None:
+def test_a_connection_that_stops_waits_for_no_answer(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
-    delivery = Delivery("http://127.0.0.1:1", BlobFolder(tmp_path, 10), 10, stop)
+    delivery = Delivery("http://127.0.0.1:1", BlobCache(tmp_path, 10), 10, stop)
     with pytest.raises(PeerRefused), contextlib.suppress(PeerUnreachable):
         delivery(b"x", {})

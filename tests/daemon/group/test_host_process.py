@@ -1,4 +1,4 @@
-"""The hosting process as it is: real SuperLink, real fence, killed in every way."""
+"""The hosting process as it is: real SuperLink, real reverse proxy, killed in every way."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import (
@@ -25,59 +22,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from daemon.config import Config, load
+from daemon.config import load
 from daemon.errors import ConfigError
 from daemon.group.hosting import host_process
 from daemon.process.child import python_module
 from federation.flower import certificates, control
-from tests.daemon.running_daemon import instance
+from tests.daemon.group.running_host import SOON, settings, started
 from tests.federation.flower import running_superlink
 
 SECONDS = 60.0
-SOON = 10.0
-
-
-@dataclass
-class Host:
-    """A hosting process and its configuration."""
-
-    config: Config
-    process: subprocess.Popen[str]
-
-    def event(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        found = json.loads(self.process.stdout.readline())
-        assert isinstance(found, dict)
-        return found
-
-    @property
-    def superlink(self) -> int:
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
-        assert len(children) == 1
-        return int(children[0])
-
-
-def settings(folder: Path, **group: object) -> Path:
-    lines = [f"{name} = {json.dumps(value)}" for name, value in {"listen_port": 0, **group}.items()]
-    return instance(folder, extra="[group]\n" + "\n".join(lines) + "\n")
-
-
-@contextlib.contextmanager
-def started(path: Path) -> Iterator[Host]:
-    command, environment = python_module(
-        "daemon.group.hosting.host_process", "--config", str(path), "--parent", str(os.getpid())
-    )
-    log = (path.parent / "hosting.log").open("a")
-    with (
-        log,
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process,
-    ):
-        try:
-            yield Host(load(path), process)
-        finally:
-            process.terminate()
-            process.wait(SOON)
 
 
 def gone(pid: int) -> bool:
@@ -112,18 +65,18 @@ def test_it_says_ready_lets_members_in_and_leaves_nothing_behind(tmp_path: Path)
         assert ready["event"] == "ready"
         found = host_process.running(host.config)
         assert found is not None
-        assert (found.fence, found.access.address) == (ready["fence"], ready["superlink"])
+        assert (found.address, found.access.address) == (ready["address"], ready["superlink"])
         child = host.superlink
         assert {where for where, _, listens in running_superlink.connections(child) if listens} == {
             ("127.0.0.1", int(ready["superlink"].rpartition(":")[2]))
         }
-        with running_superlink.node(found.fence, host_process.authority(host.config)) as node:
+        with running_superlink.node(found.address, host_process.authority(host.config)) as node:
             node_id = control.register(found.access, node.public)
             assert node.activate() == node_id
         host.process.terminate()
         assert host.process.wait(SOON) == 0
         assert gone(child)
-        assert free(ready["fence"])
+        assert free(ready["address"])
         assert free(ready["superlink"])
         assert host_process.running(host.config) is None
         assert not (host.config.group_dir / "host" / host_process.STATE_NAME).exists()
@@ -136,11 +89,11 @@ def test_a_killed_superlink_is_started_again_with_its_members(tmp_path: Path) ->
         host.event()
         found = host_process.running(host.config)
         assert found is not None
-        with running_superlink.node(found.fence, host_process.authority(host.config)) as node:
+        with running_superlink.node(found.address, host_process.authority(host.config)) as node:
             node_id = control.register(found.access, node.public)
             os.kill(host.superlink, signal.SIGKILL)
             again = host.event()
-            assert again == {"event": "ready", "fence": found.fence, "superlink": found.access.address}
+            assert again == {"event": "ready", "address": found.address, "superlink": found.access.address}
             assert node.activate() == node_id
 
 
@@ -152,7 +105,7 @@ def test_killed_itself_it_leaves_nothing_behind(tmp_path: Path) -> None:
         host.process.kill()
         host.process.wait(SOON)
         assert gone(child)
-        assert free(ready["fence"])
+        assert free(ready["address"])
         assert free(ready["superlink"])
         assert host_process.running(host.config) is None
     with started(path) as host:
@@ -184,7 +137,7 @@ def test_it_ends_with_its_parent_however_that_ends(tmp_path: Path, number: int) 
     for each in (pid, *children):
         assert gone(int(each))
     assert len(children) == 1
-    assert free(ready["fence"])
+    assert free(ready["address"])
     assert free(ready["superlink"])
 
 
@@ -230,7 +183,7 @@ def test_a_certificate_of_the_admin_is_used(tmp_path: Path) -> None:
         assert host_process.authority(host.config) == b""
         found = host_process.running(host.config)
         assert found is not None
-        with running_superlink.node(found.fence, ca.read_bytes()) as node:
+        with running_superlink.node(found.address, ca.read_bytes()) as node:
             node_id = control.register(found.access, node.public)
             assert node.activate() == node_id
 
@@ -293,18 +246,18 @@ def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(tmp_path: Pat
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)
     renewal = host_process.Renewal(context, (chain, key))
-    assert renewal.look() is False
+    assert renewal.check() is False
     chain.write_bytes(b"garbage")
-    assert renewal.look() is False
+    assert renewal.check() is False
     handshake(context, ca)
     chain.write_bytes(other_chain.read_bytes())
     key.write_bytes(other_key.read_bytes())
-    assert renewal.look() is True
+    assert renewal.check() is True
     handshake(context, other_ca)
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(context, ca)
     chain.unlink()
-    assert renewal.look() is False
+    assert renewal.check() is False
 
 
 def test_names_that_are_no_names_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Joining a group over HTTP: real services next door, both admins decide, and strangers cost little."""
+"""Joining a group over HTTP: between real listeners, both admins decide, and strangers cost little."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from sqlalchemy import func, select
 from daemon.errors import PolicyRefusedError, RequestError
 from daemon.group import commands, repository, status
 from daemon.group.commands import NoGroupError, UnknownMemberError
-from daemon.group.hosting import enrolment_server
 from daemon.group.membership import host_client, join_and_leave, key_verification
 from daemon.group.membership.host_client import HostRefusedError, HostSilentError
-from daemon.group.membership.join_and_leave import Offer
 from daemon.group.repository import Membership
 from daemon.ledger import chain as ledger
 from daemon.ledger.messages import sentence
@@ -26,14 +24,14 @@ from daemon.serve.admin.notices import current as notices
 from daemon.store.engine import reads
 from daemon.store.tables import GroupMemberRow
 from federation.carrier import PeerRefused
-from federation.group.enrolment import Admission, Enrolment
+from federation.group.enrolment import ANY_GROUP, Admission, Enrolment
 from federation.group.node_key import new_node_key
 from federation.http.client import new_session
 from federation.identity import Identity, format_key
+from tests.daemon.group.join_neighbours import GROUP, admits, asks, fetches_offer, joined, leaves, polls
 from tests.daemon.peer_instances import Neighbour, neighbours
 
 GUARDS = "[guards]\nstrangers_per_minute = 200\n[group]\nmax_requests_pending = 3\nmax_members = 4\n"
-GROUP = "video-cooperative"
 DAY = 86400.0
 
 
@@ -44,50 +42,12 @@ async def three(tmp_path: Path) -> AsyncIterator[list[Neighbour]]:
         yield found
 
 
-async def offered(member: Neighbour, host: Neighbour, group: str = "", url: str = "") -> Offer:
-    async with new_session() as session:
-        return await join_and_leave.look(
-            member.config, member.engine, session, url or host.url, group, member.clock
-        )
-
-
 def _listens(group: Membership | None, *, next_at: float) -> Membership:
     assert group is not None
-    return replace(group, fence="fence.example:9743", ca="PEM", next_at=next_at)
+    return replace(group, proxy="proxy.example:9743", ca="PEM", next_at=next_at)
 
 
-async def asks(member: Neighbour, host: Neighbour) -> Membership:
-    offer = await offered(member, host)
-    async with new_session() as session:
-        return await join_and_leave.join(member.config, member.engine, session, offer, member.clock)
-
-
-async def polls(member: Neighbour) -> Membership | None:
-    async with new_session() as session:
-        return await host_client.poll(member.config, member.engine, session, member.clock)
-
-
-async def leaves(member: Neighbour) -> Membership | None:
-    async with new_session() as session:
-        return await join_and_leave.leave(member.config, member.engine, session, member.clock)
-
-
-async def lets_in(host: Neighbour, name: str) -> None:
-    wish = commands.wishing(host.engine, name)
-    async with new_session() as session:
-        seen = await key_verification.look(host.config, host.engine, session, name, wish.key, host.clock)
-    commands.approve(host.config, host.engine, seen, now=host.clock())
-
-
-async def joined(member: Neighbour, host: Neighbour) -> None:
-    await asks(member, host)
-    await lets_in(host, member.host)
-    after = await polls(member)
-    assert after is not None
-    assert after.state == "member"
-
-
-def standing(host: Neighbour) -> dict[str, str]:
+def states(host: Neighbour) -> dict[str, str]:
     return {one.host: one.state for one in repository.members(host.engine)}
 
 
@@ -105,13 +65,8 @@ async def says(
 ) -> Admission:
     """Say something to a host as anybody can, and read its answer by its key."""
     async with new_session() as session:
-        speaker = host_client.HostClient(
-            identity, pem or new_node_key(), session, lambda: now or host.clock()
-        )
-        return await speaker.ask(host.identity.public, host.url, group, wish)  # type: ignore[arg-type]
-
-
-# -- two admins agree ---------------------------------------------------------------------------------------
+        client = host_client.HostClient(identity, pem or new_node_key(), session, lambda: now or host.clock())
+        return await client.ask(host.identity.public, host.url, group, wish)  # type: ignore[arg-type]
 
 
 async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> None:
@@ -120,17 +75,17 @@ async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> Non
     assert invited["command"] == f"shoal group join {host.url} --group {GROUP}"
     assert len(invited["words"]) == 8
     # Looking binds nothing, on neither side.
-    offer = await offered(a, host, GROUP)
+    offer = await fetches_offer(a, host, GROUP)
     assert (offer.group, offer.host, offer.state) == (GROUP, host.host, "left")
     assert [one.host for one in offer.members] == [host.host]
-    assert offer.seen.voucher == "domain"
+    assert offer.host_key.voucher == "domain"
     assert repository.current(a.engine) is None
-    assert standing(host) == {host.host: "member"}
+    assert states(host) == {host.host: "member"}
     assert not peers.read(a.engine, a.config).approved()
 
     asked = await asks(a, host)
     assert (asked.state, asked.problem) == ("asked", "")
-    assert standing(host)[a.host] == "asked"
+    assert states(host)[a.host] == "asked"
     # The host's key is pinned, since it will add up; nobody else is approved by joining.
     assert a.peer(host).identity == host.identity.public
     [request] = commands.requests(host.config, host.engine)
@@ -138,7 +93,7 @@ async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> Non
     assert request["key"] == format_key(a.identity.public.key)
     assert [n.kind for n in notices(host.engine, host.config, host.clock())] == ["group-request"]
 
-    await lets_in(host, a.host)
+    await admits(host, a.host)
     assert host.peer(a).approved
     assert repository.member(host.engine, a.host) == replace(
         repository.member(host.engine, a.host),  # type: ignore[type-var]
@@ -158,24 +113,24 @@ async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> Non
     repository.change(host.engine, lambda group: replace(group, next_at=soon))  # type: ignore[type-var]
     near = await polls(a)
     assert near is not None
-    assert (near.fence, near.ca, near.problem) == ("fence.example:9743", "PEM", "")
+    assert (near.proxy, near.ca, near.problem) == ("proxy.example:9743", "PEM", "")
     assert near.next_at == pytest.approx(soon, abs=0.001)
     assert near.poll_ms == 250
     assert events(a) == [("joined", host.host)]
     assert events(host) == [("hosted", host.host), ("asked", a.host), ("approved", a.host)]
     assert ledger.verify(host.engine, host.identity.public).ok
 
-    # A second member is seen by the first one, who recognises it by a decision of its own.
+    # A second member is seen by the first one, which approves it by a decision of its own.
     await joined(b, host)
     await polls(a)
-    strangers, against = key_verification.wanted(
+    strangers, against = key_verification.not_approved(
         repository.members(a.engine), peers.read(a.engine, a.config), a.host
     )
     assert ([one.host for one in strangers], against) == ([b.host], [])
     assert a.peer(host).state == "approved"
     assert peers.find(a.engine, a.config, b.host) is None
     async with new_session() as session:
-        seen = await key_verification.look(a.config, a.engine, session, b.host, strangers[0].key, a.clock)
+        seen = await key_verification.verify(a.config, a.engine, session, b.host, strangers[0].key, a.clock)
     assert seen.voucher == "domain"
     key_verification.pin(a.engine, a.config, seen, a.clock())
     assert a.peer(b).identity == b.identity.public
@@ -194,7 +149,7 @@ async def test_nothing_a_host_says_approves_anybody(three: list[Neighbour]) -> N
 async def test_who_is_invited_is_in_at_once(three: list[Neighbour]) -> None:
     host, a, b = three
     await host.job(add=a.host)
-    seen = key_verification.Seen(a.host, host.peer(a).key, "domain", a.url)
+    seen = key_verification.KeyEvidence(a.host, host.peer(a).key, "domain", a.url)
     assert commands.invite(host.config, host.engine, seen, now=host.clock()).state == "invited"
     # Nobody else can use the invitation.
     with pytest.raises(HostRefusedError, match="key-mismatch"):
@@ -206,7 +161,7 @@ async def test_who_is_invited_is_in_at_once(three: list[Neighbour]) -> None:
 
 async def test_a_host_that_is_away_is_asked_again(three: list[Neighbour]) -> None:
     host, a, _ = three
-    offer = await offered(a, host)
+    offer = await fetches_offer(a, host)
     await host.stop()
     async with new_session() as session:
         after = await join_and_leave.join(a.config, a.engine, session, offer, a.clock)
@@ -215,7 +170,7 @@ async def test_a_host_that_is_away_is_asked_again(three: list[Neighbour]) -> Non
     await host.start()
     heard = await polls(a)
     assert heard is not None
-    assert (heard.problem, standing(host)[a.host]) == ("", "asked")
+    assert (heard.problem, states(host)[a.host]) == ("", "asked")
 
 
 async def test_leaving_holds_at_once_and_is_told_later(three: list[Neighbour]) -> None:
@@ -225,16 +180,16 @@ async def test_leaving_holds_at_once_and_is_told_later(three: list[Neighbour]) -
     left = await leaves(a)
     assert left is not None
     assert (left.state, left.active) == ("left", False)
-    assert standing(host)[a.host] == "member"
+    assert states(host)[a.host] == "member"
     await host.start()
     assert await polls(a) is None
-    assert standing(host)[a.host] == "left"
+    assert states(host)[a.host] == "left"
     assert repository.members(a.engine) == ()
     assert events(a)[-1] == ("left", host.host)
     assert events(host)[-1] == ("left", a.host)
     # Nobody is let in who does not ask.
     with pytest.raises(UnknownMemberError, match="has left"):
-        await lets_in(host, a.host)
+        await admits(host, a.host)
     with pytest.raises(NoGroupError):
         await leaves(b)
 
@@ -253,7 +208,7 @@ async def test_ejected_refused_and_let_in_again(three: list[Neighbour]) -> None:
     assert [n.kind for n in notices(a.engine, a.config, a.clock())] == ["group-out"]
     # Asking again changes nothing; the admin does.
     assert (await asks(a, host)).state == "refused"
-    await lets_in(host, a.host)
+    await admits(host, a.host)
     back = await polls(a)
     assert back is not None
     assert back.state == "member"
@@ -263,7 +218,7 @@ async def test_ejected_refused_and_let_in_again(three: list[Neighbour]) -> None:
     refused = await polls(b)
     assert refused is not None
     assert refused.state == "refused"
-    assert "did not let" in status.status(b.config, b.engine, b.clock())["sentence"]
+    assert "refused the request" in status.status(b.config, b.engine, b.clock())["sentence"]
     with pytest.raises(RequestError, match="is a member"):
         commands.refuse(host.config, host.engine, a.host, now=host.clock())
     with pytest.raises(RequestError, match="is not a member"):
@@ -282,27 +237,24 @@ async def test_a_group_that_was_closed(three: list[Neighbour]) -> None:
     assert heard.state == "member"
     assert "closed" in heard.problem
     with pytest.raises(HostRefusedError, match="no group is hosted"):
-        await offered(b, host)
+        await fetches_offer(b, host)
     with pytest.raises(NoGroupError):
         commands.close(host.config, host.engine, now=host.clock())
-
-
-# -- what does not fit --------------------------------------------------------------------------------------
 
 
 async def test_one_group_at_a_time(three: list[Neighbour]) -> None:
     host, a, b = three
     await joined(a, host)
-    with pytest.raises(RequestError, match="one at a time"):
+    with pytest.raises(RequestError, match="one group at a time"):
         commands.host(a.config, a.engine, "another", now=a.clock())
     commands.host(b.config, b.engine, "another", now=b.clock())
-    with pytest.raises(RequestError, match="one at a time"):
+    with pytest.raises(RequestError, match="one group at a time"):
         await asks(a, b)
     # It was refused before anything was pinned.
     assert peers.find(a.engine, a.config, b.host) is None
     with pytest.raises(RequestError, match="itself"):
-        await offered(host, host)
-    with pytest.raises(RequestError, match="cannot be a group's name"):
+        await fetches_offer(host, host)
+    with pytest.raises(RequestError, match="cannot be the name of a group"):
         commands.check_name("Ümlaut & Co")
 
 
@@ -314,17 +266,17 @@ async def test_nothing_works_while_nothing_is_sent(three: list[Neighbour]) -> No
             commands.host(quiet, a.engine, GROUP, now=1.0)
         async with new_session() as session:
             with pytest.raises(PolicyRefusedError, match=f'mode is "{mode}"'):
-                await join_and_leave.look(quiet, a.engine, session, host.url, "", a.clock)
+                await join_and_leave.fetch_offer(quiet, a.engine, session, host.url, "", a.clock)
     assert host.front.asked == []
 
 
 async def test_a_known_host_with_another_key_is_refused_on_both_sides(three: list[Neighbour]) -> None:
     host, a, _ = three
-    offer = await offered(a, host)
+    offer = await fetches_offer(a, host)
     await a.job(add=host.host)
     peers.change(a.engine, a.config, host.host, lambda peer: replace(peer, key=format_key(bytes(32))))
     with pytest.raises(PolicyRefusedError, match="another key"):
-        await offered(a, host)
+        await fetches_offer(a, host)
     async with new_session() as session:
         with pytest.raises(PolicyRefusedError, match="another key"):
             await join_and_leave.join(a.config, a.engine, session, offer, a.clock)
@@ -333,7 +285,7 @@ async def test_a_known_host_with_another_key_is_refused_on_both_sides(three: lis
     await host.job(add=a.host)
     with pytest.raises(HostRefusedError, match="key-mismatch"):
         await says(Identity(a.host, bytes([9]) * 32), host, "join")
-    assert a.host not in standing(host)
+    assert a.host not in states(host)
 
 
 async def test_only_the_pinned_key_of_the_host_is_believed(three: list[Neighbour]) -> None:
@@ -370,23 +322,20 @@ async def test_who_is_taken_out_of_the_peers_is_not_asked_any_more(three: list[N
 async def test_what_is_no_address_or_no_shoal(three: list[Neighbour]) -> None:
     host, a, _ = three
     with pytest.raises(RequestError, match="plain http"):
-        await offered(a, host, url="http://elsewhere.example")
+        await fetches_offer(a, host, url="http://elsewhere.example")
     with pytest.raises(PeerSilentError):
-        await offered(a, host, url="http://localhost:1")
+        await fetches_offer(a, host, url="http://localhost:1")
     # A name alone, and an address without the plugin's path, lead to the same.
-    assert (await offered(a, host, url=host.host)).url == host.url
-    assert (await offered(a, host, url=f"http://{host.host}/")).url == host.url
+    assert (await fetches_offer(a, host, url=host.host)).url == host.url
+    assert (await fetches_offer(a, host, url=f"http://{host.host}/")).url == host.url
     with pytest.raises(HostRefusedError, match="closed"):
-        await offered(a, host, group="some-other")
+        await fetches_offer(a, host, group="some-other")
     host.front.key = format_key(bytes(range(32)))
     with pytest.raises(HostRefusedError, match="bad-signature"):
-        await offered(a, host)
+        await fetches_offer(a, host)
     host.front.down = True
     with pytest.raises((PeerSilentError, HostSilentError)):
-        await offered(a, host)
-
-
-# -- strangers ----------------------------------------------------------------------------------------------
+        await fetches_offer(a, host)
 
 
 async def test_requests_of_strangers_are_bounded_and_end(three: list[Neighbour]) -> None:
@@ -406,7 +355,7 @@ async def test_requests_of_strangers_are_bounded_and_end(three: list[Neighbour])
     assert (await asks(a, host)).state == "asked"
     host.clock.ahead += 31 * DAY
     assert (await says(stranger(4), host, "join")).state == "asked"
-    assert set(standing(host)) == {host.host, stranger(4).host}
+    assert set(states(host)) == {host.host, stranger(4).host}
     with reads(host.engine) as connection:
         assert connection.execute(select(func.count()).select_from(GroupMemberRow)).scalar() == 2
 
@@ -415,15 +364,15 @@ async def test_strangers_learn_who_is_in_it_and_nothing_else(three: list[Neighbo
     host, a, _ = three
     await joined(a, host)
     repository.change(host.engine, partial(_listens, next_at=9e8))
-    told = await says(stranger(1), host, "status", group=enrolment_server.ANY)
-    assert (told.state, told.fence, told.ca, told.next) == ("left", "", "", 0)
+    told = await says(stranger(1), host, "status", group=ANY_GROUP)
+    assert (told.state, told.proxy, told.ca, told.next) == ("left", "", "", 0)
     assert [one.host for one in told.members] == sorted([host.host, a.host])
-    assert standing(host) == {host.host: "member", a.host: "member"}
+    assert states(host) == {host.host: "member", a.host: "member"}
     # By another key, a member's name is a stranger's.
     with pytest.raises(HostRefusedError, match="key-mismatch"):
         await says(Identity(a.host, bytes([9]) * 32), host, "status")
     with pytest.raises(HostRefusedError, match="closed"):
-        await says(stranger(1), host, "join", group=enrolment_server.ANY)
+        await says(stranger(1), host, "join", group=ANY_GROUP)
     with pytest.raises(HostRefusedError, match="wrong-sender"):
         await says(host.identity, host, "join")
 
@@ -440,7 +389,7 @@ async def test_what_was_said_before_counts_once(three: list[Neighbour]) -> None:
     late = Enrolment.say(a.identity, pem, GROUP, host.host, now - 3600, "join")
     with pytest.raises(PeerRefused, match="expired"):
         await host.post(late)
-    assert standing(host)[a.host] == "asked"
+    assert states(host)[a.host] == "asked"
 
 
 async def test_a_name_that_somebody_else_took_first(three: list[Neighbour]) -> None:
@@ -448,10 +397,10 @@ async def test_a_name_that_somebody_else_took_first(three: list[Neighbour]) -> N
     squatter = Identity(a.host, bytes([9]) * 32)
     await says(squatter, host, "join")
     with pytest.raises(PolicyRefusedError, match="another key"):
-        await lets_in(host, a.host)
+        await admits(host, a.host)
     # The newest request stands, and is checked with the domain before it is let in.
     await asks(a, host)
-    await lets_in(host, a.host)
+    await admits(host, a.host)
     with pytest.raises(HostRefusedError, match="key-mismatch"):
         await says(squatter, host, "join")
     assert host.peer(a).identity == a.identity.public
@@ -461,12 +410,12 @@ async def test_an_approval_is_of_the_key_that_was_compared(three: list[Neighbour
     host, *_ = three
     first, second = stranger(1), Identity(stranger(1).host, bytes([7]) * 32)
     await says(first, host, "join")
-    seen = key_verification.Seen(first.host, format_key(first.public.key), "unread")
+    seen = key_verification.KeyEvidence(first.host, format_key(first.public.key), "unread")
     await says(second, host, "join")
     with pytest.raises(PolicyRefusedError, match="another key"):
-        commands.approve(host.config, host.engine, seen, now=host.clock())
+        commands.admit(host.config, host.engine, seen, now=host.clock())
     assert peers.find(host.engine, host.config, first.host) is None
-    assert standing(host)[first.host] == "asked"
+    assert states(host)[first.host] == "asked"
 
 
 async def test_two_members_cannot_have_one_key_nor_a_group_too_many(three: list[Neighbour]) -> None:
@@ -477,12 +426,12 @@ async def test_two_members_cannot_have_one_key_nor_a_group_too_many(three: list[
     for number in (1, 2):
         one = stranger(number)
         await says(one, host, "join")
-        seen = key_verification.Seen(one.host, format_key(one.public.key), "unread")
-        commands.approve(host.config, host.engine, seen, now=host.clock())
+        seen = key_verification.KeyEvidence(one.host, format_key(one.public.key), "unread")
+        commands.admit(host.config, host.engine, seen, now=host.clock())
     await says(stranger(3), host, "join")
-    seen = key_verification.Seen(stranger(3).host, format_key(stranger(3).public.key), "unread")
-    with pytest.raises(PolicyRefusedError, match="4 members already"):
-        commands.approve(host.config, host.engine, seen, now=host.clock())
+    seen = key_verification.KeyEvidence(stranger(3).host, format_key(stranger(3).public.key), "unread")
+    with pytest.raises(PolicyRefusedError, match="already has 4 members"):
+        commands.admit(host.config, host.engine, seen, now=host.clock())
 
 
 async def test_a_member_with_a_new_node_key_is_registered_anew(three: list[Neighbour]) -> None:
@@ -504,7 +453,7 @@ async def test_a_former_member_comes_back_with_a_new_node_key(three: list[Neighb
     await leaves(a)
     assert not (a.config.group_dir / "node.key").exists()
     await asks(a, host)
-    await lets_in(host, a.host)
+    await admits(host, a.host)
     await polls(a)
     second = repository.member(host.engine, a.host).node_key  # type: ignore[union-attr]
     assert second not in (b"", first)
@@ -513,15 +462,12 @@ async def test_a_former_member_comes_back_with_a_new_node_key(three: list[Neighb
     ejected = await polls(a)
     assert ejected is not None
     assert ejected.state == "ejected"
-    await lets_in(host, a.host)
+    await admits(host, a.host)
     assert repository.member(host.engine, a.host).node_key == b""  # type: ignore[union-attr]
     back = await polls(a)
     assert back is not None
     assert back.state == "member"
     assert repository.member(host.engine, a.host).node_key not in (b"", first, second)  # type: ignore[union-attr]
-
-
-# -- the next sum -------------------------------------------------------------------------------------------
 
 
 async def test_a_sum_is_announced_only_to_enough_members(three: list[Neighbour]) -> None:
@@ -531,7 +477,7 @@ async def test_a_sum_is_announced_only_to_enough_members(three: list[Neighbour])
         commands.start(host.config, host.engine, at=now + 60, now=now)
     small = host.config.model_copy(update={"cohort": host.config.cohort.model_copy(update={"min_cohort": 0})})
     assert commands.start(small, host.engine, at=now + 60, now=now).next_at == now + 60
-    with pytest.raises(RequestError, match="over"):
+    with pytest.raises(RequestError, match="has passed"):
         commands.start(small, host.engine, at=now - 60, now=now)
 
 

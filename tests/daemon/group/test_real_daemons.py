@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from daemon.config import Config, load
 from daemon.group import commands, repository, status
 from daemon.group.hosting import host_process
-from daemon.group.membership import node_key_file, rules
+from daemon.group.membership import host_client
 from daemon.lab.demo.group import DemoGroup
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
@@ -33,7 +33,7 @@ from daemon.store.activity import JobRecord
 from daemon.store.engine import open_checked
 from federation import envelope
 from federation.flower import control as flower
-from federation.group.epoch import read_epoch
+from federation.group.epoch_document import read_epoch
 from federation.proposal import SignedProposal
 from tests.daemon.rounds.test_sessions import EXACT, assert_exact, write_set
 
@@ -220,7 +220,7 @@ async def test_who_is_ejected_is_shut_out_by_flower(live: Live) -> None:
     assert number is not None
     assert number.node_id in flower.nodes(access.access)
     commands.eject(live.configs[0], live.engines[0], out, now=time.time())
-    await live.until(lambda: not rules.nodes_outdated(live.engines[0]), nothing)
+    await live.until(lambda: not repository.nodes_outdated(live.engines[0]), nothing)
     # What is not outdated any more has been done.
     assert number.node_id not in flower.nodes(access.access)
     assert len(flower.nodes(access.access)) == 4
@@ -276,7 +276,7 @@ def _secrets(config: Config) -> list[str]:
     seed = config.identity_file.read_bytes()
     found = [seed.hex(), base64.b64encode(seed).decode()]
     # Who left the group since has no node key any more.
-    keys = [path for path in (node_key_file.path(config),) if path.exists()]
+    keys = [path for path in (host_client.node_key_file(config),) if path.exists()]
     for path in (*keys, *config.group_dir.rglob("*.pem")):
         found += re.findall(r"^[A-Za-z0-9+/=]{40,}$", path.read_text("ascii"), re.MULTILINE)
     found += [

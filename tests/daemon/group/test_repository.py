@@ -1,4 +1,4 @@
-"""The book of the group: what is written comes back, a change is whole or not made, rows do not pile up."""
+"""The rows of the group: what is written comes back, a change is whole or not made, rows do not pile up."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from sqlalchemy import Engine
 from daemon.config import load
 from daemon.errors import StoreError
 from daemon.group import repository
-from daemon.group.ledger_events import EVENTS, note
-from daemon.group.membership import node_key_file
-from daemon.group.repository import GroupMember, Membership
+from daemon.group.membership.host_client import node_key_file, open_node_key
+from daemon.group.repository import EVENTS, GroupMember, Membership, note_in_ledger
 from daemon.ledger import chain as ledger
 from daemon.ledger.messages import sentence
 from daemon.store.engine import open_checked, writes
@@ -93,7 +92,7 @@ def test_who_is_registered_is_not_forgotten(engine: Engine) -> None:
         one = GroupMember(host, "k", node_id=number, state=state, since=5.0)  # type: ignore[arg-type]
         repository.change_member(engine, host, lambda _one, one=one: one)  # type: ignore[misc]
     with writes(engine) as connection:
-        assert repository.pending(connection) == 3
+        assert repository.count_strangers(connection) == 3
         repository.forget_requests(connection, 5.0)
         assert len(repository.members_in(connection)) == 4
         repository.forget_requests(connection, 6.0)
@@ -117,11 +116,13 @@ def test_a_member_keeps_no_more_than_its_host_lists(engine: Engine) -> None:
 def test_every_event_has_a_sentence(engine: Engine) -> None:
     with writes(engine) as connection:
         for number, event in enumerate(EVENTS):
-            note(connection, ME, event, "h.example", "g", float(number))
-        note(connection, ME, "epoch", "h.example", "g", 20.0, parts=2, members=[["a", "b"], ["c", "d"]])
-        note(connection, ME, "published", "h.example", "g", 21.0, survivors=[["a", "b"]])
-        note(connection, ME, "approved", "a.example", "g", 22.0, invited=True)
-        note(connection, ME, "ejected", "a.example", "g", 23.0, reason="by its host")
+            note_in_ledger(connection, ME, event, "h.example", "g", float(number))
+        note_in_ledger(
+            connection, ME, "epoch", "h.example", "g", 20.0, parts=2, members=[["a", "b"], ["c", "d"]]
+        )
+        note_in_ledger(connection, ME, "published", "h.example", "g", 21.0, survivors=[["a", "b"]])
+        note_in_ledger(connection, ME, "approved", "a.example", "g", 22.0, invited=True)
+        note_in_ledger(connection, ME, "ejected", "a.example", "g", 23.0, reason="by its host")
     said = [sentence(entry) for entry in ledger.entries(engine) if entry.kind == "group"]
     assert len(set(said)) == len(EVENTS) + 4
     assert all(one.endswith(".") and "None" not in one for one in said)
@@ -133,14 +134,14 @@ def test_every_event_has_a_sentence(engine: Engine) -> None:
 
 def test_the_node_key_is_made_once_and_its_owners(tmp_path: Path) -> None:
     config = load(instance(tmp_path))
-    pem = node_key_file.open_key(config)
-    assert node_key_file.open_key(config) == pem
-    file = node_key_file.path(config)
+    pem = open_node_key(config)
+    assert open_node_key(config) == pem
+    file = node_key_file(config)
     assert file.stat().st_mode & 0o077 == 0
     file.chmod(0o640)
     with pytest.raises(StoreError, match="other users"):
-        node_key_file.open_key(config)
+        open_node_key(config)
     file.chmod(0o600)
     file.write_bytes(pem[:60])
     with pytest.raises(StoreError, match="damaged"):
-        node_key_file.open_key(config)
+        open_node_key(config)

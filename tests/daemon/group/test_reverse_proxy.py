@@ -1,4 +1,4 @@
-"""What the fence lets through to the real SuperLink, and what not."""
+"""What the reverse proxy lets through to the real SuperLink, and what not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from daemon.group.hosting.proxy_http import METHODS
 from daemon.group.hosting.reverse_proxy import Bounds
 from federation.flower import control
 from tests.daemon.group import proxy_client
-from tests.daemon.group.proxy_client import NOT_FOUND, Door
+from tests.daemon.group.proxy_client import NOT_FOUND, RunningProxy
 from tests.federation.flower import running_superlink
 
 TYPED = "host: group.example\r\ncontent-type: application/protobuf\r\ncontent-length: 0\r\n"
@@ -44,8 +44,8 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running_superlink
 
 
 @pytest.fixture(scope="module")
-def door(link: running_superlink.Link, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    with proxy_client.opened(tmp_path_factory.mktemp("fence"), link.access.address, link.access.ca) as found:
+def proxy(link: running_superlink.Link, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
+    with proxy_client.opened(tmp_path_factory.mktemp("proxy"), link.access.address, link.access.ca) as found:
         yield found
 
 
@@ -58,12 +58,12 @@ def member(link: running_superlink.Link) -> tuple[ec.EllipticCurvePrivateKey, in
 @pytest.fixture(scope="module", params=["the authority alone", "a client certificate", "a member's key"])
 def client(
     request: pytest.FixtureRequest,
-    door: Door,
+    proxy: RunningProxy,
     member: tuple[ec.EllipticCurvePrivateKey, int],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[ssl.SSLContext, str]:
-    """TLS settings and header fields of whoever knocks."""
-    context = ssl.create_default_context(cafile=str(door.ca))
+    """TLS settings and header fields of a client."""
+    context = ssl.create_default_context(cafile=str(proxy.ca))
     if request.param == "the authority alone":
         return context, ""
     key = member[0] if request.param == "a member's key" else running_superlink.new_key()
@@ -92,20 +92,20 @@ def everything_it_has(link: running_superlink.Link) -> list[tuple[str, str]]:
 
 
 def test_nothing_but_the_members_methods_and_health_answers(
-    link: running_superlink.Link, door: Door, client: tuple[ssl.SSLContext, str]
+    link: running_superlink.Link, proxy: RunningProxy, client: tuple[ssl.SSLContext, str]
 ) -> None:
     context, fields = client
     passed = {("POST", f"/v1/fleet/{method}") for method in METHODS} | {("GET", "/health")}
     there = everything_it_has(link)
     assert passed <= set(there)
     assert len(there) > 50
-    before = len(door.upstream.heads)
+    before = len(proxy.upstream.heads)
     others = [*(set(there) - passed), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/redoc")]
     others += [("GET", "/docs/oauth2-redirect"), ("GET", "/"), ("GET", "/v1/fleet/"), ("POST", "/v1/fleet")]
     for method, path in others:
         line = f"{method} {path.replace('{', '').replace('}', '')} HTTP/1.1\r\n"
-        assert door.answer(f"{line}{TYPED}{fields}\r\n".encode(), context) == NOT_FOUND, (method, path)
-    assert len(door.upstream.heads) == before
+        assert proxy.answer(f"{line}{TYPED}{fields}\r\n".encode(), context) == NOT_FOUND, (method, path)
+    assert len(proxy.upstream.heads) == before
 
 
 PULL = "/v1/fleet/pull-messages"
@@ -157,12 +157,14 @@ TRICKS = [
 ]
 
 
-def test_no_trick_with_the_request_line_passes(door: Door, client: tuple[ssl.SSLContext, str]) -> None:
+def test_no_trick_with_the_request_line_passes(
+    proxy: RunningProxy, client: tuple[ssl.SSLContext, str]
+) -> None:
     context, fields = client
-    before = len(door.upstream.heads)
+    before = len(proxy.upstream.heads)
     for line in TRICKS:
-        assert door.answer(f"{line}\r\n{TYPED}{fields}\r\n".encode(), context) == NOT_FOUND, line
-    assert len(door.upstream.heads) == before
+        assert proxy.answer(f"{line}\r\n{TYPED}{fields}\r\n".encode(), context) == NOT_FOUND, line
+    assert len(proxy.upstream.heads) == before
 
 
 FIELDS = [
@@ -195,21 +197,21 @@ FIELDS = [
 
 @pytest.mark.parametrize("field", FIELDS, ids=range(len(FIELDS)))
 def test_no_trick_with_the_header_passes(
-    door: Door, member: tuple[ec.EllipticCurvePrivateKey, int], field: str
+    proxy: RunningProxy, member: tuple[ec.EllipticCurvePrivateKey, int], field: str
 ) -> None:
-    before = len(door.upstream.heads)
+    before = len(proxy.upstream.heads)
     good = proxy_client.request("pull-messages", key=member[0])
     bad = good.replace(b"\r\n\r\n", b"\r\n" + field.encode("latin-1") + b"\r\n\r\n")
-    assert door.answer(bad) == NOT_FOUND
-    assert len(door.upstream.heads) == before
+    assert proxy.answer(bad) == NOT_FOUND
+    assert len(proxy.upstream.heads) == before
 
 
 def test_a_second_request_hidden_in_the_first_stays_a_body(
-    door: Door, link: running_superlink.Link, member: tuple[ec.EllipticCurvePrivateKey, int]
+    proxy: RunningProxy, link: running_superlink.Link, member: tuple[ec.EllipticCurvePrivateKey, int]
 ) -> None:
     key, node_id = member
     hidden = b"POST /v1/control/list-nodes HTTP/1.1\r\ncontent-length: 0\r\n\r\n"
-    with door.connect() as connection:
+    with proxy.connect() as connection:
         connection.sendall(proxy_client.request("pull-messages", hidden, key))
         status, _ = proxy_client.one_answer(connection)
         assert status == 400
@@ -221,7 +223,7 @@ def test_a_second_request_hidden_in_the_first_stays_a_body(
 
 
 def test_the_superlink_hears_only_what_was_understood(
-    door: Door, member: tuple[ec.EllipticCurvePrivateKey, int]
+    proxy: RunningProxy, member: tuple[ec.EllipticCurvePrivateKey, int]
 ) -> None:
     key, _ = member
     body = ActivateNodeRequest(
@@ -233,11 +235,11 @@ def test_the_superlink_hears_only_what_was_understood(
         "cookie": "a=b",
         "x-real-ip": "1",
     }
-    answer = door.answer(
+    answer = proxy.answer(
         proxy_client.request("activate-node", body, key, more={**strange, "connection": "close"})
     )
     assert proxy_client.status_of(answer) == 200
-    lines = door.upstream.heads[-1].decode().split("\r\n")
+    lines = proxy.upstream.heads[-1].decode().split("\r\n")
     assert {line.split(":")[0] for line in lines[1:] if line} == {
         "host",
         "content-type",
@@ -246,7 +248,7 @@ def test_the_superlink_hears_only_what_was_understood(
         "flwr-timestamp",
         "flwr-signature",
     }
-    assert lines[1] == f"host: {door.upstream.address}"
+    assert lines[1] == f"host: {proxy.upstream.address}"
     told = answer.split(b"\r\n\r\n")[0].lower()
     assert {line.split(b":")[0] for line in told.split(b"\r\n")[1:]} == {
         b"content-length",
@@ -256,8 +258,10 @@ def test_the_superlink_hears_only_what_was_understood(
     assert b"uvicorn" not in told
 
 
-def test_a_stranger_is_refused_a_member_let_in_and_shut_out(door: Door, link: running_superlink.Link) -> None:
-    with running_superlink.node(door.address, door.ca.read_bytes()) as node:
+def test_a_stranger_is_refused_a_member_let_in_and_shut_out(
+    proxy: RunningProxy, link: running_superlink.Link
+) -> None:
+    with running_superlink.node(proxy.address, proxy.ca.read_bytes()) as node:
         with pytest.raises(httpx.HTTPStatusError, match="412"):
             node.activate()
         with pytest.raises(httpx.HTTPStatusError, match="401"):
@@ -273,60 +277,60 @@ def test_a_stranger_is_refused_a_member_let_in_and_shut_out(door: Door, link: ru
 
 
 def test_nobody_lets_themselves_in_or_out(
-    door: Door, link: running_superlink.Link, member: tuple[ec.EllipticCurvePrivateKey, int]
+    proxy: RunningProxy, link: running_superlink.Link, member: tuple[ec.EllipticCurvePrivateKey, int]
 ) -> None:
     before = control.nodes(link.access)
     with (
-        running_superlink.node(door.address, door.ca.read_bytes()) as node,
+        running_superlink.node(proxy.address, proxy.ca.read_bytes()) as node,
         pytest.raises(httpx.HTTPStatusError, match="404"),
     ):
         node.client.RegisterNode(RegisterNodeFleetRequest(public_key=node.public))
-    known = running_superlink.node(door.address, door.ca.read_bytes(), member[0])
+    known = running_superlink.node(proxy.address, proxy.ca.read_bytes(), member[0])
     with known as node, pytest.raises(httpx.HTTPStatusError, match="404"):
         node.client.UnregisterNode(UnregisterNodeFleetRequest(node_id=member[1]))
     assert control.nodes(link.access).keys() == before.keys()
 
 
 def test_a_member_cannot_act_as_another(
-    door: Door, link: running_superlink.Link, member: tuple[ec.EllipticCurvePrivateKey, int]
+    proxy: RunningProxy, link: running_superlink.Link, member: tuple[ec.EllipticCurvePrivateKey, int]
 ) -> None:
     other = running_superlink.new_key()
     node_id = control.register(link.access, running_superlink.public_pem(other))
-    known = running_superlink.node(door.address, door.ca.read_bytes(), member[0])
+    known = running_superlink.node(proxy.address, proxy.ca.read_bytes(), member[0])
     with known as node, pytest.raises(httpx.HTTPStatusError, match="401"):
         node.pull(node_id)
 
 
-def test_without_a_signature_nothing_reaches_the_superlink(door: Door) -> None:
-    before = len(door.upstream.heads)
-    assert proxy_client.status_of(door.answer(proxy_client.request("pull-messages"))) == 401
-    assert len(door.upstream.heads) == before
+def test_without_a_signature_nothing_reaches_the_superlink(proxy: RunningProxy) -> None:
+    before = len(proxy.upstream.heads)
+    assert proxy_client.status_of(proxy.answer(proxy_client.request("pull-messages"))) == 401
+    assert len(proxy.upstream.heads) == before
 
 
-def test_health_tells_whether_the_superlink_is_there(door: Door) -> None:
+def test_health_tells_whether_the_superlink_is_there(proxy: RunningProxy) -> None:
     ask = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-    assert door.answer(ask) == b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-    door.up = False
+    assert proxy.answer(ask) == b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    proxy.up = False
     try:
-        assert proxy_client.status_of(door.answer(ask)) == 503
+        assert proxy_client.status_of(proxy.answer(ask)) == 503
         assert (
             proxy_client.status_of(
-                door.answer(proxy_client.request("pull-messages", key=running_superlink.new_key()))
+                proxy.answer(proxy_client.request("pull-messages", key=running_superlink.new_key()))
             )
             == 503
         )
     finally:
-        door.up = True
+        proxy.up = True
 
 
-def test_only_tls_from_1_2_on(door: Door) -> None:
-    context = ssl.create_default_context(cafile=str(door.ca))
+def test_only_tls_from_1_2_on(proxy: RunningProxy) -> None:
+    context = ssl.create_default_context(cafile=str(proxy.ca))
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.raises(ssl.SSLError):
-        door.connect(context)
-    host, _, port = door.address.rpartition(":")
+        proxy.connect(context)
+    host, _, port = proxy.address.rpartition(":")
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         httpx.get(f"http://{host}:{port}/health")
 
@@ -336,16 +340,16 @@ def test_a_superlink_that_hangs_costs_a_request_and_no_more(
 ) -> None:
     body = PullMessagesRequest(node=NodeProto(node_id=member[1])).SerializeToString()
     bounds = Bounds(answer=0.5)
-    with proxy_client.opened(tmp_path, link.access.address, link.access.ca, bounds) as door:
+    with proxy_client.opened(tmp_path, link.access.address, link.access.ca, bounds) as proxy:
         ask = proxy_client.request("pull-messages", body, member[0], more={"connection": "close"})
-        assert proxy_client.status_of(door.answer(ask)) == 200
+        assert proxy_client.status_of(proxy.answer(ask)) == 200
         os.kill(link.process.pid, signal.SIGSTOP)
         try:
-            assert proxy_client.status_of(door.answer(ask)) in {503, 504}
+            assert proxy_client.status_of(proxy.answer(ask)) in {503, 504}
         finally:
             os.kill(link.process.pid, signal.SIGCONT)
         running_superlink.wait_for(link)
-        assert proxy_client.status_of(door.answer(ask)) == 200
+        assert proxy_client.status_of(proxy.answer(ask)) == 200
 
 
 def test_no_log_and_no_count_names_anybody(
@@ -355,11 +359,11 @@ def test_no_log_and_no_count_names_anybody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with proxy_client.opened(tmp_path, link.access.address, link.access.ca, Bounds(head=0.3)) as door:
-        door.answer(b"GARBAGE\r\n\r\n", source="127.0.0.77")
-        door.answer(proxy_client.request("pull-messages", key=member[0], length=10), source="127.0.0.77")
-        host, _, port = door.address.rpartition(":")
+    with proxy_client.opened(tmp_path, link.access.address, link.access.ca, Bounds(head=0.3)) as proxy:
+        proxy.answer(b"GARBAGE\r\n\r\n", source="127.0.0.77")
+        proxy.answer(proxy_client.request("pull-messages", key=member[0], length=10), source="127.0.0.77")
+        host, _, port = proxy.address.rpartition(":")
         with contextlib.suppress(httpx.HTTPError):
             httpx.get(f"http://{host}:{port}/health")
-    assert set(door.fence.counts) == {"not for here", "too slow", "broken off"}
+    assert set(proxy.server.counts) == {"not found", "too slow", "broken off"}
     assert "127.0.0.77" not in caplog.text

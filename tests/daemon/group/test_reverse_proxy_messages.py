@@ -1,4 +1,4 @@
-"""Whole messages between host and members, large ones too, with the fence in between."""
+"""Whole messages between host and members, large ones too, with the reverse proxy in between."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from federation.envelope import NO_SUM, Stage, seal
 from federation.flower.grid import open_run
 from federation.identity import Identity
 from tests.daemon.group import proxy_client
-from tests.daemon.group.proxy_client import Door
+from tests.daemon.group.proxy_client import RunningProxy
 from tests.federation.flower.fleets import Fleet, Member
 from tests.federation.flower.superlinks import SuperLink, running
 
@@ -26,24 +26,24 @@ LARGE = 12_000_000
 class Behind(SuperLink):
     """The same SuperLink, as members see it."""
 
-    door: Door | None = None
+    proxy: RunningProxy | None = None
 
     @property
     def ca(self) -> bytes:
-        assert self.door is not None
-        return self.door.ca.read_bytes()
+        assert self.proxy is not None
+        return self.proxy.ca.read_bytes()
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Iterator[tuple[Fleet, Door]]:
+def there(tmp_path: Path) -> Iterator[tuple[Fleet, RunningProxy]]:
     with (
         running(tmp_path / "superlink") as link,
-        proxy_client.opened(tmp_path, link.access.address, link.access.ca) as door,
+        proxy_client.opened(tmp_path, link.access.address, link.access.ca) as proxy,
     ):
-        outside = Behind(link.folder, int(door.address.rpartition(":")[2]), door=door)
+        outside = Behind(link.folder, int(proxy.address.rpartition(":")[2]), proxy=proxy)
         fleet = Fleet(link, {host: Member(outside, *link.new_node()) for host in HOSTS})
         fleet.start()
-        yield fleet, door
+        yield fleet, proxy
         fleet.close()
 
 
@@ -58,8 +58,10 @@ def proposal(recipient: str) -> bytes:
     )
 
 
-async def test_large_messages_pass_both_ways_and_only_what_was_asked_for(there: tuple[Fleet, Door]) -> None:
-    fleet, door = there
+async def test_large_messages_pass_both_ways_and_only_what_was_asked_for(
+    there: tuple[Fleet, RunningProxy],
+) -> None:
+    fleet, proxy = there
     blob, answer = (np.random.default_rng(seed).bytes(LARGE) for seed in (1, 2))
     heard: list[dict[str, bytes]] = []
 
@@ -75,7 +77,7 @@ async def test_large_messages_pass_both_ways_and_only_what_was_asked_for(there: 
         found = await asyncio.gather(*sent)
     assert found == [answer] * len(HOSTS)
     assert heard == [{"vocabulary": blob}] * len(HOSTS)
-    called = {head.split(b" ")[1].rpartition(b"/")[2] for head in door.upstream.heads}
+    called = {head.split(b" ")[1].rpartition(b"/")[2] for head in proxy.upstream.heads}
     assert called - {b"send-node-heartbeat"} == {
         b"activate-node",
         b"pull-messages",
@@ -84,10 +86,10 @@ async def test_large_messages_pass_both_ways_and_only_what_was_asked_for(there: 
         b"push-messages",
         b"push-object",
     }
-    assert door.fence.counts.keys() <= {"passed", "broken off"}
+    assert proxy.server.counts.keys() <= {"forwarded", "broken off"}
 
 
-async def test_a_superlink_that_was_away_for_a_moment_is_no_loss(there: tuple[Fleet, Door]) -> None:
+async def test_a_superlink_that_was_away_for_a_moment_is_no_loss(there: tuple[Fleet, RunningProxy]) -> None:
     fleet, _ = there
     fleet.superlink.kill()
     fleet.superlink.start()

@@ -173,7 +173,7 @@ def test_a_member_polls_as_a_sum_comes_near_and_when_it_is_over() -> None:
 
 
 def test_a_member_is_linked_until_it_has_the_sum() -> None:
-    play = Play(replace(MEMBER, fence="h.example:1", ca="ca"))
+    play = Play(replace(MEMBER, proxy="h.example:1", ca="ca"))
     assert "link" in play.due()[0]
     assert play.due(ahead=3600 - 120)[1] >= {"link"}
     assert play.schedule.proxy == "h.example:1"

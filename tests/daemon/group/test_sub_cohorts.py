@@ -17,14 +17,14 @@ import pytest_asyncio
 from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import commands, repository, status
 from daemon.group.membership import rules
-from daemon.group.membership.host_messages import waiting
-from daemon.group.published_store import MESSAGE, PublishedStore
+from daemon.group.published_sums import MESSAGE, PublishedStore, not_learnt
+from daemon.jobs.registry import JOBS
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
 from daemon.peers import repository as peers
 from daemon.revert import job, proof
-from daemon.rounds import aggregate_job, rotate_key, round_config
+from daemon.rounds import rotate_key, round_config
 from daemon.rounds.aggregate_job import _Session
 from daemon.rounds.counts_then_pairs import Part, Rounds
 from daemon.store import sums
@@ -32,7 +32,7 @@ from daemon.training import sum_selection
 from federation.blob_access import fetch_request
 from federation.carrier import PeerRefused
 from federation.envelope import Stage
-from federation.group.epoch import EpochDocument
+from federation.group.epoch_document import EpochDocument
 from federation.http.client import PeerClient
 from tests.daemon.group.in_process_group import (
     SETTINGS,
@@ -130,20 +130,20 @@ async def test_a_host_that_dies_while_it_tidies_up_has_no_second_sum_of_one_part
     with pytest.raises(asyncio.CancelledError):
         await group.host_session()
     monkeypatch.setattr(Rounds, "forget", forget)
-    batch, shelf = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
-    signed = shelf.message(batch)
+    batch, store = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
+    signed = store.message(batch)
     journal = round_config.hosted_journal(group.host.config)
     assert journal.sums()
     with pytest.raises(PolicyRefusedError, match="window"):
         await group.host_session()
     assert not journal.sums()
-    assert shelf.message(batch) == signed
+    assert store.message(batch) == signed
     one = group.people[1]
     await one.catches_up()
     assert_learnt(group, one, batch.hex(), parts_of(group.host, group.host))
 
 
-async def test_the_parts_stay_and_nobody_learns_from_whom_they_do_not_recognise(group: Islands) -> None:
+async def test_the_parts_stay_and_nobody_learns_from_whom_they_do_not_approve(group: Islands) -> None:
     """A stranger in another part costs that part; one in its own costs a member its place, and the part."""
     rosters = parts_of(group.host, group.host)
     mine, others = rosters if group.host.host in rosters[0] else rosters[::-1]
@@ -160,10 +160,10 @@ async def test_the_parts_stay_and_nobody_learns_from_whom_they_do_not_recognise(
         assert_learnt(group, one, batch, [left, others])
     assert learnt_from(careful, batch) == [[host for host in left if host != careful.host]]
     assert learnt_from(strict, batch) == [others]
-    assert strict.refused_here().get("cohort-too-small", 0) + strict.refusals.count("cohort-too-small") == 1
+    assert strict.refusals.count("cohort-too-small") == 1
     states(careful, stranger, "approved")
     states(strict, near, "approved")
-    # Recognised later, the stored part counts.
+    # Approved later, the stored sub-cohort counts.
     assert len(learnt_from(careful, batch)) == 2
 
 
@@ -171,9 +171,9 @@ async def test_who_comes_later_is_in_the_part_that_its_name_gives_and_nobody_mov
     before = parts_of(group.host, group.host)
     late = group.people[MEMBERS]
     await late.joins(group.host)
-    late.recognises(group.people)
+    late.approves(group.people)
     for one in group.people[:MEMBERS]:
-        one.recognises([late])
+        one.approves([late])
     result = await group.session()
     after = parts_of(group.host, group.host)
     assert sorted(map(len, after)) == [5, 6]
@@ -214,7 +214,7 @@ async def test_a_revert_drops_the_parts_with_the_host_at_once_and_for_good(group
     bad = next(group[host] for host in rosters[1] if host != group.host.host)
     # Something is waiting to be learnt in the moment of the decision.
     result = await group.host_session()
-    assert waiting(one.config)
+    assert not_learnt(one.config)
     older = {part.session_id for part in sums.parts(one.engine)}
     report = job.run(one.context(host=bad.host))
     assert report["basis"] == "sub-cohorts"
@@ -222,8 +222,8 @@ async def test_a_revert_drops_the_parts_with_the_host_at_once_and_for_good(group
     assert {part.session_id for part in left} < older
     assert all(bad.host not in part.survivors for part in left)
     assert proof.prove(one.engine, one.config, bad.host).holds
-    # The shelf holds everybody in one piece; what is still to be learnt comes from the host once more.
-    assert not waiting(one.config)
+    # The store holds the sums of all sub-cohorts; what is still to be learnt is fetched from the host again.
+    assert not not_learnt(one.config)
     await one.catches_up()
     [part] = one.stored(result["session"])
     assert part.survivors == tuple(host for host in rosters[0] if host != one.host)
@@ -253,7 +253,7 @@ async def test_who_is_ejected_is_in_no_sum_from_the_next_on_and_gets_nothing(gro
     [roster] = told(result, "survivors")
     assert roster == sorted({one for part in before for one in part} - {out.host})
     assert out.host not in result["delivered"]
-    assert not waiting(out.config)
+    assert not not_learnt(out.config)
     assert ("published", out.host) not in {step[:2] for step in group.ferry.sent[-2 * MEMBERS :]}
     for one in inside(group):
         if one is not out:
@@ -266,7 +266,7 @@ async def test_who_is_ejected_is_in_no_sum_from_the_next_on_and_gets_nothing(gro
     await out.polls()
     assert (out.group.state, out.group.next_at) == ("ejected", 0.0)
     assert out.group.offered != result["session"]
-    assert "was taken out" in status.status(out.config, out.engine, group.clock())["sentence"]
+    assert "ejected it" in status.status(out.config, out.engine, group.clock())["sentence"]
 
 
 async def test_whom_the_hosts_admin_does_not_approve_any_more_gets_nothing_either(group: Islands) -> None:
@@ -286,7 +286,7 @@ async def test_whom_the_hosts_admin_does_not_approve_any_more_gets_nothing_eithe
 async def test_when_the_group_is_closed_its_instances_add_up_with_their_peers_again(group: Islands) -> None:
     host = group.host
     with pytest.raises(PolicyRefusedError, match="learns through the group"):
-        aggregate_job.run(host.context())
+        JOBS["session"](host.context())
     others = [one for one in inside(group) if one is not host]
     for one in others:
         await one.leaves()
@@ -327,8 +327,8 @@ async def test_a_host_whose_key_was_replaced_says_what_to_do(group: Islands) -> 
     await host.restart()
     others = group.people[1:6]
     for one in others:
-        peers.change(one.engine, one.config, host.host, lambda peer: replace(peer, key=host.seen.key))
-    with pytest.raises(PolicyRefusedError, match="this instance's key") as told_so:
+        peers.change(one.engine, one.config, host.host, lambda peer: replace(peer, key=host.evidence.key))
+    with pytest.raises(PolicyRefusedError, match="this instance's present key") as told_so:
         await group.host_session()
     assert "shoal group close" in told_so.value.advice
     group.next_window()

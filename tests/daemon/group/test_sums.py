@@ -71,7 +71,7 @@ async def test_every_member_stores_the_others_sum_with_their_noise_and_who_only_
         record = activity.session(one.engine, stored.session_id)
         assert record is not None
         assert (record.role, record.aggregator, record.outcome) == ("group", six.host.host, "done")
-        # Half of what is declared comes from each, but for the own: that is not in it.
+        # Half of what is declared comes from each member but this one, which is not in it.
         share = stored.privacy["pairs_noise_realised"] / len(stored.survivors)
         assert stored.privacy["survivors"] == len(stored.survivors)
         assert share * len(givers) >= stored.privacy["pairs_noise"]

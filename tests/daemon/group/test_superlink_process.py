@@ -14,7 +14,7 @@ SECONDS = 240.0
 
 
 async def test_a_superlink_that_hangs_is_started_again(tmp_path: Path) -> None:
-    link = SuperLink(tmp_path, 0, look=0.2)
+    link = SuperLink(tmp_path, 0, check=0.2)
     ready = asyncio.Queue[str]()
     task = asyncio.create_task(link.keep(lambda: ready.put_nowait(link.address), lambda: None))
     try:
@@ -39,7 +39,7 @@ async def test_damaged_state_is_said_clearly(tmp_path: Path) -> None:
     (tmp_path / "superlink.sqlite").write_bytes(b"not a database, " * 1_000)
     link = SuperLink(tmp_path, 0)
     try:
-        with pytest.raises(HostingError, match="ended at once") as found:
+        with pytest.raises(HostingError, match="ended immediately") as found:
             await link.keep(lambda: None, lambda: None)
     finally:
         await link.end()

@@ -222,7 +222,7 @@ def take_up(config: Config, engine: Engine) -> SignedProposal:
         identity_of(config),
         round_config.member_journal(config),
         peer=repository.read(engine, config).allowlist().find,
-        admit=lambda _proposal: None,
+        check_policies=lambda _proposal: None,
         clock=lambda: NOW,
         random=lambda size: bytes(size),
         limits=round_config.limits(config),

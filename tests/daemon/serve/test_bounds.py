@@ -11,10 +11,10 @@ import pytest
 from daemon.config.schema import Guards
 from daemon.serve import connection_limit
 from daemon.serve.server import MAX_FEDERATION_REQUEST
-from federation.driver import Patience
+from federation.aggregator_driver import StageTimeouts
 from federation.errors import Code, Refusal
 from federation.http import load_limits
-from federation.http.load_limits import Readers, Shares, Turns
+from federation.http.load_limits import Quotas, Readers, Slots
 from federation.limits import Limits
 from policies import rates
 
@@ -29,7 +29,7 @@ def test_the_listener_and_the_protocol_have_one_limit() -> None:
 
 def test_what_a_session_asks_of_a_member_is_far_below_what_a_peer_may() -> None:
     # Five stages of two sums, blobs that are fetched, and a poll at the end of each wait for the preparation.
-    polls = 2 * Patience.propose / load_limits.ANSWER_WITHIN
+    polls = 2 * StageTimeouts.propose / load_limits.ANSWER_WITHIN
     assert 10 + polls + 4 < Guards().requests_per_minute / 5
     # And one that polls four times a second because a proxy cuts it short.
     assert Guards().requests_per_minute / 2 > 4 * 60
@@ -49,14 +49,14 @@ async def test_the_slowest_body_gives_way_to_a_new_one() -> None:
 
     async def slow(number: int) -> None:
         try:
-            async with readers.one():
+            async with readers.reading():
                 await asyncio.sleep(5)
         except Refusal as refusal:
             ended.append((number, refusal.code))
 
     tasks = [asyncio.create_task(slow(n)) for n in range(load_limits.MAX_READING)]
     await asyncio.sleep(0)
-    async with readers.one():
+    async with readers.reading():
         await asyncio.sleep(0.01)
     assert ended == [(0, Code.MALFORMED)]
     for task in tasks:
@@ -64,11 +64,11 @@ async def test_the_slowest_body_gives_way_to_a_new_one() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_turns_come_in_order_and_the_queue_ends() -> None:
-    turns, order, go = Turns(), [], asyncio.Event()
+async def test_requests_are_handled_in_order_and_the_queue_ends() -> None:
+    slots, order, go = Slots(), [], asyncio.Event()
 
     async def work(number: int) -> None:
-        async with turns.one():
+        async with slots.slot():
             order.append(number)
             await go.wait()
 
@@ -77,22 +77,22 @@ async def test_turns_come_in_order_and_the_queue_ends() -> None:
     await asyncio.sleep(0.01)
     assert order == list(range(load_limits.MAX_AT_ONCE))
     with refused(Code.BUSY):
-        async with turns.one():
+        async with slots.slot():
             pass
     go.set()
     await asyncio.gather(*tasks)
     assert order == list(range(most))
-    async with turns.one():
+    async with slots.slot():
         pass
 
 
 def test_one_name_leaves_something_for_others_and_gives_back_what_it_held() -> None:
-    shares = Shares(each=3, total=4)
-    with shares.taken("a", 3):
-        with refused(Code.BUSY), shares.taken("a"):
+    quotas = Quotas(each=3, total=4)
+    with quotas.hold("a", 3):
+        with refused(Code.BUSY), quotas.hold("a"):
             pass
-        with shares.taken("b"), refused(Code.BUSY), shares.taken("c"):
+        with quotas.hold("b"), refused(Code.BUSY), quotas.hold("c"):
             pass
-    with shares.taken("a", 3), shares.taken("b"):
+    with quotas.hold("a", 3), quotas.hold("b"):
         pass
-    assert not shares._taken
+    assert not quotas._held

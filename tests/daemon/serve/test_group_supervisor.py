@@ -25,7 +25,7 @@ from daemon.serve.group_supervisor import GroupSupervisor
 from daemon.serve.runner import Runner
 from daemon.serve.scheduler import Scheduler
 from daemon.serve.server import build_context
-from tests.daemon.group.test_join_and_leave import GROUP, asks, lets_in
+from tests.daemon.group.join_neighbours import GROUP, admits, asks
 from tests.daemon.peer_instances import Neighbour, neighbours
 
 PORTS = '[group]\nlisten_port = 0\nlead = "1m"\nstay = "5m"\n[limits]\njob_time = "1m"\n'
@@ -134,7 +134,7 @@ async def test_a_member_asks_at_once_and_then_now_and_then(pair: list[Neighbour]
         for _ in range(5):
             await member.supervisor.look()
         assert len(host.front.asked) == before
-        await lets_in(host, a.host)
+        await admits(host, a.host)
         host.clock.ahead = a.clock.ahead = 4000.0
         await member.looks(lambda: member.group.state == "member")
         # The host is away: after a minute again, then after two.
@@ -175,7 +175,7 @@ async def test_the_host_runs_flower_and_takes_announced_sums(pair: list[Neighbou
             announce(host.config.data_dir, Running(1, "", "", 0.0))
             await here.looks(lambda: here.supervisor.live.hosting == "ready")
             group = here.group
-            assert group.fence.startswith("127.0.0.1:")
+            assert group.proxy.startswith("127.0.0.1:")
             assert group.ca.startswith("-----BEGIN CERTIFICATE-----")
             assert group.poll_ms == 250
             # The nodes of members are let in at once, the host's own among them.
@@ -205,7 +205,7 @@ async def test_the_host_runs_flower_and_takes_announced_sums(pair: list[Neighbou
 async def test_sums_are_announced_by_themselves(pair: list[Neighbour]) -> None:
     host, a = pair
     await asks(a, host)
-    await lets_in(host, a.host)
+    await admits(host, a.host)
     async with kept(host, schedule=True) as here:
         here.supervisor._config = here.supervisor._config.model_copy(
             update={"cohort": host.config.cohort.model_copy(update={"min_cohort": 1})}
@@ -255,7 +255,7 @@ async def test_what_federates_looks_after_its_group_by_itself(pair: list[Neighbo
     await asks(a, host)
     a.config.group_dir.mkdir(exist_ok=True)
     (a.config.group_dir / status.LIVE_NAME).write_text(json.dumps({"link": "connected"}))
-    await lets_in(host, a.host)
+    await admits(host, a.host)
     async with kept(a) as member:
         # Nothing runs any more, and so nothing is connected, whatever a daemon that was killed wrote down.
         scheduler = Scheduler(member.context, member.runner)

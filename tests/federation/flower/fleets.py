@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from federation.flower import fleet
-from federation.flower.fleet import Handler, Pace
+from federation.flower.fleet import Handler, NodeSettings, Pace
 from tests.federation.flower.superlinks import SuperLink
 
 QUICK = Pace(busy=0.15)
@@ -56,18 +56,18 @@ class Member:
             return self.handler(request, blobs)
 
         try:
-            fleet.serve(
+            settings = NodeSettings(
                 f"127.0.0.1:{self.superlink.port}",
                 self.superlink.ca,
                 self.key,
                 handle,
-                busy_at=lambda: True,
-                stop=self.stop,
+                MOST,
+                busy=lambda: True,
                 pace=QUICK,
-                most=MOST,
                 on_event=lambda event: self.events.update([event]),
                 node_id=self.remembered,
             )
+            fleet.serve(settings, self.stop)
         except Exception as error:
             self.error = error
 

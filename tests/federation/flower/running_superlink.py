@@ -22,7 +22,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from federation.flower import superlink
-from federation.flower.access import SuperLinkAccess
+from federation.flower.superlink import SuperLinkAccess
 
 START_SECONDS = 60.0
 

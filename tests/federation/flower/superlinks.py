@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from federation.flower import control, superlink
-from federation.flower.access import SuperLinkAccess
+from federation.flower.superlink import SuperLinkAccess
 from federation.group.node_key import new_node_key, public_node_key
 
 

@@ -15,16 +15,16 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from federation.aggregator import Aggregator, SumResult
+from federation.aggregator_driver import StageTimeouts, drive
 from federation.blob_access import reference_to
 from federation.carrier import Carrier, PeerUnreachable
-from federation.driver import Patience, drive
 from federation.envelope import NO_SUM, Stage, parse, seal
 from federation.errors import Code, Refusal
 from federation.flower import control, fleet, serverapp, wire
-from federation.flower.access import SuperLinkAccess
 from federation.flower.grid import FlowerRun, open_run
 from federation.flower.rpc import Channel
 from federation.flower.serverapp import RunFailed
+from federation.flower.superlink import SuperLinkAccess
 from federation.http import MESSAGE_PATH
 from federation.http.client import HttpCarrier, PeerClient, Retry, new_session
 from federation.identity import Identity
@@ -35,8 +35,8 @@ from tests.simulator.cohort import Cohort
 
 HOSTS = [f"m{number:03}.example" for number in range(5)]
 STAGES = ["propose", "keys", "shares", "survivors", "confirmations"]
-PATIENT = Patience(propose=20, stage=20, grace=20)
-HASTY = Patience(propose=20, stage=20, grace=3.0)
+PATIENT = StageTimeouts(propose=20, stage=20, grace=20)
+HASTY = StageTimeouts(propose=20, stage=20, grace=3.0)
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +104,9 @@ async def over_http(cohort: Cohort) -> AsyncIterator[Carrier]:
 
 
 async def summed(
-    cohort: Cohort, carrier: Carrier, patience: Patience = PATIENT, **changes: object
+    cohort: Cohort, carrier: Carrier, timeouts: StageTimeouts = PATIENT, **changes: object
 ) -> SumResult:
-    return await drive(cohort.aggregate(cohort.propose(**changes)), carrier, threshold=4, patience=patience)
+    return await drive(cohort.aggregate(cohort.propose(**changes)), carrier, threshold=4, timeouts=timeouts)
 
 
 def expected(length: int, out: frozenset[str] = frozenset()) -> NDArray[np.int64]:
@@ -393,7 +393,7 @@ async def test_a_member_whose_key_is_not_the_pinned_one_is_left_out(flower: Flee
     flower.members[foreign].handler = handle
     async with open_run(flower.superlink.access, flower.nodes) as run:
         aggregator = pinned.aggregate(signed)
-        result = await drive(aggregator, run.carrier(), threshold=4, patience=HASTY)
+        result = await drive(aggregator, run.carrier(), threshold=4, timeouts=HASTY)
     assert result.lost == {foreign: "bad-signature"}
     assert result.total.tobytes() == expected(300, frozenset({foreign})).tobytes()
 
@@ -418,7 +418,7 @@ async def test_a_superlink_that_is_started_again_in_the_middle_costs_time_only(f
             cohort.aggregate(cohort.propose()),
             run.carrier(),
             threshold=4,
-            patience=Patience(propose=40, stage=40, grace=40),
+            timeouts=StageTimeouts(propose=40, stage=40, grace=40),
             on_stage=on_stage,
         )
     await again

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from federation.flower import control, superlink
-from federation.flower.access import SuperLinkAccess
 from federation.flower.control import SuperLinkError
+from federation.flower.superlink import SuperLinkAccess
 from tests.federation.flower import running_superlink
 
 
@@ -64,16 +64,19 @@ def test_two_keys_are_two_nodes(access: SuperLinkAccess) -> None:
 
 
 def test_taking_out_twice_is_no_error(access: SuperLinkAccess) -> None:
+    before = control.nodes(access)
     node_id = control.register(access, running_superlink.public_pem(running_superlink.new_key()))
+    assert control.nodes(access).keys() == {*before, node_id}
     control.unregister(access, node_id)
     control.unregister(access, node_id)
     control.unregister(access, 12345)
+    assert control.nodes(access) == before
 
 
 def test_a_key_that_was_taken_out_never_comes_back(access: SuperLinkAccess) -> None:
     key = running_superlink.public_pem(running_superlink.new_key())
     control.unregister(access, control.register(access, key))
-    with pytest.raises(SuperLinkError, match="a new one"):
+    with pytest.raises(SuperLinkError, match="with a new key"):
         control.register(access, key)
 
 
@@ -109,7 +112,7 @@ def test_who_is_registered_survives_a_restart(tmp_path: Path) -> None:
 
 def test_nobody_there_is_said_clearly(tmp_path: Path) -> None:
     superlink.prepare(tmp_path)
-    with pytest.raises(SuperLinkError, match="is the daemon of this host running"):
+    with pytest.raises(SuperLinkError, match="check that the daemon is running"):
         control.nodes(superlink.access(tmp_path, running_superlink.free_port()))
     with pytest.raises(SuperLinkError, match="certificate cannot be read"):
         control.nodes(superlink.access(tmp_path / "nothing", 1))

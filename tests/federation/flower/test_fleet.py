@@ -15,7 +15,7 @@ import pytest
 
 from federation.carrier import PeerRefused
 from federation.errors import Code
-from federation.flower import control, fab, objects, proto, serverapp, wire
+from federation.flower import control, objects, proto, serverapp, wire
 from federation.flower.fleet import FleetRefused
 from federation.flower.rpc import Channel, RpcRefused, RpcUnreachable
 from federation.group.node_key import new_node_key
@@ -101,10 +101,13 @@ def content_of(task: serverapp.Task, tree: Any) -> dict[str, wire.Value]:
     return objects.unpack(tree, fetch, 1_000_000)
 
 
+BUNDLE = serverapp.bundle()
+
+
 def hostile_bundle() -> bytes:
     """An app that leaves a mark wherever it is imported."""
     code = f"import pathlib\npathlib.Path({MARK!r}).write_text('x')\nprint({MARK!r})\napp = None\n"
-    project = zipfile.ZipFile(io.BytesIO(fab.bundle())).read("pyproject.toml").decode()
+    project = zipfile.ZipFile(io.BytesIO(BUNDLE)).read("pyproject.toml").decode()
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("pyproject.toml", project.replace("federation.flower.app", "hostile"))
@@ -138,7 +141,7 @@ def test_a_node_that_is_offered_code_neither_fetches_nor_runs_it(
         for kind in kinds:
             reply, _ = ask(task, one.node_id, kind, wire.request(b"run this"))
             assert reply.error.code == 1
-            assert reply.error.reason == "this node runs no code of others"
+            assert reply.error.reason == "this node runs no foreign code"
         assert handled == []
         # It is a node as good as before.
         _, tree = ask(task, one.node_id, wire.MESSAGE_TYPE, wire.request(b"a question"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 
 from federation.group.documents import MILLISECONDS
-from federation.group.epoch import EpochDocument
+from federation.group.epoch_document import EpochDocument
 from federation.group.published import (
     HEAD,
     Published,
-    PublishedPart,
+    PublishedSubCohort,
     counts_blob,
     pairs_blob,
     proposal_blob,
@@ -48,7 +48,7 @@ def publish(document: EpochDocument, *raws: bytes, head: int = VIDEOS) -> Publis
     for number, raw in enumerate(raws):
         digest = hashlib.sha256(raw).digest()
         roster = document.rosters[number]
-        parts.append(PublishedPart(digest, tuple(member.host for member in roster)))
+        parts.append(PublishedSubCohort(digest, tuple(member.host for member in roster)))
         blobs[proposal_blob(number)] = BlobReference(digest, len(raw))
         blobs[counts_blob(number)] = BlobReference(b"c" * 32, 4 * head)
         blobs[pairs_blob(number)] = BlobReference(b"p" * 32, 2 * head * (head - 1))

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from federation import envelope
-from federation.envelope import Envelope
-from federation.group.epoch import (
-    EpochDocument,
+from federation import cbor, envelope
+from federation.envelope import NO_SUM, Envelope
+from federation.group.epoch_document import EpochDocument, read_epoch
+from federation.group.epoch_opening import (
     Gather,
     Listed,
     MembershipList,
-    answer_gather,
-    answer_list,
-    check_epoch,
     read_commitment,
-    read_epoch,
     read_gather,
     read_list,
     read_reveal,
 )
+from federation.group.epoch_rules import answer_gather, answer_list, check_epoch
 from federation.identity import Identity
 from federation.limits import Limits
 
@@ -28,6 +25,7 @@ NOW = 1_800_000_000.25
 LENGTH = 180 * 86_400.0
 GROUP = "Films of the coast"
 HOST = Identity("host.example", b"h" * 32)
+ALICE = Identity("alice.example", b"a" * 32)
 
 
 def parsed(raw: bytes) -> Envelope:
@@ -36,6 +34,21 @@ def parsed(raw: bytes) -> Envelope:
 
 def person(number: int) -> Identity:
     return Identity(f"m{number:03}.example", number.to_bytes(32, "big"))
+
+
+def altered(raw: bytes, changes: dict[str, cbor.Item], without: str = "", by: Identity = ALICE) -> bytes:
+    """Return the same message with another payload, validly signed."""
+    message = parsed(raw)
+    content = cbor.decode(bytes(message.payload))
+    assert isinstance(content, dict)
+    content = {name: item for name, item in (content | changes).items() if name != without}
+    return envelope.seal(
+        by,
+        sum_id=NO_SUM,
+        stage=message.stage,
+        recipient=message.recipient,
+        payload=cbor.encode(content),
+    )
 
 
 @dataclass

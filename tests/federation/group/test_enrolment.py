@@ -22,16 +22,15 @@ from federation.group.enrolment import (
 )
 from federation.group.node_key import new_node_key, public_node_key
 from federation.identity import Identity
-from tests.federation.group.table import GROUP, HOST, LIMITS, NOW, parsed, person
+from tests.federation.group.table import ALICE, GROUP, HOST, LIMITS, NOW, altered, parsed, person
 
-ALICE = Identity("alice.example", b"a" * 32)
 PEM = new_node_key()
 SAID = Enrolment.say(ALICE, PEM, GROUP, HOST.host, NOW, "join")
 ADMISSION = Admission(
     group=GROUP,
     host=ALICE.host,
     state="member",
-    fence="host.example:9743",
+    proxy="host.example:9743",
     ca="-----BEGIN CERTIFICATE-----\n",
     next=1_800_003_600_000,
     poll_ms=250,
@@ -51,21 +50,6 @@ def code_of(raw: bytes, me: str = HOST.host, now: float = NOW) -> Code | None:
     except Refusal as refusal:
         return refusal.code
     return None
-
-
-def altered(raw: bytes, changes: dict[str, cbor.Item], without: str = "", by: Identity = ALICE) -> bytes:
-    """Return the same message with another payload, validly signed."""
-    message = parsed(raw)
-    content = cbor.decode(bytes(message.payload))
-    assert isinstance(content, dict)
-    content = {name: item for name, item in (content | changes).items() if name != without}
-    return envelope.seal(
-        by,
-        sum_id=NO_SUM,
-        stage=message.stage,
-        recipient=message.recipient,
-        payload=cbor.encode(content),
-    )
 
 
 @pytest.mark.parametrize("wish", ["join", "leave", "status"])
@@ -133,7 +117,7 @@ def refusal_of(admission: Admission, by: Identity = HOST, me: str = ALICE.host, 
 
 def test_an_admission_is_read_as_it_was_sealed() -> None:
     assert admitted(ADMISSION) == ADMISSION
-    stranger = replace(ADMISSION, state="asked", fence="", ca="", next=0, members=())
+    stranger = replace(ADMISSION, state="asked", proxy="", ca="", next=0, members=())
     assert admitted(stranger) == stranger
     assert (admitted(ADMISSION).next_at, admitted(stranger).next_at) == (1_800_003_600.0, 0)
 

@@ -12,31 +12,38 @@ from hypothesis import strategies as st
 
 from federation import cbor
 from federation.errors import Code, Refusal
-from federation.group import epoch
 from federation.group.documents import EVERYBODY
-from federation.group.epoch import (
-    MAX_EPOCH,
-    Accepted,
-    EpochDocument,
+from federation.group.epoch_document import MAX_EPOCH, Accepted, EpochDocument, read_accepted, read_epoch
+from federation.group.epoch_opening import (
+    GATHERING,
+    MAX_LIST,
+    MAX_SMALL,
+    RETRY,
     Gather,
     Listed,
+    MembershipList,
     Reveal,
-    check_epoch,
     committed,
-    follows,
-    may_open,
     nonce_of,
-    read_accepted,
     read_commitment,
-    read_epoch,
     read_gather,
     read_list,
     read_reveal,
 )
-from federation.group.epoch_opening import GATHERING, MAX_LIST, MAX_SMALL, RETRY, MembershipList
+from federation.group.epoch_rules import check_epoch, follows, may_open
 from federation.identity import Identity, PublicIdentity
-from tests.federation.group.table import GROUP, HOST, LENGTH, LIMITS, NOW, Group, Member, parsed, person
-from tests.federation.group.test_enrolment import altered
+from tests.federation.group.table import (
+    GROUP,
+    HOST,
+    LENGTH,
+    LIMITS,
+    NOW,
+    Group,
+    Member,
+    altered,
+    parsed,
+    person,
+)
 
 TEN = Group.of(10, parts=2)
 BEGUN = TEN.begin()
@@ -65,8 +72,8 @@ def test_all_members_take_the_same_parts_of_everybody() -> None:
     assert sorted(m for part in parts for m in part) == sorted(m.identity.public for m in TEN.members)
     for part in parts:
         assert list(part) == sorted(part)
-        assert all(BEGUN.part_of(member.host) == part for member in part)
-    assert BEGUN.part_of("stranger.example") is None
+        assert all(BEGUN.roster_of(member.host) == part for member in part)
+    assert BEGUN.roster_of("stranger.example") is None
     assert BEGUN.dropped == ()
 
 
@@ -110,12 +117,12 @@ def test_who_did_not_reveal_is_in_no_part_and_may_join_late() -> None:
     without = replace(document, reveals={h: raw for h, raw in document.reveals.items() if h != absent})
     without.check()
     assert without.dropped == (absent,)
-    assert without.part_of(absent) is None
+    assert without.roster_of(absent) is None
     assert sum(map(len, without.rosters)) == 9
     joined = continued(without, (person(3).public,))
     joined.check()
     follows(without, joined)
-    assert joined.part_of(absent) is not None
+    assert joined.roster_of(absent) is not None
 
 
 def test_as_many_reveal_as_a_sum_needs() -> None:
@@ -406,7 +413,3 @@ def test_a_thousand_members_fit() -> None:
     sealed = document.seal(host)
     assert len(sealed) <= MAX_EPOCH
     assert sorted(map(len, document.rosters)) == [62] * 8 + [63] * 8
-
-
-def test_everything_that_is_needed_is_in_one_place() -> None:
-    assert all(hasattr(epoch, name) for name in epoch.__all__)

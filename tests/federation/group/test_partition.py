@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.group.partition import places, seed_of, together
+from federation.group.epoch_document import draw_places, partition_seed, sub_cohorts_of
 
 HOSTS = st.lists(st.text("abcdefgh0123.-", min_size=1, max_size=8), min_size=1, max_size=40, unique=True)
 SEEDS = st.binary(min_size=32, max_size=32)
@@ -18,11 +18,11 @@ SEEDS = st.binary(min_size=32, max_size=32)
 def test_the_drawn_are_dealt_evenly_whatever_their_order(
     seed: bytes, hosts: list[str], parts: int, order: Random
 ) -> None:
-    placed = places(seed, hosts, parts)
+    placed = draw_places(seed, hosts, parts)
     sizes = Counter(placed.values())
     assert max(sizes.values()) - min(sizes.get(n, 0) for n in range(parts)) <= 1
     order.shuffle(hosts)
-    assert places(seed, hosts, parts) == placed
+    assert draw_places(seed, hosts, parts) == placed
 
 
 @given(seed=SEEDS, hosts=HOSTS, cut=st.integers(0, 40), parts=st.integers(1, 16))
@@ -30,10 +30,10 @@ def test_who_comes_late_moves_nobody_and_comes_to_the_same_place_in_any_company(
     seed: bytes, hosts: list[str], cut: int, parts: int
 ) -> None:
     drawn, late = hosts[:cut], hosts[cut:]
-    placed = places(seed, drawn, parts, late)
-    assert {host: placed[host] for host in drawn} == places(seed, drawn, parts)
+    placed = draw_places(seed, drawn, parts, late)
+    assert {host: placed[host] for host in drawn} == draw_places(seed, drawn, parts)
     for host in late:
-        assert places(seed, drawn, parts, [host])[host] == placed[host]
+        assert draw_places(seed, drawn, parts, [host])[host] == placed[host]
 
 
 @given(
@@ -45,7 +45,7 @@ def test_nobody_is_lost_or_doubled_and_no_part_is_too_small(
     placed: dict[str, int], data: st.DataObject, least: int
 ) -> None:
     gone = data.draw(st.sets(st.sampled_from(sorted(placed)))) if placed else set()
-    groups = together(placed, gone, least)
+    groups = sub_cohorts_of(placed, gone, least)
     assert sorted(host for group in groups for host in group) == sorted(placed.keys() - gone)
     assert len(groups) <= 1 or all(len(group) >= least for group in groups)
     assert list(groups) == sorted(groups)
@@ -57,29 +57,29 @@ def test_nobody_is_lost_or_doubled_and_no_part_is_too_small(
 
 def test_a_small_part_joins_the_smallest_other() -> None:
     placed = {"a": 0, "b": 1, "c": 1, "d": 1, "e": 2, "f": 2}
-    assert together(placed, (), 2) == (("a", "e", "f"), ("b", "c", "d"))
-    assert together(placed, ("e",), 2) == (("a", "f"), ("b", "c", "d"))
-    assert together(placed, (), 1) == (("a",), ("b", "c", "d"), ("e", "f"))
-    assert together(placed, "abcdef", 2) == ()
+    assert sub_cohorts_of(placed, (), 2) == (("a", "e", "f"), ("b", "c", "d"))
+    assert sub_cohorts_of(placed, ("e",), 2) == (("a", "f"), ("b", "c", "d"))
+    assert sub_cohorts_of(placed, (), 1) == (("a",), ("b", "c", "d"), ("e", "f"))
+    assert sub_cohorts_of(placed, "abcdef", 2) == ()
 
 
 def test_every_nonce_and_the_list_change_the_seed() -> None:
     nonces = {"a": b"1" * 32, "b": b"2" * 32}
     seeds = {
-        seed_of(b"l" * 32, nonces),
-        seed_of(b"m" * 32, nonces),
-        seed_of(b"l" * 32, nonces | {"b": b"3" * 32}),
-        seed_of(b"l" * 32, {"a": b"2" * 32, "b": b"1" * 32}),
-        seed_of(b"l" * 32, {"a": b"1" * 32}),
+        partition_seed(b"l" * 32, nonces),
+        partition_seed(b"m" * 32, nonces),
+        partition_seed(b"l" * 32, nonces | {"b": b"3" * 32}),
+        partition_seed(b"l" * 32, {"a": b"2" * 32, "b": b"1" * 32}),
+        partition_seed(b"l" * 32, {"a": b"1" * 32}),
     }
     assert len(seeds) == 5
-    assert seed_of(b"l" * 32, dict(reversed(nonces.items()))) in seeds
+    assert partition_seed(b"l" * 32, dict(reversed(nonces.items()))) in seeds
 
 
 def test_the_draw_is_fair() -> None:
     """Of 4 members in 2 parts each pair is together in a third of 1,200 draws, within five deviations."""
     together_with_a: Counter[str] = Counter()
     for number in range(1_200):
-        placed = places(number.to_bytes(32, "big"), "abcd", 2)
+        placed = draw_places(number.to_bytes(32, "big"), "abcd", 2)
         together_with_a.update(host for host in "bcd" if placed[host] == placed["a"])
     assert all(abs(together_with_a[host] - 400) < 5 * (1_200 * 2 / 9) ** 0.5 for host in "bcd")

@@ -15,7 +15,7 @@ from federation.group.published import (
     HEAD,
     MAX_PUBLISHED,
     Published,
-    PublishedPart,
+    PublishedSubCohort,
     Taken,
     counts_blob,
     pairs_blob,
@@ -26,8 +26,7 @@ from federation.identity import Identity
 from federation.limits import Limits
 from federation.proposal import BlobReference
 from tests.federation.group.sums import VIDEOS, proposed, publish, signed
-from tests.federation.group.table import GROUP, HOST, LIMITS, NOW, Group, parsed, person
-from tests.federation.group.test_enrolment import altered
+from tests.federation.group.table import GROUP, HOST, LIMITS, NOW, Group, altered, parsed, person
 
 DOCUMENT = Group.of(10, parts=2).begin()
 RAWS = tuple(signed(proposed(part)) for part in DOCUMENT.rosters)
@@ -41,7 +40,7 @@ def read(raw: bytes, limits: Limits = LIMITS) -> Published:
 
 def code_of(published: Published, proposals: dict[int, bytes] = PROPOSALS) -> Code:
     with pytest.raises(Refusal) as refused:
-        published.check_parts(DOCUMENT, proposals, LIMITS)
+        published.check_sub_cohorts(DOCUMENT, proposals, LIMITS)
     return refused.value.code
 
 
@@ -58,14 +57,14 @@ def test_what_is_published_is_read_and_its_proposals_are_those_of_the_epoch() ->
     assert (again.hash, again.made_at) == (PUBLISHED.hash, NOW)
     assert again.seal(HOST) == raw
     assert parsed(raw).recipient == EVERYBODY
-    proposals = again.check_parts(DOCUMENT, PROPOSALS, LIMITS)
+    proposals = again.check_sub_cohorts(DOCUMENT, PROPOSALS, LIMITS)
     assert [p.proposal.roster for p in proposals] == list(DOCUMENT.rosters)
     assert [p.sum_id for p in proposals] == [part.session for part in again.parts]
 
 
 def test_one_part_of_two_may_have_failed() -> None:
     one = publish(DOCUMENT, RAWS[0])
-    [only] = read(one.seal(HOST)).check_parts(DOCUMENT, PROPOSALS, LIMITS)
+    [only] = read(one.seal(HOST)).check_sub_cohorts(DOCUMENT, PROPOSALS, LIMITS)
     assert only.raw == RAWS[0]
 
 
@@ -97,7 +96,7 @@ def test_survivors_are_enough_and_in_the_roster() -> None:
     first, second = PUBLISHED.parts
     few = replace(first, survivors=first.survivors[:3])
     assert code_of(replace(PUBLISHED, parts=(few, second))) is Code.SURVIVORS_INVALID
-    replace(PUBLISHED, parts=(replace(first, survivors=first.survivors[:4]), second)).check_parts(
+    replace(PUBLISHED, parts=(replace(first, survivors=first.survivors[:4]), second)).check_sub_cohorts(
         DOCUMENT, PROPOSALS, LIMITS
     )
     foreign = replace(first, survivors=tuple(sorted((*first.survivors, "zoe.example"))))
@@ -122,11 +121,13 @@ def blobs_with(**changes: int | None) -> Published:
         (replace(PUBLISHED, parts=PUBLISHED.parts[:1]), Code.MALFORMED),
         (replace(PUBLISHED, parts=PUBLISHED.parts * 2), Code.SURVIVORS_INVALID),
         (
-            replace(PUBLISHED, parts=(PUBLISHED.parts[0], PublishedPart(PUBLISHED.parts[0].session, ("z",)))),
+            replace(
+                PUBLISHED, parts=(PUBLISHED.parts[0], PublishedSubCohort(PUBLISHED.parts[0].session, ("z",)))
+            ),
             Code.MALFORMED,
         ),
         (
-            replace(PUBLISHED, parts=(PublishedPart(b"s" * 32, ("b", "a")), PUBLISHED.parts[1])),
+            replace(PUBLISHED, parts=(PublishedSubCohort(b"s" * 32, ("b", "a")), PUBLISHED.parts[1])),
             Code.SURVIVORS_INVALID,
         ),
         (blobs_with(head=None), Code.MALFORMED),
@@ -189,7 +190,7 @@ def test_a_thousand_survivors_with_the_longest_names_fit() -> None:
         b"b" * 32,
         b"e" * 32,
         int(NOW * 1000),
-        tuple(PublishedPart(bytes([n]) * 32, tuple(part)) for n, part in enumerate(cut)),
+        tuple(PublishedSubCohort(bytes([n]) * 32, tuple(part)) for n, part in enumerate(cut)),
         dict.fromkeys([HEAD, *names], reference),
     )
     raw = full.seal(HOST)

@@ -1,57 +1,25 @@
-"""When a member of a group takes part in drawing an epoch, and which document it takes after which.
+"""When a member of a group takes part in drawing an epoch, and which epoch document may follow which.
 
-Epochs are ordered by when they were opened, which members check against their clocks; the number is a name,
-so that a host that lost its memory can go on. The rules are pure: what a member has to remember for them is
-the newest list that it revealed for, and the newest document that it took. The names of the other modules are
-repeated here, so that one import is enough.
+Epochs are ordered by when they were opened, which members check against their clocks; the number is only a
+name, so that a host that lost its data can go on. The rules are pure: all that a member has to remember for
+them is the newest list that it revealed its nonce for, and the newest document that it accepted.
 """
 
 from __future__ import annotations
 
 from federation.errors import Code, Refusal
-from federation.group.epoch_document import MAX_EPOCH, Accepted, EpochDocument, read_accepted, read_epoch
+from federation.group.epoch_document import EpochDocument
 from federation.group.epoch_opening import (
     GATHERING,
     RETRY,
     Commitment,
     Gather,
-    Listed,
     MembershipList,
     Reveal,
     committed,
-    gathering_id,
     nonce_of,
-    read_commitment,
-    read_gather,
-    read_list,
-    read_reveal,
 )
 from federation.identity import Identity, PublicIdentity
-
-__all__ = [
-    "MAX_EPOCH",
-    "Accepted",
-    "Commitment",
-    "EpochDocument",
-    "Gather",
-    "Listed",
-    "MembershipList",
-    "Reveal",
-    "answer_gather",
-    "answer_list",
-    "check_epoch",
-    "committed",
-    "follows",
-    "gathering_id",
-    "may_open",
-    "nonce_of",
-    "read_accepted",
-    "read_commitment",
-    "read_epoch",
-    "read_gather",
-    "read_list",
-    "read_reveal",
-]
 
 
 def follows(old: EpochDocument, new: EpochDocument) -> None:
@@ -72,7 +40,7 @@ def follows(old: EpochDocument, new: EpochDocument) -> None:
     if new.late[: len(old.late)] != old.late or not set(old.gone) <= set(new.gone):
         raise Refusal(
             Code.ROSTER_INVALID,
-            "somebody who had joined is missing, or who had gone came back",
+            "a member that had joined is missing, or one that had left is back",
             new.host.host,
         )
 
@@ -135,18 +103,20 @@ def answer_list(
     """
     me, entry, gathering = identity.public, listed.entry(identity.host), listed.id(host)
     if entry is None:
-        raise Refusal(Code.ROSTER_INVALID, "this instance is not on the list that it is asked about", host)
+        raise Refusal(Code.ROSTER_INVALID, "this instance is not on the list", host)
     if entry.identity != me:
         raise Refusal(Code.KEY_MISMATCH, "this instance is listed with another key", host)
     if entry.commitment != committed(gathering, me.host, nonce_of(identity.seed, gathering)):
-        raise Refusal(Code.ROSTER_INVALID, "this instance is listed with what it did not commit to", host)
+        raise Refusal(
+            Code.ROSTER_INVALID, "this instance is listed with a commitment that it did not make", host
+        )
     if revealed is None or revealed.hash != listed.hash:
         if revealed is not None and revealed.id(host) == gathering:
             raise Refusal(Code.STAGE_REPEATED, "the nonce was revealed for another list", host)
         if any(known is not None and listed.opened <= known.opened for known in (epoch, revealed)):
             raise Refusal(Code.REPLAYED, f"epoch {listed.number} is over", host)
         if now > listed.opened_at + GATHERING:
-            raise Refusal(Code.EXPIRED, "the list is of a gathering that is long over", host)
+            raise Refusal(Code.EXPIRED, "the list belongs to a gathering that ended long ago", host)
     return Reveal.of(listed, host, identity).seal(identity, host)
 
 
@@ -159,7 +129,7 @@ def check_epoch(
     length: float,
     now: float,
 ) -> None:
-    """Check that a member may take `new` after `old`, both of the group it is in; times in seconds.
+    """Check that a member may accept `new` after `old`, both of the group it is in; times in seconds.
 
     Raises:
         Refusal: as `follows`; `replayed` for an older epoch; `wrong-stage` for one that began too early;
@@ -168,7 +138,7 @@ def check_epoch(
 
     """
     host = new.host.host
-    # Under a key that was replaced since, it is among those who have gone.
+    # Under a key that was replaced since, it is listed as gone.
     if me.host not in new.gone and new.members.get(me.host, me) != me:
         raise Refusal(Code.KEY_MISMATCH, "this instance is in the epoch with another key", host)
     if old is not None and old.listed.id(host) == new.listed.id(host):
@@ -185,5 +155,5 @@ def _check_over(opened: float | None, length: float, now: float) -> None:
     if opened is not None and now < opened + length:
         raise Refusal(
             Code.WRONG_STAGE,
-            "the epoch before is not over; the parts are not drawn anew while data is the same",
+            "the previous epoch is not over; sub-cohorts are not drawn anew while data is the same",
         )

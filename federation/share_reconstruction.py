@@ -1,4 +1,4 @@
-"""Stage 5 at the aggregator: sorts revealed shares and reconstructs from the right ones.
+"""Stage 5 at the aggregator: checks revealed shares, and reconstructs secrets from those that are right.
 
 Each share is checked against the commitment that its owner signed when it dealt it: a false one spoils
 nothing, and leaves two who can be at fault, its owner and its holder.
@@ -10,16 +10,15 @@ from collections.abc import Collection, Mapping
 
 from federation import shamir
 from federation.errors import Code, Refusal
-from federation.hashing import commitment
-from federation.keys import public_of
+from federation.keys import commitment, public_of
 from federation.limits import Limits
 from federation.member import share_commitment
 from federation.messages import Advertisement, Revealed, SealedShares
 from federation.proposal import SignedProposal
 
 
-class Reveals:
-    """What the members reveal about `survivors` and about the sharers who vanished.
+class RevealedShares:
+    """The shares that members reveal: of the self seeds of `survivors`, of the mask keys of who vanished.
 
     `sealed` holds the stage 2 answers of all sharers, `advertisements` their keys.
     """

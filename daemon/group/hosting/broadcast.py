@@ -1,4 +1,4 @@
-"""Asking several members the same thing at once, and not waiting for the last of them for ever."""
+"""Sending one message to many members at once, with a limit on how long the slowest are waited for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from federation.carrier import Carrier, PeerRefused, PeerUnreachable
 from federation.errors import Refusal
 
 GRACE = 10.0
-"""Seconds that the rest is waited for once most have answered."""
+"""Seconds that the others are waited for once more than half have answered."""
 WITHIN = 60.0
 
 Read = Callable[[str, bytes], object]
@@ -18,7 +18,7 @@ Read = Callable[[str, bytes], object]
 
 @dataclass
 class Answers:
-    """What members answered, and why others did not, by host."""
+    """What members answered, and why others did not answer, by host."""
 
     answers: dict[str, bytes] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
@@ -35,31 +35,44 @@ async def ask_all(
     at_once: int = 64,
 ) -> Answers:
     """Send each host its request; an answer counts when `read` does not raise Refusal. Times in seconds."""
-    heard = Answers()
+    found = Answers()
     gate = asyncio.Semaphore(at_once)
 
     async def ask(host: str, request: bytes) -> None:
         async with gate:
-            problem = await _ask(carrier, host, request, max_answer, within, read, heard)
+            problem = await _ask(carrier, host, request, max_answer, within, read, found)
         if problem:
-            heard.problems[host] = problem
+            found.problems[host] = problem
 
     tasks = {asyncio.create_task(ask(host, request)) for host, request in requests.items()}
     try:
-        await _wait(tasks, lambda: 2 * len(heard.answers) > len(requests), within, grace)
+        await _wait(tasks, lambda: 2 * len(found.answers) > len(requests), within, grace)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    for host in requests.keys() - heard.answers.keys():
-        heard.problems.setdefault(host, "no answer in time")
-    return heard
+    for host in requests.keys() - found.answers.keys():
+        found.problems.setdefault(host, "no answer in time")
+    return found
+
+
+class ConnectedOnly:
+    """A carrier to the members that were connected when the session began; the others fail at once."""
+
+    def __init__(self, carrier: Carrier, connected: frozenset[str]) -> None:
+        self._carrier, self._connected = carrier, connected
+
+    async def send(self, host: str, request: bytes, *, max_answer: int, timeout: float) -> bytes:  # noqa: ASYNC109
+        """Send a request to a member; see `Carrier`."""
+        if host not in self._connected:
+            raise PeerUnreachable(f"{host} is not connected")
+        return await self._carrier.send(host, request, max_answer=max_answer, timeout=timeout)
 
 
 async def _ask(
-    carrier: Carrier, host: str, request: bytes, max_answer: int, within: float, read: Read, heard: Answers
+    carrier: Carrier, host: str, request: bytes, max_answer: int, within: float, read: Read, found: Answers
 ) -> str:
-    """Ask one host; return what went wrong, or nothing."""
+    """Ask one host; return what went wrong, empty if nothing did."""
     try:
         answer = await carrier.send(host, request, max_answer=max_answer, timeout=within)
         read(host, answer)
@@ -69,7 +82,7 @@ async def _ask(
         return f"refused: {refused.code}"
     except Refusal as refusal:
         return f"wrong answer: {refusal.code}"
-    heard.answers[host] = answer
+    found.answers[host] = answer
     return ""
 
 

@@ -1,4 +1,8 @@
-"""Drives one sum over any carrier: asks all members at once, waits as long as it must and no longer."""
+"""Runs one secure sum from proposal to result: the event loop around an `Aggregator`.
+
+At each stage it asks all members at once over a `Carrier`, hands answers to the aggregator, and closes the
+stage when everybody answered, or a while after the threshold has.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ OnStage = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True)
-class Patience:
+class StageTimeouts:
     """How long a stage waits, in seconds."""
 
     propose: float = 300.0
@@ -34,7 +38,7 @@ async def drive(
     carrier: Carrier,
     *,
     threshold: int,
-    patience: Patience | None = None,
+    timeouts: StageTimeouts | None = None,
     on_stage: OnStage = lambda _stage, _host, _outcome: None,
 ) -> SumResult:
     """Run the sum to its end.
@@ -44,9 +48,9 @@ async def drive(
         Refusal: the last stage gave no sum.
 
     """
-    patience = patience or Patience()
+    timeouts = timeouts or StageTimeouts()
     while not aggregator.finished:
-        await _stage(aggregator, carrier, threshold, patience, on_stage)
+        await _stage(aggregator, carrier, threshold, timeouts, on_stage)
         await asyncio.to_thread(aggregator.close)
     return aggregator.result
 
@@ -55,13 +59,13 @@ async def _stage(
     aggregator: Aggregator,
     carrier: Carrier,
     threshold: int,
-    patience: Patience,
+    timeouts: StageTimeouts,
     on_stage: OnStage,
 ) -> None:
     stage = aggregator.stage
     name = str(stage)
-    limit = patience.propose if stage is Stage.PROPOSE else patience.stage
-    gate = asyncio.Semaphore(patience.at_once if stage is Stage.SHARES else len(aggregator.awaited))
+    limit = timeouts.propose if stage is Stage.PROPOSE else timeouts.stage
+    gate = asyncio.Semaphore(timeouts.at_once if stage is Stage.SHARES else len(aggregator.awaited))
     answered = 0
 
     async def ask(host: str, request: bytes) -> None:
@@ -71,8 +75,7 @@ async def _stage(
                 answer = await carrier.send(host, request, max_answer=aggregator.max_answer, timeout=limit)
                 aggregator.receive(host, answer)
         except PeerRefused as refused:
-            # Without a code of ours it was a proxy: the daemon behind it is away.
-            outcome = "unreachable" if refused.code == "http" else f"refused: {refused.code}"
+            outcome = "unreachable" if refused.by_proxy else f"refused: {refused.code}"
         except PeerUnreachable:
             outcome = "unreachable"
         except Refusal as refusal:
@@ -99,9 +102,9 @@ async def _stage(
             if not done:
                 return
             if answered >= threshold:
-                deadline = min(deadline, loop.time() + patience.grace)
+                deadline = min(deadline, loop.time() + timeouts.grace)
     finally:
         for task in asked:
             task.cancel()
-        # All of them: where one gives the sum up, others may have done so in the same moment.
+        # All of them: where one abandons the sum, others may have done so in the same moment.
         await asyncio.gather(*asked, return_exceptions=True)

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from federation.contributions import Contributions, Unlimited
 from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.journal import MemoryJournal
-from federation.node import MemberNode
+from federation.node import Contributions, MemberNode, Unlimited
 from federation.proposal import Proposal
 from tests.simulator.crashes import Crash, FailingJournal
 from tests.simulator.table import REQUESTS, Table, read
@@ -46,7 +45,7 @@ def start(table: Table, record: Contributions | None) -> MemberNode:
         member.identity,
         member.journal,
         peer=member.peers.get,
-        admit=member.admit,
+        check_policies=member.check_policies,
         clock=member.clock,
         random=member.random,
         limits=member.limits,

@@ -1,6 +1,7 @@
-"""The listener for peers: takes signed messages, hands them to the node or the desk, returns their answers.
+"""The listener for peers: every signed message is limited, checked and answered, or refused and logged, here.
 
-A proposal needs preparing (fetching its blobs, counting), which may outlast a proxy's patience: the answer is
+Requests to a member go to the node, others (hello, blobs, what a group's host and members exchange) to their
+handlers. Preparing a sum (fetching its blobs, counting) may outlast the time-out of a proxy: the answer is
 then 202, and the aggregator sends the same bytes again until the answer is there.
 """
 
@@ -25,7 +26,7 @@ from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH, load_limits
 from federation.http.client import PeerClient
-from federation.http.load_limits import Readers, Shares, Turns
+from federation.http.load_limits import Quotas, Readers, Slots
 from federation.identity import Identity, format_key
 from federation.limits import Limits
 from federation.node import MemberNode, Preparation
@@ -34,21 +35,21 @@ from federation.proposal import BlobReference
 log = logging.getLogger(__name__)
 
 Prepare = Callable[[Preparation, Mapping[str, bytes]], Awaitable[NDArray[np.int64]]]
-"""From an admitted proposal and its blobs to this instance's vector; raises Refusal."""
+"""From a proposal that passed every check, and its blobs, to this instance's vector; raises Refusal."""
 
 OnAnswer = Callable[[bytes, Stage, int, int], None]
 """Called with the sum, the stage of the request, and the bytes received and sent."""
 
-Admit = Callable[[Envelope], str]
-"""Called, in a thread, with each message before anything is done for it; raises Refusal. Returns under which
-name the sender counts: its host where its pinned key signed, the same for everybody else."""
+CheckSender = Callable[[Envelope], str]
+"""Called, in a thread, with each message before it is handled; raises Refusal. Returns the name under which
+the sender's requests are counted: its host if its pinned key signed, otherwise that of all strangers."""
 
 Handler = Callable[[Envelope], bytes]
 """From a message that belongs to no sum, its signature unchecked, to the signed answer, in a thread; raises
 Refusal."""
 
-AtHand = Callable[[BlobReference], bytes | None]
-"""Returns public data of a sum that is here already, in a thread; None where it has to be fetched."""
+LocalBlob = Callable[[BlobReference], bytes | None]
+"""Returns a blob that came with the proposal, in a thread; None if it has to be fetched."""
 
 _SMALL = 65_536
 """Answers up to this size are left to the socket's buffer."""
@@ -62,13 +63,14 @@ class _Preparing:
     task: asyncio.Task[bytes]
 
 
-class MemberService:
+class PeerListener:
     """Connects one node to HTTP; other kinds of messages go to their `handlers`.
 
-    `url_of` gives the pinned address of an approved host: blobs are fetched from there, never from an address
-    that a message names, unless they are `at_hand`. `admit_sum` is called with the aggregator's host before a
-    sum is prepared, and raises Refusal; `on_stage` before a request is handled, `on_refusal` for each
-    refusal, `on_sent` with the name under which a sender counts and the bytes it was sent.
+    `url_of` gives the pinned address of an approved host: unless `local_blob` has them, blobs are fetched
+    from there, never from an address that a message names. `check_preparation` is called with the
+    aggregator's host before a sum is prepared, and raises Refusal; `on_stage` before a request is handled,
+    `on_refusal` for each refusal, `on_sent` with the name under which a sender is counted and the bytes it
+    was sent.
     """
 
     def __init__(
@@ -80,10 +82,10 @@ class MemberService:
         prepare: Prepare,
         url_of: Callable[[str], str | None],
         limits: Limits,
-        admit: Admit = lambda message: message.sender,
-        admit_sum: Callable[[str], None] = lambda _host: None,
+        check_sender: CheckSender = lambda message: message.sender,
+        check_preparation: Callable[[str], None] = lambda _host: None,
         handlers: Mapping[Stage, Handler] | None = None,
-        at_hand: AtHand = lambda _reference: None,
+        local_blob: LocalBlob = lambda _reference: None,
         on_stage: Callable[[Stage], None] = lambda _stage: None,
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
         on_answer: OnAnswer = lambda _sum_id, _stage, _received, _sent: None,
@@ -96,10 +98,10 @@ class MemberService:
         self._prepare = prepare
         self._url_of = url_of
         self._limits = limits
-        self._admit = admit
-        self._admit_sum = admit_sum
+        self._check_sender = check_sender
+        self._check_preparation = check_preparation
         self._handlers = dict(handlers or {})
-        self._at_hand = at_hand
+        self._local_blob = local_blob
         self._on_stage = on_stage
         self._on_refusal = on_refusal
         self._on_answer = on_answer
@@ -107,10 +109,10 @@ class MemberService:
         self._answer_within = answer_within
         self._node_lock = asyncio.Lock()
         self._readers = Readers()
-        self._turns = Turns()
-        # Few at once for each, and for all of them as many as have a turn, wait for one or are being sent.
-        self._senders = Shares(each=load_limits.MAX_PER_SENDER, total=load_limits.MAX_READING)
-        self._sending = Shares(each=load_limits.MAX_SENDING_EACH, total=load_limits.MAX_SENDING)
+        self._slots = Slots()
+        # Few at once for each sender; for all of them as many as hold a slot, wait for one or are being sent.
+        self._senders = Quotas(each=load_limits.MAX_PER_SENDER, total=load_limits.MAX_READING)
+        self._sending = Quotas(each=load_limits.MAX_SENDING_EACH, total=load_limits.MAX_SENDING)
         self._preparing: dict[bytes, _Preparing] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -143,11 +145,11 @@ class MemberService:
     async def _message(self, request: web.Request) -> web.StreamResponse:
         try:
             raw = await self._body(request)
-            async with self._turns.one():
+            async with self._slots.slot():
                 message = envelope.parse(raw, max_size=self._limits.max_request)
                 self._on_stage(message.stage)
-                name = await asyncio.to_thread(self._admit, message)
-            with self._senders.taken(name):
+                name = await asyncio.to_thread(self._check_sender, message)
+            with self._senders.hold(name):
                 return await self._answered(request, message, name)
         except Refusal as refusal:
             self._on_refusal(refusal)
@@ -158,8 +160,8 @@ class MemberService:
         if (request.content_length or 0) > self._limits.max_request:
             raise self._oversized()
         body = bytearray()
-        # Bounded apart from the work: whoever sends slowly keeps nobody's finished request waiting.
-        async with self._readers.one():
+        # Bounded apart from the handling: a slow sender delays nobody's complete request.
+        async with self._readers.reading():
             try:
                 async for chunk in request.content.iter_any():
                     body += chunk
@@ -179,11 +181,11 @@ class MemberService:
         self._on_sent(name, len(answer))
         if len(answer) <= _SMALL:
             return web.Response(body=answer, content_type=CONTENT_TYPE)
-        with self._sending.taken(name, len(answer)):
+        with self._sending.hold(name, len(answer)):
             return await _sent(request, answer)
 
     async def _handle(self, message: Envelope) -> bytes | None:
-        async with self._turns.one():
+        async with self._slots.slot():
             if message.stage in self._handlers:
                 return await asyncio.to_thread(self._handlers[message.stage], message)
             answer: bytes | Preparation | None = await self._with_node(
@@ -210,7 +212,7 @@ class MemberService:
         busy = [one.aggregator for one in self._preparing.values() if not one.task.done()]
         if aggregator in busy or len(busy) >= load_limits.MAX_PREPARING:
             raise Refusal(Code.BUSY, "another sum is being prepared here; try again later")
-        self._admit_sum(aggregator)
+        self._check_preparation(aggregator)
         task = asyncio.create_task(self._accept(preparation))
         self._preparing[sum_id] = _Preparing(aggregator, task)
         task.add_done_callback(lambda done: self._forget_later(sum_id, done))
@@ -231,9 +233,9 @@ class MemberService:
         host = preparation.aggregator.host
         blobs = {}
         for name, reference in sorted(preparation.proposal.blobs.items()):
-            here = await asyncio.to_thread(self._at_hand, reference)
-            if here is not None:
-                blobs[name] = check_blob(here, reference)
+            local = await asyncio.to_thread(self._local_blob, reference)
+            if local is not None:
+                blobs[name] = check_blob(local, reference)
                 continue
             url = self._url_of(host)
             if url is None:

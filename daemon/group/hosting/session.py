@@ -1,7 +1,7 @@
-"""The job "group-session": as the group's host, sum what its members give and publish the sums.
+"""The job "group-session": as the group's host, agree on the epoch, take the sums and publish them.
 
-The same five stages as between peers, carried by Flower; the host's own instance is a member like the others.
-Interrupted, it goes on with the same proposals when it is run again.
+The stages are the same five as between peers, carried by Flower; the host's own instance is a member like the
+others. After an interruption the next run continues with the same proposals.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from typing import Any, ClassVar, Final
 
 from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import repository
-from daemon.group.broadcast import ask_all
+from daemon.group.commands import require_speaking
 from daemon.group.hosting import node_registration
+from daemon.group.hosting.broadcast import ConnectedOnly, ask_all
 from daemon.group.hosting.epochs import Epochs, Opened
-from daemon.group.learning import SUM_TYPE
-from daemon.group.ledger_events import Event, note
-from daemon.group.published_store import PublishedStore
-from daemon.group.repository import Membership
+from daemon.group.published_sums import NUMBER_TYPE, PublishedStore
+from daemon.group.repository import Event, Membership, note_in_ledger
 from daemon.peers import repository as peers
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
@@ -35,31 +34,32 @@ from daemon.store.engine import writes
 from daemon.store.traffic import TrafficCounter, add_all, month_of
 from federation import envelope
 from federation.blob_access import reference_to
-from federation.carrier import Carrier, PeerUnreachable
+from federation.carrier import Carrier
 from federation.errors import Code, ProtocolMisuse, Refusal
-from federation.flower.access import SuperLinkAccess
 from federation.flower.control import SuperLinkError
 from federation.flower.grid import FlowerRun, open_run
 from federation.flower.serverapp import RunFailed
+from federation.flower.superlink import SuperLinkAccess
 from federation.group.epoch_document import read_accepted
 from federation.group.epoch_opening import MAX_SMALL
 from federation.group.published import (
     HEAD,
     MAX_PUBLISHED,
     Published,
-    PublishedPart,
+    PublishedSubCohort,
     counts_blob,
     pairs_blob,
     proposal_blob,
     read_taken,
 )
 from federation.identity import PublicIdentity
+from federation.masks import RING
 from federation.proposal import SignedProposal
 
 log = logging.getLogger(__name__)
 
 GATHER_WITHIN: Final = 15.0
-"""Seconds after the announced time that members who are not connected yet are waited for."""
+"""Seconds after the announced time in which members may still connect."""
 _POLL: Final = 0.25
 DELIVER_WITHIN: Final = 300.0
 DELIVER_AT_ONCE: Final = 4
@@ -69,18 +69,14 @@ def run(context: JobContext) -> dict[str, Any]:
     """Run one session of the hosted group to its end, or continue the open one.
 
     Raises:
-        PolicyRefusedError, NotRunningError: there can be no session now.
+        PolicyRefusedError, NotRunningError: no session is possible now.
         JobError: the session was abandoned; nothing was learned.
 
     """
     group = repository.current(context.engine)
     if group is None or group.role != "host" or not group.active:
         raise PolicyRefusedError("this instance hosts no group", advice="Host one: shoal group host NAME")
-    if not context.config.federates:
-        raise PolicyRefusedError(
-            f'a group needs mode "consume" or "contribute", here it is "{context.config.mode}"',
-            advice="Set mode in shoal.toml and restart the daemon.",
-        )
+    require_speaking(context.config)
     try:
         return asyncio.run(_run(context, group, node_registration.access_to(context)))
     except (RunFailed, SuperLinkError) as error:
@@ -90,15 +86,15 @@ def run(context: JobContext) -> dict[str, Any]:
 async def _run(context: JobContext, group: Membership, access: SuperLinkAccess) -> dict[str, Any]:
     registered = await asyncio.to_thread(node_registration.sync, context.engine, access)
     async with open_run(access, registered) as flower:
-        # What takes time and needs nobody is done before the announced time.
-        session = _GroupSession(context, group, flower)
+        # What takes time and involves nobody else is done before the announced time.
+        session = GroupSession(context, group, flower)
         context.progress("waiting for members", 0.0)
         await asyncio.sleep(max(0.0, group.next_at - context.clock()))
         return await session.run(frozenset(registered))
 
 
 async def _connected(flower: FlowerRun, wanted: frozenset[str], clock: Callable[[], float]) -> frozenset[str]:
-    """Return who is connected, as soon as all are, or when the time for that is over."""
+    """Return the connected hosts, as soon as all are, or when the time for that is over."""
     deadline = clock() + GATHER_WITHIN
     while True:
         online = await asyncio.to_thread(flower.online)
@@ -107,20 +103,8 @@ async def _connected(flower: FlowerRun, wanted: frozenset[str], clock: Callable[
         await asyncio.sleep(_POLL)
 
 
-class _Present:
-    """A carrier to those that were connected when the session began; nobody waits for the others."""
-
-    def __init__(self, carrier: Carrier, present: frozenset[str]) -> None:
-        self._carrier, self._present = carrier, present
-
-    async def send(self, host: str, request: bytes, *, max_answer: int, timeout: float) -> bytes:  # noqa: ASYNC109
-        if host not in self._present:
-            raise PeerUnreachable(f"{host} is not connected")
-        return await self._carrier.send(host, request, max_answer=max_answer, timeout=timeout)
-
-
-class _GroupSession(SessionDriver):
-    """The sum of a group."""
+class GroupSession(SessionDriver):
+    """One session of a group, over all its sub-cohorts."""
 
     role: ClassVar[Role] = "host"
 
@@ -134,7 +118,7 @@ class _GroupSession(SessionDriver):
         self._connected: frozenset[str] = frozenset()
         self._epochs = Epochs(config, self.identity, group.group, context.clock)
         self._epoch: Opened | None = None
-        self._shelf = PublishedStore(config)
+        self._published = PublishedStore(config)
 
     async def run(self, members: frozenset[str]) -> dict[str, Any]:
         """Agree on the epoch, sum, publish."""
@@ -143,13 +127,13 @@ class _GroupSession(SessionDriver):
         marks.append(("connecting", time.monotonic()))
         carrier = self._carrier({})
         known = self._epochs.known()
-        # What is under way was proposed for the epoch as it was then.
+        # Open proposals are for the epoch as it was then.
         self._epoch = (
             self._epochs.present(known)
             if known is not None and self.rounds.open_parts()
             else await self._epochs.ensure(self._members(), self._giving(), carrier)
         )
-        accepted = await self._hand_out(self._epoch, carrier)
+        rejected = await self._send_epoch(self._epoch, carrier)
         marks.append(("epoch", time.monotonic()))
         result = await self.sum(self._carry)
         marks.append(("sums", time.monotonic()))
@@ -159,7 +143,7 @@ class _GroupSession(SessionDriver):
             **result,
             "phases": {name: round(at - before, 3) for (_, before), (name, at) in pairwise(marks)},
             "epoch": self._epoch.document.number,
-            "not_in_epoch": {**self._epoch.problems, **accepted},
+            "not_in_epoch": {**self._epoch.problems, **rejected},
             "delivered": delivered,
         }
 
@@ -178,23 +162,21 @@ class _GroupSession(SessionDriver):
         return sorted(found, key=lambda identity: identity.host)
 
     def _giving(self) -> frozenset[str]:
-        """Return the hosts of those who are to be counted; the others learn."""
+        """Return the hosts of members that are to be counted; the others only learn."""
         own = {self.identity.host} if self.config.mode == "contribute" else set()
         others = self.others(tuple(one.host for one in repository.members(self.context.engine) if one.gives))
         return frozenset(own.union(others))
 
     def _carrier(self, blobs: Mapping[str, bytes]) -> Carrier:
-        return _Present(self._flower.carrier(blobs, self.rounds.traffic.add), self._connected)
+        return ConnectedOnly(self._flower.carrier(blobs, self.rounds.traffic.add), self._connected)
 
     def _carry(self, signed: SignedProposal) -> Carrier:
         return self._carrier(self.rounds.blobs_of(signed))
 
-    # -- the epoch ------------------------------------------------------------------------------------------
-
-    async def _hand_out(self, opened: Opened, carrier: Carrier) -> dict[str, str]:
-        """Give the epoch's document to everybody in it; return who does not accept it, and why."""
+    async def _send_epoch(self, opened: Opened, carrier: Carrier) -> dict[str, str]:
+        """Send the epoch's document to all members; return who does not accept it, and why."""
         members = opened.document.members
-        # Those who wait for the next epoch as well: they learn from this one's sums.
+        # Also to members that wait for the next epoch: they learn from the sums of this one.
         members = {**{member.host: member for member in self._members()}, **members}
         present = {host: opened.raw for host in members if host in self._connected}
 
@@ -203,34 +185,32 @@ class _GroupSession(SessionDriver):
             if read_accepted(message, members[host], self.identity.host).hash != opened.document.hash:
                 raise Refusal(Code.ROSTER_INVALID, f"{host} accepted another epoch", host)
 
-        heard = await ask_all(carrier, present, max_answer=MAX_SMALL, read=read)
+        found = await ask_all(carrier, present, max_answer=MAX_SMALL, read=read)
         if opened.new:
             rosters = opened.document.rosters
-            details = {"parts": len(rosters), "members": [[one.host for one in part] for part in rosters]}
-            self._note("epoch", **details)
-        return heard.problems
+            hosts = [[one.host for one in roster] for roster in rosters]
+            self._note("epoch", parts=len(rosters), members=hosts)
+        return found.problems
 
     def rosters(self) -> tuple[tuple[PublicIdentity, ...], ...]:
-        """Return the parts of the epoch."""
+        """Return the sub-cohorts of the epoch."""
         if self._epoch is None:
-            raise ProtocolMisuse("parts are proposed in an epoch")
+            raise ProtocolMisuse("sums are proposed in an epoch")
         return self._epoch.document.rosters
-
-    # -- what becomes of the sums ---------------------------------------------------------------------------
 
     def record_id(self, part: Part) -> str:
         """Return the id of the host's record: its own instance keeps one as a member, under the sum's id."""
         return hashlib.sha256(b"hosted" + part.first.sum_id).hexdigest()
 
     def keep(self, paired: Sequence[Paired], vocabulary: tuple[str, ...]) -> list[Paired]:
-        """Sign and shelve the sums of the parts nobody of whom was taken out meanwhile."""
+        """Sign and store the sums, but for sub-cohorts with a member that was removed in the meantime."""
         known = peers.read(self.context.engine, self.config)
         kept = []
         for one in paired:
             out = known.unusable(self.others(one.result.survivors))
             if out:
                 self.finish(
-                    one.part, "abandoned", reason=f"{', '.join(out)} was taken out while it was summed"
+                    one.part, "abandoned", reason=f"{', '.join(out)} was removed or reverted during the sum"
                 )
             else:
                 self.finish(one.part, "done", survivors=one.result.survivors)
@@ -240,46 +220,46 @@ class _GroupSession(SessionDriver):
         return kept
 
     def _publish(self, kept: Sequence[Paired], vocabulary: tuple[str, ...]) -> None:
-        if self._epoch is None or kept[0].part.first.proposal.ring != 32:
-            raise ProtocolMisuse("sums of 32 bits are published in an epoch")
+        if self._epoch is None or kept[0].part.first.proposal.ring != RING:
+            raise ProtocolMisuse(f"sums of {RING} bits are published in an epoch")
         head = kept[0].summed.statistic.head
         blobs = {HEAD: round_config.encode_vocabulary(tuple(vocabulary[place] for place in head))}
         for number, one in enumerate(kept):
             blobs[proposal_blob(number)] = one.part.first.raw
-            blobs[counts_blob(number)] = one.counted.total[head].astype(SUM_TYPE).tobytes()
-            blobs[pairs_blob(number)] = one.result.total.astype(SUM_TYPE).tobytes()
-        batch = bytes.fromhex(kept[0].part.batch)
-        # Interrupted after it was signed, somebody may have it already, and must not be told something else.
-        if self._shelf.message(batch) is None:
-            self._sign(batch, self._epoch, kept, blobs)
-        repository.change(self.context.engine, lambda group: group and replace(group, offered=batch.hex()))
+            blobs[counts_blob(number)] = one.counted.total[head].astype(NUMBER_TYPE).tobytes()
+            blobs[pairs_blob(number)] = one.result.total.astype(NUMBER_TYPE).tobytes()
+        run_id = bytes.fromhex(kept[0].part.batch)
+        # If this was interrupted after signing, a member may have it already: nothing else may be signed.
+        if self._published.message(run_id) is None:
+            self._sign(run_id, self._epoch, kept, blobs)
+        repository.change(self.context.engine, lambda group: group and replace(group, offered=run_id.hex()))
 
-    def _sign(self, batch: bytes, epoch: Opened, kept: Sequence[Paired], blobs: Mapping[str, bytes]) -> None:
+    def _sign(self, run_id: bytes, epoch: Opened, kept: Sequence[Paired], blobs: Mapping[str, bytes]) -> None:
         published = Published(
             group=self._group.group,
-            batch=batch,
+            batch=run_id,
             epoch=epoch.document.hash,
             made=int(self.context.clock() * 1000),
-            parts=tuple(PublishedPart(one.part.first.sum_id, one.result.survivors) for one in kept),
+            parts=tuple(PublishedSubCohort(one.part.first.sum_id, one.result.survivors) for one in kept),
             blobs={name: reference_to(data) for name, data in blobs.items()},
         )
         message = published.seal(self.identity)
-        with self._shelf.filling(batch, message, epoch.raw) as put:
+        with self._published.filling(run_id, message, epoch.raw) as put:
             for name, data in blobs.items():
                 put(name, data)
 
     async def _deliver(self) -> list[str]:
-        """Send what was published to everybody who is connected; return who took it."""
-        batch = self._shelf.newest()
-        raw = self._shelf.message(batch) if batch is not None else None
-        if batch is None or raw is None:
+        """Send what was published to all connected members; return the hosts that took it."""
+        run_id = self._published.newest()
+        raw = self._published.message(run_id) if run_id is not None else None
+        if run_id is None or raw is None:
             return []
         published = Published.read(
             envelope.parse(raw, max_size=MAX_PUBLISHED),
             self.identity.public,
             round_config.limits(self.config),
         )
-        blobs = {name: self._shelf.blob(batch, name) or b"" for name in published.blobs}
+        blobs = {name: self._published.blob(run_id, name) or b"" for name in published.blobs}
         members = {member.host: member for member in self._members() if member.host in self._connected}
 
         def read(host: str, answer: bytes) -> None:
@@ -287,11 +267,11 @@ class _GroupSession(SessionDriver):
             if read_taken(message, members[host], self.identity.host).hash != published.hash:
                 raise Refusal(Code.BLOB_MISMATCH, f"{host} took something else", host)
 
-        # The session's own count is closed by now.
+        # The traffic of the session itself is saved already.
         exchanged = TrafficCounter()
         try:
-            heard = await ask_all(
-                _Present(self._flower.carrier(blobs, exchanged.add), self._connected),
+            found = await ask_all(
+                ConnectedOnly(self._flower.carrier(blobs, exchanged.add), self._connected),
                 dict.fromkeys(members, raw),
                 max_answer=MAX_SMALL,
                 read=read,
@@ -301,17 +281,17 @@ class _GroupSession(SessionDriver):
         finally:
             month = month_of(self.context.clock())
             await asyncio.to_thread(add_all, self.context.engine, month, exchanged.by_peer())
-        for host in heard.answers:
+        for host in found.answers:
             repository.change_member(
                 self.context.engine,
                 host,
-                lambda known: None if known is None else replace(known, delivered=batch.hex()),
+                lambda known: None if known is None else replace(known, delivered=run_id.hex()),
             )
-        return sorted(heard.answers)
+        return sorted(found.answers)
 
     def _note(self, event: Event, **details: Any) -> None:
         with writes(self.context.engine) as connection:
-            note(
+            note_in_ledger(
                 connection,
                 self.identity,
                 event,
