@@ -36,6 +36,7 @@ def main(argv: list[str], jobs: Mapping[str, JobFunction] = JOBS) -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--parent", type=int, default=0, help="end when this process ends")
     parser.add_argument("--argument", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--quiet", action="store_true", help="log errors only")
     options = parser.parse_args(argv)
     if options.parent:
         limits.end_with(options.parent)
@@ -43,6 +44,8 @@ def main(argv: list[str], jobs: Mapping[str, JobFunction] = JOBS) -> int:
     try:
         config = load(options.config)
         log.configure(config.log)
+        if options.quiet:
+            logging.getLogger().setLevel(logging.ERROR)
         arguments = dict(item.split("=", 1) for item in options.argument)
         result, seconds = _run(options.name, jobs[options.name], config, events, arguments)
     except ShoalError as error:

@@ -20,11 +20,13 @@ async def run_job(
     on_progress: Progress | None = None,
     arguments: Mapping[str, str] | None = None,
     module: str = "daemon.jobs",
+    quiet: bool = False,
 ) -> JobOutcome:
     """Run a job to its end, at most `time_limit` seconds; its whole process group ends with this call.
 
-    `module` runs it, `daemon.jobs` or one with jobs of its own. Must be called from the main thread: the
-    kernel ends the child when the thread that started it ends.
+    `module` runs it, `daemon.jobs` or one with jobs of its own. Its log goes to this process's standard
+    error; of a `quiet` one, errors only. Must be called from the main thread: the kernel ends the child when
+    the thread that started it ends.
     """
     last: dict[str, Any] = {}
 
@@ -36,6 +38,7 @@ async def run_job(
             on_progress(str(event.get("stage", "")), float(event.get("fraction", 0.0)))
 
     extra = [item for key, value in (arguments or {}).items() for item in ("--argument", f"{key}={value}")]
+    extra += ["--quiet"] if quiet else []
     try:
         async with asyncio.timeout(time_limit):
             status = await run_child(module, name, "--config", str(config_file), *extra, on_event=heard)

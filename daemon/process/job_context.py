@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Engine
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
-from daemon.config import Config
+    from daemon.config import Config
 
 Progress = Callable[[str, float], None]
 """Called with the name of a stage and the share of the whole work that is done, in [0, 1]."""
