@@ -21,14 +21,15 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from dp_accounting.pld.pld_pmf import create_pmf_pessimistic_connect_dots
-from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
-from dp_accounting.rdp.rdp_privacy_accountant import compute_epsilon
 from numpy.typing import NDArray
 
 from policies.neighbour_relations import Relation, Release
+
+if TYPE_CHECKING:
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
 __all__ = [
     "DELTA",
@@ -62,12 +63,17 @@ def epsilon(releases: Iterable[Release], relation: Relation, delta: float = DELT
     if not 0 < delta < 1:
         raise ValueError(f"delta lies between 0 and 1, and {delta} does not")
     entries = _entries(releases, relation)
+    if not entries:
+        return 0.0
     if 0 in entries:
         return math.inf
+    # dp-accounting takes a second to load; nobody waits for it where nothing was released.
+    from dp_accounting.rdp.rdp_privacy_accountant import compute_epsilon
+
     divergence = np.zeros(len(_ORDERS))
     for variance, count in entries.items():
         divergence += count * _divergence(variance)
-    return float(compute_epsilon(_ORDERS.tolist(), divergence.tolist(), delta)[0]) if entries else 0.0
+    return float(compute_epsilon(_ORDERS.tolist(), divergence.tolist(), delta)[0])
 
 
 def spent(releases: Sequence[Release], delta: float = DELTA) -> dict[Relation, float]:
@@ -89,7 +95,10 @@ def guess(releases: Iterable[Release], relation: Relation = Relation.PAIR) -> fl
 
     The guesser knows everything else, has seen all releases, and holds both answers for equally likely.
     """
-    loss = _loss(_entries(releases, relation))
+    entries = _entries(releases, relation)
+    if not entries:
+        return 0.5
+    loss = _loss(entries)
     return 1.0 if loss is None else (1 + float(np.clip(loss.get_delta_for_epsilon(0.0), 0, 1))) / 2
 
 
@@ -100,7 +109,10 @@ def detection(
 
     From delta at each epsilon, by proposition 2.5 of Dong, Roth & Su (2022, "Gaussian differential privacy").
     """
-    loss = _loss(_entries(releases, relation))
+    entries = _entries(releases, relation)
+    if not entries:
+        return false_positives
+    loss = _loss(entries)
     if loss is None:
         return 1.0
     steps = np.append(0, np.geomspace(1e-3, 20, 400))
@@ -158,6 +170,9 @@ def _loss(entries: Counter[float]) -> PrivacyLossDistribution | None:
     """Return the distribution of the privacy loss, or None where a guess is as good as certain."""
     if 0 in entries or sum(count / variance for variance, count in entries.items()) > _CERTAIN**2:
         return None
+    from dp_accounting.pld.pld_pmf import create_pmf_pessimistic_connect_dots
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
     # The steps widen each loss by a fraction of their square, so their number may grow with the root.
     step = min(_WIDEST_STEP, max(_FINEST_STEP, 20 * _WIDEST_STEP / math.sqrt(max(entries.total(), 1))))
     loss = PrivacyLossDistribution(create_pmf_pessimistic_connect_dots(step, [0], [0.0]))
@@ -172,6 +187,9 @@ def _one_loss(variance: float, step: float) -> PrivacyLossDistribution:
 
     By connecting the dots (Doroshenko et al. 2022): never below the exact delta, and closer than rounding.
     """
+    from dp_accounting.pld.pld_pmf import create_pmf_pessimistic_connect_dots
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
     log = _log_law(variance, 100 + math.ceil(12 * math.sqrt(variance)))
     log = log[log > _LEAST_LOG]
     # The law and the one shifted by 1, side by side; the loss falls from the first value to the last.

@@ -17,10 +17,9 @@ import binascii
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
@@ -31,6 +30,9 @@ from daemon.config.types import is_loopback
 from daemon.errors import ShoalError
 from federation.http import CARD_PATH
 from federation.identity import parse_key
+
+if TYPE_CHECKING:
+    import aiohttp
 
 PLUGIN: Final = "peertube-plugin-shoal"
 ROUTER: Final = "/plugins/shoal/router"
@@ -200,6 +202,9 @@ async def _json(
     session: aiohttp.ClientSession, host: str, url: str, limit: int, *, accept: str = _JSON
 ) -> dict[str, Any]:
     """Get a JSON object of at most `limit` bytes; no redirects, no compression."""
+    # Most who import this module show cards and ask nobody.
+    from aiohttp import ClientError
+
     headers = {"Accept": accept, "Accept-Encoding": "identity"}
     try:
         async with (
@@ -211,7 +216,7 @@ async def _json(
                 body += chunk
                 if len(body) > limit:
                     raise _unusable(host, f"sends more than {limit} bytes")
-    except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
+    except (ClientError, OSError, TimeoutError, UnicodeError) as error:
         # The error's own text may hold addresses; its type says enough.
         raise PeerSilentError(
             f"{host} cannot be reached ({type(error).__name__})", advice="Check the name, or try again later."

@@ -16,6 +16,7 @@ from daemon.store import releases
 from daemon.store.releases import ReleaseRecord
 from federation.errors import Code, Refusal
 from federation.proposal import Proposal
+from policies.accounting import would_exceed
 from policies.neighbour_relations import YEAR, Relation, Release
 
 NAME = "budget"
@@ -63,9 +64,6 @@ def require(context: JobContext, proposal: Proposal, windows: DataWindows) -> No
     if proposal.round > 0 or not limits:
         # Pairs were paid for together with the counts that they follow.
         return
-    # Loaded only where there is a budget to keep.
-    from policies.accounting import would_exceed
-
     terms, now = proposal.parameters, context.clock()
     new = Release(
         terms["counts_noise"], terms["pairs_noise"], terms["max_videos_per_user"], terms["max_head"]

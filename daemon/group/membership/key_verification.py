@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import aiohttp
 from sqlalchemy import Engine
 
 from daemon.config import Config
@@ -23,6 +22,9 @@ from daemon.ledger.chain import Kind, append
 from daemon.peers import cards, commands
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
+
+if TYPE_CHECKING:
+    import aiohttp
 
 Voucher = Literal["domain", "card", "book", "unread"]
 """Who confirms that the key is the host's: `domain` its domain's actor, `card` a card at its domain without
