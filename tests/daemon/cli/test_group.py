@@ -1,4 +1,4 @@
-"""`shoal group`, as admins type it; the host and the members are real services next door."""
+"""`shoal group`, as admins type it; the host and the members are real services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`shoal peers` and `shoal identity`, as an admin types them; the peer is a real service next door."""
+"""`shoal peers` and `shoal identity`, as an admin types them; the peer is a real service."""
 
 from __future__ import annotations
 
