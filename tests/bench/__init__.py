@@ -39,7 +39,7 @@ TARGETS: dict[str, float] = {
     "vectors.chromium_ms_p95": 50.0,
     "group_host.new_proxy_cpu_vs_superlink": 0.5,
     "group_host.hosting_idle_mib": 100,
-    "group_host.hosting_crowded_mib": 220,
+    "group_host.hosting_full_mib": 220,
     "group_host.superlink_after_mib": 250,
     "group_member.together_mib": 180.0,
     "group_member.requests_a_minute": 5.0,

@@ -32,7 +32,7 @@ from tests.federation.flower import running_superlink
 
 NODES, AT_ONCE, REQUESTS = 32, 8, 1_000
 IDLE_A_SECOND = 4 / 60
-CROWD = Bounds().connections
+MOST_CONNECTIONS = Bounds().connections
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -83,7 +83,7 @@ def run() -> dict[str, Any]:
         result["members_measured"] = result["proxy_new_per_second"] / IDLE_A_SECOND
         result["members_one_processor_each"] = 1000 / slowest / IDLE_A_SECOND
         result |= {f"{name}_after_mib": _resident_mib(pid) for name, pid in pids.items()}
-        result["hosting_crowded_mib"] = _crowded(host, *places["proxy"])
+        result["hosting_full_mib"] = _full(host, *places["proxy"])
         return result
 
 
@@ -93,12 +93,12 @@ def _processor_ms(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) * 1000 / _TICKS
 
 
-def _crowded(host: Host, address: str, ca: str) -> float:
+def _full(host: Host, address: str, ca: str) -> float:
     context = ssl.create_default_context(cadata=ca)
 
     async def hold() -> float:
         name, _, port = address.rpartition(":")
-        held = [await asyncio.open_connection(name, int(port), ssl=context) for _ in range(CROWD)]
+        held = [await asyncio.open_connection(name, int(port), ssl=context) for _ in range(MOST_CONNECTIONS)]
         resident = _resident_mib(host.process.pid)
         for _, writer in held:
             writer.transport.abort()

@@ -1,4 +1,4 @@
-"""Instances next door: real services of daemons on loopback, each behind a small stand-in for its PeerTube.
+"""Other instances: real services of daemons on loopback, each behind a small stand-in for its PeerTube.
 
 The stand-in serves what a PeerTube with the plugin serves in public: plugins, NodeInfo, the actor, and the
 card signed with the actor's key; messages to peers reach the service at the plugin's address.

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from models import statistics
 from models.closed_form import solve, spectral_shift
-from tests.models.worlds import GROUP, crowd, two_tastes
+from tests.models.worlds import GROUP, population, two_tastes
 
 
 def gram(users: int = 80, videos: int = 30) -> np.ndarray:
-    return statistics.gram(crowd(users, videos).matrix, np.arange(videos))
+    return statistics.gram(population(users, videos).matrix, np.arange(videos))
 
 
 def test_each_column_is_the_ridge_regression_of_a_video_on_all_others() -> None:

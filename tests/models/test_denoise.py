@@ -15,7 +15,7 @@ from models.interactions import Interactions, split_interactions
 from models.noise import SumNoise
 from models.statistics import Statistic
 from models.validation import ndcg
-from tests.models.worlds import crowd, small_worlds, summed, with_noise
+from tests.models.worlds import population, small_worlds, summed, with_noise
 
 
 def noisy(users: Interactions, noise: SumNoise, seed: int = 0) -> Statistic:
@@ -40,7 +40,7 @@ def quality(matrix: NDArray[np.float64], kept: csr_array, held_out: csr_array) -
 
 @pytest.fixture(scope="module")
 def world() -> Interactions:
-    return crowd(1200, 400)
+    return population(1200, 400)
 
 
 def test_without_noise_the_sum_stays_as_it_is(world: Interactions) -> None:

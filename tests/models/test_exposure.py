@@ -58,7 +58,7 @@ def test_profiles_need_enough_videos() -> None:
         profiles(np.ones(LEAST_VIDEOS - 1), 10, np.random.default_rng(0))
 
 
-def test_lists_are_the_best_ten_without_the_own_videos() -> None:
+def test_lists_are_the_best_ten_without_their_own_videos() -> None:
     both = view(120, seed=3)
     histories = profiles(both.counts, 600, np.random.default_rng(0))
     shown = best(histories, both)

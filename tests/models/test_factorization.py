@@ -7,11 +7,11 @@ import torch
 from models import statistics
 from models.closed_form import Solved, solve
 from models.factorization import Factors, factorize
-from tests.models.worlds import GROUP, crowd, two_tastes
+from tests.models.worlds import GROUP, population, two_tastes
 
 
 def solved(users: int = 300, videos: int = 120) -> Solved:
-    G = statistics.gram(crowd(users, videos).matrix, np.arange(videos))
+    G = statistics.gram(population(users, videos).matrix, np.arange(videos))
     return solve(G, 3 * float(G.diagonal().mean()))
 
 

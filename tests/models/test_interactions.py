@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from models.interactions import Interactions, from_events, split_interactions, stack
-from tests.models.worlds import crowd, interactions
+from tests.models.worlds import interactions, population
 
 Event = tuple[int, int, bool, bool, float, float]
 events = st.lists(
@@ -139,7 +139,7 @@ def test_rows_and_stack_keep_times_with_their_values() -> None:
 
 
 def test_split_divides_every_interaction_once_and_depends_on_the_generator_alone() -> None:
-    matrix = crowd(200, 60).matrix
+    matrix = population(200, 60).matrix
     kept, held_out = split_interactions(matrix, 0.2, np.random.default_rng(1))
     np.testing.assert_array_equal((kept + held_out).toarray(), matrix.toarray())
     assert (kept.multiply(held_out)).nnz == 0

@@ -12,7 +12,7 @@ from models.noise import SumNoise
 from models.problem import assemble, choose_items
 from models.statistics import Statistic
 from models.trained import Recipe, TrainingData
-from tests.models.worlds import crowd, interactions, plain, summed, with_noise
+from tests.models.worlds import interactions, plain, population, summed, with_noise
 
 RECIPE = Recipe(min_users=5, min_pair_users=5)
 
@@ -24,7 +24,7 @@ def cohort_and_tail(pair: int) -> TrainingData:
     return TrainingData(plain(4), own, summed(others, np.array([0, 1])))
 
 
-def test_items_are_the_cohorts_head_and_then_the_own_tail() -> None:
+def test_items_are_the_cohorts_head_and_then_its_own_tail() -> None:
     own = interactions([[0, 3]] * 5 + [[1]] * 6 + [[4]] * 4 + [[2]] * 9, 6)
     others = summed(interactions([[0, 1]], 6), np.array([0, 1]))
     items = choose_items(TrainingData(plain(6), own, others), RECIPE)
@@ -89,7 +89,7 @@ def test_a_handful_of_rare_pairs_is_not_averaged_at_all() -> None:
 def test_the_problem_is_solvable_and_its_visible_pairs_are_true(
     seed: int, users: int, threshold: int, federated: bool
 ) -> None:
-    whole = crowd(users, 30, seed)
+    whole = population(users, 30, seed)
     own = whole.rows(np.arange(users // 2))
     rest = whole.rows(np.arange(users // 2, users))
     head = statistics.head(statistics.counts(whole), min_users=threshold, max_head=8)
@@ -131,7 +131,7 @@ def test_parts_of_different_catalogues_are_refused() -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10_000), st.integers(40, 120), st.sampled_from([0.5, 8.0, 200.0]))
 def test_own_users_stay_exact_beside_a_noisy_sum(seed: int, users: int, variance: float) -> None:
-    whole, noise = crowd(users, 30, seed), SumNoise(variance, variance)
+    whole, noise = population(users, 30, seed), SumNoise(variance, variance)
     own, rest = whole.rows(np.arange(users // 2)), whole.rows(np.arange(users // 2, users))
     others = with_noise(summed(rest, np.arange(0, 30, 2)), noise, seed)
     data = TrainingData(plain(30), own, others, noise)
@@ -151,7 +151,7 @@ def test_own_users_stay_exact_beside_a_noisy_sum(seed: int, users: int, variance
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from([0.5, 8.0, 200.0]))
 def test_numbers_for_people_are_plausible_under_any_noise(seed: int, variance: float) -> None:
-    own, rest = crowd(20, 30, seed), crowd(60, 30, seed + 1)
+    own, rest = population(20, 30, seed), population(60, 30, seed + 1)
     noise = SumNoise(variance, variance)
     data = TrainingData(plain(30), own, with_noise(summed(rest, np.arange(30)), noise, seed), noise)
     problem = assemble(data, choose_items(data, RECIPE), RECIPE)
@@ -166,7 +166,7 @@ def test_numbers_for_people_are_plausible_under_any_noise(seed: int, variance: f
 def test_many_zero_eigenvalues_do_not_stall_the_shift() -> None:
     """A denoised head has hundreds; a few hidden pairs of the tail make the lowest one just negative."""
     noise = SumNoise(8.0, 8.0)
-    own, rest = crowd(100, 420, 5), crowd(150, 420, 6)
+    own, rest = population(100, 420, 5), population(150, 420, 6)
     data = TrainingData(plain(420), own, with_noise(summed(rest, np.arange(400)), noise), noise)
     problem = assemble(data, choose_items(data, RECIPE), RECIPE)
     lowest = -float(np.linalg.eigvalsh(problem.gram)[0])

@@ -10,7 +10,7 @@ from models.errors import SumError
 from models.interactions import Interactions
 from models.noise import SumNoise, slack
 from models.statistics import Statistic
-from tests.models.worlds import crowd, interactions, small_worlds, summed, with_noise
+from tests.models.worlds import interactions, population, small_worlds, summed, with_noise
 
 
 @given(small_worlds(), st.data())
@@ -31,7 +31,7 @@ def test_pair_counts_are_the_strict_upper_triangle_of_the_gram_matrix(
 
 
 def test_blocks_of_a_large_head_join_without_a_seam() -> None:
-    x = crowd(30, 1100)
+    x = population(30, 1100)
     head = np.arange(1100)
     dense = x.matrix.toarray().astype(np.int64)
     np.testing.assert_array_equal(

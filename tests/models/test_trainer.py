@@ -10,7 +10,7 @@ from models.errors import SumError
 from models.interactions import Interactions, stack
 from models.noise import SumNoise, slack
 from models.trainer import Counting, GramTrainer, PairCounting, Summed
-from tests.models.worlds import crowd, interactions, small_worlds
+from tests.models.worlds import interactions, population, small_worlds
 
 
 def run(trainer: GramTrainer, instances: list[Interactions]) -> Summed:
@@ -73,7 +73,7 @@ def test_calls_out_of_order_are_bugs() -> None:
 
 
 def test_contributions_are_integers() -> None:
-    trainer, world = GramTrainer(min_users=1, max_head=10), crowd(20, 15)
+    trainer, world = GramTrainer(min_users=1, max_head=10), population(20, 15)
     state = trainer.start(15)
     first = trainer.contribution(state, world)
     second = trainer.contribution(trainer.advance(state, first), world)

@@ -14,7 +14,16 @@ from models.noise import SumNoise
 from models.statistics import Statistic
 from models.trainer import GramTrainer, Summed
 from models.training import Recipe, TrainedModel, TrainingData, train
-from tests.models.worlds import GROUP, crowd, features, interactions, plain, summed, two_tastes, with_noise
+from tests.models.worlds import (
+    GROUP,
+    features,
+    interactions,
+    plain,
+    population,
+    summed,
+    two_tastes,
+    with_noise,
+)
 
 VIDEOS = 60
 RECIPE = Recipe(rank=16, lambdas=(3.0, 10.0), max_head=40, related_length=10, keep_closed_form=True)
@@ -55,7 +64,7 @@ def minus(whole: Statistic, own: Interactions) -> Statistic:
 @given(st.lists(st.integers(1, 4), min_size=200, max_size=200))
 def test_federated_equals_pooled_to_the_last_bit(instance: list[int]) -> None:
     """However the others' users are spread over instances, the model is that of their pooled users."""
-    own, rest = crowd(60, VIDEOS, 1), crowd(200, VIDEOS, 2)
+    own, rest = population(60, VIDEOS, 1), population(200, VIDEOS, 2)
     spread = [own] + [rest.rows(np.flatnonzero(np.array(instance) == i)) for i in range(1, 5)]
     federated = minus(session(spread), own)
     pooled = minus(session([stack([own, rest])]), own)
@@ -69,7 +78,7 @@ def test_the_same_seed_gives_the_same_bits_and_threads_are_restored() -> None:
     import torch
 
     before = torch.get_num_threads()
-    data = TrainingData(tagged(), crowd(120, VIDEOS), None)
+    data = TrainingData(tagged(), population(120, VIDEOS), None)
     assert_same_bits(train(data, RECIPE), train(data, RECIPE))
     assert torch.get_num_threads() == before
 
@@ -88,7 +97,7 @@ def test_two_tastes_are_recommended_and_related_among_themselves() -> None:
 
 
 def test_arrays_have_the_promised_shapes_and_types() -> None:
-    own, rest = crowd(60, VIDEOS, 1), crowd(200, VIDEOS, 2)
+    own, rest = population(60, VIDEOS, 1), population(200, VIDEOS, 2)
     head = np.arange(20)
     model = train(TrainingData(tagged(), own, summed(rest, head)), RECIPE)
     m = model.items.size
@@ -116,7 +125,7 @@ def test_arrays_have_the_promised_shapes_and_types() -> None:
 
 
 def test_related_scores_are_exactly_co_engagement_plus_content() -> None:
-    model = train(TrainingData(tagged(), crowd(200, VIDEOS), None), RECIPE)
+    model = train(TrainingData(tagged(), population(200, VIDEOS), None), RECIPE)
     width = int(model.tag_ids.max()) + 1
     vectors = np.zeros((VIDEOS, width))
     for video in range(VIDEOS):
@@ -142,7 +151,7 @@ def test_related_scores_are_exactly_co_engagement_plus_content() -> None:
 
 @pytest.mark.parametrize("federated", [False, True])
 def test_listed_pairs_rest_on_enough_users_and_say_how_many(federated: bool) -> None:
-    own, rest = crowd(60, VIDEOS, 1), crowd(200, VIDEOS, 2)
+    own, rest = population(60, VIDEOS, 1), population(200, VIDEOS, 2)
     head = statistics.head(statistics.counts(stack([own, rest])), min_users=5, max_head=20)
     model = train(TrainingData(tagged(), own, summed(rest, head) if federated else None), RECIPE)
     alone = statistics.gram(own.matrix, model.items.astype(np.int64))
@@ -179,7 +188,7 @@ def test_a_new_instance_serves_from_content_alone() -> None:
 
 def test_a_member_without_users_learns_from_the_others() -> None:
     nobody = Interactions(interactions([[0]], VIDEOS).matrix[:0])
-    model = train(TrainingData(plain(VIDEOS), nobody, summed(crowd(200, VIDEOS), np.arange(30))), RECIPE)
+    model = train(TrainingData(plain(VIDEOS), nobody, summed(population(200, VIDEOS), np.arange(30))), RECIPE)
     assert model.items.tolist() == list(range(30))
     assert model.quality == {}
     assert (model.related_coengagement > 0).any()
@@ -193,7 +202,7 @@ def test_nothing_at_all_says_what_to_do() -> None:
 def test_progress_passes_through_every_phase() -> None:
     seen: list[tuple[str, float]] = []
     model = train(
-        TrainingData(tagged(), crowd(120, VIDEOS), None),
+        TrainingData(tagged(), population(120, VIDEOS), None),
         RECIPE,
         lambda phase, part: seen.append((phase, part)),
     )
@@ -212,7 +221,7 @@ def test_a_single_item_has_nothing_to_say() -> None:
 def test_hidden_pairs_never_make_training_fail() -> None:
     """With hardly any ridge, only the shift keeps a matrix with hidden pairs solvable."""
     recipe = dataclasses.replace(RECIPE, lambdas=(1e-6,), alphas=(0.0,), related_lambda=1e-6)
-    model = train(TrainingData(plain(VIDEOS), crowd(60, VIDEOS), None), recipe)
+    model = train(TrainingData(plain(VIDEOS), population(60, VIDEOS), None), recipe)
     assert np.isfinite(model.U).all()
     assert np.isfinite(model.related_scores).all()
 
@@ -220,8 +229,8 @@ def test_hidden_pairs_never_make_training_fail() -> None:
 def test_a_noisy_sum_gives_the_same_bytes_twice_and_sensible_numbers() -> None:
     noise = SumNoise(8.0, 8.0)
     head = np.arange(40)
-    others = with_noise(summed(crowd(200, VIDEOS, 2), head), noise)
-    data = TrainingData(tagged(), crowd(60, VIDEOS, 1), others, noise)
+    others = with_noise(summed(population(200, VIDEOS, 2), head), noise)
+    data = TrainingData(tagged(), population(60, VIDEOS, 1), others, noise)
     one, two = (train(data, dataclasses.replace(RECIPE, threads=2)) for _ in range(2))
     assert_same_bits(one, two)
     assert one.noise == noise
@@ -233,8 +242,8 @@ def test_a_noisy_sum_gives_the_same_bytes_twice_and_sensible_numbers() -> None:
 
 
 def test_a_variance_of_zero_changes_no_bit() -> None:
-    others = summed(crowd(200, VIDEOS, 2), np.arange(40))
-    own = crowd(60, VIDEOS, 1)
+    others = summed(population(200, VIDEOS, 2), np.arange(40))
+    own = population(60, VIDEOS, 1)
     assert_same_bits(
         train(TrainingData(tagged(), own, others), RECIPE),
         train(TrainingData(tagged(), own, others, SumNoise(0.0, 0.0)), RECIPE),

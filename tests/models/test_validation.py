@@ -9,7 +9,7 @@ from models import statistics, tags
 from models.problem import choose_items
 from models.trained import Recipe, TrainingData
 from models.validation import choose, default_ridge, ndcg
-from tests.models.worlds import crowd, interactions, plain, summed
+from tests.models.worlds import interactions, plain, population, summed
 
 
 def settle(data: TrainingData, recipe: Recipe):  # type: ignore[no-untyped-def]
@@ -35,7 +35,7 @@ def test_the_history_takes_no_place() -> None:
 
 
 def test_the_candidate_that_ranks_held_out_videos_best_wins() -> None:
-    data = TrainingData(plain(60), crowd(400, 60), None)
+    data = TrainingData(plain(60), population(400, 60), None)
     choice = settle(
         data, Recipe(lambdas=(3.0, 100_000.0), alphas=(0.0,), min_pair_users=1, default_alpha=0.0)
     )
@@ -44,27 +44,27 @@ def test_the_candidate_that_ranks_held_out_videos_best_wins() -> None:
 
 
 def test_differences_that_mean_nothing_go_to_the_larger_lambda() -> None:
-    data = TrainingData(plain(60), crowd(400, 60), None)
+    data = TrainingData(plain(60), population(400, 60), None)
     choice = settle(data, Recipe(lambdas=(3.0, 3.0001), alphas=(0.0,), min_pair_users=1))
     assert choice.ridge == 3.0001
 
 
 def test_too_few_users_to_choose_by_fall_back_to_defaults() -> None:
-    data = TrainingData(plain(60), crowd(40, 60), None)
+    data = TrainingData(plain(60), population(40, 60), None)
     choice = settle(data, Recipe(min_validation_users=50))
     assert (choice.ridge, choice.alpha, choice.tried) == (10.0, 0.3, {})
     assert settle(data, Recipe(min_validation_users=10)).tried
 
 
 def test_defaults_depend_on_the_size_of_the_cohort() -> None:
-    own = crowd(40, 60)
+    own = population(40, 60)
     big = interactions([[0, 1]] * 980, 60)
     assert default_ridge(TrainingData(plain(60), own, None)) == 10.0
     assert default_ridge(TrainingData(plain(60), own, summed(big, np.array([0, 1])))) == 3.0
 
 
 def test_a_single_candidate_is_taken_without_trying() -> None:
-    data = TrainingData(plain(60), crowd(400, 60), None)
+    data = TrainingData(plain(60), population(400, 60), None)
     choice = settle(data, Recipe(lambdas=(7.0,), alphas=(0.5,)))
     assert (choice.ridge, choice.alpha, choice.tried) == (7.0, 0.5, {})
 
@@ -79,7 +79,7 @@ def test_held_out_interactions_are_out_of_the_sum_they_are_judged_by() -> None:
 
 
 def test_the_others_sum_stays_whole_while_judging() -> None:
-    whole = crowd(500, 60)
+    whole = population(500, 60)
     own, rest = whole.rows(np.arange(100)), whole.rows(np.arange(100, 500))
     head = statistics.head(statistics.counts(whole), min_users=5, max_head=60)
     recipe = Recipe(lambdas=(3.0, 10.0), alphas=(0.0,))

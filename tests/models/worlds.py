@@ -31,7 +31,7 @@ def two_tastes(users: int = 60, seed: int = 0) -> Interactions:
     return interactions(rows, 2 * GROUP)
 
 
-def crowd(users: int, videos: int, seed: int = 0) -> Interactions:
+def population(users: int, videos: int, seed: int = 0) -> Interactions:
     """Users with two tastes out of six and skewed popularity."""
     rng = np.random.default_rng(seed)
     taste = rng.integers(0, 6, videos)

@@ -4,7 +4,7 @@ Enough puppets lift the video into the head. Its row of pairs is then the target
 else is in it. Several such videos, or one through several data windows, give several rows with independent
 noise, and the evidence adds up. The attacker ranks videos by that evidence and by what is popular, which is
 the baseline when it stands alone. That a video has to be public for a week costs the attacker a week. The
-smallest noise, `Release.pairs_variance`, is what counts: no crowd hides the row.
+smallest noise, `Release.pairs_variance`, is what counts: no number of other viewers hides the row.
 """
 
 from __future__ import annotations

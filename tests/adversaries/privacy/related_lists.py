@@ -71,7 +71,7 @@ def attack(
         lists = []
         for after in (False, True):
             shown = small if after else _drop(small, int(target), new)
-            # A new sum is a new draw; the own viewer's watch needs none.
+            # A new sum is a new draw; what an own viewer watched needs none.
             draw = (*seed, number, int(after and not own))
             lists.append(_train(shown, border, served, level, draw).related_videos[known])
         taken = np.zeros(videos.size, np.bool_)

@@ -401,7 +401,7 @@ def test_a_report_fits_into_a_line_however_much_there_is(place: Place) -> None:
     assert report["next"]["shown"] < report["next"]["total"] == VIDEOS - 5
 
 
-def test_at_most_so_many_videos_are_shown(place: Place) -> None:
+def test_no_more_videos_are_shown_than_asked_for(place: Place) -> None:
     report = place.share().as_json(most=3)
     assert [video["url"] for video in report["next"]["videos"]] == [url_of(n) for n in range(3)]
     assert (report["next"]["shown"], report["next"]["total"]) == (3, VIDEOS - 5)

@@ -49,7 +49,7 @@ async def new_key(neighbour: Neighbour, *, proof: bool = True) -> Identity:
 # -- with a proof -------------------------------------------------------------------------------------------
 
 
-async def test_the_next_greeting_takes_over_a_key_that_was_handed_over(pair: list[Neighbour]) -> None:
+async def test_the_next_hello_takes_over_a_key_that_was_handed_over(pair: list[Neighbour]) -> None:
     a, b = pair
     old = format_key(b.identity.public.key)
     new = await new_key(b)

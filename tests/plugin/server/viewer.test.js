@@ -73,7 +73,7 @@ for (const major of [7, 8]) {
       assert.deepEqual(await exported(), [])
     })
 
-    test('what is known comes from the daemon, under the own pseudonym, readable', async () => {
+    test('what is known comes from the daemon, under the pseudonym of this viewer, readable', async () => {
       await put({ training: true })
       const [{ viewer }] = await exported()
       world.daemon.on('/v1/viewers/known', () => ({
