@@ -1,5 +1,6 @@
 # make demo   sets up and runs five federated instances on this machine
 # make test   sets up and runs every test; browser tests need /usr/bin/chromium and are skipped without it
+# make test-fast  the tests that start no daemon, no Flower and no browser: under two minutes
 # make check  ruff, spelling, glossary, import contract, mypy, tsc, eslint
 # make bench  speed, as ratios against named baselines
 # make privacy  attacks on our own sums, by privacy level, with what each level costs in quality
@@ -11,19 +12,26 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test check bench privacy docs changelog clean
+.PHONY: demo test test-fast check bench privacy docs changelog clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
 
-# Three workers on two processors: many tests start daemons and wait for them.
+# Three workers on two processors: many tests start daemons and wait for them. The plugin's tests run beside them, and
+# are shown when they have ended.
 test: $(VENV)/.installed-dev $(JS)/node_modules/.installed
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
-	npm --prefix $(JS) test
+	@log=$$(mktemp); npm --prefix $(JS) test > $$log 2>&1 & plugin=$$!; \
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS); python=$$?; \
+	wait $$plugin; plugin=$$?; cat $$log; rm -f $$log; exit $$((python ? python : plugin))
+
+test-fast: $(VENV)/.installed-dev $(JS)/node_modules/.installed
+	$(PYTEST) -n 2 --dist worksteal -m "not daemon and not flower and not slow" $(PYTEST_ARGS)
+	npm --prefix $(JS) run test:fast
 
 check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/ruff check .

@@ -9,20 +9,14 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-LONG = (
-    "test_group_live.py",
-    "test_demo.py",
-    "test_stock_app.py",
-    "test_import_rules.py",
-    "test_parts.py",
-    "test_carrier.py",
-    "test_sessions.py",
-    "test_noisy_sessions.py",
-    "test_simulate.py",
-    "test_cli.py",
-)
+STARTS_PROCESSES = ("flower", "daemon")
+WITH_PROCESSES = 1200
+"""Seconds for a test that starts processes: ten times what the longest takes, for a busy machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by file; within one, the order stays."""
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    """Sort files by what they start; within one, the order stays."""
+    for item in items:
+        if any(map(item.get_closest_marker, STARTS_PROCESSES)):
+            item.add_marker(pytest.mark.timeout(WITH_PROCESSES))
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, (*STARTS_PROCESSES, "slow"))))

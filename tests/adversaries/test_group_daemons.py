@@ -31,7 +31,7 @@ from federation.identity import Identity
 from federation.proposal import BlobReference, SignedProposal
 from tests.daemon.group.in_process_group import NAME, Islander, Islands, assert_learnt, islands
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -29,6 +29,8 @@ from models.statistics import Statistic, counts, head, pair_counts
 from tests.daemon.running_daemon import instance
 from tests.daemon.small_dataset import write_set
 
+pytestmark = pytest.mark.slow
+
 HONEST, POISONER = "friend.example", "poisoner.example"
 FAKES = 100
 CAP, GENEROUS = 150, 10_000

@@ -11,6 +11,8 @@ import pytest
 from daemon.own_packages import NAMES
 from tests import ROOT
 
+pytestmark = pytest.mark.slow
+
 STARTS = (
     ("daemon.cli.main", "--help"),
     ("daemon.serve", "--config", "nowhere.toml"),

@@ -12,6 +12,8 @@ from federation.errors import CohortLost
 from federation.proposal import least_threshold
 from tests.simulator.cohort import Cohort
 
+pytestmark = pytest.mark.slow
+
 STAGES = [stage.value for stage in REQUESTS]
 FAULTS = ["", "", "", "lost", "deaf", "crash"]
 

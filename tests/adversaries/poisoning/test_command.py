@@ -12,6 +12,8 @@ from policies.privacy import Level
 from tests.adversaries.poisoning import __main__ as command
 from tests.adversaries.poisoning.trial import Judged
 
+pytestmark = pytest.mark.slow
+
 
 def judged(case: str, *, generous: tuple[str, ...] = (), refused: tuple[str, ...] = ()) -> Judged:
     return Judged(

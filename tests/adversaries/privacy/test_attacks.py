@@ -13,6 +13,8 @@ from tests.adversaries.privacy.release import release
 from tests.adversaries.privacy.runner import ATTACKS, Outcome, Scene
 from tests.adversaries.privacy.settings import LEVELS, QUICK
 
+pytestmark = pytest.mark.slow
+
 USERS = 150
 WEAKER = {2: 0.15, 4: 0.15, 5: 0.5, 6: 0.15}
 """Least difference between the gain without noise and at the default level, by attack, where both gain."""

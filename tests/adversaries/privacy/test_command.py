@@ -10,6 +10,8 @@ import pytest
 from policies.privacy import PROTECTION, Level
 from tests.adversaries.privacy.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_quick_run_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written = tmp_path / "found.json"

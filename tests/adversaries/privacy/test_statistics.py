@@ -11,6 +11,8 @@ from tests.adversaries.privacy.law import evidence
 from tests.adversaries.privacy.release import noise
 from tests.adversaries.privacy.stats import auc_interval, caught, mean_interval, wilson
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_interval_of_a_mean_covers_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(1)

@@ -30,6 +30,8 @@ from tests.daemon.group.join_neighbours import polls
 from tests.daemon.peer_instances import Neighbour, neighbours
 from tests.daemon.shoal_command import Done, shoal
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 80
 
 GROUP = "video-cooperative"

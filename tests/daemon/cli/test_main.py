@@ -25,6 +25,8 @@ from tests.daemon.shoal_command import process, shoal
 from tests.daemon.small_dataset import write_set
 from tests.models.made import made_labels
 
+pytestmark = pytest.mark.daemon
+
 LABELS = made_labels()
 
 

@@ -21,6 +21,8 @@ from federation.key_words import words
 from tests.daemon.peer_instances import Neighbour, neighbours
 from tests.daemon.shoal_command import Done, shoal
 
+pytestmark = pytest.mark.daemon
+
 WIDTH = 80
 
 

@@ -14,6 +14,8 @@ from tests.daemon.running_daemon import daemon, until
 from tests.daemon.shoal_command import Done, shoal
 from tests.daemon.small_dataset import write_set
 
+pytestmark = pytest.mark.daemon
+
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Instance]:

@@ -44,6 +44,8 @@ from policies.privacy import PROTECTION, Level, head_minimum
 from tests.daemon.shoal_command import shoal
 from tests.daemon.small_dataset import write_set
 
+pytestmark = pytest.mark.slow
+
 DAY = 86400.0
 HOSTS = tuple(f"{name}.example" for name in ("five", "four", "one", "six", "three"))
 """Members of each sum, this instance among them; two.example and three.example take sums."""

@@ -34,6 +34,8 @@ from tests.daemon.running_daemon import instance
 from tests.daemon.shoal_command import shoal
 from tests.daemon.small_dataset import write_set
 
+pytestmark = pytest.mark.daemon
+
 NOW = 1_800_000_000.0
 SOMEBODY = "u7"
 PEERS = [Identity(f"p{n}.example", bytes([n + 1]) * 32) for n in range(5)]

@@ -25,7 +25,7 @@ from federation.carrier import PeerUnreachable
 from federation.envelope import Stage
 from tests.daemon.group.in_process_group import ROUNDS, Islander, Islands, assert_learnt, islands
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 STEPS = [(round_, stage) for round_ in ROUNDS for stage in REQUESTS]
 

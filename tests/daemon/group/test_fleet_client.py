@@ -33,6 +33,8 @@ from federation.http import MESSAGE_PATH
 from federation.identity import Identity
 from tests.federation.flower.superlinks import SuperLink, running
 
+pytestmark = pytest.mark.flower
+
 HOST = "m000.example"
 ME = Identity("host.example", bytes(32))
 MOST = 70_000_000

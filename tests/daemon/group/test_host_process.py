@@ -30,6 +30,8 @@ from federation.flower import certificates, control
 from tests.daemon.group.running_host import SOON, settings, started
 from tests.federation.flower import running_superlink
 
+pytestmark = pytest.mark.flower
+
 SECONDS = 60.0
 
 

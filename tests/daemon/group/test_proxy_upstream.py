@@ -18,6 +18,8 @@ from federation.flower import certificates
 from tests.daemon.group import proxy_client
 from tests.federation.flower import running_superlink
 
+pytestmark = pytest.mark.flower
+
 SOON = 5.0
 
 

@@ -37,7 +37,7 @@ from federation.group.epoch_document import read_epoch
 from federation.proposal import SignedProposal
 from tests.daemon.rounds.test_sessions import EXACT, assert_exact, write_set
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.flower, pytest.mark.asyncio(loop_scope="module")]
 
 NOTICE = 6.0
 WITHIN = 400.0

@@ -34,6 +34,8 @@ from tests.daemon.group import proxy_client
 from tests.daemon.group.proxy_client import NOT_FOUND, RunningProxy
 from tests.federation.flower import running_superlink
 
+pytestmark = pytest.mark.flower
+
 TYPED = "host: group.example\r\ncontent-type: application/protobuf\r\ncontent-length: 0\r\n"
 
 

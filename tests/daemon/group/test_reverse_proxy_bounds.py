@@ -22,6 +22,8 @@ from tests.daemon.group import proxy_client
 from tests.daemon.group.proxy_client import RunningProxy
 from tests.federation.flower import running_superlink
 
+pytestmark = pytest.mark.flower
+
 Member = tuple[ec.EllipticCurvePrivateKey, int]
 HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 SOON = 5.0

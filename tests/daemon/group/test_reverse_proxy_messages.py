@@ -18,6 +18,8 @@ from tests.daemon.group.proxy_client import RunningProxy
 from tests.federation.flower.fleets import Fleet, Member
 from tests.federation.flower.superlinks import SuperLink, running
 
+pytestmark = pytest.mark.flower
+
 HOSTS = ["one.example", "two.example", "three.example"]
 LARGE = 12_000_000
 

@@ -43,7 +43,7 @@ from tests.daemon.group.in_process_group import (
     islands,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 MEMBERS = 10
 

@@ -10,6 +10,8 @@ import pytest
 
 from daemon.group.hosting.superlink_process import HostingError, SuperLink
 
+pytestmark = pytest.mark.flower
+
 SECONDS = 240.0
 
 

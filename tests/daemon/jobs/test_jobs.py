@@ -19,6 +19,8 @@ from models.artefact import load, read_manifest
 from tests.daemon.running_daemon import instance, put_model, until
 from tests.daemon.small_dataset import write_set
 
+pytestmark = pytest.mark.daemon
+
 LIMIT = 120.0
 
 

@@ -12,6 +12,8 @@ from daemon.lab.demo.instances import SHIPPED, SIZES, build
 from daemon.lab.demo.main import main, parse_kill
 from tests.daemon.rounds.test_sessions import write_set
 
+pytestmark = pytest.mark.daemon
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:

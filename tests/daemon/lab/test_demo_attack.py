@@ -19,6 +19,8 @@ from models.interactions import Interactions
 from tests.daemon.rounds.test_sessions import EXACT, write_set
 from tests.daemon.shoal_command import shoal
 
+pytestmark = pytest.mark.daemon
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> DemoSetup:

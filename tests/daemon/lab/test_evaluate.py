@@ -30,6 +30,8 @@ from daemon.source.dataset_files import DataSet
 from models.trained import Recipe
 from tests.daemon.lab.four_tastes import USERS, VIDEOS, write_set
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(rank=16, min_pair_users=1, lambdas=(1.0, 10.0), alphas=(0.0,), default_alpha=0.0)
 OPTIONS = Options(recipe=RECIPE, limit=8)
 

@@ -21,6 +21,8 @@ from models.noise import SumNoise
 from models.trained import Recipe
 from tests.daemon.lab.four_tastes import TASTES, USERS, VIDEOS, write_set
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:

@@ -27,6 +27,8 @@ from models.interactions import Interactions, stack
 from models.splits import LOG_SIZE_MEAN, LOG_SIZE_SD
 from policies.privacy import PROTECTION, Level
 
+pytestmark = pytest.mark.flower
+
 
 def test_sizes_are_log_normal_as_measured() -> None:
     found = np.log(sizes.drawn(40_000, 1).astype(np.float64))

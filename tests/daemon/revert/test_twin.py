@@ -17,7 +17,7 @@ from daemon.store import model_records, sums
 from models import artefact
 from tests.daemon.in_process_federation import DAY, Federation, copy, prepare, running
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio]
 
 INSTANCES = 6
 

@@ -39,7 +39,7 @@ from policies.privacy import PROTECTION, Level
 from policies.window import Closed
 from tests.daemon.rounds.test_sessions import fault, hosts, users_of, write_set
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.daemon, pytest.mark.asyncio(loop_scope="module")]
 
 LEVEL = PROTECTION[Level.DEFAULT]
 MEMBERS, THRESHOLD = 4, 3

@@ -29,7 +29,7 @@ from daemon.store.model_inputs import interactions, statistic
 from models import statistics
 from models.interactions import Interactions
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.daemon, pytest.mark.asyncio(loop_scope="module")]
 
 
 EXACT: dict[str, str | int] = {"level": "none", "window": "1s", "min_changed_users": 0}

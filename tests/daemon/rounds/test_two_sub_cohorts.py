@@ -21,7 +21,7 @@ from models import artefact, statistics
 from models.interactions import Interactions
 from tests.daemon.rounds.test_sessions import EXACT, users_of, write_set
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.daemon, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

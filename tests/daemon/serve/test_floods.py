@@ -37,6 +37,8 @@ from federation.proposal import Proposal, SignedProposal, least_threshold
 from tests.daemon import running_daemon
 from tests.daemon.running_daemon import instance
 
+pytestmark = pytest.mark.daemon
+
 ME = "one.example"
 PEERS = [Identity(f"p{n}.example", bytes([n + 1]) * 32) for n in range(5)]
 HOSTILE, HONEST = PEERS[0], PEERS[1]

@@ -28,6 +28,8 @@ from daemon.serve.server import build_context
 from tests.daemon.group.join_neighbours import GROUP, admits, asks
 from tests.daemon.peer_instances import Neighbour, neighbours
 
+pytestmark = pytest.mark.flower
+
 PORTS = '[group]\nlisten_port = 0\nlead = "1m"\nstay = "5m"\n[limits]\njob_time = "1m"\n'
 
 

@@ -28,6 +28,8 @@ from tests.daemon.fake_peertube import (
 )
 from tests.daemon.running_daemon import Daemon, daemon, until
 
+pytestmark = pytest.mark.daemon
+
 KNOWS = {"X-Shoal-Secret": pt.SECRET}
 
 

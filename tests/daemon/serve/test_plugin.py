@@ -22,7 +22,7 @@ from tests.daemon.running_daemon import daemon, until
 
 NODE = shutil.which("node")
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
+pytestmark = [pytest.mark.daemon, pytest.mark.skipif(NODE is None, reason="node is not installed")]
 
 
 class Plugin:

@@ -31,6 +31,8 @@ from tests.daemon import fake_peertube
 from tests.daemon.running_daemon import daemon, instance, until
 from tests.daemon.small_dataset import write_set
 
+pytestmark = pytest.mark.daemon
+
 NOW = 4_000_000_000.0
 """Far ahead, so that nothing that is planned is due by the clock of the machine."""
 HOUR, DAY = 3600.0, 86400.0

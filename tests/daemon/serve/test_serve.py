@@ -20,6 +20,8 @@ from models.errors import ModelFileError
 from tests.daemon.running_daemon import Daemon, daemon, instance, put_model, until
 from tests.models.made import made_labels, made_model
 
+pytestmark = pytest.mark.daemon
+
 LABELS = made_labels()
 SEED, OTHER = LABELS.uuid[3], LABELS.uuid[4]
 KEY = "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="

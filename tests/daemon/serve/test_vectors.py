@@ -18,6 +18,8 @@ from tests.daemon.running_daemon import Daemon, daemon, instance, put_model, unt
 from tests.models.made import made_labels, made_model
 from tests.models.made_vectors import made_vectors
 
+pytestmark = pytest.mark.daemon
+
 LABELS = made_labels(nsfw=0.2)
 
 

@@ -27,6 +27,8 @@ from tests.daemon import fake_peertube as pt
 from tests.daemon.fake_peertube import PeerTube, address, configure, made_video, peertube, small_world, viewer
 from tests.daemon.running_daemon import until
 
+pytestmark = pytest.mark.daemon
+
 
 @pytest.fixture
 def server() -> Iterator[PeerTube]:

@@ -42,6 +42,8 @@ from tests.adversaries.poisoning.trial import GENEROUS, Learnt, Trial, trained
 from tests.daemon.running_daemon import instance
 from tests.models.made import made_labels, made_model
 
+pytestmark = pytest.mark.slow
+
 OBSERVER, NEWCOMER = 1, 46
 MODEL, BEFORE = "20261121-100000-federated-aaaaaa", "20261120-100000-local-bbbbbb"
 

@@ -30,6 +30,8 @@ from models.statistics import counts, head, pair_counts
 from tests.daemon.running_daemon import instance
 from tests.daemon.small_dataset import write_set
 
+pytestmark = pytest.mark.daemon
+
 KEY = "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 OTHER = "ed25519:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
 

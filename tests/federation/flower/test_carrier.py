@@ -33,6 +33,8 @@ from tests.federation.flower.fleets import Fleet, wait_until
 from tests.federation.flower.superlinks import SuperLink, running
 from tests.simulator.cohort import Cohort
 
+pytestmark = pytest.mark.flower
+
 HOSTS = [f"m{number:03}.example" for number in range(5)]
 STAGES = ["propose", "keys", "shares", "survivors", "confirmations"]
 PATIENT = StageTimeouts(propose=20, stage=20, grace=20)

@@ -13,6 +13,8 @@ from federation.flower.control import SuperLinkError
 from federation.flower.superlink import SuperLinkAccess
 from tests.federation.flower import running_superlink
 
+pytestmark = pytest.mark.flower
+
 
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running_superlink.Link]:

@@ -22,6 +22,8 @@ from federation.group.node_key import new_node_key
 from tests.federation.flower.fleets import MOST, Member, wait_until
 from tests.federation.flower.superlinks import SuperLink, running
 
+pytestmark = pytest.mark.flower
+
 MARK = "shoal-hostile-app-ran"
 
 

@@ -15,6 +15,8 @@ from daemon.lab.simulate.flower_engine import engine
 from federation.flower.app.laboratory import Laboratory
 from federation.flower.app.simulation import Measured
 
+pytestmark = pytest.mark.flower
+
 
 def mentioning(text: str) -> list[str]:
     """Command lines of processes, ours or anybody's, that name a folder."""

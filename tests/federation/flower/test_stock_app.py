@@ -16,6 +16,8 @@ from federation.journal import MemoryJournal
 from federation.proposal import least_threshold
 from tests.federation.flower.stock import Flower, running
 
+pytestmark = pytest.mark.flower
+
 LENGTH = 1000
 HOST = "m0.example"
 HOSTS = (HOST, "m1.example", "m2.example", "m3.example")

@@ -14,6 +14,8 @@ from cryptography import x509
 from federation.flower import certificates, superlink
 from tests.federation.flower import running_superlink
 
+pytestmark = pytest.mark.flower
+
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 

@@ -21,6 +21,8 @@ from federation.flower import objects, proto, wire
 from federation.flower.records import from_records, to_records
 from federation.flower.serverapp import bundle
 
+pytestmark = pytest.mark.flower
+
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz.0123456789", min_size=1, max_size=20)
 
 

@@ -26,6 +26,8 @@ from tests.daemon import fake_peertube as pt
 from tests.daemon.running_daemon import Daemon, daemon, instance, put_model
 from tests.daemon.shoal_command import shoal
 
+pytestmark = pytest.mark.daemon
+
 SECRET = {"X-Shoal-Secret": pt.SECRET}
 
 

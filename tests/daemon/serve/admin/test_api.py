@@ -31,6 +31,8 @@ from tests.daemon.running_daemon import Daemon, daemon, instance, until
 from tests.daemon.serve.admin.description import check
 from tests.daemon.small_dataset import write_set
 
+pytestmark = pytest.mark.daemon
+
 KEY = format_key(GOOD.public.key)
 
 

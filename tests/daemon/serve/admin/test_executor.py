@@ -26,6 +26,8 @@ from daemon.serve.server import build_context
 from daemon.store.migrate import migrate
 from tests.daemon.running_daemon import instance
 
+pytestmark = pytest.mark.daemon
+
 
 @pytest.fixture
 async def work(tmp_path: Path) -> AsyncIterator[Executor]:
