@@ -217,8 +217,8 @@ def _unlearnable(setting: Instance) -> list[str]:
     from daemon.store import sums
     from daemon.training.sum_selection import choose
 
-    group, stored = repository.current(setting.engine), sums.parts(setting.engine)
-    if group is None or not stored or stored[0].batch != group.batch:
+    group, stored = repository.current(setting.engine), sums.records(setting.engine)
+    if group is None or not stored or stored[0].run != group.batch:
         return []
     refused = choose(stored, peers.read(setting.engine, setting.config)).refused
     return [f"Nothing new is learnt from the group: {refused}."] if refused else []

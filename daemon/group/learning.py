@@ -253,8 +253,8 @@ class _Learning:
             triangle=one.pairs,
             privacy=round_config.privacy_of(one.proposal, survivors=len(one.survivors)),
             now=now,
-            batch=self._batch.hex(),
-            subcohort=one.number,
+            run=self._batch.hex(),
+            sub_cohort=one.number,
         )
 
     def _note(self, published: Published, parts: list[_Part], problems: dict[int, str]) -> None:
@@ -280,7 +280,7 @@ def _require_possible(
 ) -> None:
     """Raise Refusal when no viewers of the others, with the noise they drew, can have made these numbers."""
     privacy = round_config.privacy_of(proposal, survivors=len(others))
-    noise = SumNoise(privacy["counts_noise_realised"], privacy["pairs_noise_realised"])
+    noise = SumNoise(privacy.counts_noise_realised, privacy.pairs_noise_realised)
     try:
         Statistic(np.arange(counts.size), counts, pairs).check(noise)
     except SumError as error:

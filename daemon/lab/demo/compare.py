@@ -148,7 +148,7 @@ def _counted(community: DemoInstance) -> Interactions:
 
 
 def _deviations(stored: StoredSum) -> tuple[float, float]:
-    return math.sqrt(stored.privacy["pairs_noise"]), math.sqrt(noise_of(stored).pairs)
+    return math.sqrt(stored.privacy.pairs_noise), math.sqrt(noise_of(stored).pairs)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _noisy(
     if asked.own_in_head:
         total = counts + statistics.counts(own) + drawn([community], asked.aggregator, 0, counts.size)
     head = statistics.head(
-        total, min_users=stored.privacy["min_users"], max_head=load(community.config_file).model.max_head
+        total, min_users=stored.privacy.min_users, max_head=load(community.config_file).model.max_head
     )
     pairs = statistics.pair_counts(together, head)
     return Statistic(head, counts[head], pairs + drawn(members, asked.aggregator, 1, pairs.size))

@@ -171,7 +171,7 @@ async def _nobody() -> None:
 
 def _has(engine: Engine, batch: str) -> bool | None:
     group = repository.current(engine)
-    stored = any(part.batch == batch for part in sums.parts(engine))
+    stored = any(part.run == batch for part in sums.records(engine))
     return True if stored and group is not None and group.batch == batch else None
 
 

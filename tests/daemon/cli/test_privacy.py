@@ -49,6 +49,7 @@ from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.accounting import Relation, Release, detection, epsilon, guess
 from policies.privacy import PROTECTION, Level, head_minimum
 from tests.daemon.small_dataset import write_set
+from tests.daemon.stored_sums import EXACT_SUM
 
 DAY = 86400.0
 HOSTS = tuple(f"{name}.example" for name in ("five", "four", "one", "six", "three"))
@@ -478,7 +479,7 @@ def test_user_level_is_offered_by_the_audience_of_the_newest_sum(world: World) -
             urls=("https://a.example/1", "https://a.example/2"),
             counts=np.array([audience, 3]),
             triangle=np.array([2]),
-            privacy={},
+            privacy=EXACT_SUM,
             now=time.time(),
         )
         found = privacy_plan.offer(config, engine, Level.USER_LEVEL)

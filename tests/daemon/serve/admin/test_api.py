@@ -45,6 +45,7 @@ from models.labels import Labels
 from models.trained import TrainedModel
 from tests.daemon.running_daemon import Daemon, daemon, instance, until
 from tests.daemon.small_dataset import write_set
+from tests.daemon.stored_sums import EXACT_SUM
 from tests.models.made import made_model
 
 ASKS, GOOD, BAD, AWAY = (Identity(f"{name}.example", bytes([n]) * 32) for n, name in enumerate("abcd", 1))
@@ -149,7 +150,7 @@ def furnish(folder: Path, engine: Engine) -> None:
             urls=("https://v.example/1", "https://v.example/2"),
             counts=np.array([7, 8]),
             triangle=np.array([6]),
-            privacy={},
+            privacy=EXACT_SUM,
             now=NOW + number,
             verdict=verdict,
         )
