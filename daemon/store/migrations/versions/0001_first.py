@@ -1,7 +1,12 @@
-"""The first schema: catalogue, engagements, sessions, sums, models, refusals, jobs."""
+"""The first schema: the tables as the program has them.
 
-import sqlalchemy as sa
+Nothing is released yet, so there is nothing to migrate from. The first release writes these tables out here, and
+every later schema is a migration of its own.
+"""
+
 from alembic import op
+
+from daemon.store.tables import Base
 
 revision = "0001"
 down_revision = None
@@ -11,134 +16,4 @@ depends_on = None
 
 def upgrade() -> None:
     """Create every table."""
-    op.create_table(
-        "jobs",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("started", sa.Double(), nullable=False),
-        sa.Column("ended", sa.Double(), nullable=False),
-        sa.Column("outcome", sa.String(), nullable=False),
-        sa.Column("code", sa.String(), nullable=False),
-        sa.Column("result", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
-    )
-    op.create_index("ix_jobs_name_ended", "jobs", ["name", "ended"], unique=False)
-    op.create_table(
-        "refusals",
-        sa.Column("code", sa.String(), nullable=False),
-        sa.Column("peer", sa.String(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("last", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("code", "peer", name=op.f("pk_refusals")),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "sessions",
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("role", sa.String(), nullable=False),
-        sa.Column("aggregator", sa.String(), nullable=False),
-        sa.Column("started", sa.Double(), nullable=False),
-        sa.Column("ended", sa.Double(), nullable=True),
-        sa.Column("outcome", sa.String(), nullable=False),
-        sa.Column("reason", sa.String(), nullable=False),
-        sa.Column("roster", sa.JSON(), nullable=False),
-        sa.Column("survivors", sa.JSON(), nullable=False),
-        sa.Column("bytes_in", sa.Integer(), nullable=False),
-        sa.Column("bytes_out", sa.Integer(), nullable=False),
-        sa.Column("seconds", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
-    )
-    op.create_index(op.f("ix_sessions_started"), "sessions", ["started"], unique=False)
-    op.create_table(
-        "tags",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_tags")),
-        sa.UniqueConstraint("name", name=op.f("uq_tags_name")),
-    )
-    op.create_table(
-        "videos",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("url", sa.String(), nullable=False),
-        sa.Column("uuid", sa.String(), nullable=False),
-        sa.Column("title", sa.String(), nullable=False),
-        sa.Column("channel", sa.String(), nullable=False),
-        sa.Column("host", sa.String(), nullable=False),
-        sa.Column("category", sa.String(), nullable=False),
-        sa.Column("language", sa.String(), nullable=False),
-        sa.Column("published", sa.Double(), nullable=True),
-        sa.Column("nsfw", sa.Boolean(), nullable=False),
-        sa.Column("views", sa.Integer(), nullable=False),
-        sa.Column("likes", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_videos")),
-        sa.UniqueConstraint("url", name=op.f("uq_videos_url")),
-    )
-    op.create_index(op.f("ix_videos_uuid"), "videos", ["uuid"], unique=False)
-    op.create_table(
-        "viewers",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("pseudonym", sa.LargeBinary(length=16), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_viewers")),
-        sa.UniqueConstraint("pseudonym", name=op.f("uq_viewers_pseudonym")),
-    )
-    op.create_table(
-        "engagements",
-        sa.Column("viewer_id", sa.Integer(), nullable=False),
-        sa.Column("video_id", sa.Integer(), nullable=False),
-        sa.Column("liked", sa.Boolean(), nullable=False),
-        sa.Column("disliked", sa.Boolean(), nullable=False),
-        sa.Column("watched", sa.Double(), nullable=False),
-        sa.Column("at", sa.Double(), nullable=False),
-        sa.CheckConstraint(
-            "watched >= 0 AND watched <= 1", name=op.f("ck_engagements_watched_is_a_fraction")
-        ),
-        sa.ForeignKeyConstraint(["video_id"], ["videos.id"], name=op.f("fk_engagements_video_id_videos")),
-        sa.ForeignKeyConstraint(["viewer_id"], ["viewers.id"], name=op.f("fk_engagements_viewer_id_viewers")),
-        sa.PrimaryKeyConstraint("viewer_id", "video_id", name=op.f("pk_engagements")),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "models",
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("created", sa.Double(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("session_id", sa.String(), nullable=True),
-        sa.Column("directory", sa.String(), nullable=False),
-        sa.Column("manifest_sha256", sa.String(), nullable=False),
-        sa.Column("quality", sa.JSON(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], name=op.f("fk_models_session_id_sessions")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_models")),
-    )
-    op.create_index(op.f("ix_models_created"), "models", ["created"], unique=False)
-    op.create_table(
-        "sums",
-        sa.Column("session_id", sa.String(), nullable=False),
-        sa.Column("created", sa.Double(), nullable=False),
-        sa.Column("triangle_file", sa.String(), nullable=False),
-        sa.Column("triangle_sha256", sa.String(), nullable=False),
-        sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], name=op.f("fk_sums_session_id_sessions")),
-        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_sums")),
-    )
-    op.create_index(op.f("ix_sums_created"), "sums", ["created"], unique=False)
-    op.create_table(
-        "video_tags",
-        sa.Column("video_id", sa.Integer(), nullable=False),
-        sa.Column("tag_id", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["tag_id"], ["tags.id"], name=op.f("fk_video_tags_tag_id_tags")),
-        sa.ForeignKeyConstraint(["video_id"], ["videos.id"], name=op.f("fk_video_tags_video_id_videos")),
-        sa.PrimaryKeyConstraint("video_id", "tag_id", name=op.f("pk_video_tags")),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "sum_videos",
-        sa.Column("session_id", sa.String(), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("url", sa.String(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["session_id"], ["sums.session_id"], name=op.f("fk_sum_videos_session_id_sums")
-        ),
-        sa.PrimaryKeyConstraint("session_id", "position", name=op.f("pk_sum_videos")),
-        sqlite_with_rowid=False,
-    )
+    Base.metadata.create_all(op.get_bind())
