@@ -1,7 +1,7 @@
 """The first schema: the tables as the program has them.
 
-Nothing is released yet, so there is nothing to migrate from. The first release writes these tables out here, and
-every later schema is a migration of its own.
+Nothing is released yet, so there is nothing to migrate from. The first release writes these tables out here,
+and every later schema is a migration of its own.
 """
 
 from alembic import op
