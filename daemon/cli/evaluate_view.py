@@ -1,23 +1,49 @@
-"""Prints what `shoal evaluate` measured."""
+"""Runs `shoal evaluate`, and prints what it measured."""
+
+from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from pathlib import Path
 
-from daemon.cli.terminal import out, table
-from daemon.lab.evaluate import Evaluated, EvaluationReport, Row
-from daemon.lab.evaluate_instances import MODELS, InstancesReport, QualitySlice
+from daemon.cli.terminal import PROGRESS_SECONDS, heading, out, plain, progress_bar, prose, result, table
+from daemon.errors import SourceError
+from daemon.lab.evaluate import Evaluated, EvaluationReport, Options, Row, evaluate
+from daemon.lab.evaluate_instances import InstancesReport, Partition, QualitySlice, evaluate_instances
+from daemon.source.dataset_files import DataSetError, read
 from models.evaluation import Summary
+from models.trained import Recipe
 
 
-def as_json(report: Evaluated) -> dict[str, Any]:
-    """Return a report as JSON values; a number that was not measured is null."""
-    plain: dict[str, Any] = _finite(asdict(report))
-    return plain
+def run(data: Path, *, instances: int | None, seed: int, like_at: float | None, threads: int) -> None:
+    """Evaluate the models on a data set: on all of it, or split over so many instances.
+
+    Raises:
+        SourceError: the set cannot be read, or is too small.
+
+    """
+    # Evaluation releases nothing, so pairs of few users may count.
+    recipe = Recipe(min_pair_users=1, threads=threads or os.cpu_count() or 1)
+    options = Options(positive_from=like_at, seed=seed, recipe=recipe)
+    try:
+        tables = read(data)
+        with progress_bar("evaluate", every=PROGRESS_SECONDS) as progress:
+            if instances is None:
+                report = evaluate(tables, options, progress)
+                result(plain(report), lambda: _show(report))
+            else:
+                split = evaluate_instances(tables, options, Partition(instances=instances), progress)
+                result(plain(split), lambda: _show_instances(split))
+    except DataSetError as error:
+        raise SourceError(str(error), advice="See the format in the documentation of data sets.") from error
+    except ValueError as error:
+        raise SourceError(
+            f"this data set cannot be evaluated: {error}", advice="Give more users, or fewer instances."
+        ) from error
 
 
-def show(report: EvaluationReport) -> None:
+def _show(report: EvaluationReport) -> None:
     """Print the tables of one instance."""
     _heading(report)
     _rows("A viewer's next videos", report.next_videos)
@@ -28,31 +54,30 @@ def show(report: EvaluationReport) -> None:
     _notes(report)
 
 
-def show_instances(report: InstancesReport) -> None:
+def _show_instances(report: InstancesReport) -> None:
     """Print the tables of many instances."""
     _heading(report)
     largest = ", ".join(str(size) for size in report.sizes[:8])
-    out.print(
-        f"{len(report.sizes)} instances with {largest}{', ...' if len(report.sizes) > 8 else ''} viewers."
-    )
-    out.print(f"The head has {report.head:,} videos; lambda is {report.ridge:g} times the mean diagonal.")
+    more = ", ..." if len(report.sizes) > 8 else ""
+    prose(f"{len(report.sizes)} instances with {largest}{more} viewers.")
+    prose(f"The head has {report.head:,} videos; lambda is {report.ridge:g} times the mean diagonal.")
     same = "equal, integer for integer" if report.sums_equal else "NOT EQUAL"
-    out.print(f"Sum over the instances and pooled statistic: {same}.")
-    out.print(f"Largest relative difference of the scores: {report.max_relative_difference:.1e}.")
+    prose(f"Sum over the instances and pooled statistic: {same}.")
+    prose(f"Largest relative difference of the scores: {report.max_relative_difference:.1e}.")
     _groups("NDCG@10 by size of the instance (viewers)", [*report.classes, report.everybody])
     _notes(report)
 
 
 def _heading(report: Evaluated) -> None:
     size = f"{report.users:,} users, {report.videos:,} videos, {report.interactions:,} interactions"
-    out.print(f"{report.name}: {size}", markup=False)
-    out.print(f"Liked: {report.positive}. PeerTube's rule sorts by {report.newest}.", markup=False)
+    prose(f"{report.name}: {size}")
+    prose(f"Liked: {report.positive}. PeerTube's rule sorts by {report.newest}.")
 
 
 def _rows(title: str, rows: Sequence[Row]) -> None:
     if not rows:
         return
-    out.print(f"\n[bold]{title}[/bold] ({rows[0].summary.viewers:,} viewers)")
+    heading(f"{title} ({rows[0].summary.viewers:,} viewers)")
     table(
         ["MODEL", "NDCG@10", "RECALL@20", "COVERAGE", "SECONDS", "SETTINGS"],
         [
@@ -60,7 +85,7 @@ def _rows(title: str, rows: Sequence[Row]) -> None:
                 row.model,
                 _with_error(row.summary.ndcg10, row.summary.ndcg10_se),
                 _with_error(row.summary.recall20, row.summary.recall20_se),
-                f"{row.summary.coverage:.1%}",
+                "" if math.isnan(row.summary.coverage) else f"{row.summary.coverage:.1%}",
                 f"{row.seconds:.1f}",
                 row.detail,
             )
@@ -71,8 +96,8 @@ def _rows(title: str, rows: Sequence[Row]) -> None:
 
 
 def _groups(title: str, groups: Sequence[QualitySlice]) -> None:
-    out.print(f"\n[bold]{title}[/bold]")
-    names = [name for name in MODELS if name in groups[-1].quality]
+    heading(title)
+    names = list(groups[-1].quality)
     rows = [
         (group.name, group.instances, group.users, *(_cell(group.quality[n]) for n in names))
         for group in groups
@@ -83,7 +108,7 @@ def _groups(title: str, groups: Sequence[QualitySlice]) -> None:
 def _notes(report: Evaluated) -> None:
     out.print()
     for note in report.notes:
-        out.print(f"- {note}", markup=False)
+        prose(f"- {note}", hanging=2)
 
 
 def _cell(summary: Summary) -> str:
@@ -92,11 +117,3 @@ def _cell(summary: Summary) -> str:
 
 def _with_error(value: float, error: float) -> str:
     return "" if math.isnan(value) else f"{value:.3f} ± {error:.3f}"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

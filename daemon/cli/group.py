@@ -1,211 +1,289 @@
-"""`shoal group`: one sum shared by many instances, carried by a host that one of them is."""
+"""`shoal group`: one sum shared by many instances, which one of them hosts."""
 
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli import group_members, group_view
-from daemon.cli.instance import Host, Instance, Yes, confirm, name_of
-from daemon.cli.prose import heading, paragraph
-from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
-from daemon.errors import RequestError
+from daemon.cli import group_view
+from daemon.cli.command import Commands, human
+from daemon.cli.instance import HERE, Host, Instance, InstanceOption, Yes, host_name, peer_url
+from daemon.cli.key_words import show_words
+from daemon.cli.terminal import confirm, line, out, prose, result, say
+from daemon.config.types import parse_duration
+from daemon.errors import PolicyRefusedError, RequestError, ShoalError
+from daemon.group import commands, repository
+from daemon.group import status as group_status
+from daemon.group.commands import NoGroupError, UnknownMemberError
+from daemon.group.membership import key_verification
+from daemon.group.membership.key_verification import KeyEvidence
+from daemon.peers import cards
+from daemon.peers import repository as peers
+from daemon.peers.commands import words_of
+from federation.identity import format_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from daemon.group.repository import GroupMember
 
-app = typer.Typer(
-    help="Learn in a group: one shared sum, which one of its members hosts.", no_args_is_help=True
-)
+app = Commands()
 
-
-# -- hosting ------------------------------------------------------------------------------------------------
+Words = Annotated[str, typer.Option(help="Go on only if these are the eight words of its key.")]
 
 
-@app.command("host")
+# Hosting a group.
+
+
+@app.command()
 def host(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the group is called.")],
-    config: ConfigOption = DEFAULT_CONFIG,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new group.")],
+    instance: InstanceOption = HERE,
     *,
     url: Annotated[
-        str, typer.Option(help="Where this Shoal answers peers, if not behind its own PeerTube's domain.")
+        str, typer.Option(help="Where this Shoal answers peers, if not behind the domain of its PeerTube.")
     ] = "",
-    output: OutputOption = Output.HUMAN,
 ) -> None:
-    """Begin a group with this instance as its host and first member, and show the invitation."""
-    from daemon.group import commands
-
-    setting = Instance.open(config)
-    made = commands.host(setting.config, setting.engine, name, url=url and _address(url), now=time.time())
-    result(output, made, lambda: _show_hosted(made))
+    """Start a group that this instance hosts, and show the invitation."""
+    made = commands.host(instance.config, instance.store, name, url=peer_url(url), now=time.time())
+    result(made, lambda: group_view.show_hosted(made))
 
 
-@app.command("invite")
-def invite(
-    host: Host,
-    config: ConfigOption = DEFAULT_CONFIG,
-    *,
-    words: Annotated[str, typer.Option(help="Only if these are the eight words of its key.")] = "",
-    yes: Yes = False,
-    output: OutputOption = Output.HUMAN,
-) -> None:
-    """Let an instance in before it asks: by the key on its card, which is approved as a peer's, too."""
-    from daemon.group import commands
-    from daemon.group.membership.key_verification import KeyEvidence
-    from daemon.peers import cards
-
-    setting = Instance.open(config)
-    commands.require_speaking(setting.config)
-    commands.hosted(setting.engine)
-    name = name_of(host)
-    card = setting.online(
-        lambda session: cards.read_card(session, name, setting.url_of(name), now=time.time())
-    )
+@app.command()
+def invite(host: Host, instance: InstanceOption = HERE, *, words: Words = "", yes: Yes = False) -> None:
+    """Admit an instance before it asks. This also approves it as a peer."""
+    config, store = instance.config, instance.store
+    commands.require_speaking(config)
+    commands.hosted(store)
+    name = host_name(host)
+    known = peers.find(store, config, name)
+    url = known.url if known is not None and known.url else cards.base_url(name) + cards.ROUTER
+    card = instance.online(lambda session: cards.read_card(session, name, url, now=time.time()))
     seen = KeyEvidence(name, card.key, "domain" if card.bound else "card", card.url)
-    group_view.compare(seen, words, yes=yes, output=output)
-    commands.invite(setting.config, setting.engine, seen, now=time.time())
-    invitation = commands.invitation(setting.config, commands.hosted(setting.engine))
+    group_view.compare(seen, words, yes=yes)
+    commands.invite(config, store, seen, now=time.time())
+    invitation = commands.invitation(config, commands.hosted(store))
 
     def show() -> None:
-        paragraph(f"Invited {name}: it is a member as soon as it asks. Send its admin this line:", indent=0)
-        out.print(f"    {invitation['command']}")
+        prose(f"Invited {name}. It becomes a member when it asks. Send its admin this line:")
+        line(f"    {invitation['command']}")
 
-    result(output, {"host": name, "state": "invited", "invitation": invitation}, show)
-
-
-@app.command("requests")
-def requests(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
-    """List who asks to join, with the words of the key each asks with."""
-    from daemon.group import commands
-
-    setting = Instance.open(config)
-    waiting = commands.requests(setting.config, setting.engine)
-    result(output, {"requests": waiting}, lambda: group_view.show_requests(waiting))
+    result({"host": name, "state": "invited", "invitation": invitation}, show)
 
 
-@app.command("approve")
-def approve(
-    host: Host,
-    config: ConfigOption = DEFAULT_CONFIG,
-    *,
-    words: Annotated[str, typer.Option(help="Only if these are the eight words of its key.")] = "",
-    yes: Yes = False,
-    output: OutputOption = Output.HUMAN,
-) -> None:
-    """Let an instance in that asked: compare the words of its key, which is approved as a peer's, too."""
-    from daemon.group import commands
-    from daemon.group.membership import key_verification
+@app.command()
+def requests(instance: InstanceOption = HERE) -> None:
+    """List the instances that ask to join, with the words of their keys."""
+    waiting = commands.requests(instance.config, instance.store)
+    result({"requests": waiting}, lambda: group_view.show_requests(waiting))
 
-    setting = Instance.open(config)
-    commands.require_speaking(setting.config)
-    name = name_of(host)
-    wish = commands.find_request(setting.engine, name)
-    seen = setting.online(
-        lambda session: key_verification.verify(
-            setting.config, setting.engine, session, name, wish.key, time.time
-        )
+
+@app.command()
+def admit(host: Host, instance: InstanceOption = HERE, *, words: Words = "", yes: Yes = False) -> None:
+    """Admit an instance that asks, after comparing the words of its key. This also approves it as a peer."""
+    config, store = instance.config, instance.store
+    commands.require_speaking(config)
+    name = host_name(host)
+    seen = _look(instance, name, commands.find_request(store, name).key)
+    group_view.compare(seen, words, yes=yes or seen.voucher == "book")
+    commands.admit(config, store, seen, now=time.time())
+    _show_decided(instance, name, f"{name} is now a member, and an approved peer.")
+
+
+@app.command()
+def refuse(host: Host, instance: InstanceOption = HERE) -> None:
+    """Refuse an instance that asks. It is told when it asks again."""
+    name = host_name(host)
+    commands.refuse(instance.config, instance.store, name, now=time.time())
+    _show_decided(instance, name, f"Refused {name}.")
+
+
+@app.command()
+def eject(host: Host, instance: InstanceOption = HERE) -> None:
+    """Remove a member, from the next sum on. The others see it in the signed list."""
+    name = host_name(host)
+    commands.eject(instance.config, instance.store, name, now=time.time())
+    _show_decided(
+        instance,
+        name,
+        f"{name} is out from the next sum on. It stays an approved peer. To take out what was learnt with it "
+        f"as well: shoal peers revert {name}",
     )
-    group_view.compare(seen, words, yes=yes or seen.voucher == "book", output=output)
-    commands.admit(setting.config, setting.engine, seen, now=time.time())
-    _decided(setting, name, output, f"{name} is a member from now on, and an approved peer.")
 
 
-@app.command("refuse")
-def refuse(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
-    """Do not let an instance in that asked; it is told when it asks again."""
-    from daemon.group import commands
-
-    setting, name = Instance.open(config), name_of(host)
-    commands.refuse(setting.config, setting.engine, name, now=time.time())
-    _decided(setting, name, output, f"Refused {name}.")
-
-
-@app.command("eject")
-def eject(host: Host, config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
-    """Take a member out, from the next sum on; the others see it in the signed list."""
-    from daemon.group import commands
-
-    setting, name = Instance.open(config), name_of(host)
-    commands.eject(setting.config, setting.engine, name, now=time.time())
-    done = (
-        f"{name} is out from the next sum on. It stays an approved peer; to take out also what was learnt "
-        f"with it: shoal peers revert {name}"
-    )
-    _decided(setting, name, output, done)
-
-
-@app.command("start")
+@app.command()
 def start(
-    config: ConfigOption = DEFAULT_CONFIG,
+    instance: InstanceOption = HERE,
     *,
     within: Annotated[str, typer.Option("--in", metavar="TIME", help='Such as "30m" or "2h".')] = "",
     at: Annotated[str, typer.Option(metavar="TIME", help='Such as "2026-11-30T20:00", local time.')] = "",
-    output: OutputOption = Output.HUMAN,
 ) -> None:
-    """Announce a sum: members connect for it. Without this the host announces one every schedule.session."""
-    from daemon.group import commands
-
-    setting = Instance.open(config)
-    now = time.time()
-    begin = _moment(within, at, now, setting.config.group.notice.total_seconds())
-    _require_window(setting, begin, now)
-    after = commands.start(setting.config, setting.engine, at=begin, now=now)
-    poll = setting.config.group.poll.total_seconds()
+    """Announce a sum, so that members connect for it. The daemon does so every schedule.session."""
+    config, now = instance.config, time.time()
+    begin = _begin(within, at, now, config.group.notice.total_seconds())
+    _require_window(instance, begin, now)
+    after = commands.start(config, instance.store, at=begin, now=now)
 
     def show() -> None:
-        paragraph(f"Announced a sum of {after.group} for {group_view.moment(begin)}.", indent=0)
-        if begin - now < poll:
-            paragraph(
-                "Members that do not ask again before then miss it; they ask every group.poll.", indent=0
-            )
+        prose(f"Announced a sum of {after.group} for {group_view.local_time(begin)}.")
+        if begin - now < config.group.poll.total_seconds():
+            prose("Members that do not ask again before then miss it; they ask every group.poll.")
 
-    result(output, {"group": after.group, "next_at": after.next_at}, show)
+    result({"group": after.group, "next_at": after.next_at}, show)
 
 
-@app.command("close")
-def close(
-    config: ConfigOption = DEFAULT_CONFIG, *, yes: Yes = False, output: OutputOption = Output.HUMAN
-) -> None:
-    """End the group that this instance hosts. What was learnt with it stays, here and at its members."""
-    from daemon.group import commands
-
-    setting = Instance.open(config)
-    commands.require_speaking(setting.config)
-    group = commands.hosted(setting.engine)
-    confirm(f"Close the group {group.group}?", yes=yes, output=output)
-    commands.close(setting.config, setting.engine, now=time.time())
+@app.command()
+def close(instance: InstanceOption = HERE, *, yes: Yes = False) -> None:
+    """Close the group that this instance hosts. What was learnt stays, here and at its members."""
+    commands.require_speaking(instance.config)
+    group = commands.hosted(instance.store)
+    confirm(f"Close the group {group.group}?", yes=yes)
+    commands.close(instance.config, instance.store, now=time.time())
     result(
-        output,
         {"group": group.group, "closed": True},
-        lambda: paragraph(f"Closed {group.group}. Its members see that nothing is hosted here.", indent=0),
+        lambda: prose(f"Closed {group.group}. Its members find no host when they ask next."),
     )
 
 
-group_members.register(app)
+# Being a member.
 
 
-# -- what the commands share --------------------------------------------------------------------------------
+@app.command()
+def join(
+    url: Annotated[str, typer.Argument(metavar="URL", help="From the invitation, or the name of the host.")],
+    instance: InstanceOption = HERE,
+    *,
+    group: Annotated[str, typer.Option(help="Join only if the group has this name.")] = "",
+    words: Words = "",
+    yes: Yes = False,
+) -> None:
+    """Ask to join a group, after comparing the words of the host's key. The members are shown first."""
+    # Loads aiohttp.
+    from daemon.group.membership import join_and_leave
+
+    config, store = instance.config, instance.store
+    offer = instance.online(
+        lambda session: join_and_leave.fetch_offer(config, store, session, url, group, time.time)
+    )
+    join_and_leave.require_no_other_group(store, offer)
+    shown = offer.as_json(peers.read(store, config))
+    if human():
+        group_view.show_offer(shown)
+    group_view.compare(offer.host_key, words, yes=yes)
+    instance.online(lambda session: join_and_leave.join(config, store, session, offer, time.time))
+    found = group_status.status(config, store, time.time())
+
+    def show() -> None:
+        out.print()
+        for text in (found["sentence"], *found["sentences"]):
+            prose(text)
+        if found["state"] == "asked":
+            prose("Tell the admin of the host the words of this instance's key:")
+            show_words(words_of(format_key(instance.public.key)))
+
+    result({**found, "offer": shown}, show)
 
 
-def _address(url: str) -> str:
-    from daemon.config.types import check_peer_url
+@app.command()
+def members(instance: InstanceOption = HERE) -> None:
+    """List the members, the words of their keys, and which are approved here."""
+    found = group_status.members(instance.config, instance.store)
+    group = repository.current(instance.store)
+    state = None if group is None else group.state
+    result({"members": found, "state": state}, lambda: group_view.show_members(found, state))
 
-    try:
-        return check_peer_url(url)
-    except ValueError as error:
-        raise RequestError(f'--url "{url}" {error}') from None
+
+@app.command()
+def approve(
+    hosts: Annotated[
+        list[str] | None, typer.Argument(metavar="HOST...", help="Members of the group.")
+    ] = None,
+    instance: InstanceOption = HERE,
+    *,
+    everybody: Annotated[bool, typer.Option("--all", help="All that are not approved yet.")] = False,
+    words: Annotated[
+        str, typer.Option(help="Go on only if these are the eight words of its key (one HOST).")
+    ] = "",
+    yes: Yes = False,
+) -> None:
+    """Approve members as peers. If the domain of one can be asked, its key must be the one listed."""
+    commands.require_speaking(instance.config)
+    chosen, decided_against = _chosen(instance, hosts or [], everybody=everybody)
+    if words and len(chosen) != 1:
+        raise RequestError("--words are those of one key", advice="Name one HOST with it.")
+    done: list[dict[str, Any]] = []
+    failed = {name: _decided_against(instance, name) for name in decided_against}
+    for one in chosen:
+        try:
+            seen = _look(instance, one.host, one.key)
+            group_view.compare(seen, words, yes=yes or seen.voucher == "book")
+            key_verification.pin(instance.store, instance.config, seen, time.time())
+            done.append(seen.as_json())
+        except ShoalError as error:
+            if not everybody:
+                raise
+            failed[one.host] = error
+    found = {
+        "recognised": done,
+        "not_recognised": {name: error.message for name, error in failed.items()},
+        "advice": {name: error.advice for name, error in failed.items() if error.advice},
+    }
+    result(found, lambda: _show_approved(done, failed))
+    if failed:
+        # All were meant: a script has to hear that some are not.
+        raise typer.Exit(max(error.exit_code for error in failed.values()))
 
 
-def _moment(within: str, at: str, now: float, otherwise: float) -> float:
+@app.command()
+def leave(instance: InstanceOption = HERE, *, yes: Yes = False) -> None:
+    """Leave the group at once. What was learnt with it stays."""
+    # Loads aiohttp.
+    from daemon.group.membership import join_and_leave
+
+    config, store = instance.config, instance.store
+    commands.require_speaking(config)
+    before = repository.current(store)
+    name = before.group if before is not None else ""
+    if before is not None and before.role == "member":
+        confirm(f"Leave the group {name}?", yes=yes)
+    after = instance.online(lambda session: join_and_leave.leave(config, store, session, time.time))
+
+    def show() -> None:
+        prose(
+            f"This instance left the group {name}. What was learnt with it stays. To take out what came from "
+            "one of its members: shoal peers revert HOST"
+        )
+        if after is not None:
+            say(f"Its host could not be told yet ({after.problem}). The daemon tries again.")
+
+    result({"group": name, "left": True, "host_told": after is None}, show)
+
+
+@app.command()
+def status(instance: InstanceOption = HERE) -> None:
+    """Show the group, the next sum, and what is missing for this instance to be in it."""
+    found = group_status.status(instance.config, instance.store, time.time())
+    found["sentences"] += _not_eligible(instance)
+    result(found, lambda: group_view.show_status(found))
+
+
+# What the commands share.
+
+
+def _look(instance: Instance, name: str, key: str) -> KeyEvidence:
+    """Ask the domain of an instance whether this is its key."""
+    return instance.online(
+        lambda session: key_verification.verify(
+            instance.config, instance.store, session, name, key, time.time
+        )
+    )
+
+
+def _begin(within: str, at: str, now: float, otherwise: float) -> float:
     """Return when a sum is to begin, Unix seconds; without either, in `otherwise` seconds."""
-    from datetime import datetime, timedelta
-
-    from daemon.config.types import parse_duration
-
     if within and at:
-        raise RequestError("--in and --at say the same", advice="Give one of them.")
+        raise RequestError("--in and --at exclude each other", advice="Give one of them.")
     try:
         if within:
             length = parse_duration(within)
@@ -216,67 +294,95 @@ def _moment(within: str, at: str, now: float, otherwise: float) -> float:
         return datetime.fromisoformat(at).timestamp() if at else now + otherwise
     except (ValueError, OverflowError):
         raise RequestError(
-            f'"{within or at}" is no time', advice='Write --in 2h, or --at "2026-11-30T20:00".'
+            f'"{within or at}" is not a time', advice='Write --in 2h, or --at "2026-11-30T20:00".'
         ) from None
 
 
-def _require_window(setting: Instance, begin: float, now: float) -> None:
+def _require_window(instance: Instance, begin: float, now: float) -> None:
     """Refuse a sum that members would not give: they give one in a data window.
 
     Raises:
         NoGroupError: this instance hosts none. PolicyRefusedError: this window's sum is there.
 
     """
-    from datetime import datetime
-
+    # Loads NumPy.
     from daemon.disclosure.next_sum import aggregator_windows
-    from daemon.errors import PolicyRefusedError
-    from daemon.group import commands
 
-    group = commands.hosted(setting.engine)
-    record = aggregator_windows(setting.config, setting.engine, now)
+    group = commands.hosted(instance.store)
+    record = aggregator_windows(instance.config, instance.store, now)
     free = record.next_at() if record is not None else 0.0
     if now <= begin < free:
         # A full minute, so that the time in the advice is late enough.
         earliest = (free // 60 + 1) * 60
         typed = datetime.fromtimestamp(earliest).astimezone().isoformat(timespec="minutes")
         raise PolicyRefusedError(
-            f"the members of {group.group} gave their sum for this data window; the next can be taken from "
-            f"{group_view.moment(earliest)} on",
+            f"the members of {group.group} gave their sum for this data window; the next is possible from "
+            f"{group_view.local_time(earliest)}",
             advice=f"Announce it for then: shoal group start --at {typed}. See privacy.window.",
         )
 
 
-def _decided(setting: Instance, name: str, output: Output, done: str) -> None:
-    from daemon.group import repository, status
+def _chosen(instance: Instance, hosts: list[str], *, everybody: bool) -> tuple[list[GroupMember], list[str]]:
+    """Return the members that are meant, and those that are left out as our admin decided against them."""
+    store = instance.store
+    if repository.current(store) is None:
+        raise NoGroupError("this instance is in no group", advice="Join one: shoal group join URL")
+    if bool(hosts) == everybody:
+        raise RequestError("no member is named", advice="Name members, or give --all.")
+    listed = tuple(one for one in repository.members(store) if one.state == "member")
+    if everybody:
+        me = instance.config.instance.host
+        return key_verification.not_approved(listed, peers.read(store, instance.config), me)
+    found = []
+    for name in map(host_name, hosts):
+        one = next((one for one in listed if one.host == name), None)
+        if one is None:
+            raise UnknownMemberError(f"{name} is not a member", advice="See: shoal group members")
+        found.append(one)
+    return found, []
 
-    described = next(
-        (one for one in status.members(setting.config, setting.engine) if one["host"] == name), None
-    )
-    found = described or {
-        "host": name,
-        "state": getattr(repository.member(setting.engine, name), "state", "left"),
-    }
-    result(output, found, lambda: paragraph(done, indent=0))
+
+def _decided_against(instance: Instance, name: str) -> ShoalError:
+    peer = peers.find(instance.store, instance.config, name)
+    # Only `peers approve` takes a revert back.
+    reverted = peer is not None and peer.state == "reverted"
+    how = f"shoal peers approve {name}" if reverted else f"shoal group approve {name}"
+    return PolicyRefusedError("you decided against it before", advice=f"To approve it after all: {how}")
 
 
-def _show_hosted(made: Mapping[str, Any]) -> None:
-    paragraph(f"This instance hosts the group {made['group']}, and is its first member.", indent=0)
-    heading("Invite others")
-    paragraph("Send their admins this line:")
-    out.print(f"\n    {made['command']}\n")
-    paragraph("and on the telephone, so that they know it is you, the words of this instance's key:")
-    out.print()
-    group_view.show_words(made["words"])
-    heading("What happens next")
-    for line in (
-        "The daemon, if it runs, starts Flower's SuperLink on this machine and a TLS listener before it.",
-        "Whoever asks to join: shoal group requests. Let each in: shoal group approve HOST.",
-        "With enough members sums are announced by themselves; when you choose: shoal group start --at TIME.",
-    ):
-        paragraph(f"- {line}", hanging=2)
-    if not made["public"]:
-        say(
-            "Members on other machines cannot reach the listener yet: set group.listen_host, or "
-            "group.public_url where something passes connections on."
-        )
+def _not_eligible(instance: Instance) -> list[str]:
+    """Say why the newest sum of the group is not learnt from, where it is not."""
+    group = repository.current(instance.store)
+    if group is None:
+        return []
+    # Loads SciPy, which the daemon that answers the admin page does without.
+    from daemon.store import sums
+    from daemon.training.sum_selection import choose
+
+    stored = sums.parts(instance.store)
+    if not stored or stored[0].batch != group.batch:
+        return []
+    refused = choose(stored, peers.read(instance.store, instance.config)).refused
+    return [f"Nothing new is learnt from the group: {refused}."] if refused else []
+
+
+def _show_decided(instance: Instance, name: str, done: str) -> None:
+    described = group_status.members(instance.config, instance.store)
+    state = getattr(repository.member(instance.store, name), "state", "left")
+    found = next((one for one in described if one["host"] == name), {"host": name, "state": state})
+    result(found, lambda: prose(done))
+
+
+def _show_approved(done: list[dict[str, Any]], failed: dict[str, ShoalError]) -> None:
+    if not done and not failed:
+        prose("All members are approved here.")
+    for one in done:
+        how = {
+            "domain": "its domain vouches for the key",
+            "card": "it shows the key itself, without a signature of its domain",
+            "book": "it was approved already",
+            "unread": "its domain could not be asked, so the key is as the host lists it",
+        }[one["voucher"]]
+        prose(f"Approved {one['host']}: {how}.", hanging=2)
+    for name, error in failed.items():
+        prose(f"Not approved: {name}: {error.message}. {error.advice}", hanging=2)

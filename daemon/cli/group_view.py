@@ -1,59 +1,40 @@
-"""What people see of groups: words to compare, requests, members, how things stand."""
+"""What people see of groups: keys to compare, invitations, requests, members, and how a group stands."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from daemon.cli.instance import confirm
-from daemon.cli.prose import heading, paragraph
-from daemon.cli.terminal import Output, ago, out, table
+from daemon.cli.command import human
+from daemon.cli.key_words import confirm_words, matching_key, show_words
+from daemon.cli.terminal import ago, count, facts, heading, line, out, paragraph, prose, say, table
+from daemon.group.membership.key_verification import KeyEvidence
+from daemon.peers.commands import words_of
 
-if TYPE_CHECKING:
-    from daemon.group.membership.key_verification import KeyEvidence
-
-_RECOGNISED = {"yes": "yes", "no": "no", "other-key": "OTHER KEY"}
+_APPROVED = {"yes": "yes", "no": "no", "other-key": "OTHER KEY"}
 
 
-def compare(seen: KeyEvidence, words: str, *, yes: bool, output: Output) -> None:
-    """Have the admin compare the words of a key, or compare those that were given.
+def compare(seen: KeyEvidence, words: str, *, yes: bool) -> None:
+    """Check the words that were given, or have the admin compare those of the key.
 
     Raises:
-        PolicyRefusedError: other words were given. RequestError: nobody is there to compare.
+        PolicyRefusedError: other words were given. RequestError: there is nobody to compare.
 
     """
-    from daemon.errors import PolicyRefusedError
-    from daemon.peers.commands import words_of
-    from federation.key_words import same
-
     known = words_of(seen.key)
     if words:
-        if not same(words, " ".join(known)):
-            raise PolicyRefusedError(
-                f"that is not the key that {seen.host} shows",
-                advice="Ask its admin again, over another channel; if it stays so, somebody is in between.",
-            )
+        matching_key(seen.host, {seen.key: known}, words=words)
         return
-    if output is Output.HUMAN:
-        show_key(seen, known)
-    confirm(
-        f"Are these the words that the admin of {seen.host} sees?",
-        yes=yes,
-        output=output,
-        advice="Give what its admin told you with --words, or accept what is shown with --yes.",
-    )
-
-
-def show_key(seen: KeyEvidence, known: Sequence[str]) -> None:
-    """Print the words of a key, and who vouches for it."""
-    heading(f"The words of {seen.host}'s key")
-    show_words(known)
-    out.print()
-    paragraph(voucher(seen))
-    if seen.voucher != "book":
-        paragraph("Its admin sees the same words with: shoal identity show")
+    if human():
+        heading(f"The words of {seen.host}'s key")
+        show_words(known)
+        out.print()
+        paragraph(voucher(seen))
+        if seen.voucher != "book":
+            paragraph("Its admin sees the same words with: shoal identity show")
+    confirm_words(seen.host, yes=yes)
 
 
 def voucher(seen: KeyEvidence) -> str:
@@ -69,88 +50,105 @@ def voucher(seen: KeyEvidence) -> str:
     }[seen.voucher]
 
 
-def show_words(words: Sequence[str]) -> None:
-    """Print eight words in two lines."""
-    for four in (words[:4], words[4:]):
-        out.print("    " + "  ".join(f"{word:<8}" for word in four).rstrip())
+def show_hosted(made: Mapping[str, Any]) -> None:
+    """Print a new group, and how others get into it."""
+    prose(f"This instance hosts the group {made['group']}, and is its first member.")
+    heading("Invite others")
+    paragraph("Send their admins this line:")
+    out.print()
+    line(f"    {made['command']}")
+    out.print()
+    paragraph("Tell them the words of this instance's key by telephone, so that they know it is you:")
+    out.print()
+    show_words(made["words"])
+    heading("What happens next")
+    for text in (
+        "The daemon, if it runs, starts Flower's SuperLink here, and a TLS listener in front of it.",
+        "List the instances that ask to join: shoal group requests. Admit each: shoal group admit HOST.",
+        "With enough members, the daemon announces sums. To choose a time: shoal group start --at TIME.",
+    ):
+        paragraph(f"- {text}", hanging=2)
+    if not made["public"]:
+        say(
+            "Members on other machines cannot reach the listener yet: set group.listen_host, or "
+            "group.public_url if something forwards connections to it."
+        )
 
 
 def show_requests(waiting: Sequence[Mapping[str, Any]]) -> None:
     """Print who asks."""
     if not waiting:
-        paragraph("Nobody asks to join.", indent=0)
+        prose("No instance asks to join.")
         return
     now = time.time()
     rows = [
-        (one["host"], ago(now - one["since"]), _RECOGNISED[one["peer"]], " ".join(one["words"]))
+        (one["host"], ago(now - one["since"]), _APPROVED[one["peer"]], " ".join(one["words"]))
         for one in waiting
     ]
     table(["HOST", "ASKED", "PEER", "WORDS OF ITS KEY"], rows)
     out.print()
-    paragraph("Compare the words with its admin, then: shoal group approve HOST", indent=0)
+    prose("Compare the words with its admin, then: shoal group admit HOST")
 
 
 def show_members(found: Sequence[Mapping[str, Any]], state: str | None = "member") -> None:
     """Print the members, as this instance stands to their group."""
     if found and state != "member":
-        paragraph("This instance is not in the group: these are its members as it was last told.", indent=0)
+        prose("This instance is not in the group. These are its members, as last listed.")
         out.print()
     if not found:
-        paragraph("This instance is in no group, or knows no members yet. See: shoal group status", indent=0)
+        prose("This instance is in no group, or knows no members yet. See: shoal group status")
         return
     rows = [
         (
             one["host"] + (" (you)" if one["me"] else ""),
             "host" if one["role"] == "host" else one["state"],
-            "-" if one["me"] else _RECOGNISED[one["recognised"]],
+            "-" if one["me"] else _APPROVED[one["recognised"]],
             one["part"] or "",
             " ".join(one["words"]),
         )
         for one in found
     ]
-    table(["HOST", "", "RECOGNISED", "PART", "WORDS OF ITS KEY"], rows, right=("PART",))
+    table(["HOST", "", "APPROVED", "PART", "WORDS OF ITS KEY"], rows, right=("PART",))
     if state == "member" and any(one["recognised"] != "yes" and one["state"] == "member" for one in found):
         out.print()
-        paragraph("Recognise those whose words you compared: shoal group recognise HOST", indent=0)
+        prose("Approve the members whose words you compared: shoal group approve HOST")
 
 
 def show_offer(offer: Mapping[str, Any]) -> None:
     """Print a group as its host shows it, before anything binds."""
     members = offer["members"]
     heading(f"The group {offer['group']} of {offer['host']['host']}")
-    count = "1 member" if len(members) == 1 else f"{len(members)} members"
-    paragraph(f"It has {count}:")
+    paragraph(f"It has {count(len(members), 'member')}:")
     out.print()
-    rows = [(one["host"], _RECOGNISED[one["recognised"]], " ".join(one["words"])) for one in members]
-    table(["HOST", "RECOGNISED", "WORDS OF ITS KEY"], rows)
-    paragraph("Joining approves the host as a peer, and nobody else: the others you recognise yourself.")
+    rows = [(one["host"], _APPROVED[one["recognised"]], " ".join(one["words"])) for one in members]
+    table(["HOST", "APPROVED", "WORDS OF ITS KEY"], rows)
+    paragraph("Joining approves the host as a peer, and no other member: approve those yourself.")
 
 
 def show_status(found: Mapping[str, Any]) -> None:
     """Print how things stand."""
-    paragraph(found["sentence"], indent=0)
-    for sentence in found["sentences"]:
-        paragraph(sentence, indent=0)
+    for text in (found["sentence"], *found["sentences"]):
+        prose(text)
     if not found.get("group"):
         return
     rows = [("Host", found["host"]), ("State", found["state"])]
     if found["next_at"]:
-        rows.append(("Next sum", moment(found["next_at"])))
+        rows.append(("Next sum", local_time(found["next_at"])))
     rows.append(("Connected", _connected(found)))
     if found["polled"]:
-        rows.append(("Host heard", ago(time.time() - found["polled"])))
+        rows.append(("Host seen", ago(time.time() - found["polled"])))
     if found["epoch"]:
         epoch = found["epoch"]
         part = "in no part yet" if epoch["mine"] is None else f"part {epoch['mine']} of {epoch['parts']}"
-        rows.append(("Epoch", f"{epoch['number']}, since {moment(epoch['opened_at'])}, {part}"))
+        rows.append(("Epoch", f"{epoch['number']}, since {local_time(epoch['opened_at'])}, {part}"))
     counted = found["counted"]
-    rows.append(("Recognised", f"{counted['recognised']} of {counted['of']}, {counted['needed']} needed"))
+    rows.append(("Approved", f"{counted['recognised']} of {counted['of']}, {counted['needed']} needed"))
     if found["published"]:
         rows.append(("Newest sum", " ".join(found["published"]["words"]) or found["published"]["batch"]))
     out.print()
-    table(["", ""], rows)
+    facts(rows)
     if found["published"]:
-        paragraph("Another member that was given the same newest sum sees the same words.", indent=0)
+        prose("A member with the same newest sum sees the same words.")
 
 
 def _connected(found: Mapping[str, Any]) -> str:
@@ -161,6 +159,6 @@ def _connected(found: Mapping[str, Any]) -> str:
     return "no, only for sums" if found["state"] == "member" else "no"
 
 
-def moment(at: float) -> str:
-    """Return a time as people here write it."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+def local_time(at: float) -> str:
+    """Write a moment in this machine's time zone, as `--at` reads it."""
+    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M %Z}"

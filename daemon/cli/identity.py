@@ -1,31 +1,25 @@
-"""`shoal identity`: the key of this instance, as peers' admins compare it, and its replacement."""
+"""`shoal identity`: the key of this instance, as the admins of peers compare it, and its replacement."""
 
-from __future__ import annotations
+import time
 
-from typing import Annotated
+from daemon.cli.command import Commands
+from daemon.cli.instance import HERE, InstanceOption, Yes
+from daemon.cli.key_words import show_words
+from daemon.cli.terminal import confirm, line, out, prose, result
+from daemon.peers import rotation
+from daemon.process.daemon_lock import only_daemon
+from federation.identity import format_key
+from federation.key_words import words
 
-import typer
-
-from daemon.cli.prose import paragraph
-from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result
-from daemon.errors import RequestError
-
-app = typer.Typer(help="The key of this instance: show its words, replace it.", no_args_is_help=True)
+app = Commands()
 
 
-@app.command("show")
-def show_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
-    """Show the public key and its eight words, for peers' admins to compare."""
-    from daemon.config import load
-    from daemon.identity import open_identity
-    from daemon.peers import rotation
-    from federation.identity import format_key
-    from federation.key_words import words
-
-    settings = load(config)
-    public = open_identity(settings.identity_file, settings.instance.host, create=False).public
+@app.command()
+def show(instance: InstanceOption = HERE) -> None:
+    """Show the public key and its eight words, for the admins of peers to compare."""
+    public = instance.public
     spoken = words(public.key)
-    waiting = len(rotation.pending(settings, public))
+    waiting = len(rotation.pending(instance.config, public))
     found = {
         "host": public.host,
         "key": format_key(public.key),
@@ -34,51 +28,34 @@ def show_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Outpu
     }
 
     def show() -> None:
-        out.print(f"{public.host}  {format_key(public.key)}")
+        line(f"{public.host}  {format_key(public.key)}")
         out.print()
-        _print_words(spoken)
+        show_words(spoken)
         out.print()
-        paragraph(
-            "An admin who approves this instance sees these words. Read them out over another channel than "
-            "this web site: by telephone, or in person.",
-            indent=0,
+        prose(
+            "An admin who approves this instance sees these words. Read them out over a channel other than "
+            "this web site, such as the telephone."
         )
         if waiting:
-            paragraph("Some peers have not heard of this key yet; the daemon tells them by itself.", indent=0)
+            prose("Some peers have not taken this key yet. The daemon keeps telling them.")
 
-    result(output, found, show)
+    result(found, show)
 
 
-@app.command("rotate")
-def rotate(
-    config: ConfigOption = DEFAULT_CONFIG,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    output: OutputOption = Output.HUMAN,
-) -> None:
-    """Replace the key. The old one signs that the new one follows, so peers need not approve again.
+@app.command()
+def rotate(instance: InstanceOption = HERE, *, yes: Yes = False) -> None:
+    """Replace the key. Peers need not approve again, because the old key signs the new one.
 
-    Sums under way are left, and peers get nothing of this instance for one data window: what it gave before
-    was sealed under the old key.
+    The daemon must be stopped. Sums in progress are left, and peers get nothing of this instance for one data
+    window, because what it gave before was sealed under the old key.
     """
-    import sys
-    import time
-
-    from daemon.config import load
-    from daemon.process.daemon_lock import only_daemon
+    # Loads NumPy.
     from daemon.rounds import rotate_key
-    from daemon.store.engine import open_checked
-    from federation.identity import format_key
-    from federation.key_words import words
 
-    settings = load(config)
-    if not yes:
-        if output is not Output.HUMAN or not sys.stdin.isatty():
-            raise RequestError("replacing the key is not undone", advice="Confirm it with --yes.")
-        if not typer.confirm("Replace the key of this instance? The old one is deleted.", err=True):
-            raise typer.Exit(3)
-    with only_daemon(settings.data_dir):
-        done = rotate_key.rotate(settings, open_checked(settings.database), time.time())
+    config = instance.config
+    confirm("Replace the key of this instance? The old one is deleted.", yes=yes)
+    with only_daemon(config.data_dir):
+        done = rotate_key.rotate(config, instance.store, time.time())
     spoken = words(done.new)
     found = {
         "old": format_key(done.old),
@@ -88,22 +65,16 @@ def rotate(
     }
 
     def show() -> None:
-        out.print(f"The new key is {format_key(done.new)}")
+        line(f"The new key is {format_key(done.new)}")
         out.print()
-        _print_words(spoken)
+        show_words(spoken)
         out.print()
-        paragraph(
-            "Start the daemon: it tells every peer, and shows each the old key's signature until all have "
-            "taken the new one (`shoal identity show` says whether some have not). With PeerTube, the plugin "
-            "signs the new key by itself, and only then peers take it.",
-            indent=0,
+        prose(
+            "Start the daemon. It shows every peer the old key's signature until all have taken the new key; "
+            "`shoal identity show` tells whether some have not. With PeerTube, the plugin signs the new key "
+            "first."
         )
         if done.abandoned:
-            paragraph(f"Sums under way that were left: {done.abandoned}.", indent=0)
+            prose(f"Sums in progress that were left: {done.abandoned}.")
 
-    result(output, found, show)
-
-
-def _print_words(words: tuple[str, ...]) -> None:
-    for four in (words[:4], words[4:]):
-        out.print("    " + "  ".join(f"{word:<8}" for word in four).rstrip())
+    result(found, show)

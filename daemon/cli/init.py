@@ -1,102 +1,125 @@
 """`shoal init`: a folder with a commented configuration and a key of its own."""
 
 import getpass
+import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from daemon.cli.terminal import Output, OutputOption, out, result
+from daemon.cli.command import Commands
+from daemon.cli.terminal import line, prose, result
+from daemon.config import FILE_NAME, Config, PeerTubeSource, load
+from daemon.config.template import render
+from daemon.errors import ConfigError, RequestError
+from daemon.identity import open_identity
+from daemon.process.daemon_lock import replace_file
+from federation.identity import format_key
 
-if TYPE_CHECKING:
-    from daemon.config import PeerTubeSource
+app = Commands()
+_FLAGS: Final = {
+    "instance.host": "--host",
+    "source.path": "--data",
+    "source.url": "--peertube",
+    "source.secret": "--secret",
+}
+"""The option that a setting comes from."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("init")(init)
-
-
+@app.command()
 def init(
-    directory: Annotated[Path, typer.Argument(help="Folder for configuration and data; it is created.")],
+    directory: Annotated[Path, typer.Argument(help="New folder for the configuration and data.")],
     *,
-    host: Annotated[str, typer.Option(help="Host name of the PeerTube instance.")] = "video.example.org",
-    dataset: Annotated[
-        Path | None, typer.Option(help="Folder of a data set to take videos and viewers from.")
-    ] = None,
     peertube: Annotated[
-        str, typer.Option(help="Address of the PeerTube to read from, such as http://127.0.0.1:9000.")
+        str, typer.Option(metavar="URL", help="PeerTube to read from, such as http://127.0.0.1:9000.")
     ] = "",
     secret: Annotated[
-        str, typer.Option(help="The secret on the plugin's settings page; asked for where it is left out.")
+        str, typer.Option(help="Secret from the plugin's settings page; without it, you are asked.")
     ] = "",
-    output: OutputOption = Output.HUMAN,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Read from a data set in this folder instead.", exists=True, file_okay=False),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(help="Host name of the instance, which cannot change later; PeerTube tells its own."),
+    ] = "",
 ) -> None:
-    """Write a commented shoal.toml with every setting, and create the instance's key.
+    """Write shoal.toml and create the key of a new instance.
 
-    With --peertube, the plugin is asked first: what is written works.
+    The file lists every setting with its reason. With --peertube, the plugin is asked first, so that what is
+    written works.
     """
-    from daemon.config import FILE_NAME, PeerTubeSource, load
-    from daemon.config.template import render
-    from daemon.errors import ConfigError
-    from daemon.identity import open_identity
-    from daemon.process.daemon_lock import replace_file
-    from federation.identity import format_key
-
     path = directory / FILE_NAME
     if path.exists():
-        raise ConfigError((f"{path} exists already.",), where="it, or give another folder")
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if peertube and dataset:
-        raise ConfigError(("--peertube and --dataset exclude each other.",), where="the command")
+        raise RequestError(f"{path} exists already", advice="Give another folder, or edit that file.")
+    if bool(peertube) and data is not None:
+        raise RequestError("--peertube and --data exclude each other", advice="Give one of them.")
     if secret and not peertube:
-        raise ConfigError(("--secret needs --peertube.",), where="the command")
-    values: dict[str, dict[str, Any]] = {"instance": {"host": host}}
+        raise RequestError("--secret needs --peertube", advice="Give the address of PeerTube as well.")
+    values: dict[str, dict[str, Any]] = {"instance": {"host": host or _default_host(peertube)}}
     if peertube:
         shared = secret or getpass.getpass("Secret of the plugin: ")
         values["source"] = {"kind": "peertube", "url": peertube, "secret": shared}
     else:
-        values["source"] = {"path": str(dataset.resolve()) if dataset else "dataset"}
-    text = render(values)
-    draft = directory / ".draft.toml"
-    try:
-        # A file that this program would refuse must not stay behind.
-        replace_file(draft, text.encode())
-        config = load(draft, {})
-        if isinstance(config.source, PeerTubeSource):
-            values["instance"]["host"] = _host_of(config.source)
-            text = render(values)
-            replace_file(draft, text.encode())
-            config = load(draft, {})
-    finally:
-        draft.unlink(missing_ok=True)
-    replace_file(path, text.encode())
-    identity = open_identity(config.identity_file, config.instance.host)
-    key = format_key(identity.public.key)
+        values["source"] = {"path": str(data.resolve()) if data else "dataset"}
+    source = _checked(values).source
+    if isinstance(source, PeerTubeSource):
+        values["instance"]["host"] = _host_of(source)
+        _checked(values)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    replace_file(path, render(values).encode())
+    config = load(path, {})
+    public = open_identity(config.identity_file, config.instance.host).public
 
     def show() -> None:
-        out.print(f"Wrote {path}, with every setting and its reason.", markup=False)
-        out.print(f"This instance is {config.instance.host}, known to peers by this key:", markup=False)
-        out.print(f"  {key}", markup=False, soft_wrap=True)
+        line(f"Wrote {path}, with every setting and its reason.")
+        line(f"This instance is {public.host}, and peers know it by this key:")
+        line(f"  {format_key(public.key)}")
         if peertube:
-            out.print("The file holds the plugin's secret: keep it readable by its owner only.")
-            out.print(f"Next: shoal run -c {directory}", markup=False)
-        elif dataset is None:
-            out.print(f"Next: set source.path in {path}, then: shoal run -c {directory}", markup=False)
-        else:
-            out.print(f"Next: shoal run -c {directory}", markup=False)
+            prose("The file holds the plugin's secret: let nobody but its owner read it.")
+        elif data is None:
+            line(f"Set source.path in {path} to the folder of a data set.")
+        line(f"Next: shoal run -c {directory}")
 
-    result(output, {"config": str(path), "host": config.instance.host, "key": key}, show)
+    result({"config": str(path), "host": public.host, "key": format_key(public.key)}, show)
 
 
-def _host_of(source: "PeerTubeSource") -> str:
+def _default_host(peertube: str) -> str:
+    """Return a placeholder where PeerTube tells its name later; otherwise ask the person who types."""
+    if peertube:
+        return "video.example.org"
+    if not sys.stdin.isatty():
+        raise RequestError(
+            "the host name of the instance is missing",
+            advice="Give --host, such as --host video.example.org. It cannot change later.",
+        )
+    return str(typer.prompt("Host name of the instance (it cannot change later)", err=True))
+
+
+def _checked(values: dict[str, dict[str, Any]]) -> Config:
+    """Return the settings as the file would give them. Raises ConfigError that names the options."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / FILE_NAME
+        replace_file(draft, render(values).encode())
+        try:
+            return load(draft, {})
+        except ConfigError as error:
+            problems = [problem.partition(":") for problem in error.problems]
+    named = (f"{_FLAGS.get(setting, setting)}{colon}{rest}" for setting, colon, rest in problems)
+    raise ConfigError(tuple(named), where="the command")
+
+
+def _host_of(source: PeerTubeSource) -> str:
     """Return what the instance is called, as its plugin says.
 
     Raises:
         SourceError: the plugin does not answer, or knows another secret.
-    """
-    from daemon.source import peertube_rows
-    from daemon.source.peertube import open_client
 
-    with open_client(source) as client:
-        return peertube_rows.status(client.export("status")).host
+    """
+    # Loads aiohttp.
+    from daemon.source import peertube
+
+    with peertube.open_client(source) as client:
+        return peertube.PeerTubeExport(client).status.host

@@ -1,50 +1,79 @@
-"""What the commands of `shoal group` have in common: settings, store, and talking to other instances."""
+"""The instance that a command is about: its settings, store and key, its jobs, and what it asks of others."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
-from daemon.cli.terminal import Output
-from daemon.errors import RequestError
+from daemon.cli.terminal import progress_bar
+from daemon.config import Config, load
+from daemon.config.types import check_host, check_peer_url
+from daemon.errors import JobError, RequestError, ShoalError
+from daemon.identity import open_identity
+from daemon.jobs.run import run_job
+from daemon.process.job_context import JobOutcome
 
 if TYPE_CHECKING:
     import aiohttp
     from sqlalchemy import Engine
 
-    from daemon.config import Config
-
-Host = Annotated[str, typer.Argument(metavar="HOST", help="Host name of an instance, such as tube.example.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; what is shown is right.")]
+    from federation.identity import PublicIdentity
 
 T = TypeVar("T")
 
+quiet_job = partial(run_job, quiet=True)
+"""Runs a job that logs errors only: what else it has to say is in its result."""
 
-@dataclass(frozen=True)
+
 class Instance:
-    """One instance, as a command finds it."""
+    """One instance; everything of it is read when it is first asked for."""
 
-    config: Config
-    engine: Engine
+    def __init__(self, config_file: Path | str) -> None:
+        self.config_file = Path(config_file)
 
-    @classmethod
-    def open(cls, config_file: Path) -> Instance:
-        """Read the settings and open the store."""
-        from daemon.config import load
+    def __str__(self) -> str:
+        return str(self.config_file)
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings. Raises ConfigError."""
+        return load(self.config_file)
+
+    @cached_property
+    def store(self) -> Engine:
+        """The database, at the schema of this program. Raises StoreError."""
         from daemon.store.engine import open_checked
 
-        config = load(config_file)
-        return cls(config, open_checked(config.database))
+        return open_checked(self.config.database)
+
+    @property
+    def public(self) -> PublicIdentity:
+        """The public key. Raises StoreError where there is none yet."""
+        return open_identity(self.config.identity_file, self.config.instance.host, create=False).public
+
+    def job(self, name: str, **arguments: str) -> JobOutcome:
+        """Run a job to its end, with a progress bar for whoever waits.
+
+        Raises:
+            ShoalError: it failed; code, message, advice and exit status are the job's.
+
+        """
+        limit = self.config.limits.job_time.total_seconds()
+        with progress_bar(name) as progress:
+            outcome = asyncio.run(
+                quiet_job(name, self.config_file, time_limit=limit, on_progress=progress, arguments=arguments)
+            )
+        if not outcome.ok:
+            raise _failed(outcome)
+        return outcome
 
     def online(self, ask: Callable[[aiohttp.ClientSession], Awaitable[T]]) -> T:
         """Do something that asks other instances, and return what came of it."""
-        import asyncio
-
         from federation.http.client import new_session
 
         async def run() -> T:
@@ -53,34 +82,66 @@ class Instance:
 
         return asyncio.run(run())
 
-    def url_of(self, host: str) -> str:
-        """Return where an instance answers: as our book says, else behind its own domain."""
-        from daemon.peers import cards, repository
 
-        known = repository.find(self.engine, self.config, host)
-        return known.url if known is not None and known.url else cards.base_url(host) + cards.ROUTER
+HERE: Final = Instance("shoal.toml")
+
+InstanceOption = Annotated[
+    Instance,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="SHOAL_CONFIG",
+        metavar="PATH",
+        # Anew for each command, also where it is the default.
+        parser=lambda path: Instance(str(path)),
+        show_default=False,
+        show_envvar=False,
+        help="shoal.toml or its folder; without it, $SHOAL_CONFIG or ./shoal.toml.",
+    ),
+]
+Host = Annotated[str, typer.Argument(metavar="HOST", help="Host name of an instance, such as tube.example.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; what is shown is right.")]
 
 
-def name_of(host: str) -> str:
-    """Return a host name as people type it. Raises RequestError."""
-    from daemon.config.types import check_host
-
+def host_name(text: str) -> str:
+    """Return a host name as people type or paste it. Raises RequestError."""
     try:
-        return check_host(host.removeprefix("https://").rstrip("/"))
+        return check_host(text.strip().removeprefix("https://").rstrip("/"))
     except ValueError as error:
-        raise RequestError(f'"{host}" {error}') from None
+        raise RequestError(f'"{text}" {error}') from None
 
 
-def confirm(question: str, *, yes: bool, output: Output, advice: str = "Say so with --yes.") -> None:
-    """Ask the person who types; where nobody does, refuse.
+def peer_url(text: str) -> str:
+    """Return the address after `--url`, empty where there is none. Raises RequestError."""
+    try:
+        return text and check_peer_url(text)
+    except ValueError as error:
+        raise RequestError(f'--url "{text}" {error}') from None
+
+
+def one_id(known: Iterable[str], beginning: str, noun: str, see: str) -> str:
+    """Return the only id that begins so; `see` is the command that lists them.
 
     Raises:
-        RequestError: nobody is there. typer.Exit: the answer is no.
+        RequestError: none or several do.
 
     """
-    if yes:
-        return
-    if output is not Output.HUMAN or not sys.stdin.isatty():
-        raise RequestError("nobody is there to be asked", advice=advice)
-    if not typer.confirm(question, err=True):
-        raise typer.Exit(3)
+    found = sorted({one for one in known if beginning and one.startswith(beginning)})
+    if beginning in found:
+        return beginning
+    if len(found) != 1:
+        problem = (
+            f'{len(found)} {noun}s begin with "{beginning}"'
+            if found
+            else f'no {noun} begins with "{beginning}"'
+        )
+        advice = f"Type more of it, as listed by: {see}" if found else f"List them with: {see}"
+        raise RequestError(problem, advice=advice)
+    return found[0]
+
+
+def _failed(outcome: JobOutcome) -> ShoalError:
+    """Return the error of a job that ran in another process as one of this process."""
+    error: Any = JobError(outcome.message, advice=outcome.advice)
+    error.code, error.exit_code = outcome.code, outcome.exit_code
+    return error  # type: ignore[no-any-return]

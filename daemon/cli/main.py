@@ -1,47 +1,101 @@
-"""The command line `shoal`. Commands import what they need when they run, so that help appears at once."""
+"""The command line `shoal`: which commands there are, and the module that each is in.
 
-import sys
-from typing import Annotated
+A module is imported when its command is run or its help is asked for, so that `shoal --help` appears at once,
+and a command loads what it needs and nothing else.
+"""
 
+import logging
+from typing import Annotated, Final
+
+import click
 import typer
 
-from daemon.cli import (
-    admin,
-    evaluate_and_demo,
-    group,
-    identity,
-    init,
-    ledger,
-    models,
-    peers,
-    privacy,
-    related,
-    run_and_stop,
-    sessions,
-    share,
-    simulate,
-    sync_and_train,
-    viewers,
-)
-from daemon.cli.terminal import failure
+from daemon.cli.command import CommandGroup, Commands, Entry, failure, first_sentence
 from daemon.errors import ShoalError
 from daemon.own_packages import require_own_packages
 
-EXIT_CODES = """
-Exit status: 0 done; 1 a fault of this program; 2 wrong usage or configuration; 3 refused by a policy;
-4 not running, already running, or no model yet; 5 a job or its source failed; 6 the database cannot be used;
-130 interrupted.
+COMMANDS: Final = {
+    "Run an instance": {
+        "init": Entry("daemon.cli.init", "Write shoal.toml and create the key of a new instance."),
+        "run": Entry("daemon.cli.run_stop_admin", "Serve until stopped."),
+        "stop": Entry("daemon.cli.run_stop_admin", "Stop the running daemon."),
+        "admin": Entry("daemon.cli.run_stop_admin", "Print the address of the admin page."),
+        "sync": Entry("daemon.cli.sync_and_train", "Read videos and engagements from the source."),
+        "train": Entry("daemon.cli.sync_and_train", "Train a model from what is stored."),
+    },
+    "Learn together": {
+        "peers": Entry(
+            "daemon.cli.peers",
+            "Find, approve and revert peers.",
+            {
+                "revert": Entry("daemon.cli.peers_revert", "Take out a peer and what was learnt with it."),
+                "suspects": Entry("daemon.cli.peers_revert", "List who was in sums that were quarantined."),
+            },
+        ),
+        "group": Entry("daemon.cli.group", "Learn in a group, with one sum that a member hosts."),
+        "identity": Entry("daemon.cli.identity", "Show or replace the key of this instance."),
+        "sessions": Entry("daemon.cli.sessions", "List and start secure sums."),
+    },
+    "See what viewers get": {
+        "models": Entry("daemon.cli.models", "List, accept and export models."),
+        "related": Entry("daemon.cli.related", "List the videos that are suggested beside a video."),
+        "explain": Entry("daemon.cli.related", "Explain why a video is suggested to a viewer."),
+    },
+    "See what leaves": {
+        "share": Entry("daemon.cli.share", "Show what leaves this instance, before it leaves."),
+        "privacy": Entry("daemon.cli.privacy", "Show what others can learn about your viewers."),
+        "ledger": Entry("daemon.cli.ledger", "Show, verify and export the record of what happened."),
+        "viewers": Entry("daemon.cli.viewers", "Forget viewers who left."),
+    },
+    "Try it out": {
+        "demo": Entry("daemon.cli.demo_and_evaluate", "Run several instances on this machine."),
+        "evaluate": Entry("daemon.cli.demo_and_evaluate", "Compare models on a data set."),
+        "simulate": Entry("daemon.cli.simulate", "Estimate what groups of many instances cost and gain."),
+    },
+}
+
+ENTRIES: Final = {name: entry for section in COMMANDS.values() for name, entry in section.items()}
+
+EXIT_STATUS: Final = """\b
+Exit status:
+  0    done
+  1    a bug in Shoal
+  2    wrong usage or configuration
+  3    refused by a policy
+  4    not running, already running, or no model yet
+  5    a job or its source failed
+  6    the database cannot be used, or was changed by somebody else
+  130  interrupted
 """
 
-app = typer.Typer(
+
+class _Shoal(CommandGroup):
+    """All commands; only the one that is named is imported."""
+
+    elsewhere = ENTRIES
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write one line for each command, without importing any."""
+        width = max(map(len, self.elsewhere))
+        for title, entries in COMMANDS.items():
+            rows = [(f"{name:{width}}", first_sentence(entry.help)) for name, entry in entries.items()]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; errors meant for people become two lines and an exit status."""
+        try:
+            return super().invoke(ctx)
+        except ShoalError as error:
+            failure(error)
+            raise typer.Exit(error.exit_code) from None
+
+
+app = Commands(
+    cls=_Shoal,
     name="shoal",
-    help="Recommendations for PeerTube, learnt together with instances you trust.",
-    epilog=" ".join(EXIT_CODES.split()),
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_STATUS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 
@@ -63,34 +117,13 @@ def _root(
     """Recommendations for PeerTube, learnt together with instances you trust."""
 
 
-init.register(app)
-run_and_stop.register(app)
-sync_and_train.register(app)
-admin.register(app)
-app.add_typer(peers.app, name="peers")
-app.add_typer(group.app, name="group")
-app.add_typer(identity.app, name="identity")
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(models.app, name="models")
-app.add_typer(privacy.app, name="privacy")
-app.add_typer(viewers.app, name="viewers")
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(share.app, name="share")
-related.register(app)
-evaluate_and_demo.register(app)
-simulate.register(app)
-
-
 def main() -> None:
-    """Run the command line; errors meant for people become two lines and an exit status."""
+    """Run the command line."""
     require_own_packages()
-    try:
-        app()
-    except ShoalError as error:
-        failure(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    # What a command has to say it prints; only a fault that nothing else reports is worth a line of log.
+    if logging.lastResort is not None:
+        logging.lastResort.setLevel(logging.ERROR)
+    app()
 
 
 if __name__ == "__main__":

@@ -1,137 +1,102 @@
 """`shoal models`: what was trained, what is served and why, and taking a model elsewhere."""
 
+from __future__ import annotations
+
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, ago, out, result, table
+from daemon.cli.command import Commands
+from daemon.cli.instance import HERE, Instance, InstanceOption, one_id
+from daemon.cli.terminal import ago, count, facts, heading, line, out, paragraph, prose, result, table
 from daemon.errors import NoModelError, RequestError
+from daemon.store import current_model, model_records
+from daemon.training.acceptance.report import with_titles
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+app = Commands()
 
-    from sqlalchemy import Engine
-
-    from daemon.config import Config
-    from daemon.store.model_records import ModelRecord
-
-app = typer.Typer(help="Trained models: list, show, accept, reject, export.", no_args_is_help=True)
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help='Id of a model, its first characters, or "current".')
+]
 
 
 @app.command("list")
-def list_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
-    """List models, newest first; the served one is marked."""
-    from daemon.config import load
-    from daemon.store import current_model
-    from daemon.store.engine import open_checked
-    from daemon.store.model_records import models
-
-    settings = load(config)
-    found = models(open_checked(settings.database))
-    current = current_model.read(settings.models_dir)
+def list_(instance: InstanceOption = HERE) -> None:
+    """List models, newest first. The one in service is marked."""
+    found = model_records.models(instance.store)
+    current = current_model.read(instance.config.models_dir)
 
     def show() -> None:
         if not found:
-            out.print("No model yet. Train one with: shoal train")
+            line("No model yet. Train one with: shoal train")
             return
         now = time.time()
-        table(
-            ["", "MODEL", "STATE", "TRAINED", "NDCG@10", "SUM"],
-            [
-                (
-                    "*" if m.directory == current else "",
-                    m.id,
-                    "served" if m.directory == current else m.state,
-                    ago(now - m.created),
-                    _number(m.quality.get("held_out_ndcg10")),
-                    (m.session_id or "")[:12],
-                )
-                for m in found
-            ],
-            right=("NDCG@10",),
-        )
-        out.print("* is served. NDCG@10 is measured on held-out engagements of this instance.")
-        if any(m.state in ("awaiting", "quarantined") for m in found):
-            out.print("Why a model waits or is quarantined: shoal models show MODEL")
+        rows = [
+            (
+                "*" if one.directory == current else "",
+                one.id,
+                "served" if one.directory == current else one.state,
+                ago(now - one.created),
+                _number(one.quality.get("held_out_ndcg10")),
+                (one.session_id or "")[:12],
+            )
+            for one in found
+        ]
+        table(["", "MODEL", "STATE", "TRAINED", "NDCG@10", "SUM"], rows, right=("NDCG@10",))
+        prose("* is served. NDCG@10 is measured on held-out engagements of this instance.")
+        if any(one.state in ("awaiting", "quarantined") for one in found):
+            prose("Why a model waits or is quarantined: shoal models show MODEL")
 
-    result(output, [{**vars(m), "current": m.directory == current} for m in found], show)
+    result([{**vars(one), "current": one.directory == current} for one in found], show)
 
 
-@app.command("show")
-def show_(
-    model: Annotated[str, typer.Argument(help="Id of a model, or how it begins.")] = "current",
-    config: ConfigOption = DEFAULT_CONFIG,
-    *,
-    output: OutputOption = Output.HUMAN,
-) -> None:
-    """Show what a model was learnt from and how, and why it serves or does not."""
-    from daemon.cli.acceptance_view import show_report
-    from daemon.config import load
-    from daemon.store.engine import open_checked
-    from daemon.store.model_records import model as recorded
-    from daemon.training.acceptance.report import with_titles
+@app.command()
+def show(model: Model = "current", instance: InstanceOption = HERE) -> None:
+    """Show what a model was trained from, and why it serves or does not."""
+    # Loads NumPy.
     from models.artefact import read_manifest
 
-    settings = load(config)
-    directory = find(settings.models_dir, model)
+    directory = model_folder(instance, model)
     manifest = read_manifest(directory)
-    store = open_checked(settings.database)
-    record = recorded(store, directory.name)
-    state, report = ("", {}) if record is None else (record.state, with_titles(store, record.report))
+    record = model_records.model(instance.store, directory.name)
+    state, report = ("", {}) if record is None else (record.state, with_titles(instance.store, record.report))
 
     def show() -> None:
-        rows: list[tuple[str, Any]] = [("model", directory.name), ("created", manifest["created"])]
-        for part in ("provenance", "sizes", "chosen", "quality", "seconds"):
-            values = manifest.get(part, {})
-            rows += [(f"{part}.{key}", _plain(value)) for key, value in values.items()]
-        table(["", ""], rows)
+        facts(_described(directory.name, state, manifest))
         if report:
-            show_report(directory.name, state, report)
+            _show_acceptance(directory.name, state, report)
 
-    result(output, {"model": directory.name, "state": state, "report": report, **manifest}, show)
-
-
-@app.command("accept")
-def accept_(
-    model: Annotated[str, typer.Argument(help="Id of a model, or how it begins.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    *,
-    output: OutputOption = Output.HUMAN,
-) -> None:
-    """Let a model serve that waits for you, or that was quarantined; see `show` first."""
-    from daemon.training.acceptance.decisions import accept
-
-    _decide(accept, model, config, output, "{} serves now.")
+    result({"model": directory.name, "state": state, "report": report, **manifest}, show)
 
 
-@app.command("reject")
-def reject_(
-    model: Annotated[str, typer.Argument(help="Id of a model, or how it begins.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    *,
-    output: OutputOption = Output.HUMAN,
-) -> None:
-    """Keep a model that waits for you from serving; what serves now stays."""
-    from daemon.training.acceptance.decisions import reject
-
-    _decide(reject, model, config, output, "{} will not serve; what served before stays.")
+@app.command()
+def accept(model: Model, instance: InstanceOption = HERE) -> None:
+    """Let a model serve that waits for you or is quarantined. See `shoal models show` first."""
+    _decide("accept", model, instance, "{} serves now.")
 
 
-@app.command("export")
+@app.command()
+def reject(model: Model, instance: InstanceOption = HERE) -> None:
+    """Keep a model that waits for you out of service. The one in service stays."""
+    _decide("reject", model, instance, "{} will not serve. The model in service stays.")
+
+
+@app.command()
 def export(
     destination: Annotated[Path, typer.Argument(help="New folder for the model.")],
-    model: Annotated[str, typer.Option(help="Id of a model, or how it begins.")] = "current",
-    config: ConfigOption = DEFAULT_CONFIG,
+    instance: InstanceOption = HERE,
     *,
-    output: OutputOption = Output.HUMAN,
+    model: Annotated[
+        str, typer.Option(help='Id of a model, its first characters, or "current".')
+    ] = "current",
 ) -> None:
-    """Write a model that others can use without Shoal: safetensors arrays, labels and a description."""
-    from daemon.config import load
+    """Write a model for use without Shoal, as safetensors arrays with labels and a description."""
+    # Loads NumPy.
     from models.export import export as write
 
-    directory = find(load(config).models_dir, model)
+    directory = model_folder(instance, model)
     if destination.exists():
         raise RequestError(f"{destination} exists already", advice="Give a new folder.")
     destination.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -139,54 +104,141 @@ def export(
     written = {path.name: path.stat().st_size for path in sorted(destination.iterdir())}
 
     def show() -> None:
-        out.print(f"Wrote {destination} from model {directory.name}:", markup=False)
-        table(["FILE", "BYTES"], [(name, f"{count:,}") for name, count in written.items()], right=("BYTES",))
+        line(f"Wrote {destination} from model {directory.name}:")
+        table(["FILE", "BYTES"], [(name, f"{size:,}") for name, size in written.items()], right=("BYTES",))
 
-    result(output, {"model": directory.name, "directory": str(destination), "files": written}, show)
-
-
-def _decide(
-    decide: "Callable[[Engine, Config, str, float], ModelRecord]",
-    name: str,
-    config: Path,
-    output: Output,
-    told: str,
-) -> None:
-    from daemon.config import load
-    from daemon.store.engine import open_checked
-
-    settings = load(config)
-    directory = find(settings.models_dir, name)
-    record = decide(open_checked(settings.database), settings, directory.name, time.time())
-    result(output, vars(record), lambda: out.print(told.format(record.id), markup=False))
+    result({"model": directory.name, "directory": str(destination), "files": written}, show)
 
 
-def find(models_dir: Path, name: str) -> Path:
-    """Return the folder of a model by its id, the beginning of it, or "current".
+def model_folder(instance: Instance, name: str) -> Path:
+    """Return the folder of a model by its id, its first characters, or "current".
 
     Raises:
         NoModelError: there is none yet. RequestError: none or several have that name.
-    """
-    from daemon.store import current_model
 
+    """
+    models_dir = instance.config.models_dir
     if name == "current":
         current = current_model.read(models_dir)
         if current is None:
             raise NoModelError("there is no model yet", advice="Run `shoal sync`, then `shoal train`.")
         return models_dir / current
-    folders = sorted(models_dir.iterdir()) if models_dir.is_dir() else []
-    matches = [p for p in folders if p.is_dir() and p.name.startswith(name) and not p.name.startswith(".")]
-    if len(matches) != 1:
-        several = "several models begin" if matches else "no model begins"
-        raise RequestError(f"{several} with {name}", advice="See: shoal models list")
-    return matches[0]
+    folders = models_dir.iterdir() if models_dir.is_dir() else ()
+    known = [path.name for path in folders if path.is_dir() and not path.name.startswith(".")]
+    return models_dir / one_id(known, name, "model", "shoal models list")
+
+
+def _decide(decision: Literal["accept", "reject"], name: str, instance: Instance, told: str) -> None:
+    # Loads NumPy.
+    from daemon.training.acceptance import decisions
+
+    directory = model_folder(instance, name)
+    decide = {"accept": decisions.accept, "reject": decisions.reject}[decision]
+    record = decide(instance.store, instance.config, directory.name, time.time())
+    result(vars(record), lambda: line(told.format(record.id)))
 
 
 def _number(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, (int, float)) else ""
 
 
+# What a model was trained from.
+
+
+def _described(name: str, state: str, manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a manifest says, for people; what it lacks is left out."""
+    origin, sizes, quality = manifest["provenance"], manifest["sizes"], manifest.get("quality", {})
+    seconds = manifest.get("seconds", {})
+    chosen = manifest.get("chosen", {})
+    sums = [str(one)[:12] for one in origin.get("sessions") or [origin.get("session")] if one]
+    rows = {
+        "model": name,
+        "state": "served" if state == "current" else state,
+        "trained": _moment(manifest["created"]),
+        "by": origin.get("host", ""),
+        "kind": _KINDS.get(origin.get("kind", ""), origin.get("kind", "")),
+        "sums": ", ".join(sums),
+        "members": ", ".join(map(str, origin.get("survivors", ()))),
+        "videos": ", ".join(
+            f"{sizes[key]:,} {words}" for key, words in _SIZES.items() if sizes.get(key) is not None
+        ),
+        "settings": ", ".join(f"{key} {_plain(value)}" for key, value in chosen.items()),
+        "took": f"{sum(seconds.values()):.1f} s" if seconds else "",
+    }
+    rows |= {_QUALITY.get(key, key.replace("_", " ")): _plain(value) for key, value in quality.items()}
+    return [(key, value) for key, value in rows.items() if value]
+
+
+_KINDS = {"local": "local, from own viewers only", "federated": "federated, from sums with other instances"}
+_SIZES = {"videos": "in the catalogue", "items": "with viewers", "tags": "tags", "rank": "factors"}
+_QUALITY = {"held_out_ndcg10": "NDCG@10 on own held-out engagements"}
+
+
+def _moment(text: str) -> str:
+    """Write a time of the manifest, ISO 8601 in UTC, to the minute."""
+    return f"{text[:10]} {text[11:16]} UTC"
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(one)}" for key, one in value.items())
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
+
+
+# Why a model serves or does not.
+
+_VERDICTS = {
+    "accepted": "Accepted.",
+    "awaiting": "It passed and waits for you, because it is the first model learnt with others.",
+    "quarantined": "Quarantined: it does not serve. The model in service stays.",
+}
+_REFERENCES = {"local": "your own local model", "month": "the model of a month ago"}
+
+
+def _show_acceptance(model_id: str, state: str, report: dict[str, Any]) -> None:
+    """Print what the checks found, who was in the sum, and which videos gain."""
+    heading("Acceptance")
+    paragraph(_VERDICTS.get(report.get("verdict", ""), "It was not checked."))
+    if decided := report.get("decided"):
+        paragraph(f"You decided so. By the rules it was {decided.get('before', 'unknown')}.")
+    checks = sorted(report.get("checks", []), key=lambda check: bool(check["ok"]))
+    for check in checks:
+        failed = "" if check["ok"] else f" [{check['id']}{_bounds(check)}]"
+        paragraph(f"{'Passed' if check['ok'] else 'FAILED'}: {check['sentence']}{failed}", hanging=2)
+    for warning in report.get("warnings", []):
+        paragraph(f"Note: {warning}", hanging=2)
+    if survivors := report.get("survivors"):
+        paragraph(f"In the sum: {', '.join(survivors)} ({count(len(survivors), 'member')}).", hanging=2)
+    for gains in report.get("gains", []):
+        _show_gains(gains)
+    if state in ("awaiting", "quarantined"):
+        out.print()
+        prose(f"Let it serve: shoal models accept {model_id}")
+        if state == "awaiting":
+            prose(f"Keep it out: shoal models reject {model_id}")
+
+
+def _bounds(check: dict[str, Any]) -> str:
+    value, bound = check.get("value"), check.get("bound")
+    return "" if value is None or bound is None else f": {value:,.4g}, at most {bound:,.4g}"
+
+
+def _show_gains(gains: dict[str, Any]) -> None:
+    rows = [
+        (
+            kind,
+            one.get("title") or one.get("url") or one.get("name") or "(unnamed)",
+            f"{one['before']:.1%}",
+            f"{one['after']:.1%}",
+        )
+        for kind, name in (("video", "videos"), ("channel", "channels"), ("instance", "hosts"))
+        for one in gains.get(name, [])[:5]
+    ]
+    against = _REFERENCES.get(gains["against"], gains["against"])
+    if not rows:
+        paragraph(f"Compared with {against}, nothing gains places.")
+        return
+    heading(f"What gains most in lists of ten, compared with {against}")
+    table(["", "", "BEFORE", "AFTER"], rows, right=("BEFORE", "AFTER"))

@@ -1,35 +1,50 @@
-"""`shoal peers revert`: take a peer's learning out, see what that changes, see that it is gone."""
+"""`shoal peers revert` and `shoal peers suspects`: taking out a peer, and where to look for one."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+import time
+from typing import Annotated, Any
 
 import typer
 
+from daemon.cli.command import Commands, printable
+from daemon.cli.instance import HERE, Instance, InstanceOption, host_name, quiet_job
+from daemon.cli.peers import tell
 from daemon.cli.terminal import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    Output,
-    OutputOption,
+    ago,
+    count,
+    facts,
+    heading,
+    line,
     out,
-    printable,
+    paragraph,
     progress_bar,
+    prose,
     result,
     table,
+    utc,
 )
 from daemon.errors import RequestError, ShoalError
+from daemon.revert import orchestrate, proof
+from daemon.revert.out_of_service import require_known
+from daemon.revert.report import with_titles
+from daemon.training.acceptance import suspect_sub_cohorts
 
-if TYPE_CHECKING:
-    from daemon.revert.proof import Proof
+app = Commands()
 
 _SHOWN_EXAMPLES = 3
 _SHOWN_VIDEOS = 5
 _BASIS = {
-    "sub-cohorts": "the parts of the same sums that it was not in",
+    "sub-cohorts": "the sub-cohorts of the same sums that it was not in",
     "older sum": "a sum that it was never in",
-    "local": "own viewers alone, until a new sum can be taken",
+    "local": "your own viewers only, until there is a new sum",
+}
+_VERDICTS = {
+    "new": "not checked yet",
+    "accepted": "passed",
+    "awaiting": "passed, waits for your decision",
+    "quarantined": "quarantined",
 }
 
 
@@ -40,66 +55,63 @@ class NotProvenError(ShoalError):
     exit_code = 5
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to `shoal peers`."""
-    app.command("revert")(revert)
-
-
+@app.command()
 def revert(
-    host: Annotated[str, typer.Argument(help="The peer whose learning is taken out.")],
-    config: ConfigOption = DEFAULT_CONFIG,
+    host: Annotated[str, typer.Argument(metavar="HOST", help="Peer to take out.")],
+    instance: InstanceOption = HERE,
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what it would change; do nothing.")
+        bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Only look whether anything of it is stored; repeats the proof.")
+        bool, typer.Option("--verify", help="Only check that nothing of the peer is stored.")
     ] = False,
-    output: OutputOption = Output.HUMAN,
 ) -> None:
-    """Block a peer, serve at once without what it contributed, delete that, train anew, and prove it.
+    """Take out a peer and what was learnt with it.
 
-    The decision can be taken back with `shoal peers approve`; what was deleted cannot. Interrupted, it goes
-    on when it is given again.
+    The peer is blocked, and a model without it serves at once. Then everything that contains its contribution
+    is deleted, a new model is trained, and the result is proven. What was deleted does not come back when you
+    approve the peer again. If interrupted, run it again to finish.
     """
-    from daemon.config import load
-    from daemon.jobs.run import run_job
-    from daemon.revert import orchestrate, proof
-    from daemon.revert.out_of_service import require_known
-    from daemon.revert.report import with_titles
-    from daemon.store.engine import open_checked
-
     if dry_run and verify:
         raise RequestError("--dry-run and --verify exclude each other", advice="Give one of them.")
-    settings = load(config)
-    engine = open_checked(settings.database)
-    host = host.strip().lower()
-    require_known(engine, settings, host)
+    config, store = instance.config, instance.store
+    host = host_name(host)
+    require_known(store, config, host)
     if verify:
-        _verified(output, proof.prove(engine, settings, host))
+        _verify(instance, host)
         return
-    title = f"{'looking at' if dry_run else 'taking out'} {host}"
-    with progress_bar(title) as progress:
+    with progress_bar(f"{'looking at' if dry_run else 'taking out'} {host}") as progress:
         if dry_run:
-            report = asyncio.run(orchestrate.rehearse(settings, config, host, run_job, progress))
+            run = orchestrate.rehearse(config, instance.config_file, host, quiet_job, progress)
         else:
-            report = asyncio.run(
-                orchestrate.carry_out(engine, settings, config, host, run_job, progress=progress)
+            run = orchestrate.carry_out(
+                store, config, instance.config_file, host, quiet_job, progress=progress
             )
-    report = with_titles(engine, report)
-    result(output, report, lambda: _show(report))
-    if not dry_run:
-        # Last: whoever was taken out may take long to answer.
-        from daemon.cli.peers import tell
-
-        tell(config, settings, host)
-    if not dry_run and not report["proof"].startswith("proof:"):
+        report = with_titles(store, asyncio.run(run))
+    result(report, lambda: _show_revert(report))
+    if dry_run:
+        return
+    # Last: whoever was taken out may take long to answer.
+    tell(instance, host)
+    if not report["proof"].startswith("proof:"):
         raise NotProvenError(
-            f"something of {host} is still there", advice=f"Run it again: shoal peers revert {host}."
+            f"something of {host} is still there", advice=f"Run it again: shoal peers revert {host}"
         )
 
 
-def _verified(output: Output, found: Proof) -> None:
+@app.command()
+def suspects(instance: InstanceOption = HERE) -> None:
+    """List who was in sums that were quarantined.
+
+    A sum hides what each peer gave, so sub-cohorts are listed and never a single peer.
+    """
+    found = suspect_sub_cohorts.suspects(instance.store)
+    result({"suspects": found}, lambda: _show_suspects(found))
+
+
+def _verify(instance: Instance, host: str) -> None:
+    found = proof.prove(instance.store, instance.config, host)
     as_json = {
         "host": found.host,
         "holds": found.holds,
@@ -111,52 +123,58 @@ def _verified(output: Output, found: Proof) -> None:
         "sums": list(found.sums),
         "hosts": list(found.hosts),
     }
-    result(output, as_json, lambda: out.print(printable(found.sentence), markup=False))
+    result(as_json, lambda: line(found.sentence))
     if not found.holds:
         raise NotProvenError(
-            f"learning of {found.host} is stored here",
-            advice=f"Take it out with: shoal peers revert {found.host}.",
+            f"something learnt with {host} is stored here",
+            advice=f"Take it out with: shoal peers revert {host}",
         )
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show_revert(report: dict[str, Any]) -> None:
     host, dry = report["host"], report["dry_run"]
     changed, exposure, quality = report["changed"], report["exposure"], report["quality"]
-    deleted = report["deleted"]
     if dry:
-        out.print(f"Nothing was changed. Taking out {host} would do this:\n", markup=False)
+        line(f"Nothing was changed. Taking out {host} would do this:")
     else:
-        seconds = report["seconds_out_of_service"]
-        out.print(f"{host} is blocked, and out of service after {seconds:.1f} s.\n", markup=False)
-    rows = [
-        ("served before", report["served_before"] or "no model"),
-        ("would serve" if dry else "serves now", report["served_now"] or "no model; PeerTube's own lists"),
-        ("learns from", _BASIS[report["basis"]]),
-        ("lists of related videos", f"{changed['lists']:,} of {changed['of']:,} change"),
-        (
-            "lists that hold its videos",
-            f"{_percent(exposure['before'])} before, {_percent(exposure['after'])} after",
-        ),
-        (
-            "NDCG@10 on own held-out likes",
-            f"{_number(quality['before'])} before, {_number(quality['after'])} after",
-        ),
-        ("would delete" if dry else "deleted", _listed(deleted)),
-        ("next sum without it", _when(report["next_window"])),
-    ]
-    table(["", ""], rows)
+        line(f"{host} is blocked. It was out of service after {report['seconds_out_of_service']:.1f} s.")
+    out.print()
+    facts(
+        [
+            ("served before", report["served_before"] or "no model"),
+            (
+                "would serve" if dry else "serves now",
+                report["served_now"] or "no model; PeerTube's own lists",
+            ),
+            ("learns from", _BASIS[report["basis"]]),
+            ("lists of related videos", f"{changed['lists']:,} of {changed['of']:,} change"),
+            (
+                "lists with its videos",
+                f"{_percent(exposure['before'])} before, {_percent(exposure['after'])} after",
+            ),
+            (
+                "NDCG@10 on own held-out likes",
+                f"{_number(quality['before'])} before, {_number(quality['after'])} after",
+            ),
+            ("would delete" if dry else "deleted", _listed(report["deleted"])),
+            ("next sum without it", _when(report["next_window"])),
+        ]
+    )
     for example in changed["examples"][:_SHOWN_EXAMPLES]:
-        out.print(f"\nBeside {_title(example)}:", markup=False)
+        out.print()
+        line(f"Beside {_title(example)}:")
         pairs = list(zip(_titles(example["before"]), _titles(example["after"]), strict=True))
         table(["BEFORE", "AFTER"], pairs)
     if len(changed["examples"]) > _SHOWN_EXAMPLES:
-        out.print(f"\n{len(changed['examples'])} such lists are in the output of -o json.")
-    out.print("\nWhat this does not undo:")
-    for sentence in report["limits"]:
-        out.print(f"- {printable(sentence)}", markup=False)
+        out.print()
+        line(f"-o json shows {len(changed['examples'])} such lists.")
+    heading("What this does not undo")
+    for text in report["limits"]:
+        prose(f"- {text}", hanging=2)
     if not dry:
-        out.print(f"\n{printable(report['proof'])}", markup=False)
-        out.print(f"Check it again with: shoal peers revert {host} --verify", markup=False)
+        out.print()
+        prose(report["proof"])
+        line(f"Check it again with: shoal peers revert {host} --verify")
 
 
 def _titles(videos: list[dict[str, str]]) -> list[str]:
@@ -172,16 +190,11 @@ def _title(video: dict[str, Any]) -> str:
 
 
 def _listed(deleted: dict[str, list[str]]) -> str:
-    parts = [
-        f"{len(names)} {kind[:-1] if len(names) == 1 else kind}" for kind, names in sorted(deleted.items())
-    ]
-    return " and ".join(parts)
+    return " and ".join(count(len(names), kind[:-1]) for kind, names in sorted(deleted.items()))
 
 
 def _when(at: float | None) -> str:
-    if at is None:
-        return "may be asked for now"
-    return f"from {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC on"
+    return "possible now" if at is None else f"possible from {utc(at)}"
 
 
 def _percent(part: float) -> str:
@@ -190,3 +203,19 @@ def _percent(part: float) -> str:
 
 def _number(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.3f}"
+
+
+def _show_suspects(batches: list[dict[str, Any]]) -> None:
+    if not batches:
+        line("No stored sum is quarantined.")
+        return
+    for batch in batches:
+        heading(f"Sum {batch['batch'][:12]}, {ago(time.time() - batch['at'])}")
+        paragraph(batch["sentence"])
+        for group in batch["subcohorts"]:
+            verdict = _VERDICTS.get(group["verdict"], group["verdict"])
+            paragraph(f"Sub-cohort {group['number']}, {verdict}: {', '.join(group['members'])}", hanging=2)
+            for reason in group["reasons"]:
+                paragraph(reason, indent=4)
+    out.print()
+    prose("To take out a peer and what was learnt with it: shoal peers revert HOST")

@@ -1,61 +1,39 @@
 """`shoal privacy`: what outsiders could learn of this instance's viewers, and what a level would change."""
 
+import time
 from datetime import timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from daemon.cli.terminal import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    Output,
-    OutputOption,
-    progress_bar,
-    result,
-)
+from daemon.cli import privacy_view
+from daemon.cli.command import Commands
+from daemon.cli.instance import HERE, Instance, InstanceOption
+from daemon.cli.terminal import PROGRESS_SECONDS, progress_bar, result
+from daemon.config.types import parse_duration
+from daemon.disclosure import privacy_plan
+from daemon.disclosure.privacy_report import gather
 from daemon.errors import RequestError
+from policies.privacy import Level
 
-if TYPE_CHECKING:
-    from pathlib import Path
+app = Commands()
 
-    from daemon.config import Config
-    from daemon.disclosure.privacy_plan import LevelPlan
-
-
-class LevelName(StrEnum):
-    """The names of `policies.privacy.Level`, which takes longer to import than help may take."""
-
-    NONE = "none"
-    DEFAULT = "default"
-    STRICT = "strict"
-    USER_LEVEL = "user-level"
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=365)
 
 
-app = typer.Typer(help="What leaves, what it tells others, what a level costs.", no_args_is_help=True)
+@app.command()
+def show(instance: InstanceOption = HERE) -> None:
+    """Show what others could and could not learn about your viewers today."""
+    report = gather(instance.config, instance.store, time.time())
+    result(report.as_json(), lambda: privacy_view.show_report(report))
 
 
-@app.command("show")
-def show_(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
-    """Show what somebody outside could and could not learn about your viewers today."""
-    import time
-
-    from daemon.cli import privacy_view
-    from daemon.config import load
-    from daemon.disclosure.privacy_report import gather
-    from daemon.store.engine import open_checked
-
-    settings = load(config)
-    report = gather(settings, open_checked(settings.database), time.time())
-    result(output, report.as_json(), lambda: privacy_view.show(report))
-
-
-@app.command("plan")
-def plan_(
-    config: ConfigOption = DEFAULT_CONFIG,
+@app.command()
+def plan(
+    instance: InstanceOption = HERE,
     *,
     level: Annotated[
-        LevelName | None, typer.Option(help="The level to look at; unset keeps the present one.")
+        Level | None, typer.Option(help="Level to compare; without it, the present one.")
     ] = None,
     window: Annotated[
         str | None, typer.Option(metavar="TIME", help='Length of a data window, such as "7d" or "12h".')
@@ -63,33 +41,27 @@ def plan_(
     aggregators: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1000, help="Instances that take sums; unset: the approved peers, in a group its host."
+            min=1, max=1000, help="Instances that take sums; without it, the approved peers or the host."
         ),
     ] = None,
     members: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Members of one sum; unset: the approved peers, or the group."),
+        typer.Option(
+            min=1, max=1000, help="Members of one sum; without it, the approved peers or the group."
+        ),
     ] = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Try it on your own viewers; takes minutes, nothing leaves.")
+        bool, typer.Option("--measure", help="Train on your own viewers: takes minutes, nothing leaves.")
     ] = False,
-    output: OutputOption = Output.HUMAN,
 ) -> None:
-    """Show what a level would protect and cost here, beside the present one; changes nothing."""
-    from daemon.cli import privacy_plan_view
-    from daemon.config import load
-    from daemon.disclosure import privacy_plan
-    from daemon.store.engine import open_checked
-    from policies.privacy import Level
-
-    settings = load(config)
-    present = Level(settings.privacy.level)
-    wanted, length = Level(level or present), _length(settings, window)
-    store = open_checked(settings.database)
-    cohort, known = privacy_plan.planned_cohort(settings, store, members=members, aggregators=aggregators)
-    now = privacy_plan.plan_level(settings, present, settings.privacy.window, cohort)
-    then = privacy_plan.plan_level(settings, wanted, length, cohort)
-    offer = privacy_plan.offer(settings, store, wanted)
+    """Compare a privacy level with the present one. Nothing is changed."""
+    length = None if window is None else _length(window)
+    config, store = instance.config, instance.store
+    present = Level(config.privacy.level)
+    cohort, known = privacy_plan.planned_cohort(config, store, members=members, aggregators=aggregators)
+    now = privacy_plan.plan_level(config, present, config.privacy.window, cohort)
+    then = privacy_plan.plan_level(config, level or present, length or config.privacy.window, cohort)
+    offer = privacy_plan.offer(config, store, level or present)
     sets = privacy_plan.measured_quality()
     found: dict[str, object] = {
         "now": now.as_json(),
@@ -99,47 +71,41 @@ def plan_(
         "audience_needed": offer.needed,
         "quality": sets,
     }
-    own = _measured(config, settings, now, then) if measure else None
+    own = _measured(instance, now, then) if measure else None
     if own is not None:
         found["measured"] = own
-    result(
-        output, found, lambda: privacy_plan_view.show(settings, (now, then), offer, sets, own, peers=known)
-    )
+    result(found, lambda: privacy_view.show_plan(config, (now, then), offer, sets, own, peers=known))
 
 
-def _length(settings: "Config", text: str | None) -> timedelta:
+def _length(text: str) -> timedelta:
     """Read a length of time as the configuration does."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from daemon.config.types import Duration
-
-    if text is None:
-        return settings.privacy.window
     try:
-        found = TypeAdapter(Duration).validate_python(text)
-    except ValidationError:
-        found = timedelta(0)
-    if not timedelta(seconds=1) <= found <= timedelta(days=365):
-        raise RequestError(f'"{text}" is no length of a window', advice='Write it like "7d" or "12h".')
+        found = parse_duration(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, timedelta) or not _SHORTEST <= found <= _LONGEST:
+        raise RequestError(f'"{text}" is not a length of a window', advice='Write it like "7d" or "12h".')
     return found
 
 
 def _measured(
-    config_file: "Path", settings: "Config", now: "LevelPlan", then: "LevelPlan"
+    instance: Instance, now: privacy_plan.LevelPlan, then: privacy_plan.LevelPlan
 ) -> dict[str, object]:
     """Train without noise, as now and as planned; NDCG@10 of each by name."""
+    # Loads PyTorch.
     from daemon.lab.measure import SumSettings, measured
 
+    config = instance.config
     tried = {
-        "none": SumSettings(0.0, 0.0, settings.sharing.max_videos_per_user),
+        "none": SumSettings(0.0, 0.0, config.sharing.max_videos_per_user),
         "now": SumSettings(*now.realised, now.limit),
         "plan": SumSettings(*then.realised, then.limit),
     }
     distinct = list(dict.fromkeys(tried.values()))
-    limit = settings.limits.job_time.total_seconds()
-    with progress_bar("trying it on your own viewers") as progress:
+    limit = config.limits.job_time.total_seconds()
+    with progress_bar("training on your own viewers", every=PROGRESS_SECONDS) as progress:
         viewers, values = measured(
-            config_file, distinct, now.cohort.members, time_limit=limit, progress=progress
+            instance.config_file, distinct, now.cohort.members, time_limit=limit, progress=progress
         )
     found = dict(zip(distinct, values, strict=True))
     return {"viewers": viewers, "ndcg10": {name: found[one] for name, one in tried.items()}}

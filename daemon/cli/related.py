@@ -1,111 +1,101 @@
 """`shoal related` and `shoal explain`: what viewers would see, and why."""
 
+from __future__ import annotations
+
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.terminal import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    Output,
-    OutputOption,
-    out,
-    printable,
-    result,
-    table,
-)
+from daemon.cli.command import Commands, printable
+from daemon.cli.instance import HERE, Instance, InstanceOption
+from daemon.cli.models import model_folder
+from daemon.cli.terminal import line, out, result, table
 from daemon.errors import NotRunningError, RequestError, UnknownVideoError
+from daemon.process.daemon_lock import find
+from daemon.serve.api import suggestions
+from daemon.store import source_state
+from models.artefact import load as load_model
+from models.serving import ServedModel
 
-if TYPE_CHECKING:
-    from daemon.config import Config
-    from models.serving import ServedModel
+app = Commands()
 
 MAX_MATCHES = 8
-Video = Annotated[str, typer.Argument(help="uuid, address, or part of a title.")]
+Video = Annotated[str, typer.Argument(metavar="VIDEO", help="UUID, address, or part of the title.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("related")(related)
-    app.command("explain")(explain)
-
-
+@app.command()
 def related(
     video: Video,
-    config: ConfigOption = DEFAULT_CONFIG,
+    instance: InstanceOption = HERE,
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many videos.")] = 10,
-    nsfw: Annotated[
-        bool, typer.Option("--nsfw", help="Show videos marked as not safe for work too.")
-    ] = False,
-    output: OutputOption = Output.HUMAN,
+    nsfw: Annotated[bool, typer.Option("--nsfw", help="Include videos that are not safe for work.")] = False,
 ) -> None:
-    """List videos related to one, each with its reason, from the daemon or, where none runs, the model."""
-    from daemon.config import load
-    from daemon.serve.api import suggestions
+    """List the videos that are suggested beside a video.
 
-    settings = load(config)
-    model, name = _open(settings)
+    The running daemon answers. Without one, the model in service is read from disk.
+    """
+    model, name = _open(instance)
     seed = resolve(model, video)
-    answer = _ask(
-        settings, "/v1/related", {"video": model.labels.uuid[seed], "limit": limit, "nsfw": int(nsfw)}
-    )
+    parameters = {"video": model.labels.uuid[seed], "limit": limit, "nsfw": int(nsfw)}
+    answer = _ask(instance, "/v1/related", parameters)
     if answer is None:
         found = model.related(seed, limit=limit, nsfw=nsfw)
         answer = {"model": name, "videos": suggestions.suggestions(model, found)}
 
     def show() -> None:
-        out.print(f"Related to {_title(model, seed)} (model {answer['model']})\n", markup=False)
+        line(f"Related to {_title(model, seed)} (model {answer['model']})")
+        out.print()
         rows = [
             (str(n), _title(model, model.index(item["uuid"])), f"{item['score']:.3f}", item["reason"]["text"])
             for n, item in enumerate(answer["videos"], 1)
         ]
         table(["", "VIDEO", "SCORE", "WHY"], rows, right=("", "SCORE"))
 
-    result(output, {"video": model.labels.uuid[seed], "title": model.labels.title[seed], **answer}, show)
+    result({"video": model.labels.uuid[seed], "title": model.labels.title[seed], **answer}, show)
 
 
+@app.command()
 def explain(
     video: Video,
     history: Annotated[
-        list[str], typer.Option("--history", help="A video the viewer engaged with; repeat for several.")
+        list[str],
+        typer.Option(metavar="VIDEO", help="A video that the viewer engaged with; repeat for several."),
     ],
-    config: ConfigOption = DEFAULT_CONFIG,
-    *,
-    output: OutputOption = Output.HUMAN,
+    instance: InstanceOption = HERE,
 ) -> None:
-    """Split the score of a video for a viewer into exact parts: per video of the history, per tag."""
-    from daemon.config import load
-    from daemon.serve.api import suggestions
+    """Explain why a video is suggested to a viewer.
 
-    settings = load(config)
-    model, name = _open(settings)
+    The score is split into exact parts, one per video of the history and one per tag.
+    """
+    model, name = _open(instance)
     position = resolve(model, video)
     past = [resolve(model, item) for item in history]
     parameters = {"video": model.labels.uuid[position], "history": [model.labels.uuid[p] for p in past]}
-    answer = _ask(settings, "/v1/explain", parameters)
+    answer = _ask(instance, "/v1/explain", parameters)
     if answer is None:
         answer = {"model": name, **suggestions.explanation(model, model.explain(past, position))}
 
     def show() -> None:
-        out.print(f"Why {_title(model, position)} (model {answer['model']})\n", markup=False)
+        line(f"Why {_title(model, position)} (model {answer['model']})")
+        out.print()
         rows = [(_title(model, model.index(p["uuid"])), f"{p['part']:+.4f}") for p in answer["by_video"]]
         table(["BECAUSE OF", "PART"], [*rows, ("score", f"{answer['score']:+.4f}")], right=("PART",))
         if answer["by_feature"]:
             parts = sorted(answer["by_feature"], key=lambda p: -abs(p["part"]))
             out.print()
             rows = [(f"{p['kind']} {p['name']}", f"{p['part']:+.4f}") for p in parts]
-            table(["WHICH HAVE IN COMMON", "PART"], rows, right=("PART",))
+            table(["IN COMMON", "PART"], rows, right=("PART",))
 
-    result(output, answer, show)
+    result(answer, show)
 
 
-def resolve(model: "ServedModel", text: str) -> int:
-    """Return the position of the video that a uuid, an address or a part of a title means.
+def resolve(model: ServedModel, text: str) -> int:
+    """Return the position of the video that a UUID, an address or a part of a title means.
 
     Raises:
         UnknownVideoError: none. RequestError: several titles match, and not just one is equal or begins so.
@@ -118,42 +108,33 @@ def resolve(model: "ServedModel", text: str) -> int:
     closer = [i for i, title in titles if title == wanted] or [i for i, t in titles if t.startswith(wanted)]
     if not matches:
         raise UnknownVideoError(
-            "the model knows no such video", advice="Give a uuid, an address, or part of a title."
+            "the model knows no such video", advice="Give a UUID, an address, or part of a title."
         )
     if len(closer) == 1 or len(matches) == 1:
         return (closer or matches)[0]
     shown = "; ".join(printable(model.labels.title[i]) for i in matches[:MAX_MATCHES])
     more = f"; and {len(matches) - MAX_MATCHES} more" if len(matches) > MAX_MATCHES else ""
     raise RequestError(
-        f"{len(matches)} titles match: {shown}{more}", advice="Give more of the title, or a uuid."
+        f"{len(matches)} titles match: {shown}{more}", advice="Type more of the title, or give a UUID."
     )
 
 
-def _open(settings: "Config") -> "tuple[ServedModel, str]":
-    from daemon.cli.models import find
-    from daemon.store import source_state
-    from daemon.store.engine import open_checked
-    from models.artefact import load as load_model
-
-    directory = find(settings.models_dir, "current")
+def _open(instance: Instance) -> tuple[ServedModel, str]:
+    directory = model_folder(instance, "current")
     model = load_model(directory)
-    if settings.database.exists():
-        out_of_lists = source_state.exclusions(open_checked(settings.database))
-        model.visibility.exclude(
-            channels=out_of_lists.channels, hosts=out_of_lists.hosts, videos=out_of_lists.videos
-        )
+    if instance.config.database.exists():
+        excluded = source_state.exclusions(instance.store)
+        model.visibility.exclude(channels=excluded.channels, hosts=excluded.hosts, videos=excluded.videos)
     return model, directory.name
 
 
-def _title(model: "ServedModel", position: int | None) -> str:
+def _title(model: ServedModel, position: int | None) -> str:
     return "?" if position is None else printable(model.labels.title[position] or model.labels.url[position])
 
 
-def _ask(settings: "Config", path: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
+def _ask(instance: Instance, path: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
     """Return the running daemon's answer, None where no daemon runs."""
-    from daemon.process.daemon_lock import find
-
-    running = find(settings.data_dir)
+    running = find(instance.config.data_dir)
     if running is None:
         return None
     query = urllib.parse.urlencode(parameters, doseq=True)

@@ -1,171 +1,150 @@
-"""`shoal sessions`: which sums this instance took part in, and asking for a new one."""
+"""`shoal sessions`: which secure sums this instance took part in, and asking for a new one."""
+
+from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.terminal import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    Output,
-    OutputOption,
-    ago,
-    out,
-    result,
-    table,
-)
+from daemon.cli.command import Commands
+from daemon.cli.instance import HERE, Instance, InstanceOption, one_id
+from daemon.cli.terminal import ago, bytes_of, count, facts, line, prose, result, table
 from daemon.errors import RequestError
+from daemon.group import repository as groups
+from daemon.ledger.messages import whose
+from daemon.peers import repository as peers
+from daemon.store import activity
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from daemon.disclosure.privacy_report import SessionPrivacy
     from daemon.process.job_context import JobOutcome
     from daemon.store.activity import SessionRecord
 
+app = Commands()
+
+_ID = 12
+"""Characters of an id that people are shown."""
 _ROLES = {
     "aggregator": "own sum",
     "member": "gave",
     "host": "the group's sum",
-    "group": "what the others gave",
+    "group": "others gave",
 }
-
-app = typer.Typer(help="Sums with other instances: list, show, start.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(
-    config: ConfigOption = DEFAULT_CONFIG,
+    instance: InstanceOption = HERE,
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
-    output: OutputOption = Output.HUMAN,
 ) -> None:
     """List sessions, newest first."""
-    from daemon.store.activity import sessions
-
-    store = _store(config)
-    found = sessions(store, limit=limit)
-
-    def show() -> None:
-        if not found:
-            out.print(_none_yet(store))
-            return
-        now = time.time()
-        table(
-            ["SESSION", "ROLE", "AGGREGATOR", "STARTED", "OUTCOME", "SURVIVORS", "SENT", "SECONDS"],
-            [
-                (
-                    s.id[:12],
-                    _ROLES.get(s.role, s.role),
-                    s.aggregator,
-                    ago(now - s.started),
-                    f"{s.outcome} ({s.reason})" if s.reason else s.outcome,
-                    f"{len(s.survivors)} of {len(s.roster)}",
-                    size(s.bytes_out),
-                    f"{s.ended - s.started:.1f}" if s.ended else "",
-                )
-                for s in found
-            ],
-            right=("SENT", "SECONDS"),
-        )
-
-    result(output, [vars(s) for s in found], show)
+    found = activity.sessions(instance.store, limit=limit)
+    result([vars(one) for one in found], lambda: _show_list(instance, found))
 
 
-@app.command("show")
-def show_(
-    session: Annotated[str, typer.Argument(help="Id of a session, or how it begins.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    *,
-    output: OutputOption = Output.HUMAN,
+@app.command()
+def show(
+    session: Annotated[
+        str, typer.Argument(metavar="SESSION", help="Id of a session, or its first characters.")
+    ],
+    instance: InstanceOption = HERE,
 ) -> None:
-    """Show one session: who took part, what was sent, its noise, what it told about own viewers."""
-    from daemon.disclosure.privacy_report import session_privacy
-    from daemon.store.activity import session as find
+    """Show how a session went, what this instance gave in it, and what that tells others."""
+    # Loads NumPy.
+    from daemon.disclosure import privacy_report
 
-    store = _store(config)
-    found = find(store, session)
+    found = activity.session(instance.store, session_id(instance, session))
     if found is None:
-        raise RequestError("there is no such session", advice="See: shoal sessions list")
-    privacy = session_privacy(store, found)
-    result(output, {**vars(found), "privacy": privacy.as_json()}, lambda: _show(found, privacy))
+        raise RequestError("the session was deleted just now", advice="See: shoal sessions list")
+    privacy = privacy_report.session_privacy(instance.store, found)
+    result(
+        {**vars(found), "privacy": privacy.as_json()},
+        lambda: _show(found, privacy_report.session_lines(privacy)),
+    )
 
 
-@app.command("start")
-def start(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
+@app.command()
+def start(instance: InstanceOption = HERE) -> None:
     """Ask the approved peers for a sum now, as its aggregator."""
-    from daemon.cli.sync_and_train import job
-    from daemon.config import load
-    from daemon.peers import repository
+    # Loads NumPy.
     from daemon.rounds import round_config
 
-    settings = load(config)
-    started = settings.database.exists()
-    known = repository.read(_store(config), settings) if started else repository.of_file(settings)
-    round_config.require_session(settings, known)
-    outcome = job("session", config, settings)
-    result(output, {**outcome.result, "seconds": outcome.seconds}, lambda: _ended(outcome))
+    config = instance.config
+    known = peers.read(instance.store, config) if config.database.exists() else peers.of_file(config)
+    round_config.require_session(config, known)
+    outcome = instance.job("session")
+    result({**outcome.result, "seconds": outcome.seconds}, lambda: _show_ended(outcome))
 
 
-def _none_yet(store: "Engine") -> str:
-    from daemon.group import repository
+def session_id(instance: Instance, beginning: str) -> str:
+    """Return the only id that begins so. Raises RequestError."""
+    return one_id(
+        activity.session_ids(instance.store, beginning), beginning, "session", "shoal sessions list"
+    )
 
-    group = repository.current(store)
+
+def _show_list(instance: Instance, found: list[SessionRecord]) -> None:
+    if not found:
+        prose(_none_yet(instance))
+        return
+    now = time.time()
+    rows = [
+        (
+            one.id[:_ID],
+            _ROLES.get(one.role, one.role),
+            one.aggregator,
+            ago(now - one.started),
+            f"{one.outcome} ({one.reason})" if one.reason else one.outcome,
+            f"{len(one.survivors)} of {len(one.roster)}",
+            bytes_of(one.bytes_out),
+        )
+        for one in found
+    ]
+    columns = ["SESSION", "ROLE", "AGGREGATOR", "STARTED", "OUTCOME", "SUMMED", "SENT"]
+    table(columns, rows, right=("SENT",))
+
+
+def _none_yet(instance: Instance) -> str:
+    group = groups.current(instance.store)
     if group is None or not group.active:
         return "No session yet. Approve peers first: shoal peers list"
     return (
-        f"No session yet. The sums of the group {group.group} are taken by its host: see shoal group status, "
-        "and for what happened shoal ledger show"
+        f"No session yet. The host of the group {group.group} takes its sums. See: shoal group status, and "
+        "shoal ledger show"
     )
 
 
-def _ended(outcome: "JobOutcome") -> None:
+def _show_ended(outcome: JobOutcome) -> None:
     found = outcome.result
     if found.get("simulated"):
-        asked = ", ".join(found["peers"]) or "nobody (no peer is approved)"
-        out.print(
-            f"Nothing was sent. A session would ask {asked} about {found['vocabulary']:,} videos; "
-            f"this instance counts {found['own_users']:,} viewers, and {found['own_videos']:,} videos that "
-            "any of them engaged with."
+        asked = ", ".join(found["peers"]) or "nobody, because no peer is approved"
+        prose(
+            f"Nothing was sent. A session would ask {asked} about {count(found['vocabulary'], 'video')}. "
+            f"This instance counts {count(found['own_users'], 'viewer')}, who engaged with "
+            f"{count(found['own_videos'], 'video')}."
         )
         return
-    out.print(
-        f"{len(found['survivors'])} members were summed over a head of {found['head']:,} videos in "
-        f"{outcome.seconds:.1f} s. Next: shoal train"
+    prose(
+        f"Summed {count(len(found['survivors']), 'member')} over a head of {count(found['head'], 'video')} "
+        f"in {outcome.seconds:.1f} s. Next: shoal train"
     )
     for host, reason in found["lost"].items():
-        out.print(f"  without {host}: {reason}")
+        line(f"  without {host}: {reason}")
 
 
-def size(count: int) -> str:
-    """Write a number of bytes with a unit."""
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
-
-
-def _store(config_path: object) -> "Engine":
-    from pathlib import Path
-
-    from daemon.config import load
-    from daemon.store.engine import open_checked
-
-    return open_checked(load(Path(str(config_path))).database)
-
-
-def _show(s: "SessionRecord", privacy: "SessionPrivacy") -> None:
-    from daemon.disclosure.privacy_report import session_lines
-    from daemon.ledger.messages import whose
-
-    rows: list[tuple[str, str]] = [
-        ("session", s.id),
-        ("role", f"{s.role}: {whose(s.role, s.aggregator)}"),
-        ("aggregator", s.aggregator),
-        ("started", ago(time.time() - s.started)),
-        ("outcome", f"{s.outcome} ({s.reason})" if s.reason else s.outcome),
-        ("roster", ", ".join(s.roster)),
-        ("survivors", ", ".join(s.survivors)),
-        ("sent / received", f"{size(s.bytes_out)} / {size(s.bytes_in)}"),
-        *session_lines(privacy),
-        *((f"{stage}", f"{float(seconds):.2f} s") for stage, seconds in s.seconds.items()),
-    ]
-    table(["", ""], rows)
+def _show(found: SessionRecord, privacy: list[tuple[str, str]]) -> None:
+    facts(
+        [
+            ("session", found.id),
+            ("role", f"{found.role}: {whose(found.role, found.aggregator)}"),
+            ("aggregator", found.aggregator),
+            ("started", ago(time.time() - found.started)),
+            ("outcome", f"{found.outcome} ({found.reason})" if found.reason else found.outcome),
+            ("roster", ", ".join(found.roster)),
+            ("survivors", ", ".join(found.survivors)),
+            ("sent / received", f"{bytes_of(found.bytes_out)} / {bytes_of(found.bytes_in)}"),
+            *privacy,
+            *((stage, f"{float(seconds):.2f} s") for stage, seconds in found.seconds.items()),
+        ]
+    )

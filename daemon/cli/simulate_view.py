@@ -1,28 +1,80 @@
-"""Prints what `shoal simulate` found."""
+"""Runs `shoal simulate`, and prints what it found."""
+
+from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import Any
+from pathlib import Path
 
-from daemon.cli.terminal import out, table
+from daemon.cli.terminal import (
+    PROGRESS_SECONDS,
+    bytes_of,
+    heading,
+    out,
+    plain,
+    progress_bar,
+    prose,
+    result,
+    table,
+)
+from daemon.errors import SourceError
+from daemon.lab.demo.instances import SHIPPED
+from daemon.lab.simulate import sizes as instance_sizes
 from daemon.lab.simulate.costs import Cost
 from daemon.lab.simulate.losses import Completed
-from daemon.lab.simulate.main import GroupReport, SimulationReport
+from daemon.lab.simulate.main import GroupReport, Options, SimulationReport, simulate
+from daemon.source.dataset_files import DataSetError, read
+from models.trained import Recipe
+from policies.privacy import Level
 
-_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
-
-
-def as_json(report: SimulationReport) -> dict[str, Any]:
-    """Return a report as JSON values; a number that was not measured is null."""
-    plain: dict[str, Any] = _finite(asdict(report))
-    return plain
+_Row = tuple[str, Callable[[GroupReport], str]]
 
 
-def show(report: SimulationReport) -> None:
+def run(
+    *,
+    data: Path | None,
+    instances: Sequence[int],
+    sizes: Path | None,
+    losses: Sequence[float],
+    level: str,
+    trained: int,
+    seed: int,
+) -> None:
+    """Simulate groups of these sizes; without any, of as many instances as `sizes` has lines.
+
+    Raises:
+        RequestError: the file of sizes cannot be used. SourceError: the data set cannot be used.
+
+    """
+    known = None if sizes is None else instance_sizes.read(sizes)
+    options = Options(
+        instances=tuple(instances) or ((10, 100, 1000) if known is None else (len(known),)),
+        losses=tuple(losses),
+        sizes=known,
+        level=Level(level),
+        trained=trained,
+        seed=seed,
+        recipe=Recipe(threads=os.cpu_count() or 1),
+    )
+    try:
+        tables = read(data or SHIPPED)
+        with progress_bar("simulate", every=PROGRESS_SECONDS) as progress:
+            report = simulate(tables, options, progress)
+    except DataSetError as error:
+        advice = "" if data else "Wheels do not contain the data of the demo: use a checkout, or --data DIR."
+        raise SourceError(str(error), advice=advice) from error
+    except ValueError as error:
+        raise SourceError(
+            f"this data set cannot be used: {error}", advice="Give one with more viewers."
+        ) from error
+    result(plain(report), lambda: _show(report))
+
+
+def _show(report: SimulationReport) -> None:
     """Print all tables, then what they rest on."""
     groups = report.groups
-    out.print(f'{report.data}, level "{report.level}", seed {report.seed}', markup=False)
+    prose(f'{report.data}, level "{report.level}", seed {report.seed}')
     _columns("The groups", groups, _GROUP)
     heads = ", ".join(f"{group.here.videos.head:,}" for group in groups)
     about = f"{groups[0].here.videos.vocabulary:,} videos of this set, head {heads}"
@@ -35,10 +87,7 @@ def show(report: SimulationReport) -> None:
     _quality(groups)
     out.print()
     for note in report.notes:
-        out.print(f"- {note}", markup=False)
-
-
-_Row = tuple[str, Callable[[GroupReport], str]]
+        prose(f"- {note}", hanging=2)
 
 
 def _sub_cohorts(group: GroupReport) -> str:
@@ -63,15 +112,12 @@ _ENGINE: _Row = ("wall time here, one sub-cohort", lambda group: f"{group.here.e
 
 def _costs(of: Callable[[GroupReport], Cost]) -> tuple[_Row, ...]:
     return (
-        (
-            "figures are",
-            lambda group: "extrapolated" if of(group).extrapolated else "measured, per sub-cohort",
-        ),
-        ("instance: sends", lambda group: _bytes(of(group).instance_up)),
-        ("instance: receives", lambda group: _bytes(of(group).instance_down)),
-        ("  of which published sums", lambda group: _bytes(of(group).published)),
-        ("host: receives", lambda group: _bytes(of(group).host_down)),
-        ("host: sends", lambda group: _bytes(of(group).host_up)),
+        ("figures are", lambda group: "extrapolated" if of(group).extrapolated else "measured"),
+        ("instance: sends", lambda group: bytes_of(of(group).instance_up)),
+        ("instance: receives", lambda group: bytes_of(of(group).instance_down)),
+        ("  of which published sums", lambda group: bytes_of(of(group).published)),
+        ("host: receives", lambda group: bytes_of(of(group).host_down)),
+        ("host: sends", lambda group: bytes_of(of(group).host_up)),
         ("instance CPU", lambda group: f"{of(group).instance_cpu:.2f} s"),
         ("host CPU, all sub-cohorts", lambda group: f"{of(group).host_cpu:.2f} s"),
         ("time until the sums are there (estimate)", lambda group: _seconds(of(group).sums_seconds)),
@@ -80,13 +126,13 @@ def _costs(of: Callable[[GroupReport], Cost]) -> tuple[_Row, ...]:
 
 
 def _columns(title: str, groups: Sequence[GroupReport], rows: Sequence[_Row]) -> None:
-    out.print(f"\n[bold]{title}[/bold]")
+    heading(title)
     names = [f"{group.instances:,} INSTANCES" for group in groups]
     table(["", *names], [(name, *(cell(group) for group in groups)) for name, cell in rows], right=names)
 
 
 def _losses(groups: Sequence[GroupReport]) -> None:
-    out.print("\n[bold]Sub-cohorts that complete when members are lost[/bold]")
+    heading("Sub-cohorts that complete when members are lost")
     columns = ("COUNTS", "WHOLE SESSION", "AT LEAST ONE", "ALL")
     rows = []
     for group in groups:
@@ -96,11 +142,10 @@ def _losses(groups: Sequence[GroupReport]) -> None:
     table(["INSTANCES", "LOST", *columns], rows, right=("INSTANCES", *columns))
     for group in groups:
         checked = group.checked
-        out.print(
+        prose(
             f"{group.instances:,} instances: real state machines of {max(group.sub_cohorts)} members agreed "
             f"with the rule in {checked.agreed} of {checked.runs} sessions, of which {checked.completed} "
-            "completed.",
-            markup=False,
+            "completed."
         )
 
 
@@ -112,7 +157,7 @@ def _shares(found: Completed) -> tuple[str, ...]:
 
 
 def _quality(groups: Sequence[GroupReport]) -> None:
-    out.print("\n[bold]NDCG@10 by viewers of the instance[/bold]")
+    heading("NDCG@10 by viewers of the instance")
     columns = ("TRAINED", "VIEWERS", "LOCAL", "FEDERATED", "DIFFERENCE")
     rows = []
     for group in groups:
@@ -135,20 +180,5 @@ def _quality(groups: Sequence[GroupReport]) -> None:
     table(["INSTANCES", "SIZE", *columns], rows, right=("INSTANCES", *columns))
 
 
-def _bytes(number: float) -> str:
-    for size, unit in _UNITS:
-        if number >= size:
-            return f"{number / size:.3g} {unit}" if number < 1000 * size else f"{number / size:,.0f} {unit}"
-    return f"{number:.0f} B"
-
-
 def _seconds(number: float) -> str:
     return f"{number:.0f} s" if number < 600 else f"{number / 60:.0f} min"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

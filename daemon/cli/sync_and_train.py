@@ -1,96 +1,54 @@
-"""`shoal sync` and `shoal train`: a job in a child process, with a progress bar for whoever waits."""
+"""`shoal sync` and `shoal train`: the two jobs that an instance needs before it can suggest anything."""
 
-import asyncio
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from daemon.cli.command import Commands
+from daemon.cli.instance import HERE, InstanceOption
+from daemon.cli.terminal import count, prose, result
 
-import typer
-
-from daemon.cli.terminal import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    Output,
-    OutputOption,
-    out,
-    progress_bar,
-    result,
-)
-from daemon.errors import JobError, ShoalError
-
-if TYPE_CHECKING:
-    from daemon.config import Config
-    from daemon.process.job_context import JobOutcome
+app = Commands()
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("sync")(sync)
-    app.command("train")(train)
+@app.command()
+def sync(instance: InstanceOption = HERE) -> None:
+    """Read videos and engagements from the source.
 
-
-def sync(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
-    """Read the instance's videos and engagements anew; what is stored is replaced as a whole."""
-    outcome = job("sync", config)
-    r = outcome.result
-
-    def show() -> None:
-        out.print(
-            f"Stored {r['videos']:,} videos with {r['tags']:,} tags, and {r['engagements']:,} engagements "
-            f"of {r['viewers']:,} viewers, in {outcome.seconds:.1f} s."
-        )
-        if r["skipped"]:
-            out.print(f"Left out {r['skipped']:,} rows: listed twice, or about videos that are not public.")
-
-    result(output, {**r, "seconds": outcome.seconds}, show)
-
-
-def train(config: ConfigOption = DEFAULT_CONFIG, *, output: OutputOption = Output.HUMAN) -> None:
-    """Train from what is stored; the running daemon serves the new model a second later."""
-    outcome = job("train", config)
-    r = outcome.result
-
-    def show() -> None:
-        out.print(
-            f"Trained the {r['kind']} model {r['model']} over {r['videos']:,} videos "
-            f"in {outcome.seconds:.1f} s."
-        )
-        if "held_out_ndcg10" in r["quality"]:
-            out.print(
-                f"NDCG@10 on held-out engagements of this instance: {r['quality']['held_out_ndcg10']:.3f}"
-            )
-        if "sum_not_used" in r:
-            out.print(f"The stored sum was not used: {r['sum_not_used']}.")
-        if "vectors" in r:
-            out.print(f"Vectors for browsers: {r['vectors']}.")
-
-    result(output, {**r, "seconds": outcome.seconds}, show)
-
-
-def job(
-    name: str, config_file: Path, settings: "Config | None" = None, arguments: Mapping[str, str] | None = None
-) -> "JobOutcome":
-    """Run a job to its end.
-
-    Raises:
-        ShoalError: it failed; code, message, advice and exit status are the job's.
+    What was stored before is replaced as a whole.
     """
-    from daemon.config import load
-    from daemon.jobs.run import run_job
+    outcome = instance.job("sync")
+    found = outcome.result
 
-    settings = settings or load(config_file)
-    limit = settings.limits.job_time.total_seconds()
-    with progress_bar(name) as progress:
-        outcome = asyncio.run(
-            run_job(name, config_file, time_limit=limit, on_progress=progress, arguments=arguments)
+    def show() -> None:
+        prose(
+            f"Stored {count(found['videos'], 'video')} with {count(found['tags'], 'tag')}, and "
+            f"{count(found['engagements'], 'engagement')} of {count(found['viewers'], 'viewer')}, in "
+            f"{outcome.seconds:.1f} s."
         )
-    if not outcome.ok:
-        raise failed(outcome)
-    return outcome
+        if found["skipped"]:
+            prose(f"Skipped {count(found['skipped'], 'row')}: duplicates, and videos that are not public.")
+
+    result({**found, "seconds": outcome.seconds}, show)
 
 
-def failed(outcome: "JobOutcome") -> ShoalError:
-    """Return the error of a job that ran in another process as one of this process."""
-    error: Any = JobError(outcome.message, advice=outcome.advice)
-    error.code, error.exit_code = outcome.code, outcome.exit_code
-    return error  # type: ignore[no-any-return]
+@app.command()
+def train(instance: InstanceOption = HERE) -> None:
+    """Train a model from what is stored.
+
+    If it passes the acceptance checks, a running daemon serves it a second later.
+    """
+    outcome = instance.job("train")
+    found = outcome.result
+
+    def show() -> None:
+        prose(
+            f"Trained the {found['kind']} model {found['model']} on {count(found['videos'], 'video')} in "
+            f"{outcome.seconds:.1f} s."
+        )
+        if "held_out_ndcg10" in found["quality"]:
+            prose(
+                f"NDCG@10 on held-out engagements of this instance: {found['quality']['held_out_ndcg10']:.3f}"
+            )
+        if "sum_not_used" in found:
+            prose(f"The stored sum was not used: {found['sum_not_used']}.")
+        if "vectors" in found:
+            prose(f"Vectors for browsers: {found['vectors']}.")
+
+    result({**found, "seconds": outcome.seconds}, show)

@@ -5,82 +5,99 @@ works.
 """
 
 import json
+import math
 import sys
+import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daemon.errors import ShoalError
-
-
-class Output(StrEnum):
-    """How results are printed."""
-
-    HUMAN = "human"
-    JSON = "json"
-
-
-class _Chosen:
-    """The format that the command line asked for; errors follow it too."""
-
-    output = Output.HUMAN
-
-
-def _remember(value: Output) -> Output:
-    _Chosen.output = value
-    return value
-
-
-ConfigOption = Annotated[
-    Path,
-    typer.Option("--config", "-c", envvar="SHOAL_CONFIG", help="shoal.toml, or the folder that holds it."),
-]
-OutputOption = Annotated[
-    Output, typer.Option("--output", "-o", callback=_remember, help="Tables for people, or one JSON object.")
-]
-DEFAULT_CONFIG = Path("shoal.toml")
+from daemon.cli.command import human, printable
+from daemon.errors import RequestError
 
 # Lines that another program or a file receives are not folded to a screen that nobody has.
 _UNFOLDED = 200
+_WIDEST = 100
+"""Columns of a paragraph: longer lines are hard to read."""
+PROGRESS_SECONDS = 20.0
+"""Between two lines about a long computation, where there is no terminal to show a bar on."""
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _UNFOLDED)
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _UNFOLDED)
 
 
-def human() -> bool:
-    """Tell whether the reader is a person."""
-    return _Chosen.output is Output.HUMAN
-
-
-def result(output: Output, value: Any, show: Callable[[], None]) -> None:
+def result(value: Any, show: Callable[[], None]) -> None:
     """Print a result: `value` as JSON, or whatever `show` prints for people."""
-    if output is Output.HUMAN:
+    if human():
         show()
     else:
         sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def failure(error: ShoalError) -> None:
-    """Print an error and what to do about it."""
-    if not human():
-        sys.stdout.write(json.dumps(error.as_json(), ensure_ascii=False) + "\n")
-        return
-    for number, line in enumerate(error.message.splitlines()):
-        err.print(Text.assemble(("Error: " if number == 0 else "       ", "bold red"), printable(line)))
-    if error.advice:
-        err.print(Text(f"       {printable(error.advice)}"))
+def plain(report: Any) -> Any:
+    """Return a dataclass as JSON values; a number that was not measured is null."""
+    value = asdict(report) if is_dataclass(report) and not isinstance(report, type) else report
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def say(text: str) -> None:
     """Tell a person something that is not the result."""
     if human():
         err.print(Text(text))
+
+
+def confirm(question: str, *, yes: bool, advice: str = "Confirm it with --yes.") -> None:
+    """Ask the person at the terminal, unless `yes`.
+
+    Raises:
+        RequestError: there is nobody to ask. typer.Exit: the answer is no.
+
+    """
+    if yes:
+        return
+    if not human() or not sys.stdin.isatty():
+        raise RequestError("this needs an answer, and no terminal is attached", advice=advice)
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(3)
+
+
+def line(text: str = "", *, style: str = "") -> None:
+    """Print a line as it is, unbroken: it can be copied."""
+    out.print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def heading(text: str) -> None:
+    """Print a line in bold after an empty one."""
+    out.print()
+    prose(text, bold=True)
+
+
+def prose(text: str, *, hanging: int = 0, bold: bool = False) -> None:
+    """Print a paragraph at the left margin."""
+    paragraph(text, indent=0, hanging=hanging, bold=bold)
+
+
+def paragraph(text: str, *, indent: int = 2, hanging: int = 0, bold: bool = False) -> None:
+    """Print a paragraph; lines after the first are indented by `hanging` more."""
+    for wrapped in textwrap.wrap(
+        printable(text),
+        max(min(out.width, _WIDEST), 30),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + hanging),
+        break_on_hyphens=False,
+    ):
+        out.print(Text(wrapped, style="bold" if bold else ""))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
@@ -95,16 +112,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Seque
     out.print(grid)
 
 
-def printable(text: str) -> str:
-    """Replace control characters: a title must not be able to drive the terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+def facts(rows: Sequence[tuple[str, Any]]) -> None:
+    """Print names with their values, one to a line."""
+    table(["", ""], rows)
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
-    """Show a bar while a person watches a terminal; say nothing otherwise."""
-    if not human() or not err.is_terminal:
-        yield lambda _stage, _part: None
+def progress_bar(title: str, *, every: float = 0.0) -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on a terminal; elsewhere a line each `every` seconds, or nothing where that is 0."""
+    if not err.is_terminal:
+        yield _lines(title, every) if every else lambda _stage, _part: None
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -119,9 +136,42 @@ def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
         yield lambda stage, part: progress.update(task, description=stage[:30], completed=part)
 
 
+def _lines(title: str, every: float) -> Callable[[str, float], None]:
+    began = last = time.monotonic()
+
+    def show(stage: str, part: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= every:
+            last = now
+            err.print(Text(f"{title}: {stage}, {part:.0%} done after {now - began:,.0f} s"))
+
+    return show
+
+
 def ago(seconds: float) -> str:
     """Say how long ago something was, in the largest fitting unit."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return f"{max(int(seconds), 0)} s ago"
+
+
+def utc(at: float) -> str:
+    """Write a moment in UTC, to the minute."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"
+
+
+def bytes_of(number: float) -> str:
+    """Write a number of bytes with a unit."""
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number:.0f} B"

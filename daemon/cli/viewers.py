@@ -3,77 +3,60 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
+import time
 from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.terminal import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, out, result, say
+from daemon.cli.command import Commands
+from daemon.cli.instance import HERE, Instance, InstanceOption
+from daemon.cli.terminal import count, heading, prose, result, say, utc
+from daemon.config import PeerTubeSource
 from daemon.errors import RequestError, ShoalError
+from daemon.maintenance import forget_viewer
 
-app = typer.Typer(help="Viewers who take part: forget one, look who left.", no_args_is_help=True)
+app = Commands()
 
 Train = Annotated[
-    bool, typer.Option("--train/--no-train", help="Train anew at once, so that what serves forgets too.")
+    bool, typer.Option("--train/--no-train", help="Train a new model, so that what serves forgets as well.")
 ]
 
 
-@app.command("forget")
+@app.command()
 def forget(
-    config: ConfigOption = DEFAULT_CONFIG,
+    instance: InstanceOption = HERE,
     *,
     viewer: Annotated[
         str,
-        typer.Option(help="What the source calls the viewer; left out, it is asked for or read from a pipe."),
+        typer.Option(help="What the source calls the viewer; without it, you are asked, or a pipe is read."),
     ] = "",
     train: Train = True,
-    output: OutputOption = Output.HUMAN,
 ) -> None:
-    """Delete all that is stored of one viewer, now, and void what peers were to get with them in it.
+    """Delete everything that is stored of one viewer.
 
-    Viewers need nobody for this: on PeerTube they withdraw on their own page, and a deleted account leaves
-    within minutes. Left out of the command, the name does not end up in the shell's history.
+    From now on, peers get no sum with this viewer in it. On PeerTube, viewers can withdraw on their own page,
+    and a deleted account is forgotten within minutes. Without --viewer, the name is asked for, or read from a
+    pipe, and stays out of your shell history.
     """
-    import time
-
-    from daemon.config import load
-    from daemon.maintenance import forget_viewer
-    from daemon.store.engine import open_checked
-
-    settings = load(config)
     name = viewer or _asked()
-    engine = open_checked(settings.database)
-    found = forget_viewer.forget(engine, settings, name, time.time())
-    found |= _trained(config, wanted=train)
+    found = forget_viewer.forget(instance.store, instance.config, name, time.time())
+    found |= _trained(instance, wanted=train)
     found["older_models"] = [model for model in found.pop("models") if model != found["serves_now"]]
-    result(output, found, lambda: _show_forgotten(found))
+    result(found, lambda: _show_forgotten(found))
 
 
-@app.command("check")
-def check(
-    config: ConfigOption = DEFAULT_CONFIG, *, train: Train = True, output: OutputOption = Output.HUMAN
-) -> None:
-    """Ask PeerTube now who still takes part, and forget the others; the daemon does so every few minutes."""
-    import time
-
-    from daemon.cli.sync_and_train import job
-    from daemon.config import PeerTubeSource, load
-    from daemon.maintenance import forget_viewer
-    from daemon.store.engine import open_checked
-
-    settings = load(config)
-    if not isinstance(settings.source, PeerTubeSource):
+@app.command()
+def check(instance: InstanceOption = HERE, *, train: Train = True) -> None:
+    """Ask PeerTube who still takes part, and forget the others. The daemon does so every few minutes."""
+    if not isinstance(instance.config.source, PeerTubeSource):
         raise RequestError(
-            "nobody in a data set can withdraw",
-            advice="Take them out of the data set and run `shoal sync`, or see: shoal viewers forget.",
+            "viewers of a data set cannot withdraw",
+            advice="Remove them from the data set and run `shoal sync`, or see: shoal viewers forget",
         )
-    found: dict[str, Any] = dict(job("consent", config, settings).result)
-    found["next_contribution"] = forget_viewer.next_contribution(
-        open_checked(settings.database), settings, time.time()
-    )
-    found |= _trained(config, wanted=train and found["removed"] > 0)
-    result(output, found, lambda: _show_checked(found))
+    found: dict[str, Any] = dict(instance.job("consent").result)
+    found["next_contribution"] = forget_viewer.next_contribution(instance.store, instance.config, time.time())
+    found |= _trained(instance, wanted=train and found["removed"] > 0)
+    result(found, lambda: _show_checked(found))
 
 
 def _asked() -> str:
@@ -83,14 +66,12 @@ def _asked() -> str:
     return str(name).strip()
 
 
-def _trained(config: Path, *, wanted: bool) -> dict[str, Any]:
+def _trained(instance: Instance, *, wanted: bool) -> dict[str, Any]:
     """Train where it is wanted; a failure is told, since what was deleted stays deleted."""
-    from daemon.cli.sync_and_train import job
-
     if not wanted:
         return {"trained": None, "serves_now": None}
     try:
-        outcome = job("train", config)
+        outcome = instance.job("train")
     except ShoalError as error:
         say(f"No new model was trained: {error.message}")
         return {"trained": False, "serves_now": None}
@@ -98,34 +79,34 @@ def _trained(config: Path, *, wanted: bool) -> dict[str, Any]:
 
 
 def _show_forgotten(found: dict[str, Any]) -> None:
-    out.print(f"Deleted the viewer, and {found['engagements']:,} engagements of theirs.")
+    prose(f"Deleted the viewer and {count(found['engagements'], 'engagement')}.")
     _show_windows(found["windows_voided"], found["next_contribution"])
     if found["trained"]:
-        out.print(f"Trained anew without them: {found['serves_now']} serves now.", markup=False)
+        prose(f"Trained a new model without the viewer: {found['serves_now']} serves now.")
     else:
-        out.print("What serves still learnt from them, until the next: shoal train")
-    out.print("\nWhat this does not undo:")
-    for sentence in found["limits"]:
-        out.print(f"- {sentence}", markup=False)
+        prose("The model in service still contains the viewer, until the next: shoal train")
+    heading("What this does not undo")
+    for text in found["limits"]:
+        prose(f"- {text}", hanging=2)
     if found["older_models"]:
-        out.print(f"\nOlder models that learnt from them: {', '.join(found['older_models'])}", markup=False)
+        prose(f"Older models that contain the viewer: {', '.join(found['older_models'])}", hanging=2)
 
 
 def _show_checked(found: dict[str, Any]) -> None:
-    out.print(f"Of {found['viewers']:,} viewers, {found['removed']:,} take part no longer and were deleted.")
+    viewers = count(found["viewers"], "viewer")
+    prose(f"Checked {viewers}. Deleted {found['removed']:,} who no longer take part.")
     if found["removed"]:
         _show_windows(found.get("windows_voided", 0), found["next_contribution"])
     if found["trained"]:
-        out.print(f"Trained anew without them: {found['serves_now']} serves now.", markup=False)
+        prose(f"Trained a new model without them: {found['serves_now']} serves now.")
 
 
 def _show_windows(voided: int, until: float | None) -> None:
     if not voided:
-        out.print("No peer was to get anything with them in it.")
+        prose("No peer has data with them in it in the present data window.")
         return
-    day = "" if until is None else f" before {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC, and not"
-    peers = "1 peer" if voided == 1 else f"{voided} peers"
-    out.print(
-        f"What was given to {peers} in the present data window is void: they get nothing{day} until enough "
-        "other viewers changed."
+    when = "" if until is None else f" before {utc(until)}, and after that"
+    prose(
+        f"What {count(voided, 'peer')} got in the present data window is void. They get nothing new{when} "
+        "until enough other viewers have changed."
     )

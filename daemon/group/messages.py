@@ -133,7 +133,7 @@ def _not_approved(config: Config, group: Membership, not_approved: NotApproved) 
             loss = _loss(they, are, same=same, gives=gives, learns=False)
             said.append(
                 f"{named(hosts)} {are} not approved here: until {they} {are}, {loss}. Compare the words "
-                f"(shoal group members), then: shoal group recognise {_typed(hosts)}"
+                f"(shoal group members), then: shoal group approve {_typed(hosts)}"
             )
     if not_approved.other_key:
         are, they = _forms(not_approved.other_key)

@@ -62,13 +62,17 @@ def sessions(engine: Engine, *, limit: int = 50) -> list[SessionRecord]:
 
 
 def session(engine: Engine, session_id: str) -> SessionRecord | None:
-    """Return one session by its id, or by a prefix of at least six characters that only it has."""
+    """Return one session."""
     with reads(engine) as connection:
-        wanted = Session.id == session_id
-        if len(session_id) >= 6:
-            wanted = Session.id.startswith(session_id, autoescape=True)
-        rows = connection.execute(select(Session.__table__).where(wanted).limit(2)).mappings().all()
-        return SessionRecord(**rows[0]) if len(rows) == 1 else None
+        row = connection.execute(select(Session.__table__).where(Session.id == session_id)).mappings().first()
+        return None if row is None else SessionRecord(**row)
+
+
+def session_ids(engine: Engine, beginning: str) -> list[str]:
+    """Return the ids that begin so."""
+    query = select(Session.id).where(Session.id.startswith(beginning, autoescape=True))
+    with reads(engine) as connection:
+        return list(connection.execute(query).scalars())
 
 
 def running_member_sessions(engine: Engine) -> list[SessionRecord]:

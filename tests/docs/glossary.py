@@ -28,6 +28,8 @@ SKIPPED: Final = (
 GAP: Final = r"""[\s"'#*_-]*"""
 """Between two words of a phrase: they may be on two lines, or in two pieces of one text."""
 
+_LONGEST_NAME: Final = 60
+
 
 @dataclass(frozen=True)
 class Offence:
@@ -94,8 +96,10 @@ def offences() -> Iterator[Offence]:
 
 
 def _is_name_of_data(text: str, match: re.Match[str]) -> bool:
-    """Whether a word stands alone in quotes: a field on the wire or in a file keeps its name."""
-    around = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
+    """Whether a word is a name in quotes, or in one: a field on the wire or in a file keeps its name."""
+    before = re.search(r"\W\w*$", text[max(match.start() - _LONGEST_NAME, 0) : match.start()])
+    after = re.match(r"\w*\W", text[match.end() : match.end() + _LONGEST_NAME])
+    around = before[0][0] if before else "", after[0][-1] if after else ""
     return around[0] == around[1] and around[0] in {'"', "'", "`"}
 
 

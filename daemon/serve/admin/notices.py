@@ -194,7 +194,7 @@ def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
                     one.since,
                     one.host,
                     f"{one.host} asks to join the group {group.group}.",
-                    f"Compare its words with its admin, then: shoal group approve {one.host}",
+                    f"Compare its words with its admin, then: shoal group admit {one.host}",
                 )
     if group.active:
         yield from _of_strangers(engine, config, group, members)
@@ -237,7 +237,7 @@ def _of_strangers(
             max(strangers.values()),
             group.group,
             f"{', '.join(named)}{more} {are} of the group {group.group} and not approved here yet.",
-            "Compare the words (shoal group members), then: shoal group recognise HOST",
+            "Compare the words (shoal group members), then: shoal group approve HOST",
             cause=hashlib.sha256(" ".join(hosts).encode()).hexdigest()[:12],
         )
 

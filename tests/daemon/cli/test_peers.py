@@ -1,56 +1,32 @@
-"""`shoal peers` and `shoal identity`, as an admin types them; the peer is a real service next door."""
+"""`shoal peers` and `shoal identity`, as an admin types them; the peer is a real service beside it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from daemon.cli import terminal
-from daemon.cli.peers import _address, _compared, _name, _show_candidates, _show_key, _show_list
+from daemon.cli.instance import host_name, one_id, peer_url
+from daemon.cli.key_words import matching_key
+from daemon.cli.peers import _show_candidates, _show_key, _show_list
 from daemon.errors import PolicyRefusedError, RequestError
 from daemon.peers.messages import cohort, of
 from daemon.peers.repository import KnownPeers, Peer
-from daemon.process.child import python_module
 from daemon.process.daemon_lock import only_daemon
 from federation.identity import Identity, format_key
 from federation.key_words import words
 from tests.daemon.peer_instances import Neighbour, neighbours
+from tests.daemon.shoal_command import Done, shoal
 
 WIDTH = 80
 
 
-@dataclass
-class Typed:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-async def typed(neighbour: Neighbour, *command: str) -> Typed:
-    """Run `shoal ... -c FILE` in a process of its own, with nobody at the keyboard."""
-    line, environment = python_module("daemon.cli.main", *command, "-c", str(neighbour.config_file))
-    process = await asyncio.create_subprocess_exec(
-        *line,
-        env={**os.environ, **environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return Typed(process.returncode or 0, out.decode(), err.decode())
+async def typed(neighbour: Neighbour, *command: str) -> Done:
+    """Type `shoal ... -c FILE` with nobody at the keyboard; the services go on meanwhile."""
+    return await asyncio.to_thread(shoal, *command, "-c", neighbour.config_file)
 
 
 @pytest.fixture
@@ -65,7 +41,9 @@ async def test_who_was_taken_out_hears_of_it(pair: list[Neighbour]) -> None:
     await b.approve(a)
     assert b.peer(a).theirs == "approved"
     reverted = await typed(a, "peers", "revert", b.host)
-    assert (reverted.code, a.peer(b).state, b.peer(a).theirs) == (0, "reverted", "declined"), reverted.err
+    assert (reverted.returncode, a.peer(b).state, b.peer(a).theirs) == (0, "reverted", "declined"), (
+        reverted.stderr
+    )
 
 
 async def test_from_the_follow_list_to_a_peer_and_back(pair: list[Neighbour]) -> None:
@@ -73,9 +51,9 @@ async def test_from_the_follow_list_to_a_peer_and_back(pair: list[Neighbour]) ->
     a.follow(b.host)
     spoken = " ".join(words(b.identity.public.key))
     found = await typed(a, "peers", "candidates")
-    assert (found.code, b.host in found.out, "domain" in found.out) == (0, True, True)
+    assert (found.returncode, b.host in found.stdout, "domain" in found.stdout) == (0, True, True)
     right = await typed(a, "peers", "approve", b.host, "--words", spoken, "--max-users", "9", "-o", "json")
-    assert right.code == 0, right.err
+    assert right.returncode == 0, right.stderr
     assert (right.json["state"], right.json["max_users"], right.json["theirs"]) == ("approved", 9, "declined")
     assert right.json["cohort"]["missing"] == [b.host]
     # The peer was told at once, and sees who asks.
@@ -88,14 +66,16 @@ async def test_from_the_follow_list_to_a_peer_and_back(pair: list[Neighbour]) ->
 async def test_nothing_is_approved_while_nobody_compares(pair: list[Neighbour]) -> None:
     a, b = pair
     asked = await typed(a, "peers", "approve", b.host)
-    assert asked.code == 2
-    assert all(word in asked.out for word in words(b.identity.public.key))
-    assert "--words" in asked.err
+    assert asked.returncode == 2
+    assert all(word in asked.stdout for word in words(b.identity.public.key))
+    assert "--words" in asked.stderr
     shown = a.shown(b)
-    assert _compared(shown, shown["key"], "") == shown["key"]
+    known = {shown["key"]: shown["words"], "": []}
+    assert matching_key(b.host, known, key=shown["key"]) == shown["key"]
+    assert matching_key(b.host, known, words=" ".join(shown["words"]).upper()) == shown["key"]
     for key, spoken in ((format_key(bytes(32)), ""), ("", "one two three"), (shown["key"], "one two three")):
         with pytest.raises(PolicyRefusedError, match="not the key"):
-            _compared(shown, key, spoken)
+            matching_key(b.host, known, key=key, words=spoken)
     assert a.peer(b).state == "candidate"
 
 
@@ -104,8 +84,8 @@ async def test_a_peer_that_is_away_is_approved_by_the_key_it_showed_before(pair:
     await a.job(add=b.host)
     await b.stop()
     done = await typed(a, "peers", "approve", b.host, "--key", a.peer(b).key)
-    assert done.code == 0, done.err
-    assert "as it was read before" in done.err
+    assert done.returncode == 0, done.stderr
+    assert "as it was read before" in done.stderr
     assert a.peer(b).failures == 1
 
 
@@ -133,12 +113,30 @@ async def test_what_people_see_fits_a_terminal_and_says_what_is_missing(
 
 
 def test_names_and_addresses_that_are_none_are_refused() -> None:
-    assert _name("https://Tube.example/") == "tube.example"
+    assert host_name(" https://Tube.example/") == "tube.example"
     with pytest.raises(RequestError, match="host name"):
-        _name("x/y")
-    assert _address("https://tube.example/x/") == "https://tube.example/x"
+        host_name("x/y")
+    assert peer_url("https://tube.example/x/") == "https://tube.example/x"
+    assert peer_url("") == ""
     with pytest.raises(RequestError, match="plain http"):
-        _address("http://elsewhere.example")
+        peer_url("http://elsewhere.example")
+
+
+def test_an_id_is_known_by_how_it_begins_unless_several_begin_so() -> None:
+    known = ("abc1", "abc2", "abc", "b")
+    assert [one_id(known, beginning, "sum", "shoal x") for beginning in ("abc1", "abc", "b")] == [
+        "abc1",
+        "abc",
+        "b",
+    ]
+    for beginning, problem in (
+        ("ab", '3 sums begin with "ab"'),
+        ("c", 'no sum begins with "c"'),
+        ("", "no sum"),
+    ):
+        with pytest.raises(RequestError, match=problem) as raised:
+            one_id(known, beginning, "sum", "shoal x")
+        assert "shoal x" in raised.value.advice
 
 
 async def test_a_key_is_replaced_only_while_the_daemon_is_stopped(pair: list[Neighbour]) -> None:
@@ -146,19 +144,12 @@ async def test_a_key_is_replaced_only_while_the_daemon_is_stopped(pair: list[Nei
     before = b.identity.public
     with only_daemon(b.config.data_dir):
         refused = await typed(b, "identity", "rotate", "--yes")
-    assert (refused.code, b.identity.public) == (4, before)
+    assert (refused.returncode, b.identity.public) == (4, before)
     done = (await typed(b, "identity", "rotate", "--yes", "-o", "json")).json
     assert (done["old"], done["new"]) == (format_key(before.key), format_key(b.identity.public.key))
     again = await typed(b, "identity", "show")
-    assert all(word in again.out for word in words(b.identity.public.key))
-    assert "have not heard of this key yet" in " ".join(again.out.split())
-
-
-def test_help_needs_nothing_heavy() -> None:
-    script = "import daemon.cli.peers, daemon.cli.identity, sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    loaded = {name.split(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"aiohttp", "sqlalchemy", "cryptography", "mnemonic", "nacl", "torch"}
+    assert all(word in again.stdout for word in words(b.identity.public.key))
+    assert "have not taken this key yet" in " ".join(again.stdout.split())
 
 
 # -- the sentence about the cohort --------------------------------------------------------------------------

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import gzip
-import io
 import json
 import math
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.cli import privacy_plan_view
-from daemon.cli.main import main
-from daemon.cli.privacy import LevelName
-from daemon.cli.privacy_view import show
+from daemon.cli.privacy_view import show_plan, show_report
 from daemon.cli.terminal import out
 from daemon.config import Config, load
 from daemon.config.types import KEY_PREFIX
@@ -35,7 +29,6 @@ from daemon.disclosure.privacy_report import gather
 from daemon.group import repository
 from daemon.group.repository import Membership
 from daemon.identity import open_identity
-from daemon.process.child import python_module
 from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.data_windows import open_windows, viewer_tags
 from daemon.rounds.own_statistics import own_viewers
@@ -48,54 +41,12 @@ from federation.identity import Identity, PublicIdentity, format_key
 from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.accounting import Relation, Release, detection, epsilon, guess
 from policies.privacy import PROTECTION, Level, head_minimum
+from tests.daemon.shoal_command import shoal
 from tests.daemon.small_dataset import write_set
 
 DAY = 86400.0
 HOSTS = tuple(f"{name}.example" for name in ("five", "four", "one", "six", "three"))
 """Members of each sum, this instance among them; two.example and three.example take sums."""
-
-
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def shoal(*words_: str | Path) -> Done:
-    """Run the command line in this process, from its entry point: much quicker than a process each."""
-    out, err, known = io.StringIO(), io.StringIO(), sys.argv
-    status: str | int | None = 0
-    sys.argv = ["shoal", *map(str, words_)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
-    except SystemExit as ended:
-        status = ended.code
-    finally:
-        sys.argv = known
-    assert isinstance(status, int)
-    return Done(status, out.getvalue(), err.getvalue())
-
-
-def process(*words_: str | Path) -> Done:
-    """Run it as a process of its own, 80 columns wide."""
-    command, environment = python_module("daemon.cli.main", *map(str, words_))
-    environment |= {"COLUMNS": "80", "TERM": "dumb"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return Done(done.returncode, done.stdout, done.stderr)
-
-
-def as_json(done: Done) -> Any:
-    assert (done.returncode, done.stderr) == (0, ""), done
-    assert len(done.stdout.splitlines()) == 1
-    return json.loads(done.stdout)
-
-
-def said(done: Done) -> str:
-    """What was printed, without its line breaks."""
-    assert (done.returncode, done.stderr) == (0, ""), done
-    return " ".join(done.stdout.split())
 
 
 def identity_of(host: str) -> Identity:
@@ -200,7 +151,7 @@ class World:
         return session.hex()
 
     def show(self, *args: str) -> Any:
-        return as_json(shoal("privacy", "show", "-c", self.config_file, "-o", "json", *args))
+        return shoal("privacy", "show", "-c", self.config_file, "-o", "json", *args).json
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +184,7 @@ def assert_cost(shown: Any, releases: Sequence[Release], relation: Relation) -> 
 
 def test_nothing_given_is_said_plainly(world: World) -> None:
     world.write(top='mode = "off"', peers=False)
-    done = said(shoal("privacy", "show", "-c", world.config_file))
+    done = shoal("privacy", "show", "-c", world.config_file).said
     assert "Nothing was given to anybody in the past 365 days" in done
     assert 'With mode = "off" none of them is in any new sum' in done
     report = world.show()
@@ -274,7 +225,7 @@ def test_the_numbers_are_those_of_the_accounting(world: World) -> None:
     spent = epsilon(everything, Relation.PAIR)
     assert report["budgets"]["pair"] == {"limit": 10.0, "left": pytest.approx(10.0 - spent, abs=1e-4)}
     assert report["budgets"]["view"] == {"limit": 1.5, "left": 0.0}
-    printed = said(shoal("privacy", "show", "-c", world.config_file))
+    printed = shoal("privacy", "show", "-c", world.config_file).said
     assert f"guesses right in {100 * guess(everything):.0f} of 100 cases instead of 50" in printed
     assert f"a pair of videos {spent:.2f}" in printed
     assert "spent" in printed
@@ -305,10 +256,10 @@ def test_windows_are_shown_with_both_noises_and_why_they_stay_open(world: World)
     assert own["ends"] < time.time()
     assert (two["changed"], two["needed"]) == (0, 5)
     assert (len(two["vectors"]), len(three["vectors"])) == (2, 1)
-    printed = said(shoal("privacy", "show", "-c", world.config_file))
+    printed = shoal("privacy", "show", "-c", world.config_file).said
     assert "each of 40 videos, and with each of 435 pairs of a head of 30 videos" in printed
-    assert "off by about ±5.2, with everybody alive" in printed
-    assert "we still count on ±4.0" in printed
+    assert "off by about ±5.2 if no member is lost" in printed
+    assert "±4.0 is left" in printed
     # Own sums have three members here: two of them are everybody else.
     assert "Only 2 of 3 members together with the aggregator could lift a mask" in printed
     assert "Its time is over, but it stays open: 0 viewers changed since, 5 are needed" in printed
@@ -332,9 +283,7 @@ def test_a_withdrawal_shows_as_a_void_window(world: World) -> None:
     assert report["viewers"]["stored"] == 59
     # What was given stays on the account.
     assert report["together"]["windows"] == 1
-    assert "VOID: a viewer who was counted withdrew" in said(
-        shoal("privacy", "show", "-c", world.config_file)
-    )
+    assert "VOID: a viewer who was counted withdrew" in shoal("privacy", "show", "-c", world.config_file).said
 
 
 def test_a_restored_backup_is_told(world: World) -> None:
@@ -347,7 +296,7 @@ def test_a_restored_backup_is_told(world: World) -> None:
     copy.rename(folder)
     until = world.show()["restored_backup_counts_as_served_until"]
     assert until == pytest.approx(time.time() + 7 * DAY, abs=60)
-    assert "A backup was restored" in said(shoal("privacy", "show", "-c", world.config_file))
+    assert "A backup was restored" in shoal("privacy", "show", "-c", world.config_file).said
 
 
 def test_level_none_is_called_unsafe_and_infinite(world: World) -> None:
@@ -356,7 +305,7 @@ def test_level_none_is_called_unsafe_and_infinite(world: World) -> None:
     report = world.show()
     assert report["unsafe"]
     assert report["together"]["pair"] == {"epsilon": "infinite", "guess": 1.0, "detection": 1.0}
-    printed = said(shoal("privacy", "show", "-c", world.config_file))
+    printed = shoal("privacy", "show", "-c", world.config_file).said
     assert "UNSAFE with real viewers" in printed
     assert "No noise: every number in the sum is exact." in printed
 
@@ -388,7 +337,7 @@ def test_lines_fit_the_terminal(world: World, width: int) -> None:
     out.width = width
     try:
         with out.capture() as captured:
-            show(report)
+            show_report(report)
     finally:
         out.width = known
     assert max(map(len, captured.get().splitlines())) <= width
@@ -398,12 +347,10 @@ def test_lines_fit_the_terminal(world: World, width: int) -> None:
 
 
 def test_a_plan_stands_beside_the_present(world: World) -> None:
-    answer = as_json(
-        shoal(
-            *("privacy", "plan", "--level", "strict", "--window", "14d", "--members", "10"),
-            *("--aggregators", "2", "-c", world.config_file, "-o", "json"),
-        )
-    )
+    answer = shoal(
+        *("privacy", "plan", "--level", "strict", "--window", "14d", "--members", "10"),
+        *("--aggregators", "2", "-c", world.config_file, "-o", "json"),
+    ).json
     now, then = answer["now"], answer["plan"]
     assert (now["level"], then["level"]) == ("default", "strict")
     assert (now["windows_per_year"], then["windows_per_year"]) == (52, 26)
@@ -433,7 +380,7 @@ def test_a_plan_without_a_change_shows_one_column(world: World) -> None:
 
 def test_in_a_group_one_instance_takes_the_sums(world: World) -> None:
     config = world.config
-    apart = as_json(shoal("privacy", "plan", "-c", world.config_file, "-o", "json"))["now"]
+    apart = shoal("privacy", "plan", "-c", world.config_file, "-o", "json").json["now"]
     assert apart["aggregators"] == len(config.peers) > 1
     engine = open_checked(config.database)
     open_identity(config.identity_file, config.instance.host)
@@ -444,19 +391,19 @@ def test_in_a_group_one_instance_takes_the_sums(world: World) -> None:
         member = repository.GroupMember(one.host, format_key(one.key), state="member", since=world.now)
         repository.change_member(engine, one.host, lambda _one, member=member: member)  # type: ignore[misc]
     engine.dispose()
-    now = as_json(shoal("privacy", "plan", "-c", world.config_file, "-o", "json"))["now"]
+    now = shoal("privacy", "plan", "-c", world.config_file, "-o", "json").json["now"]
     assert (now["members"], now["aggregators"]) == (9, 1)
     assert now["year_of_all"] == now["year_of_one_aggregator"]
     # Two accomplices, as the noise of a group is laid out: nine shares of which five reach what is declared.
     assert now["pairs_noise_realised"] == round(math.sqrt(9 * 16 / (least_threshold(9) - 2)), 4)
-    text = said(shoal("privacy", "plan", "-c", world.config_file))
+    text = shoal("privacy", "plan", "-c", world.config_file).said
     assert "For 9 members in a sum of the group videos, which its host takes once per window." in text
     assert "approved now" not in text
 
 
 def test_a_budget_is_counted_in_windows(world: World) -> None:
     world.write(privacy="yearly_budget_pair = 10.0")
-    answer = as_json(shoal("privacy", "plan", "--level", "strict", "-c", world.config_file, "-o", "json"))
+    answer = shoal("privacy", "plan", "--level", "strict", "-c", world.config_file, "-o", "json").json
     for name, level in (("now", Level.DEFAULT), ("plan", Level.STRICT)):
         lasts = answer[name]["windows_until_budget_is_spent"]["pair"]
         one = release_of(level, 4096)
@@ -464,7 +411,7 @@ def test_a_budget_is_counted_in_windows(world: World) -> None:
 
 
 def test_user_level_is_offered_by_the_audience_of_the_newest_sum(world: World) -> None:
-    answer = as_json(shoal("privacy", "plan", "--level", "user-level", "-c", world.config_file, "-o", "json"))
+    answer = shoal("privacy", "plan", "--level", "user-level", "-c", world.config_file, "-o", "json").json
     assert (answer["offered"], answer["audience"], answer["audience_needed"]) == (False, None, 10_000)
     session = world.give("one.example", Level.DEFAULT, videos=40)
     config = world.config
@@ -486,7 +433,7 @@ def test_user_level_is_offered_by_the_audience_of_the_newest_sum(world: World) -
         assert privacy_plan.offer(config, engine, Level.STRICT).offered
         setting = privacy_plan.plan_level(config, Level.DEFAULT, timedelta(days=7), PlannedCohort(5, 1))
         with out.capture() as captured:
-            privacy_plan_view.show(config, (setting, setting), found, [], None, peers=0)
+            show_plan(config, (setting, setting), found, [], None, peers=0)
         assert ("NOT OFFERED HERE" in captured.get()) is not offered
         engine.dispose()
 
@@ -494,8 +441,8 @@ def test_user_level_is_offered_by_the_audience_of_the_newest_sum(world: World) -
 @pytest.mark.parametrize(
     ("words_", "hint"),
     [
-        (["--window", "soon"], "no length of a window"),
-        (["--window", "400d"], "no length of a window"),
+        (["--window", "soon"], "not a length of a window"),
+        (["--window", "400d"], "not a length of a window"),
         (["--members", "2"], "at least 3 members"),
         (["--level", "most"], "--level"),
     ],
@@ -523,7 +470,7 @@ def test_quality_comes_from_what_was_measured(tmp_path: Path) -> None:
     config = World(tmp_path, 0.0).write().config
     setting = privacy_plan.plan_level(config, Level.DEFAULT, timedelta(days=7), PlannedCohort(5, 1))
     with out.capture() as captured:
-        privacy_plan_view.show(
+        show_plan(
             config,
             (setting, setting),
             privacy_plan.Offer(offered=True, audience=None, needed=0),
@@ -536,12 +483,12 @@ def test_quality_comes_from_what_was_measured(tmp_path: Path) -> None:
 
 def test_measuring_on_own_viewers(world: World) -> None:
     command = ("privacy", "plan", "--measure", "-c", world.config_file)
-    measured = as_json(process(*command, "--level", "strict", "--members", "4", "-o", "json"))["measured"]
+    measured = shoal(*command, "--level", "strict", "--members", "4", "-o", "json").json["measured"]
     assert measured["viewers"] == 60
     assert all(0 < value < 1 for value in measured["ndcg10"].values())
     # Noise of more than half of the largest counts cannot help.
     assert measured["ndcg10"]["plan"] < measured["ndcg10"]["none"]
-    few = process(*command, "--members", "20")
+    few = shoal(*command, "--members", "20")
     assert few.returncode == 5
     assert "105 are needed" in few.stderr
 
@@ -551,26 +498,25 @@ def test_measuring_on_own_viewers(world: World) -> None:
 
 def test_a_session_shows_its_noise_and_its_cost(world: World) -> None:
     session = world.give("two.example", Level.STRICT, videos=40, head=30)
-    shown = as_json(shoal("sessions", "show", session, "-c", world.config_file, "-o", "json"))
+    shown = shoal("sessions", "show", session, "-c", world.config_file, "-o", "json").json
     assert (shown["id"], shown["privacy"]["level"]) == (session, "strict")
     for relation in Relation:
         assert_cost(shown["privacy"]["cost"][relation.value], [release_of(Level.STRICT, 30)], relation)
     assert shown["privacy"]["given"]["pairs"]["noise_realised"] == round(math.sqrt(5 * 64 / 3), 4)
-    printed = said(shoal("sessions", "show", session, "-c", world.config_file))
+    printed = shoal("sessions", "show", session, "-c", world.config_file).said
     assert "level of its noise strict" in printed
     assert "435 numbers, ±10.3, everybody alive; counted on ±8.0" in printed
     assert "guessed right: 52 of 100" in printed
     # The same again within the window costs nothing, and says so.
     world.now += 60
     again = world.give("two.example", Level.STRICT, videos=40, head=30)
-    assert "nothing new of own viewers" in said(shoal("sessions", "show", again, "-c", world.config_file))
+    assert "nothing new of own viewers" in shoal("sessions", "show", again, "-c", world.config_file).said
 
 
 # -- parts --------------------------------------------------------------------------------------------------
 
 
-def test_the_names_of_the_levels_are_the_levels() -> None:
-    assert [name.value for name in LevelName] == [level.value for level in Level]
+def test_every_level_and_relation_is_described() -> None:
     assert set(formatting.LEVELS) == set(Level)
     assert set(formatting.NAMES) == set(formatting.QUESTIONS) == set(Relation)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,6 @@ from daemon.identity import open_identity
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.maintenance import forget_viewer, sync
-from daemon.process.child import python_module
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.contribution_job import noisy, windows_of
@@ -34,6 +31,7 @@ from federation.errors import Refusal
 from federation.identity import Identity, format_key
 from federation.journal import MemoryJournal
 from tests.daemon.running_daemon import instance
+from tests.daemon.shoal_command import shoal
 from tests.daemon.small_dataset import write_set
 
 NOW = 1_800_000_000.0
@@ -142,26 +140,17 @@ def test_the_next_statistic_is_without_the_viewer_and_the_window_opens_when_othe
     assert np.asarray(before).sum() - own_viewers(engine, config, now=NOW).interactions.matrix.sum() == 10
 
 
-def shoal(config_file: Path, *words: str, typed: str = "") -> tuple[int, str]:
-    environment = python_module("x")[1]
-    command = [sys.executable, "-m", "daemon.cli.main", *words, "--config", str(config_file)]
-    done = subprocess.run(
-        command, env=environment, input=typed, capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 def test_the_command_reads_the_name_from_a_pipe_and_trains_at_once(config_file: Path, engine: Engine) -> None:
-    status, said = shoal(config_file, "viewers", "forget", "-o", "json", typed=f"{SOMEBODY}\n")
-    assert status == 0, said
-    report = json.loads(said)
+    report = shoal("viewers", "forget", "-c", config_file, "-o", "json", typed=f"{SOMEBODY}\n").json
     assert (report["engagements"], report["trained"]) == (10, True)
     assert report["serves_now"]
     assert report["older_models"] == []
-    status, said = shoal(config_file, "viewers", "forget", "--no-train", typed="u8\n")
-    assert status == 0, said
-    assert "until the next: shoal train" in said
-    assert report["serves_now"] in said
-    assert "u8" not in said
-    status, said = shoal(config_file, "viewers", "check")
-    assert (status, "nobody in a data set can withdraw" in said) == (2, True)
+    done = shoal("viewers", "forget", "--no-train", "-c", config_file, typed="u8\n")
+    assert done.returncode == 0, done
+    assert "until the next: shoal train" in done.said
+    assert report["serves_now"] in done.said
+    assert "u8" not in done.stdout + done.stderr
+    done = shoal("viewers", "check", "-c", config_file)
+    assert (done.returncode, "viewers of a data set cannot withdraw" in done.stderr) == (2, True)
+    done = shoal("viewers", "forget", "-c", config_file)
+    assert (done.returncode, "no viewer is named" in done.stderr) == (2, True)

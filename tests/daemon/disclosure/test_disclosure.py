@@ -448,8 +448,8 @@ def run(*words: str, place: Place, columns: int = 80, status: int = 0) -> str:
 
 def test_the_page_says_it_in_words(place: Place) -> None:
     before = run("share", "show", place=place)
-    assert "Nobody has anything." in before
-    assert "Nothing, ever." in before
+    assert "No aggregator has anything." in before
+    assert "Nothing has left so far." in before
     vector = place.give(place.first_proposal(), b"s" * 32)
     traffic.add(place.engine, traffic.month_of(NOW), ASKS.host, 6_100, 26_800)
     page = run("share", "show", "--videos", "3", place=place)
@@ -458,7 +458,7 @@ def test_the_page_says_it_in_words(place: Place) -> None:
     assert f"GIVEN TO {ASKS.host} VIDEO {VIEWERS} {vector[0]} Film 0" in flat
     assert f"and {VIDEOS - 8} more: shoal share export FILE" in flat
     assert digest in flat
-    assert f"session {'73' * 6}, 0.1 kB, sha256 {digest[:16]}" in flat
+    assert f"session {'73' * 6}, {4 * VIDEOS} B, sha256 {digest[:16]}" in flat
     assert "6.1 kB 26.8 kB" in flat
     assert "REFUSES" not in flat
 

@@ -60,7 +60,7 @@ def test_who_asks_to_join_and_who_was_let_in(store: tuple[Engine, Config]) -> No
     listed(engine, "asks.example", 2, "asked")
     [notice] = notices(store)
     assert (notice.id, notice.kind, notice.at) == ("group-request:asks.example", "group-request", NOW)
-    assert "shoal group approve asks.example" in notice.advice
+    assert "shoal group admit asks.example" in notice.advice
     listed(engine, "asks.example", 2, "refused")
     assert notices(store) == []
 

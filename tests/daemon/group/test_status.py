@@ -118,7 +118,7 @@ def test_one_stranger_is_enough_for_not_being_counted(store: tuple[Engine, Confi
         "d.example is not approved here: until it is, this instance is not counted and does not learn from "
         "sums that it is in."
     ) in text
-    assert "shoal group recognise d.example" in text
+    assert "shoal group approve d.example" in text
     [notice] = notices(*store, NOW)
     assert (notice.kind, "d.example is a member" in notice.sentence) == ("group-member", True)
     state(store, "c.example", "candidate")
@@ -153,7 +153,7 @@ def test_whom_the_admin_decided_against_is_not_suggested(
     assert refused(store) == "noise-too-low"
     assert f"d.example {how} here and is in the group: while it is, this instance is not counted" in text
     assert ("does not learn" in text) is not learns
-    assert "group recognise" not in text
+    assert "group approve" not in text
     assert (found["counted"]["strangers"], found["counted"]["missing"]) == ([], 1)
     assert notices(*store, NOW) == []
 
@@ -163,7 +163,7 @@ def test_another_key_is_not_approved(store: tuple[Engine, Config]) -> None:
     listed(store[0], other)
     text, found = said(store)
     assert "d.example is listed with another key than the one approved here" in text
-    assert "group recognise" not in text
+    assert "group approve" not in text
     assert found["counted"]["missing"] == 1
 
 
@@ -175,7 +175,7 @@ def test_a_host_that_is_no_peer_any_more(store: tuple[Engine, Config], as_: str)
     text, found = said(store)
     assert f"Approve it again: shoal peers approve {HOST}, or leave: shoal group leave" in text
     assert "announced" not in text
-    assert "group recognise" not in text
+    assert "group approve" not in text
     assert (found["next_at"], found["counted"]["strangers"]) == (None, [])
 
 

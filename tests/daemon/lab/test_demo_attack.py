@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy.sparse import csr_array
-from typer.testing import CliRunner
 
-from daemon.cli.main import app
 from daemon.lab.demo import attack
 from daemon.lab.demo.instances import DemoSetup, build, like_more, make_up
 from daemon.lab.demo.processes import Daemon, admin_pages
@@ -19,6 +17,7 @@ from daemon.source.dataset import addresses
 from daemon.source.dataset_files import read
 from models.interactions import Interactions
 from tests.daemon.rounds.test_sessions import EXACT, write_set
+from tests.daemon.shoal_command import shoal
 
 
 @pytest.fixture
@@ -108,6 +107,5 @@ def test_the_report_says_what_was_refused_and_whether_the_twin_agrees() -> None:
 
 
 def test_an_attack_cannot_be_mixed_with_other_shows() -> None:
-    outcome = CliRunner().invoke(app, ["demo", "--attack", "push", "--serve"])
-    assert outcome.exit_code != 0
-    assert "--attack goes with none" in str(outcome.exception)
+    done = shoal("demo", "--attack", "push", "--serve")
+    assert (done.returncode, "--attack excludes --kill" in done.stderr) == (2, True)

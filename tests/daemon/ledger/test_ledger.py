@@ -527,14 +527,14 @@ def test_a_check_tells_the_head_and_knows_one_that_was_noted(instance: Path) -> 
     change(engine, "DELETE FROM ledger WHERE seq >= :last", last=ENTRIES)
     engine.dispose()
     assert "In order: 6 entries" in shoal("verify", instance=instance)
-    assert "cut off or replaced" in " ".join(
+    assert "removed or replaced" in " ".join(
         shoal("verify", "--expect", noted, instance=instance, status=6).split()
     )
     assert (
         json.loads(shoal("verify", "--expect", noted, "-o", "json", instance=instance, status=6))["ok"]
         is False
     )
-    shoal("verify", "--expect", "abc", instance=instance, status=1)
+    shoal("verify", "--expect", "abc", instance=instance, status=2)
 
 
 def test_a_check_names_what_is_broken_and_ends_so(instance: Path) -> None:
@@ -558,7 +558,7 @@ def test_a_check_looks_at_the_models_too(instance: Path) -> None:
     # One that the ledger tells of was signed when it was made.
     told = shoal("verify", instance=instance, status=6)
     assert "20261121-local: its manifest is not signed" in told
-    assert "of-before: not signed; it is from before there was a ledger" in told
+    assert "of-before: not signed, because it is older than the ledger" in told
     manifests.sign(instance / "models" / "20261121-local", NEW, chain.head(engine))
     assert "at a place in this ledger: 1 model." in shoal("verify", instance=instance)
     (instance / "models" / "20261121-local" / "manifest.json").write_text("{ }")
@@ -594,7 +594,7 @@ def test_an_exported_ledger_can_be_checked_as_the_document_says(instance: Path, 
         previous = digest
     assert key == NEW.public.key
     assert previous == head_of(instance)
-    shoal("export", str(path), instance=instance, status=1)
+    shoal("export", str(path), instance=instance, status=2)
 
 
 def test_nothing_ever_deletes_an_entry() -> None:

@@ -283,6 +283,8 @@ def test_sessions_and_refusals_are_remembered(engine: Engine) -> None:
     assert found is not None
     assert found.outcome == "aborted"
     assert activity.session(engine, "abcdef") is None
+    assert sorted(activity.session_ids(engine, "abcdef")) == ["abcdef-1", "abcdef-2"]
+    assert activity.session_ids(engine, "abc%") == []
     for _ in range(3):
         activity.count_refusal(engine, "replayed", peer="two.example", now=1.0)
     activity.count_refusal(engine, "replayed", now=1.0)

@@ -334,7 +334,7 @@ def test_the_command_line_says_why_and_who(
     shown = " ".join(shoal("models", "show", MODEL).split())
     assert "Quarantined: it does not serve" in shown
     assert "exposure-risen-month" in shown
-    assert "In the sum were: two.example." in shown
+    assert "In the sum: two.example (1 member)." in shown
     # A title as it is today; of what is not public any more, the address that the report keeps.
     assert "video A kelp forest" in shown
     assert gone in shown
@@ -343,4 +343,4 @@ def test_the_command_line_says_why_and_who(
     assert (found["state"], found["report"]["verdict"]) == ("quarantined", "quarantined")
     accepted = json.loads(shoal("models", "accept", MODEL, "-o", "json"))
     assert (accepted["id"], accepted["state"]) == (MODEL, "current")
-    assert "That was your decision" in shoal("models", "show", "current")
+    assert "You decided so." in shoal("models", "show", "current")

@@ -24,7 +24,7 @@ from daemon.serve.server import build_context
 from daemon.store.migrate import migrate
 from tests.daemon import fake_peertube as pt
 from tests.daemon.running_daemon import Daemon, daemon, instance, put_model
-from tests.daemon.shoal_command import as_json, shoal
+from tests.daemon.shoal_command import shoal
 
 SECRET = {"X-Shoal-Secret": pt.SECRET}
 
@@ -201,7 +201,7 @@ def test_neither_token_nor_secret_nor_what_was_searched_is_ever_told(
 
 
 def test_the_command_prints_an_address_whose_token_no_server_sees(served: Daemon) -> None:
-    printed = as_json(shoal("admin", "-c", served.config, "-o", "json"))
+    printed = shoal("admin", "-c", served.config, "-o", "json").json
     address, _, fragment = printed["url"].partition("#")
     assert address == f"http://{served.running.api}/admin/"
     assert fragment == f"token={token(served)}"
@@ -216,7 +216,7 @@ def test_without_a_daemon_the_command_says_what_to_do(tmp_path: Path) -> None:
         pass
     done = shoal("admin", "-c", config, "-o", "json")
     assert done.returncode == 4
-    assert as_json(done)["code"] == "not-running"
+    assert done.json["code"] == "not-running"
 
 
 # The page itself: static files that hold nothing.
