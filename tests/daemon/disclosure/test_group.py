@@ -157,7 +157,7 @@ def test_the_command_says_it_in_words(place: Place) -> None:
     told = " ".join(run("share", "show", place=place).split())
     assert f"Who may ask for a sum: {HOST.host}, the host of the group {GROUP}." in told
     assert "It would be summed with" in told
-    assert "What it would get, for a sum over 30 public videos" in told
+    assert "For a sum over 30 public videos of this instance, it would get" in told
 
 
 # -- bandwidth ----------------------------------------------------------------------------------------------
