@@ -6,7 +6,6 @@ standard input ends.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import tempfile
@@ -20,7 +19,6 @@ from sqlalchemy import Engine
 
 from daemon.config import load
 from daemon.identity import open_identity
-from daemon.jobs.run import run_job
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.peers import repository
@@ -35,6 +33,7 @@ from daemon.training.deploy import put_into_service
 from federation.identity import Identity, format_key
 from models import artefact
 from models.trained import TrainedModel
+from tests.daemon.jobs_in_process import run_here
 from tests.daemon.running_daemon import daemon, instance
 from tests.daemon.small_dataset import write_set
 from tests.daemon.stored_sums import EXACT_SUM
@@ -128,7 +127,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = instance(folder, host=HOST, source=write_set(folder / "set"))
-        outcome = asyncio.run(run_job("sync", config, time_limit=120))
+        outcome = run_here("sync", config)
         if not outcome.ok:
             raise SystemExit(outcome.message)
         engine = open_checked(folder / "shoal.db")

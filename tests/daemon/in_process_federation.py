@@ -1,8 +1,12 @@
-"""Whole federations in one process: real stores, real services on loopback, counting in a thread."""
+"""Whole federations in one process: real stores, real services on loopback, counting in a thread.
+
+A member that dies takes no request any more, as after SIGKILL; its files and its store stay as they are.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import gzip
 import shutil
@@ -15,6 +19,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
@@ -33,10 +38,12 @@ from daemon.store.migrate import migrate
 from daemon.training import job
 from federation.identity import format_key
 from models.artefact import MODEL
-from tests.daemon.rounds.test_sessions import write_set
+from tests.daemon.small_dataset import write_overlapping_tastes
 
 EXACT: Mapping[str, str | int] = {"level": "none", "window": "7d", "min_changed_users": 3}
 """Without noise two federations can be compared to the last bit."""
+SAME_VIEWERS: Mapping[str, str | int] = {**EXACT, "min_changed_users": 0}
+"""The same, and viewers who did nothing new may be counted again."""
 LENIENT = "[acceptance]\nquality_margin = 1.0\nmax_exposure_gain = 1.0"
 """So few users teach little; whether a sum is accepted is tested elsewhere."""
 DAY = 86400.0
@@ -52,18 +59,75 @@ class Clock:
         return time.time() + self.ahead
 
 
+class _Died(Exception):
+    """A member is not there any more."""
+
+
 @dataclass
 class Member:
-    """One instance of a federation."""
+    """One instance of a federation; its service runs between `start` and `stop`.
+
+    It dies when a request of the stage `dies_at` arrives, before that is handled.
+    """
 
     config_file: Path
     config: Config
     engine: Engine
     clock: Clock
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    up: bool = False
+    dies_at: str = ""
+    dead: bool = False
 
     @property
     def host(self) -> str:
         return self.config.instance.host
+
+    async def start(self) -> None:
+        """Serve peers, as `shoal run` does."""
+        serving = await self.stack.enter_async_context(
+            federation_app.open_service(self.config, self.config_file, self.engine, clock=self.clock)
+        )
+        # Where `crash_points` ends a real daemon.
+        serving._on_stage = self._reached
+        app = web.Application(client_max_size=100_000, middlewares=[self._mortal])
+        app.add_routes(serving.routes())
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        self.stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", self.config.listen.federation_port).start()
+        self.up = True
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        self.up = False
+        await self.stack.aclose()
+        self.stack = AsyncExitStack()
+
+    async def restart(self) -> None:
+        """Start again from what is on disk, by the settings as they are now."""
+        await self.stop()
+        self.dies_at, self.dead = "", False
+        self.config = load(self.config_file)
+        await self.start()
+
+    def _reached(self, stage: str) -> None:
+        if stage == self.dies_at:
+            self.dead = True
+            raise _Died
+
+    @web.middleware
+    async def _mortal(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        with contextlib.suppress(_Died):
+            if not self.dead:
+                return await handler(request)
+        if request.transport is not None:
+            request.transport.abort()
+        raise web.HTTPServiceUnavailable
+
+    async def session(self, progress: Progress = lambda _stage, _part: None) -> dict[str, Any]:
+        """Ask for a sum."""
+        return await _Session(self.context(progress)).run()
 
     def context(self, progress: Progress = lambda _stage, _part: None, **arguments: str) -> JobContext:
         """Return what a job of this instance works with."""
@@ -127,19 +191,28 @@ class Federation:
 
     async def session(self, progress: Progress = lambda _stage, _part: None) -> dict[str, Any]:
         """Have the aggregator ask for a sum."""
-        return await _Session(self.aggregator.context(progress)).run()
+        return await self.aggregator.session(progress)
 
 
-def prepare(base: Path, instances: int) -> list[Path]:
-    """Write the folders of instances that know one another, but for the last one, whom nobody knows yet."""
-    world = build(base / "instances", write_set(base / "set"), instances, EXACT)
+def prepare(
+    base: Path,
+    instances: int,
+    *,
+    privacy: Mapping[str, str | int] = EXACT,
+    users: int = 60,
+    stranger: bool = False,
+) -> list[Path]:
+    """Write the folders of instances that know one another. Nobody knows the last one yet if a `stranger`."""
+    data = write_overlapping_tastes(base / "set", users)
+    world = build(base / "instances", data, instances, privacy)
     for instance in world.instances:
         text = instance.config_file.read_text()
         head, *peers = text.split("[[peers]]\n")
-        known = [peer for peer in peers if f'"{world.instances[-1].host}"' not in peer]
+        if stranger:
+            peers = [peer for peer in peers if f'"{world.instances[-1].host}"' not in peer]
         assert "[acceptance]" in head
         head = head.replace("[acceptance]", LENIENT)
-        instance.config_file.write_text("[[peers]]\n".join([head, *known]))
+        instance.config_file.write_text("[[peers]]\n".join([head, *peers]))
     return [instance.folder for instance in world.instances]
 
 
@@ -158,15 +231,8 @@ async def running(folders: Sequence[Path], monkeypatch: pytest.MonkeyPatch) -> A
             stack.callback(engine.dispose)
             member = Member(config_file, config, engine, clock)
             found.members.append(member)
-            serving = await stack.enter_async_context(
-                federation_app.open_service(config, config_file, engine, clock=clock)
-            )
-            app = web.Application(client_max_size=100_000)
-            app.add_routes(serving.routes())
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, "127.0.0.1", config.listen.federation_port).start()
+            await member.start()
+            stack.push_async_callback(member.stop)
         yield found
 
 

@@ -1,15 +1,20 @@
-"""A small data set that can be trained on: two tastes, written as files like any other set."""
+"""Small data sets, written as files like any other set."""
 
 from __future__ import annotations
 
+import csv
 import gzip
+import random
 from pathlib import Path
 
 import numpy as np
 
 
 def write_set(folder: Path, *, users: int = 60, videos: int = 40, seed: int = 0) -> Path:
-    """Half of the users like the first half of the videos, the others the second; returns the folder."""
+    """Write two tastes that can be trained on: half of the users like the first half of the videos.
+
+    Returns the folder.
+    """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     half = videos // 2
@@ -24,4 +29,21 @@ def write_set(folder: Path, *, users: int = 60, videos: int = 40, seed: int = 0)
     for name, lines in (("interactions", rows), ("items", items), ("item_tags", tags)):
         with gzip.open(folder / f"{name}.csv.gz", "wt", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
+    return folder
+
+
+def write_overlapping_tastes(folder: Path, users: int = 60) -> Path:
+    """Write two overlapping tastes over 120 videos: enough for pairs, read in no time; returns the folder."""
+    rng = random.Random(7)
+    folder.mkdir()
+    with (folder / "interactions.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["user", "item", "value"])
+        for user in range(users):
+            liked = rng.sample(range(40), 18) if user % 3 else rng.sample(range(30, 120), 25)
+            rows.writerows([f"u{user}", f"v{video}", 1] for video in liked)
+    with (folder / "items.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["item", "title"])
+        rows.writerows([f"v{video}", f"Secret title {video}"] for video in range(120))
     return folder

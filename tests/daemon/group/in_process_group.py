@@ -39,7 +39,7 @@ from federation.identity import Identity, format_key
 from models import statistics
 from models.interactions import Interactions
 from tests.daemon.in_process_federation import DAY, Clock, Member, _count_here
-from tests.daemon.rounds.test_sessions import write_set
+from tests.daemon.small_dataset import write_overlapping_tastes
 
 NAME = "video-cooperative"
 EXACT: Mapping[str, str | int] = {"level": "none", "window": "7d", "min_changed_users": 0}
@@ -253,7 +253,9 @@ async def islands(
     users: int = 60,
 ) -> AsyncIterator[Islands]:
     """Run the services of so many instances that know nobody yet."""
-    world = build(folder / "instances", write_set(folder / "set", users), count, privacy, in_group=True)
+    world = build(
+        folder / "instances", write_overlapping_tastes(folder / "set", users), count, privacy, in_group=True
+    )
     clock, patch = Clock(), pytest.MonkeyPatch()
     _count_here(patch, clock)
     people = []

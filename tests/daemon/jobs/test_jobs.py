@@ -16,6 +16,7 @@ from daemon.process.job_context import JobOutcome
 from daemon.store import activity, content_arrays, current_model, model_records
 from daemon.store.engine import open_checked
 from models.artefact import load, read_manifest
+from tests.daemon.jobs_in_process import run_here
 from tests.daemon.running_daemon import instance, put_model, until
 from tests.daemon.small_dataset import write_set
 
@@ -77,14 +78,14 @@ def test_sync_then_train_puts_a_model_into_service(config: Path) -> None:
 
 
 def test_training_without_videos_says_what_to_do(config: Path) -> None:
-    outcome = run("train", config)
+    outcome = run_here("train", config)
     assert (outcome.ok, outcome.code, outcome.exit_code) == (False, "job-failed", 5)
     assert "shoal sync" in outcome.advice
     assert current_model.read(config.parent / "models") is None
 
 
 def test_a_source_that_breaks_leaves_the_old_content(config: Path) -> None:
-    run("sync", config)
+    run_here("sync", config)
     before = urls(config)
     (config.parent / "dataset" / "interactions.csv.gz").write_bytes(b"\x1f\x8b broken")
     outcome = run("sync", config)
@@ -97,18 +98,18 @@ def test_a_source_that_breaks_leaves_the_old_content(config: Path) -> None:
 
 @pytest.mark.parametrize("stage", [b"reading engagements", b"storing"])
 def test_a_sync_killed_at_any_stage_leaves_the_old_content(config: Path, stage: bytes) -> None:
-    run("sync", config)
+    run_here("sync", config)
     before = urls(config)
     write_set(config.parent / "dataset", videos=60, users=300)
     kill_when(start("sync", config), stage)
     assert urls(config) == before
-    assert (run("sync", config)).ok
+    assert run_here("sync", config).ok
     assert len(urls(config)) == 60
 
 
 def test_training_that_is_killed_leaves_the_old_model(config: Path) -> None:
-    run("sync", config)
-    assert (run("train", config)).ok
+    run_here("sync", config)
+    assert run_here("train", config).ok
     models = config.parent / "models"
     before = current_model.read(models)
     assert before is not None
@@ -117,13 +118,13 @@ def test_training_that_is_killed_leaves_the_old_model(config: Path) -> None:
     load(models / before)
     # What the killed run may have left is swept, what is served stays.
     (models / ".20260101-half").mkdir()
-    pruned = run("prune", config)
+    pruned = run_here("prune", config)
     assert pruned.result["folders"] >= 1
     assert [path.name for path in models.iterdir() if path.is_dir()] == [before]
 
 
 def test_pruning_keeps_what_is_served_and_a_local_model(config: Path) -> None:
-    run("migrate", config)
+    run_here("migrate", config)
     engine = open_checked(config.parent / "shoal.db")
     activity.save_session(engine, activity.SessionRecord("s", "aggregator", "one.example", 1.0))
     for age, (name, kind) in enumerate(
@@ -134,7 +135,7 @@ def test_pruning_keeps_what_is_served_and_a_local_model(config: Path) -> None:
         model_records.save(engine, record)
     current_model.write(config.parent / "models", "served")
     config.write_text(config.read_text() + "[model]\nkeep = 1\n")
-    assert run("prune", config).result["models"] == 1
+    assert run_here("prune", config).result["models"] == 1
     left = {path.name for path in (config.parent / "models").iterdir() if path.is_dir()}
     assert left == {"newest", "served", "local"} == {model.id for model in model_records.models(engine)}
 

@@ -10,14 +10,14 @@ import pytest
 from daemon.errors import RequestError, SourceError
 from daemon.lab.demo.instances import SHIPPED, SIZES, build
 from daemon.lab.demo.main import main, parse_kill
-from tests.daemon.rounds.test_sessions import write_set
+from tests.daemon.small_dataset import write_overlapping_tastes
 
 pytestmark = pytest.mark.daemon
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_set(tmp_path_factory.mktemp("demo") / "set")
+    return write_overlapping_tastes(tmp_path_factory.mktemp("demo") / "set")
 
 
 def test_five_instances_learn_what_pooling_and_the_noise_they_drew_would(

@@ -16,15 +16,17 @@ from daemon.serve.admin import token
 from daemon.source.dataset import addresses
 from daemon.source.dataset_files import read
 from models.interactions import Interactions
-from tests.daemon.rounds.test_sessions import EXACT, write_set
+from tests.daemon.in_process_federation import EXACT
 from tests.daemon.shoal_command import shoal
+from tests.daemon.small_dataset import write_overlapping_tastes
 
 pytestmark = pytest.mark.daemon
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> DemoSetup:
-    return build(tmp_path / "instances", write_set(tmp_path / "set"), 6, EXACT, stranger="inlet-6.example")
+    data = write_overlapping_tastes(tmp_path / "set")
+    return build(tmp_path / "instances", data, 6, EXACT, stranger="inlet-6.example")
 
 
 def histories(world: DemoSetup, number: int) -> dict[str, set[str]]:

@@ -120,7 +120,7 @@ async def without_the_peer(folders: list[Path], monkeypatch: pytest.MonkeyPatch)
 async def test_what_serves_equals_byte_for_byte_that_of_a_twin_without_the_peer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = prepare(tmp_path, INSTANCES)
+    folders = prepare(tmp_path, INSTANCES, stranger=True)
     twin = copy(folders[:-1], tmp_path / "twin")
     after_revert = await with_the_peer(folders, monkeypatch)
     never = await without_the_peer(twin, monkeypatch)
@@ -133,7 +133,7 @@ async def test_what_serves_equals_byte_for_byte_that_of_a_twin_without_the_peer(
 async def test_a_sum_that_is_under_way_when_a_peer_is_taken_out_is_never_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    folders = prepare(tmp_path, INSTANCES)
+    folders = prepare(tmp_path, INSTANCES, stranger=True)
     async with running(folders, monkeypatch) as federation:
         one, peer = federation.aggregator, federation.members[-1]
         for member in federation.members[:-1]:

@@ -1,14 +1,17 @@
 """Sessions between real daemons with noise: what is stored is the plain sum and exactly what members drew.
 
-The tests follow one another: a data window remembers what was given in it.
+A member and an aggregator are killed on the way. The tests follow one another: a data window remembers what
+was given in it.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +19,6 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
 from scipy.stats import chisquare
 
 from daemon.config import Config, load
@@ -28,8 +30,9 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.canonical import canonical
 from daemon.rounds import round_config
 from daemon.rounds.contribution_job import read_counts
+from daemon.rounds.crash_points import VARIABLE
 from daemon.rounds.data_windows import DataWindows, StoredWindow, open_windows
-from daemon.store import content_arrays, releases, sums
+from daemon.store import activity, content_arrays, releases, sums
 from daemon.store.engine import connect, open_checked
 from daemon.store.sums import StoredSum
 from federation.noise import pmf, skellam
@@ -37,7 +40,8 @@ from models import statistics
 from models.interactions import Interactions
 from policies.privacy import PROTECTION, Level
 from policies.window import Closed
-from tests.daemon.rounds.test_sessions import fault, hosts, users_of, write_set
+from tests.daemon import plain_sums
+from tests.daemon.small_dataset import write_overlapping_tastes
 
 pytestmark = [pytest.mark.daemon, pytest.mark.asyncio(loop_scope="module")]
 
@@ -52,7 +56,7 @@ PRIVATE: dict[str, str | int] = {"level": "default", "window": "7d", "min_change
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Daemon]]:
     base = tmp_path_factory.mktemp("noisy")
-    world = build(base / "instances", write_set(base / "set"), MEMBERS + 1, PRIVATE)
+    world = build(base / "instances", write_overlapping_tastes(base / "set"), MEMBERS + 1, PRIVATE)
     for instance in world.instances:
         with instance.config_file.open("a") as file:
             file.write('[cohort]\nstage_timeout = "15s"\n')
@@ -65,6 +69,15 @@ async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[lis
     finally:
         for daemon in found:
             await daemon.stop()
+
+
+@contextmanager
+def fault(point: str) -> Iterator[None]:
+    os.environ[VARIABLE] = point
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
 
 
 def config_of(daemon: Daemon) -> Config:
@@ -90,7 +103,15 @@ def noise_of(members: Sequence[Daemon], aggregator: Daemon, round_: int, size: i
 
 
 def together(members: Sequence[Daemon]) -> Interactions:
-    return Interactions(csr_array(vstack([users_of(d.instance).matrix for d in members], format="csr")))
+    return plain_sums.together([daemon.instance.config_file for daemon in members])
+
+
+def users_of(daemon: Daemon) -> Interactions:
+    return plain_sums.users_of(daemon.instance.config_file)
+
+
+def hosts(daemons: Sequence[Daemon], *but: Daemon) -> set[str]:
+    return {daemon.instance.host for daemon in daemons if daemon not in but}
 
 
 def frozen(daemons: Sequence[Daemon]) -> dict[Path, bytes]:
@@ -108,6 +129,14 @@ def stored_sum(aggregator: Daemon) -> tuple[StoredSum | None, tuple[str, ...]]:
         engine.dispose()
 
 
+def newest_session(daemon: Daemon) -> activity.SessionRecord:
+    engine = open_checked(config_of(daemon).database)
+    try:
+        return activity.sessions(engine, limit=1)[0]
+    finally:
+        engine.dispose()
+
+
 def releases_of(daemon: Daemon) -> list[releases.ReleaseRecord]:
     engine = open_checked(config_of(daemon).database)
     try:
@@ -116,7 +145,9 @@ def releases_of(daemon: Daemon) -> list[releases.ReleaseRecord]:
         engine.dispose()
 
 
-async def test_a_failed_session_is_tried_again_with_the_same_noise(daemons: list[Daemon]) -> None:
+async def test_a_session_in_which_a_member_and_then_the_aggregator_was_killed_has_the_same_noise(
+    daemons: list[Daemon],
+) -> None:
     aggregator, victim = daemons[0], daemons[3]
     await victim.stop()
     await victim.start(die_at="member.survivors")
@@ -128,8 +159,14 @@ async def test_a_failed_session_is_tried_again_with_the_same_noise(daemons: list
     # Own viewers of the aggregator are in the counts that members are shown. The victim gave no pairs.
     assert sorted(path.name for path in before) == ["given-0"] * (MEMBERS + 1) + ["given-1"] * (MEMBERS - 1)
     await victim.start()
+    with fault("aggregator.counts.survivors"):
+        died = await aggregator.job("session")
+    assert died.code == "job-died"
+    begun = newest_session(aggregator)
+    assert begun.outcome == "running"
     done = await aggregator.job("session")
     assert done.ok, done.message
+    assert done.result["session"] == begun.id
     assert set(done.result["survivors"]) == hosts(daemons, aggregator)
     after = frozen(daemons)
     assert before.items() <= after.items()
@@ -220,7 +257,7 @@ async def test_both_sides_can_show_what_left(daemons: list[Daemon]) -> None:
         assert [vector["sha256"] for vector in window["vectors"]] == given
         assert sorted(one["sha256"] for one in report["left"]) == sorted(given)
         counts = np.frombuffer(raw[0] or b"", "<i4")
-        catalogue = users_of(daemon.instance)
+        catalogue = users_of(daemon)
         exact = statistics.counts(catalogue)
         shown = report["next"]["videos"]
         assert sorted(video["users"] for video in shown) == sorted(exact[exact > 0].tolist())
@@ -272,7 +309,7 @@ async def test_own_viewers_are_shown_to_members_with_noise_only(daemons: list[Da
     (blob,) = filter(None, (journal.read(sum_id, f"blob.{round_config.COUNTS}") for sum_id in journal.sums()))
     shown = read_counts(blob, VIDEOS)
     others = statistics.counts(together(members)) + noise_of(members, aggregator, 0, VIDEOS)
-    own_plain, own_noise = users_of(aggregator.instance), noise_of([aggregator], aggregator, 0, VIDEOS)
+    own_plain, own_noise = users_of(aggregator), noise_of([aggregator], aggregator, 0, VIDEOS)
     assert np.count_nonzero(own_noise) > VIDEOS / 4
     np.testing.assert_array_equal(shown - others, statistics.counts(own_plain) + own_noise)
     # What was drawn for one aggregator is not what was drawn for the other.
@@ -314,11 +351,12 @@ async def test_who_withdraws_between_the_two_sums_ends_them_and_is_in_nothing(da
     assert "code=window-open" in log or "code=replayed" in log
 
 
-async def test_logs_name_no_viewer_and_no_secret(daemons: list[Daemon]) -> None:
+async def test_logs_name_no_viewer_title_or_secret(daemons: list[Daemon]) -> None:
     seeds = [kept.seed.hex() for daemon in daemons for kept in windows_of(daemon).all()]
     for daemon in daemons:
         text = (daemon.instance.folder / "daemon.log").read_text()
         assert "Traceback" not in text
+        assert "Secret title" not in text
         assert "/videos/watch/" not in text
         assert not any(f"u{user} " in text for user in range(60))
         assert not any(seed in text for seed in seeds)

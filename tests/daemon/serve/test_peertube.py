@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import struct
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from daemon.jobs.run import run_job
 from daemon.store.viewers import Pseudonyms
 from tests.daemon import fake_peertube as pt
 from tests.daemon.fake_peertube import (
@@ -26,6 +24,7 @@ from tests.daemon.fake_peertube import (
     video_uuid,
     viewer,
 )
+from tests.daemon.jobs_in_process import run_here
 from tests.daemon.running_daemon import Daemon, daemon, until
 
 pytestmark = pytest.mark.daemon
@@ -51,7 +50,7 @@ class Pair:
         return self.daemon.call(f"/v1/viewers/{what}", body=body, headers=headers)
 
     def job(self, name: str) -> dict[str, Any]:
-        outcome = asyncio.run(run_job(name, self.config, time_limit=120))
+        outcome = run_here(name, self.config)
         assert outcome.ok, outcome
         return outcome.result
 
@@ -80,7 +79,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with peertube(made()) as server:
         config = configure(folder, server.url)
         for name in ("sync", "train"):
-            assert asyncio.run(run_job(name, config, time_limit=120)).ok
+            assert run_here(name, config).ok
     return folder
 
 
@@ -239,7 +238,7 @@ def test_left_alone_a_daemon_notices_who_withdraws(tmp_path: Path) -> None:
     with peertube(small_world()) as server:
         config = configure(tmp_path / "one", server.url)
         text = config.read_text().replace("[schedule]\nenabled = false\n", "[schedule]\n")
-        config.write_text(text.replace("page = 100\n", 'page = 100\ncheck = "1s"\n'))
+        config.write_text(text.replace("page = 100\n", 'page = 100\ncheck = "3s"\n'))
         with daemon(config) as running:
             until(lambda: running.call("/health/ready")[0] == 200, 90)
             assert {"sync", "prune", "consent"} <= set(running.call("/v1/status")[1]["next"])

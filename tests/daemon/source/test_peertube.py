@@ -1,23 +1,19 @@
-"""Reading a PeerTube over HTTP, in real jobs: what is stored, what faults do, what withdrawal leaves."""
+"""Reading a PeerTube over HTTP: what is stored, what faults do, what withdrawal leaves."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import struct
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from aiohttp import web
 
-from daemon.jobs.run import run_job
 from daemon.process.child import python_module
-from daemon.process.job_context import JobOutcome
 from daemon.store import activity, content_arrays, source_state
 from daemon.store.engine import open_checked
 from daemon.store.model_inputs import interactions
@@ -25,9 +21,8 @@ from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers
 from models.statistics import counts
 from tests.daemon import fake_peertube as pt
 from tests.daemon.fake_peertube import PeerTube, address, configure, made_video, peertube, small_world, viewer
+from tests.daemon.jobs_in_process import run_here
 from tests.daemon.running_daemon import until
-
-pytestmark = pytest.mark.daemon
 
 
 @pytest.fixture
@@ -39,10 +34,6 @@ def server() -> Iterator[PeerTube]:
 @pytest.fixture
 def config(tmp_path: Path, server: PeerTube) -> Path:
     return configure(tmp_path / "one", server.url)
-
-
-def run(name: str, config: Path, **more: Any) -> JobOutcome:
-    return asyncio.run(run_job(name, config, time_limit=60, **more))
 
 
 def stored(config: Path) -> tuple[content_arrays.Catalogue, content_arrays.Engagements]:
@@ -69,7 +60,7 @@ def traces(config: Path, world: pt.World, who: int) -> list[bytes]:
 def test_a_sync_stores_what_the_plugin_sends(server: PeerTube, config: Path) -> None:
     server.world.videos[3] |= {"scope": 4, "nsfw": True, "channel": None, "tags": ["Jazz", "\ud800\0"]}
     server.world.videos[4] |= {"scope": 77, "account": "https://one.example/accounts/a"}
-    done = run("sync", config)
+    done = run_here("sync", config)
     assert done.ok, done
     assert done.result["videos"] == 30
     assert done.result["viewers"] == 40
@@ -92,7 +83,7 @@ def test_a_sync_stores_what_the_plugin_sends(server: PeerTube, config: Path) -> 
 
 
 def test_the_order_of_reading_keeps_withdrawals_safe(server: PeerTube, config: Path) -> None:
-    assert run("sync", config).ok
+    assert run_here("sync", config).ok
     order = list(dict.fromkeys(server.paths()))
     assert order == ["status", "videos", "participants", "engagements", "exclusions", "following"]
     # Once more after everything else.
@@ -109,7 +100,7 @@ def test_who_does_not_take_part_is_not_stored_whatever_is_sent(server: PeerTube,
         server.world.participants = listed
 
     server.faults["engagements"] = joins
-    done = run("sync", config)
+    done = run_here("sync", config)
     assert done.ok
     assert done.result["viewers"] == 39
     assert not any(trace in raw(config) for trace in traces(config, server.world, 3)[:3])
@@ -129,19 +120,19 @@ def test_who_withdraws_while_we_read_is_not_stored(server: PeerTube, config: Pat
             server.world.forget(3)
 
     server.faults["following"] = leave
-    assert run("sync", config).result["viewers"] == 39
+    assert run_here("sync", config).result["viewers"] == 39
     assert not any(trace in raw(config) for trace in expected)
     del server.faults["following"]
     server.world.participants.add(3)
     if how == "withdraws":
         # The same bytes are there when nobody withdraws: the search above looks for the right thing.
-        assert run("sync", config).result["viewers"] == 40
+        assert run_here("sync", config).result["viewers"] == 40
         assert all(trace in raw(config) for trace in expected)
 
 
 @pytest.mark.parametrize("how", ["opts out", "clears history", "deletes one row", "deletes the account"])
 def test_after_the_next_check_nothing_of_a_viewer_is_left(server: PeerTube, config: Path, how: str) -> None:
-    assert run("sync", config).ok
+    assert run_here("sync", config).ok
     world = server.world
     expected = traces(config, world, 3)
     assert all(trace in raw(config) for trace in [expected[0], *expected[3:]])
@@ -156,7 +147,7 @@ def test_after_the_next_check_nothing_of_a_viewer_is_left(server: PeerTube, conf
         if how == "deletes the account":
             world.participants.discard(3)
     world.exclusions["hosts"] = ["bad.example"]
-    done = run("consent", config)
+    done = run_here("consent", config)
     assert done.ok, done
     assert done.result == {"viewers": 40, "removed": 1, "windows_voided": 0, "exclusions_changed": True}
     assert not any(trace in raw(config) for trace in expected)
@@ -179,7 +170,7 @@ def test_nothing_is_left_however_many_go_at_once(tmp_path: Path) -> None:
     world.history = [(who, (who * 7 + n * 13) % 300, 0.8) for who in range(users) for n in range(12)]
     with peertube(world) as server:
         config = configure(tmp_path / "one", server.url, page=2000)
-        assert run("sync", config).ok
+        assert run_here("sync", config).ok
         pseudonyms = Pseudonyms.open(config.parent / "viewers.key")
         for keep in (3, 9):
             leavers = [who for who in world.participants if who % keep]
@@ -190,7 +181,7 @@ def test_nothing_is_left_however_many_go_at_once(tmp_path: Path) -> None:
             assert found(raw(config), expected) == len(expected)
             world.participants -= set(leavers)
             # Once by the check, once because a sync does not bring them.
-            done = run("consent" if keep == 3 else "sync", config)
+            done = run_here("consent" if keep == 3 else "sync", config)
             assert done.result["removed" if keep == 3 else "viewers"] == (2000 if keep == 3 else 334)
             assert found(raw(config), expected) == 0
 
@@ -205,12 +196,12 @@ def found(content: bytes, wanted: list[bytes]) -> int:
 
 
 def test_a_check_that_finds_nothing_new_changes_nothing(server: PeerTube, config: Path) -> None:
-    assert run("sync", config).ok
+    assert run_here("sync", config).ok
     # New rows lie beyond the marks: they are no reason to forget anybody.
     server.world.history += [(who, 5, 0.9) for who in range(40)]
     before = stored(config)[1].when.tolist()
     for _ in range(2):
-        assert run("consent", config).result == {
+        assert run_here("consent", config).result == {
             "viewers": 40,
             "removed": 0,
             "windows_voided": 0,
@@ -222,18 +213,18 @@ def test_a_check_that_finds_nothing_new_changes_nothing(server: PeerTube, config
 
 
 def test_a_check_before_the_first_sync_asks_nothing(server: PeerTube, config: Path) -> None:
-    assert run("consent", config).ok
+    assert run_here("consent", config).ok
     assert server.asked == []
 
 
 def test_a_check_that_gets_no_answer_forgets_nobody(server: PeerTube, config: Path) -> None:
-    assert run("sync", config).ok
+    assert run_here("sync", config).ok
 
     async def broken(_request: web.Request) -> web.Response:
         return web.json_response({"items": [{"viewer": viewer(1), "state": 5}], "next": None})
 
     server.faults["participants"] = broken
-    done = run("consent", config)
+    done = run_here("consent", config)
     assert (done.ok, done.code) == (False, "source")
     assert stored(config)[1].user_count == 40
 
@@ -295,11 +286,11 @@ FAULTS = [
 def test_a_broken_peertube_leaves_the_old_snapshot_and_is_named(
     server: PeerTube, config: Path, page: str, fault: pt.Fault, told: str
 ) -> None:
-    assert run("sync", config).ok
+    assert run_here("sync", config).ok
     before = stored(config)[0].urls
     server.world.videos.append(made_video(999))
     server.faults[page] = fault
-    done = run("sync", config)
+    done = run_here("sync", config)
     assert (done.ok, done.code, done.exit_code) == (False, "source", 5)
     assert told in done.message
     assert "kept" in done.advice
@@ -310,10 +301,10 @@ def test_a_broken_peertube_leaves_the_old_snapshot_and_is_named(
 def test_an_unreachable_peertube_and_a_wrong_secret_are_told_apart(server: PeerTube, config: Path) -> None:
     text = config.read_text()
     config.write_text(text.replace(pt.SECRET, "another-secret-0123456789"))
-    wrong = run("sync", config)
+    wrong = run_here("sync", config)
     assert "secret" in wrong.advice
     config.write_text(text.replace(server.url, "http://127.0.0.1:1"))
-    nobody = run("sync", config)
+    nobody = run_here("sync", config)
     assert "cannot be reached" in nobody.message
 
 
@@ -325,7 +316,7 @@ def test_too_many_requests_are_waited_out(server: PeerTube, config: Path) -> Non
         return web.Response(status=429, headers={"Retry-After": "1"}) if len(told) == 1 else None
 
     server.faults["videos"] = refuse
-    assert run("sync", config).ok
+    assert run_here("sync", config).ok
     assert told[1] - told[0] >= 1.0
 
 
@@ -338,19 +329,20 @@ def test_a_short_failure_is_tried_again(server: PeerTube, config: Path) -> None:
         return web.Response(status=503) if times == 1 else None
 
     server.faults["videos"] = fails_once
-    assert run("sync", config).ok
+    assert run_here("sync", config).ok
 
 
 def test_requests_stay_below_the_limit(tmp_path: Path) -> None:
     with peertube(small_world(users=400, videos=600)) as server:
-        assert run("sync", configure(tmp_path / "one", server.url)).ok
+        assert run_here("sync", configure(tmp_path / "one", server.url)).ok
         assert len(server.asked) > 45
         assert server.most_in_a_second() <= 40
 
 
+@pytest.mark.daemon
 def test_a_sync_waits_for_a_viewer_who_is_being_forgotten(server: PeerTube, config: Path) -> None:
     """Whoever holds the lock is done before a snapshot is put in place; nothing comes back afterwards."""
-    assert run("sync", config).ok
+    assert run_here("sync", config).ok
     engine = open_checked(config.parent / "shoal.db")
     pseudonym = Pseudonyms.open(config.parent / "viewers.key").of(viewer(3))
     command, environment = python_module("daemon.jobs", "sync", "--config", str(config))

@@ -12,7 +12,7 @@ from federation.flower import fleet
 from federation.flower.fleet import Handler, NodeSettings, Pace
 from tests.federation.flower.superlinks import SuperLink
 
-QUICK = Pace(busy=0.15)
+QUICK = Pace(busy=0.4)
 MOST = 80_000_000
 
 

@@ -12,14 +12,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 
-const CHROMIUM = process.env.SHOAL_CHROMIUM ?? '/usr/bin/chromium'
+/** The shell is Chromium without windows of its own, which cost more than what is shown in them. */
+const CHROMIUM = process.env.SHOAL_CHROMIUM ?? ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'].find(existsSync)
 const REQUIRED = process.env.SHOAL_REQUIRE_BROWSER === '1'
 const PLUGIN = fileURLToPath(new URL('../../../peertube-plugin/', import.meta.url))
 const PAGE = fileURLToPath(new URL('./page/', import.meta.url))
 
 /** Options of a test that needs the browser. */
 export const needsBrowser = {
-  skip: existsSync(CHROMIUM) || REQUIRED ? false : `no browser at ${CHROMIUM}; install Chromium or set SHOAL_CHROMIUM`,
+  skip: CHROMIUM || REQUIRED ? false : 'no browser; install Chromium or set SHOAL_CHROMIUM',
   timeout: 300_000
 }
 
@@ -35,6 +36,29 @@ export async function openSite () {
   return site
 }
 
+/** One for the whole process, closed a moment after the last site that needs it: starting one takes a second. */
+class Browser {
+  /** @type {Promise<import('playwright-core').Browser> | undefined} */
+  static #running
+  static #sites = 0
+
+  static open () {
+    Browser.#sites++
+    Browser.#running ??= chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
+    return Browser.#running
+  }
+
+  static release () {
+    Browser.#sites--
+    setTimeout(async () => {
+      if (Browser.#sites) return
+      const running = Browser.#running
+      Browser.#running = undefined
+      await (await running)?.close()
+    }, 1000)
+  }
+}
+
 class Site {
   /** What routes answer: `'METHOD path'` to a function of `{ body, query, headers }`. */
   routes = new Map()
@@ -44,6 +68,7 @@ class Site {
   control
   /** Every request to a route: `{ key, path, method, body, query, headers }`. */
   requests = []
+  #contexts = []
 
   async start () {
     this.package = JSON.parse(readFileSync(join(PLUGIN, 'package.json'), 'utf8'))
@@ -51,11 +76,12 @@ class Site {
     this.server = this.#app().listen(0, '127.0.0.1')
     await once(this.server, 'listening')
     this.url = `http://127.0.0.1:${this.server.address().port}`
-    this.browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
+    this.browser = await Browser.open()
   }
 
   async close () {
-    await this.browser.close()
+    await Promise.all(this.#contexts.map(context => context.close()))
+    Browser.release()
     this.server.closeAllConnections()
     this.server.close()
   }
@@ -96,6 +122,7 @@ class Site {
     const context = await this.browser.newContext({
       viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce', locale: language
     })
+    this.#contexts.push(context)
     const page = await context.newPage()
     page.errors = []
     // Everything the page sends, whoever answers it.

@@ -58,7 +58,8 @@ export async function shown (world, uuid, options) {
 
 /** Wait until something holds; for what happens in the background, never for time to pass. */
 export async function until (holds) {
-  for (let i = 0; i < 400; i++) {
+  const end = Date.now() + 30_000
+  while (Date.now() < end) {
     if (await holds()) return
     await sleep(5)
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
+import { ManualClock } from '../host/clock.js'
 import { createHost } from '../host/host.js'
 import { fixture, shown } from './fixture.js'
 
@@ -43,7 +44,7 @@ describe('settings', () => {
   })
 
   test('are read once, not with every search', async () => {
-    const world = await fixture()
+    const world = await fixture({ parts: { clock: new ManualClock() } })
     try {
       const [a, b, c] = await Promise.all([1, 2, 3].map(() => world.seed.video(world.creator.channel)))
       world.daemon.suggests([b, c])
@@ -80,13 +81,14 @@ test('register never throws, whatever fails', async () => {
 })
 
 test('ten rounds of unregister and register leave one set of hooks and work', async () => {
-  const world = await fixture()
+  const parts = { clock: new ManualClock() }
+  const world = await fixture({ parts })
   try {
     const [a, b, c] = await Promise.all([1, 2, 3].map(() => world.seed.video(world.creator.channel)))
     world.daemon.suggests([c, b])
     for (let round = 0; round < 10; round++) {
       await world.host.unload()
-      await world.host.load()
+      await world.host.load(parts)
     }
     assert.deepEqual([...world.host.hooks.values()].map(handlers => handlers.length), [1, 1])
     assert.deepEqual(await shown(world, a.uuid), [c.uuid, b.uuid])

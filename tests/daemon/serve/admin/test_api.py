@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,7 +14,6 @@ from openapi_spec_validator import validate
 from sqlalchemy import Engine, delete
 
 from daemon.identity import open_identity
-from daemon.jobs.run import run_job
 from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.overview import Trained, quality
 from daemon.serve.admin.routes import ROUTES
@@ -27,6 +25,7 @@ from federation.identity import format_key
 from federation.key_words import words
 from models.labels import Labels
 from tests.daemon.daemon_with_history import ASKS, AWAY, BAD, GOOD, furnish
+from tests.daemon.jobs_in_process import run_here
 from tests.daemon.running_daemon import Daemon, daemon, instance, until
 from tests.daemon.serve.admin.description import check
 from tests.daemon.small_dataset import write_set
@@ -76,7 +75,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
     config = instance(folder, source=write_set(folder / "set"))
-    assert asyncio.run(run_job("sync", config, time_limit=120)).ok
+    assert run_here("sync", config).ok
     engine = open_checked(folder / "shoal.db")
     furnish(folder, engine)
     with ExitStack() as stack:
