@@ -6,10 +6,16 @@ their first appearance in the source.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
+
+from daemon.store.rows import ENGAGEMENT_COLUMNS, VIDEO_COLUMNS
+
+Columns = dict[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -75,82 +81,71 @@ class Engagements:
 def read(engine: Engine) -> tuple[Catalogue, Engagements]:
     """Read both from one snapshot: a sync in between cannot mix old and new."""
     with engine.connect() as connection:
-        videos = _rows(
-            connection,
-            "SELECT id, url, uuid, title, host, channel, category, language, published, nsfw, views, likes, "
-            "account, scope FROM videos ORDER BY url",
-        )
-        tags = _rows(connection, "SELECT id, name FROM tags ORDER BY name")
-        links = _rows(connection, "SELECT video_id, tag_id FROM video_tags")
-        events = _rows(
-            connection, "SELECT viewer_id, video_id, liked, disliked, watched, at FROM engagements"
-        )
-        names = _rows(connection, "SELECT id, pseudonym FROM viewers")
+        videos = _columns(connection, "videos", ("id", *VIDEO_COLUMNS), "ORDER BY url")
+        tags = _columns(connection, "tags", ("id", "name"), "ORDER BY name")
+        links = _columns(connection, "video_tags", ("video_id", "tag_id"))
+        events = _columns(connection, "engagements", ("viewer_id", "video_id", *ENGAGEMENT_COLUMNS))
+        viewers = _columns(connection, "viewers", ("id", "pseudonym"))
     catalogue = _catalogue(videos, tags, links)
-    return catalogue, _engagements(events, _positions(catalogue.ids), names)
+    return catalogue, _engagements(events, _positions(catalogue.ids), viewers)
 
 
-def _rows(connection: Connection, query: str) -> list[tuple[object, ...]]:
+def _columns(connection: Connection, table: str, names: Sequence[str], order: str = "") -> Columns:
+    """Return the columns of a table by name, each with one value per row."""
     # SQLAlchemy's row objects would take longer to build than the query itself.
-    cursor = connection.exec_driver_sql(query).cursor
-    return [] if cursor is None else [tuple(row) for row in cursor.fetchall()]
+    cursor = connection.exec_driver_sql(f"SELECT {', '.join(names)} FROM {table} {order}").cursor  # noqa: S608
+    rows = [] if cursor is None else cursor.fetchall()
+    return {name: tuple(map(itemgetter(place), rows)) for place, name in enumerate(names)}
 
 
-def _catalogue(
-    videos: list[tuple[object, ...]], tags: list[tuple[object, ...]], links: list[tuple[object, ...]]
-) -> Catalogue:
-    columns: list[tuple[object, ...]] = list(zip(*videos, strict=True)) or [()] * 14
-    ids = np.array(columns[0], np.int64)
-    text = [tuple(str(value) for value in column) for column in columns[1:8]]
-    channel, channel_names = codes(text[4])
-    category, category_names = codes(text[5])
-    language, language_names = codes(text[6])
-    tag_position = _positions(np.array([row[0] for row in tags], np.int64))
-    pairs = np.array(links, np.int64).reshape(-1, 2)
-    rows, tag_ids = _positions(ids)[pairs[:, 0]], tag_position[pairs[:, 1]]
+def _catalogue(videos: Columns, tags: Columns, links: Columns) -> Catalogue:
+    ids = np.array(videos["id"], np.int64)
+    channel, channel_names = codes(videos["channel"])
+    category, category_names = codes(videos["category"])
+    language, language_names = codes(videos["language"])
+    rows = _positions(ids)[np.array(links["video_id"], np.int64)]
+    tag_ids = _positions(np.array(tags["id"], np.int64))[np.array(links["tag_id"], np.int64)]
     order = np.lexsort((tag_ids, rows))
     offsets = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=len(ids)))))
     return Catalogue(
-        urls=text[0],
-        uuids=text[1],
-        titles=text[2],
-        hosts=text[3],
+        urls=videos["url"],
+        uuids=videos["uuid"],
+        titles=videos["title"],
+        hosts=videos["host"],
         channel=channel,
         channel_names=channel_names,
         category=category,
         category_names=category_names,
         language=language,
         language_names=language_names,
-        published=np.array([np.nan if value is None else value for value in columns[8]], np.float64),
-        nsfw=np.array(columns[9], np.bool_),
-        views=np.array(columns[10], np.int64),
-        likes=np.array(columns[11], np.int64),
-        account=codes([str(value) for value in columns[12]])[0],
-        scope=np.array(columns[13], np.uint8),
+        # None becomes nan.
+        published=np.array(videos["published"], np.float64),
+        nsfw=np.array(videos["nsfw"], np.bool_),
+        views=np.array(videos["views"], np.int64),
+        likes=np.array(videos["likes"], np.int64),
+        account=codes(videos["account"])[0],
+        scope=np.array(videos["scope"], np.uint8),
         tag_offsets=offsets.astype(np.int64),
         tag_ids=tag_ids[order].astype(np.int32),
-        tag_names=tuple(str(row[1]) for row in tags),
+        tag_names=tags["name"],
         ids=ids,
     )
 
 
-def _engagements(
-    events: list[tuple[object, ...]], positions: NDArray[np.int64], names: list[tuple[object, ...]]
-) -> Engagements:
-    columns: list[tuple[object, ...]] = list(zip(*events, strict=True)) or [()] * 6
-    pseudonyms = {row[0]: row[1] for row in names}
-    viewers, users = np.unique(np.array(columns[0], np.int64), return_inverse=True)
-    videos = positions[np.array(columns[1], np.int64)]
+def _engagements(events: Columns, positions: NDArray[np.int64], viewers: Columns) -> Engagements:
+    pseudonyms = dict(zip(viewers["id"], viewers["pseudonym"], strict=True))
+    numbers, users = np.unique(np.array(events["viewer_id"], np.int64), return_inverse=True)
+    videos = positions[np.array(events["video_id"], np.int64)]
     order = np.lexsort((videos, users))
     return Engagements(
         users=users.astype(np.int64)[order],
         videos=videos[order],
-        liked=np.array(columns[2], np.bool_)[order],
-        disliked=np.array(columns[3], np.bool_)[order],
-        watched=np.array(columns[4], np.float64)[order],
-        when=np.array(columns[5], np.float64)[order],
-        user_count=len(viewers),
-        pseudonyms=tuple(pseudonyms[int(viewer)] for viewer in viewers),  # type: ignore[misc]
+        liked=np.array(events["liked"], np.bool_)[order],
+        disliked=np.array(events["disliked"], np.bool_)[order],
+        watched=np.array(events["watched"], np.float64)[order],
+        when=np.array(events["at"], np.float64)[order],
+        user_count=len(numbers),
+        pseudonyms=tuple(pseudonyms[number] for number in numbers.tolist()),
     )
 
 

@@ -1,6 +1,10 @@
-"""The plain rows that a source delivers and the store keeps."""
+"""The plain rows that a source delivers and the store keeps.
 
-from dataclasses import dataclass, field
+Their fields name the columns: a new one, here and in `daemon.store.tables`, is stored and read by its name.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,15 @@ class EngagementRow:
     disliked: bool = False
     watched: float = 0.0
     at: float = 0.0
+
+
+VIDEO_COLUMNS: Final = tuple(field.name for field in fields(VideoRow) if field.name != "tags")
+"""Of the table of videos, beside the number of the row."""
+
+ENGAGEMENT_COLUMNS: Final = tuple(
+    field.name for field in fields(EngagementRow) if field.name not in {"viewer", "video_url"}
+)
+"""Of the table of engagements, beside the numbers of the viewer and the video."""
 
 
 @dataclass(frozen=True)

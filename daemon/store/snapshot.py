@@ -8,13 +8,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final, get_type_hints
 
 from sqlalchemy import Connection, Engine
 
 from daemon.store import source_state
 from daemon.store.engine import emptying, truncate_wal
-from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
+from daemon.store.rows import ENGAGEMENT_COLUMNS, VIDEO_COLUMNS, EngagementRow, SourceFacts, VideoRow
 from daemon.store.videos import note_public_since
 from daemon.store.viewers import Pseudonyms
 
@@ -23,14 +24,12 @@ MAX_URL: Final = 2_000
 MAX_TAG: Final = 100
 MAX_TAGS_PER_VIDEO: Final = 200
 
-# Table names below come from this list only, never from data.
+# Names in statements below come from here and from the fields of rows, never from data.
 _CONTENT: Final = ("videos", "tags", "video_tags", "viewers", "engagements")
-_UPSERT: Final = """
-    INSERT INTO temp.engagements VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (viewer_id, video_id) DO UPDATE SET
-        liked = max(liked, excluded.liked), disliked = max(disliked, excluded.disliked),
-        watched = max(watched, excluded.watched), at = max(at, excluded.at)
-"""
+_KINDS: Final = get_type_hints(VideoRow)
+_engagement_of = attrgetter(*ENGAGEMENT_COLUMNS)
+# Several engagements of one viewer with one video combine: the strongest counts.
+_COMBINED: Final = ", ".join(f"{name} = max({name}, excluded.{name})" for name in ENGAGEMENT_COLUMNS)
 
 
 @dataclass
@@ -58,7 +57,7 @@ class Snapshot:
 
     def add_videos(self, page: Iterable[VideoRow]) -> None:
         """Add videos; of two with the same url the first stays. Text is cut to bounded lengths."""
-        rows: list[tuple[object, ...]] = []
+        first, kept = len(self._videos) + 1, []
         tags: list[tuple[int, str]] = []
         links: list[tuple[int, int]] = []
         for video in page:
@@ -66,8 +65,8 @@ class Snapshot:
                 self.counts.skipped += 1
                 continue
             number = self._videos[video.url] = len(self._videos) + 1
-            rows.append((number, video.url, *_cut(video)))
-            for name in dict.fromkeys(t.strip().lower()[:MAX_TAG] for t in video.tags[:MAX_TAGS_PER_VIDEO]):
+            kept.append(video)
+            for name in dict.fromkeys([t.strip().lower()[:MAX_TAG] for t in video.tags[:MAX_TAGS_PER_VIDEO]]):
                 if not name:
                     continue
                 tag = self._tags.get(name)
@@ -75,9 +74,11 @@ class Snapshot:
                     tag = self._tags[name] = len(self._tags) + 1
                     tags.append((tag, name))
                 links.append((number, tag))
-        self._insert("videos", 14, rows)
-        self._insert("tags", 2, tags)
-        self._insert("video_tags", 2, links)
+        columns = [_bounded(name, kept) for name in VIDEO_COLUMNS]
+        rows = list(zip(range(first, first + len(kept)), *columns, strict=True))
+        self._insert("videos", ("id", *VIDEO_COLUMNS), rows)
+        self._insert("tags", ("id", "name"), tags)
+        self._insert("video_tags", ("video_id", "tag_id"), links)
         self.counts.videos, self.counts.tags = len(self._videos), len(self._tags)
 
     def add_engagements(self, page: Iterable[EngagementRow]) -> None:
@@ -93,10 +94,11 @@ class Snapshot:
             if viewer is None:
                 viewer = self._viewers[row.viewer] = len(self._viewers) + 1
                 viewers.append((viewer, self._pseudonyms.of(row.viewer), ""))
-            rows.append((viewer, video, row.liked, row.disliked, row.watched, row.at))
-        self._insert("viewers", 3, viewers)
-        if rows:
-            self._connection.exec_driver_sql(_UPSERT, rows)
+            rows.append((viewer, video, *_engagement_of(row)))
+        self._insert("viewers", ("id", "pseudonym", "state"), viewers)
+        key = ("viewer_id", "video_id")
+        combined = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {_COMBINED}"
+        self._insert("engagements", (*key, *ENGAGEMENT_COLUMNS), rows, combined)
         self.counts.viewers = len(self._viewers)
         self.counts.engagements += len(rows)
 
@@ -125,28 +127,22 @@ class Snapshot:
             source_state.write(self._connection, facts, now=now, participants=participants)
             note_public_since(self._connection, now=now)
 
-    def _insert(self, table: str, columns: int, rows: Sequence[tuple[object, ...]]) -> None:
+    def _insert(self, table: str, columns: Sequence[str], rows: list[Any], otherwise: str = "") -> None:
         if rows:
-            marks = ", ".join("?" * columns)
-            self._connection.exec_driver_sql(f"INSERT INTO temp.{table} VALUES ({marks})", list(rows))  # noqa: S608
+            names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+            statement = f"INSERT INTO temp.{table} ({names}) VALUES ({marks}) {otherwise}"  # noqa: S608
+            self._connection.exec_driver_sql(statement, rows)
 
 
-def _cut(video: VideoRow) -> tuple[object, ...]:
-    published = video.published if video.published is not None and math.isfinite(video.published) else None
-    return (
-        video.uuid[:MAX_TEXT],
-        video.title[:MAX_TEXT],
-        video.channel[:MAX_TEXT],
-        video.host[:MAX_TEXT],
-        video.category[:MAX_TEXT],
-        video.language[:MAX_TEXT],
-        published,
-        video.nsfw,
-        max(video.views, 0),
-        max(video.likes, 0),
-        video.account[:MAX_TEXT],
-        video.scope,
-    )
+def _bounded(name: str, videos: Sequence[VideoRow]) -> list[Any]:
+    """Return a column: texts cut, counts not below zero, and unknown what is no finite number."""
+    values = map(attrgetter(name), videos)
+    if _KINDS[name] is str:
+        most = MAX_URL if name == "url" else MAX_TEXT
+        return [text[:most] for text in values]
+    if _KINDS[name] is int:
+        return [max(count, 0) for count in values]
+    return [value if value is not None and math.isfinite(value) else None for value in values]
 
 
 @contextmanager

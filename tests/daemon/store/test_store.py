@@ -9,16 +9,16 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from daemon.errors import StoreError
 from daemon.store import activity, content_arrays, migrations, source_state, sums
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import connect, open_checked
 from daemon.store.migrate import migrate
-from daemon.store.rows import EngagementRow, Exclusions, VideoRow
+from daemon.store.rows import ENGAGEMENT_COLUMNS, VIDEO_COLUMNS, EngagementRow, Exclusions, VideoRow
 from daemon.store.snapshot import replace
-from daemon.store.tables import SCHEMA, Base
+from daemon.store.tables import SCHEMA, Base, Engagement, Video
 from daemon.store.viewers import Pseudonyms, viewer_history, viewer_states
 
 SECRET = Pseudonyms(bytes(range(32)))
@@ -149,6 +149,21 @@ def test_what_was_stored_comes_back_in_the_order_of_addresses(engine: Engine) ->
     assert catalogue.published[1] == 5.0
     # Viewers in order of appearance: v2 is 0, v1 is 1.
     assert list(zip(engagements.users, engagements.videos, strict=True)) == [(0, 0), (0, 1), (1, 0)]
+
+
+def test_every_field_of_a_row_is_stored_in_the_column_of_its_name(engine: Engine) -> None:
+    stored = VideoRow(
+        "https://v.example/a", "id", "T", "ch", "h", "ca", "l", 5.0, True, 7, 8, ("tag",), "ac", 3
+    )
+    done = EngagementRow("v", stored.url, liked=True, disliked=False, watched=0.25, at=9.0)
+    fill(engine, [stored], [done])
+    with engine.connect() as connection:
+        (video_,) = connection.execute(select(Video.__table__)).mappings()
+        (engagement,) = connection.execute(select(Engagement.__table__)).mappings()
+    assert dict(video_) == {"id": 1} | {name: getattr(stored, name) for name in VIDEO_COLUMNS}
+    assert dict(engagement) == {"viewer_id": 1, "video_id": 1} | {
+        name: getattr(done, name) for name in ENGAGEMENT_COLUMNS
+    }
 
 
 def test_an_empty_store_reads_as_empty(engine: Engine) -> None:
