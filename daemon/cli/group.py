@@ -359,8 +359,8 @@ def _not_eligible(instance: Instance) -> list[str]:
     from daemon.store import sums
     from daemon.training.sum_selection import choose
 
-    stored = sums.parts(instance.store)
-    if not stored or stored[0].batch != group.batch:
+    stored = sums.records(instance.store)
+    if not stored or stored[0].run != group.batch:
         return []
     refused = choose(stored, peers.read(instance.store, instance.config)).refused
     return [f"Nothing new is learnt from the group: {refused}."] if refused else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from daemon.store import activity, releases
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import reads
 from daemon.store.releases import ReleaseRecord
+from daemon.store.sums import SumPrivacy
 from daemon.store.tables import Sum
 from daemon.store.videos import public_since
 from policies.neighbour_relations import YEAR, Relation, Release
@@ -235,13 +236,13 @@ class SessionPrivacy:
         level: the strongest whose demands its noise meets; None where the noise is not known.
         given: own vectors that went out in it for the first time, by name.
         costs: of these.
-        stored: noise of the others' sum, where this instance took it: see `round_config.privacy_of`.
+        stored: noise of the others' sum, where this instance took it.
     """
 
     level: Level | None
     given: dict[str, VectorNoise]
     costs: Costs
-    stored: dict[str, Any]
+    stored: SumPrivacy | None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -249,7 +250,7 @@ class SessionPrivacy:
             "level": self.level and self.level.value,
             "given": {name: vector.as_json() for name, vector in self.given.items()},
             "cost": costs_as_json(self.costs),
-            "sum": self.stored,
+            "sum": {} if self.stored is None else asdict(self.stored),
         }
 
 
@@ -259,17 +260,18 @@ def session_privacy(engine: Engine, session: SessionRecord) -> SessionPrivacy:
     members = len(session.roster) + (session.role == "aggregator")
     found = [release for group in by_aggregator(rows).values() for release in group]
     with reads(engine) as connection:
-        stored = connection.execute(select(Sum.privacy).where(Sum.session_id == session.id)).scalar() or {}
+        terms = connection.execute(select(Sum.privacy).where(Sum.session_id == session.id)).scalar()
+    stored = None if terms is None else SumPrivacy(**terms)
     level = None
     if found:
         level = level_of(found[0].counts_noise, found[0].pairs_noise, found[0].max_videos_per_user)
-    elif stored:
-        level = level_of(stored["counts_noise"], stored["pairs_noise"], stored["max_videos_per_user"])
+    elif stored is not None:
+        level = level_of(stored.counts_noise, stored.pairs_noise, stored.max_videos_per_user)
     return SessionPrivacy(
         level=level,
         given={("counts", "pairs")[row.round]: VectorNoise.of(row, members) for row in rows},
         costs=costs(found) if found else {},
-        stored=dict(stored),
+        stored=stored,
     )
 
 
@@ -278,16 +280,11 @@ def session_lines(found: SessionPrivacy) -> list[tuple[str, str]]:
     shown = []
     if found.level is not None:
         shown.append(("level of its noise", found.level.value))
-    if found.stored:
-        declared, realised = found.stored["pairs_noise"], found.stored["pairs_noise_realised"]
-        shown.append(
-            (
-                "the others' sum",
-                f"{formatting.off(realised)} in this sum; counted on {formatting.off(declared)}"
-                if declared
-                else "exact",
-            )
-        )
+    if found.stored is not None:
+        declared = formatting.off(found.stored.pairs_noise)
+        realised = formatting.off(found.stored.pairs_noise_realised)
+        noisy = f"{realised} in this sum; counted on {declared}"
+        shown.append(("the others' sum", noisy if found.stored.pairs_noise else "exact"))
     for name, vector in found.given.items():
         size = vector.videos * (vector.videos - 1) // 2 if name == "pairs" else vector.videos
         realised, declared = formatting.off(vector.realised), formatting.off(vector.declared)

@@ -299,8 +299,8 @@ class _Learning:
             triangle=one.pairs,
             privacy=round_config.privacy_of(one.proposal, survivors=len(one.survivors)),
             now=now,
-            batch=self._run_id.hex(),
-            subcohort=one.number,
+            run=self._run_id.hex(),
+            sub_cohort=one.number,
         )
 
     def _note(self, published: Published, sub_cohorts: list[_SubCohort], problems: dict[int, str]) -> None:
@@ -326,7 +326,7 @@ def _require_possible(
 ) -> None:
     """Raise Refusal if no viewers of the others can have made these numbers, with the noise drawn."""
     privacy = round_config.privacy_of(proposal, survivors=len(others))
-    noise = SumNoise(privacy["counts_noise_realised"], privacy["pairs_noise_realised"])
+    noise = SumNoise(privacy.counts_noise_realised, privacy.pairs_noise_realised)
     try:
         Statistic(np.arange(counts.size), counts, pairs).check(noise)
     except SumError as error:

@@ -128,10 +128,10 @@ def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | N
 
 def basis_without(engine: Engine, host: str) -> Basis:
     """Return what is left to learn from without a host."""
-    parts = sums.parts(engine)
-    with_host = {part.batch for part in parts if host in part.survivors}
+    parts = sums.records(engine)
+    with_host = {part.run for part in parts if host in part.survivors}
     left = [part for part in parts if host not in part.survivors and part.verdict != "quarantined"]
-    if any(part.batch in with_host for part in left):
+    if any(part.run in with_host for part in left):
         return "sub-cohorts"
     return "older sum" if left else "local"
 

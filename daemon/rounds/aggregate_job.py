@@ -139,8 +139,8 @@ class _Session(SessionDriver):
                 triangle=result.total,
                 privacy=round_config.privacy_of(part.first.proposal, survivors=len(result.survivors)),
                 now=context.clock(),
-                batch=part.batch,
-                subcohort=part.number,
+                run=part.batch,
+                sub_cohort=part.number,
             )
         for host in result.survivors:
             # Who gave its part to us approves us, whether it ever said so or not.

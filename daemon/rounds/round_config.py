@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from daemon.config import Config
 from daemon.errors import NotRunningError, PolicyRefusedError
 from daemon.peers.repository import KnownPeers, Peer
 from daemon.process import daemon_lock
+from daemon.store.sums import SumPrivacy
 from federation import cbor
 from federation.cbor_fields import sequence, text
 from federation.errors import Code, Refusal
@@ -111,30 +111,27 @@ def parameters(config: Config, vocabulary: int, *, parts: int = 1) -> dict[str, 
     }
 
 
-def privacy_of(proposal: Proposal, *, survivors: int) -> dict[str, Any]:
-    """Return what is kept with a sum, and in the manifest of each model trained from it.
-
-    Declared is the variance that honest survivors reach in the worst case, realised that of the noise in
-    this sum.
-    """
-    shares = [
-        survivors * share_variance(proposal.parameters[name], proposal.threshold, proposal.colluders)
+def privacy_of(proposal: Proposal, *, survivors: int) -> SumPrivacy:
+    """Return what is kept with a sum, and in the manifest of each model trained from it."""
+    terms = proposal.parameters
+    counts, pairs = (
+        float(survivors * share_variance(terms[name], proposal.threshold, proposal.colluders))
         for name in ("counts_noise", "pairs_noise")
-    ]
-    return {
-        "counts_noise": proposal.parameters["counts_noise"],
-        "pairs_noise": proposal.parameters["pairs_noise"],
-        "counts_noise_realised": float(shares[0]),
-        "pairs_noise_realised": float(shares[1]),
-        "max_videos_per_user": proposal.parameters["max_videos_per_user"],
-        "min_users": proposal.parameters["min_users"],
-        "parts": proposal.parameters["parts"],
-        "members": len(proposal.roster),
-        "threshold": proposal.threshold,
-        "colluders": proposal.colluders,
-        "survivors": survivors,
-        "publish": bool(proposal.parameters["publish"]),
-    }
+    )
+    return SumPrivacy(
+        counts_noise=terms["counts_noise"],
+        pairs_noise=terms["pairs_noise"],
+        counts_noise_realised=counts,
+        pairs_noise_realised=pairs,
+        max_videos_per_user=terms["max_videos_per_user"],
+        min_users=terms["min_users"],
+        parts=terms["parts"],
+        members=len(proposal.roster),
+        threshold=proposal.threshold,
+        colluders=proposal.colluders,
+        survivors=survivors,
+        publish=bool(terms["publish"]),
+    )
 
 
 def encode_vocabulary(videos: tuple[str, ...]) -> bytes:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, insert, select
 
 from daemon.config import Config
 from daemon.store.engine import reads, writes
-from daemon.store.tables import Subcohort
+from daemon.store.tables import SubCohort
 
 MOST_PARTS = 3
 
@@ -80,7 +80,7 @@ def _join(numbers: dict[str, int], late: Sequence[str], hosts: Sequence[str]) ->
 def _known(engine: Engine, *, since: float) -> tuple[float, dict[str, int]] | None:
     with reads(engine) as connection:
         rows = connection.execute(
-            select(Subcohort.epoch, Subcohort.host, Subcohort.number).where(Subcohort.epoch > since)
+            select(SubCohort.epoch, SubCohort.host, SubCohort.number).where(SubCohort.epoch > since)
         ).all()
     if not rows:
         return None
@@ -92,4 +92,4 @@ def _save(engine: Engine, epoch: float, numbers: dict[str, int]) -> None:
     if numbers:
         with writes(engine) as connection:
             rows = [{"epoch": epoch, "host": host, "number": part} for host, part in numbers.items()]
-            connection.execute(insert(Subcohort), rows)
+            connection.execute(insert(SubCohort), rows)

@@ -59,11 +59,8 @@ def labels(catalogue: Catalogue) -> Labels:
 
 
 def noise_of(stored: StoredSum) -> SumNoise:
-    """Return the variances of the noise in a stored sum; sums from before there was any have none."""
-    return SumNoise(
-        counts=stored.privacy.get("counts_noise_realised", 0.0),
-        pairs=stored.privacy.get("pairs_noise_realised", 0.0),
-    )
+    """Return the variances of the noise in a stored sum."""
+    return SumNoise(counts=stored.privacy.counts_noise_realised, pairs=stored.privacy.pairs_noise_realised)
 
 
 def statistic(stored: StoredSum, catalogue: Catalogue) -> Statistic:

@@ -7,7 +7,7 @@ and on disk before the row exists.
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,23 +23,51 @@ Verdict = Literal["new", "awaiting", "accepted", "quarantined"]
 
 
 @dataclass(frozen=True)
-class Part:
+class SumRecord:
     """What is known of a stored sum without its numbers: one sub-cohort's, or that of the whole cohort.
 
     Attributes:
-        batch: names the run of the aggregator; parts of one batch have the same head and can be added up.
+        run: names the run of the aggregator; sums of one run have the same head and can be added up.
         verdict: of acceptance; `report` says why.
-        of: how many parts its batch was to have; some may have failed, or been deleted since.
+        of: how many sums its run was to have; some may have failed, or been deleted since.
     """
 
     session_id: str
     created: float
-    batch: str
-    subcohort: int
+    run: str
+    sub_cohort: int
     verdict: Verdict
     report: dict[str, Any]
     survivors: tuple[str, ...]
     of: int = 1
+
+
+@dataclass(frozen=True)
+class SumPrivacy:
+    """The noise in a sum and the terms it was given on.
+
+    Attributes:
+        counts_noise, pairs_noise: variances that honest survivors reach in the worst case.
+        counts_noise_realised, pairs_noise_realised: variances of the noise in this sum.
+        max_videos_per_user: how many videos of one viewer count.
+        min_users: how many viewers, noise included, a video of the head has at least.
+        parts: how many sums its run was to have.
+        members, threshold, colluders: of the secure sum; `survivors` of its members are in the result.
+        publish: whether all members agreed to vectors of videos being made public from it.
+    """
+
+    counts_noise: int
+    pairs_noise: int
+    counts_noise_realised: float
+    pairs_noise_realised: float
+    max_videos_per_user: int
+    min_users: int
+    parts: int
+    members: int
+    threshold: int
+    colluders: int
+    survivors: int
+    publish: bool
 
 
 @dataclass(frozen=True)
@@ -51,7 +79,7 @@ class StoredSum:
         counts: (h,) int64 viewers per video.
         triangle: (h(h-1)/2,) int64 viewers per pair, strict upper triangle, row-major.
         survivors: hosts whose contributions are in the sum.
-        privacy: the noise in it and the terms it was given on, see `daemon.rounds.round_config.privacy_of`.
+        privacy: the noise in it and the terms it was given on.
         sessions: the sums that it is made of, where it is made of several.
     """
 
@@ -61,7 +89,7 @@ class StoredSum:
     counts: NDArray[np.int64]
     triangle: NDArray[np.int64]
     survivors: tuple[str, ...]
-    privacy: dict[str, Any]
+    privacy: SumPrivacy
     sessions: tuple[str, ...] = ()
 
 
@@ -73,13 +101,13 @@ def save(
     urls: tuple[str, ...],
     counts: NDArray[np.int64],
     triangle: NDArray[np.int64],
-    privacy: dict[str, Any],
+    privacy: SumPrivacy,
     now: float,
-    batch: str = "",
-    subcohort: int = 0,
+    run: str = "",
+    sub_cohort: int = 0,
     verdict: Verdict = "new",
 ) -> None:
-    """Store a sum; its session must have been saved before. Without a `batch` it is one of its own.
+    """Store a sum; its session must have been saved before. Without a `run` it is one of its own.
 
     Raises:
         ValueError: the lengths disagree.
@@ -109,9 +137,9 @@ def save(
             "created": now,
             "triangle_file": path.name,
             "triangle_sha256": digest,
-            "privacy": privacy,
-            "batch": batch or session_id,
-            "subcohort": subcohort,
+            "privacy": asdict(privacy),
+            "run": run or session_id,
+            "sub_cohort": sub_cohort,
             "verdict": verdict,
             "report": {},
         }
@@ -120,18 +148,18 @@ def save(
             connection.execute(insert(SumVideo), rows)
 
 
-def parts(engine: Engine) -> list[Part]:
-    """Return every stored sum, newest first; those of one batch by sub-cohort."""
-    columns = (Sum.session_id, Sum.created, Sum.batch, Sum.subcohort, Sum.verdict, Sum.report, Sum.privacy)
+def records(engine: Engine) -> list[SumRecord]:
+    """Return every stored sum, newest first; those of one run by sub-cohort."""
+    columns = (Sum.session_id, Sum.created, Sum.run, Sum.sub_cohort, Sum.verdict, Sum.report, Sum.privacy)
     query = select(*columns, Session.survivors).join(Session, Session.id == Sum.session_id)
     with reads(engine) as connection:
-        rows = connection.execute(query.order_by(desc(Sum.created), Sum.batch, Sum.subcohort)).mappings()
-        return [_part(row) for row in rows]
+        rows = connection.execute(query.order_by(desc(Sum.created), Sum.run, Sum.sub_cohort)).mappings()
+        return [_record(row) for row in rows]
 
 
-def _part(row: RowMapping) -> Part:
+def _record(row: RowMapping) -> SumRecord:
     known = {name: value for name, value in row.items() if name != "privacy"}
-    return Part(**{**known, "survivors": tuple(row["survivors"]), "of": int(row["privacy"].get("parts", 1))})
+    return SumRecord(**{**known, "survivors": tuple(row["survivors"]), "of": row["privacy"]["parts"]})
 
 
 def exist(engine: Engine, session_ids: Sequence[str]) -> bool:
@@ -152,26 +180,26 @@ def set_verdict(
 
 
 def newest(engine: Engine, directory: Path) -> StoredSum | None:
-    """Return what the latest run of the aggregator gave, its parts together; None where there is none.
+    """Return what the latest run of the aggregator gave, its sums together; None where there is none.
 
     Raises:
         StoreError: its file is missing or altered.
     """
-    found = parts(engine)
-    return (
-        load(engine, directory, [p.session_id for p in found if p.batch == found[0].batch]) if found else None
-    )
+    found = records(engine)
+    if not found:
+        return None
+    return load(engine, directory, [one.session_id for one in found if one.run == found[0].run])
 
 
 def load(engine: Engine, directory: Path, session_ids: Sequence[str]) -> StoredSum:
-    """Return one stored sum, or several of one batch added up.
+    """Return one stored sum, or several of one run added up.
 
     Raises:
         StoreError: one of them is gone, or its file is missing or altered.
     """
     with reads(engine) as connection:
         query = select(Sum.__table__, Session.survivors).join(Session, Session.id == Sum.session_id)
-        query = query.where(Sum.session_id.in_(session_ids)).order_by(Sum.subcohort)
+        query = query.where(Sum.session_id.in_(session_ids)).order_by(Sum.sub_cohort)
         rows = connection.execute(query).mappings().all()
         heads = [
             connection.execute(
@@ -187,7 +215,7 @@ def load(engine: Engine, directory: Path, session_ids: Sequence[str]) -> StoredS
         _read(directory, row, [(url, count) for url, count in head])
         for row, head in zip(rows, heads, strict=True)
     ]
-    return found[0] if len(found) == 1 else _together(rows[0]["batch"], found)
+    return found[0] if len(found) == 1 else _together(rows[0]["run"], found)
 
 
 def _read(directory: Path, row: RowMapping, videos: list[tuple[str, int]]) -> StoredSum:
@@ -204,30 +232,33 @@ def _read(directory: Path, row: RowMapping, videos: list[tuple[str, int]]) -> St
         counts=np.array([count for _, count in videos], np.int64),
         triangle=np.load(path, allow_pickle=False).astype(np.int64),
         survivors=tuple(row["survivors"]),
-        privacy=dict(row["privacy"]),
+        privacy=SumPrivacy(**row["privacy"]),
         sessions=(row["session_id"],),
     )
 
 
-def _together(batch: str, found: Sequence[StoredSum]) -> StoredSum:
-    """Add up the parts of a batch; noise adds up as well."""
+def _together(run: str, found: Sequence[StoredSum]) -> StoredSum:
+    """Add up the sums of a run; noise adds up as well."""
     first = found[0]
-    if any(part.urls != first.urls for part in found):
-        raise StoreError("the parts of a sum have different heads", advice="Run a new session.")
-    realised: dict[str, Any] = {
-        name: sum(part.privacy[name] for part in found)
-        for name in ("counts_noise_realised", "pairs_noise_realised")
-        if name in first.privacy
-    }
-    members = {name: sum(p.privacy.get(name, 0) for p in found) for name in ("members", "survivors")}
+    if any(one.urls != first.urls for one in found):
+        raise StoreError(
+            "the sums of a run have different heads", advice="Run a new session: shoal sessions start."
+        )
+    terms = [one.privacy for one in found]
     return replace(
         first,
-        session_id=batch,
-        counts=np.sum([part.counts for part in found], axis=0),
-        triangle=np.sum([part.triangle for part in found], axis=0),
-        survivors=tuple(sorted(host for part in found for host in part.survivors)),
-        privacy={**first.privacy, **realised, **members},
-        sessions=tuple(part.session_id for part in found),
+        session_id=run,
+        counts=np.sum([one.counts for one in found], axis=0),
+        triangle=np.sum([one.triangle for one in found], axis=0),
+        survivors=tuple(sorted(host for one in found for host in one.survivors)),
+        privacy=replace(
+            first.privacy,
+            counts_noise_realised=sum(one.counts_noise_realised for one in terms),
+            pairs_noise_realised=sum(one.pairs_noise_realised for one in terms),
+            members=sum(one.members for one in terms),
+            survivors=sum(one.survivors for one in terms),
+        ),
+        sessions=tuple(one.session_id for one in found),
     )
 
 
@@ -245,14 +276,13 @@ def drop(engine: Engine, directory: Path, session_ids: Sequence[str]) -> None:
 def prune(engine: Engine, directory: Path, *, keep: int) -> int:
     """Delete sums that are not needed, and files that no row names; returns how many sums.
 
-    Kept are the newest `keep` batches, and as many of those that were accepted: what is new may yet be
-    refused.
+    Kept are the newest `keep` runs, and as many of those that were accepted: what is new may yet be refused.
     """
-    found = parts(engine)
-    batches = list(dict.fromkeys(part.batch for part in found))
-    accepted = list(dict.fromkeys(part.batch for part in found if part.verdict == "accepted"))
-    kept = {*batches[:keep], *accepted[:keep]}
-    old = [part.session_id for part in found if part.batch not in kept]
+    found = records(engine)
+    runs = list(dict.fromkeys(one.run for one in found))
+    accepted = list(dict.fromkeys(one.run for one in found if one.verdict == "accepted"))
+    kept = {*runs[:keep], *accepted[:keep]}
+    old = [one.session_id for one in found if one.run not in kept]
     drop(engine, directory, old)
     with reads(engine) as connection:
         known = set(connection.execute(select(Sum.triangle_file)).scalars())

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA: Final = "0005"
+SCHEMA: Final = "0001"
 """Newest migration that this program knows."""
 
 NAMING: Final = {
@@ -45,8 +45,8 @@ class Video(Base):
     nsfw: Mapped[bool]
     views: Mapped[int]
     likes: Mapped[int]
-    account: Mapped[str] = mapped_column(server_default="")
-    scope: Mapped[int] = mapped_column(server_default="1")
+    account: Mapped[str]
+    scope: Mapped[int]
 
 
 class Tag(Base):
@@ -78,7 +78,7 @@ class Viewer(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     pseudonym: Mapped[bytes] = mapped_column(LargeBinary(16), unique=True)
-    state: Mapped[str] = mapped_column(server_default="")
+    state: Mapped[str]
 
 
 class Engagement(Base):
@@ -159,8 +159,8 @@ class Release(Base):
     share_variance: Mapped[float]
     max_videos_per_user: Mapped[int]
     videos: Mapped[int]
-    vector_sha256: Mapped[str] = mapped_column(server_default="")
-    bytes: Mapped[int] = mapped_column(server_default="0")
+    vector_sha256: Mapped[str]
+    bytes: Mapped[int]
 
 
 class Session(Base):
@@ -185,8 +185,8 @@ class Session(Base):
 class Sum(Base):
     """What a finished session of ours yields: the other instances' sum over a head of videos.
 
-    Sub-cohorts that were summed in one run share a `batch`, and its head. `verdict` is of the whole batch:
-    new, awaiting, accepted or quarantined; `report` says why.
+    `run` names all sums of one cohort, one for each of its sub-cohorts, which share a head. `verdict` is new,
+    awaiting, accepted or quarantined; `report` says why.
     """
 
     __tablename__ = "sums"
@@ -195,11 +195,11 @@ class Sum(Base):
     created: Mapped[float] = mapped_column(index=True)
     triangle_file: Mapped[str]
     triangle_sha256: Mapped[str]
-    privacy: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
-    batch: Mapped[str] = mapped_column(server_default="", index=True)
-    subcohort: Mapped[int] = mapped_column(server_default="0")
-    verdict: Mapped[str] = mapped_column(server_default="accepted")
-    report: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    privacy: Mapped[dict[str, Any]]
+    run: Mapped[str] = mapped_column(index=True)
+    sub_cohort: Mapped[int]
+    verdict: Mapped[str]
+    report: Mapped[dict[str, Any]]
 
 
 class SumVideo(Base):
@@ -227,8 +227,8 @@ class ModelRecord(Base):
     manifest_sha256: Mapped[str]
     quality: Mapped[dict[str, Any]]
     state: Mapped[str]
-    survivors: Mapped[list[str]] = mapped_column(server_default="[]")
-    report: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    survivors: Mapped[list[str]]
+    report: Mapped[dict[str, Any]]
 
 
 class Refusal(Base):
@@ -314,10 +314,10 @@ class Traffic(Base):
     received: Mapped[int]
 
 
-class Subcohort(Base):
+class SubCohort(Base):
     """In which sub-cohort a peer is summed, for as long as an epoch lasts (its start, Unix seconds)."""
 
-    __tablename__ = "subcohorts"
+    __tablename__ = "sub_cohorts"
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
 
     epoch: Mapped[float] = mapped_column(primary_key=True)

@@ -15,7 +15,7 @@ from daemon.process.job_context import JobContext
 from daemon.store import content_arrays, model_records, sums
 from daemon.store.model_inputs import features, interactions, labels, noise_of, statistic
 from daemon.store.model_records import ModelRecord
-from daemon.store.sums import Part, StoredSum
+from daemon.store.sums import StoredSum, SumPrivacy, SumRecord
 from daemon.training import deploy, sum_selection
 from daemon.training.acceptance.judge import Check, Report, judge
 from daemon.training.acceptance.reference_models import month_old_model
@@ -63,7 +63,7 @@ class _Judged:
     """What became of a new sum: the parts that it came down to, and its model where there is one."""
 
     verdict: sums.Verdict
-    parts: tuple[Part, ...]
+    parts: tuple[SumRecord, ...]
     record: ModelRecord | None
     sentence: str
 
@@ -121,7 +121,7 @@ class _Training:
     def _learnable(self) -> sum_selection.SelectedSums:
         if not self._config.federates:
             return sum_selection.SelectedSums((), (), "", frozenset())
-        return sum_selection.choose(sums.parts(self._context.engine), self._book)
+        return sum_selection.choose(sums.records(self._context.engine), self._book)
 
     def _local(self, *, part: float, needed: bool) -> tuple[TrainedModel | None, ModelRecord | None]:
         def progress(stage: str, done: float) -> None:
@@ -136,13 +136,13 @@ class _Training:
             return None, None
         return model, self._keeper.keep(model, kind="local")
 
-    def _fit(self, found: sum_selection.SelectedSums, parts: Sequence[Part]) -> _Fitted:
+    def _fit(self, found: sum_selection.SelectedSums, parts: Sequence[SumRecord]) -> _Fitted:
         ids = [part.session_id for part in parts]
         stored = sums.load(self._context.engine, self._config.sums_dir, ids)
         head, noise = statistic(stored, self._catalogue), noise_of(stored)
         if not found.complete(parts) or len(parts) < len(_siblings(found, parts)):
             counts = statistics.counts(self._own)
-            least = int(stored.privacy.get("min_users", self._config.sharing.min_users))
+            least = stored.privacy.min_users
             head = sum_selection.restricted(head, lambda places: counts[places], min_users=least)
         model = self._train(head, noise, lambda stage, part: self._context.progress(stage, 0.5 + part / 2))
         return _Fitted(model, stored, head, noise)
@@ -192,13 +192,13 @@ class _Training:
             "survivors": sorted(host for part in parts for host in part.survivors),
             "failed": [check.id for check in failed],
         }
-        subject = parts[0].batch if record is None else record.id
+        subject = parts[0].run if record is None else record.id
         append(engine, self._identity, Kind.ACCEPTANCE, subject, details, now=self._context.clock())
         sentence = bad.sentence if failed else "it waits for you: shoal models list"
         return _Judged(verdict, parts, record, sentence)
 
     def _judged(
-        self, found: sum_selection.SelectedSums, parts: Sequence[Part], local: TrainedModel | None
+        self, found: sum_selection.SelectedSums, parts: Sequence[SumRecord], local: TrainedModel | None
     ) -> tuple[_Fitted | None, Report]:
         try:
             fitted = self._fit(found, parts)
@@ -221,9 +221,7 @@ class _Training:
             others=fitted.head,
             noise=fitted.noise,
             declared=declared,
-            max_videos_per_user=int(
-                fitted.stored.privacy.get("max_videos_per_user", config.sharing.max_videos_per_user)
-            ),
+            max_videos_per_user=fitted.stored.privacy.max_videos_per_user,
             labels=self._labels,
             settings=config.acceptance,
             seed=config.model.seed,
@@ -237,7 +235,7 @@ class _Training:
         """Tell whether no model learnt with others has ever served since the last time none was left."""
         if not self._config.acceptance.confirm_first:
             return False
-        accepted = any(part.verdict == "accepted" for part in sums.parts(self._context.engine))
+        accepted = any(part.verdict == "accepted" for part in sums.records(self._context.engine))
         served = any(
             record.kind == "federated" and record.state in ("ready", "current")
             for record in model_records.models(self._context.engine)
@@ -259,15 +257,15 @@ class _Training:
         return record
 
 
-def _siblings(found: sum_selection.SelectedSums, parts: Sequence[Part]) -> tuple[Part, ...]:
+def _siblings(found: sum_selection.SelectedSums, parts: Sequence[SumRecord]) -> tuple[SumRecord, ...]:
     """Return the parts that would be summed together with these if none were left out."""
     for group in (found.fresh, found.accepted):
-        if group and parts and group[0].batch == parts[0].batch:
+        if group and parts and group[0].run == parts[0].run:
             return group
     return tuple(parts)
 
 
-def why_not_published(config: Config, privacy: Mapping[str, Any]) -> str:
+def why_not_published(config: Config, privacy: SumPrivacy) -> str:
     """Return why vectors of videos may not be made public from a sum on these terms; empty where they may.
 
     They may when the admin wants it, every member agreed to it in the proposal, and the noise is at least the
@@ -276,12 +274,9 @@ def why_not_published(config: Config, privacy: Mapping[str, Any]) -> str:
     least = PROTECTION[Level.DEFAULT]
     if not config.privacy.publish_vectors:
         return "privacy.publish_vectors is off"
-    if not privacy.get("publish"):
+    if not privacy.publish:
         return "the sum was proposed without it; the next one asks for it"
-    if (
-        privacy.get("counts_noise", 0) < least.counts_noise
-        or privacy.get("pairs_noise", 0) < least.pairs_noise
-    ):
+    if privacy.counts_noise < least.counts_noise or privacy.pairs_noise < least.pairs_noise:
         return "the sum carries less noise than the default level; the next one may do"
     return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,7 +51,7 @@ class ModelWriter:
                 "session": stored.session_id,
                 "sessions": list(stored.sessions),
                 "survivors": list(stored.survivors),
-                "privacy": stored.privacy,
+                "privacy": asdict(stored.privacy),
             }
         artefact.save(trained, directory, labels=self._labels, provenance=provenance, created=created)
         manifests.sign(directory, self._identity, head(self._context.engine))

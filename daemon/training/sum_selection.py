@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.peers.repository import KnownPeers
-from daemon.store.sums import Part, Verdict
+from daemon.store.sums import SumRecord, Verdict
 from models.statistics import Statistic, to_matrix
 
 
@@ -25,22 +25,22 @@ class SelectedSums:
         whole: names of the batches of which no part is missing: none failed, was left out or deleted.
     """
 
-    fresh: tuple[Part, ...]
-    accepted: tuple[Part, ...]
+    fresh: tuple[SumRecord, ...]
+    accepted: tuple[SumRecord, ...]
     refused: str
     whole: frozenset[str]
 
-    def complete(self, parts: Sequence[Part]) -> bool:
+    def complete(self, parts: Sequence[SumRecord]) -> bool:
         """Tell whether these are all parts that the head of their batch was chosen from."""
-        return bool(parts) and parts[0].batch in self.whole
+        return bool(parts) and parts[0].run in self.whole
 
 
-def choose(stored: Sequence[Part], book: KnownPeers) -> SelectedSums:
+def choose(stored: Sequence[SumRecord], book: KnownPeers) -> SelectedSums:
     """Choose from stored sums, newest first. What holds somebody who may not be learnt from is left out."""
     refused = ""
-    fresh: tuple[Part, ...] = ()
+    fresh: tuple[SumRecord, ...] = ()
     whole = set()
-    for batch, group in groupby(stored, key=lambda part: part.batch):
+    for batch, group in groupby(stored, key=lambda part: part.run):
         parts = tuple(group)
         usable = tuple(part for part in parts if not book.unusable(part.survivors))
         if not usable:
@@ -61,17 +61,17 @@ def choose(stored: Sequence[Part], book: KnownPeers) -> SelectedSums:
     return SelectedSums(fresh, (), refused, frozenset(whole))
 
 
-def _having(parts: Sequence[Part], verdict: Verdict) -> tuple[Part, ...]:
+def _having(parts: Sequence[SumRecord], verdict: Verdict) -> tuple[SumRecord, ...]:
     return tuple(part for part in parts if part.verdict == verdict)
 
 
-def _why(parts: Sequence[Part]) -> str:
+def _why(parts: Sequence[SumRecord]) -> str:
     if any(part.verdict == "awaiting" for part in parts):
         return "the first model learnt with others waits for you: shoal models list"
     return "the newest sum did not pass the acceptance test: shoal models list"
 
 
-def without_one(parts: Sequence[Part]) -> Iterator[tuple[Part, ...]]:
+def without_one(parts: Sequence[SumRecord]) -> Iterator[tuple[SumRecord, ...]]:
     """Yield the parts with each one left out in turn; nothing where there is only one."""
     if len(parts) > 1:
         for left_out in parts:

@@ -28,6 +28,7 @@ from models.interactions import Interactions
 from models.statistics import Statistic, counts, head, pair_counts
 from tests.daemon.running_daemon import instance
 from tests.daemon.small_dataset import write_set
+from tests.daemon.stored_sums import EXACT_SUM
 
 pytestmark = pytest.mark.slow
 
@@ -73,9 +74,9 @@ def store(context: JobContext, session: str, part: Statistic, survivors: list[st
         urls=tuple(catalogue.urls[video] for video in part.head),
         counts=part.counts,
         triangle=part.triangle,
-        privacy={"min_users": 5, "max_videos_per_user": 200},
+        privacy=EXACT_SUM,
         now=at,
-        batch=session,
+        run=session,
     )
 
 
@@ -106,7 +107,7 @@ def put_aside(context: JobContext, session: str, honest: Statistic, part: Statis
     together = replace(honest, counts=honest.counts + part.counts, triangle=honest.triangle + part.triangle)
     store(context, session, together, [HONEST, POISONER], at=time.time())
     assert train(context)["acceptance"] == "quarantined"
-    verdicts = {stored.session_id: stored.verdict for stored in sums.parts(context.engine)}
+    verdicts = {stored.session_id: stored.verdict for stored in sums.records(context.engine)}
     assert (verdicts["s0"], verdicts[session]) == ("accepted", "quarantined")
     served = current_model.read(context.config.models_dir)
     [model] = [m for m in model_records.models(context.engine) if m.directory == served]

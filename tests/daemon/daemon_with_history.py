@@ -37,6 +37,7 @@ from models import artefact
 from models.trained import TrainedModel
 from tests.daemon.running_daemon import daemon, instance
 from tests.daemon.small_dataset import write_set
+from tests.daemon.stored_sums import EXACT_SUM
 from tests.models.made import made_model
 
 HOST = "one.example"
@@ -77,7 +78,7 @@ def furnish(folder: Path, engine: Engine) -> None:
             urls=("https://v.example/1", "https://v.example/2"),
             counts=np.array([7, 8]),
             triangle=np.array([6]),
-            privacy={},
+            privacy=EXACT_SUM,
             now=NOW + number,
             verdict=verdict,
         )

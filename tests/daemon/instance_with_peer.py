@@ -26,6 +26,7 @@ from daemon.store.model_records import ModelRecord, State
 from federation.identity import Identity, format_key
 from models import artefact
 from tests.daemon.running_daemon import instance
+from tests.daemon.stored_sums import EXACT_SUM
 from tests.models.made import made_labels, made_model
 
 HOST = "p5.example"
@@ -74,10 +75,10 @@ class Instance:
             urls=("https://v.example/1", "https://v.example/2"),
             counts=np.array([7, 8]),
             triangle=np.array([6]),
-            privacy={},
+            privacy=EXACT_SUM,
             now=NOW - 100 + number,
-            batch=batch,
-            subcohort=number,
+            run=batch,
+            sub_cohort=number,
             verdict=verdict,
         )
         return session_id

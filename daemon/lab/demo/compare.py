@@ -101,7 +101,7 @@ def compare(instance: DemoInstance, everyone: Sequence[DemoInstance], order: New
         asking = mine + members_noise([instance], aggregator)(0, mine.size) if own_in_head else None
         noisy = summed(
             others,
-            min_users=stored.privacy["min_users"],
+            min_users=stored.privacy.min_users,
             max_head=config.model.max_head,
             noise=members_noise(members, aggregator),
             own=asking,
@@ -181,7 +181,7 @@ def _counted(instance: DemoInstance) -> Interactions:
 
 
 def _deviations(stored: StoredSum) -> tuple[float, float]:
-    return math.sqrt(stored.privacy["pairs_noise"]), math.sqrt(noise_of(stored).pairs)
+    return math.sqrt(stored.privacy.pairs_noise), math.sqrt(noise_of(stored).pairs)
 
 
 def _asked(engine: Engine, stored: StoredSum) -> tuple[str, bool]:

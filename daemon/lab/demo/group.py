@@ -138,5 +138,5 @@ def _ready(host: Daemon) -> bool | None:
 def _has(engine: Engine, run: str) -> bool | None:
     """Say whether an instance has the published sums of a run."""
     group = repository.current(engine)
-    stored = any(one.batch == run for one in sums.parts(engine))
+    stored = any(one.run == run for one in sums.records(engine))
     return True if stored and group is not None and group.batch == run else None

@@ -108,8 +108,8 @@ def _silent_since(peer: Peer) -> float:
 
 def _of_models(engine: Engine) -> Iterator[Notice]:
     models = model_records.models(engine)
-    parts = sums.parts(engine)
-    summed = {name: part.created for part in parts for name in (part.session_id, part.batch) if name}
+    parts = sums.records(engine)
+    summed = {name: part.created for part in parts for name in (part.session_id, part.run) if name}
 
     def asked(model: ModelRecord) -> float:
         # By its sum: an older, accepted one is trained again right after a newer one was quarantined.
@@ -125,9 +125,9 @@ def _of_models(engine: Engine) -> Iterator[Notice]:
             yield _awaiting(model.id, model.created, model.survivors)
     trained = {model.session_id for model in models}
     accepted = max((part.created for part in parts if part.verdict == "accepted"), default=0.0)
-    batches = {part.batch: part for part in parts if part.created > accepted}
+    batches = {part.run: part for part in parts if part.created > accepted}
     for batch, first in batches.items():
-        members = [part for part in parts if part.batch == batch]
+        members = [part for part in parts if part.run == batch]
         if first.verdict != "quarantined" or trained & {batch, *(part.session_id for part in members)}:
             continue
         hosts = sorted(host for part in members for host in part.survivors)

@@ -38,16 +38,16 @@ async def sessions(request: AdminRequest) -> dict[str, Any]:
 
 
 def _sessions(engine: Engine, limit: int) -> dict[str, Any]:
-    parts = {part.session_id: part for part in sums.parts(engine)}
-    sizes = Counter(part.batch for part in parts.values())
+    parts = {part.session_id: part for part in sums.records(engine)}
+    sizes = Counter(part.run for part in parts.values())
     found = []
     for session in activity.sessions(engine, limit=limit):
         part = parts.get(session.id)
         row = {name: value for name, value in vars(session).items() if name != "seconds"}
         # A cohort that was summed as one has no parts to speak of.
-        several = part is not None and (part.subcohort > 0 or sizes[part.batch] > 1)
-        number = part.subcohort if part and several else None
-        found.append({**row, "batch": part.batch if part else "", "subcohort": number})
+        several = part is not None and (part.sub_cohort > 0 or sizes[part.run] > 1)
+        number = part.sub_cohort if part and several else None
+        found.append({**row, "batch": part.run if part else "", "subcohort": number})
     return {"sessions": found}
 
 

@@ -29,6 +29,7 @@ from federation.key_words import words
 from tests.daemon.group.join_neighbours import polls
 from tests.daemon.peer_instances import Neighbour, neighbours
 from tests.daemon.shoal_command import Done, shoal
+from tests.daemon.stored_sums import EXACT_SUM
 
 pytestmark = pytest.mark.slow
 
@@ -244,10 +245,10 @@ async def test_a_sum_that_cannot_be_learnt_from_is_said(three: list[Neighbour]) 
         urls=("https://v.example/1", "https://v.example/2"),
         counts=np.array([7, 8]),
         triangle=np.array([6]),
-        privacy={},
+        privacy=EXACT_SUM,
         now=1.0,
-        batch=batch,
-        subcohort=0,
+        run=batch,
+        sub_cohort=0,
         verdict="new",
     )
     for known in ("m1.example", "m2.example"):

@@ -43,6 +43,7 @@ from policies.accounting import Relation, Release, detection, epsilon, guess
 from policies.privacy import PROTECTION, Level, head_minimum
 from tests.daemon.shoal_command import shoal
 from tests.daemon.small_dataset import write_set
+from tests.daemon.stored_sums import EXACT_SUM
 
 pytestmark = pytest.mark.slow
 
@@ -427,7 +428,7 @@ def test_user_level_is_offered_by_the_audience_of_the_newest_sum(world: World) -
             urls=("https://a.example/1", "https://a.example/2"),
             counts=np.array([audience, 3]),
             triangle=np.array([2]),
-            privacy={},
+            privacy=EXACT_SUM,
             now=time.time(),
         )
         found = privacy_plan.offer(config, engine, Level.USER_LEVEL)

@@ -140,7 +140,7 @@ class Islander(Member):
 
     def stored(self, batch: str) -> list[StoredSum]:
         """Return the stored parts of a batch."""
-        found = [part.session_id for part in sums.parts(self.engine) if part.batch == batch]
+        found = [part.session_id for part in sums.records(self.engine) if part.run == batch]
         return [sums.load(self.engine, self.config.sums_dir, [one]) for one in found]
 
 

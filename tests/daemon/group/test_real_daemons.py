@@ -122,7 +122,7 @@ def _group(engine: Engine) -> repository.Membership:
 
 
 def _has(engine: Engine, batch: str) -> bool:
-    return _group(engine).batch == batch and any(part.batch == batch for part in sums.parts(engine))
+    return _group(engine).batch == batch and any(part.run == batch for part in sums.records(engine))
 
 
 async def nothing() -> None:

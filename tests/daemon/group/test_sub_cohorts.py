@@ -83,7 +83,7 @@ def states(one: Islander, other: Islander, state: Any) -> None:
 
 def learnt_from(one: Islander, batch: str) -> list[list[str]]:
     """Return the survivors of the parts of a batch that training takes."""
-    stored = [part for part in sums.parts(one.engine) if part.batch == batch]
+    stored = [part for part in sums.records(one.engine) if part.run == batch]
     found = sum_selection.choose(stored, peers.read(one.engine, one.config))
     return [list(part.survivors) for part in found.fresh]
 
@@ -110,8 +110,8 @@ async def test_all_are_summed_in_the_parts_of_the_epoch_and_everybody_learns_bot
         assert entry.details["survivors"] == [[h for h in roster if h != one.host] for roster in rosters]
         assert "learnt from" in sentence(entry)
         assert "[" not in sentence(entry)
-    stored = [part for part in sums.parts(group.people[1].engine) if part.batch == result["session"]]
-    assert [(part.subcohort, part.of) for part in stored] == [(0, 2), (1, 2)]
+    stored = [part for part in sums.records(group.people[1].engine) if part.run == result["session"]]
+    assert [(part.sub_cohort, part.of) for part in stored] == [(0, 2), (1, 2)]
 
 
 async def test_a_host_that_dies_while_it_tidies_up_has_no_second_sum_of_one_part(
@@ -215,10 +215,10 @@ async def test_a_revert_drops_the_parts_with_the_host_at_once_and_for_good(group
     # Something is waiting to be learnt in the moment of the decision.
     result = await group.host_session()
     assert not_learnt(one.config)
-    older = {part.session_id for part in sums.parts(one.engine)}
+    older = {part.session_id for part in sums.records(one.engine)}
     report = job.run(one.context(host=bad.host))
     assert report["basis"] == "sub-cohorts"
-    left = sums.parts(one.engine)
+    left = sums.records(one.engine)
     assert {part.session_id for part in left} < older
     assert all(bad.host not in part.survivors for part in left)
     assert proof.prove(one.engine, one.config, bad.host).holds
@@ -235,7 +235,7 @@ async def test_a_revert_drops_the_parts_with_the_host_at_once_and_for_good(group
     result = await group.session()
     assert bad.host in result["survivors"]
     assert learnt_from(one, result["session"]) == [[host for host in rosters[0] if host != one.host]]
-    assert all(bad.host not in part.survivors for part in sums.parts(one.engine))
+    assert all(bad.host not in part.survivors for part in sums.records(one.engine))
     assert proof.prove(one.engine, one.config, bad.host).holds
     for other in inside(group):
         if other is not one:

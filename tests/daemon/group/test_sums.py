@@ -72,9 +72,9 @@ async def test_every_member_stores_the_others_sum_with_their_noise_and_who_only_
         assert record is not None
         assert (record.role, record.aggregator, record.outcome) == ("group", six.host.host, "done")
         # Half of what is declared comes from each member but this one, which is not in it.
-        share = stored.privacy["pairs_noise_realised"] / len(stored.survivors)
-        assert stored.privacy["survivors"] == len(stored.survivors)
-        assert share * len(givers) >= stored.privacy["pairs_noise"]
+        share = stored.privacy.pairs_noise_realised / len(stored.survivors)
+        assert stored.privacy.survivors == len(stored.survivors)
+        assert share * len(givers) >= stored.privacy.pairs_noise
         entries = ledger.newest(one.engine, limit=50)
         [published] = [e for e in entries if e.kind == Kind.GROUP and e.details["event"] == "published"]
         assert published.details["hash"] == six.host.group.published != ""

@@ -155,7 +155,7 @@ def test_the_proof_names_the_model_its_hash_and_its_sums(one: Instance) -> None:
     take_out(one)
     shown = proof.prove(one.engine, one.config, HOST)
     sha256 = hashlib.sha256((one.config.models_dir / older / artefact.MODEL).read_bytes()).hexdigest()
-    session = next(part.session_id for part in sums.parts(one.engine))
+    session = next(part.session_id for part in sums.records(one.engine))
     assert (shown.model_sha256, shown.sums, shown.hosts) == (sha256, (session,), tuple(OTHERS))
     assert shown.sentence == (
         f"proof: no stored sum or model names {HOST}; served model {older} sha256 {sha256[:12]} was trained "

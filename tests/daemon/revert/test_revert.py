@@ -167,7 +167,7 @@ def test_every_sum_and_model_that_had_the_peer_is_deleted_whatever_its_state(one
     assert {record.id for record in model_records.models(one.engine)} == {local, older}
     folders = {path.name for path in one.config.models_dir.iterdir() if path.is_dir()}
     assert folders == {local, older}
-    assert [part.survivors for part in sums.parts(one.engine)] == [tuple(OTHERS)]
+    assert [part.survivors for part in sums.records(one.engine)] == [tuple(OTHERS)]
     assert len(list(one.config.sums_dir.iterdir())) == 1
     assert found["deleted"]["models"] == sorted([waiting, bad, stray, newer])
     assert len(found["deleted"]["sums"]) == 2
@@ -181,7 +181,7 @@ def test_other_parts_of_the_same_sums_stay(one: Instance) -> None:
     one.sum(2, second, batch=batch)
     one.serve(one.model("federated", [*first, *second], session_id=batch))
     assert take_out(one)["basis"] == "sub-cohorts"
-    assert [part.survivors for part in sums.parts(one.engine)] == [tuple(first)]
+    assert [part.survivors for part in sums.records(one.engine)] == [tuple(first)]
 
 
 def test_the_report_compares_lists_exposure_and_quality(one: Instance) -> None:

@@ -66,7 +66,7 @@ async def with_the_peer(folders: list[Path], monkeypatch: pytest.MonkeyPatch) ->
         assert report["proof"].startswith("proof: no stored sum or model names")
         assert peer.host not in report["proof"].split(";")[1]
         assert report["next_window"] == pytest.approx(federation.clock() + 7 * DAY, abs=120)
-        assert all(peer.host not in part.survivors for part in sums.parts(one.engine))
+        assert all(peer.host not in part.survivors for part in sums.records(one.engine))
         found["retrained"] = sha256(one.bytes_of(one.served()))
         assert report["served_now"] == one.served() != first
 
@@ -146,7 +146,7 @@ async def test_a_sum_that_is_under_way_when_a_peer_is_taken_out_is_never_stored(
         )
         with pytest.raises(JobError, match="abandoned"):
             await federation.session(take_out)
-        assert sums.parts(one.engine) == []
+        assert sums.records(one.engine) == []
         assert not list(one.config.sums_dir.glob("*.npy"))
         found = repository.read(one.engine, one.config).find(peer.host)
         assert found is not None

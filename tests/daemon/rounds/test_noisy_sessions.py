@@ -149,7 +149,7 @@ async def test_what_is_stored_is_the_plain_sum_and_what_the_survivors_drew(daemo
     np.testing.assert_array_equal(stored.triangle, statistics.pair_counts(plain, head) + pairs)
     # The head follows from what members were shown, the aggregator's own noise in it as well.
     everyone = statistics.counts(together(daemons)) + noise_of(daemons, aggregator, 0, VIDEOS)
-    least = stored.privacy["min_users"]
+    least = stored.privacy.min_users
     np.testing.assert_array_equal(head, statistics.head(everyone, min_users=least, max_head=4096))
 
 
@@ -172,9 +172,9 @@ async def test_the_sum_says_what_noise_is_in_it(daemons: list[Daemon]) -> None:
     stored, _ = stored_sum(daemons[0])
     assert stored is not None
     privacy = stored.privacy
-    assert (privacy["counts_noise"], privacy["pairs_noise"]) == (LEVEL.counts_noise, LEVEL.pairs_noise)
+    assert (privacy.counts_noise, privacy.pairs_noise) == (LEVEL.counts_noise, LEVEL.pairs_noise)
     realised = float(MEMBERS * SHARE)
-    assert (privacy["counts_noise_realised"], privacy["pairs_noise_realised"]) == (realised, realised)
+    assert (privacy.counts_noise_realised, privacy.pairs_noise_realised) == (realised, realised)
     assert realised >= LEVEL.pairs_noise
     expected = {
         "max_videos_per_user": LEVEL.max_videos_per_user,
@@ -184,7 +184,7 @@ async def test_the_sum_says_what_noise_is_in_it(daemons: list[Daemon]) -> None:
         "survivors": MEMBERS,
         "publish": False,
     }
-    assert {name: privacy[name] for name in expected} == expected
+    assert {name: getattr(privacy, name) for name in expected} == expected
 
 
 async def test_each_release_is_on_record_once(daemons: list[Daemon]) -> None:

@@ -30,6 +30,7 @@ from federation.identity import Identity, format_key
 from policies.accounting import Relation, Release, would_exceed
 from policies.neighbour_relations import YEAR
 from tests.daemon.running_daemon import instance
+from tests.daemon.stored_sums import EXACT_SUM
 
 SECRET = Pseudonyms(bytes(range(32)))
 NOW = 1_800_000_000.0
@@ -120,7 +121,7 @@ def test_a_session_that_dies_after_its_sum_is_stored_can_end(config: Config, eng
             urls=("https://v.example/1", "https://v.example/2"),
             counts=np.array([3, 4]),
             triangle=np.array([2]),
-            privacy={},
+            privacy=EXACT_SUM,
             now=NOW,
         )
 

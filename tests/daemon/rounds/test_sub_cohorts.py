@@ -17,7 +17,7 @@ from daemon.peers.repository import KnownPeers, Peer, State
 from daemon.rounds.sub_cohorts import MOST_PARTS, divide
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.sums import Part, Verdict
+from daemon.store.sums import SumRecord, Verdict
 from daemon.training import sum_selection
 from models.statistics import Statistic
 from tests.daemon.running_daemon import instance
@@ -92,8 +92,8 @@ def test_a_part_that_became_too_small_joins_another_for_as_long(engine: Engine, 
 # -- what may be learnt from -------------------------------------------------------------------------------
 
 
-def part(batch: str, number: int, verdict: Verdict, *survivors: str) -> Part:
-    return Part(f"{batch}-{number}", NOW, batch, number, verdict, {}, survivors)
+def part(batch: str, number: int, verdict: Verdict, *survivors: str) -> SumRecord:
+    return SumRecord(f"{batch}-{number}", NOW, batch, number, verdict, {}, survivors)
 
 
 def book(**states: State) -> KnownPeers:
@@ -104,8 +104,8 @@ def book(**states: State) -> KnownPeers:
 def test_a_new_sum_waits_for_its_verdict_while_the_accepted_one_is_learnt_from() -> None:
     stored = [part("new", 0, "new", "a.example"), part("old", 0, "accepted", "a.example")]
     found = sum_selection.choose(stored, book(a="approved"))
-    assert [p.batch for p in found.fresh] == ["new"]
-    assert [p.batch for p in found.accepted] == ["old"]
+    assert [p.run for p in found.fresh] == ["new"]
+    assert [p.run for p in found.accepted] == ["old"]
     assert found.complete(found.accepted)
 
 
@@ -114,7 +114,7 @@ def test_what_did_not_pass_is_passed_over_and_said(verdict: Verdict) -> None:
     stored = [part("new", 0, verdict, "a.example"), part("old", 0, "accepted", "a.example")]
     found = sum_selection.choose(stored, book(a="approved"))
     assert not found.fresh
-    assert [p.batch for p in found.accepted] == ["old"]
+    assert [p.run for p in found.accepted] == ["old"]
     assert "models list" in found.refused
 
 

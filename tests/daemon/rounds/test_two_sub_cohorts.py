@@ -16,7 +16,7 @@ from daemon.store import activity, content_arrays, model_records, sums
 from daemon.store.engine import open_checked
 from daemon.store.model_inputs import statistic
 from daemon.store.model_records import ModelRecord
-from daemon.store.sums import Part, StoredSum
+from daemon.store.sums import StoredSum, SumRecord
 from models import artefact, statistics
 from models.interactions import Interactions
 from tests.daemon.rounds.test_sessions import EXACT, users_of, write_set
@@ -42,13 +42,13 @@ async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[lis
             await daemon.stop()
 
 
-def stored_by(daemon: Daemon) -> tuple[list[Part], StoredSum]:
+def stored_by(daemon: Daemon) -> tuple[list[SumRecord], StoredSum]:
     config = load(daemon.instance.config_file)
     engine = open_checked(config.database)
     try:
         found = sums.newest(engine, config.sums_dir)
         assert found is not None
-        return sums.parts(engine), found
+        return sums.records(engine), found
     finally:
         engine.dispose()
 
@@ -62,7 +62,7 @@ async def test_the_parts_of_a_cohort_add_up_to_the_plain_sum(daemons: list[Daemo
         daemon.instance.host for daemon in others
     )
     assert [len(part.survivors) for part in parts] == [4, 4]
-    assert {part.batch for part in parts} == {outcome.result["session"]}
+    assert {part.run for part in parts} == {outcome.result["session"]}
     engine = open_checked(load(daemons[0].instance.config_file).database)
     catalogue, _ = content_arrays.read(engine)
     rosters = {record.id: record.roster for record in activity.sessions(engine)}
@@ -83,7 +83,7 @@ async def test_what_is_left_out_of_a_model_is_out_of_its_numbers_and_its_head(da
     assert newest_model(daemons[0]).survivors == sorted(d.instance.host for d in daemons[1:])
     config = load(daemons[0].instance.config_file)
     engine = open_checked(config.database)
-    parts = sums.parts(engine)
+    parts = sums.records(engine)
     sums.set_verdict(engine, [parts[1].session_id], "quarantined", {})
     kept = sums.load(engine, config.sums_dir, [parts[0].session_id])
     engine.dispose()
@@ -91,7 +91,7 @@ async def test_what_is_left_out_of_a_model_is_out_of_its_numbers_and_its_head(da
     model = newest_model(daemons[0])
     assert model.state == "current"
     assert model.survivors == list(parts[0].survivors)
-    least = kept.privacy["min_users"]
+    least = kept.privacy.min_users
     own = statistics.counts(users_of(daemons[0].instance))
     engine = open_checked(config.database)
     catalogue, _ = content_arrays.read(engine)
@@ -115,7 +115,7 @@ async def test_a_part_that_fails_is_missing_and_the_other_counts(daemons: list[D
     assert outcome.ok, outcome.message
     assert sorted(told["outcome"] for told in outcome.result["parts"]) == ["abandoned", "done"]
     newest, _ = stored_by(aggregator)
-    last = [part for part in newest if part.batch == outcome.result["session"]]
+    last = [part for part in newest if part.run == outcome.result["session"]]
     assert [part.survivors for part in last] == [parts[0].survivors]
 
 

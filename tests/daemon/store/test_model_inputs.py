@@ -1,7 +1,7 @@
 """From the store to the models: sums find their videos again, strangers' sums are not used."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from daemon.store.content_arrays import Catalogue
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.model_inputs import features, interactions, statistic
-from daemon.store.sums import StoredSum
+from daemon.store.sums import StoredSum, SumPrivacy
 from daemon.training.job import run as train
 from models import vector_file
 from models.statistics import counts, pair_counts, to_matrix
 from models.statistics import head as head_of
 from tests.daemon.running_daemon import instance
 from tests.daemon.small_dataset import write_set
+from tests.daemon.stored_sums import EXACT_SUM
 
 KEY = "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
@@ -63,7 +64,7 @@ def test_a_stored_sum_keeps_its_meaning_in_another_catalogue(head: list[int], kn
         min(head[i], head[j]) * 31 + max(head[i], head[j]) for i in range(size) for j in range(i + 1, size)
     ]
     urls = tuple(f"https://v.example/{video:02}" for video in head)
-    stored = StoredSum("s", 0.0, urls, diagonal, np.array(pairs, np.int64), (), {})
+    stored = StoredSum("s", 0.0, urls, diagonal, np.array(pairs, np.int64), (), EXACT_SUM)
     now = catalogue([f"https://v.example/{video:02}" for video in sorted(known)])
     found = statistic(stored, now)
     videos = [int(now.urls[position][-2:]) for position in found.head]
@@ -90,7 +91,7 @@ def context(tmp_path: Path) -> JobContext:
     return context
 
 
-def add_sum(context: JobContext, *survivors: str, privacy: dict[str, Any] | None = None) -> None:
+def add_sum(context: JobContext, *survivors: str, privacy: SumPrivacy = EXACT_SUM) -> None:
     stored, engagements = content_arrays.read(context.engine)
     own = interactions(engagements, len(stored), limit=None)
     head = head_of(counts(own), min_users=5, max_head=99)
@@ -103,7 +104,7 @@ def add_sum(context: JobContext, *survivors: str, privacy: dict[str, Any] | None
         urls=tuple(stored.urls[video] for video in head),
         counts=counts(own)[head],
         triangle=pair_counts(own, head),
-        privacy=privacy or {},
+        privacy=privacy,
         now=2.0,
         verdict="accepted",
     )
@@ -128,13 +129,14 @@ def test_a_sum_gives_a_federated_model_beside_a_local_one(context: JobContext) -
     ]
 
 
-NOISY = {
-    "counts_noise": 16,
-    "pairs_noise": 16,
-    "counts_noise_realised": 30.0,
-    "pairs_noise_realised": 0.5,
-    "publish": True,
-}
+NOISY = replace(
+    EXACT_SUM,
+    counts_noise=16,
+    pairs_noise=16,
+    counts_noise_realised=30.0,
+    pairs_noise_realised=0.5,
+    publish=True,
+)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ NOISY = {
 def test_vectors_come_with_a_model_only_if_the_sum_may_be_published(
     context: JobContext, changed: dict[str, Any], told: str
 ) -> None:
-    add_sum(context, "two.example", privacy={**NOISY, **changed})
+    add_sum(context, "two.example", privacy=replace(NOISY, **changed))
     privacy = context.config.privacy.model_copy(update={"publish_vectors": True})
     result = train(replace(context, config=context.config.model_copy(update={"privacy": privacy})))
     assert told in result["vectors"]
@@ -169,7 +171,7 @@ def test_a_model_says_which_noise_it_was_trained_with(context: JobContext) -> No
     result = train(context)
     manifest = json.loads((context.config.models_dir / result["model"] / "manifest.json").read_text())
     assert manifest["noise"] == {"counts": 30.0, "pairs": 0.5}
-    assert manifest["provenance"]["privacy"] == NOISY
+    assert manifest["provenance"]["privacy"] == asdict(NOISY)
 
 
 def test_a_sum_with_an_instance_that_is_no_peer_any_more_is_not_used(context: JobContext) -> None:

@@ -1,25 +1,25 @@
 """The store on a real file: schema, snapshots, reading back, sums, counters."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, select, text
 
 from daemon.errors import StoreError
-from daemon.store import activity, content_arrays, migrations, source_state, sums
+from daemon.store import activity, content_arrays, sums
 from daemon.store.activity import SessionRecord
 from daemon.store.engine import connect, open_checked
 from daemon.store.migrate import migrate
-from daemon.store.rows import ENGAGEMENT_COLUMNS, VIDEO_COLUMNS, EngagementRow, Exclusions, VideoRow
+from daemon.store.rows import ENGAGEMENT_COLUMNS, VIDEO_COLUMNS, EngagementRow, VideoRow
 from daemon.store.snapshot import replace
 from daemon.store.tables import SCHEMA, Base, Engagement, Video
-from daemon.store.viewers import Pseudonyms, viewer_history, viewer_states
+from daemon.store.viewers import Pseudonyms, viewer_history
+from tests.daemon.stored_sums import EXACT_SUM
 
 SECRET = Pseudonyms(bytes(range(32)))
 
@@ -58,36 +58,15 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "shoal.db").stat().st_mode & 0o077 == 0
 
 
-def test_what_an_older_program_stored_survives_the_migration(tmp_path: Path) -> None:
-    path = tmp_path / "shoal.db"
-    old = connect(path)
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    config.set_main_option("path_separator", "os")
-    with old.execution_options(writes=True).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        for statement in (
-            "INSERT INTO videos VALUES (1, 'https://v.example/a', 'a', 'T', 'c', 'h', '', '', 5.0, 0, 7, 1)",
-            "INSERT INTO viewers VALUES (1, x'00112233445566778899aabbccddeeff')",
-            "INSERT INTO engagements VALUES (1, 1, 1, 0, 0.5, 9.0)",
-        ):
-            connection.execute(text(statement))
-    old.dispose()
-    with pytest.raises(StoreError, match="at schema 0001"):
-        open_checked(path)
-    assert migrate(path) == ("0001", SCHEMA)
-    engine = open_checked(path)
-    catalogue, engagements = content_arrays.read(engine)
-    assert catalogue.urls == ("https://v.example/a",)
-    assert (catalogue.scope.tolist(), catalogue.account.tolist()) == ([1], [-1])
-    assert (engagements.user_count, engagements.when.tolist()) == (1, [9.0])
-    assert viewer_states(engine) == {bytes.fromhex("00112233445566778899aabbccddeeff"): ""}
-    assert source_state.read(engine) is None
-    assert source_state.exclusions(engine) == Exclusions()
-    # The next sync works on it.
-    fill(engine, [video("b", scope=4, account="me")], [like("v", "b")])
-    assert content_arrays.read(engine)[0].scope.tolist() == [4]
+def test_a_schema_that_no_program_knows_is_refused_with_advice(tmp_path: Path, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    with pytest.raises(StoreError, match="at schema 0000") as caught:
+        open_checked(tmp_path / "shoal.db")
+    assert "shoal run" in caught.value.advice
+    with pytest.raises(StoreError, match="unknown schema") as caught:
+        migrate(tmp_path / "shoal.db")
+    assert "backup" in caught.value.advice
 
 
 def test_a_newer_database_is_refused_with_advice(tmp_path: Path, engine: Engine) -> None:
@@ -264,7 +243,7 @@ def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> N
             urls=("a", "b", "c"),
             counts=counts,
             triangle=triangle,
-            privacy={"pairs_noise": number},
+            privacy=dataclasses.replace(EXACT_SUM, pairs_noise=number),
             now=number,
         )
     found = sums.newest(engine, folder)
@@ -275,7 +254,7 @@ def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> N
         [3, 2, 1],
     )
     assert found.survivors == ("two.example",)
-    assert found.privacy == {"pairs_noise": 1}
+    assert found.privacy == dataclasses.replace(EXACT_SUM, pairs_noise=1)
     assert sums.prune(engine, folder, keep=1) == 1
     (path,) = folder.iterdir()
     raw = bytearray(path.read_bytes())

@@ -27,6 +27,7 @@ from daemon.store import activity, current_model, model_records, sums
 from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate
 from daemon.store.model_records import ModelRecord, State
+from daemon.store.rows import VIDEO_COLUMNS, VideoRow
 from daemon.store.tables import Video
 from daemon.training.acceptance import decisions
 from daemon.training.acceptance.judge import Report, judge
@@ -40,6 +41,7 @@ from policies.privacy import Level
 from tests.adversaries.poisoning import cohorts
 from tests.adversaries.poisoning.trial import GENEROUS, Learnt, Trial, trained
 from tests.daemon.running_daemon import instance
+from tests.daemon.stored_sums import EXACT_SUM
 from tests.models.made import made_labels, made_model
 
 pytestmark = pytest.mark.slow
@@ -226,7 +228,7 @@ def waiting(config: Config, engine: Engine, state: State, report: dict[str, Any]
         urls=("https://one.example/v",),
         counts=nothing.counts,
         triangle=nothing.triangle,
-        privacy={},
+        privacy=EXACT_SUM,
         now=1.0,
         verdict=verdict,
     )
@@ -253,7 +255,7 @@ def waiting(config: Config, engine: Engine, state: State, report: dict[str, Any]
 
 
 def verdict_of_sum(engine: Engine) -> str:
-    return sums.parts(engine)[0].verdict
+    return sums.records(engine)[0].verdict
 
 
 @pytest.mark.parametrize("state", ["awaiting", "quarantined"])
@@ -320,12 +322,8 @@ def test_the_command_line_says_why_and_who(
     waiting(config, engine, "quarantined", report)
     gaining, gone = (video["url"] for video in report["gains"][0]["videos"][:2])
     with writes(engine) as connection:
-        text = dict.fromkeys(("uuid", "channel", "host", "category", "language"), "")
-        connection.execute(
-            insert(Video).values(
-                url=gaining, title="A kelp forest", nsfw=False, views=0, likes=0, published=None, **text
-            )
-        )
+        row = VideoRow(gaining, "", "A kelp forest")
+        connection.execute(insert(Video).values({name: getattr(row, name) for name in VIDEO_COLUMNS}))
 
     def shoal(*words: str) -> str:
         done = CliRunner(env={"COLUMNS": str(columns)}).invoke(app, [*words, "-c", str(tmp_path)])

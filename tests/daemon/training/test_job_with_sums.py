@@ -29,6 +29,7 @@ from daemon.training.job import run as train
 from models.statistics import counts, head, pair_counts
 from tests.daemon.running_daemon import instance
 from tests.daemon.small_dataset import write_set
+from tests.daemon.stored_sums import EXACT_SUM
 
 pytestmark = pytest.mark.daemon
 
@@ -79,15 +80,15 @@ def add(
         urls=tuple(stored.urls[video] for video in videos),
         counts=times * counts(own)[videos],
         triangle=times * pair_counts(own, videos) if pairs is None else pairs,
-        privacy={"min_users": 5, "max_videos_per_user": 200},
+        privacy=EXACT_SUM,
         now=at or time.time(),
-        batch=batch,
-        subcohort=int(session[-1]),
+        run=batch,
+        sub_cohort=int(session[-1]),
     )
 
 
 def verdicts(context: JobContext) -> dict[str, str]:
-    return {part.session_id: part.verdict for part in sums.parts(context.engine)}
+    return {part.session_id: part.verdict for part in sums.records(context.engine)}
 
 
 def served(context: JobContext) -> ModelRecord:

@@ -23,6 +23,7 @@ from daemon.store.migrate import migrate
 from daemon.store.model_records import ModelRecord
 from daemon.training.acceptance.suspect_sub_cohorts import suspects
 from tests.daemon.running_daemon import instance
+from tests.daemon.stored_sums import EXACT_SUM
 
 NOW = 1_800_000_000.0
 WINDOW = 7 * 86400.0
@@ -56,10 +57,10 @@ def stored(
         urls=("https://v.example/1", "https://v.example/2"),
         counts=np.array([7, 8]),
         triangle=np.array([6]),
-        privacy={},
+        privacy=EXACT_SUM,
         now=at,
-        batch=batch,
-        subcohort=number,
+        run=batch,
+        sub_cohort=number,
         verdict=verdict,
     )
     checks = [{"id": "gain", "ok": False, "sentence": "One gains too much."}, {"id": "x", "ok": True}]
