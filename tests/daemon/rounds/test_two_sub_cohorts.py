@@ -113,7 +113,7 @@ async def test_a_part_that_fails_is_missing_and_the_other_counts(daemons: list[D
         await daemon.stop()
     outcome = await aggregator.job("session")
     assert outcome.ok, outcome.message
-    assert sorted(told["outcome"] for told in outcome.result["parts"]) == ["abandoned", "done"]
+    assert sorted(told["outcome"] for told in outcome.result["sub_cohorts"]) == ["abandoned", "done"]
     newest, _ = stored_by(aggregator)
     last = [part for part in newest if part.run == outcome.result["session"]]
     assert [part.survivors for part in last] == [parts[0].survivors]
