@@ -66,49 +66,6 @@ def train(
             lists = related.content_lists(content, data.features.published, length=recipe.related_length)
         with clock.phase("related"):
             lists, together = _relate(problem, lists, content, data, recipe)
-    return _finished(data, recipe, choice, problem, factors, lists, together, vectors, clock, closed_form)
-
-
-def _solve(problem: GramProblem, choice: Choice, side: NDArray[np.float64]) -> Solved:
-    ridge = choice.ridge * problem.unit + problem.shift
-    return solve(problem.gram, ridge, side=side, side_weight=choice.alpha * problem.unit)
-
-
-def _factorize(solved: Solved, recipe: Recipe) -> Factors:
-    if not solved.A.shape[0]:
-        empty = torch.zeros(0, 1, dtype=torch.float64)
-        return Factors(empty, empty, empty[:, 0])
-    return factorize(solved, recipe.rank, seed=recipe.seed)
-
-
-def _relate(
-    problem: GramProblem, lists: related.Lists, content: csr_array, data: TrainingData, recipe: Recipe
-) -> tuple[related.Lists, related.CoEngagement]:
-    weights = solve(problem.gram, recipe.related_lambda * problem.unit + problem.shift).weights()
-    return related.mix(
-        lists,
-        problem.items.positions,
-        weights,
-        problem.users(),
-        content,
-        data.features.published,
-        min_users=recipe.min_pair_users,
-        content_weight=recipe.related_tag_weight,
-    )
-
-
-def _finished(
-    data: TrainingData,
-    recipe: Recipe,
-    choice: Choice,
-    problem: GramProblem,
-    factors: Factors,
-    lists: related.Lists,
-    together: related.CoEngagement,
-    vectors: csr_array,
-    clock: _Clock,
-    closed_form: NDArray[np.float32] | None,
-) -> TrainedModel:
     features = data.features
     return TrainedModel(
         items=problem.items.positions.astype(np.int32),
@@ -140,6 +97,34 @@ def _finished(
         seconds=clock.seconds,
         noise=data.noise,
         closed_form=closed_form,
+    )
+
+
+def _solve(problem: GramProblem, choice: Choice, side: NDArray[np.float64]) -> Solved:
+    ridge = choice.ridge * problem.unit + problem.shift
+    return solve(problem.gram, ridge, side=side, side_weight=choice.alpha * problem.unit)
+
+
+def _factorize(solved: Solved, recipe: Recipe) -> Factors:
+    if not solved.A.shape[0]:
+        empty = torch.zeros(0, 1, dtype=torch.float64)
+        return Factors(empty, empty, empty[:, 0])
+    return factorize(solved, recipe.rank, seed=recipe.seed)
+
+
+def _relate(
+    problem: GramProblem, lists: related.Lists, content: csr_array, data: TrainingData, recipe: Recipe
+) -> tuple[related.Lists, related.CoEngagement]:
+    weights = solve(problem.gram, recipe.related_lambda * problem.unit + problem.shift).weights()
+    return related.mix(
+        lists,
+        problem.items.positions,
+        weights,
+        problem.users(),
+        content,
+        data.features.published,
+        min_users=recipe.min_pair_users,
+        content_weight=recipe.related_tag_weight,
     )
 
 

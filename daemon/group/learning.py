@@ -85,7 +85,7 @@ def run(context: JobContext) -> dict[str, Any]:
             _fetch(context, group, run_id, store)
         run_id = store.not_learnt()
         if run_id is None:
-            return {"batch": group.batch, "parts": []}
+            return {"batch": group.batch, "sub_cohorts": []}
         return _Learning(context, group, store, run_id).run()
     except Refusal as refusal:
         _discard(context, group, store, run_id, refusal)
@@ -219,7 +219,9 @@ class _Learning:
         self._store.mark_learnt(self._run_id, keep=self._group.role == "host")
         return {
             "batch": self._run_id.hex(),
-            "parts": [{"session": one.session, "survivors": list(one.survivors)} for one in sub_cohorts],
+            "sub_cohorts": [
+                {"session": one.session, "survivors": list(one.survivors)} for one in sub_cohorts
+            ],
             "left_out": {str(number): problem for number, problem in problems.items()},
             "head": len(head),
         }

@@ -55,7 +55,7 @@ def artifacts_of(engine: Engine, config: Config, host: str) -> Artifacts:
         if path.name not in known and ((named := _named_in(path)) is None or host in named)
     ]
     return Artifacts(
-        sums=tuple(part.session_id for part in sums.records(engine) if host in part.survivors),
+        sums=tuple(one.session_id for one in sums.records(engine) if host in one.survivors),
         models=tuple(record.id for record in models),
         folders=tuple(sorted(folders)),
     )

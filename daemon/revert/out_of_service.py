@@ -128,10 +128,10 @@ def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | N
 
 def basis_without(engine: Engine, host: str) -> Basis:
     """Return what is left to learn from without a host."""
-    parts = sums.records(engine)
-    with_host = {part.run for part in parts if host in part.survivors}
-    left = [part for part in parts if host not in part.survivors and part.verdict != "quarantined"]
-    if any(part.run in with_host for part in left):
+    records = sums.records(engine)
+    with_host = {one.run for one in records if host in one.survivors}
+    left = [one for one in records if host not in one.survivors and one.verdict != "quarantined"]
+    if any(one.run in with_host for one in left):
         return "sub-cohorts"
     return "older sum" if left else "local"
 

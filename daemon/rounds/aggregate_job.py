@@ -1,7 +1,7 @@
 """The job that asks the approved peers for a sum: two rounds over HTTP, then the statistic is stored.
 
-With many peers the cohort is summed in parts (`daemon.rounds.sub_cohorts`), all over one head: it follows
-from the counts of all parts together. A part that fails is missing; the others count.
+With many peers there is a sum for each sub-cohort (`daemon.rounds.sub_cohorts`), all over one head: it
+follows from the counts of all of them together. One that fails is missing; the others count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from daemon.rounds import round_config, sub_cohorts
 from daemon.rounds.aggregator_window import peer_windows
 from daemon.rounds.contribution_job import noisy, windows_of
 from daemon.rounds.contribution_log import ContributionLog
-from daemon.rounds.counts_then_pairs import Part
+from daemon.rounds.counts_then_pairs import SubCohort
 from daemon.rounds.own_statistics import over, own_viewers, public_vocabulary
 from daemon.rounds.session_driver import Paired, SessionDriver
 from daemon.store import sums
@@ -91,17 +91,17 @@ class _Session(SessionDriver):
         )
         return tuple(tuple(sorted(self.asked[host].identity for host in group)) for group in groups)
 
-    def own_part(self, part: Part) -> NDArray[np.int64] | int:
+    def own_counts(self, sub_cohort: SubCohort) -> NDArray[np.int64] | int:
         """Return our own viewers' noisy counts, as members will see them in the total, or 0.
 
-        The members are shown this total, so our own part obeys the rules of any contribution: it carries
+        The members are shown this total, so our own share obeys the rules of any contribution: it carries
         noise, is frozen for a window, and costs budget. At home our own viewers are added in the clear, when
         training.
         """
         if self.config.mode != "contribute":
             return 0
-        first = part.first
-        blobs = {round_config.VOCABULARY: self.rounds.vocabulary_of(part)}
+        first = sub_cohort.first
+        blobs = {round_config.VOCABULARY: self.rounds.vocabulary_of(sub_cohort)}
         context = self.context
         windows = windows_of(context)
         # Read again: since the session began somebody may have left.
@@ -116,34 +116,34 @@ class _Session(SessionDriver):
         return counts
 
     def keep(self, paired: Sequence[Paired], vocabulary: tuple[str, ...]) -> list[Paired]:
-        """Store the sum of each part."""
+        """Store the sum of each sub-cohort."""
         return [one for one in paired if self._store(one, vocabulary)]
 
     def _store(self, one: Paired, vocabulary: tuple[str, ...]) -> bool:
-        """Store a part's sum, unless a member's learning was taken out while it was summed."""
-        part, result, head = one.part, one.result, one.summed.statistic.head
+        """Store a sub-cohort's sum, unless a member's learning was taken out while it was summed."""
+        sub_cohort, result, head = one.sub_cohort, one.result, one.summed.statistic.head
         context = self.context
         with deploy.turn(self.config):
             out = repository.read(context.engine, self.config).unusable(result.survivors)
             if out:
                 reason = f"{', '.join(out)} was taken out while it was summed"
-                self.finish(part, "abandoned", reason=reason)
+                self.finish(sub_cohort, "abandoned", reason=reason)
                 return False
-            self.finish(part, "done", survivors=result.survivors)
+            self.finish(sub_cohort, "done", survivors=result.survivors)
             sums.save(
                 context.engine,
                 self.config.sums_dir,
-                session_id=part.session,
+                session_id=sub_cohort.session,
                 urls=tuple(vocabulary[place] for place in head),
                 counts=one.counted.total[head],
                 triangle=result.total,
-                privacy=round_config.privacy_of(part.first.proposal, survivors=len(result.survivors)),
+                privacy=round_config.privacy_of(sub_cohort.first.proposal, survivors=len(result.survivors)),
                 now=context.clock(),
-                run=part.batch,
-                sub_cohort=part.number,
+                run=sub_cohort.run,
+                sub_cohort=sub_cohort.number,
             )
         for host in result.survivors:
-            # Who gave its part to us approves us, whether it ever said so or not.
+            # Who gave its counts to us approves us, whether it ever said so or not.
             repository.change(
                 context.engine, self.config, host, lambda peer: replace(peer, theirs="approved")
             )

@@ -35,18 +35,18 @@ from models.trainer import PairCounting, Summed
 from policies.sharing import TRAINER
 
 ROUNDS = ("counts", "pairs")
-_PART = "part"
+_SUB_COHORT = "sub-cohort"
 
 Carry = Callable[[SignedProposal], Carrier]
 """What carries the messages of one sum."""
 
 
 @dataclass(frozen=True)
-class Part:
+class SubCohort:
     """One of the cohorts that a session sums: its first proposal, and where it belongs."""
 
     first: SignedProposal
-    batch: str
+    run: str
     number: int
 
     @property
@@ -57,9 +57,9 @@ class Part:
 
 @dataclass
 class Rounds:
-    """What all parts of a session are driven with.
+    """What all sub-cohorts of a session are driven with.
 
-    `progress` is called with a stage's name and the part of a round that is done, in [0, 1]; `may_go_on`
+    `progress` is called with a stage's name and the share of a round that is done, in [0, 1]; `may_go_on`
     after every answer, and raises Refusal when a sum must be given up.
     """
 
@@ -80,20 +80,20 @@ class Rounds:
 
     # -- proposals ------------------------------------------------------------------------------------------
 
-    def propose(self, vocabulary: bytes, rosters: tuple[tuple[PublicIdentity, ...], ...]) -> list[Part]:
+    def propose(self, vocabulary: bytes, rosters: tuple[tuple[PublicIdentity, ...], ...]) -> list[SubCohort]:
         """Sign the first sum of every cohort, and journal it."""
         length = len(round_config.decode_vocabulary(vocabulary, at_most=self.config.sharing.max_vocabulary))
         signed = [self._first(vocabulary, length, roster, len(rosters)) for roster in rosters]
-        batch = signed[0].sum_id.hex()
-        parts = [Part(first, batch, number) for number, first in enumerate(signed)]
-        for part in parts:
+        run = signed[0].sum_id.hex()
+        sub_cohorts = [SubCohort(first, run, number) for number, first in enumerate(signed)]
+        for sub_cohort in sub_cohorts:
             # Last: what lacks it was not sent to anybody yet, and is forgotten after a crash.
-            note = cbor.encode({"batch": part.batch, "number": part.number})
-            self.journal.write(part.first.sum_id, _PART, note)
-        return parts
+            note = cbor.encode({"run": sub_cohort.run, "number": sub_cohort.number})
+            self.journal.write(sub_cohort.first.sum_id, _SUB_COHORT, note)
+        return sub_cohorts
 
     def _first(
-        self, vocabulary: bytes, length: int, roster: tuple[PublicIdentity, ...], parts: int
+        self, vocabulary: bytes, length: int, roster: tuple[PublicIdentity, ...], sub_cohorts: int
     ) -> SignedProposal:
         now = int(self.clock())
         proposal = Proposal(
@@ -110,18 +110,18 @@ class Rounds:
             expires=now + int(self.config.cohort.session_expiry.total_seconds()),
             noise=round_config.protection(self.config).counts_noise,
             colluders=self.colluders,
-            parameters=round_config.parameters(self.config, length, parts=parts),
+            parameters=round_config.parameters(self.config, length, parts=sub_cohorts),
             blobs={round_config.VOCABULARY: reference_to(vocabulary)},
         )
         return self._sign(proposal, {round_config.VOCABULARY: vocabulary})
 
-    def _second(self, part: Part, counted: SumResult, shown: bytes, head: int) -> SignedProposal:
-        first = part.first.proposal
-        vocabulary = self.vocabulary_of(part)
+    def _second(self, sub_cohort: SubCohort, counted: SumResult, shown: bytes, head: int) -> SignedProposal:
+        first = sub_cohort.first.proposal
+        vocabulary = self.vocabulary_of(sub_cohort)
         proposal = replace(
             first,
             round=1,
-            parent=part.first.sum_id,
+            parent=sub_cohort.first.sum_id,
             survivors=counted.survivors,
             length=head * (head - 1) // 2,
             noise=first.parameters["pairs_noise"],
@@ -141,29 +141,31 @@ class Rounds:
 
     # -- rounds ---------------------------------------------------------------------------------------------
 
-    async def count(self, part: Part, carry: Carry) -> SumResult:
-        """Return the sum of a part's counts. Raises CohortLost, Refusal."""
-        return await self._drive(part, part.first, carry, 0)
+    async def count(self, sub_cohort: SubCohort, carry: Carry) -> SumResult:
+        """Return the sum of a sub-cohort's counts. Raises CohortLost, Refusal."""
+        return await self._drive(sub_cohort, sub_cohort.first, carry, 0)
 
     async def pair(
         self,
-        part: Part,
+        sub_cohort: SubCohort,
         counted: SumResult,
         counts: NDArray[np.int64],
         state: PairCounting,
         carry: Carry,
     ) -> tuple[SumResult, Summed]:
-        """Return a part's pairs over the head of all parts. Raises CohortLost, Refusal, SumError."""
-        second = self._child_of(part)
+        """Return a sub-cohort's pairs over the head of the run. Raises CohortLost, Refusal, SumError."""
+        second = self._child_of(sub_cohort)
         if second is None:
-            second = self._second(part, counted, write_counts(counts), len(state.head))
-        result = await self._drive(part, second, carry, 1)
-        summed = trainer_of(part.first.proposal).advance(state, result.total)
+            second = self._second(sub_cohort, counted, write_counts(counts), len(state.head))
+        result = await self._drive(sub_cohort, second, carry, 1)
+        summed = trainer_of(sub_cohort.first.proposal).advance(state, result.total)
         if not isinstance(summed, Summed):
             raise TypeError("pair counts end a session")
         return result, summed
 
-    async def _drive(self, part: Part, signed: SignedProposal, carry: Carry, round_: int) -> SumResult:
+    async def _drive(
+        self, sub_cohort: SubCohort, signed: SignedProposal, carry: Carry, round_: int
+    ) -> SumResult:
         aggregator = Aggregator(signed, self.identity, self.journal, self.limits)
         marks: dict[str, float] = defaultdict(float)
         last = time.monotonic()
@@ -193,7 +195,7 @@ class Rounds:
                 on_stage=on_stage,
             )
         finally:
-            spent = self.seconds.setdefault(part.session, {})
+            spent = self.seconds.setdefault(sub_cohort.session, {})
             spent.update({stage: round(seconds, 3) for stage, seconds in marks.items()})
 
     def _check(self, signed: SignedProposal) -> None:
@@ -204,52 +206,53 @@ class Rounds:
 
     # -- journal --------------------------------------------------------------------------------------------
 
-    def open_parts(self) -> list[Part]:
-        """Return the parts of the session that was interrupted, none where there is none."""
+    def open_sub_cohorts(self) -> list[SubCohort]:
+        """Return the sub-cohorts of the session that was interrupted, none where there is none."""
         now, found = self.clock(), []
         for signed in self._signed():
             if now >= signed.proposal.expires:
                 self.journal.erase(signed.sum_id)
             elif signed.proposal.round == 0:
-                part = self._read_part(signed)
-                if part is None:
+                sub_cohort = self._read_sub_cohort(signed)
+                if sub_cohort is None:
                     self.journal.erase(signed.sum_id)
                 else:
-                    found.append(part)
-        newest = max(found, key=lambda part: part.first.proposal.created, default=None)
-        return sorted((p for p in found if newest and p.batch == newest.batch), key=lambda part: part.number)
+                    found.append(sub_cohort)
+        newest = max(found, key=lambda one: one.first.proposal.created, default=None)
+        of_newest = [one for one in found if newest and one.run == newest.run]
+        return sorted(of_newest, key=lambda one: one.number)
 
-    def shown(self, parts: list[Part]) -> bytes | None:
-        """Return the counts that members of these parts were shown already: they stay, whatever changed."""
-        for part in parts:
-            second = self._child_of(part)
+    def shown(self, sub_cohorts: list[SubCohort]) -> bytes | None:
+        """Return the counts that members were shown already, None where they were not: they stay."""
+        for sub_cohort in sub_cohorts:
+            second = self._child_of(sub_cohort)
             if second is not None:
                 return self.journal.read(second.sum_id, f"blob.{round_config.COUNTS}")
         return None
 
-    def vocabulary_of(self, part: Part) -> bytes:
-        """Return the blob that a part asks about."""
-        return self.journal.read(part.first.sum_id, f"blob.{round_config.VOCABULARY}") or b""
+    def vocabulary_of(self, sub_cohort: SubCohort) -> bytes:
+        """Return the blob that a sub-cohort asks about."""
+        return self.journal.read(sub_cohort.first.sum_id, f"blob.{round_config.VOCABULARY}") or b""
 
     def blobs_of(self, signed: SignedProposal) -> dict[str, bytes]:
         """Return the public data of a sum."""
         found = {name: self.journal.read(signed.sum_id, f"blob.{name}") for name in signed.proposal.blobs}
         return {name: data for name, data in found.items() if data is not None}
 
-    def forget(self, part: Part) -> None:
-        """Erase everything of a part's session."""
-        session = part.first.sum_id
+    def forget(self, sub_cohort: SubCohort) -> None:
+        """Erase everything of a sub-cohort's session."""
+        session = sub_cohort.first.sum_id
         for signed in self._signed():
             if session in (signed.sum_id, signed.proposal.parent):
                 self.journal.erase(signed.sum_id)
 
-    def _read_part(self, signed: SignedProposal) -> Part | None:
-        raw = self.journal.read(signed.sum_id, _PART)
+    def _read_sub_cohort(self, signed: SignedProposal) -> SubCohort | None:
+        raw = self.journal.read(signed.sum_id, _SUB_COHORT)
         if raw is None:
             return None
         try:
-            content = cbor_fields.exact_map(cbor.decode(raw), "batch", "number")
-            return Part(signed, cbor_fields.text(content["batch"]), cbor_fields.integer(content["number"]))
+            content = cbor_fields.exact_map(cbor.decode(raw), "run", "number")
+            return SubCohort(signed, cbor_fields.text(content["run"]), cbor_fields.integer(content["number"]))
         except Refusal:
             return None
 
@@ -268,5 +271,5 @@ class Rounds:
                 self.journal.erase(sum_id)
         return found
 
-    def _child_of(self, part: Part) -> SignedProposal | None:
-        return next((s for s in self._signed() if s.proposal.parent == part.first.sum_id), None)
+    def _child_of(self, sub_cohort: SubCohort) -> SignedProposal | None:
+        return next((s for s in self._signed() if s.proposal.parent == sub_cohort.first.sum_id), None)

@@ -1,4 +1,4 @@
-"""One session as its aggregator, over any carrier: both rounds of all parts, and how they ended.
+"""One session as its aggregator, over any carrier: both rounds of all sub-cohorts, and how they ended.
 
 What differs between a sum of one's own peers and that of a group is left to those that derive from
 `SessionDriver`: who is asked, whether own viewers are added apart, and what becomes of the sums.
@@ -24,7 +24,7 @@ from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import AggregatorWindows
 from daemon.rounds.contribution_job import read_counts, trainer_of
-from daemon.rounds.counts_then_pairs import Carry, Part, Rounds
+from daemon.rounds.counts_then_pairs import Carry, Rounds, SubCohort
 from daemon.rounds.own_statistics import own_viewers, public_vocabulary
 from daemon.store.activity import Role, SessionRecord, save_session
 from daemon.store.traffic import add_all, month_of
@@ -43,17 +43,17 @@ _LOST = (CohortLost, Refusal, SumError)
 
 @dataclass(frozen=True)
 class Counted:
-    """A part after its first round."""
+    """A sub-cohort after its first round."""
 
-    part: Part
+    sub_cohort: SubCohort
     result: SumResult
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A part after both rounds."""
+    """A sub-cohort after both rounds."""
 
-    part: Part
+    sub_cohort: SubCohort
     counted: SumResult
     result: SumResult
     summed: Summed
@@ -93,65 +93,65 @@ class SessionDriver(ABC):
 
     @abstractmethod
     def rosters(self) -> tuple[tuple[PublicIdentity, ...], ...]:
-        """Return who is asked, part by part, each sorted by host."""
+        """Return who is asked, sub-cohort by sub-cohort, each sorted by host."""
 
     @abstractmethod
     def keep(self, paired: Sequence[Paired], vocabulary: tuple[str, ...]) -> list[Paired]:
-        """Store what was summed, and `finish` each part; return those that were kept."""
+        """Store what was summed, and `finish` each sub-cohort; return those that were kept."""
 
-    def own_part(self, part: Part) -> NDArray[np.int64] | int:  # noqa: ARG002 (for those that have one)
-        """Return what is added to the counts that members are shown, beside the sums of the parts."""
+    def own_counts(self, sub_cohort: SubCohort) -> NDArray[np.int64] | int:  # noqa: ARG002
+        """Return what is added to the counts that members are shown, beside the sums of the sub-cohorts."""
         return 0
 
-    def record_id(self, part: Part) -> str:
-        """Return under which id a part's session is recorded."""
-        return part.session
+    def record_id(self, sub_cohort: SubCohort) -> str:
+        """Return under which id a sub-cohort's session is recorded."""
+        return sub_cohort.session
 
     def others(self, hosts: tuple[str, ...]) -> tuple[str, ...]:
         """Return these hosts without this instance, which the host of a group is a member of."""
         return tuple(host for host in hosts if host != self.identity.host)
 
     async def sum(self, carry: Carry) -> dict[str, Any]:
-        """Run both rounds of every part and keep what they give; `carry` brings the messages.
+        """Run both rounds of every sub-cohort and keep what they give; `carry` brings the messages.
 
         Raises:
             PolicyRefusedError: the window has its sum already.
             JobError: the session was abandoned; nothing was learned.
 
         """
-        parts = self.rounds.open_parts()
+        sub_cohorts = self.rounds.open_sub_cohorts()
         known = self.windows.current()
-        if parts and known is not None and known.done == parts[0].batch:
-            # It died while it tidied up. What some parts have left is not another sum of this window.
-            for part in parts:
-                self.rounds.forget(part)
-            parts = []
-        if not parts:
+        if sub_cohorts and known is not None and known.done == sub_cohorts[0].run:
+            # It died while it tidied up. What some sub-cohorts have left is not another sum of this window.
+            for sub_cohort in sub_cohorts:
+                self.rounds.forget(sub_cohort)
+            sub_cohorts = []
+        if not sub_cohorts:
             self.windows.require_new()
-            parts = self._propose()
-        for part in parts:
-            self.records[part.session] = self._begin(part)
+            sub_cohorts = self._propose()
+        for sub_cohort in sub_cohorts:
+            self.records[sub_cohort.session] = self._begin(sub_cohort)
         try:
-            counted = await self._count(parts, carry)
-            paired = await self._pair(parts, counted, carry)
+            counted = await self._count(sub_cohorts, carry)
+            paired = await self._pair(sub_cohorts, counted, carry)
         finally:
             # What was exchanged was exchanged, however the session ends.
             month = month_of(self.context.clock())
             add_all(self.context.engine, month, self.rounds.traffic.by_peer())
         vocabulary = round_config.decode_vocabulary(
-            self.rounds.vocabulary_of(paired[0].part), at_most=parts[0].first.proposal.length
+            self.rounds.vocabulary_of(paired[0].sub_cohort), at_most=sub_cohorts[0].first.proposal.length
         )
         kept = self.keep(paired, vocabulary)
         if not kept:
             raise abandoned("a peer's learning was taken out while it was summed")
-        self.windows.answered(parts[0].batch)
-        for part in parts:
-            self.rounds.forget(part)
-        return self._summary(parts, counted, paired, kept, len(vocabulary))
+        self.windows.answered(sub_cohorts[0].run)
+        for sub_cohort in sub_cohorts:
+            self.rounds.forget(sub_cohort)
+        return self._summary(sub_cohorts, counted, paired, kept, len(vocabulary))
 
     def _summary(
         self,
-        parts: Sequence[Part],
+        sub_cohorts: Sequence[SubCohort],
         counted: Sequence[Counted],
         paired: Sequence[Paired],
         kept: Sequence[Paired],
@@ -159,7 +159,7 @@ class SessionDriver(ABC):
     ) -> dict[str, Any]:
         traffic = self.rounds.traffic
         return {
-            "session": parts[0].batch,
+            "session": sub_cohorts[0].run,
             "survivors": sorted(host for one in kept for host in one.result.survivors),
             "lost": {
                 host: why
@@ -170,13 +170,13 @@ class SessionDriver(ABC):
             "doubts": [list(pair) for pair in sorted({p for one in kept for p in one.result.doubts})],
             "vocabulary": vocabulary,
             "head": len(paired[0].summed.statistic.head),
-            "parts": [self._told(part) for part in parts],
+            "sub_cohorts": [self._told(one) for one in sub_cohorts],
             "bytes_out": traffic.sent,
             "bytes_in": traffic.received,
-            "seconds": self.rounds.seconds[kept[0].part.session],
+            "seconds": self.rounds.seconds[kept[0].sub_cohort.session],
         }
 
-    def _propose(self) -> list[Part]:
+    def _propose(self) -> list[SubCohort]:
         window = self.windows.current()
         if window is None:
             fresh = public_vocabulary(self.own.catalogue, self.config.sharing.max_vocabulary)
@@ -187,55 +187,58 @@ class SessionDriver(ABC):
 
     # -- rounds ---------------------------------------------------------------------------------------------
 
-    async def _count(self, parts: Sequence[Part], carry: Carry) -> list[Counted]:
+    async def _count(self, sub_cohorts: Sequence[SubCohort], carry: Carry) -> list[Counted]:
         results = await asyncio.gather(
-            *(self.rounds.count(part, carry) for part in parts), return_exceptions=True
+            *(self.rounds.count(sub_cohort, carry) for sub_cohort in sub_cohorts), return_exceptions=True
         )
         found = [
-            Counted(part, result)
-            for part, result in zip(parts, results, strict=True)
-            if self._came_through(part, result) and not isinstance(result, BaseException)
+            Counted(sub_cohort, result)
+            for sub_cohort, result in zip(sub_cohorts, results, strict=True)
+            if self._came_through(sub_cohort, result) and not isinstance(result, BaseException)
         ]
         if not found:
             raise abandoned("; ".join(dict.fromkeys(str(result) for result in results)))
         return found
 
-    async def _pair(self, parts: list[Part], counted: Sequence[Counted], carry: Carry) -> list[Paired]:
-        first = parts[0].first.proposal
-        shown = self.rounds.shown(parts)
+    async def _pair(
+        self, sub_cohorts: list[SubCohort], counted: Sequence[Counted], carry: Carry
+    ) -> list[Paired]:
+        first = sub_cohorts[0].first.proposal
+        shown = self.rounds.shown(sub_cohorts)
         if shown is not None:
             counts = read_counts(shown, first.length)
         else:
-            counts = np.sum([one.result.total for one in counted], axis=0) + self.own_part(counted[0].part)
+            total = np.sum([one.result.total for one in counted], axis=0)
+            counts = total + self.own_counts(counted[0].sub_cohort)
         try:
             state = trainer_of(first).advance(trainer_of(first).start(first.length), counts)
         except SumError as error:
-            self._all_abandoned(parts, str(error))
+            self._all_abandoned(sub_cohorts, str(error))
             raise abandoned(str(error)) from error
         if not isinstance(state, PairCounting):
-            self._all_abandoned(parts, "no pair has enough users")
+            self._all_abandoned(sub_cohorts, "no pair has enough users")
             raise JobError(
                 "no two videos have enough users in the cohort for pair counts",
                 advice="Approve more or larger peers; the local model keeps serving.",
             )
         results = await asyncio.gather(
-            *(self.rounds.pair(one.part, one.result, counts, state, carry) for one in counted),
+            *(self.rounds.pair(one.sub_cohort, one.result, counts, state, carry) for one in counted),
             return_exceptions=True,
         )
         found = [
-            Paired(one.part, one.result, *result)
+            Paired(one.sub_cohort, one.result, *result)
             for one, result in zip(counted, results, strict=True)
-            if self._came_through(one.part, result) and not isinstance(result, BaseException)
+            if self._came_through(one.sub_cohort, result) and not isinstance(result, BaseException)
         ]
         if not found:
             raise abandoned("; ".join(dict.fromkeys(str(result) for result in results)))
         return found
 
-    def _came_through(self, part: Part, result: object) -> bool:
-        """Tell whether a part has a result; note why where it has none. A bug of ours is raised."""
+    def _came_through(self, sub_cohort: SubCohort, result: object) -> bool:
+        """Tell whether a sub-cohort has a result; note why where it has none. A bug of ours is raised."""
         if isinstance(result, _LOST):
-            self.finish(part, "abandoned", reason=str(result))
-            self.rounds.forget(part)
+            self.finish(sub_cohort, "abandoned", reason=str(result))
+            self.rounds.forget(sub_cohort)
             return False
         if isinstance(result, BaseException):
             raise result
@@ -247,10 +250,10 @@ class SessionDriver(ABC):
         if out:
             raise Refusal(Code.CLOSED, f"{', '.join(out)} was taken out while it was summed")
 
-    def _begin(self, part: Part) -> SessionRecord:
-        proposal = part.first.proposal
+    def _begin(self, sub_cohort: SubCohort) -> SessionRecord:
+        proposal = sub_cohort.first.proposal
         record = SessionRecord(
-            id=self.record_id(part),
+            id=self.record_id(sub_cohort),
             role=self.role,
             aggregator=self.identity.host,
             started=float(proposal.created),
@@ -259,27 +262,29 @@ class SessionDriver(ABC):
         save_session(self.context.engine, record)
         return record
 
-    def _all_abandoned(self, parts: Sequence[Part], reason: str) -> None:
-        for part in parts:
-            if self.records[part.session].outcome == "running":
-                self.finish(part, "abandoned", reason=reason)
-            self.rounds.forget(part)
+    def _all_abandoned(self, sub_cohorts: Sequence[SubCohort], reason: str) -> None:
+        for sub_cohort in sub_cohorts:
+            if self.records[sub_cohort.session].outcome == "running":
+                self.finish(sub_cohort, "abandoned", reason=reason)
+            self.rounds.forget(sub_cohort)
 
-    def finish(self, part: Part, outcome: str, *, reason: str = "", survivors: tuple[str, ...] = ()) -> None:
-        """Record how a part ended, in the database and the ledger."""
+    def finish(
+        self, sub_cohort: SubCohort, outcome: str, *, reason: str = "", survivors: tuple[str, ...] = ()
+    ) -> None:
+        """Record how a sub-cohort ended, in the database and the ledger."""
         traffic = self.rounds.traffic
-        hosts = part.first.proposal.hosts
+        hosts = sub_cohort.first.proposal.hosts
         record = replace(
-            self.records[part.session],
+            self.records[sub_cohort.session],
             ended=self.context.clock(),
             outcome=outcome,
             reason=reason,
             survivors=list(survivors),
             bytes_in=sum(traffic.received_from[host] for host in hosts),
             bytes_out=sum(traffic.sent_to[host] for host in hosts),
-            seconds=self.rounds.seconds.get(part.session, {}),
+            seconds=self.rounds.seconds.get(sub_cohort.session, {}),
         )
-        self.records[part.session] = record
+        self.records[sub_cohort.session] = record
         save_session(self.context.engine, record)
         details = {
             "role": self.role,
@@ -287,23 +292,23 @@ class SessionDriver(ABC):
             "survivors": list(survivors),
             "outcome": outcome,
             "reason": reason,
-            "batch": part.batch,
-            "part": part.number,
+            "run": sub_cohort.run,
+            "sub_cohort": sub_cohort.number,
         }
         append(
             self.context.engine,
             self.identity,
             Kind.SESSION,
-            self.records[part.session].id,
+            self.records[sub_cohort.session].id,
             details,
             now=self.context.clock(),
         )
 
-    def _told(self, part: Part) -> dict[str, Any]:
-        record = self.records[part.session]
+    def _told(self, sub_cohort: SubCohort) -> dict[str, Any]:
+        record = self.records[sub_cohort.session]
         return {
             "session": record.id,
-            "number": part.number,
+            "number": sub_cohort.number,
             "outcome": record.outcome,
             "reason": record.reason,
             "roster": record.roster,

@@ -1,9 +1,9 @@
 """Into which sub-cohorts the peers of an own sum are divided.
 
-A sum over everybody can only be used or dropped as a whole. From `cohort.subcohorts_from` peers on it is
-taken in parts, so that a part with a bad member can be left out. The division is random, and stays for an
-epoch: peers that join go where the fewest are, peers that leave are missing. There are at most three parts,
-because every part carries the noise of a whole sum.
+A sum over everybody can only be used or dropped as a whole. From `cohort.subcohorts_from` peers on there is
+one for each sub-cohort, so that the one with a bad member can be left out. The division is random, and stays
+for an epoch: peers that join go where the fewest are, peers that leave are missing. There are at most three
+sub-cohorts, because each carries the noise of a whole sum.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from sqlalchemy import Engine, insert, select
 
 from daemon.config import Config
 from daemon.store.engine import reads, writes
-from daemon.store.tables import SubCohort
+from daemon.store.tables import SubCohortRow
 
-MOST_PARTS = 3
+MOST_SUB_COHORTS = 3
 
 
-def parts_of(number: int, config: Config) -> int:
-    """Return into how many parts so many peers are divided."""
+def sub_cohorts_for(number: int, config: Config) -> int:
+    """Return into how many sub-cohorts so many peers are divided."""
     if number < config.cohort.subcohorts_from:
         return 1
-    return max(1, min(MOST_PARTS, number // config.cohort.min_cohort))
+    return max(1, min(MOST_SUB_COHORTS, number // config.cohort.min_cohort))
 
 
 def divide(
@@ -35,18 +35,18 @@ def divide(
     now: float,
     shuffle: Callable[[list[str]], None],
 ) -> tuple[tuple[str, ...], ...]:
-    """Return the peers by sub-cohort, each sorted; one part holds everybody where there are too few.
+    """Return the peers by sub-cohort, each sorted; one holds everybody where there are too few.
 
-    `shuffle` draws the division of a new epoch. A part that has become too small is added to the smallest
+    `shuffle` draws the division of a new epoch. One that has become too small is added to the smallest
     other one for as long as it is.
     """
-    if parts_of(len(hosts), config) == 1:
+    if sub_cohorts_for(len(hosts), config) == 1:
         return (tuple(sorted(hosts)),)
     known = _known(engine, since=now - config.cohort.epoch.total_seconds())
     if known is None:
         drawn = sorted(hosts)
         shuffle(drawn)
-        number = parts_of(len(hosts), config)
+        number = sub_cohorts_for(len(hosts), config)
         epoch, numbers = now, {host: place % number for place, host in enumerate(drawn)}
         _save(engine, epoch, numbers)
     else:
@@ -54,10 +54,10 @@ def divide(
         late = _join(numbers, sorted(set(hosts) - set(numbers)), hosts)
         _save(engine, epoch, late)
         numbers |= late
-    parts: dict[int, list[str]] = defaultdict(list)
+    sub_cohorts: dict[int, list[str]] = defaultdict(list)
     for host in hosts:
-        parts[numbers[host]].append(host)
-    groups = sorted(parts.values(), key=len)
+        sub_cohorts[numbers[host]].append(host)
+    groups = sorted(sub_cohorts.values(), key=len)
     while len(groups) > 1 and len(groups[0]) < config.cohort.min_cohort:
         small = groups.pop(0)
         groups[0] = [*groups[0], *small]
@@ -80,7 +80,9 @@ def _join(numbers: dict[str, int], late: Sequence[str], hosts: Sequence[str]) ->
 def _known(engine: Engine, *, since: float) -> tuple[float, dict[str, int]] | None:
     with reads(engine) as connection:
         rows = connection.execute(
-            select(SubCohort.epoch, SubCohort.host, SubCohort.number).where(SubCohort.epoch > since)
+            select(SubCohortRow.epoch, SubCohortRow.host, SubCohortRow.number).where(
+                SubCohortRow.epoch > since
+            )
         ).all()
     if not rows:
         return None
@@ -91,5 +93,5 @@ def _known(engine: Engine, *, since: float) -> tuple[float, dict[str, int]] | No
 def _save(engine: Engine, epoch: float, numbers: dict[str, int]) -> None:
     if numbers:
         with writes(engine) as connection:
-            rows = [{"epoch": epoch, "host": host, "number": part} for host, part in numbers.items()]
-            connection.execute(insert(SubCohort), rows)
+            rows = [{"epoch": epoch, "host": host, "number": number} for host, number in numbers.items()]
+            connection.execute(insert(SubCohortRow), rows)

@@ -314,7 +314,7 @@ class Traffic(Base):
     received: Mapped[int]
 
 
-class SubCohort(Base):
+class SubCohortRow(Base):
     """In which sub-cohort a peer is summed, for as long as an epoch lasts (its start, Unix seconds)."""
 
     __tablename__ = "sub_cohorts"
@@ -370,7 +370,7 @@ class GroupMemberRow(Base):
 
     `node_key` is the public key (PEM) of its Flower node, and `node_id` the decimal number, of 64 bits
     without sign, that the SuperLink gave it; `seen` is the date of its newest message, `delivered` the newest
-    published sum that it took (hex). Who does not `give` is in no part, and learns.
+    published sum that it took (hex). Who does not `give` is in no sub-cohort, and learns.
     """
 
     __tablename__ = "group_members"

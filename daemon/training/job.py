@@ -60,10 +60,10 @@ _STATES: Mapping[sums.Verdict, model_records.State] = {
 
 @dataclass(frozen=True)
 class _Judged:
-    """What became of a new sum: the parts that it came down to, and its model where there is one."""
+    """What became of a new sum: the sums that it came down to, and its model where there is one."""
 
     verdict: sums.Verdict
-    parts: tuple[SumRecord, ...]
+    records: tuple[SumRecord, ...]
     record: ModelRecord | None
     sentence: str
 
@@ -95,7 +95,7 @@ class _Training:
             judged = self._judge(found, local)
             summary["acceptance"] = judged.verdict
             if judged.verdict == "accepted":
-                accepted, served = judged.parts, judged.record
+                accepted, served = judged.records, judged.record
             else:
                 refused = judged.sentence
         if accepted and (served is kept):
@@ -106,7 +106,7 @@ class _Training:
                 f"no model could be trained: {refused}",
                 advice="Wait for more viewers, or look at `shoal models list`.",
             )
-        trained_from = [part.session_id for part in accepted] if served.kind == "federated" else []
+        trained_from = [one.session_id for one in accepted] if served.kind == "federated" else []
         deploy.put_into_service(self._context.engine, self._config, served.id, trained_from=trained_from)
         self._context.progress("in service", 1.0)
         summary |= {"model": served.id, "kind": served.kind, "quality": served.quality}
@@ -136,11 +136,11 @@ class _Training:
             return None, None
         return model, self._keeper.keep(model, kind="local")
 
-    def _fit(self, found: sum_selection.SelectedSums, parts: Sequence[SumRecord]) -> _Fitted:
-        ids = [part.session_id for part in parts]
+    def _fit(self, found: sum_selection.SelectedSums, records: Sequence[SumRecord]) -> _Fitted:
+        ids = [one.session_id for one in records]
         stored = sums.load(self._context.engine, self._config.sums_dir, ids)
         head, noise = statistic(stored, self._catalogue), noise_of(stored)
-        if not found.complete(parts) or len(parts) < len(_siblings(found, parts)):
+        if not found.complete(records) or len(records) < len(_siblings(found, records)):
             counts = statistics.counts(self._own)
             least = stored.privacy.min_users
             head = sum_selection.restricted(head, lambda places: counts[places], min_users=least)
@@ -165,48 +165,48 @@ class _Training:
     # -- acceptance -----------------------------------------------------------------------------------------
 
     def _judge(self, found: sum_selection.SelectedSums, local: TrainedModel | None) -> _Judged:
-        """Judge a new sum, whole, then with each of its parts left out; keep what comes of it."""
+        """Judge a new sum, whole, then with each of its sums left out; keep what comes of it."""
         fitted, report = self._judged(found, found.fresh, local)
-        parts, bad = found.fresh, report
+        records, bad = found.fresh, report
         if not report.ok:
             for fewer in sum_selection.without_one(found.fresh):
                 other, second = self._judged(found, fewer, local)
                 if second.ok:
-                    fitted, report, parts = other, second, fewer
+                    fitted, report, records = other, second, fewer
                     break
         verdict: sums.Verdict = "quarantined"
         if report.ok:
             verdict = "awaiting" if self._is_first() else "accepted"
         told = {**report.as_json(), "verdict": verdict}
-        left_out = [part.session_id for part in found.fresh if part not in parts]
+        left_out = [one.session_id for one in found.fresh if one not in records]
         engine = self._context.engine
         if left_out:
             sums.set_verdict(engine, left_out, "quarantined", {**bad.as_json(), "verdict": "quarantined"})
-        sums.set_verdict(engine, [part.session_id for part in parts], verdict, told)
+        sums.set_verdict(engine, [one.session_id for one in records], verdict, told)
         record = None if fitted is None else self._keep(fitted, report=told, state=_STATES[verdict])
         failed = [check for check in bad.checks if not check.ok]
         details = {
             "verdict": verdict,
-            "sums": [part.session_id for part in parts],
+            "sums": [one.session_id for one in records],
             "left_out": left_out,
-            "survivors": sorted(host for part in parts for host in part.survivors),
+            "survivors": sorted(host for one in records for host in one.survivors),
             "failed": [check.id for check in failed],
         }
-        subject = parts[0].run if record is None else record.id
+        subject = records[0].run if record is None else record.id
         append(engine, self._identity, Kind.ACCEPTANCE, subject, details, now=self._context.clock())
         sentence = bad.sentence if failed else "it waits for you: shoal models list"
-        return _Judged(verdict, parts, record, sentence)
+        return _Judged(verdict, records, record, sentence)
 
     def _judged(
-        self, found: sum_selection.SelectedSums, parts: Sequence[SumRecord], local: TrainedModel | None
+        self, found: sum_selection.SelectedSums, records: Sequence[SumRecord], local: TrainedModel | None
     ) -> tuple[_Fitted | None, Report]:
         try:
-            fitted = self._fit(found, parts)
+            fitted = self._fit(found, records)
         except JobError as error:
             # No model comes of such a sum, and none will when it is tried again.
             impossible = Check("trainable", ok=False, sentence=f"{error.message}.", value=nan, bound=nan)
-            hosts = sorted(host for part in parts for host in part.survivors)
-            at, ids = self._context.clock(), tuple(part.session_id for part in parts)
+            hosts = sorted(host for one in records for host in one.survivors)
+            at, ids = self._context.clock(), tuple(one.session_id for one in records)
             return None, Report(at, (impossible,), (), (), tuple(hosts), ids)
         config = self._config
         declared = {
@@ -235,7 +235,7 @@ class _Training:
         """Tell whether no model learnt with others has ever served since the last time none was left."""
         if not self._config.acceptance.confirm_first:
             return False
-        accepted = any(part.verdict == "accepted" for part in sums.records(self._context.engine))
+        accepted = any(one.verdict == "accepted" for one in sums.records(self._context.engine))
         served = any(
             record.kind == "federated" and record.state in ("ready", "current")
             for record in model_records.models(self._context.engine)
@@ -257,12 +257,12 @@ class _Training:
         return record
 
 
-def _siblings(found: sum_selection.SelectedSums, parts: Sequence[SumRecord]) -> tuple[SumRecord, ...]:
-    """Return the parts that would be summed together with these if none were left out."""
+def _siblings(found: sum_selection.SelectedSums, records: Sequence[SumRecord]) -> tuple[SumRecord, ...]:
+    """Return the sums that would be summed together with these if none were left out."""
     for group in (found.fresh, found.accepted):
-        if group and parts and group[0].run == parts[0].run:
+        if group and records and group[0].run == records[0].run:
             return group
-    return tuple(parts)
+    return tuple(records)
 
 
 def why_not_published(config: Config, privacy: SumPrivacy) -> str:

@@ -16,13 +16,13 @@ from models.statistics import Statistic, to_matrix
 
 @dataclass(frozen=True)
 class SelectedSums:
-    """Stored sums by what may be done with them; each entry holds parts of one batch.
+    """Stored sums by what may be done with them; each entry holds sums of one batch.
 
     Attributes:
         fresh: a sum newer than the accepted one that nobody has judged yet; empty where there is none.
         accepted: what may be served from; empty where there is nothing.
         refused: why a newer sum is not used, empty where none is.
-        whole: names of the batches of which no part is missing: none failed, was left out or deleted.
+        whole: names of the batches of which no sum is missing: none failed, was left out or deleted.
     """
 
     fresh: tuple[SumRecord, ...]
@@ -30,9 +30,9 @@ class SelectedSums:
     refused: str
     whole: frozenset[str]
 
-    def complete(self, parts: Sequence[SumRecord]) -> bool:
-        """Tell whether these are all parts that the head of their batch was chosen from."""
-        return bool(parts) and parts[0].run in self.whole
+    def complete(self, records: Sequence[SumRecord]) -> bool:
+        """Tell whether these are all sums that the head of their batch was chosen from."""
+        return bool(records) and records[0].run in self.whole
 
 
 def choose(stored: Sequence[SumRecord], book: KnownPeers) -> SelectedSums:
@@ -40,14 +40,14 @@ def choose(stored: Sequence[SumRecord], book: KnownPeers) -> SelectedSums:
     refused = ""
     fresh: tuple[SumRecord, ...] = ()
     whole = set()
-    for batch, group in groupby(stored, key=lambda part: part.run):
-        parts = tuple(group)
-        usable = tuple(part for part in parts if not book.unusable(part.survivors))
+    for batch, group in groupby(stored, key=lambda one: one.run):
+        records = tuple(group)
+        usable = tuple(one for one in records if not book.unusable(one.survivors))
         if not usable:
-            gone = sorted({host for part in parts for host in book.unusable(part.survivors)})
+            gone = sorted({host for one in records for host in book.unusable(one.survivors)})
             refused = refused or f"the newest sum contains {', '.join(gone)}, which is no peer any more"
             continue
-        if len(usable) == len(parts) >= parts[0].of:
+        if len(usable) == len(records) >= records[0].of:
             whole.add(batch)
         accepted = _having(usable, "accepted")
         if accepted:
@@ -61,29 +61,29 @@ def choose(stored: Sequence[SumRecord], book: KnownPeers) -> SelectedSums:
     return SelectedSums(fresh, (), refused, frozenset(whole))
 
 
-def _having(parts: Sequence[SumRecord], verdict: Verdict) -> tuple[SumRecord, ...]:
-    return tuple(part for part in parts if part.verdict == verdict)
+def _having(records: Sequence[SumRecord], verdict: Verdict) -> tuple[SumRecord, ...]:
+    return tuple(one for one in records if one.verdict == verdict)
 
 
-def _why(parts: Sequence[SumRecord]) -> str:
-    if any(part.verdict == "awaiting" for part in parts):
+def _why(records: Sequence[SumRecord]) -> str:
+    if any(one.verdict == "awaiting" for one in records):
         return "the first model learnt with others waits for you: shoal models list"
     return "the newest sum did not pass the acceptance test: shoal models list"
 
 
-def without_one(parts: Sequence[SumRecord]) -> Iterator[tuple[SumRecord, ...]]:
-    """Yield the parts with each one left out in turn; nothing where there is only one."""
-    if len(parts) > 1:
-        for left_out in parts:
-            yield tuple(part for part in parts if part is not left_out)
+def without_one(records: Sequence[SumRecord]) -> Iterator[tuple[SumRecord, ...]]:
+    """Yield the sums with each one left out in turn; nothing where there is only one."""
+    if len(records) > 1:
+        for left_out in records:
+            yield tuple(one for one in records if one is not left_out)
 
 
 def restricted(
     sum_: Statistic, own: Callable[[NDArray[np.int64]], NDArray[np.int64]], *, min_users: int
 ) -> Statistic:
-    """Return a sum over those videos of its head that enough viewers stand behind without the missing parts.
+    """Return a sum over those videos of its head that enough viewers stand behind without the missing sums.
 
-    The head was chosen from the counts of all parts. A video that is in it because of a part that was left
+    The head was chosen from the counts of all sums. A video that is in it because of a sum that was left
     out must not stay: that it is there would tell of that part, and serve it. `own` gives the own viewers'
     counts at catalogue positions.
     """

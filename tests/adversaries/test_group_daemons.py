@@ -102,7 +102,7 @@ def deaf(victim: Islander) -> Callable[[str, str, Stage], None]:
 async def learns_nothing(one: Islander, batch: bytes) -> str:
     """Have a member learn a batch in one part; return why the part is left out, as the ledger has it."""
     result = await one.learns()
-    assert result["parts"] == []
+    assert result["sub_cohorts"] == []
     assert not one.stored(batch.hex())
     entry = ledger.newest(one.engine, limit=1, kind=Kind.GROUP)[0]
     assert entry.details["batch"] == batch.hex()
@@ -249,7 +249,7 @@ async def test_what_can_never_be_used_is_tried_once(group: Islands) -> None:
             await victim.learns(batch=victim.group.offered)
         assert schedule.missed(victim.config, victim.group, victim.clock())
     await group.host.start()
-    assert (await victim.learns(batch=victim.group.offered))["parts"]
+    assert (await victim.learns(batch=victim.group.offered))["sub_cohorts"]
 
 
 # The host draws, asks and tells as it likes.
@@ -379,7 +379,7 @@ async def test_a_part_with_viewers_who_left_since_cannot_be_taken_apart_and_is_l
     withdraw_viewers(one.config, one.engine)
     await one.polls()
     learnt = await one.learns(batch=one.group.offered)
-    assert learnt["parts"] == []
+    assert learnt["sub_cohorts"] == []
     assert list(learnt["left_out"]) == ["0"]
     assert not one.stored(result["session"])
     entry = ledger.newest(one.engine, limit=1, kind=Kind.GROUP)[0]

@@ -27,7 +27,7 @@ from daemon.peers import repository as peers
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import group_windows
-from daemon.rounds.counts_then_pairs import Part
+from daemon.rounds.counts_then_pairs import SubCohort
 from daemon.rounds.session_driver import Paired, SessionDriver
 from daemon.store.activity import Role
 from daemon.store.engine import writes
@@ -130,7 +130,7 @@ class GroupSession(SessionDriver):
         # Open proposals are for the epoch as it was then.
         self._epoch = (
             self._epochs.present(known)
-            if known is not None and self.rounds.open_parts()
+            if known is not None and self.rounds.open_sub_cohorts()
             else await self._epochs.ensure(self._members(), self._giving(), carrier)
         )
         rejected = await self._send_epoch(self._epoch, carrier)
@@ -198,9 +198,9 @@ class GroupSession(SessionDriver):
             raise ProtocolMisuse("sums are proposed in an epoch")
         return self._epoch.document.rosters
 
-    def record_id(self, part: Part) -> str:
+    def record_id(self, sub_cohort: SubCohort) -> str:
         """Return the id of the host's record: its own instance keeps one as a member, under the sum's id."""
-        return hashlib.sha256(b"hosted" + part.first.sum_id).hexdigest()
+        return hashlib.sha256(b"hosted" + sub_cohort.first.sum_id).hexdigest()
 
     def keep(self, paired: Sequence[Paired], vocabulary: tuple[str, ...]) -> list[Paired]:
         """Sign and store the sums, but for sub-cohorts with a member that was removed in the meantime."""
@@ -210,25 +210,27 @@ class GroupSession(SessionDriver):
             out = known.unusable(self.others(one.result.survivors))
             if out:
                 self.finish(
-                    one.part, "abandoned", reason=f"{', '.join(out)} was removed or reverted during the sum"
+                    one.sub_cohort,
+                    "abandoned",
+                    reason=f"{', '.join(out)} was removed or reverted during the sum",
                 )
             else:
-                self.finish(one.part, "done", survivors=one.result.survivors)
+                self.finish(one.sub_cohort, "done", survivors=one.result.survivors)
                 kept.append(one)
         if kept:
             self._publish(kept, vocabulary)
         return kept
 
     def _publish(self, kept: Sequence[Paired], vocabulary: tuple[str, ...]) -> None:
-        if self._epoch is None or kept[0].part.first.proposal.ring != RING:
+        if self._epoch is None or kept[0].sub_cohort.first.proposal.ring != RING:
             raise ProtocolMisuse(f"sums of {RING} bits are published in an epoch")
         head = kept[0].summed.statistic.head
         blobs = {HEAD: round_config.encode_vocabulary(tuple(vocabulary[place] for place in head))}
         for number, one in enumerate(kept):
-            blobs[proposal_blob(number)] = one.part.first.raw
+            blobs[proposal_blob(number)] = one.sub_cohort.first.raw
             blobs[counts_blob(number)] = one.counted.total[head].astype(NUMBER_TYPE).tobytes()
             blobs[pairs_blob(number)] = one.result.total.astype(NUMBER_TYPE).tobytes()
-        run_id = bytes.fromhex(kept[0].part.batch)
+        run_id = bytes.fromhex(kept[0].sub_cohort.run)
         # If this was interrupted after signing, a member may have it already: nothing else may be signed.
         if self._published.message(run_id) is None:
             self._sign(run_id, self._epoch, kept, blobs)
@@ -240,7 +242,9 @@ class GroupSession(SessionDriver):
             batch=run_id,
             epoch=epoch.document.hash,
             made=int(self.context.clock() * 1000),
-            parts=tuple(PublishedSubCohort(one.part.first.sum_id, one.result.survivors) for one in kept),
+            parts=tuple(
+                PublishedSubCohort(one.sub_cohort.first.sum_id, one.result.survivors) for one in kept
+            ),
             blobs={name: reference_to(data) for name, data in blobs.items()},
         )
         message = published.seal(self.identity)

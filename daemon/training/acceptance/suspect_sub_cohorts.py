@@ -19,46 +19,46 @@ PASSED = ("new", "accepted", "awaiting")
 def suspects(engine: Engine) -> list[dict[str, Any]]:
     """Return each run of sums of which something was put aside, newest first, as the admin API answers."""
     batches: dict[str, list[SumRecord]] = {}
-    for part in sums.records(engine):
-        batches.setdefault(part.run, []).append(part)
-    for parts in batches.values():
-        parts.sort(key=lambda part: part.sub_cohort)
-    return [_batch(name, parts) for name, parts in batches.items() if _bad(parts)]
+    for one in sums.records(engine):
+        batches.setdefault(one.run, []).append(one)
+    for records in batches.values():
+        records.sort(key=lambda one: one.sub_cohort)
+    return [_batch(name, records) for name, records in batches.items() if _bad(records)]
 
 
-def _bad(parts: Sequence[SumRecord]) -> list[SumRecord]:
-    return [part for part in parts if part.verdict not in PASSED]
+def _bad(records: Sequence[SumRecord]) -> list[SumRecord]:
+    return [one for one in records if one.verdict not in PASSED]
 
 
-def _batch(name: str, parts: Sequence[SumRecord]) -> dict[str, Any]:
+def _batch(name: str, records: Sequence[SumRecord]) -> dict[str, Any]:
     return {
         "batch": name,
-        "at": max(part.created for part in parts),
+        "at": max(one.created for one in records),
         "subcohorts": [
             {
-                "number": part.sub_cohort,
-                "members": list(part.survivors),
-                "verdict": part.verdict,
-                "reasons": _reasons(part),
+                "number": one.sub_cohort,
+                "members": list(one.survivors),
+                "verdict": one.verdict,
+                "reasons": _reasons(one),
             }
-            for part in parts
+            for one in records
         ],
-        "sentence": _sentence(parts),
+        "sentence": _sentence(records),
     }
 
 
-def _reasons(part: SumRecord) -> list[str]:
-    checks = part.report.get("checks", [])
+def _reasons(one: SumRecord) -> list[str]:
+    checks = one.report.get("checks", [])
     return [str(check["sentence"]) for check in checks if not check["ok"]]
 
 
-def _sentence(parts: Sequence[SumRecord]) -> str:
-    bad = _bad(parts)
-    hosts = ", ".join(sorted(host for part in bad for host in part.survivors))
-    if len(bad) < len(parts):
-        numbers = " and ".join(str(part.sub_cohort) for part in bad)
+def _sentence(records: Sequence[SumRecord]) -> str:
+    bad = _bad(records)
+    hosts = ", ".join(sorted(host for one in bad for host in one.survivors))
+    if len(bad) < len(records):
+        numbers = " and ".join(str(one.sub_cohort) for one in bad)
         which = f"sub-cohort{'s' if len(bad) > 1 else ''} {numbers}"
         return f"Without {which} the sum passes, so look there first: {hosts}."
-    if len(parts) == 1:
+    if len(records) == 1:
         return f"The peers were summed as one group; any of them may be the reason: {hosts}."
     return f"No single sub-cohort can be left out to make it pass; any of them may be the reason: {hosts}."

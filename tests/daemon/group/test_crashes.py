@@ -18,7 +18,7 @@ from daemon.ledger.chain import Kind
 from daemon.rounds import round_config
 from daemon.rounds.abort import Left, leave_all
 from daemon.rounds.aggregator_window import AggregatorWindows
-from daemon.rounds.counts_then_pairs import Part
+from daemon.rounds.counts_then_pairs import SubCohort
 from daemon.store import activity
 from federation.aggregator import REQUESTS
 from federation.carrier import PeerUnreachable
@@ -166,9 +166,9 @@ async def test_the_hosts_job_dies_after_the_first_answer_to_every_request(group:
     assert not round_config.hosted_journal(group.host.config).sums()
 
 
-def _open(group: Islands) -> list[Part]:
+def _open(group: Islands) -> list[SubCohort]:
     session = GroupSession(group.host.context(), group.host.group, group.ferry)  # type: ignore[arg-type]
-    return list(session.rounds.open_parts())
+    return list(session.rounds.open_sub_cohorts())
 
 
 async def test_a_host_that_dies_while_it_publishes_has_published(group: Islands) -> None:

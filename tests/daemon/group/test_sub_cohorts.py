@@ -26,7 +26,7 @@ from daemon.peers import repository as peers
 from daemon.revert import job, proof
 from daemon.rounds import rotate_key, round_config
 from daemon.rounds.aggregate_job import _Session
-from daemon.rounds.counts_then_pairs import Part, Rounds
+from daemon.rounds.counts_then_pairs import Rounds, SubCohort
 from daemon.store import sums
 from daemon.training import sum_selection
 from federation.blob_access import fetch_request
@@ -74,7 +74,7 @@ def parts_of(one: Islander, host: Islander) -> list[list[str]]:
 
 
 def told(result: dict[str, Any], what: str) -> list[list[str]]:
-    return [part[what] for part in result["parts"]]
+    return [part[what] for part in result["sub_cohorts"]]
 
 
 def states(one: Islander, other: Islander, state: Any) -> None:
@@ -120,7 +120,7 @@ async def test_a_host_that_dies_while_it_tidies_up_has_no_second_sum_of_one_part
     forget = Rounds.forget
     left: list[int] = []
 
-    def dies(self: Rounds, part: Part) -> None:
+    def dies(self: Rounds, part: SubCohort) -> None:
         if left:
             raise asyncio.CancelledError
         left.append(part.number)

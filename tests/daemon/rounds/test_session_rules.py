@@ -76,7 +76,7 @@ def test_who_leaves_while_peers_are_waited_for_is_not_in_what_members_are_shown(
     # The first sum is driven here: as long as the slowest peer takes.
     gone = SECRET.of("viewer 3")
     forget_viewers(engine, [gone])
-    assert not isinstance(session.own_part(part), int)
+    assert not isinstance(session.own_counts(part), int)
     kept = windows_of(session.context).read(config.instance.host)
     assert kept is not None
     assert kept.viewers

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.peers.repository import KnownPeers, Peer, State
-from daemon.rounds.sub_cohorts import MOST_PARTS, divide
+from daemon.rounds.sub_cohorts import MOST_SUB_COHORTS, divide
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.sums import SumRecord, Verdict
@@ -56,7 +56,7 @@ def test_a_small_cohort_is_one_part(engine: Engine, config: Config) -> None:
     assert drawn(engine, config, hosts(7)) == (hosts(7),)
 
 
-@pytest.mark.parametrize(("number", "parts"), [(8, 2), (11, 2), (12, 3), (40, MOST_PARTS)])
+@pytest.mark.parametrize(("number", "parts"), [(8, 2), (11, 2), (12, 3), (40, MOST_SUB_COHORTS)])
 def test_every_part_is_large_enough(engine: Engine, config: Config, number: int, parts: int) -> None:
     groups = drawn(engine, config, hosts(number))
     assert sorted(host for group in groups for host in group) == list(hosts(number))
