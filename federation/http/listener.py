@@ -139,10 +139,12 @@ class PeerListener:
         return await asyncio.shield(asyncio.ensure_future(run()))
 
     async def _card(self, _request: web.Request) -> web.Response:
+        """Answer with the host and the public key of this instance, signed by its PeerTube."""
         me = self._identity.public
         return web.json_response({"version": 1, "host": me.host, "key": format_key(me.key)})
 
     async def _message(self, request: web.Request) -> web.StreamResponse:
+        """Answer one signed message, or say with 202 that the answer is being prepared."""
         try:
             raw = await self._body(request)
             async with self._slots.slot():

