@@ -18,7 +18,7 @@ from daemon.errors import PolicyRefusedError, RequestError, ShoalError
 from daemon.group import commands, repository
 from daemon.group import status as group_status
 from daemon.group.commands import NoGroupError, UnknownMemberError
-from daemon.group.membership import key_verification
+from daemon.group.membership import join_and_leave, key_verification
 from daemon.group.membership.key_verification import KeyEvidence
 from daemon.peers import cards
 from daemon.peers import repository as peers
@@ -159,9 +159,6 @@ def join(
     yes: Yes = False,
 ) -> None:
     """Ask to join a group, after comparing the words of the host's key. The members are shown first."""
-    # Loads aiohttp.
-    from daemon.group.membership import join_and_leave
-
     config, store = instance.config, instance.store
     offer = instance.online(
         lambda session: join_and_leave.fetch_offer(config, store, session, url, group, time.time)
@@ -238,9 +235,6 @@ def approve(
 @app.command()
 def leave(instance: InstanceOption = HERE, *, yes: Yes = False) -> None:
     """Leave the group at once. What was learnt with it stays."""
-    # Loads aiohttp.
-    from daemon.group.membership import join_and_leave
-
     config, store = instance.config, instance.store
     commands.require_speaking(config)
     before = repository.current(store)

@@ -7,13 +7,16 @@ a while: one that was made to be watched by one person, and asked about the next
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select, text
 
 from daemon.store.engine import reads
 from daemon.store.tables import Video
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _AT_ONCE = 500
 """Addresses in one query; SQLite takes at most some thousands."""
@@ -50,6 +53,8 @@ def note_public_since(connection: Connection, *, now: float) -> None:
 
 def public_since(engine: Engine, urls: tuple[str, ...], *, before: float) -> NDArray[np.bool_]:
     """Mark the videos, (len(urls),), that have been public and not excluded since `before` (Unix seconds)."""
+    import numpy as np
+
     with reads(engine) as connection:
         rows = connection.execute(
             text("SELECT url FROM video_since WHERE since <= :before"), {"before": before}

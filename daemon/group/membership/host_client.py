@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
 from sqlalchemy import Engine
 
 from daemon.config import Config
@@ -33,15 +32,16 @@ from federation.carrier import PeerRefused, PeerUnreachable
 from federation.errors import Code, FederationError, Refusal
 from federation.group.enrolment import MAX_ADMISSION, Admission, Enrolment, Wish, read_admission
 from federation.group.node_key import new_node_key, public_node_key
-from federation.http.client import PeerClient, Retry
 from federation.identity import Identity, PublicIdentity, format_key
 from federation.limits import Limits
+
+if TYPE_CHECKING:
+    import aiohttp
 
 NODE_KEY_NAME: Final = "node.key"
 ANSWER_WITHIN: Final = 15.0
 MAX_AHEAD: Final = 60 * 86400.0
 """Seconds: a sum that is announced for later than this is ignored."""
-_ONCE_MORE: Final = Retry(attempts=2, first_pause=0.5)
 
 
 class HostSilentError(ShoalError):
@@ -84,8 +84,12 @@ class HostClient:
             HostRefusedError: it refuses, or its answer is not valid.
 
         """
+        # Loads aiohttp, which whoever only looks at a group does without.
+        from federation.http.client import PeerClient, Retry
+
         on_traffic = self.traffic.add if self.traffic is not None else _not_counted
-        client = PeerClient(self.session, retry=_ONCE_MORE, on_traffic=on_traffic)
+        once_more = Retry(attempts=2, first_pause=0.5)
+        client = PeerClient(self.session, retry=once_more, on_traffic=on_traffic)
         me, now = self.identity, self.clock()
         raw = Enrolment.say(me, self.node_key, group, host.host, now, wish, epoch, gives=self.gives)
         try:

@@ -11,10 +11,9 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
 from sqlalchemy import Engine
 
 from daemon.config import Config
@@ -36,6 +35,9 @@ from federation.group.enrolment import ANY_GROUP
 from federation.group.node_key import new_node_key
 from federation.http import CARD_PATH
 from federation.identity import PublicIdentity, format_key, parse_key
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _CARD_WITHIN: Final = 10.0
 _MAX_CARD: Final = 8_000
@@ -245,6 +247,8 @@ def _urls(address: str) -> list[str]:
 
 async def _host_at(session: aiohttp.ClientSession, url: str) -> str:
     """Return the host that a card names, unchecked: `read_card` checks it. Raises PeerAnswerError."""
+    from aiohttp import ClientError
+
     name = urlsplit(url).netloc
     try:
         async with (
@@ -252,7 +256,7 @@ async def _host_at(session: aiohttp.ClientSession, url: str) -> str:
             session.get(url + CARD_PATH, allow_redirects=False) as answer,
         ):
             body = await answer.content.read(_MAX_CARD)
-    except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
+    except (ClientError, OSError, TimeoutError, UnicodeError) as error:
         raise PeerSilentError(
             f"{name} cannot be reached ({type(error).__name__})", advice="Check the invitation."
         ) from None
