@@ -1,5 +1,6 @@
 # make demo   sets up and runs five federated instances on this machine
-# make test   sets up and runs every test; browser tests need /usr/bin/chromium and are skipped without it
+# make test   sets up and runs every test; those in a browser need Chromium or its headless shell (a third of the work),
+#             and are skipped without
 # make test-fast  the tests that start no daemon, no Flower and no browser: under two minutes
 # make check  ruff, spelling, glossary, import contract, mypy, tsc, eslint
 # make bench  speed, as ratios against named baselines
@@ -12,7 +13,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+# Compiled modules are kept, whatever the environment says: the tests start Python hundreds of times.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -22,16 +24,23 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
 
-# Three workers on two processors: many tests start daemons and wait for them. The plugin's tests run beside them, and
-# are shown when they have ended.
+# $(call run_tests,ARGUMENTS OF PYTEST,SCRIPT OF NPM): Python's tests, and the plugin's beside them. Of the plugin's, the
+# summary is shown at the end, and everything if one failed.
+define run_tests
+@log=$$(mktemp); npm --prefix $(JS) run --silent $(2) > $$log 2>&1 & plugin=$$!; \
+trap 'kill $$plugin; rm -f $$log; exit 130' INT TERM; \
+$(PYTEST) $(1) $(PYTEST_ARGS); python=$$?; \
+wait $$plugin; plugin=$$?; \
+if [ $$plugin = 0 ]; then tail -n 8 $$log; else cat $$log; fi; \
+rm -f $$log; exit $$((python ? python : plugin))
+endef
+
+# Three workers on two processors: many tests wait for the daemons that they start.
 test: $(VENV)/.installed-dev $(JS)/node_modules/.installed
-	@log=$$(mktemp); npm --prefix $(JS) test > $$log 2>&1 & plugin=$$!; \
-	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS); python=$$?; \
-	wait $$plugin; plugin=$$?; cat $$log; rm -f $$log; exit $$((python ? python : plugin))
+	$(call run_tests,-n 3 --dist loadfile --no-loadscope-reorder,test)
 
 test-fast: $(VENV)/.installed-dev $(JS)/node_modules/.installed
-	$(PYTEST) -n 2 --dist worksteal -m "not daemon and not flower and not slow" $(PYTEST_ARGS)
-	npm --prefix $(JS) run test:fast
+	$(call run_tests,-n 2 --dist loadfile -m "not daemon and not flower and not slow",test:fast)
 
 check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/ruff check .
