@@ -222,8 +222,8 @@ def approve(
                 raise
             failed[one.host] = error
     found = {
-        "recognised": done,
-        "not_recognised": {name: error.message for name, error in failed.items()},
+        "approved": done,
+        "not_approved": {name: error.message for name, error in failed.items()},
         "advice": {name: error.advice for name, error in failed.items() if error.advice},
     }
     result(found, lambda: _show_approved(done, failed))

@@ -102,14 +102,14 @@ def show_members(found: Sequence[Mapping[str, Any]], state: str | None = "member
         (
             one["host"] + (" (you)" if one["me"] else ""),
             "host" if one["role"] == "host" else one["state"],
-            "-" if one["me"] else _APPROVED[one["recognised"]],
+            "-" if one["me"] else _APPROVED[one["approved"]],
             one["part"] or "",
             " ".join(one["words"]),
         )
         for one in found
     ]
     table(["HOST", "", "APPROVED", "PART", "WORDS OF ITS KEY"], rows, right=("PART",))
-    if state == "member" and any(one["recognised"] != "yes" and one["state"] == "member" for one in found):
+    if state == "member" and any(one["approved"] != "yes" and one["state"] == "member" for one in found):
         out.print()
         prose("Approve the members whose words you compared: shoal group approve HOST")
 
@@ -120,7 +120,7 @@ def show_offer(offer: Mapping[str, Any]) -> None:
     heading(f"The group {offer['group']} of {offer['host']['host']}")
     paragraph(f"It has {count(len(members), 'member')}:")
     out.print()
-    rows = [(one["host"], _APPROVED[one["recognised"]], " ".join(one["words"])) for one in members]
+    rows = [(one["host"], _APPROVED[one["approved"]], " ".join(one["words"])) for one in members]
     table(["HOST", "APPROVED", "WORDS OF ITS KEY"], rows)
     paragraph("Joining approves the host as a peer, and no other member: approve those yourself.")
 
@@ -142,7 +142,7 @@ def show_status(found: Mapping[str, Any]) -> None:
         part = "in no part yet" if epoch["mine"] is None else f"part {epoch['mine']} of {epoch['parts']}"
         rows.append(("Epoch", f"{epoch['number']}, since {local_time(epoch['opened_at'])}, {part}"))
     counted = found["counted"]
-    rows.append(("Approved", f"{counted['recognised']} of {counted['of']}, {counted['needed']} needed"))
+    rows.append(("Approved", f"{counted['approved']} of {counted['of']}, {counted['needed']} needed"))
     if found["published"]:
         rows.append(("Newest sum", " ".join(found["published"]["words"]) or found["published"]["batch"]))
     out.print()

@@ -212,7 +212,7 @@ def _show_suspects(batches: list[dict[str, Any]]) -> None:
     for batch in batches:
         heading(f"Sum {batch['batch'][:12]}, {ago(time.time() - batch['at'])}")
         paragraph(batch["sentence"])
-        for group in batch["subcohorts"]:
+        for group in batch["sub_cohorts"]:
             verdict = _VERDICTS.get(group["verdict"], group["verdict"])
             paragraph(f"Sub-cohort {group['number']}, {verdict}: {', '.join(group['members'])}", hanging=2)
             for reason in group["reasons"]:

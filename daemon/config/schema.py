@@ -117,7 +117,7 @@ class Cohort(Section):
     are left out of the sum."""
     session_expiry: Duration = Field(default=_HOUR, ge=_SECOND, le=7 * _DAY)
     """How long a proposal stays valid, so that a late message can never join an old sum."""
-    subcohorts_from: int = Field(default=8, ge=6, le=1000)
+    sub_cohorts_from: int = Field(default=8, ge=6, le=1000)
     """Number of peers from which the cohort is divided into sub-cohorts, each of at least min_cohort members.
     A bad sub-cohort can then be left out without asking anyone again."""
     epoch: Duration = Field(default=180 * _DAY, ge=_SECOND)

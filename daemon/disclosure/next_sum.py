@@ -166,7 +166,7 @@ class _Judged:
     known: Allowlist
 
     @property
-    def recognised(self) -> int:
+    def approved(self) -> int:
         """Members that our admin approved, who asks not counted, and this instance where it is one."""
         return sum(
             one.host == self.config.instance.host or self.known.approves(one)
@@ -207,7 +207,7 @@ def _cohort(judged: _Judged) -> str:
     members, needed = plural(len(judged.proposal.roster), "member"), judged.config.cohort.min_cohort
     if not judged.planned.group:
         return f"{members}, all approved here; {needed} are needed."
-    return f"{members}. Without the host, {judged.recognised} are approved here; {needed} are needed."
+    return f"{members}. Without the host, {judged.approved} are approved here; {needed} are needed."
 
 
 def _privacy(judged: _Judged) -> str:

@@ -184,7 +184,7 @@ def _counted(config: Config, group: Membership, found: Mapping[str, Any]) -> str
     needed = "all of them" if counted["needed"] == counted["of"] else counted["needed"]
     return (
         "Of the members summed with this instance, itself included but not the host, "
-        f"{counted['recognised']} of {counted['of']} are approved here; a sum needs {needed}."
+        f"{counted['approved']} of {counted['of']} are approved here; a sum needs {needed}."
     )
 
 

@@ -1,8 +1,8 @@
 """The group that this instance hosts or is in, its members, and the ledger entries about both.
 
 The host's rows are the group: who asked to join, who is a member, with which node key. A member's rows hold
-what the host listed last, signed: nothing in them approves anybody, that is for the rows of peers. `fence`
-and `batch` are named as in the host's messages: the address of its reverse proxy, and the id of a run.
+what the host listed last, signed: nothing in them approves anybody, that is for the rows of peers. `batch` is
+named as in the host's messages: the id of a run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Event = Literal[
 EVENTS: Final[tuple[Event, ...]] = get_args(Event)
 
 _ONLY: Final = 1
-_COLUMNS: Final = {"group": "name", "proxy": "fence"}
+_COLUMNS: Final = {"group": "name"}
 """Fields of a membership whose column is named otherwise."""
 
 

@@ -125,7 +125,7 @@ def _described(
         "state": group.state if mine and not group.active else one.state,
         "role": "host" if one.host == group.host else "member",
         "me": mine,
-        "recognised": "yes" if mine else key_verification.approval(known.find(one.host), one.key),
+        "approved": "yes" if mine else key_verification.approval(known.find(one.host), one.key),
         "part": sub_cohorts.get(one.host),
         "since": one.since,
         "seen": one.seen,
@@ -141,11 +141,11 @@ def _counted(
     the sub-cohort `PrivacyPolicy` refuses. The host sums only members that its admin approves.
     """
     others = [one for one in _same_sub_cohort(listed) if one["host"] != group.host]
-    approved = sum(one["recognised"] == "yes" for one in others)
+    approved = sum(one["approved"] == "yes" for one in others)
     least = config.cohort.min_cohort
     needed = least if group.role == "host" else max(least, len(others))
     return {
-        "recognised": approved,
+        "approved": approved,
         "of": len(others),
         "needed": needed,
         "missing": max(0, needed - approved),
@@ -169,9 +169,9 @@ def _not_approved(
     against: dict[State, list[str]] = {}
     for one in listed:
         host, peer = one["host"], known.find(one["host"])
-        if one["state"] != "member" or one["me"] or one["recognised"] == "yes":
+        if one["state"] != "member" or one["me"] or one["approved"] == "yes":
             continue
-        if one["recognised"] == "other-key":
+        if one["approved"] == "other-key":
             other_key.append(host)
         elif host == group.host:
             continue

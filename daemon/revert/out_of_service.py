@@ -139,7 +139,7 @@ def basis_without(engine: Engine, host: str) -> Basis:
 def abandon_open_sums(engine: Engine, config: Config, host: str, now: float) -> tuple[str, ...]:
     """Give up every open sum of ours that has the host in its roster; returns the sessions.
 
-    While the job of a session runs, it is left to that job: it asks the book of peers before every stage, and
+    While the job of a session runs, it is left to that job: it looks the peer up before every stage, and
     what it has is not stored.
     """
     if not config.journal_dir.is_dir():
@@ -194,7 +194,7 @@ def _note(
 
 
 def _begun(engine: Engine, host: str, before: str | None, now: float) -> str | None:
-    """Begin the record of this revert, or find the interrupted one; returns what served before it."""
+    """Begin the record of this revert, or find the interrupted one; returns which model was in service."""
     newest = report.newest_records(engine, host, limit=1)
     if newest and not newest[0].report.get("finished"):
         first: str | None = newest[0].report.get("served_before")

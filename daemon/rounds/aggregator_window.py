@@ -80,7 +80,7 @@ def group_windows(config: Config, clock: Callable[[], float]) -> AggregatorWindo
 
 
 def asked_before(config: Config, *, hosted: bool) -> bool:
-    """Tell whether the hosted group, or the own peers, were ever asked; looking makes no folder."""
+    """Tell whether the hosted group, or this instance's peers, were ever asked; looking makes no folder."""
     return _folder(config, hosted=hosted).is_dir()
 
 

@@ -76,7 +76,7 @@ class Rounds:
     """By session: wall time per stage."""
 
     def __post_init__(self) -> None:
-        self.desk = BlobServer(self.identity, self.journal, clock=self.clock, limits=self.limits)
+        self.blob_server = BlobServer(self.identity, self.journal, clock=self.clock, limits=self.limits)
 
     # -- proposals ------------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class Rounds:
 
     def _sign(self, proposal: Proposal, blobs: dict[str, bytes]) -> SignedProposal:
         signed = SignedProposal.sign(proposal, self.identity, self.limits)
-        self.desk.publish(signed.sum_id, blobs)
+        self.blob_server.publish(signed.sum_id, blobs)
         self.journal.write(signed.sum_id, "proposal", signed.raw)
         return signed
 

@@ -1,6 +1,6 @@
 """Into which sub-cohorts the peers of an own sum are divided.
 
-A sum over everybody can only be used or dropped as a whole. From `cohort.subcohorts_from` peers on there is
+A sum over everybody can only be used or dropped as a whole. From `cohort.sub_cohorts_from` peers on there is
 one for each sub-cohort, so that the one with a bad member can be left out. The division is random, and stays
 for an epoch: peers that join go where the fewest are, peers that leave are missing. There are at most three
 sub-cohorts, because each carries the noise of a whole sum.
@@ -22,7 +22,7 @@ MOST_SUB_COHORTS = 3
 
 def sub_cohorts_for(number: int, config: Config) -> int:
     """Return into how many sub-cohorts so many peers are divided."""
-    if number < config.cohort.subcohorts_from:
+    if number < config.cohort.sub_cohorts_from:
         return 1
     return max(1, min(MOST_SUB_COHORTS, number // config.cohort.min_cohort))
 

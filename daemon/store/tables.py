@@ -339,7 +339,7 @@ class Revert(Base):
 class GroupRow(Base):
     """The group that this instance hosts or is in: one row, with id 1, or none.
 
-    `fence` and `ca` are where, and by which certificate authority (PEM), members reach the host's Flower;
+    `proxy` and `ca` are where, and by which certificate authority (PEM), members reach the host's Flower;
     `epoch` is the host's signed epoch message, `batch` the newest published sum that was taken (hex) and
     `published` the hash of what was published with it; `offered` is the newest that the host has.
     """
@@ -352,7 +352,7 @@ class GroupRow(Base):
     url: Mapped[str]
     role: Mapped[str]
     state: Mapped[str]
-    fence: Mapped[str]
+    proxy: Mapped[str]
     ca: Mapped[str]
     next_at: Mapped[float]
     poll_ms: Mapped[int]

@@ -83,10 +83,10 @@ class _Training:
         self._labels = labels(self._catalogue)
         self._book = repository.read(context.engine, config)
         self._identity = open_identity(config.identity_file, config.instance.host)
-        self._keeper = ModelWriter(context, self._labels, self._identity)
+        self._writer = ModelWriter(context, self._labels, self._identity)
 
     def run(self) -> dict[str, Any]:
-        found = self._learnable()
+        found = self._eligible()
         federated = bool(found.fresh or found.accepted)
         local, kept = self._local(part=0.5 if federated else 1.0, needed=not federated)
         summary: dict[str, Any] = {"videos": len(self._catalogue)}
@@ -118,7 +118,7 @@ class _Training:
 
     _published = ""
 
-    def _learnable(self) -> sum_selection.SelectedSums:
+    def _eligible(self) -> sum_selection.SelectedSums:
         if not self._config.federates:
             return sum_selection.SelectedSums((), (), "", frozenset())
         return sum_selection.choose(sums.records(self._context.engine), self._book)
@@ -134,7 +134,7 @@ class _Training:
             if needed or not isinstance(error.__cause__, TooLittleDataError):
                 raise
             return None, None
-        return model, self._keeper.keep(model, kind="local")
+        return model, self._writer.keep(model, kind="local")
 
     def _fit(self, found: sum_selection.SelectedSums, records: Sequence[SumRecord]) -> _Fitted:
         ids = [one.session_id for one in records]
@@ -247,13 +247,13 @@ class _Training:
     def _keep(
         self, fitted: _Fitted, *, report: Mapping[str, Any], state: model_records.State = "ready"
     ) -> ModelRecord:
-        record = self._keeper.keep(
+        record = self._writer.keep(
             fitted.model, kind="federated", stored=fitted.stored, report=report, state=state
         )
         if state == "ready":
             self._published = why_not_published(self._config, fitted.stored.privacy)
             if not self._published:
-                self._published = self._keeper.publish(record, fitted.head, fitted.noise)
+                self._published = self._writer.publish(record, fitted.head, fitted.noise)
         return record
 
 

@@ -84,7 +84,7 @@ def restricted(
     """Return a sum over those videos of its head that enough viewers stand behind without the missing sums.
 
     The head was chosen from the counts of all sums. A video that is in it because of a sum that was left
-    out must not stay: that it is there would tell of that part, and serve it. `own` gives the own viewers'
+    out must not stay: that it is there would tell of that sub-cohort, and serve it. `own` gives own viewers'
     counts at catalogue positions.
     """
     kept = np.flatnonzero(sum_.counts + own(sum_.head) >= min_users)

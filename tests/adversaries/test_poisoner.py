@@ -1,4 +1,4 @@
-"""An approved peer that pushes its own videos: its sum is put aside, and the admin reads why and who."""
+"""An approved peer that pushes its own videos: its sum is quarantined, and the admin reads why and who."""
 
 from __future__ import annotations
 
@@ -92,17 +92,17 @@ def test_a_pushed_sum_does_not_serve_and_the_admin_is_told(context: JobContext) 
     pushed = poisoning.targets(counts(people), videos, rng)
 
     few = poisoning.push(pushed, counts(people), FAKES, 3, rng).fakes
-    told = put_aside(context, "s1", honest, poisoning.scaled(part_of(few, videos)))
+    told = quarantined(context, "s1", honest, poisoning.scaled(part_of(few, videos)))
     assert {"counts-total", "viewers-total"} <= told
 
     approve(context, GENEROUS)
     many = poisoning.push(pushed, counts(people), poisoning.SCALE * FAKES, 3, rng).fakes
-    told = put_aside(context, "s2", honest, part_of(many, videos))
+    told = quarantined(context, "s2", honest, part_of(many, videos))
     assert told
     assert all(name.startswith("exposure-") for name in told)
 
 
-def put_aside(context: JobContext, session: str, honest: Statistic, part: Statistic) -> set[str]:
+def quarantined(context: JobContext, session: str, honest: Statistic, part: Statistic) -> set[str]:
     """Train from a sum with a hostile part; check that it does not serve; return the rules it broke."""
     together = replace(honest, counts=honest.counts + part.counts, triangle=honest.triangle + part.triangle)
     store(context, session, together, [HONEST, POISONER], at=time.time())

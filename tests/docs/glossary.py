@@ -25,16 +25,6 @@ SKIPPED: Final = (
     "tests/docs/glossary.py",
     "tests/docs/test_glossary.py",
 )
-PAGES: Final = (
-    "daemon/serve/admin/responses",
-    "docs/api.md",
-    "peertube-plugin/client/control",
-    "peertube-plugin/languages",
-    "peertube-plugin/README.md",
-    "tests/plugin",
-)
-"""The administrators' pages and the answers they read: their words are mended when they are written anew."""
-
 GAP: Final = r"""[\s"'#*_-]*"""
 """Between two words of a phrase: they may be on two lines, or in two pieces of one text."""
 
@@ -82,11 +72,7 @@ def files() -> Iterator[Path]:
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
             name = path.relative_to(ROOT).as_posix()
-            if (
-                path.suffix in KINDS
-                and not any(part in name for part in (*SKIPPED, *PAGES))
-                and path.is_file()
-            ):
+            if path.suffix in KINDS and not any(part in name for part in SKIPPED) and path.is_file():
                 yield path
 
 
@@ -104,17 +90,17 @@ def offences() -> Iterator[Offence]:
             # Most files have none of the words: looking for plain text first takes a tenth of the time.
             if all(word in lower for word in words):
                 for match in wanted.finditer(text):
-                    if not _is_name_of_data(text, match):
+                    if not is_name_of_data(text, match):
                         found = " ".join(match[0].split())
                         yield Offence(path, text.count("\n", 0, match.start()) + 1, found, term)
 
 
-def _is_name_of_data(text: str, match: re.Match[str]) -> bool:
-    """Whether a word is a name in quotes, or in one: a field on the wire or in a file keeps its name."""
+def is_name_of_data(text: str, match: re.Match[str]) -> bool:
+    """Whether one word is a name in quotes, or in one: a field on the wire or in a file keeps its name."""
     before = re.search(r"\W\w*$", text[max(match.start() - _LONGEST_NAME, 0) : match.start()])
     after = re.match(r"\w*\W", text[match.end() : match.end() + _LONGEST_NAME])
     around = before[0][0] if before else "", after[0][-1] if after else ""
-    return around[0] == around[1] and around[0] in {'"', "'", "`"}
+    return match[0].isidentifier() and around[0] == around[1] and around[0] in {'"', "'", "`"}
 
 
 def main() -> int:

@@ -37,6 +37,21 @@ def test_a_phrase_is_found_however_it_is_broken(text: str) -> None:
     assert glossary.pattern("held back").search(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"fence": 1}', False),
+        ('{"fence_port": 1}', False),
+        ("the `fence`", False),
+        ('"a fence"', True),
+        ("label: 'held back'", True),
+    ],
+)
+def test_fields_of_data_keep_their_names(text: str, found: bool) -> None:
+    matches = [match for phrase in ("fence", "held back") for match in glossary.pattern(phrase).finditer(text)]
+    assert [not glossary.is_name_of_data(text, match) for match in matches] == [found]
+
+
 def test_a_star_stands_for_any_ending() -> None:
     assert glossary.pattern("recognis*").search("unless it recognises them")
     assert not glossary.pattern("recognis*").search("recognition")

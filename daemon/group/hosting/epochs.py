@@ -179,7 +179,7 @@ class Epochs:
         self._require_enough(found)
         sub_cohorts = parts_for(
             len(found.answers),
-            sub_cohorts_from=self._config.cohort.subcohorts_from,
+            sub_cohorts_from=self._config.cohort.sub_cohorts_from,
             least=self.least,
             per_part=self._config.group.members_per_part,
         )

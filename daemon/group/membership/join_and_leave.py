@@ -70,7 +70,7 @@ class Offer:
                     "host": one.host,
                     "key": format_key(one.key),
                     "words": words_of(format_key(one.key)),
-                    "recognised": key_verification.approval(known.find(one.host), format_key(one.key)),
+                    "approved": key_verification.approval(known.find(one.host), format_key(one.key)),
                 }
                 for one in self.members
             ],

@@ -72,7 +72,7 @@ def divide(instances: int) -> tuple[int, ...]:
     cohort = CohortSection()
     number = parts_for(
         instances,
-        sub_cohorts_from=cohort.subcohorts_from,
+        sub_cohorts_from=cohort.sub_cohorts_from,
         # The host adds up, and is therefore no protection against itself.
         least=cohort.min_cohort + 1,
         per_part=GroupSection().members_per_part,

@@ -94,8 +94,8 @@ async def invite(request: AdminRequest) -> dict[str, Any]:
     return await _admit(request, request.body.host, commands.invite)
 
 
-@table.post("/group/members/{host}/approve", "Admit an instance by exactly this key", Group, body=ComparedKey)
-async def approve(request: AdminRequest) -> dict[str, Any]:
+@table.post("/group/members/{host}/admit", "Admit an instance by exactly this key", Group, body=ComparedKey)
+async def admit(request: AdminRequest) -> dict[str, Any]:
     """Approve it as a peer, too."""
     host = host_of(request)
     await request.work.read(commands.find_request, request.engine, host)
@@ -103,7 +103,7 @@ async def approve(request: AdminRequest) -> dict[str, Any]:
 
 
 @table.post(
-    "/group/recognise", "Approve members as peers by these keys", ApprovedMembers, body=MembersApproval
+    "/group/approve", "Approve members as peers by these keys", ApprovedMembers, body=MembersApproval
 )
 async def approve_members(request: AdminRequest) -> dict[str, Any]:
     """Approve those whose key is still the one that was compared, and say of the others why not."""
@@ -127,8 +127,8 @@ async def approve_members(request: AdminRequest) -> dict[str, Any]:
         found = await asyncio.gather(*(one(session, member) for member in approval.members))
         pairs = list(zip(approval.members, found, strict=True))
         return {
-            "recognised": [seen.as_json() for _, seen in pairs if not isinstance(seen, ShoalError)],
-            "not_recognised": [
+            "approved": [seen.as_json() for _, seen in pairs if not isinstance(seen, ShoalError)],
+            "not_approved": [
                 {"host": member.host, "sentence": f"{error.message[:1].upper()}{error.message[1:]}."}
                 for member, error in pairs
                 if isinstance(error, ShoalError)

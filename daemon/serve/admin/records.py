@@ -47,7 +47,7 @@ def _sessions(engine: Engine, limit: int) -> dict[str, Any]:
         # A cohort that was summed as one has no parts to speak of.
         several = part is not None and (part.sub_cohort > 0 or sizes[part.run] > 1)
         number = part.sub_cohort if part and several else None
-        found.append({**row, "batch": part.run if part else "", "subcohort": number})
+        found.append({**row, "batch": part.run if part else "", "sub_cohort": number})
     return {"sessions": found}
 
 

@@ -41,7 +41,7 @@ class OfferedMember(TypedDict):
     host: str
     key: str
     words: Words
-    recognised: ApprovedHere
+    approved: ApprovedHere
 
 
 class GroupOffer(TypedDict):
@@ -86,7 +86,7 @@ class LiveGroup(TypedDict):
 class Counted(TypedDict):
     """Members that this instance would be summed with, not the host, and how many are approved here."""
 
-    recognised: int
+    approved: int
     of: int
     needed: int
     missing: int
@@ -126,7 +126,7 @@ class Member(TypedDict):
     state: MemberState
     role: Literal["host", "member"]
     me: bool
-    recognised: ApprovedHere
+    approved: ApprovedHere
     part: int | None
     since: float
     seen: float | None
@@ -175,5 +175,5 @@ class NotApproved(TypedDict):
 class ApprovedMembers(TypedDict):
     """Members that were approved as peers, and others that were not."""
 
-    recognised: list[SeenKey]
-    not_recognised: list[NotApproved]
+    approved: list[SeenKey]
+    not_approved: list[NotApproved]

@@ -136,7 +136,7 @@ class Session(TypedDict):
     bytes_in: int
     bytes_out: int
     batch: Annotated[str, Field(description="The aggregator's run that it belongs to, or empty.")]
-    subcohort: int | None
+    sub_cohort: int | None
 
 
 class Sessions(TypedDict):
@@ -232,7 +232,7 @@ class Batch(TypedDict):
 
     batch: str
     at: float
-    subcohorts: list[SuspectGroup]
+    sub_cohorts: list[SuspectGroup]
     sentence: Sentence
 
 

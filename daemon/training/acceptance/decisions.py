@@ -1,4 +1,4 @@
-"""The admin's word on a model that waits for it, or was held back. Serving processes call this too."""
+"""The admin's word on a model that waits for it, or is quarantined. Serving processes call this too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DECIDED = "decided"
 
 
 def accept(engine: Engine, config: Config, model_id: str, now: float) -> ModelRecord:
-    """Let a model serve that awaits the admin's look, or that the rules held back.
+    """Let a model serve that awaits the admin's look, or that is quarantined.
 
     Its sums may be learnt from again. What the rules said of it stays in the report.
 

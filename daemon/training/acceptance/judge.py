@@ -2,8 +2,8 @@
 
 Three questions, none of which needs to know who contributed what: can the sum be one of people at all
 (`policies/realisable.py`); does it help own viewers; and does anything gain much of the lists
-(`policies/acceptance.py`), against the own model and against the one of a month ago. Of the two, the own
-model is what no peer had a hand in, but it is a blunt measure where own viewers are few: with fewer than ten
+(`policies/acceptance.py`), against this instance's own model and against the one of a month ago. Of the two, its
+own model is what no peer had a hand in, but it is a blunt measure where own viewers are few: with fewer than ten
 of a typical video nothing can be told, and the admin is told that. The older model is sharp, and adds up
 what small steps do.
 """
@@ -114,7 +114,7 @@ def _pairs(
         pairs.append(with_local(local, candidate))
     if month is None:
         warnings.append(
-            "There is no earlier model learnt with others to compare with: what gains is compared with the "
+            "There is no earlier model learnt with others to compare with: what gains is compared with your "
             "own model alone, so look at the gains before you accept the first one."
         )
     else:

@@ -1,6 +1,6 @@
 """The models that a new one is compared with, over the videos that both cover.
 
-That is the own model, which no peer had a hand in, and the one learnt with others that served a month ago. An
+That is the instance's own model, which no peer had a hand in, and the one learnt with others that served a month ago. An
 attack in small steps passes a comparison with yesterday's model each time; one with a month ago adds them up.
 """
 
@@ -40,7 +40,7 @@ class Pair:
         videos: (n,) positions of the common videos in today's catalogue, ascending.
         before, after: what the two models know of them.
         summed: (n,) whether all viewers of the cohort are counted now, not own ones alone.
-        summed_before: (n,) likewise then; true throughout for the own model, which knows no others.
+        summed_before: (n,) likewise then; true throughout for the instance's own model, which knows no others.
         weights: whether both were learnt with the same weights of ridge and tags, which are chosen anew for
             each model.
     """
@@ -97,7 +97,7 @@ def month_old_model(engine: Engine, config: Config, book: KnownPeers, *, now: fl
 
 
 def with_local(local: TrainedModel, candidate: TrainedModel) -> Pair:
-    """Put the own model beside the candidate; both are of one catalogue."""
+    """Put this instance's own model beside the candidate; both are of one catalogue."""
     places = local.items.astype(np.int64)
     before = View(local.counts.astype(np.float64), local.U, local.V)
     chosen = (local.chosen_lambda, local.chosen_alpha)

@@ -17,7 +17,7 @@ PASSED = ("new", "accepted", "awaiting")
 
 
 def suspects(engine: Engine) -> list[dict[str, Any]]:
-    """Return each run of sums of which something was put aside, newest first, as the admin API answers."""
+    """Return each run of sums of which something was quarantined, newest first, as the admin API answers."""
     batches: dict[str, list[SumRecord]] = {}
     for one in sums.records(engine):
         batches.setdefault(one.run, []).append(one)
@@ -34,7 +34,7 @@ def _batch(name: str, records: Sequence[SumRecord]) -> dict[str, Any]:
     return {
         "batch": name,
         "at": max(one.created for one in records),
-        "subcohorts": [
+        "sub_cohorts": [
             {
                 "number": one.sub_cohort,
                 "members": list(one.survivors),

@@ -93,7 +93,7 @@ function requestEntry ({ admin, changed }, request) {
     sayProblem,
     run: async () => {
       const key = await lookedAt(admin, host, 'letIn')
-      if (key !== null) await changed(await ask('POST', `${path}/approve`, { key }, 60_000), say('letInNow', { host: name }), { host })
+      if (key !== null) await changed(await ask('POST', `${path}/admit`, { key }, 60_000), say('letInNow', { host: name }), { host })
     }
   })
   const refuse = actionButton({
@@ -110,8 +110,8 @@ function requestEntry ({ admin, changed }, request) {
   const entry = el('li', { tabindex: '-1' },
     el('div', { class: 'shoal-peer-head' },
       el('strong', {}, own(host)),
-      request.peer === 'yes' ? badge(say('recognisedYes'), 'green') : null,
-      request.peer === 'other-key' ? badge(say('recognisedOther'), 'red') : null,
+      request.peer === 'yes' ? badge(say('peerApproved'), 'green') : null,
+      request.peer === 'other-key' ? badge(say('approvedOther'), 'red') : null,
       figure(request.since) === null ? null : el('span', { class: 'muted-2' }, say('askedAt', { moment: moment(request.since) }))),
     keyWords(request.words, say('words'), true),
     el('div', { class: 'shoal-actions' }, letIn, refuse), problem)

@@ -61,7 +61,7 @@ function agreed (say, offer) {
   return compared(say, question, offer?.host,
     folded(say.counted('membersOne', 'membersOther', members.length),
       el('ul', { class: 'shoal-list' }, ...members.map(member => el('li', {},
-        el('div', { class: 'shoal-peer-head' }, own(member.host), recognisedBadge(say, member.recognised)),
+        el('div', { class: 'shoal-peer-head' }, own(member.host), approvedBadge(say, member.approved)),
         el('span', { class: 'muted-2', lang: 'en', dir: 'ltr' }, many(member.words).map(word => plain(word, 20)).join(' ')))))),
     el('p', {}, say('joinApproves')))
 }
@@ -130,13 +130,13 @@ export function lineForm (label, description, yes, sayProblem, run, kind = { typ
 
 /**
  * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {unknown} recognised whether an instance is approved here by the key that is listed
+ * @param {unknown} approved whether an instance is approved here by the key that is listed
  * @returns {HTMLElement} a label
  */
-export function recognisedBadge (say, recognised) {
-  switch (recognised) {
-    case 'yes': return badge(say('recognisedYes'), 'green')
-    case 'other-key': return badge(say('recognisedOther'), 'red')
-    default: return badge(say('recognisedNo'), 'yellow')
+export function approvedBadge (say, approved) {
+  switch (approved) {
+    case 'yes': return badge(say('peerApproved'), 'green')
+    case 'other-key': return badge(say('approvedOther'), 'red')
+    default: return badge(say('peerCandidate'), 'yellow')
   }
 }

@@ -2,7 +2,7 @@ import { actionButton, confirmed, problemLine } from '../lib/controls.js'
 import { RequestError } from '../lib/api.js'
 import { el } from '../lib/dom.js'
 import { isolated, listed, moment, number } from '../lib/texts.js'
-import { recognisedBadge } from './group-join.js'
+import { approvedBadge } from './group-join.js'
 import { keyWords, lookedAt } from './group-words.js'
 import { badge, block, figure, folded, many, own, plain } from './pieces.js'
 
@@ -12,7 +12,7 @@ const AT_FIRST = 50
 const AT_ONCE = 100
 
 /**
- * Who is in the group, and whom this administrator recognises.
+ * Who is in the group, and whom this administrator approved.
  *
  * @param {import('./group.js').Tab} tab the tab
  * @returns {HTMLElement} the list
@@ -36,8 +36,8 @@ export function memberList (tab) {
 
 /** @param {any} found the group */
 function unknown ({ members, against }) {
-  return many(members).filter(({ host, state, recognised }) => (
-    state === 'member' && recognised === 'no' && !many(against).includes(host)))
+  return many(members).filter(({ host, state, approved }) => (
+    state === 'member' && approved === 'no' && !many(against).includes(host)))
 }
 
 /**
@@ -53,12 +53,12 @@ function memberEntry (tab, member) {
       member.me ? badge(say('thisInstance'), 'secondary') : null,
       member.role === 'host' && !member.me ? badge(say('hostOfGroup'), 'secondary') : null,
       member.state === 'member' ? null : badge(stateText(say, member.state), 'secondary'),
-      member.me || isGone(member) ? null : recognisedBadge(say, member.recognised),
+      member.me || isGone(member) ? null : approvedBadge(say, member.approved),
       (figure(tab.found.membership.epoch?.parts) ?? 1) < 2 || figure(member.part) === null
         ? null
         : el('span', { class: 'muted-2' }, say('partNumber', { part: number(member.part) })),
       figure(member.seen) === null ? null : el('span', { class: 'muted-2' }, say('memberSeen', { moment: moment(member.seen) }))),
-    member.recognised === 'other-key' ? el('p', { class: 'shoal-warning' }, say('otherKeyText')) : null,
+    member.approved === 'other-key' ? el('p', { class: 'shoal-warning' }, say('otherKeyText')) : null,
     many(member.words).length ? folded(say('words'), keyWords(member.words, say('words'), true)) : null,
     actions(tab, member, problem), problem)
   entry.dataset.host = plain(member.host, 255)
@@ -91,13 +91,13 @@ function actions ({ admin, found, changed }, member, problem) {
   const button = (/** @type {string} */ text, /** @type {() => Promise<void>} */ run) => (
     actionButton({ text, label: `${text} ${name}`, small: true, problem, sayProblem, run }))
   const buttons = [
-    member.me || member.state !== 'member' || member.recognised !== 'no' ? null : button(say('recognise'), async () => {
-      const key = await lookedAt(admin, host, 'recognise')
+    member.me || member.state !== 'member' || member.approved !== 'no' ? null : button(say('approveNow'), async () => {
+      const key = await lookedAt(admin, host, 'approve')
       if (key === null) return
-      const { not_recognised: not } = await ask('POST', 'group/recognise', { members: [{ host, key }] }, 60_000)
+      const { not_approved: not } = await ask('POST', 'group/approve', { members: [{ host, key }] }, 60_000)
       const [failed] = many(not)
       if (failed) throw new RequestError('told', plain(failed.sentence))
-      await changed(null, say('recognisedNow', { host: name }), { host })
+      await changed(null, say('approvedNow', { host: name }), { host })
     }),
     found.membership.role !== 'host' || member.me || isGone(member) ? null : button(say('ejectNow'), async () => {
       const sure = await confirmed({
@@ -117,19 +117,19 @@ function isGone ({ state }) {
 }
 
 /**
- * Recognise all at once, by the words that are shown.
+ * Approve all at once, by the words that are shown.
  *
  * @param {import('./group.js').Tab} tab the tab
- * @param {any[]} strangers members that are not recognised
+ * @param {any[]} strangers members that are not approved
  */
 function everybody ({ admin, changed }, strangers) {
   const { say, sayProblem, ask } = admin
   const problem = problemLine()
   const run = async () => {
     const sure = await confirmed({
-      title: say('recogniseAllTitle', { count: number(strangers.length) }),
-      text: say('recogniseAllText'),
-      yes: say('recogniseAllYes'),
+      title: say('approveAllTitle', { count: number(strangers.length) }),
+      text: say('approveAllText'),
+      yes: say('approveAllYes'),
       no: say('cancel'),
       look: 'primary',
       content: [el('ul', { class: 'shoal-list' }, ...strangers.map(({ host, words }) => (
@@ -140,16 +140,16 @@ function everybody ({ admin, changed }, strangers) {
     let done = 0
     for (let from = 0; from < strangers.length; from += AT_ONCE) {
       const members = strangers.slice(from, from + AT_ONCE).map(({ host, key }) => ({ host, key }))
-      const found = await ask('POST', 'group/recognise', { members }, 60_000)
-      done += many(found?.recognised).length
-      failed.push(...many(found?.not_recognised))
+      const found = await ask('POST', 'group/approve', { members }, 60_000)
+      done += many(found?.approved).length
+      failed.push(...many(found?.not_approved))
     }
     const tell = await admin.told(failed.map(({ host, sentence }) => (
       /** @type {[unknown, unknown]} */ ([sentence, host]))))
     const reasons = failed.map(({ host, sentence }) => (
-      say('notRecognised', { host: isolated(plain(host, 255)), reason: tell(sentence) })))
-    await changed(null, say.counted('recognisedOne', 'recognisedMany', done), { wrong: reasons.join(' ') })
+      say('notApproved', { host: isolated(plain(host, 255)), reason: tell(sentence) })))
+    await changed(null, say.counted('approvedOne', 'approvedMany', done), { wrong: reasons.join(' ') })
   }
   return el('div', {},
-    el('div', { class: 'shoal-actions' }, actionButton({ text: say('recogniseAll'), problem, sayProblem, run })), problem)
+    el('div', { class: 'shoal-actions' }, actionButton({ text: say('approveAll'), problem, sayProblem, run })), problem)
 }

@@ -43,7 +43,7 @@ export function compared (say, question, seen, ...more) {
  *
  * @param {import('./admin.js').Admin} admin the page
  * @param {string} host whose key
- * @param {'recognise' | 'letIn' | 'invite'} what it is compared for
+ * @param {'approve' | 'letIn' | 'invite'} what it is compared for
  * @returns {Promise<string | null>} the key, `null` if it is not theirs
  */
 export async function lookedAt ({ say, ask }, host, what) {

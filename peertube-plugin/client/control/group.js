@@ -101,7 +101,7 @@ function standing (tab) {
     ...[membership.problem, membership.live?.problem].map(problem => (
       plain(problem) ? el('p', { class: 'shoal-warning' }, sentence(tell(problem))) : null)).filter(line => line !== null),
     inside && membership.gives !== false && strangers.length
-      ? el('p', { class: 'shoal-warning' }, say('recogniseMore', { hosts: listed(strangers) }))
+      ? el('p', { class: 'shoal-warning' }, say('approveMore', { hosts: listed(strangers) }))
       : null,
     facts([
       [say('hostOfGroup'), hosts ? say('thisInstance') : own(membership.host)],
@@ -111,8 +111,8 @@ function standing (tab) {
       figure(membership.polled) === null ? null : [say('hostHeard'), moment(membership.polled)],
       inside ? [say('myPart'), membership.gives === false ? say('onlyLearns') : partText(say, epoch)] : null,
       inside
-        ? [say('recognisedOf'), say('recognisedCount', {
-            recognised: count(counted?.recognised), of: count(counted?.of), needed: count(counted?.needed)
+        ? [say('approvedOf'), say('approvedCount', {
+            approved: count(counted?.approved), of: count(counted?.of), needed: count(counted?.needed)
           })]
         : null
     ]),

@@ -59,7 +59,7 @@ export function overview (admin) {
 function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
   const { say } = admin
   const known = Object.hasOwn(NOTICES, kind) ? NOTICES[/** @type {keyof typeof NOTICES} */ (kind)] : null
-  // A sum can be held back before there is a model of it.
+  // A sum can be quarantined before there is a model of it.
   const ofSum = kind === 'quarantine' && HASH.test(plain(subject))
   const link = ofSum
     ? admin.link('sessions', say('toSessions'), plain(subject))

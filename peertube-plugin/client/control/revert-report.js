@@ -58,7 +58,7 @@ export function revertReport ({ say }, report, tell) {
  */
 function basisText (say, basis) {
   switch (basis) {
-    case 'sub-cohorts': return say('basisSubcohorts')
+    case 'sub-cohorts': return say('basisSubCohorts')
     case 'older sum': return say('basisOlder')
     case 'local': return say('basisLocal')
     default: return plain(basis, 100) || '–'

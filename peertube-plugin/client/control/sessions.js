@@ -22,7 +22,7 @@ export function sessions (admin) {
     async () => {
       const batches = listIn(await ask('GET', 'suspects'), 'suspects')
       const tell = await admin.told(batches.flatMap((/** @type {any} */ batch) => [
-        batch.sentence, ...many(batch.subcohorts).flatMap(({ reasons }) => many(reasons))
+        batch.sentence, ...many(batch.sub_cohorts).flatMap(({ reasons }) => many(reasons))
       ]).map(sentence => /** @type {[unknown]} */ ([sentence])))
       return { batches, tell }
     },
@@ -87,7 +87,7 @@ function sessionEntry ({ say }, session, tell) {
       ...session.role === 'group'
         ? []
         : [say('bytesInOut', { received: size(figure(session.bytes_in) ?? 0), sent: size(figure(session.bytes_out) ?? 0) })],
-      ...(figure(session.subcohort) === null ? [] : [say('subcohortNumber', { number: number(session.subcohort) })])
+      ...(figure(session.sub_cohort) === null ? [] : [say('subCohortNumber', { number: number(session.sub_cohort) })])
     ].join(' · ')),
     folded(say('whoAndId'), facts([
       [say('inTheSum'), names(survivors, say('nobody'))],
@@ -136,8 +136,8 @@ function outcomeBadge (say, outcome) {
 function batchEntry ({ say }, batch, tell) {
   return el('li', {},
     el('p', {}, el('strong', {}, tell(batch.sentence)), ' ', el('span', { class: 'muted-2' }, moment(figure(batch.at) ?? 0))),
-    table(say('subcohorts'), [say('subcohort'), say('verdict'), say('members'), say('reasons')],
-      many(batch.subcohorts).map(({ number: count, members, verdict, reasons }) => [
+    table(say('subCohorts'), [say('subCohort'), say('verdict'), say('members'), say('reasons')],
+      many(batch.sub_cohorts).map(({ number: count, members, verdict, reasons }) => [
         number(figure(count) ?? 0), verdictBadge(say, verdict), names(members, say('nobody')),
         many(reasons).map(tell).join(' ') || '–'
       ])))

@@ -83,12 +83,12 @@ async def test_from_an_invitation_to_members_who_approve_each_other(three: list[
     unseen = await typed(host, "group", "admit", a.host)
     assert (unseen.returncode, spoken(a).split()[0] in unseen.stdout) == (2, True)
     let_in = await typed(host, "group", "admit", a.host, "--words", spoken(a), "-o", "json")
-    assert (let_in.returncode, let_in.json["state"], let_in.json["recognised"]) == (0, "member", "yes")
+    assert (let_in.returncode, let_in.json["state"], let_in.json["approved"]) == (0, "member", "yes")
     assert (await typed(host, "group", "admit", b.host, "--yes")).returncode == 0
     await polls(a)
 
     there = await typed(a, "group", "members", "-o", "json")
-    assert {one["host"]: one["recognised"] for one in there.json["members"]} == {
+    assert {one["host"]: one["approved"] for one in there.json["members"]} == {
         host.host: "yes",
         a.host: "yes",
         b.host: "no",
@@ -98,8 +98,8 @@ async def test_from_an_invitation_to_members_who_approve_each_other(three: list[
     assert f"is in the group {GROUP}" in stands.stdout
     assert f"{b.host} is not approved here: until it is, this instance does not learn" in stands.stdout
     done = await typed(a, "group", "approve", "--all", "--yes", "-o", "json")
-    assert (done.returncode, done.json["not_recognised"]) == (0, {})
-    assert [(one["host"], one["voucher"]) for one in done.json["recognised"]] == [(b.host, "domain")]
+    assert (done.returncode, done.json["not_approved"]) == (0, {})
+    assert [(one["host"], one["voucher"]) for one in done.json["approved"]] == [(b.host, "domain")]
     assert a.peer(b).approved
     again = await typed(a, "group", "approve", "--all", "--yes")
     assert "All members are approved here." in again.stdout
@@ -151,8 +151,8 @@ async def test_who_cannot_be_approved_is_said(three: list[Neighbour]) -> None:
         listed = repository.GroupMember(one.host, format_key(one.public.key), state="member", since=1.0)
         repository.change_member(a.engine, one.host, lambda _one, listed=listed: listed)  # type: ignore[misc]
     done = await typed(a, "group", "approve", "--all", "--yes", "-o", "json")
-    assert [(one["host"], one["voucher"]) for one in done.json["recognised"]] == [(away.host, "unread")]
-    assert "another key" in done.json["not_recognised"][b.host]
+    assert [(one["host"], one["voucher"]) for one in done.json["approved"]] == [(away.host, "unread")]
+    assert "another key" in done.json["not_approved"][b.host]
     assert (done.returncode, "Compare the words" in done.json["advice"][b.host]) == (3, True)
     assert peers.find(a.engine, a.config, b.host) is None
     named = await typed(a, "group", "approve", b.host, "--yes", "-o", "json")
@@ -160,7 +160,7 @@ async def test_who_cannot_be_approved_is_said(three: list[Neighbour]) -> None:
     # Whom the admin decided against is named to be approved.
     peers.change(a.engine, a.config, away.host, lambda peer: replace(peer, state="removed"))
     kept = await typed(a, "group", "approve", "--all", "--yes", "-o", "json")
-    assert "decided against" in kept.json["not_recognised"][away.host]
+    assert "decided against" in kept.json["not_approved"][away.host]
     assert kept.json["advice"][away.host].endswith(f"shoal group approve {away.host}")
     told = await typed(a, "group", "approve", "--all", "--yes")
     assert (

@@ -143,7 +143,7 @@ async def test_nothing_a_host_says_approves_anybody(three: list[Neighbour]) -> N
     approved = [peer.host for peer in peers.read(a.engine, a.config).approved()]
     assert approved == [host.host]
     counted = status.status(a.config, a.engine, a.clock())["counted"]
-    assert counted == {"recognised": 1, "of": 2, "needed": 4, "missing": 3, "strangers": [b.host]}
+    assert counted == {"approved": 1, "of": 2, "needed": 4, "missing": 3, "strangers": [b.host]}
 
 
 async def test_who_is_invited_is_in_at_once(three: list[Neighbour]) -> None:

@@ -92,7 +92,7 @@ def test_members_that_are_not_approved_here(store: tuple[Engine, Config]) -> Non
     [other] = notices(store)
     assert other.sentence == "b.example is a member of the group g and not approved here yet."
     assert other.id != notice.id
-    shown = {one["host"]: one["recognised"] for one in status.members(config, engine)}
+    shown = {one["host"]: one["approved"] for one in status.members(config, engine)}
     assert shown["b.example"] == "other-key"
     # Whom the admin decided against is no news.
     peers.save(engine, Peer("b.example", "https://b", key(4), state="removed"))

@@ -102,9 +102,9 @@ def refused(store: tuple[Engine, Config]) -> str:
 def test_among_members_who_are_all_approved_it_is_counted(store: tuple[Engine, Config]) -> None:
     text, found = said(store)
     assert refused(store) == ""
-    assert found["counted"] == {"recognised": 5, "of": 5, "needed": 5, "missing": 0, "strangers": []}
+    assert found["counted"] == {"approved": 5, "of": 5, "needed": 5, "missing": 0, "strangers": []}
     assert "itself included but not the host, 5 of 5 are approved here; a sum needs all of them." in text
-    assert "recognise HOST" not in text
+    assert "approve HOST" not in text
     assert "not counted and" not in text
 
 
@@ -112,7 +112,7 @@ def test_one_stranger_is_enough_for_not_being_counted(store: tuple[Engine, Confi
     state(store, "d.example", "candidate")
     text, found = said(store)
     assert refused(store) == "noise-too-low"
-    counted = {"recognised": 4, "of": 5, "needed": 5, "missing": 1, "strangers": ["d.example"]}
+    counted = {"approved": 4, "of": 5, "needed": 5, "missing": 1, "strangers": ["d.example"]}
     assert found["counted"] == counted
     assert (
         "d.example is not approved here: until it is, this instance is not counted and does not learn from "

@@ -1,4 +1,4 @@
-"""Judging new sums on the shipped set, and the admin's word on models that wait or were held back."""
+"""Judging new sums on the shipped set, and the admin's word on models that wait or are quarantined."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_stored_model_is_matched_by_address_whatever_its_order() -> None:
 
 
 def test_what_others_were_not_counted_for_is_no_rise() -> None:
-    """A video of the own tail that enters the head brings its other viewers with it, all at once."""
+    """A video of an own tail that enters the head brings its other viewers with it, all at once."""
     rng = np.random.default_rng(0)
     size = 200
     before = 20.0 + rng.pareto(1.0, size) * 20
@@ -172,7 +172,7 @@ def test_what_others_were_not_counted_for_is_no_rise() -> None:
     before[:20], after[:20] = 6.0, 25.0
     after[20:25] += 300.0
     summed = np.ones(size, np.bool_)
-    # Of these only the own viewers are known now: that says nothing of a loss.
+    # Of these only own viewers are known now: that says nothing of a loss.
     summed[150:], after[150:] = False, 3.0
     thin = np.zeros((size, 1), np.float32)
     pair = Pair(

@@ -1,4 +1,4 @@
-"""What training makes of new sums: accepted ones serve, the first waits, impossible ones are put aside."""
+"""What training makes of new sums: accepted ones serve, the first waits, impossible ones are quarantined."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_the_first_model_learnt_with_others_waits_for_the_admin(context: JobCont
     assert train(context)["acceptance"] == "accepted"
 
 
-def test_a_sum_that_people_cannot_be_behind_is_put_aside_and_the_one_before_stays(
+def test_a_sum_that_people_cannot_be_behind_is_quarantined_and_the_one_before_stays(
     context: JobContext,
 ) -> None:
     context = first_may_serve(context)
@@ -139,11 +139,11 @@ def test_a_sum_that_people_cannot_be_behind_is_put_aside_and_the_one_before_stay
         ["two.example"],
         True,
     )
-    # Put aside for good: it is not looked at again, and what is accepted goes on being trained.
+    # Quarantined for good: it is not looked at again, and what is accepted goes on being trained.
     assert "acceptance" not in train(context)
 
 
-def test_a_sum_that_cannot_even_be_trained_on_is_put_aside(context: JobContext) -> None:
+def test_a_sum_that_cannot_even_be_trained_on_is_quarantined(context: JobContext) -> None:
     context = first_may_serve(context)
     videos = 99
     add(context, "s0", "two.example", pairs=np.full(videos * (videos - 1) // 2, -5, np.int64))

@@ -89,7 +89,7 @@ describe('control', needsBrowser, () => {
     assert.equal(await tab('Peers').getAttribute('aria-selected'), 'true')
 
     await tab('Overview').click()
-    await region('Waiting for you').getByRole('listitem').filter({ hasText: 'held back' }).getByRole('link').click()
+    await region('Waiting for you').getByRole('listitem').filter({ hasText: 'quarantined' }).getByRole('link').click()
     await page.waitForFunction(id => document.activeElement?.textContent.includes(id), HELD)
     assert.match(await region('Waiting for your decision').textContent(), /A video of spam\.example gains 9\.1%/)
     assert.deepEqual(page.errors, [])
@@ -144,7 +144,7 @@ describe('control', needsBrowser, () => {
     site.routes.set(`GET ${AT}overview`, () => ({ ...overview, model: null, words: [], notices: [], quality: [] }))
     await tab('Overview').click()
     await region('Quality over time').getByText('No model has been measured yet.').waitFor()
-    await region('Waiting for you').getByText('Nothing waits').waitFor()
+    await region('Waiting for you').getByText('No decisions are waiting').waitFor()
     assert.deepEqual(page.errors, [])
   })
 
@@ -289,7 +289,7 @@ describe('control', needsBrowser, () => {
     assert.equal(await region('Sessions').getByRole('button', { name: 'Show more' }).isVisible(), false)
     const suspects = await region('When something went wrong').innerText()
     assert.match(suspects, /without sub-cohort 2 they do/)
-    assert.match(suspects, /held back\s+spam\.example, cove\.example/)
+    assert.match(suspects, /quarantined\s+spam\.example, cove\.example/)
   })
 
   it('shows a model to the administrator before it serves', async () => {
@@ -453,7 +453,7 @@ describe('control', needsBrowser, () => {
   })
 
   it('shows what others wrote as text, whatever it is', async () => {
-    const structure = new Set(['kind', 'state', 'theirs', 'source', 'mode', 'role', 'outcome', 'verdict', 'basis', 'against', 'month', 'recognised', 'voucher', 'link', 'hosting', 'drawn', 'peer'])
+    const structure = new Set(['kind', 'state', 'theirs', 'source', 'mode', 'role', 'outcome', 'verdict', 'basis', 'against', 'month', 'approved', 'voucher', 'link', 'hosting', 'drawn', 'peer'])
     const bad = ['<img src=x onerror="window.pwned=1">', 'javascript:window.pwned=1', '"><svg onload=window.pwned=1>', '\u202Egnp.exe{count}', '{subject}${7*7}']
     let turn = 0
     const spoil = (value, name) => {

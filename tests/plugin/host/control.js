@@ -1,6 +1,6 @@
 /**
  * A daemon's admin API that answers from a story and remembers decisions: five instances around one that learns with
- * some of them, a peer that asks, a model that awaits a look, one that was held back, a year of measurements.
+ * some of them, a peer that asks, a model that awaits a look, one that is quarantined, a year of measurements.
  *
  *   const control = new Control()
  *   control.answer({ method: 'GET', path: 'peers', query: {} })   // { status, body }
@@ -202,7 +202,7 @@ export class Control {
       group: this.group.membership?.state === 'member' ? { group: 'coast', host: this.group.membership.host, role: this.group.membership.role } : null,
       notices: [
         ...waiting.map(({ id, state, created }) => ({
-          id, kind: state === 'awaiting' ? 'awaiting' : 'quarantine', at: created, subject: id, sentence: state === 'awaiting' ? 'The first model learnt with others is ready, and waits for you.' : 'A model was held back. A video of spam.example gains 9.1% of the first ten places; 3% are allowed.', advice: 'Look at its report.'
+          id, kind: state === 'awaiting' ? 'awaiting' : 'quarantine', at: created, subject: id, sentence: state === 'awaiting' ? 'The first model learnt with others is ready, and waits for you.' : 'A model was quarantined. A video of spam.example gains 9.1% of the first ten places; 3% are allowed.', advice: 'Look at its report.'
         })),
         ...asking.map(({ host, since }) => ({ id: host, kind: 'peer-request', at: since, subject: host, sentence: `${host} asks to learn together with this instance.`, advice: '' })),
         { id: 'k', kind: 'key-changed', at: NOW - DAY, subject: 'cove.example', sentence: 'cove.example uses a new key, without proof that it may: sums leave it out until you decide.', advice: '' },
@@ -240,7 +240,7 @@ export class Control {
         bytes: 3429580,
         sha256: sha(55),
         verdicts: [
-          { policy: 'members', reason: 'recognised', allowed: true, sentence: 'All 4 members are approved by you.' },
+          { policy: 'members', reason: 'approved', allowed: true, sentence: 'All 4 members are approved by you.' },
           { policy: 'window', reason: 'same-window', allowed: false, sentence: 'New numbers leave from 24 November on; until then the same ones are given again.' }
         ]
       },
@@ -270,7 +270,7 @@ export class Control {
       bytes_in: 120000 * i,
       bytes_out: 3400000,
       batch: '',
-      subcohort: i % 2 ? null : i % 3
+      sub_cohort: i % 2 ? null : i % 3
     }))
   }
 
@@ -280,7 +280,7 @@ export class Control {
         batch: sha(400),
         at: NOW - 2 * DAY,
         sentence: 'Together the sub-cohorts did not pass; without sub-cohort 2 they do.',
-        subcohorts: [
+        sub_cohorts: [
           { number: 1, members: ['reef.example', 'harbour.example', 'lagoon.example', 'delta.example'], verdict: 'accepted', reasons: [] },
           { number: 2, members: [BAD, 'cove.example', 'north.example', 'south.example'], verdict: 'quarantined', reasons: ['A video gains 9.1% of the first ten places; 3% are allowed.'] }
         ]

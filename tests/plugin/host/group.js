@@ -13,7 +13,7 @@ export const WISHES = ['tide.example', 'cove.example']
 const seen = (host, seed, voucher) => ({ host, key: key(seed), voucher, url: `https://${host}`, why: '', words: words(seed) })
 const member = (host, seed, values = {}) => ({
   host, key: key(seed), words: words(seed), state: 'member', role: host === HOST ? 'host' : 'member', me: host === ME,
-  recognised: 'no', part: null, since: NOW - 9 * DAY, seen: null, ...values
+  approved: 'no', part: null, since: NOW - 9 * DAY, seen: null, ...values
 })
 
 export class Group {
@@ -38,22 +38,22 @@ export class Group {
     }
     this.membership.published = { batch: sha(32), hash: sha(33), words: words(8) }
     this.members = [
-      member(HOST, 1, { recognised: 'yes', part: 2 }), member('harbour.example', 2, { recognised: 'yes', part: 1 }),
-      member(ME, 99, { recognised: 'yes', part: 1 }),
+      member(HOST, 1, { approved: 'yes', part: 2 }), member('harbour.example', 2, { approved: 'yes', part: 1 }),
+      member(ME, 99, { approved: 'yes', part: 1 }),
       member('lagoon.example', 3, { part: 1 }), member('delta.example', 4, { part: 1 }),
-      member('spam.example', 5, { recognised: 'other-key', part: 2 }), member('old.example', 9, { part: 2 })
+      member('spam.example', 5, { approved: 'other-key', part: 2 }), member('old.example', 9, { part: 2 })
     ]
   }
 
   hosts (name = 'coast') {
-    const counted = { recognised: 4, of: 4, needed: 4, missing: 0, strangers: [] }
+    const counted = { approved: 4, of: 4, needed: 4, missing: 0, strangers: [] }
     this.membership = this.#standing({ group: name, role: 'host', state: 'member', host: ME, counted })
-    this.members = [member(ME, 99, { role: 'host', recognised: 'yes' })]
+    this.members = [member(ME, 99, { role: 'host', approved: 'yes' })]
     if (name !== 'coast') return
     this.members.push(
       ...['harbour.example', 'lagoon.example', 'delta.example', 'bay.example'].map((host, i) => (
-        member(host, i + 2, { recognised: 'yes', seen: NOW - 600 * i }))),
-      member('far-away.example', 6, { state: 'invited', recognised: 'yes' }), member('old.example', 9, { state: 'ejected' }))
+        member(host, i + 2, { approved: 'yes', seen: NOW - 600 * i }))),
+      member('far-away.example', 6, { state: 'invited', approved: 'yes' }), member('old.example', 9, { state: 'ejected' }))
     this.requests = WISHES.map((host, i) => ({ host, key: key(12 + i), words: words(12 + i), since: NOW - i * DAY, peer: i ? 'other-key' : 'no' }))
   }
 
@@ -61,7 +61,7 @@ export class Group {
     return {
       group: 'coast', url: `https://${HOST}`, since: NOW - 9 * DAY, next_at: null, polled: values.role === 'member' ? NOW - 600 : null,
       problem: '', connected: false, live: { link: '', hosting: values.role === 'host' ? 'ready' : '', session: false, problem: '' },
-      epoch: null, gives: true, members_needed: 5, counted: { recognised: 2, of: 3, needed: 4, missing: 2, strangers: ['lagoon.example', 'delta.example'] },
+      epoch: null, gives: true, members_needed: 5, counted: { approved: 2, of: 3, needed: 4, missing: 2, strangers: ['lagoon.example', 'delta.example'] },
       published: null, ...values
     }
   }
@@ -76,8 +76,8 @@ export class Group {
       case 'host': return this.#then(() => this.hosts(body.name))
       case 'start': return this.#then(() => { this.membership.next_at = body.at ?? NOW + 7200 })
       case 'key': return seen(body.host, this.#seedOf(body.host), WISHES.includes(body.host) ? 'domain' : 'unread')
-      case 'invite': return this.#then(() => { this.members.push(member(body.host, 20, { state: 'invited', recognised: 'yes' })) })
-      case 'recognise': return this.#recognise(body.members)
+      case 'invite': return this.#then(() => { this.members.push(member(body.host, 20, { state: 'invited', approved: 'yes' })) })
+      case 'approve': return this.#approve(body.members)
       case 'members': return this.#decide(subject, order, body)
     }
   }
@@ -111,16 +111,16 @@ export class Group {
       url: `https://${HOST}/plugins/shoal/router`,
       host: seen(HOST, 1, 'domain'),
       state: 'left',
-      members: [HOST, 'harbour.example', 'lagoon.example'].map((host, i) => ({ host, key: key(i + 1), words: words(i + 1), recognised: i ? 'no' : 'yes' }))
+      members: [HOST, 'harbour.example', 'lagoon.example'].map((host, i) => ({ host, key: key(i + 1), words: words(i + 1), approved: i ? 'no' : 'yes' }))
     }
   }
 
-  #recognise (wanted) {
+  #approve (wanted) {
     const good = wanted.filter(({ host }) => !this.liars.includes(host))
-    for (const { host } of good) this.members.find(known => known.host === host).recognised = 'yes'
+    for (const { host } of good) this.members.find(known => known.host === host).approved = 'yes'
     return {
-      recognised: good.map(({ host }) => seen(host, 1, 'domain')),
-      not_recognised: wanted.filter(one => !good.includes(one)).map(({ host }) => ({ host, sentence: `${host} shows another key now.` }))
+      approved: good.map(({ host }) => seen(host, 1, 'domain')),
+      not_approved: wanted.filter(one => !good.includes(one)).map(({ host }) => ({ host, sentence: `${host} shows another key now.` }))
     }
   }
 
@@ -130,7 +130,7 @@ export class Group {
     if (!found && !wish) return undefined
     this.requests = this.requests.filter(one => one !== wish)
     if (order === 'eject') found.state = 'ejected'
-    if (order === 'approve') this.members.push(member(host, 12, { recognised: 'yes' }))
+    if (order === 'admit') this.members.push(member(host, 12, { approved: 'yes' }))
     if (order === 'refuse') this.members.push(member(host, 12, { state: 'refused' }))
     return this.#all()
   }

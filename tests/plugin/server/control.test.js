@@ -51,7 +51,7 @@ describe('what an administrator asks and orders', () => {
     assert.equal((await post('group/members/Far.Example%3A8443/eject')).status, 200)
     assert.equal((await post('group/look', { url: 'far.example' })).status, 200)
     assert.equal((await post('group/members/..%2Fx/eject')).status, 400)
-    assert.equal((await post('group/members/far.example/recognise')).status, 404)
+    assert.equal((await post('group/members/far.example/approve')).status, 404)
     world.daemon.asked.length = 0
     world.daemon.on('/v1/admin/peers/far.example%3A8443/approve', () => ({ host: 'far.example:8443' }))
       .on('/v1/admin/models/m-20261121T120000/accept', () => ({}))

@@ -12,7 +12,7 @@ const ADMIN = [['GET', 'admin/v1/diagnostics'], ['GET', 'admin/v1/exclusions'], 
 const READ = ['group', 'overview', 'peers', 'reverts', 'share', 'sessions', 'models', 'suspects', 'ledger', 'videos', 'related']
 const CHANGE = ['peers', 'peers/candidates', 'peers/:host/approve', 'peers/:host/pause', 'peers/:host/remove',
   'peers/:host/revert', 'models/:model/accept', 'models/:model/reject']
-const GROUP = ['look', 'join', 'leave', 'host', 'close', 'start', 'key', 'invite', 'recognise', 'members/:host/approve',
+const GROUP = ['look', 'join', 'leave', 'host', 'close', 'start', 'key', 'invite', 'approve', 'members/:host/admit',
   'members/:host/refuse', 'members/:host/eject']
 const CONTROL = [...GROUP.map(path => ['POST', `admin/v1/control/group/${path}`]),
   ...READ.map(path => ['GET', `admin/v1/control/${path}`]), ...CHANGE.map(path => ['POST', `admin/v1/control/${path}`])]

@@ -154,8 +154,8 @@ def test_each_notice_is_told_once_in_the_log_and_counted(world: World) -> None:
 def test_sessions_tell_which_run_they_belong_to(world: World) -> None:
     found = {one["id"][0]: one for one in world.good("sessions?limit=10")["sessions"]}
     # Summed as one cohort, it was no sub-cohort of anything.
-    assert (found["0"]["batch"], found["0"]["subcohort"]) == ("0" * 64, None)
-    assert (found["f"]["batch"], found["f"]["subcohort"]) == ("", None)
+    assert (found["0"]["batch"], found["0"]["sub_cohort"]) == ("0" * 64, None)
+    assert (found["f"]["batch"], found["f"]["sub_cohort"]) == ("", None)
     assert len(world.good("sessions?limit=1")["sessions"]) == 1
 
 

@@ -72,7 +72,7 @@ class Admin:
 
     async def members(self) -> dict[str, tuple[str, str]]:
         found = await self.ask("group")
-        return {one["host"]: (one["state"], one["recognised"]) for one in found["members"]}
+        return {one["host"]: (one["state"], one["approved"]) for one in found["members"]}
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def admins(tmp_path: Path) -> AsyncIterator[list[Admin]]:
         yield made
 
 
-async def test_from_an_invitation_to_members_that_recognise_each_other(admins: list[Admin]) -> None:
+async def test_from_an_invitation_to_members_that_approve_each_other(admins: list[Admin]) -> None:
     host, a, b = admins
     assert (await a.ask("group"))["membership"] is None
     begun = await host.ask("group/host", {"name": GROUP, "url": host.neighbour.url})
@@ -129,15 +129,15 @@ async def test_from_an_invitation_to_members_that_recognise_each_other(admins: l
     assert inside["membership"]["state"] == "member"
     await a.ask("group/join", {**wish, "key": host.key})
     stands = (await a.ask("group"))["membership"]
-    assert (stands["members"], stands["counted"]["recognised"], stands["members_needed"]) == (3, 1, 5)
+    assert (stands["members"], stands["counted"]["approved"], stands["members_needed"]) == (3, 1, 5)
     assert stands["counted"]["strangers"] == [b.host]
 
     order = [{"host": b.host, "key": a.key}, {"host": "far.example", "key": a.key}]
-    other = await a.ask("group/recognise", {"members": order})
-    assert [one["host"] for one in other["not_recognised"]] == [b.host, "far.example"]
-    assert "a different key" in other["not_recognised"][0]["sentence"]
-    right = await a.ask("group/recognise", {"members": [{"host": b.host, "key": b.key}]})
-    assert [(one["host"], one["voucher"]) for one in right["recognised"]] == [(b.host, "domain")]
+    other = await a.ask("group/approve", {"members": order})
+    assert [one["host"] for one in other["not_approved"]] == [b.host, "far.example"]
+    assert "a different key" in other["not_approved"][0]["sentence"]
+    right = await a.ask("group/approve", {"members": [{"host": b.host, "key": b.key}]})
+    assert [(one["host"], one["voucher"]) for one in right["approved"]] == [(b.host, "domain")]
     assert (await a.members())[b.host] == ("member", "yes")
     pause = f"peers/{b.host.replace(':', '%3A')}/pause"
     await a.ask(pause, {}, route="peers/{host}/pause")
@@ -162,8 +162,8 @@ async def test_what_cannot_be_done_is_told_and_why(admins: list[Admin]) -> None:
     assert await a.refused("group/host", {"name": "NO"}, 400) == "bad-request"
     assert await a.refused("group/look", {"url": "ftp://x"}, 400) == "bad-request"
     assert await a.refused("group/look", {"url": a.host}, 400) == "bad-request"
-    assert await a.refused("group/recognise", {"members": []}, 400) == "bad-request"
-    assert await a.refused("group/recognise", {"members": [key] * 101}, 400) == "bad-request"
+    assert await a.refused("group/approve", {"members": []}, 400) == "bad-request"
+    assert await a.refused("group/approve", {"members": [key] * 101}, 400) == "bad-request"
     await host.ask("group/host", {"name": GROUP})
     assert await host.refused("group/host", {"name": "another"}, 400) == "bad-request"
     assert await host.refused("group/start", {"at": 5.0}, 400) == "bad-request"

@@ -165,12 +165,12 @@ def test_suspects_are_sub_cohorts_of_what_did_not_pass(store: tuple[Engine, Conf
     stored(engine, config, "c" * 64, "accepted", at=NOW - 8, batch="run", number=1)
     stored(engine, config, "d" * 64, "quarantined", at=NOW - 7)
     alone, run = suspects(engine)
-    assert [group["number"] for group in run["subcohorts"]] == [1, 2]
-    assert [group["members"] for group in run["subcohorts"]] == [
+    assert [group["number"] for group in run["sub_cohorts"]] == [1, 2]
+    assert [group["members"] for group in run["sub_cohorts"]] == [
         ["c0.example", "c1.example"],
         ["b0.example", "b1.example"],
     ]
-    assert run["subcohorts"][1]["reasons"] == ["One gains too much."]
+    assert run["sub_cohorts"][1]["reasons"] == ["One gains too much."]
     assert run["sentence"].startswith("Without sub-cohort 2 the sum passes")
     assert "c0.example" not in run["sentence"]
     assert "any of them" in alone["sentence"]
