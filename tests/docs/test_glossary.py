@@ -48,7 +48,9 @@ def test_a_phrase_is_found_however_it_is_broken(text: str) -> None:
     ],
 )
 def test_fields_of_data_keep_their_names(text: str, found: bool) -> None:
-    matches = [match for phrase in ("fence", "held back") for match in glossary.pattern(phrase).finditer(text)]
+    matches = [
+        match for phrase in ("fence", "held back") for match in glossary.pattern(phrase).finditer(text)
+    ]
     assert [not glossary.is_name_of_data(text, match) for match in matches] == [found]
 
 

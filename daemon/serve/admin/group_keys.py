@@ -102,9 +102,7 @@ async def admit(request: AdminRequest) -> dict[str, Any]:
     return await _admit(request, host, commands.admit)
 
 
-@table.post(
-    "/group/approve", "Approve members as peers by these keys", ApprovedMembers, body=MembersApproval
-)
+@table.post("/group/approve", "Approve members as peers by these keys", ApprovedMembers, body=MembersApproval)
 async def approve_members(request: AdminRequest) -> dict[str, Any]:
     """Approve those whose key is still the one that was compared, and say of the others why not."""
     approval: MembersApproval = request.body

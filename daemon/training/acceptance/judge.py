@@ -2,10 +2,10 @@
 
 Three questions, none of which needs to know who contributed what: can the sum be one of people at all
 (`policies/realisable.py`); does it help own viewers; and does anything gain much of the lists
-(`policies/acceptance.py`), against this instance's own model and against the one of a month ago. Of the two, its
-own model is what no peer had a hand in, but it is a blunt measure where own viewers are few: with fewer than ten
-of a typical video nothing can be told, and the admin is told that. The older model is sharp, and adds up
-what small steps do.
+(`policies/acceptance.py`), against this instance's own model and against the one of a month ago. Of the two,
+its own model is what no peer had a hand in, but it is a blunt measure where own viewers are few: with fewer
+than ten of a typical video nothing can be told, and the admin is told that. The older model is sharp, and
+adds up what small steps do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The models that a new one is compared with, over the videos that both cover.
 
-That is the instance's own model, which no peer had a hand in, and the one learnt with others that served a month ago. An
-attack in small steps passes a comparison with yesterday's model each time; one with a month ago adds them up.
+That is the instance's own model, which no peer had a hand in, and the one learnt with others that served a
+month ago. An attack in small steps passes a comparison with yesterday's model each time; one with a month ago
+adds them up.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Pair:
         videos: (n,) positions of the common videos in today's catalogue, ascending.
         before, after: what the two models know of them.
         summed: (n,) whether all viewers of the cohort are counted now, not own ones alone.
-        summed_before: (n,) likewise then; true throughout for the instance's own model, which knows no others.
+        summed_before: (n,) likewise then; true throughout for the instance's own model, which knows no
+        others.
         weights: whether both were learnt with the same weights of ridge and tags, which are chosen anew for
             each model.
     """

@@ -96,7 +96,7 @@ def test_the_parts_of_an_explanation_add_up(served: Daemon) -> None:
         (f"/v1/related?video={SEED}&exclude=1,2,3,4,5,6", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&nsfw=perhaps", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&video={OTHER}", None, 400, "bad-request"),
-        (f"/v1/related?video={SEED}&exlude={OTHER}", None, 400, "bad-request"),
+        (f"/v1/related?video={SEED}&without={OTHER}", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&viewer={'x' * 201}", None, 400, "bad-request"),
         ("/v1/recommendations", b"{", 400, "bad-request"),
         ("/v1/recommendations", b"[" * 50_000, 400, "bad-request"),
