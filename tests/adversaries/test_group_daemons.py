@@ -291,7 +291,7 @@ async def test_the_epoch_of_another_group_a_second_one_and_a_second_gathering(gr
     await says(group, victim, kept)
 
 
-async def test_a_proposal_over_others_than_the_part(group: Islands) -> None:
+async def test_a_proposal_over_others_than_the_sub_cohort(group: Islands) -> None:
     """Refused by every member, before anything is counted; each admin sees it once."""
     await group.session()
     found, blobs = published(group)
@@ -315,7 +315,7 @@ async def test_a_proposal_over_others_than_the_part(group: Islands) -> None:
         signed = SignedProposal.sign(lie, host.identity, round_config.limits(host.config))
         assert await refused(group, victim, signed.raw) == "roster-invalid"
     [entry] = ledger.newest(victim.engine, limit=1, kind=Kind.REFUSED)
-    assert "not the part of the group's epoch" in sentence(entry)
+    assert "not this instance's sub-cohort" in sentence(entry)
     assert found.parts[0].survivors == tuple(sorted(group.ferry.people))
 
 

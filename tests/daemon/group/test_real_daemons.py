@@ -230,7 +230,7 @@ async def test_who_is_ejected_is_shut_out_by_flower(live: Live) -> None:
     assert len(flower.nodes(access.access)) == 4
     await live.until(lambda: _group(live.engines[4]).state == "ejected", nothing)
     said = status.status(live.configs[4], live.engines[4], time.time())
-    assert "taken out" in said["sentence"]
+    assert "ejected it" in said["sentence"]
     document = read_epoch(
         envelope.parse(_group(live.engines[1]).epoch, max_size=1 << 21), standing_key(live.configs[0])
     )
