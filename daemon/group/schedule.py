@@ -180,7 +180,7 @@ def poll_every(config: Config, group: Membership, failures: int) -> float:
     usual: float = config.group.poll.total_seconds()
     if failures:
         return min(usual, _FIRST_PAUSE * 2.0 ** min(failures - 1, 16))
-    # Whoever was not let in has nothing to wait for within the hour.
+    # An instance that was not admitted has nothing to wait for within the hour.
     return max(usual, DAY) if group.state in ("refused", "ejected") else usual
 
 
