@@ -115,9 +115,9 @@ async def test_from_an_invitation_to_members_that_approve_each_other(admins: lis
     assert (request["host"], request["words"], request["peer"]) == (a.host, a.words, "no")
     shown = await host.ask("group/key", {"host": a.host})
     assert (shown["key"], shown["voucher"]) == (a.key, "domain")
-    wrong = await host.about(a, "approve", {"key": b.key}, status=403)
+    wrong = await host.about(a, "admit", {"key": b.key}, status=403)
     assert "a different key" in wrong["message"]
-    assert (await host.about(a, "approve", {"key": a.key}))["requests"] == []
+    assert (await host.about(a, "admit", {"key": a.key}))["requests"] == []
     invited = await host.ask("group/key", {"host": b.host})
     await host.ask("group/invite", {"host": b.host, "key": invited["key"]})
     assert await host.members() == {
@@ -171,7 +171,7 @@ async def test_what_cannot_be_done_is_told_and_why(admins: list[Admin]) -> None:
     assert await host.refused("group/leave", {}, 400) == "bad-request"
     silent = await host.refused("group/key", {"host": "localhost:1"}, 502)
     assert silent.startswith("peer")
-    for what, body in (("refuse", {}), ("eject", {}), ("approve", {"key": a.key})):
+    for what, body in (("refuse", {}), ("eject", {}), ("admit", {"key": a.key})):
         route = f"group/members/{{host}}/{what}"
         found = await host.refused(f"group/members/far.example/{what}", body, 404, route=route)
         assert found == "unknown-member"
