@@ -112,18 +112,33 @@ def test_who_only_ever_asked_has_given_nothing(config: Config, engine: Engine) -
 
 
 def test_a_session_that_dies_after_its_sum_is_stored_can_end(config: Config, engine: Engine) -> None:
-    activity.save_session(engine, SessionRecord("a" * 64, "aggregator", config.instance.host, NOW))
-    for _ in range(2):
+    """It is run again with what its members answered: the sum is stored once, and whole."""
+    session_id, urls = "a" * 64, ("https://v.example/1", "https://v.example/2")
+    record = SessionRecord(session_id, "aggregator", config.instance.host, NOW, survivors=["two.example"])
+    activity.save_session(engine, record)
+    for moment in (NOW, NOW + 60):
         sums.save(
             engine,
             config.sums_dir,
-            session_id="a" * 64,
-            urls=("https://v.example/1", "https://v.example/2"),
+            session_id=session_id,
+            urls=urls,
             counts=np.array([3, 4]),
             triangle=np.array([2]),
             privacy=EXACT_SUM,
-            now=NOW,
+            now=moment,
         )
+    activity.save_session(engine, replace(record, ended=NOW + 60, outcome="done"))
+    (stored,) = sums.records(engine)
+    assert (stored.session_id, stored.run, stored.created) == (session_id, session_id, NOW + 60)
+    assert (stored.verdict, stored.survivors) == ("new", ("two.example",))
+    found = sums.newest(engine, config.sums_dir)
+    assert found is not None
+    assert (found.urls, found.counts.tolist(), found.triangle.tolist()) == (urls, [3, 4], [2])
+    assert len(list(config.sums_dir.iterdir())) == 1
+    assert sums.prune(engine, config.sums_dir, keep=1) == 0
+    ended = activity.session(engine, session_id)
+    assert ended is not None
+    assert ended.outcome == "done"
 
 
 def test_a_session_can_be_tried_again_after_a_peer_was_approved(config: Config, engine: Engine) -> None:
