@@ -41,8 +41,7 @@ class Pair:
         videos: (n,) positions of the common videos in today's catalogue, ascending.
         before, after: what the two models know of them.
         summed: (n,) whether all viewers of the cohort are counted now, not own ones alone.
-        summed_before: (n,) likewise then; true throughout for the instance's own model, which knows no
-        others.
+        summed_before: (n,) likewise then; true throughout for a local model, which knows no others.
         weights: whether both were learnt with the same weights of ridge and tags, which are chosen anew for
             each model.
     """
