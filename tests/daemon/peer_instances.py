@@ -41,6 +41,7 @@ from federation import hello as hellos
 from federation.http import CARD_PATH
 from federation.http.client import PeerClient, Retry, new_session
 from federation.identity import Identity, format_key
+from tests.ports import free_port
 
 
 @cache
@@ -242,7 +243,7 @@ async def neighbours(folder: Path, count: int, *, extra: str = "") -> AsyncItera
 
 def _neighbour(folder: Path, empty: Path, extra: str) -> Neighbour:
     folder.mkdir()
-    front = Front(host=f"localhost:{_free_port()}")
+    front = Front(host=f"localhost:{free_port()}")
     file = folder / "shoal.toml"
     file.write_text(
         f'mode = "consume"\n[instance]\nhost = "{front.host}"\n[source]\npath = "nowhere"\n'
@@ -250,11 +251,3 @@ def _neighbour(folder: Path, empty: Path, extra: str) -> Neighbour:
     )
     shutil.copy(empty, folder / "shoal.db")
     return Neighbour(front, load(file), file, connect(folder / "shoal.db"), Clock())
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])

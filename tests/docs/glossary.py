@@ -17,6 +17,8 @@ KINDS: Final = frozenset(
     {".css", ".html", ".js", ".json", ".md", ".mjs", ".py", ".sql", ".toml", ".yaml", ".yml"}
 )
 SKIPPED: Final = (
+    "CHANGELOG.md",
+    "docs/changes",
     "docs/decisions",
     "docs/glossary.md",
     "lab/demo/data",

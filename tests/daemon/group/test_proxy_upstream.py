@@ -17,6 +17,7 @@ from daemon.group.hosting.reverse_proxy import Bounds
 from federation.flower import certificates
 from tests.daemon.group import proxy_client
 from tests.federation.flower import running_superlink
+from tests.ports import free_port
 
 pytestmark = pytest.mark.flower
 
@@ -172,5 +173,5 @@ def test_a_superlink_with_another_certificate_gets_nothing(
 def test_nobody_behind_it(tmp_path: Path) -> None:
     ca = certificates.ensure(tmp_path / "nobody", ("127.0.0.1",), datetime.now(UTC)).ca
     request = proxy_client.request("pull-messages", b"", running_superlink.new_key())
-    with proxy_client.opened(tmp_path, f"127.0.0.1:{running_superlink.free_port()}", ca) as proxy:
+    with proxy_client.opened(tmp_path, f"127.0.0.1:{free_port()}", ca) as proxy:
         assert proxy_client.status_of(proxy.answer(request)) == 503

@@ -82,7 +82,7 @@ async def test_a_part_that_fails_is_missing_and_the_other_counts(federation: Fed
     for member in [one for one in federation.members if one.host in divided[1].survivors][:2]:
         await member.stop()
     result = await aggregator.session()
-    assert sorted(told["outcome"] for told in result["parts"]) == ["abandoned", "done"]
+    assert sorted(told["outcome"] for told in result["sub_cohorts"]) == ["abandoned", "done"]
     last = parts_of(aggregator, result["session"])
     assert [part.survivors for part in last] == [divided[0].survivors]
 

@@ -23,6 +23,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from federation.flower import superlink
 from federation.flower.superlink import SuperLinkAccess
+from tests.ports import free_port
 
 START_SECONDS = 60.0
 
@@ -35,11 +36,6 @@ class Link:
     access: SuperLinkAccess
     arguments: list[str]
     environment: dict[str, str]
-
-
-def free_port() -> int:
-    with socket.create_server((superlink.HOST, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 import subprocess
 import time
@@ -15,12 +14,7 @@ from pathlib import Path
 from federation.flower import control, superlink
 from federation.flower.superlink import SuperLinkAccess
 from federation.group.node_key import new_node_key, public_node_key
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from tests.ports import free_port
 
 
 @dataclass

@@ -12,6 +12,7 @@ from federation.flower import control, superlink
 from federation.flower.control import SuperLinkError
 from federation.flower.superlink import SuperLinkAccess
 from tests.federation.flower import running_superlink
+from tests.ports import free_port
 
 pytestmark = pytest.mark.flower
 
@@ -115,7 +116,7 @@ def test_who_is_registered_survives_a_restart(tmp_path: Path) -> None:
 def test_nobody_there_is_said_clearly(tmp_path: Path) -> None:
     superlink.prepare(tmp_path)
     with pytest.raises(SuperLinkError, match="check that the daemon is running"):
-        control.nodes(superlink.access(tmp_path, running_superlink.free_port()))
+        control.nodes(superlink.access(tmp_path, free_port()))
     with pytest.raises(SuperLinkError, match="certificate cannot be read"):
         control.nodes(superlink.access(tmp_path / "nothing", 1))
 
