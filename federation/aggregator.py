@@ -14,13 +14,14 @@ on the same journal sends the same requests and comes to the same sum. It holds 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from federation import cbor, envelope, masks, messages
-from federation.envelope import NO_SUM, Envelope, Stage
+from federation import cbor, cbor_fields, envelope, masks, messages
+from federation.envelope import NO_ROUND, Envelope, Stage
 from federation.errors import Code, CohortLost, ProtocolMisuse, Refusal
 from federation.identity import Identity
 from federation.journal import Journal
@@ -35,13 +36,14 @@ _ANSWER = dict(
     zip(REQUESTS, (Stage.ADVERTISE, Stage.SHARE, Stage.MASK, Stage.CONFIRM, Stage.UNMASK), strict=True)
 )
 _ENVELOPE_ROOM = 2048
+_ASKED = "asked"
 
 
 @dataclass(frozen=True)
 class SumResult:
     """What a finished sum yields."""
 
-    sum_id: bytes
+    round_id: bytes
     total: NDArray[np.int64]
     """Shape (length,)."""
     survivors: tuple[str, ...]
@@ -53,12 +55,30 @@ class SumResult:
 
 
 class Aggregator:
-    """One secure sum. `journal` may already hold a part of it, which is then replayed."""
+    """One secure sum. `journal` may already hold a part of it, which is then replayed.
 
-    def __init__(self, signed: SignedProposal, identity: Identity, journal: Journal, limits: Limits) -> None:
+    Only the members `asked` are sent anything; without them, the whole roster. With `exactly`, all of them
+    have to survive: others revealed shares for this very set before, and would for no other.
+    """
+
+    def __init__(
+        self,
+        signed: SignedProposal,
+        identity: Identity,
+        journal: Journal,
+        limits: Limits,
+        *,
+        asked: Iterable[str] | None = None,
+        exactly: bool = False,
+    ) -> None:
         proposal = signed.proposal
         if proposal.aggregator != identity.host:
             raise ProtocolMisuse("the proposal names another aggregator")
+        if journal.read(signed.round_id, _ASKED) is None:
+            hosts = sorted(set(proposal.hosts if asked is None else asked))
+            if not set(hosts) <= set(proposal.hosts):
+                raise ProtocolMisuse("only members of the roster can be asked")
+            journal.write(signed.round_id, _ASKED, cbor.encode([[*hosts], int(exactly)]))
         self._signed = signed
         self._proposal = proposal
         self._identity = identity
@@ -66,8 +86,9 @@ class Aggregator:
         self._limits = limits
         self._position = 0
         self._answers: dict[str, Envelope] = {}
-        self._awaited = set(proposal.survivors or proposal.hosts)
-        self._lost: dict[str, str] = {}
+        self._asked, self._exactly = _read_asked(signed.round_id, journal, limits)
+        self._awaited = set(self._asked)
+        self._lost: dict[str, str] = dict.fromkeys(set(proposal.hosts) - self._asked, "not asked")
         self._requests: dict[str, bytes] = dict.fromkeys(self._awaited, signed.raw)
         self._advertisements: dict[str, Advertisement] = {}
         self._sealed: dict[str, SealedShares] = {}
@@ -77,7 +98,7 @@ class Aggregator:
         self._reveals: RevealedShares | None = None
         self._total = np.zeros(0, dtype=masks.dtype_of(proposal.ring))
         self._result: SumResult | None = None
-        journal.write(signed.sum_id, "proposal", signed.raw)
+        journal.write(signed.round_id, "proposal", signed.raw)
         self._replay()
 
     @property
@@ -108,6 +129,24 @@ class Aggregator:
         return dict(self._lost)
 
     @property
+    def confirmed(self) -> tuple[str, ...]:
+        """The survivors for whom some member may have revealed shares: from then on no other set can be.
+
+        Empty as long as confirmations were sent to nobody.
+        """
+        return self._survivors if self._position == len(REQUESTS) - 1 else ()
+
+    @property
+    def answered(self) -> int:
+        """How many members have answered the current request, in this process or before it."""
+        return len(self._survivors if REQUESTS[self._position] is Stage.SHARES else self._answers)
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many have answered the current request that the stage can be closed."""
+        return self.answered >= self._needed()
+
+    @property
     def max_answer(self) -> int:
         """The largest answer, in bytes, to the current request that can be right."""
         if self.stage is Stage.SHARES:
@@ -133,7 +172,7 @@ class Aggregator:
             self.drop(host, str(refusal.code))
             raise
         name = f"{REQUESTS[self._position].value}.{host}"
-        self._journal.write(self._signed.sum_id, name, raw)
+        self._journal.write(self._signed.round_id, name, raw)
         self._take(host, message)
 
     def drop(self, host: str, reason: str) -> None:
@@ -145,16 +184,17 @@ class Aggregator:
         """End the stage with those who have answered, and prepare the next.
 
         Raises:
-            CohortLost: fewer than the threshold are left, or in a later round not exactly the required
-                survivors. Nothing was learned.
+            CohortLost: fewer than the threshold are left, or not all that have to survive. Nothing was
+                learned. At the last stage the sum can still be resumed: who comes back can answer.
             Refusal: `share-invalid` or `sum-implausible`: the last stage did not give a sum.
 
         """
         for host in sorted(self._awaited):
             self.drop(host, "no answer in time")
-        self._require_enough()
+        if not self.enough:
+            raise CohortLost(REQUESTS[self._position].value, self.answered, self._needed(), self._lost)
         name = f"{REQUESTS[self._position].value}-closed"
-        self._journal.write(self._signed.sum_id, name, cbor.encode(dict(self._lost)))
+        self._journal.write(self._signed.round_id, name, cbor.encode(dict(self._lost)))
         self._advance()
 
     def _accept(self, host: str, raw: bytes) -> Envelope:
@@ -163,7 +203,7 @@ class Aggregator:
         messages.require(
             message,
             stage=_ANSWER[REQUESTS[self._position]],
-            sum_id=self._signed.sum_id,
+            round_id=self._signed.round_id,
             recipient=self._identity.host,
         )
         check = (
@@ -228,20 +268,9 @@ class Aggregator:
             raise ProtocolMisuse("nothing is revealed before the survivors are confirmed")
         return self._reveals
 
-    def _require_enough(self) -> None:
-        at_masks = REQUESTS[self._position] is Stage.SHARES
-        answered = set(self._survivors) if at_masks else set(self._answers)
-        required = self._proposal.survivors
-        whole_session = REQUESTS[self._position] in (Stage.PROPOSE, Stage.KEYS, Stage.SHARES)
-        if len(answered) < self._proposal.threshold or (
-            required and whole_session and answered != set(required)
-        ):
-            raise CohortLost(
-                REQUESTS[self._position].value,
-                len(answered),
-                len(required) or self._proposal.threshold,
-                self._lost,
-            )
+    def _needed(self) -> int:
+        all_needed = self._exactly and REQUESTS[self._position] in (Stage.PROPOSE, Stage.KEYS, Stage.SHARES)
+        return max(self._proposal.threshold, len(self._asked) if all_needed else 0)
 
     def _advance(self) -> None:
         stage = REQUESTS[self._position]
@@ -283,15 +312,15 @@ class Aggregator:
             self._finish()
 
     def _ask(self, stage: Stage, payloads: dict[str, bytes], *, broadcast: bool = False) -> None:
-        sum_id = self._signed.sum_id
+        round_id = self._signed.round_id
         if broadcast:
             payload = next(iter(payloads.values()))
-            raw = envelope.seal(self._identity, sum_id=sum_id, stage=stage, recipient="", payload=payload)
+            raw = envelope.seal(self._identity, round_id=round_id, stage=stage, recipient="", payload=payload)
             self._requests = dict.fromkeys(payloads, raw)
         else:
             self._requests = {
                 host: envelope.seal(
-                    self._identity, sum_id=sum_id, stage=stage, recipient=host, payload=payload
+                    self._identity, round_id=round_id, stage=stage, recipient=host, payload=payload
                 )
                 for host, payload in payloads.items()
             }
@@ -301,38 +330,37 @@ class Aggregator:
     def _finish(self) -> None:
         reveals = self._require_reveals()
         keys = [
-            (self_mask_key(reveals.self_seed(host), self._signed.sum_id), False) for host in self._survivors
+            (self_mask_key(reveals.self_seed(host), self._signed.round_id), False) for host in self._survivors
         ]
         for gone in sorted(set(self._sealed) - set(self._survivors)):
             private = reveals.mask_private(gone)
             for host in self._survivors:
                 key = mask_key(
-                    private, self._advertisements[host].mask_public, self._signed.sum_id, gone, host
+                    private, self._advertisements[host].mask_public, self._signed.round_id, gone, host
                 )
                 keys.append((key, host < gone))
         masks.apply(self._total, keys)
         total = masks.from_ring(self._total)
-        bound = len(self._survivors) * self._proposal.value_bound
-        if int(total.min()) < -bound or int(total.max()) > bound:
+        if not self._proposal.within(total, len(self._survivors)):
             raise Refusal(
                 Code.SUM_IMPLAUSIBLE,
                 "the sum lies outside what its members declared; one of them did not follow the protocol",
             )
         self._result = SumResult(
-            self._signed.sum_id, total, self._survivors, dict(self._lost), reveals.doubts
+            self._signed.round_id, total, self._survivors, dict(self._lost), reveals.doubts
         )
 
     def _replay(self) -> None:
-        journal, sum_id = self._journal, self._signed.sum_id
+        journal, round_id = self._journal, self._signed.round_id
         while not self.finished:
             stage = REQUESTS[self._position].value
-            closed = journal.read(sum_id, f"{stage}-closed")
+            closed = journal.read(round_id, f"{stage}-closed")
             lost = {} if closed is None else cbor.decode(closed)
             # First, because the decision counts, not what else may have reached the disk.
             for host, reason in (lost if isinstance(lost, dict) else {}).items():
                 self.drop(host, str(reason))
             for host in sorted(self._awaited):
-                raw = journal.read(sum_id, f"{stage}.{host}")
+                raw = journal.read(round_id, f"{stage}.{host}")
                 if raw is not None:
                     self._take(host, self._accept(host, raw))
             if closed is None:
@@ -340,7 +368,20 @@ class Aggregator:
             self._advance()
 
 
-def resume(sum_id: bytes, identity: Identity, journal: Journal, limits: Limits) -> Aggregator:
+def asked_in(round_id: bytes, journal: Journal, limits: Limits) -> frozenset[str]:
+    """Return the members that are asked in a sum that the journal knows. Raises: ProtocolMisuse."""
+    return _read_asked(round_id, journal, limits)[0]
+
+
+def _read_asked(round_id: bytes, journal: Journal, limits: Limits) -> tuple[frozenset[str], bool]:
+    content = cbor.decode(journal.read(round_id, _ASKED) or b"")
+    if not isinstance(content, list) or len(content) != 2:
+        raise ProtocolMisuse("the journal's list of whom to ask is damaged")
+    hosts = cbor_fields.sequence(content[0], cbor_fields.host, at_most=limits.max_members)
+    return frozenset(hosts), bool(content[1])
+
+
+def resume(round_id: bytes, identity: Identity, journal: Journal, limits: Limits) -> Aggregator:
     """Build the aggregator of a sum that the journal knows.
 
     Raises:
@@ -348,10 +389,10 @@ def resume(sum_id: bytes, identity: Identity, journal: Journal, limits: Limits) 
         Refusal: what it holds is damaged.
 
     """
-    raw = journal.read(sum_id, "proposal")
+    raw = journal.read(round_id, "proposal")
     if raw is None:
         raise ProtocolMisuse("the journal has no such sum")
     message = envelope.parse(raw, max_size=limits.max_request)
-    if message.sum_id != NO_SUM:
+    if message.round_id != NO_ROUND:
         raise ProtocolMisuse("the journal's proposal is none")
     return Aggregator(SignedProposal.read(message, identity.public, limits), identity, journal, limits)

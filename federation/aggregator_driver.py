@@ -1,7 +1,7 @@
 """Runs one secure sum from proposal to result: the event loop around an `Aggregator`.
 
 At each stage it asks all members at once over a `Carrier`, hands answers to the aggregator, and closes the
-stage when everybody answered, or a while after the threshold has.
+stage when everybody answered, or a while after enough have.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class StageTimeouts:
     stage: float = 120.0
     """All other stages: a masked vector of 33 MB over a slow line."""
     grace: float = 30.0
-    """Once the threshold has answered, how much longer the rest is waited for."""
+    """Once enough have answered, how much longer the rest is waited for."""
     at_once: int = 4
     """Masked vectors that are received at one time: bounds memory."""
 
@@ -37,11 +37,11 @@ async def drive(
     aggregator: Aggregator,
     carrier: Carrier,
     *,
-    threshold: int,
     timeouts: StageTimeouts | None = None,
     on_stage: OnStage = lambda _stage, _host, _outcome: None,
+    before_stage: Callable[[Stage], None] = lambda _stage: None,
 ) -> SumResult:
-    """Run the sum to its end.
+    """Run the sum to its end; `before_stage` is called before anybody is asked.
 
     Raises:
         CohortLost: too few members are left; nothing was learned.
@@ -49,8 +49,9 @@ async def drive(
 
     """
     timeouts = timeouts or StageTimeouts()
-    while not aggregator.finished:
-        await _stage(aggregator, carrier, threshold, timeouts, on_stage)
+    while (stage := aggregator.stage) is not None:
+        await asyncio.to_thread(before_stage, stage)
+        await _stage(aggregator, carrier, timeouts, on_stage)
         await asyncio.to_thread(aggregator.close)
     return aggregator.result
 
@@ -58,7 +59,6 @@ async def drive(
 async def _stage(
     aggregator: Aggregator,
     carrier: Carrier,
-    threshold: int,
     timeouts: StageTimeouts,
     on_stage: OnStage,
 ) -> None:
@@ -66,10 +66,8 @@ async def _stage(
     name = str(stage)
     limit = timeouts.propose if stage is Stage.PROPOSE else timeouts.stage
     gate = asyncio.Semaphore(timeouts.at_once if stage is Stage.SHARES else len(aggregator.awaited))
-    answered = 0
 
     async def ask(host: str, request: bytes) -> None:
-        nonlocal answered
         try:
             async with gate:
                 answer = await carrier.send(host, request, max_answer=aggregator.max_answer, timeout=limit)
@@ -81,7 +79,6 @@ async def _stage(
         except Refusal as refusal:
             outcome = f"wrong answer: {refusal.code}"
         else:
-            answered += 1
             on_stage(name, host, "answered")
             return
         if host in aggregator.awaited:
@@ -101,7 +98,7 @@ async def _stage(
                 task.result()
             if not done:
                 return
-            if answered >= threshold:
+            if aggregator.enough:
                 deadline = min(deadline, loop.time() + timeouts.grace)
     finally:
         for task in asked:

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable
 
 from federation import cbor, cbor_fields, envelope
-from federation.envelope import NO_SUM, Envelope, Stage
+from federation.cbor import Item
+from federation.envelope import NO_ROUND, Envelope, Stage
 from federation.errors import Code, ProtocolMisuse, Refusal
 from federation.identity import Identity
 from federation.journal import Journal
@@ -14,10 +15,21 @@ from federation.limits import Limits
 from federation.proposal import BlobReference, SignedProposal
 
 
-def fetch_request(identity: Identity, sum_id: bytes, aggregator: str, name: str) -> bytes:
+def fetch_request(identity: Identity, round_id: bytes, aggregator: str, name: str) -> bytes:
     """Return a member's signed request for the blob `name` of a proposed sum."""
     payload = cbor.encode({"blob": name})
-    return envelope.seal(identity, sum_id=sum_id, stage=Stage.FETCH, recipient=aggregator, payload=payload)
+    return envelope.seal(
+        identity, round_id=round_id, stage=Stage.FETCH, recipient=aggregator, payload=payload
+    )
+
+
+def read_reference(item: Item) -> BlobReference:
+    """Return the reference in a decoded list of a hash and a size. Raises: Refusal (`malformed`)."""
+    if not isinstance(item, list) or len(item) != 2:
+        raise cbor_fields.malformed("a reference is a hash and a size")
+    return BlobReference(
+        cbor_fields.octets(item[0], hashlib.sha256().digest_size), cbor_fields.integer(item[1])
+    )
 
 
 def check_blob(data: bytes, reference: BlobReference) -> bytes:
@@ -48,10 +60,10 @@ class BlobServer:
         self._clock = clock
         self._limits = limits
 
-    def publish(self, sum_id: bytes, blobs: dict[str, bytes]) -> None:
+    def publish(self, round_id: bytes, blobs: dict[str, bytes]) -> None:
         """Make the blobs of a sum available, before it is proposed to anyone."""
         for name, data in blobs.items():
-            self._journal.write(sum_id, f"blob.{name}", data)
+            self._journal.write(round_id, f"blob.{name}", data)
 
     def serve(self, message: Envelope) -> bytes:
         """Return the blob that a member asks for.
@@ -63,21 +75,21 @@ class BlobServer:
         """
         if message.stage is not Stage.FETCH or message.recipient != self._identity.host:
             raise Refusal(Code.NOT_FOR_ME, "this does not request a blob of this instance", message.sender)
-        proposal = self._open(message.sum_id).proposal
+        proposal = self._open(message.round_id).proposal
         message.verify(proposal.member(message.sender))
         content = cbor_fields.exact_map(cbor.decode(bytes(message.payload)), "blob")
         name = cbor_fields.text(content["blob"])
-        data = self._journal.read(message.sum_id, f"blob.{name}") if name in proposal.blobs else None
+        data = self._journal.read(message.round_id, f"blob.{name}") if name in proposal.blobs else None
         if data is None:
-            raise Refusal(Code.UNKNOWN_SUM, "this sum has no such blob", message.sender)
+            raise Refusal(Code.UNKNOWN_ROUND, "this sum has no such blob", message.sender)
         return data
 
-    def _open(self, sum_id: bytes) -> SignedProposal:
-        raw = self._journal.read(sum_id, "proposal")
+    def _open(self, round_id: bytes) -> SignedProposal:
+        raw = self._journal.read(round_id, "proposal")
         if raw is None:
-            raise Refusal(Code.UNKNOWN_SUM, "no such sum is open here")
+            raise Refusal(Code.UNKNOWN_ROUND, "no such sum is open here")
         message = envelope.parse(raw, max_size=self._limits.max_request)
-        if message.sum_id != NO_SUM:
+        if message.round_id != NO_ROUND:
             raise ProtocolMisuse("the journal's proposal is none")
         signed = SignedProposal.read(message, self._identity.public, self._limits)
         if self._clock() >= signed.proposal.expires:

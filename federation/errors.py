@@ -15,17 +15,19 @@ class Code(StrEnum):
 
     MALFORMED = "malformed"
     OVERSIZED = "oversized"
+    UPDATE = "update"
     BAD_SIGNATURE = "bad-signature"
     UNKNOWN_PEER = "unknown-peer"
     KEY_MISMATCH = "key-mismatch"
     NOT_FOR_ME = "not-for-me"
-    UNKNOWN_SUM = "unknown-sum"
+    UNKNOWN_ROUND = "unknown-round"
     WRONG_SENDER = "wrong-sender"
     WRONG_STAGE = "wrong-stage"
     STAGE_REPEATED = "stage-repeated"
     REPLAYED = "replayed"
     EXPIRED = "expired"
     BUSY = "busy"
+    AWAY = "away"
     TOO_MANY = "too-many"
     CLOSED = "closed"
     ROSTER_INVALID = "roster-invalid"
@@ -69,6 +71,14 @@ class Refusal(FederationError):
         self.culprit = culprit
 
 
+def silence() -> Refusal:
+    """Return the refusal of a member that cannot go on, whatever the cause.
+
+    There is one sentence for all of them: that a viewer withdrew must look like a machine that is overloaded.
+    """
+    return Refusal(Code.BUSY, "this instance cannot take part now; try again later")
+
+
 class CohortLost(FederationError):
     """Too few members are left for the threshold: the sum is abandoned and nothing was learned.
 
@@ -79,7 +89,7 @@ class CohortLost(FederationError):
         why = _grouped(lost or {})
         super().__init__(
             f"the cohort was lost at stage {stage}: {left} members answered, {threshold} are needed{why}. "
-            "Nothing was learned; the next scheduled session tries again."
+            "Nothing was learned."
         )
         self.stage = stage
         self.left = left

@@ -2,7 +2,8 @@
 
 A hello is signed with the key that it names. That proves nothing but possession of the key; whether the key
 speaks for the host is for the receiver to know: because it is pinned, or because keys that were pinned before
-hand over to it, one after the other (`Rotation`). The answer to a hello is a hello.
+hand over to it, one after the other (`Rotation`). The answer to a hello is a hello. Between a member of a
+group and its host, both also say how things stand there (`federation.group.enrolment`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from federation import cbor, cbor_fields, envelope
-from federation.envelope import NO_SUM, Envelope, Stage
+from federation.envelope import NO_ROUND, Envelope, Stage
 from federation.errors import Code, Refusal
+from federation.group.enrolment import Admission, Enrolment, read_about_group
 from federation.identity import KEY_SIZE, SIGNATURE_SIZE, Identity, PublicIdentity, Purpose
 from federation.limits import Limits
 
 MAX_HELLO = 4_000
-"""Bytes of a whole message: a host twice, two keys and four handovers are under 1,500."""
+"""Bytes of a whole message: a host twice, two keys, four handovers and an enrolment are under 2,500."""
 MAX_ROTATIONS = 4
 """A peer that missed more of them approves the newest key as it did the first."""
 _MAX_VERSION = 32
@@ -62,6 +64,7 @@ class Hello:
         date: Unix milliseconds; of two hellos of a host only the later one counts.
         yours: the receiver's key as the sender has it pinned, empty where it has none.
         rotations: from keys that the receiver may have pinned to the present one, oldest first.
+        group: to the host of a group an enrolment, from it an admission.
     """
 
     host: str
@@ -71,6 +74,7 @@ class Hello:
     date: int
     yours: bytes = b""
     rotations: tuple[Rotation, ...] = ()
+    group: Enrolment | Admission | None = None
 
     @property
     def said(self) -> float:
@@ -98,9 +102,12 @@ class Hello:
                 "date": self.date,
                 "yours": self.yours,
                 "rotations": [[r.old, r.new, r.date, r.signature] for r in self.rotations],
+                "group": None if self.group is None else self.group.content(),
             }
         )
-        return envelope.seal(identity, sum_id=NO_SUM, stage=Stage.HELLO, recipient=recipient, payload=payload)
+        return envelope.seal(
+            identity, round_id=NO_ROUND, stage=Stage.HELLO, recipient=recipient, payload=payload
+        )
 
 
 def say(
@@ -112,42 +119,51 @@ def say(
     version: str = "",
     yours: bytes = b"",
     rotations: tuple[Rotation, ...] = (),
+    group: Enrolment | Admission | None = None,
 ) -> bytes:
     """Return a signed hello of this instance; `now` in Unix seconds, the rest as in `Hello`."""
     date = int(now * _MILLISECONDS)
     me = identity.public
     chain = rotations[-MAX_ROTATIONS:]
-    return Hello(me.host, me.key, approves, version, date, yours, chain).seal(identity, recipient)
+    return Hello(me.host, me.key, approves, version, date, yours, chain, group).seal(identity, recipient)
 
 
-def read(message: Envelope, me: str, now: float, limits: Limits) -> Hello:
+def read(message: Envelope, me: str, now: float, limits: Limits, *, at_most: int = MAX_HELLO) -> Hello:
     """Return what a message says that claims to be a hello to `me`, now (Unix seconds).
 
-    Its signature is checked against the key in it, and against nothing else.
+    Its signature is checked against the key in it, and against nothing else. `at_most` is how many bytes it
+    may have: more where an admission is expected.
 
     Raises:
-        Refusal: `oversized`, `malformed`, `not-for-me`, `expired` or `bad-signature`.
+        Refusal: `oversized`, `malformed`, `not-for-me`, `wrong-sender`, `expired` or `bad-signature`; for
+            what it says about a group also `keys-invalid` or `roster-invalid`.
 
     """
-    if len(message.raw) > MAX_HELLO:
-        raise Refusal(Code.OVERSIZED, f"a hello has at most {MAX_HELLO} bytes")
-    if message.stage is not Stage.HELLO or message.sum_id != NO_SUM:
+    if len(message.raw) > at_most:
+        raise Refusal(Code.OVERSIZED, f"a hello has at most {at_most} bytes")
+    if message.stage is not Stage.HELLO or message.round_id != NO_ROUND:
         raise cbor_fields.malformed("a hello was expected, which belongs to no sum")
     if message.recipient != me:
         raise Refusal(Code.NOT_FOR_ME, "the hello is addressed to somebody else", message.sender)
     hello = _read(cbor.decode(bytes(message.payload)))
     if hello.host != message.sender:
         raise cbor_fields.malformed("the hello names another host than its sender")
+    if hello.host == me:
+        raise Refusal(Code.WRONG_SENDER, "the hello claims to come from this instance itself", me)
     message.verify(PublicIdentity(hello.host, hello.key))
     if abs(now - hello.said) > limits.max_clock_skew:
         raise Refusal(
             Code.EXPIRED, "the hello is too old, or dated in the future; set the clocks", hello.host
         )
+    if isinstance(hello.group, Enrolment):
+        if hello.group.wish == "join" and not hello.approves:
+            raise cbor_fields.malformed("whoever joins a group approves its host")
+        hello.group.check(PublicIdentity(hello.host, hello.key), hello.date)
     return hello
 
 
 def _read(item: cbor.Item) -> Hello:
-    names = ("host", "key", "approves", "version", "date", "yours", "rotations")
+    names = ("host", "key", "approves", "version", "date", "yours", "rotations", "group")
     content = cbor_fields.exact_map(item, *names)
     host = cbor_fields.host(content["host"])
     approves = cbor_fields.text(content["approves"])
@@ -169,6 +185,7 @@ def _read(item: cbor.Item) -> Hello:
                 content["rotations"], lambda part: _rotation(host, part), at_most=MAX_ROTATIONS
             )
         ),
+        group=read_about_group(content["group"]),
     )
 
 

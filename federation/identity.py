@@ -26,7 +26,7 @@ class Purpose(StrEnum):
     @property
     def context(self) -> bytes:
         """The bytes before what is signed; the zero byte lets none of them be the beginning of another."""
-        return f"shoal/1 {self.value}\x00".encode()
+        return f"shoal/2 {self.value}\x00".encode()
 
 
 @dataclass(frozen=True, order=True)

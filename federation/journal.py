@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import Protocol
 
@@ -19,19 +20,19 @@ _NAME = re.compile(r"[a-z0-9.:\[\]-]{1,300}")
 class Journal(Protocol):
     """Byte strings by sum and name."""
 
-    def write(self, sum_id: bytes, name: str, data: bytes) -> None:
+    def write(self, round_id: bytes, name: str, data: bytes) -> None:
         """Store `data`, durably, in place of what the name held."""
 
-    def read(self, sum_id: bytes, name: str) -> bytes | None:
+    def read(self, round_id: bytes, name: str) -> bytes | None:
         """Return what the name holds."""
 
-    def names(self, sum_id: bytes) -> list[str]:
+    def names(self, round_id: bytes) -> list[str]:
         """Return the names of one sum, sorted."""
 
-    def sums(self) -> list[bytes]:
+    def ids(self) -> list[bytes]:
         """Return the ids of all sums, sorted."""
 
-    def erase(self, sum_id: bytes, *names: str) -> None:
+    def erase(self, round_id: bytes, *names: str) -> None:
         """Remove these names, or the whole sum where none is given. Absent names are no error."""
 
 
@@ -41,28 +42,28 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._sums: dict[bytes, dict[str, bytes]] = {}
 
-    def write(self, sum_id: bytes, name: str, data: bytes) -> None:
+    def write(self, round_id: bytes, name: str, data: bytes) -> None:
         """Store."""
-        self._sums.setdefault(sum_id, {})[name] = bytes(data)
+        self._sums.setdefault(round_id, {})[name] = bytes(data)
 
-    def read(self, sum_id: bytes, name: str) -> bytes | None:
+    def read(self, round_id: bytes, name: str) -> bytes | None:
         """Return or None."""
-        return self._sums.get(sum_id, {}).get(name)
+        return self._sums.get(round_id, {}).get(name)
 
-    def names(self, sum_id: bytes) -> list[str]:
+    def names(self, round_id: bytes) -> list[str]:
         """Return the names, sorted."""
-        return sorted(self._sums.get(sum_id, {}))
+        return sorted(self._sums.get(round_id, {}))
 
-    def sums(self) -> list[bytes]:
+    def ids(self) -> list[bytes]:
         """Return the ids, sorted."""
         return sorted(self._sums)
 
-    def erase(self, sum_id: bytes, *names: str) -> None:
+    def erase(self, round_id: bytes, *names: str) -> None:
         """Remove."""
         if not names:
-            self._sums.pop(sum_id, None)
+            self._sums.pop(round_id, None)
         for name in names:
-            self._sums.get(sum_id, {}).pop(name, None)
+            self._sums.get(round_id, {}).pop(name, None)
 
 
 class FileJournal:
@@ -70,12 +71,17 @@ class FileJournal:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        # Sub-cohorts are asked at once, in threads: what one is writing is not what a crash left.
+        self._changing = threading.Lock()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
 
-    def write(self, sum_id: bytes, name: str, data: bytes) -> None:
+    def write(self, round_id: bytes, name: str, data: bytes) -> None:
         """Store: temporary file, flush to disk, rename, flush the folder."""
-        target = self.path(sum_id, name)
+        with self._changing:
+            self._write(self.path(round_id, name), data)
+
+    def _write(self, target: Path, data: bytes) -> None:
         if not target.parent.exists():
             target.parent.mkdir(mode=0o700, exist_ok=True)
             _flush_folder(self._directory)
@@ -91,23 +97,23 @@ class FileJournal:
             raise
         _flush_folder(target.parent)
 
-    def read(self, sum_id: bytes, name: str) -> bytes | None:
+    def read(self, round_id: bytes, name: str) -> bytes | None:
         """Return or None."""
         try:
-            return self.path(sum_id, name).read_bytes()
+            return self.path(round_id, name).read_bytes()
         except FileNotFoundError:
             return None
 
-    def names(self, sum_id: bytes) -> list[str]:
+    def names(self, round_id: bytes) -> list[str]:
         """Return the names, sorted; what a crash left half-written has no name."""
         try:
             return sorted(
-                file.name for file in (self._directory / sum_id.hex()).iterdir() if file.name[0] != "."
+                file.name for file in (self._directory / round_id.hex()).iterdir() if file.name[0] != "."
             )
         except FileNotFoundError:
             return []
 
-    def sums(self) -> list[bytes]:
+    def ids(self) -> list[bytes]:
         """Return the ids, sorted."""
         return sorted(
             bytes.fromhex(folder.name)
@@ -115,20 +121,24 @@ class FileJournal:
             if re.fullmatch(r"[0-9a-f]{64}", folder.name)
         )
 
-    def erase(self, sum_id: bytes, *names: str) -> None:
+    def erase(self, round_id: bytes, *names: str) -> None:
         """Remove, and with it what a crash left half-written; durably, so that secrets do not come back."""
-        folder = self._directory / sum_id.hex()
+        with self._changing:
+            self._erase(round_id, *names)
+
+    def _erase(self, round_id: bytes, *names: str) -> None:
+        folder = self._directory / round_id.hex()
         if not folder.exists():
             return
         if not names:
             shutil.rmtree(folder)
             _flush_folder(self._directory)
             return
-        for file in [self.path(sum_id, name) for name in names] + list(folder.glob(".*")):
+        for file in [self.path(round_id, name) for name in names] + list(folder.glob(".*")):
             file.unlink(missing_ok=True)
         _flush_folder(folder)
 
-    def path(self, sum_id: bytes, name: str) -> Path:
+    def path(self, round_id: bytes, name: str) -> Path:
         """Return the file of a name, for streaming it.
 
         Raises:
@@ -137,7 +147,7 @@ class FileJournal:
         """
         if not _NAME.fullmatch(name) or name.startswith("."):
             raise ValueError(f"not a journal name: {name!r}")
-        return self._directory / sum_id.hex() / name
+        return self._directory / round_id.hex() / name
 
 
 def join_record(request: bytes, answer: bytes) -> bytes:

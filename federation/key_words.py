@@ -14,7 +14,7 @@ from federation.identity import KEY_SIZE
 
 COUNT = 8
 _BITS = 11
-_LABEL = b"shoal/1 fingerprint\x00"
+_LABEL = b"shoal/2 fingerprint\x00"
 
 
 def words(key: bytes) -> tuple[str, ...]:

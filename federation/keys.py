@@ -26,16 +26,16 @@ _ZERO_NONCE = bytes(12)
 _FIELD = 2**255 - 19
 
 
-def derive(secret: bytes, sum_id: bytes, label: str, size: int = KEY_SIZE) -> bytes:
+def derive(secret: bytes, round_id: bytes, label: str, size: int = KEY_SIZE) -> bytes:
     """Return `size` bytes that depend on the secret, the sum and the purpose named by `label`."""
-    info = b"shoal/1 " + label.encode("utf-8")
-    return HKDF(algorithm=hashes.SHA256(), length=size, salt=sum_id, info=info).derive(secret)
+    info = b"shoal/2 " + label.encode("utf-8")
+    return HKDF(algorithm=hashes.SHA256(), length=size, salt=round_id, info=info).derive(secret)
 
 
 def commitment(purpose: str, *parts: bytes) -> bytes:
     """Return SHA-256 over the purpose and the length-prefixed parts (32 bytes)."""
     prefixed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-    return hashlib.sha256(b"shoal/1 " + purpose.encode("utf-8") + b"\x00" + prefixed).digest()
+    return hashlib.sha256(b"shoal/2 " + purpose.encode("utf-8") + b"\x00" + prefixed).digest()
 
 
 def agree(private: bytes, public: bytes, owner: str) -> bytes:
@@ -70,38 +70,38 @@ def public_of(private: bytes) -> bytes:
     return crypto_scalarmult_base(private)
 
 
-def mask_key(private: bytes, public: bytes, sum_id: bytes, one: str, other: str) -> bytes:
+def mask_key(private: bytes, public: bytes, round_id: bytes, one: str, other: str) -> bytes:
     """Return the ChaCha20 key of the mask between `one` (`private`) and `other` (`public`); symmetric."""
     first, second = sorted((one, other))
-    return derive(agree(private, public, other), sum_id, f"pairwise mask {first} {second}")
+    return derive(agree(private, public, other), round_id, f"pairwise mask {first} {second}")
 
 
-def self_mask_key(self_seed: bytes, sum_id: bytes) -> bytes:
+def self_mask_key(self_seed: bytes, round_id: bytes) -> bytes:
     """Return the ChaCha20 key of a member's own mask."""
-    return derive(self_seed, sum_id, "self mask")
+    return derive(self_seed, round_id, "self mask")
 
 
 @dataclass(frozen=True)
-class SumSecrets:
+class RoundSecrets:
     """A member's secrets in one sum, all derived from `root` (32 random bytes). Erase `root`, erase all."""
 
     root: bytes
-    sum_id: bytes
+    round_id: bytes
 
     @cached_property
     def seal_private(self) -> bytes:
         """X25519 private key that opens shares sealed to me."""
-        return derive(self.root, self.sum_id, "seal key")
+        return derive(self.root, self.round_id, "seal key")
 
     @cached_property
     def mask_private(self) -> bytes:
         """X25519 private key of my pairwise masks; shared among the cohort."""
-        return derive(self.root, self.sum_id, "mask key")
+        return derive(self.root, self.round_id, "mask key")
 
     @cached_property
     def self_seed(self) -> bytes:
         """Seed of my own mask; shared among the cohort."""
-        return derive(self.root, self.sum_id, "self seed")
+        return derive(self.root, self.round_id, "self seed")
 
     @cached_property
     def seal_public(self) -> bytes:
@@ -116,11 +116,11 @@ class SumSecrets:
     @cached_property
     def seed_commitment(self) -> bytes:
         """What a reconstructed self seed is checked against."""
-        return commitment("self seed", self.sum_id, self.self_seed)
+        return commitment("self seed", self.round_id, self.self_seed)
 
     def shares(self, secret: bytes, purpose: str, *, members: int, threshold: int) -> list[bytes]:
         """Return one share of `secret` per member, 33 bytes each."""
-        key = derive(self.root, self.sum_id, f"shamir {purpose}")
+        key = derive(self.root, self.round_id, f"shamir {purpose}")
         randomness = keystream(key, shamir.randomness_size(threshold))
         return shamir.split(secret, shares=members, threshold=threshold, randomness=randomness)
 
@@ -131,17 +131,17 @@ class Sealer:
     Each direction of each pair has its own key, used for one message, so the nonce can be constant.
     """
 
-    def __init__(self, secrets: SumSecrets, me: str, other: str, other_public: bytes) -> None:
+    def __init__(self, secrets: RoundSecrets, me: str, other: str, other_public: bytes) -> None:
         secret = agree(secrets.seal_private, other_public, other)
-        self._sum_id = secrets.sum_id
+        self._round_id = secrets.round_id
         self._me, self._other = me, other
         self._secret = secret
 
     def seal(self, plain: bytes) -> bytes:
         """Return `plain` sealed from me to the other; 16 bytes longer."""
         label = f"sealed share {self._me} {self._other}"
-        return ChaCha20Poly1305(derive(self._secret, self._sum_id, label)).encrypt(
-            _ZERO_NONCE, plain, self._sum_id
+        return ChaCha20Poly1305(derive(self._secret, self._round_id, label)).encrypt(
+            _ZERO_NONCE, plain, self._round_id
         )
 
     def open(self, sealed: bytes) -> bytes:
@@ -153,8 +153,8 @@ class Sealer:
         """
         label = f"sealed share {self._other} {self._me}"
         try:
-            return ChaCha20Poly1305(derive(self._secret, self._sum_id, label)).decrypt(
-                _ZERO_NONCE, sealed, self._sum_id
+            return ChaCha20Poly1305(derive(self._secret, self._round_id, label)).decrypt(
+                _ZERO_NONCE, sealed, self._round_id
             )
         except InvalidTag as error:
             raise Refusal(

@@ -8,7 +8,6 @@ Rules, each enforced here whatever the aggregator says:
 - shares come from at least `threshold` members, all of whom advertised, me included; one that does not open
   is held as missing and never revealed, so that a single bad dealer cannot drive its peers out;
 - the survivor set contains me, lies within the set that shared, and has at least `threshold` members;
-- in a later round all these sets are exactly the survivors of the parent sum;
 - shares are revealed once, after `threshold` valid confirmations by distinct survivors that all saw the same
   survivors, the same sharers and the same keys as I did;
 - for a survivor only the share of its self seed is revealed, for one who vanished only that of its mask key.
@@ -33,7 +32,7 @@ from numpy.typing import NDArray
 from federation import masks, messages
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, ProtocolMisuse, Refusal
-from federation.keys import KEY_SIZE, Sealer, SumSecrets, commitment, mask_key, self_mask_key
+from federation.keys import KEY_SIZE, RoundSecrets, Sealer, commitment, mask_key, self_mask_key
 from federation.limits import Limits
 from federation.messages import Advertisement, Confirmation, Revealed, SealedShares
 from federation.proposal import Proposal, SignedProposal
@@ -91,9 +90,9 @@ State = Invited | Shared | Masked | Confirmed | Finished
 S = TypeVar("S")
 
 
-def share_commitment(purpose: str, sum_id: bytes, owner: str, holder: str, share: bytes) -> bytes:
+def share_commitment(purpose: str, round_id: bytes, owner: str, holder: str, share: bytes) -> bytes:
     """Return what a revealed share is checked against, so that a false one names who revealed it."""
-    return commitment(f"{purpose} share", sum_id, owner.encode(), holder.encode(), share)
+    return commitment(f"{purpose} share", round_id, owner.encode(), holder.encode(), share)
 
 
 def check_bounds(values: NDArray[np.int64], proposal: Proposal) -> None:
@@ -108,8 +107,7 @@ def check_bounds(values: NDArray[np.int64], proposal: Proposal) -> None:
         raise ProtocolMisuse(
             f"expected {proposal.length} values of int64, got {values.dtype} of shape {values.shape}"
         )
-    # Not by absolute values: that of the smallest integer is negative.
-    if not -proposal.value_bound <= int(values.min()) <= int(values.max()) <= proposal.value_bound:
+    if not proposal.within(values):
         raise Refusal(
             Code.BOUNDS_EXCEEDED,
             f"this instance has entries above the declared bound of {proposal.entry_bound}; "
@@ -124,10 +122,10 @@ class Member:
         if host not in signed.proposal.hosts:
             raise Refusal(Code.ROSTER_INVALID, "this instance is not in the roster of the proposed sum")
         self._proposal = signed.proposal
-        self._sum_id = signed.sum_id
+        self._round_id = signed.round_id
         self._host = host
         self._limits = limits
-        self._secrets = SumSecrets(root, signed.sum_id)
+        self._secrets = RoundSecrets(root, signed.round_id)
         self._state: State = Invited()
 
     @property
@@ -151,7 +149,7 @@ class Member:
         found = messages.decode_messages(
             bytes(request.payload),
             stage=Stage.ADVERTISE,
-            sum_id=self._sum_id,
+            round_id=self._round_id,
             proposal=self._proposal,
             limits=self._limits,
         )
@@ -206,7 +204,7 @@ class Member:
         confirmations = messages.decode_messages(
             bytes(request.payload),
             stage=Stage.CONFIRM,
-            sum_id=self._sum_id,
+            round_id=self._round_id,
             proposal=self._proposal,
             limits=self._limits,
         )
@@ -236,7 +234,7 @@ class Member:
     def finish(self) -> None:
         """Mark a sum whose last answer is given, and let go of its secrets."""
         self._state = Finished()
-        self._secrets = SumSecrets(bytes(KEY_SIZE), self._sum_id)
+        self._secrets = RoundSecrets(bytes(KEY_SIZE), self._round_id)
 
     def _expect(self, wanted: type[S], stage: Stage) -> S:
         if not isinstance(self._state, wanted):
@@ -258,7 +256,6 @@ class Member:
         keys = [key for item in advertisements.values() for key in (item.seal_public, item.mask_public)]
         if len(set(keys)) != len(keys):
             raise Refusal(Code.KEYS_INVALID, "two members advertised the same key")
-        self._require_parents_survivors(tuple(advertisements), "advertised keys")
 
     def _check_sharers(self, sealed: dict[str, bytes], channels: dict[str, Channel]) -> tuple[str, ...]:
         if not set(sealed) <= set(channels):
@@ -268,7 +265,6 @@ class Member:
             raise Refusal(
                 Code.COHORT_TOO_SMALL, f"{len(sharers)} members shared, {self._proposal.threshold} are needed"
             )
-        self._require_parents_survivors(sharers, "shared")
         return sharers
 
     def _check_survivors(self, survivors: Sequence[str], sharers: Sequence[str]) -> None:
@@ -281,21 +277,12 @@ class Member:
                 Code.COHORT_TOO_SMALL,
                 f"{len(survivors)} members survive, {self._proposal.threshold} are needed",
             )
-        self._require_parents_survivors(survivors, "survived")
-
-    def _require_parents_survivors(self, hosts: Sequence[str], what: str) -> None:
-        required = self._proposal.survivors
-        if required and tuple(hosts) != required:
-            raise Refusal(
-                Code.SURVIVORS_DIFFER,
-                f"other members {what} than survived the parent sum; this session is abandoned",
-            )
 
     def _channel(self, host: str, advertisement: Advertisement) -> Channel:
         secrets = self._secrets
         return Channel(
             Sealer(secrets, self._host, host, advertisement.seal_public),
-            mask_key(secrets.mask_private, advertisement.mask_public, self._sum_id, self._host, host),
+            mask_key(secrets.mask_private, advertisement.mask_public, self._round_id, self._host, host),
         )
 
     def _my_shares(self, hosts: Collection[str]) -> dict[str, tuple[bytes, bytes]]:
@@ -313,8 +300,8 @@ class Member:
             sealed={host: channel.sealer.seal(b"".join(pairs[host])) for host, channel in channels.items()},
             commitments={
                 host: (
-                    share_commitment("self seed", self._sum_id, self._host, host, seed),
-                    share_commitment("mask key", self._sum_id, self._host, host, key),
+                    share_commitment("self seed", self._round_id, self._host, host, seed),
+                    share_commitment("mask key", self._round_id, self._host, host, key),
                 )
                 for host, (seed, key) in pairs.items()
             },
@@ -333,4 +320,4 @@ class Member:
     def _masks(self, state: Masked) -> list[tuple[bytes, bool]]:
         others = [host for host in state.sharers if host != self._host]
         pairwise = [(state.shared.channels[host].mask, self._host > host) for host in others]
-        return [(self_mask_key(self._secrets.self_seed, self._sum_id), True), *pairwise]
+        return [(self_mask_key(self._secrets.self_seed, self._round_id), True), *pairwise]

@@ -112,7 +112,7 @@ def encode_messages(messages: Mapping[str, bytes]) -> bytes:
 
 
 def decode_messages(
-    payload: bytes, *, stage: Stage, sum_id: bytes, proposal: Proposal, limits: Limits
+    payload: bytes, *, stage: Stage, round_id: bytes, proposal: Proposal, limits: Limits
 ) -> dict[str, Envelope]:
     """Decode and verify such a set against the roster.
 
@@ -128,19 +128,19 @@ def decode_messages(
         raise cbor_fields.malformed("members' messages are not in order or one occurs twice")
     for message in parsed:
         message.verify(proposal.member(message.sender))
-        require(message, stage=stage, sum_id=sum_id, recipient=proposal.aggregator)
+        require(message, stage=stage, round_id=round_id, recipient=proposal.aggregator)
     return {message.sender: message for message in parsed}
 
 
-def require(message: Envelope, *, stage: Stage, sum_id: bytes, recipient: str) -> None:
+def require(message: Envelope, *, stage: Stage, round_id: bytes, recipient: str) -> None:
     """Check that a message is of this sum, of this stage and for this recipient.
 
     Raises:
-        Refusal: `unknown-sum`, `wrong-stage` or `not-for-me`.
+        Refusal: `unknown-round`, `wrong-stage` or `not-for-me`.
 
     """
-    if message.sum_id != sum_id:
-        raise Refusal(Code.UNKNOWN_SUM, "the message belongs to another sum", message.sender)
+    if message.round_id != round_id:
+        raise Refusal(Code.UNKNOWN_ROUND, "the message belongs to another sum", message.sender)
     if message.stage is not stage:
         raise Refusal(Code.WRONG_STAGE, f"expected stage {stage}, got {message.stage}", message.sender)
     if message.recipient != recipient:

@@ -5,8 +5,8 @@ bytes for the same request and refuses a different one: no second input under on
 answer.
 
 Journal names of one sum: `root` (sealed), `input`, one per answered stage (request and answer; that of the
-proposal makes a sum exist), `child` (the next sum of the session), and `closed`, which outlives the others so
-that an old proposal is never taken up again.
+proposal makes a sum exist), and `closed`, which outlives the others so that an old proposal is never taken up
+again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from federation import envelope, messages
 from federation.envelope import Envelope, Stage
-from federation.errors import Code, ProtocolMisuse, Refusal
+from federation.errors import Code, ProtocolMisuse, Refusal, silence
 from federation.identity import Identity, PublicIdentity
 from federation.journal import Journal, join_record, split_record
 from federation.keys import derive
@@ -64,7 +64,7 @@ class _Running:
 class Contributions(Protocol):
     """The record of contributions and their receivers; kept by the caller, who knows the data behind them."""
 
-    def check(self, sum_id: bytes, proposal: Proposal, stage: Stage) -> None:
+    def check(self, round_id: bytes, proposal: Proposal, stage: Stage) -> None:
         """Record a request; raise `Refusal` when the contribution must not be used any more.
 
         From the answer to `Stage.SURVIVORS` on, others can open the sum without this instance.
@@ -80,7 +80,7 @@ class Contributions(Protocol):
 class Unlimited:
     """No record: everything that the protocol allows may be contributed again."""
 
-    def check(self, sum_id: bytes, proposal: Proposal, stage: Stage) -> None:
+    def check(self, round_id: bytes, proposal: Proposal, stage: Stage) -> None:
         """Allow."""
 
     def release(self, proposal: Proposal, survivors: tuple[str, ...]) -> None:
@@ -117,8 +117,8 @@ class MemberNode:
         self._contributions = contributions or Unlimited()
         self._box = SecretBox(derive(identity.seed, _STORAGE_KEY_SALT, "journal"))
         self._running: dict[bytes, _Running] = {}
-        for sum_id in journal.sums():
-            self._restore(sum_id)
+        for round_id in journal.ids():
+            self._restore(round_id)
 
     def receive(self, raw: bytes) -> bytes | Preparation:
         """Take one request; return the signed answer, or for a new proposal what has to be prepared.
@@ -157,7 +157,7 @@ class MemberNode:
         proposal = signed.proposal
         if self._peer(proposal.aggregator) != preparation.aggregator:
             raise Refusal(Code.UNKNOWN_PEER, f"{proposal.aggregator} is no longer an approved peer")
-        known = self._recorded(signed.sum_id, Stage.PROPOSE, signed.raw)
+        known = self._recorded(signed.round_id, Stage.PROPOSE, signed.raw)
         if known is not None:
             return known
         self._check_proposal(signed)
@@ -169,59 +169,65 @@ class MemberNode:
             self._record_acceptance(signed, root, values, answer)
         except BaseException:
             # Exactly what the journal says now, whichever write it was that failed.
-            self._restore(signed.sum_id)
+            self._restore(signed.round_id)
             raise
         superseded = self._unfinished(proposal.aggregator)
-        self._running[signed.sum_id] = _Running(signed, member)
-        for sum_id in superseded:
-            self.abandon(sum_id)
+        self._running[signed.round_id] = _Running(signed, member)
+        for round_id in superseded:
+            self.abandon(round_id)
         return answer
 
     def _record_acceptance(
         self, signed: SignedProposal, root: bytes, values: NDArray[np.int64], answer: bytes
     ) -> None:
         journal, proposal = self._journal, signed.proposal
-        if proposal.parent:
-            journal.write(proposal.parent, "child", signed.sum_id)
-        journal.write(signed.sum_id, "root", self._box.encrypt(root, self._random(SecretBox.NONCE_SIZE)))
-        journal.write(signed.sum_id, "input", values.astype(f"<i{proposal.ring // 8}").tobytes())
+        journal.write(signed.round_id, "root", self._box.encrypt(root, self._random(SecretBox.NONCE_SIZE)))
+        journal.write(signed.round_id, "input", values.astype(f"<i{proposal.ring // 8}").tobytes())
         # Last, and what makes the sum exist: without it no answer was given, and the rest is dropped.
-        journal.write(signed.sum_id, Stage.PROPOSE.value, join_record(signed.raw, answer))
+        journal.write(signed.round_id, Stage.PROPOSE.value, join_record(signed.raw, answer))
 
-    def open_sums(self) -> dict[bytes, Proposal]:
+    def open_rounds(self) -> dict[bytes, Proposal]:
         """Return the sums that are neither finished nor expired."""
         now = self._clock()
         return {
-            sum_id: running.signed.proposal
-            for sum_id, running in self._running.items()
+            round_id: running.signed.proposal
+            for round_id, running in self._running.items()
             if not isinstance(running.member.state, Finished) and now < running.signed.proposal.expires
         }
 
-    def proposal_of(self, sum_id: bytes) -> Proposal | None:
+    def proposal_of(self, round_id: bytes) -> Proposal | None:
         """Return what was proposed in a sum accepted here, finished ones included until they expire."""
-        running = self._running.get(sum_id)
+        running = self._running.get(round_id)
         return None if running is None else running.signed.proposal
 
-    def abandon(self, sum_id: bytes) -> None:
+    def survivors_of(self, round_id: bytes) -> tuple[str, ...]:
+        """Return the survivors that this instance confirmed in a sum accepted here; nobody before."""
+        record = self._journal.read(round_id, Stage.SURVIVORS.value)
+        if record is None:
+            return ()
+        request = envelope.parse(split_record(record)[0], max_size=self._limits.max_request)
+        return messages.decode_hosts(bytes(request.payload), self._limits)
+
+    def abandon(self, round_id: bytes) -> None:
         """Leave a sum for good: erase its secrets; its id stays known."""
-        running = self._running.get(sum_id)
+        running = self._running.get(round_id)
         if running is not None:
-            self._close(sum_id, running.signed.proposal.expires)
+            self._close(round_id, running.signed.proposal.expires)
 
     def prune(self) -> None:
         """Close what has expired or must not continue, and forget ids that no clock could still accept."""
         now = self._clock()
-        for sum_id, running in list(self._running.items()):
-            if now >= running.signed.proposal.expires or not self._may_continue(sum_id, running):
-                self.abandon(sum_id)
-        for sum_id in self._journal.sums():
-            closed = self._journal.read(sum_id, "closed")
+        for round_id, running in list(self._running.items()):
+            if now >= running.signed.proposal.expires or not self._may_continue(round_id, running):
+                self.abandon(round_id)
+        for round_id in self._journal.ids():
+            closed = self._journal.read(round_id, "closed")
             if closed is not None and now > int(closed) + self._limits.max_clock_skew:
-                self._journal.erase(sum_id)
+                self._journal.erase(round_id)
 
     def _proposed(self, message: Envelope, aggregator: PublicIdentity) -> bytes | Preparation:
         signed = SignedProposal.read(message, aggregator, self._limits)
-        known = self._recorded(signed.sum_id, Stage.PROPOSE, message.raw)
+        known = self._recorded(signed.round_id, Stage.PROPOSE, message.raw)
         if known is not None:
             return known
         self._check_proposal(signed)
@@ -229,24 +235,21 @@ class MemberNode:
 
     def _check_proposal(self, signed: SignedProposal) -> None:
         proposal = signed.proposal
-        if self._journal.read(signed.sum_id, "closed") is not None:
-            raise Refusal(Code.REPLAYED, "this proposal was answered before and is closed")
+        self._check_closed(signed.round_id, proposal.aggregator)
         proposal.check(limits=self._limits, now=self._clock())
         me = self._identity.public
         if me.host not in proposal.hosts:
             raise Refusal(Code.ROSTER_INVALID, f"{me.host} is not in the roster of the proposed sum")
         if proposal.member(me.host) != me:
             raise Refusal(Code.KEY_MISMATCH, f"the roster lists another key for {me.host} than it has now")
-        self._check_parent(signed)
         self._check_capacity(proposal)
         self._check_policies(proposal)
 
     def _find(self, message: Envelope) -> _Running:
-        running = self._running.get(message.sum_id)
+        running = self._running.get(message.round_id)
         if running is None:
-            if self._journal.read(message.sum_id, "closed") is not None:
-                raise Refusal(Code.CLOSED, "this sum is over", message.sender)
-            raise Refusal(Code.UNKNOWN_SUM, "no such sum is open here; propose it first", message.sender)
+            self._check_closed(message.round_id, message.sender)
+            raise Refusal(Code.UNKNOWN_ROUND, "no such sum is open here; propose it first", message.sender)
         if message.sender != running.signed.proposal.aggregator:
             raise Refusal(
                 Code.WRONG_SENDER, "only the aggregator of a sum sends its requests", message.sender
@@ -257,12 +260,20 @@ class MemberNode:
             raise Refusal(Code.NOT_FOR_ME, "the request is addressed to somebody else", message.sender)
         return running
 
+    def _check_closed(self, round_id: bytes, aggregator: str) -> None:
+        closed = self._journal.read(round_id, "closed")
+        if closed is not None and self._clock() >= int(closed):
+            raise Refusal(Code.EXPIRED, "this sum has expired", aggregator)
+        if closed is not None:
+            # A viewer who is counted in it may have left, and its aggregator must not learn that.
+            raise silence()
+
     def _answer(self, message: Envelope, running: _Running) -> bytes:
-        known = self._recorded(message.sum_id, message.stage, message.raw)
+        known = self._recorded(message.round_id, message.stage, message.raw)
         if known is not None:
             return known
-        sum_id, proposal = message.sum_id, running.signed.proposal
-        self._contributions.check(sum_id, proposal, message.stage)
+        round_id, proposal = message.round_id, running.signed.proposal
+        self._contributions.check(round_id, proposal, message.stage)
         if message.stage is Stage.CONFIRMATIONS and running.member.survivors:
             self._contributions.release(proposal, running.member.survivors)
         try:
@@ -270,15 +281,15 @@ class MemberNode:
             if message.stage is Stage.SHARES:
                 payload = running.member.mask(self._input(running))
             answer = self._seal(running.signed, ANSWERS[message.stage], payload)
-            self._journal.write(sum_id, message.stage.value, join_record(message.raw, answer))
+            self._journal.write(round_id, message.stage.value, join_record(message.raw, answer))
         except Refusal:
             raise
         except BaseException:
             # The state in memory may be ahead of the journal: go back to what the journal knows.
-            self._restore(sum_id)
+            self._restore(round_id)
             raise
         if isinstance(running.member.state, Finished):
-            self._erase_secrets(sum_id)
+            self._erase_secrets(round_id)
         return answer
 
     def _advance(self, running: _Running, message: Envelope) -> bytes:
@@ -292,8 +303,8 @@ class MemberNode:
             return member.confirm(message)
         return member.unmask(message)
 
-    def _recorded(self, sum_id: bytes, stage: Stage, raw: bytes) -> bytes | None:
-        record = self._journal.read(sum_id, stage.value)
+    def _recorded(self, round_id: bytes, stage: Stage, raw: bytes) -> bytes | None:
+        record = self._journal.read(round_id, stage.value)
         if record is None:
             return None
         request, answer = split_record(record)
@@ -301,40 +312,34 @@ class MemberNode:
             raise Refusal(Code.STAGE_REPEATED, f"stage {stage} was answered before, to a different request")
         return answer
 
-    def _check_parent(self, signed: SignedProposal) -> None:
-        parent = self._running.get(signed.proposal.parent)
-        finished = parent is not None and isinstance(parent.member.state, Finished)
-        check_parent(signed, parent.signed if parent and finished else None, self._journal, self._limits)
-
     def _check_capacity(self, proposal: Proposal) -> None:
         of_peer = sum(
             running.signed.proposal.aggregator == proposal.aggregator for running in self._running.values()
         )
-        if of_peer >= self._limits.max_sums_per_peer:
-            raise Refusal(
-                Code.BUSY, "this aggregator has too many unexpired sums here; wait until they expire"
-            )
+        if of_peer >= self._limits.max_rounds_per_peer:
+            # It has too many unexpired sums here.
+            raise silence()
         # A new sum of the same aggregator takes the place of one it left unfinished, and adds nothing.
         superseded = self._unfinished(proposal.aggregator)
-        if any(self._running[sum_id].signed.proposal.created > proposal.created for sum_id in superseded):
+        if any(self._running[round_id].signed.proposal.created > proposal.created for round_id in superseded):
             # A third party that replays an old proposal must not end a new sum with it.
             raise Refusal(Code.REPLAYED, "a newer sum of this aggregator is under way")
-        if len(self._unfinished()) - len(superseded) >= self._limits.max_open_sums:
-            raise Refusal(Code.BUSY, "too many sums are open here; try again later")
+        if len(self._unfinished()) - len(superseded) >= self._limits.max_open_rounds:
+            raise silence()
 
-    def _may_continue(self, sum_id: bytes, running: _Running) -> bool:
+    def _may_continue(self, round_id: bytes, running: _Running) -> bool:
         if isinstance(running.member.state, Finished):
             return True
         try:
-            self._contributions.check(sum_id, running.signed.proposal, Stage.PROPOSE)
+            self._contributions.check(round_id, running.signed.proposal, Stage.PROPOSE)
         except Refusal:
             return False
         return True
 
     def _unfinished(self, aggregator: str | None = None) -> list[bytes]:
         return [
-            sum_id
-            for sum_id, running in self._running.items()
+            round_id
+            for round_id, running in self._running.items()
             if not isinstance(running.member.state, Finished)
             and aggregator in (None, running.signed.proposal.aggregator)
         ]
@@ -342,62 +347,62 @@ class MemberNode:
     def _seal(self, signed: SignedProposal, stage: Stage, payload: bytes | memoryview) -> bytes:
         return envelope.seal(
             self._identity,
-            sum_id=signed.sum_id,
+            round_id=signed.round_id,
             stage=stage,
             recipient=signed.proposal.aggregator,
             payload=payload,
         )
 
     def _input(self, running: _Running) -> NDArray[np.int64]:
-        stored = self._journal.read(running.signed.sum_id, "input")
+        stored = self._journal.read(running.signed.round_id, "input")
         if stored is None:
             raise ProtocolMisuse("the journal lost the input of an open sum")
         return np.frombuffer(stored, dtype=f"<i{running.signed.proposal.ring // 8}").astype(np.int64)
 
-    def _erase_secrets(self, sum_id: bytes) -> None:
+    def _erase_secrets(self, round_id: bytes) -> None:
         # Of no more use to anyone once the last answer is recorded; only that may be asked for again.
-        self._journal.erase(sum_id, "root", "input", Stage.SHARES.value, Stage.KEYS.value)
+        self._journal.erase(round_id, "root", "input", Stage.SHARES.value, Stage.KEYS.value)
 
-    def _close(self, sum_id: bytes, expires: int) -> None:
-        self._journal.write(sum_id, "closed", str(expires).encode())
-        self._running.pop(sum_id, None)
-        self._erase_all_but_closed(sum_id)
+    def _close(self, round_id: bytes, expires: int) -> None:
+        self._journal.write(round_id, "closed", str(expires).encode())
+        self._running.pop(round_id, None)
+        self._erase_all_but_closed(round_id)
 
-    def _erase_all_but_closed(self, sum_id: bytes) -> None:
-        names = [name for name in self._journal.names(sum_id) if name != "closed"]
+    def _erase_all_but_closed(self, round_id: bytes) -> None:
+        names = [name for name in self._journal.names(round_id) if name != "closed"]
         if names:
-            self._journal.erase(sum_id, *names)
+            self._journal.erase(round_id, *names)
 
-    def _restore(self, sum_id: bytes) -> None:
+    def _restore(self, round_id: bytes) -> None:
         """Make memory what the journal says, and finish an erasure that a crash interrupted."""
-        self._running.pop(sum_id, None)
-        if self._journal.read(sum_id, "closed") is not None:
-            self._erase_all_but_closed(sum_id)
+        self._running.pop(round_id, None)
+        if self._journal.read(round_id, "closed") is not None:
+            self._erase_all_but_closed(round_id)
             return
-        record = self._journal.read(sum_id, Stage.PROPOSE.value)
+        record = self._journal.read(round_id, Stage.PROPOSE.value)
         if record is None:
-            self._journal.erase(sum_id)
+            self._journal.erase(round_id)
             return
         try:
-            self._running[sum_id] = self._rebuild(sum_id, split_record(record)[0])
+            self._running[round_id] = self._rebuild(round_id, split_record(record)[0])
         except (Refusal, ProtocolMisuse, CryptoError):
             # The peer is no longer approved or has another key, I have another key, the limits are lower, or
             # the journal is damaged: nothing can be continued. No proposal can be valid for longer than this.
             longest = self._limits.max_clock_skew + self._limits.max_lifetime
-            self._close(sum_id, int(self._clock()) + longest)
+            self._close(round_id, int(self._clock()) + longest)
 
-    def _rebuild(self, sum_id: bytes, raw: bytes) -> _Running:
+    def _rebuild(self, round_id: bytes, raw: bytes) -> _Running:
         message = envelope.parse(raw, max_size=self._limits.max_request)
         aggregator = self._peer(message.sender)
         if aggregator is None:
             raise Refusal(Code.UNKNOWN_PEER, f"{message.sender} is no longer an approved peer")
         signed = SignedProposal.read(message, aggregator, self._limits)
-        if self._journal.read(sum_id, Stage.CONFIRMATIONS.value) is not None:
+        if self._journal.read(round_id, Stage.CONFIRMATIONS.value) is not None:
             running = _Running(signed, Member(signed, self._identity.host, bytes(32), self._limits))
             running.member.finish()
-            self._erase_secrets(sum_id)
+            self._erase_secrets(round_id)
             return running
-        sealed = self._journal.read(sum_id, "root")
+        sealed = self._journal.read(round_id, "root")
         if sealed is None:
             raise ProtocolMisuse("the journal lost the secrets of an open sum")
         root = self._box.decrypt(sealed)
@@ -408,46 +413,7 @@ class MemberNode:
     def _replay(self, running: _Running) -> None:
         """Take the recorded requests again, in order: one behind a gap raises, as it would have then."""
         for stage in (Stage.KEYS, Stage.SHARES, Stage.SURVIVORS):
-            record = self._journal.read(running.signed.sum_id, stage.value)
+            record = self._journal.read(running.signed.round_id, stage.value)
             if record is not None:
                 request, _ = split_record(record)
                 self._advance(running, envelope.parse(request, max_size=self._limits.max_request))
-
-
-def check_parent(
-    signed: SignedProposal, parent: SignedProposal | None, journal: Journal, limits: Limits
-) -> None:
-    """Check that a later round continues `parent`, a sum finished here, with the survivors confirmed here.
-
-    Raises:
-        Refusal: `unknown-sum`, `roster-invalid`, `parameters-refused`, `survivors-differ` or
-            `stage-repeated`, when another sum continues the parent already.
-
-    """
-    proposal = signed.proposal
-    if not proposal.parent:
-        return
-    record = journal.read(proposal.parent, Stage.SURVIVORS.value)
-    if parent is None or record is None:
-        raise Refusal(Code.UNKNOWN_SUM, "the parent of this sum was not finished here")
-    before = parent.proposal
-    same = (before.aggregator, before.roster, before.threshold, before.trainer, before.round + 1)
-    if same != (
-        proposal.aggregator,
-        proposal.roster,
-        proposal.threshold,
-        proposal.trainer,
-        proposal.round,
-    ):
-        raise Refusal(Code.ROSTER_INVALID, "this sum does not continue its parent")
-    kept = {name: proposal.blobs.get(name) for name in before.blobs}
-    if proposal.parameters != before.parameters or kept != before.blobs:
-        raise Refusal(
-            Code.PARAMETERS_REFUSED, "this sum changes the parameters or the public data of its parent"
-        )
-    request = envelope.parse(split_record(record)[0], max_size=limits.max_request)
-    if messages.decode_hosts(bytes(request.payload), limits) != proposal.survivors:
-        raise Refusal(Code.SURVIVORS_DIFFER, "other survivors are required than those of the parent sum")
-    child = journal.read(proposal.parent, "child")
-    if child is not None and child != signed.sum_id:
-        raise Refusal(Code.STAGE_REPEATED, "another sum already continues this parent")

@@ -10,10 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from itertools import accumulate
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from federation import cbor, cbor_fields, envelope
 from federation.cbor import Item
-from federation.envelope import NO_SUM, Envelope, Stage
+from federation.envelope import NO_ROUND, Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.identity import KEY_SIZE, Identity, PublicIdentity
 from federation.limits import Limits
@@ -22,6 +27,8 @@ from federation.noise import share_variance, tail
 _HASH_SIZE = 32
 _NONCE_SIZE = 16
 _RINGS = (32, 64)
+
+N = TypeVar("N", bound=np.integer)
 
 
 def least_threshold(members: int) -> int:
@@ -42,33 +49,38 @@ class BlobReference:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A stretch of the vector whose entries mean the same.
+
+    `unit` is the value that stands for one viewer of full weight. `noise` is the declared variance of the
+    sum of an entry, in entries squared, that the honest members of the smallest surviving set already reach
+    when the proposal's colluders add none.
+    """
+
+    length: int
+    unit: int = 1
+    noise: int = 0
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """One secure sum of vectors of integers.
+    """One secure sum of vectors of integers, laid out in segments.
 
     `trainer`, `parameters` and `blobs` mean something to the caller only. The aggregator's own instance is in
     the roster where its viewers are summed with the others' (in a group), and not where it adds them at home.
-    A proposal with a `parent` is a later sum of the same session: it goes to the same roster and only counts
-    if exactly the parent's survivors survive again.
-
-    `noise` is the declared variance of the sum, in counts squared, that the honest members of the smallest
-    surviving set already reach when `colluders` of them add none: see `share_variance`. `entry_bound` is that
-    of an entry before its noise.
+    `entry_bound` is in viewers, before weights and noise.
     """
 
     aggregator: str
     roster: tuple[PublicIdentity, ...]
     threshold: int
     trainer: str
-    round: int
-    length: int
+    segments: tuple[Segment, ...]
     entry_bound: int
     ring: int
     nonce: bytes
     created: int
     expires: int
-    parent: bytes = b""
-    survivors: tuple[str, ...] = ()
-    noise: int = 0
     colluders: int = 1
     parameters: dict[str, int] = field(default_factory=dict)
     blobs: dict[str, BlobReference] = field(default_factory=dict)
@@ -95,18 +107,39 @@ class Proposal:
                 return identity
         raise Refusal(Code.WRONG_SENDER, f"{host} is not in the roster of this sum", host)
 
+    @property
+    def length(self) -> int:
+        """Entries of the vector."""
+        return sum(segment.length for segment in self.segments)
+
     @cached_property
-    def share_variance(self) -> Fraction:
-        """Variance of the Skellam noise that each member adds to each entry: noise / (threshold - colluders).
+    def share_variances(self) -> tuple[Fraction, ...]:
+        """Variance of the Skellam noise that each member adds, by segment: noise / (threshold - colluders).
 
         Sums of Skellam noise are Skellam, and variances add up.
         """
-        return share_variance(self.noise, self.threshold, self.colluders)
+        return tuple(share_variance(one.noise, self.threshold, self.colluders) for one in self.segments)
 
     @cached_property
-    def value_bound(self) -> int:
-        """Largest absolute value of one entry of one member, noise included."""
-        return self.entry_bound + tail(self.share_variance)
+    def value_bounds(self) -> tuple[int, ...]:
+        """Largest absolute value of one entry of one member, noise included, by segment."""
+        return tuple(
+            self.entry_bound * segment.unit + tail(variance)
+            for segment, variance in zip(self.segments, self.share_variances, strict=True)
+        )
+
+    def split(self, values: NDArray[N]) -> tuple[NDArray[N], ...]:
+        """Return the parts of a vector, (length,), by segment; views, not copies."""
+        ends = list(accumulate(segment.length for segment in self.segments))
+        return tuple(np.split(values, ends[:-1]))
+
+    def within(self, values: NDArray[np.int64], members: int = 1) -> bool:
+        """Tell whether a sum of so many members' vectors, (length,), keeps to what they declared."""
+        return all(
+            # Not by absolute values: that of the smallest integer is negative.
+            part.size == 0 or -members * bound <= int(part.min()) <= int(part.max()) <= members * bound
+            for part, bound in zip(self.split(values), self.value_bounds, strict=True)
+        )
 
     @property
     def masked_size(self) -> int:
@@ -121,16 +154,12 @@ class Proposal:
                 "roster": [[member.host, member.key] for member in self.roster],
                 "threshold": self.threshold,
                 "trainer": self.trainer,
-                "round": self.round,
-                "length": self.length,
+                "segments": [[one.length, one.unit, one.noise] for one in self.segments],
                 "entry_bound": self.entry_bound,
                 "ring": self.ring,
                 "nonce": self.nonce,
                 "created": self.created,
                 "expires": self.expires,
-                "parent": self.parent,
-                "survivors": list(self.survivors),
-                "noise": self.noise,
                 "colluders": self.colluders,
                 "parameters": dict(self.parameters),
                 "blobs": {name: [blob.sha256, blob.size] for name, blob in self.blobs.items()},
@@ -147,26 +176,19 @@ class Proposal:
         """
         names = tuple(cls.__dataclass_fields__)
         content = cbor_fields.exact_map(cbor.decode(payload), *names)
-        parent = cbor_fields.octets(content["parent"], at_most=_HASH_SIZE)
-        if len(parent) not in (0, _HASH_SIZE):
-            raise cbor_fields.malformed("the parent is neither empty nor a hash")
         return cls(
             aggregator=cbor_fields.host(content["aggregator"]),
             roster=tuple(cbor_fields.sequence(content["roster"], _read_member, at_most=limits.max_members)),
             threshold=cbor_fields.integer(content["threshold"]),
             trainer=cbor_fields.text(content["trainer"]),
-            round=cbor_fields.integer(content["round"], high=1000),
-            length=cbor_fields.integer(content["length"], low=1),
+            segments=tuple(
+                cbor_fields.sequence(content["segments"], _read_segment, at_most=limits.max_segments)
+            ),
             entry_bound=cbor_fields.integer(content["entry_bound"], low=1),
             ring=cbor_fields.integer(content["ring"]),
             nonce=cbor_fields.octets(content["nonce"], _NONCE_SIZE),
             created=cbor_fields.integer(content["created"]),
             expires=cbor_fields.integer(content["expires"]),
-            parent=parent,
-            survivors=tuple(
-                cbor_fields.sequence(content["survivors"], cbor_fields.host, at_most=limits.max_members)
-            ),
-            noise=cbor_fields.integer(content["noise"]),
             colluders=cbor_fields.integer(content["colluders"], low=1),
             parameters=cbor_fields.mapping(
                 content["parameters"], cbor_fields.integer, at_most=limits.max_parameters
@@ -209,35 +231,32 @@ class Proposal:
                 f"the threshold is {self.threshold}; with {members} members it has to be between "
                 f"{least_threshold(members)} and {members}",
             )
-        if bool(self.parent) != bool(self.survivors) or bool(self.parent) != (self.round > 0):
-            raise Refusal(
-                Code.SURVIVORS_INVALID, "a later round names its parent and survivors, a first none"
-            )
-        if list(self.survivors) != sorted(set(self.survivors)) or not set(self.survivors) <= set(hosts):
-            raise Refusal(
-                Code.SURVIVORS_INVALID, "the required survivors are not a sorted part of the roster"
-            )
-        if self.survivors and len(self.survivors) < self.threshold:
-            raise Refusal(Code.SURVIVORS_INVALID, "fewer survivors are required than the threshold")
 
     def _check_sizes(self, limits: Limits) -> None:
         if self.ring not in _RINGS:
             raise Refusal(Code.RING_TOO_SMALL, "the ring is Z/2^32 or Z/2^64")
-        if not 1 <= self.colluders < self.threshold or not 0 <= self.noise <= limits.max_noise:
+        if not 1 <= self.colluders < self.threshold:
             raise Refusal(
                 Code.PARAMETERS_REFUSED,
-                f"noise is a variance of at most {limits.max_noise}, declared for 1 to {self.threshold - 1} "
-                f"colluders; the proposal has {self.noise} for {self.colluders}",
+                f"the noise is for 1 to {self.threshold - 1} colluders; the proposal has {self.colluders}",
             )
-        if len(self.roster) * self.value_bound >= 1 << (self.ring - 1):
+        if not self.segments or self.length > limits.max_length:
+            raise Refusal(
+                Code.OVERSIZED,
+                f"the vector has {self.length} entries, the limit here is {limits.max_length}, and none is "
+                "empty",
+            )
+        if any(not 1 <= one.unit <= limits.max_unit or one.noise > limits.max_noise for one in self.segments):
+            raise Refusal(
+                Code.PARAMETERS_REFUSED,
+                f"a segment's unit is between 1 and {limits.max_unit}, its noise a variance of at most "
+                f"{limits.max_noise}",
+            )
+        if len(self.roster) * max(self.value_bounds) >= 1 << (self.ring - 1):
             raise Refusal(
                 Code.RING_TOO_SMALL,
-                f"{len(self.roster)} members with entries up to {self.value_bound} could wrap in "
+                f"{len(self.roster)} members with entries up to {max(self.value_bounds)} could wrap in "
                 f"{self.ring} bits; lower the bound on users per instance or use 64 bits",
-            )
-        if self.length > limits.max_length:
-            raise Refusal(
-                Code.OVERSIZED, f"the vector has {self.length} entries, the limit here is {limits.max_length}"
             )
         if any(blob.size > limits.max_blob for blob in self.blobs.values()):
             raise Refusal(Code.OVERSIZED, f"a blob is larger than {limits.max_blob} bytes")
@@ -249,6 +268,15 @@ def _read_member(item: Item) -> PublicIdentity:
     return PublicIdentity(cbor_fields.host(item[0]), cbor_fields.octets(item[1], KEY_SIZE))
 
 
+def _read_segment(item: Item) -> Segment:
+    if not isinstance(item, list) or len(item) != 3:
+        raise cbor_fields.malformed("a segment is a length, a unit and a noise")
+    length, unit, noise = item
+    return Segment(
+        cbor_fields.integer(length, low=1), cbor_fields.integer(unit, low=1), cbor_fields.integer(noise)
+    )
+
+
 def _read_blob(item: Item) -> BlobReference:
     if not isinstance(item, list) or len(item) != 2:
         raise cbor_fields.malformed("a blob reference is a hash and a size")
@@ -257,11 +285,11 @@ def _read_blob(item: Item) -> BlobReference:
 
 @dataclass(frozen=True)
 class SignedProposal:
-    """A proposal with the bytes that carry it; `sum_id` is the SHA-256 of those bytes."""
+    """A proposal with the bytes that carry it; `round_id` is the SHA-256 of those bytes."""
 
     proposal: Proposal
     raw: bytes
-    sum_id: bytes
+    round_id: bytes
 
     @classmethod
     def sign(cls, proposal: Proposal, identity: Identity, limits: Limits) -> SignedProposal:
@@ -273,7 +301,7 @@ class SignedProposal:
         """
         proposal.check(limits=limits, now=proposal.created)
         raw = envelope.seal(
-            identity, sum_id=NO_SUM, stage=Stage.PROPOSE, recipient="", payload=proposal.to_payload()
+            identity, round_id=NO_ROUND, stage=Stage.PROPOSE, recipient="", payload=proposal.to_payload()
         )
         return cls(proposal, raw, envelope.parse(raw, max_size=limits.max_request).digest)
 
@@ -286,7 +314,7 @@ class SignedProposal:
 
         """
         message.verify(aggregator)
-        if message.stage is not Stage.PROPOSE or message.sum_id != NO_SUM:
+        if message.stage is not Stage.PROPOSE or message.round_id != NO_ROUND:
             raise Refusal(Code.WRONG_STAGE, "this is not a proposal", message.sender)
         if message.recipient:
             raise Refusal(Code.NOT_FOR_ME, "a proposal goes to the whole cohort", message.sender)

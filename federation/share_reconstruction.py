@@ -33,7 +33,7 @@ class RevealedShares:
         survivors: Collection[str],
     ) -> None:
         proposal = signed.proposal
-        self._sum_id = signed.sum_id
+        self._round_id = signed.round_id
         self._hosts = proposal.hosts
         self._threshold = proposal.threshold
         # How many members may be faulty while the threshold is still reached.
@@ -73,7 +73,7 @@ class RevealedShares:
         shares = {holder: r.self_seeds[owner] for holder, r in self._right.items() if owner in r.self_seeds}
         seed = self._reconstruct(owner, shares, "self seed")
         expected = self._advertisements[owner].seed_commitment
-        if seed is None or commitment("self seed", self._sum_id, seed) != expected:
+        if seed is None or commitment("self seed", self._round_id, seed) != expected:
             raise Refusal(Code.SHARE_INVALID, f"{owner} dealt shares that do not give its seed", owner)
         return seed
 
@@ -92,7 +92,7 @@ class RevealedShares:
 
         def fits(purpose: str, part: int, owner: str, share: bytes) -> bool:
             expected = self._sealed[owner].commitments[holder][part]
-            return share_commitment(purpose, self._sum_id, owner, holder, share) == expected
+            return share_commitment(purpose, self._round_id, owner, holder, share) == expected
 
         right = Revealed(
             {o: share for o, share in revealed.self_seeds.items() if fits("self seed", 0, o, share)},

@@ -4,26 +4,42 @@ How much a video may gain is `max_exposure_gain`, and beside it what honest sums
 
     allowed = max_exposure_gain + 0.3 sqrt(e (1 - e)) + noise + sampling
 
-where e is its exposure before. *noise* is 1.5 times the standard deviation of the noise on a pair over the
-typical count in the sum: the relative error of a video's ties. *sampling* is 1.5 over the square root of the
-typical count of our viewers where the comparison is with the local model, which learnt from them alone; it is
-0 where it is with a model that learnt from many instances.
+where e is its exposure before. *noise* is 1.5 times the standard deviation of the noise on a pair, of the sum
+and of our own release together, over the typical count in the model: the relative error of a video's ties.
+Where the reference is the local model, its error is added, as errors are. *sampling* is 1.5 over the square
+root of the typical count of our viewers there, since that model learnt from them alone; it is 0 where the
+reference learnt from many instances.
 
-The weights of ridge and tags are chosen anew for each model, by what predicts our viewers' held-out likes
-best. On small instances that choice varies, and every list with it, whatever the sum. Where the two models
-differ in it, the first two terms are doubled: of the sums of 300 honest newcomers, all four that one video or
-channel would have quarantined were such.
+The weight of the ridge is smaller from 1,000 viewers on, and larger instances choose it. Where the two models
+differ in it, every list does, whatever the sum, and the first two terms are doubled: six honest sums with a
+ridge of 3 against a model with 10 then used up to 0.7 of what is allowed.
 
 A contribution that was multiplied stays below that: it pushes many videos a little. But viewers appear in it
 from nowhere. So videos with far more viewers than their earlier ones predict (`models.exposure.risen`) are
 judged together, without the first allowance and with 0.3 of the noise.
-`python -m tests.adversaries.poisoning` measures this on the demo's instances.
+
+Measured by `python -m tests.adversaries.poisoning`: part of the lists that the video nearest to its limit
+gained, the most of 100 honest newcomers and the most and least of 50 pushes multiplied by twenty; likewise
+what videos with viewers from nowhere gained of the ten places. Month: a model of four instances.
+
+    level      against    honest    pushed        limit          risen: honest    pushed        limit
+    none       month      .06       .07 - .14     .03 - .17              .00    1.0 - 2.3       .03
+    default    month      .16       .09 - .34     .04 - .31              .00     .16 - 3.3    .03 - .07
+    strict     month      .25       .10 - .31     .20 - .53              .00     .21 - 2.4    .08 - .14
+    none       local      .33       .11 - .24     .37 - .58              .00     .00 - .19    .33 - .50
+    default    local      .17       .11 - .22     .44 - .59              .00     .00          .32 - .38
+
+All pushes were refused against the model of a month ago, at the strict level mostly by risen videos alone. No
+honest newcomer was; the nearest used 0.71 of what is allowed. Against the local model, of 297 viewers at
+most, honest sums gain as much as pushed ones, and no limit tells them apart. So where chance may move more
+than a quarter of the lists, holding is not called a check that passed (`small_gains`).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +53,10 @@ _NOISE = 1.5
 _SAMPLING = 1.5
 _NOISE_OF_RISEN = 0.3
 _REWEIGHTED = 2.0
-_STANDARD_ERRORS = 3.0
-LEAST_OWN_VIEWERS = 10.0
-"""Of a typical video: with fewer, the local model is too uncertain to compare anything with it."""
+_MOST_BY_CHANCE = 0.47
+"""Part of the lists; where more can come by chance, they are not compared."""
+_TELLING = 0.25
+"""Part of the lists; where more can come by chance, no push that was measured would be told."""
 
 KINDS = {"videos": "video", "channels": "channel", "hosts": "instance"}
 
@@ -61,14 +78,28 @@ class Allowance:
         pair_variance: float,
         typical: float,
         own: float | None = None,
+        own_pair_variance: float = 0.0,
         reweighted: bool = False,
     ) -> Allowance:
-        """Return the allowance for noise on a pair, and viewers of a typical video in the sum and among ours.
+        """Return the allowance for noise on a pair, and for viewers of a typical video, all and ours.
 
-        `reweighted` says whether the two models were learnt with different weights of ridge and tags.
+        `own_pair_variance` is that of the noise in the reference, where it is the local model. `reweighted`
+        says whether the two models were learnt with different weights of the ridge.
         """
         noise = _NOISE * math.sqrt(pair_variance) / max(typical, 1.0)
+        if own is not None:
+            noise = math.hypot(noise, _NOISE * math.sqrt(own_pair_variance) / max(own, 1.0))
         return cls(most, noise, 0.0 if own is None else _SAMPLING / math.sqrt(max(own, 1.0)), reweighted)
+
+    @property
+    def telling(self) -> bool:
+        """Whether chance is small enough for a push to be told by what one video gains."""
+        return self.noise + self.sampling <= _TELLING
+
+    @property
+    def telling_risen(self) -> bool:
+        """Likewise by what all videos with viewers from nowhere gain together."""
+        return self.risen - self.most <= _TELLING
 
     def gains(self, before: Numbers) -> Numbers:
         """Return the gain allowed to each, (n,), by its exposure before."""
@@ -80,6 +111,16 @@ class Allowance:
     def risen(self) -> float:
         """The gain allowed to all videos with viewers from nowhere together."""
         return self.most + _NOISE_OF_RISEN * self.noise + self.sampling
+
+
+def least_viewers(pair_variance: float, *, own: bool, chance: float = _MOST_BY_CHANCE) -> float:
+    """Return the viewers of a typical video from which no more than `chance` of the lists comes by chance.
+
+    `pair_variance` is that of the noise in the reference; `own` says whether it knows own viewers alone.
+    """
+    noise, sampling = _NOISE * math.sqrt(pair_variance), _SAMPLING if own else 0.0
+    # Solves noise / viewers + sampling / sqrt(viewers) = chance, for sqrt(viewers).
+    return ((sampling + math.sqrt(sampling**2 + 4 * noise * chance)) / (2 * chance)) ** 2
 
 
 def against_words(against: str) -> str:
@@ -140,23 +181,40 @@ def risen_gains(
     return Check(identity, ok, sentence, total, allowance.risen)
 
 
-def quality(new: float, own: float, *, margin: float, viewers: int) -> Check:
+def small_gains(against: str, pair_variance: float) -> Check:
+    """Return that gains within a wide allowance could not be checked; the variance as in `least_viewers`."""
+    own = against == "local"
+    needed = least_viewers(pair_variance, own=own, chance=_TELLING)
+    sentence = (
+        "Could not be checked: small gains against the local model. "
+        f"It takes a typical video with about {needed:.0f} own viewers."
+        if own
+        else "Could not be checked: small gains against the model of a month ago. "
+        f"It takes a typical video with about {needed:.0f} viewers."
+    )
+    return Check(f"exposure-{against}", None, sentence, math.nan, math.nan)
+
+
+QUALITY: Final = "quality"
+
+
+def quality(*, good_enough: bool | None) -> Check:
     """Our viewers' held-out likes must be ranked about as well as by the local model.
 
-    Both are NDCG@10. With likes of n viewers, one standard error of the difference is about 1/sqrt(n) of it;
-    three are allowed beside the margin. (Of 300 honest sums two were worse than one standard error allows, at
-    the level strict: 0.80 of the local quality with 150 of our viewers, 0.46 with 68.)
+    It says nothing but yes or no, since more would tell about own viewers; None where it was not asked.
     """
-    chance = _STANDARD_ERRORS / math.sqrt(max(viewers, 1))
-    bound = own * max(0.0, 1.0 - margin - chance)
-    ok = new >= bound
-    change = f"NDCG@10 {new:.3f}, with the local model {own:.3f}"
+    if good_enough is None:
+        sentence = (
+            "Could not be checked: how well own viewers' likes are predicted. It takes about 400 own viewers "
+            "and a part of the yearly privacy budget, and is asked once of a sum."
+        )
+        return Check(QUALITY, None, sentence, math.nan, math.nan)
     sentence = (
-        f"Own viewers' likes are predicted as well as before, within the margin ({change})."
-        if ok
-        else f"Own viewers' likes are predicted worse than without the sum ({change})."
+        "Own viewers' likes are predicted about as well as without the sum."
+        if good_enough
+        else "Own viewers' likes are predicted worse than without the sum."
     )
-    return Check("quality", ok, sentence, new, bound)
+    return Check(QUALITY, good_enough, sentence, math.nan, math.nan)
 
 
 def _videos(number: int) -> str:

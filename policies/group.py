@@ -1,4 +1,4 @@
-"""In a group: into how many sub-cohorts it is divided, and that a member is only added up with its own."""
+"""In a group a member is only added up with its own sub-cohort."""
 
 from __future__ import annotations
 
@@ -8,21 +8,6 @@ from typing import ClassVar
 from federation.errors import Code, Refusal
 from federation.identity import PublicIdentity
 from federation.proposal import Proposal
-from policies.sharing import MOST_PARTS
-
-_FEW_PARTS = 3
-"""At least so many where the members suffice: one bad sub-cohort can then be left out."""
-
-
-def parts_for(members: int, *, sub_cohorts_from: int, least: int, per_part: int) -> int:
-    """Return into how many sub-cohorts a group of this size is divided, none with fewer than `least` members.
-
-    `sub_cohorts_from` does not count the aggregator; in a group the host is a member, too.
-    """
-    if members < sub_cohorts_from + 1:
-        return 1
-    most = min(MOST_PARTS, members // least)
-    return max(1, min(most, max(_FEW_PARTS, members // per_part)))
 
 
 @dataclass(frozen=True)

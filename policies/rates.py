@@ -21,7 +21,15 @@ PREPARATIONS = 60
 """Sums of one aggregator prepared within a day. Each costs a job that counts all viewers, a row and an entry
 in the ledger. An aggregator that keeps to data windows needs two a week, and a few for failed sums."""
 
+CARDS_FOR_STRANGERS = 20
+"""Cards that are read at once, and within an hour, because their hosts asked to be approved. More of them
+wait for the hourly look. So a flood of made-up names is no flood of requests to the hosts that bear them."""
+INTRODUCTIONS = 10
+"""Lists of one peer within a day; each may have the cards of a hundred hosts read. An introducer sends one
+when its admin decides, and every ten days."""
+
 _MINUTE = 60.0
+_HOUR = 3600.0
 _DAY = 86400.0
 
 
@@ -78,6 +86,7 @@ class RatePolicy:
             stranger: TokenBuckets(most, most / _MINUTE, clock) for stranger, most in self._most.items()
         }
         self._sums = TokenBuckets(PREPARATIONS, PREPARATIONS / _DAY, clock)
+        self._cards = TokenBuckets(CARDS_FOR_STRANGERS, CARDS_FOR_STRANGERS / _HOUR, clock)
 
     def check(self, host: str = STRANGERS) -> None:
         """Count one request of a sender whose signature was checked, or of a stranger.
@@ -98,6 +107,10 @@ class RatePolicy:
     def answered(self, host: str, size: int) -> None:
         """Count the bytes of an answer that a sender is given."""
         self._requests[host == STRANGERS].owe(size // BYTES_OF_A_REQUEST, host)
+
+    def may_read_card(self) -> bool:
+        """Tell whether a card may be read now because its host asked, and count it."""
+        return self._cards.take()
 
     def check_preparation(self, host: str) -> None:
         """Count one sum of an aggregator that is about to be prepared.

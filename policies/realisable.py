@@ -1,21 +1,26 @@
 """Whether a sum can be one of people at all: of so many, with histories so long, with noise of this law.
 
-None of these rules needs to know who contributed what. Honest sums fail one less often than once in 2^60:
-every bound has the slack of Skellam noise by a Chernoff bound and a union bound over all that is compared
-(`models.noise.slack`). A full test of realisability is NP-hard; a part that was merely multiplied is caught
-only where more people than declared must be behind it.
+Numbers are in viewers, each of whom counts with a weight of at most one. None of these rules needs to know
+who contributed what. Honest sums fail one less often than once in 2^60: every bound has the slack of Skellam
+noise by a Chernoff bound and a union bound over all that is compared (`models.noise.slack`). A full test of
+realisability is NP-hard; a part that was merely multiplied is caught only where more people than declared
+must be behind it.
+
+Where the slack is so wide that twice what people can make would pass as well, holding means nothing: the
+verdict is then that the rule could not be checked, and says from how many viewers on it can.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.noise import SumNoise, slack
 from models.statistics import Statistic, to_matrix
+from models.weights import UNIT, weights
 
 _LARGEST_GROUP = 40
 _STEPS = 30
@@ -29,10 +34,20 @@ class Check:
     """One rule: whether it holds, why in a sentence for the admin, and the number that it is about."""
 
     id: str
-    ok: bool
+    ok: bool | None
+    """None where it could not be checked: nothing that matters would break it."""
     sentence: str
     value: float
     bound: float
+
+    def unless(self, sentence: str, *, hidden: bool) -> Check:
+        """Return that the rule could not be checked where noise hides what breaks it, unless it is broken."""
+        return replace(self, ok=None, sentence=sentence) if hidden and self.ok else self
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was checked and does not hold."""
+        return self.ok is False
 
 
 @dataclass(frozen=True)
@@ -57,8 +72,8 @@ def checks(others: Statistic, noise: SumNoise, roster: Roster) -> list[Check]:
 def pairs_within_counts(gram: NDArray[np.float64], noise: SumNoise) -> Check:
     """Whoever watched two videos watched each of them."""
     counts = np.diagonal(gram)
-    above, below = slack(noise.counts + noise.pairs), slack(noise.pairs)
-    worst, bound = 0.0, float(above)
+    above, below = _slack(noise.counts + noise.pairs), _slack(noise.pairs)
+    worst, bound = 0.0, above
     for row in range(counts.size - 1):
         pairs = gram[row, row + 1 :]
         over = float((pairs - np.minimum(counts[row], counts[row + 1 :])).max())
@@ -69,15 +84,20 @@ def pairs_within_counts(gram: NDArray[np.float64], noise: SumNoise) -> Check:
                 ok=False,
                 sentence="A pair of videos has a negative number of viewers, which noise does not explain.",
                 value=-float(pairs.min()),
-                bound=float(below),
+                bound=below,
             )
-    ok = worst <= bound and (not counts.size or float(counts.min()) >= -slack(noise.counts))
+    ok = worst <= bound and (not counts.size or float(counts.min()) >= -_slack(noise.counts))
     sentence = (
         "No pair of videos has more viewers than either video."
         if ok
         else "A pair has more viewers than one of its videos, or a video fewer than none: no people do that."
     )
-    return Check("pairs-within-counts", ok, sentence, worst, bound)
+    found = Check("pairs-within-counts", ok, sentence, worst, bound)
+    return found.unless(
+        "Could not be checked: whether a pair has more viewers than its videos. "
+        f"It takes a video with about {bound:.0f} viewers.",
+        hidden=bool(bound > counts.max(initial=0)),
+    )
 
 
 def positive_semi_definite(gram: NDArray[np.float64], noise: SumNoise) -> Check:
@@ -87,13 +107,16 @@ def positive_semi_definite(gram: NDArray[np.float64], noise: SumNoise) -> Check:
     Gaussian entries the largest exceeds it by t with probability at most exp(-t^2 / (4 s^2)) (K. Davidson, S.
     Szarek, "Local operator theory, random matrices and Banach spaces", 2001). The tails of Skellam noise are
     wider: the bound is widened as much as a single entry's (`slack`) is over the Gaussian one.
+
+    With entries between 0 and both counts no eigenvalue is below -(sum of counts) / 2 (by Cauchy-Schwarz, the
+    signs of a vector splitting the videos in two), so that a bound beyond that checks nothing.
     """
     if not gram.size:
         return Check("positive-semi-definite", ok=True, sentence="There are no pairs.", value=0.0, bound=0.0)
     variance = max(noise.counts, noise.pairs)
     deviation = math.sqrt(variance)
     gaussian = deviation * math.sqrt(2 * 86 * math.log(2.0))
-    wider = slack(variance) / gaussian if variance else 1.0
+    wider = _slack(variance) / gaussian if variance else 1.0
     edge = wider * deviation * (2 * math.sqrt(len(gram)) + 2 * math.sqrt(_LOG_FAILURE))
     bound = edge + _SINGLE * max(float(np.diagonal(gram).max()), 1.0)
     single = gram.astype(np.float32)
@@ -104,45 +127,58 @@ def positive_semi_definite(gram: NDArray[np.float64], noise: SumNoise) -> Check:
         if ok
         else "The pairs do not fit together: no group of people produces them, with this noise or without."
     )
-    return Check("positive-semi-definite", ok, sentence, -lowest, bound)
+    return Check("positive-semi-definite", ok, sentence, -lowest, bound).unless(
+        "Could not be checked: whether the pairs fit together. "
+        f"It takes about {2 * bound:.0f} views in the sum.",
+        hidden=bool(bound > np.diagonal(gram).sum() / 2),
+    )
 
 
 def totals(others: Statistic, noise: SumNoise, roster: Roster) -> list[Check]:
     """Nobody is counted twice for a video, and nobody for more videos than the terms allow."""
     size = others.head.size
-    each = min(roster.videos, size)
+    videos = np.arange(min(roster.videos, size) + 1)
+    weight = weights(videos) / UNIT
     pairs = others.triangle.size
     measured = [
         (
             "counts-total",
-            float(others.counts.max(initial=0)),
-            roster.users + slack(noise.counts),
-            "video has more viewers than the members declared to have together",
+            float(others.counts.max(initial=0)) / UNIT,
+            1.0,
+            _slack(noise.counts),
+            "Could not be checked: whether a video has more viewers than the members declared.",
+            "A video has more viewers than the members declared to have together",
             "No video has more viewers than the members declared to have together",
         ),
         (
             "engagements-total",
-            float(others.counts.sum()),
-            roster.users * each + slack(size * noise.counts),
-            "sum counts more views than its members' viewers can have",
+            float(others.counts.sum()) / UNIT,
+            float((weight * videos).max()),
+            _slack(size * noise.counts),
+            "Could not be checked: whether there are more views than the members' viewers can have.",
+            "The sum counts more views than its members' viewers can have",
             "There are no more views than the members' viewers can have",
         ),
         (
             "pairs-total",
-            float(others.triangle.sum()),
-            roster.users * each * (each - 1) // 2 + slack(pairs * noise.pairs),
-            "sum counts more pairs than its members' viewers can have",
+            float(others.triangle.sum()) / UNIT,
+            float((weight * videos * (videos - 1) / 2).max()),
+            _slack(pairs * noise.pairs),
+            "Could not be checked: whether there are more pairs than the members' viewers can have.",
+            "The sum counts more pairs than its members' viewers can have",
             "There are no more pairs than the members' viewers can have",
         ),
     ]
     told = f"({roster.users:,} viewers with {roster.videos} videos each)"
     found = []
-    for name, value, bound, bad, good in measured:
-        ok = value <= bound
-        article = "A" if name == "counts-total" else "The"
-        found.append(
-            Check(name, ok, f"{good} {told}." if ok else f"{article} {bad} {told}.", value, float(bound))
-        )
+    for name, value, each, blur, unchecked, bad, good in measured:
+        people = roster.users * each
+        ok = value <= people + blur
+        check = Check(name, ok, f"{good if ok else bad} {told}.", value, people + blur)
+        # Who is limited to one video can be behind no pair, however many there are of them.
+        needed = blur / each if each else 0.0
+        sentence = f"{unchecked} It takes about {needed:.0f} declared viewers."
+        found.append(check.unless(sentence, hidden=each > 0 and blur > people))
     return found
 
 
@@ -155,7 +191,7 @@ def distinct_viewers(gram: NDArray[np.float64], noise: SumNoise, roster: Roster)
     """
     counts = np.diagonal(gram)
     open_ = counts.astype(np.float64).copy()
-    total, most = 0.0, 0.0
+    total, most, blur = 0.0, 0.0, _slack(noise.counts)
     for size in range(1, min(_LARGEST_GROUP, counts.size) + 1):
         chosen = int(np.argmax(open_))
         if open_[chosen] <= 0:
@@ -165,14 +201,25 @@ def distinct_viewers(gram: NDArray[np.float64], noise: SumNoise, roster: Roster)
         open_[chosen] = -math.inf
         choices = math.lgamma(counts.size + 1) - math.lgamma(size + 1) - math.lgamma(counts.size - size + 1)
         variance = size * noise.counts + size * (size - 1) / 2 * noise.pairs
-        most = max(most, total - slack(variance, log_choices=choices))
+        hidden = _slack(variance, log_choices=choices)
+        if total - hidden > most:
+            most, blur = total - hidden, hidden
     ok = most <= roster.users
     sentence = (
         f"No more people are needed to explain the sum than its members declared ({roster.users:,})."
         if ok
         else f"At least {most:,.0f} people must be behind the sum, its members declared {roster.users:,}."
     )
-    return Check("viewers-total", ok, sentence, most, float(roster.users))
+    return Check("viewers-total", ok, sentence, most, float(roster.users)).unless(
+        "Could not be checked: whether more people are needed than the members declared. "
+        f"It takes about {blur:.0f} declared viewers.",
+        hidden=blur > roster.users,
+    )
+
+
+def _slack(variance: float, *, log_choices: float = 0.0) -> float:
+    """Return `models.noise.slack` in viewers: the noise is on the grid of their weights."""
+    return slack(variance * UNIT**2, log_choices=log_choices) / UNIT
 
 
 def _lowest(gram: NDArray[np.float32]) -> float:

@@ -1,7 +1,6 @@
 """What all documents of a group have in common: one map, signed by one instance, of a bounded size.
 
-Their fields are named as on the wire: `parts` are the sub-cohorts of a run, `batch` is the id of a run,
-`fence` the address of the host's reverse proxy.
+Their fields are named as on the wire: `fence` is the address of the host's reverse proxy.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import hashlib
 
 from federation import cbor, cbor_fields, envelope
 from federation.cbor import Item
-from federation.envelope import NO_SUM, Envelope, Stage
+from federation.envelope import NO_ROUND, Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.identity import Identity, PublicIdentity
 from federation.limits import Limits
@@ -19,7 +18,9 @@ MILLISECONDS = 1_000
 """Dates in documents are Unix milliseconds; clocks here are Unix seconds."""
 LATEST = 2**53
 MAX_MEMBERS = 1_000
-MAX_SUB_COHORTS = 16
+MAX_SUB_COHORTS = Limits().max_sub_cohorts
+MAX_ROSTER = Limits().max_members
+"""Members of one sub-cohort. All compute the same division, so this is no setting."""
 HASH_SIZE = 32
 EVERYBODY = ""
 """Recipient of a document that all members get, byte for byte, so that they can compare it."""
@@ -28,7 +29,7 @@ EVERYBODY = ""
 def seal(identity: Identity, stage: Stage, recipient: str, content: dict[str, Item]) -> bytes:
     """Return the signed message that carries a document."""
     return envelope.seal(
-        identity, sum_id=NO_SUM, stage=stage, recipient=recipient, payload=cbor.encode(content)
+        identity, round_id=NO_ROUND, stage=stage, recipient=recipient, payload=cbor.encode(content)
     )
 
 
@@ -46,7 +47,7 @@ def check_frame(message: Envelope, stage: Stage, recipient: str, at_most: int) -
     """
     if len(message.raw) > at_most:
         raise Refusal(Code.OVERSIZED, f"a message {stage} has at most {at_most} bytes", message.sender)
-    if message.stage is not stage or message.sum_id != NO_SUM:
+    if message.stage is not stage or message.round_id != NO_ROUND:
         raise Refusal(Code.WRONG_STAGE, f"a message {stage} was expected, of no sum", message.sender)
     if message.recipient != recipient:
         raise Refusal(Code.NOT_FOR_ME, f"a message {stage} that is addressed to others", message.sender)

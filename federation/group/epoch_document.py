@@ -4,12 +4,15 @@ The document carries everything that the division is computed from, so that each
 seed from all of them, and arithmetic on it. Nobody is ever moved: a place depends on the seed and the draw
 alone, not on who joins or leaves afterwards. (A sub-cohort that has become too small is merged into another
 for as long as it is.) Late joiners go where their hash says, not where the fewest are: the host decides who
-joins and in which order, and could otherwise put anybody where it likes. Within an epoch only the document's
-serial grows: who joins is appended, who leaves is marked, and does not come back.
+joins and in which order, and could otherwise put anybody where it likes. Where that sub-cohort is full they
+wait for the next epoch. Within an epoch only the document's serial grows: who joins is appended, who leaves
+is marked, and does not come back. Who waits, since two members do not approve each other, is left out of the
+sub-cohorts as long as it does, and keeps its place.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +22,7 @@ from federation.cbor import Item
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.group import documents
-from federation.group.documents import EVERYBODY, HASH_SIZE, MAX_MEMBERS
+from federation.group.documents import EVERYBODY, MAX_MEMBERS, MAX_ROSTER
 from federation.group.epoch_opening import MAX_LIST, MAX_SMALL, MembershipList, read_list, read_reveal
 from federation.identity import KEY_SIZE, Identity, PublicIdentity
 from federation.keys import commitment
@@ -40,6 +43,7 @@ class EpochDocument:
             sub-cohort, and can be appended to `late`.
         late: members that joined since, in this order.
         gone: members that left since, sorted.
+        waiting: members that are in no sub-cohort for now, sorted; see `policies.junior_waits`.
 
     """
 
@@ -48,6 +52,7 @@ class EpochDocument:
     reveals: Mapping[str, bytes]
     late: tuple[PublicIdentity, ...] = ()
     gone: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
     serial: int = 1
 
     @cached_property
@@ -93,17 +98,40 @@ class EpochDocument:
         return documents.hash_of(self._content())
 
     @cached_property
+    def seed(self) -> bytes:
+        """What the division is drawn from (32 bytes); nobody chose it."""
+        return partition_seed(self.listed.hash, self.nonces)
+
+    @cached_property
     def rosters(self) -> tuple[tuple[PublicIdentity, ...], ...]:
         """The sub-cohorts, each sorted: who is summed together."""
-        seed = partition_seed(self.listed.hash, self.nonces)
-        late = [identity.host for identity in self.late]
-        placed = draw_places(seed, self.reveals, self.listed.parts, late)
-        hosts = sub_cohorts_of(placed, self.gone, self.listed.least)
+        return self.rosters_without(self.waiting)
+
+    def rosters_without(self, waiting: Iterable[str]) -> tuple[tuple[PublicIdentity, ...], ...]:
+        """Return the sub-cohorts, each sorted, as they are when exactly these members wait."""
+        hosts = sub_cohorts_of(self._places, {*self.gone, *waiting}, self.listed.least)
         return tuple(tuple(self.members[host] for host in sub_cohort) for sub_cohort in hosts)
 
     def roster_of(self, host: str) -> tuple[PublicIdentity, ...] | None:
         """Return the sub-cohort that a host is in, None if it is in none."""
         return next((roster for roster in self.rosters if any(m.host == host for m in roster)), None)
+
+    def judged_by(self, host: str) -> tuple[PublicIdentity, ...]:
+        """Return whom a member says of whether it approves them: its sub-cohort, sorted.
+
+        With those that wait, so that they are asked about again; where it is merged with another one, all of
+        both. Empty for a host that is in none.
+        """
+        whole = [{one.host for one in roster} for roster in self.rosters_without(())]
+        own = next((hosts for hosts in whole if host in hosts), set())
+        merged = own.union(*(hosts for roster in self.rosters if own & (hosts := {m.host for m in roster})))
+        near = own.union(*(hosts for hosts in whole if hosts & merged))
+        return tuple(sorted(self.members[host] for host in near))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        late = [identity.host for identity in self.late]
+        return draw_places(self.seed, self.reveals, self.listed.sub_cohorts, late)
 
     def check(self) -> None:
         """Check every signature, commitment and hash inside, and all that holds without another document.
@@ -130,8 +158,12 @@ class EpochDocument:
             raise Refusal(Code.ROSTER_INVALID, "a host or key is twice in the epoch", self.host.host)
         if list(self.gone) != sorted(set(self.gone)) or not set(self.gone) <= self.members.keys():
             raise Refusal(Code.ROSTER_INVALID, "the members that left are not a sorted subset of all members")
-        if self.serial == 1 and (self.late or self.gone):
-            raise Refusal(Code.ROSTER_INVALID, "an epoch begins with nobody late or gone")
+        if list(self.waiting) != sorted(set(self.waiting)) or not set(self.waiting) <= (
+            self.members.keys() - set(self.gone)
+        ):
+            raise Refusal(Code.ROSTER_INVALID, "those who wait are not a sorted subset of the members")
+        if self.serial == 1 and (self.late or self.gone or self.waiting):
+            raise Refusal(Code.ROSTER_INVALID, "an epoch begins with nobody late, gone or waiting")
 
     def seal(self, identity: Identity) -> bytes:
         """Return the host's message to all members, after the checks that each will make. Raises: Refusal."""
@@ -146,6 +178,7 @@ class EpochDocument:
             "reveals": [self.reveals[host] for host in sorted(self.reveals)],
             "late": [[identity.host, identity.key] for identity in self.late],
             "gone": list(self.gone),
+            "waiting": list(self.waiting),
             "serial": self.serial,
         }
 
@@ -159,7 +192,7 @@ def read_epoch(message: Envelope, host: PublicIdentity) -> EpochDocument:
 
     """
     item = documents.unseal(message, Stage.EPOCH, host, EVERYBODY, MAX_EPOCH)
-    names = ("group", "number", "list", "reveals", "late", "gone", "serial")
+    names = ("group", "number", "list", "reveals", "late", "gone", "waiting", "serial")
     content = cbor_fields.exact_map(item, *names)
     raws = cbor_fields.sequence(content["reveals"], cbor_fields.octets, at_most=MAX_MEMBERS)
     senders = [envelope.parse(raw, max_size=MAX_SMALL).sender for raw in raws]
@@ -171,34 +204,13 @@ def read_epoch(message: Envelope, host: PublicIdentity) -> EpochDocument:
         reveals=dict(zip(senders, raws, strict=True)),
         late=tuple(cbor_fields.sequence(content["late"], _late, at_most=MAX_MEMBERS)),
         gone=tuple(cbor_fields.sequence(content["gone"], cbor_fields.host, at_most=MAX_MEMBERS)),
+        waiting=tuple(cbor_fields.sequence(content["waiting"], cbor_fields.host, at_most=MAX_MEMBERS)),
         serial=cbor_fields.integer(content["serial"], low=1),
     )
     document.check()
     if (content["group"], content["number"]) != (document.listed.group, document.number):
         raise cbor_fields.malformed("the epoch does not match its list")
     return document
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """A member's signed receipt of an epoch's document, by its hash."""
-
-    hash: bytes
-
-    def seal(self, identity: Identity, recipient: str) -> bytes:
-        """Return the member's message to the host."""
-        return documents.seal(identity, Stage.ACCEPT, recipient, {"hash": self.hash})
-
-
-def read_accepted(message: Envelope, member: PublicIdentity, me: str) -> Accepted:
-    """Return what a member accepted.
-
-    Raises:
-        Refusal: `oversized`, `wrong-stage`, `not-for-me`, `bad-signature` or `malformed`.
-
-    """
-    item = documents.unseal(message, Stage.ACCEPT, member, me, MAX_SMALL)
-    return Accepted(cbor_fields.octets(cbor_fields.exact_map(item, "hash")["hash"], HASH_SIZE))
 
 
 def _late(item: Item) -> PublicIdentity:
@@ -215,17 +227,25 @@ def partition_seed(list_hash: bytes, nonces: Mapping[str, bytes]) -> bytes:
 def draw_places(seed: bytes, drawn: Iterable[str], count: int, late: Iterable[str] = ()) -> dict[str, int]:
     """Return each host's sub-cohort, 0 to `count` - 1: `drawn` by the order of their hashes, `late` by hash.
 
-    Sorting by a hash with the seed is a shuffle that any language can repeat.
+    Sorting by a hash with the seed is a shuffle that any language can repeat. Late ones beyond `MAX_ROSTER`
+    in their sub-cohort have no place; who leaves frees none, so that a place does not depend on who left.
     """
     dealt = sorted(drawn, key=lambda host: _place(seed, host))
     placed = {host: place % count for place, host in enumerate(dealt)}
-    return placed | {host: int.from_bytes(_place(seed, host), "big") % count for host in late}
+    sizes = Counter(placed.values())
+    for host in late:
+        place = int.from_bytes(_place(seed, host), "big") % count
+        if sizes[place] < MAX_ROSTER:
+            placed[host] = place
+            sizes[place] += 1
+    return placed
 
 
 def sub_cohorts_of(placed: Mapping[str, int], gone: Iterable[str], least: int) -> tuple[tuple[str, ...], ...]:
     """Return who is summed together: the sub-cohorts without `gone`, each sorted and of at least `least`.
 
-    A smaller one is merged into the smallest other one, ties by name, until one is left.
+    A smaller one is merged into the smallest other one, ties by name, until one is left. Where that would
+    have more than `MAX_ROSTER` members, the smaller one is not summed.
     """
     drawn: dict[int, list[str]] = {}
     for host in sorted(placed.keys() - set(gone)):
@@ -233,7 +253,8 @@ def sub_cohorts_of(placed: Mapping[str, int], gone: Iterable[str], least: int) -
     sub_cohorts = sorted(drawn.values(), key=_by_size)
     while len(sub_cohorts) > 1 and len(sub_cohorts[0]) < least:
         small, other, *rest = sub_cohorts
-        sub_cohorts = sorted((sorted(small + other), *rest), key=_by_size)
+        merged = sorted(small + other) if len(small) + len(other) <= MAX_ROSTER else other
+        sub_cohorts = sorted((merged, *rest), key=_by_size)
     return tuple(sorted(tuple(sub_cohort) for sub_cohort in sub_cohorts))
 
 

@@ -18,7 +18,14 @@ from federation.cbor import Item
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.group import documents
-from federation.group.documents import EVERYBODY, HASH_SIZE, MAX_MEMBERS, MAX_SUB_COHORTS, MILLISECONDS
+from federation.group.documents import (
+    EVERYBODY,
+    HASH_SIZE,
+    MAX_MEMBERS,
+    MAX_ROSTER,
+    MAX_SUB_COHORTS,
+    MILLISECONDS,
+)
 from federation.identity import KEY_SIZE, Identity, PublicIdentity
 from federation.keys import commitment, derive
 from federation.limits import Limits
@@ -160,14 +167,14 @@ class Listed(NamedTuple):
 class MembershipList:
     """Who takes part in an epoch, in how many sub-cohorts, and what each committed to; signed by the host.
 
-    `parts` is the number of sub-cohorts; one of fewer than `least` members is merged into another. Both are
-    the group's, so that all compute the same division. `opened` in Unix milliseconds.
+    `sub_cohorts` is their number; one of fewer than `least` members is merged into another. Both are the
+    group's, so that all compute the same division. `opened` in Unix milliseconds.
     """
 
     group: str
     number: int
     opened: int
-    parts: int
+    sub_cohorts: int
     least: int
     members: tuple[Listed, ...]
 
@@ -204,12 +211,12 @@ class MembershipList:
         hosts = [member.host for member in self.members]
         if not hosts or hosts != sorted(set(hosts)) or len({m.key for m in self.members}) != len(hosts):
             raise Refusal(Code.ROSTER_INVALID, "the list is empty, not sorted, or names a host or key twice")
-        if self.least < MIN_SUB_COHORT or not 1 <= self.parts <= max(
-            1, min(MAX_SUB_COHORTS, len(hosts) // self.least)
-        ):
+        most = max(1, min(MAX_SUB_COHORTS, len(hosts) // self.least)) if self.least else 0
+        number = self.sub_cohorts
+        if self.least < MIN_SUB_COHORT or not 1 <= number <= most or len(hosts) > number * MAX_ROSTER:
             raise Refusal(
                 Code.ROSTER_INVALID,
-                f"{len(hosts)} members cannot be in {self.parts} sub-cohorts of at least {self.least}",
+                f"{len(hosts)} members cannot be in {number} sub-cohorts of {self.least} to {MAX_ROSTER}",
             )
 
     @cached_property
@@ -221,7 +228,7 @@ class MembershipList:
             "group": self.group,
             "number": self.number,
             "opened": self.opened,
-            "parts": self.parts,
+            "sub_cohorts": self.sub_cohorts,
             "least": self.least,
             "members": [list(member) for member in self.members],
         }
@@ -240,7 +247,7 @@ def read_list(message: Envelope, host: PublicIdentity) -> MembershipList:
         group=cbor_fields.text(content["group"]),
         number=cbor_fields.integer(content["number"], low=1),
         opened=documents.date(content["opened"]),
-        parts=cbor_fields.integer(content["parts"], low=1, high=MAX_SUB_COHORTS),
+        sub_cohorts=cbor_fields.integer(content["sub_cohorts"], low=1, high=MAX_SUB_COHORTS),
         least=cbor_fields.integer(content["least"], low=MIN_SUB_COHORT, high=MAX_MEMBERS),
         members=tuple(cbor_fields.sequence(content["members"], _listed, at_most=MAX_MEMBERS)),
     )

@@ -32,7 +32,7 @@ class Retry:
 
 
 class PeerClient:
-    """Posts messages to peers. `session` must not follow redirects or proxies of its own accord."""
+    """Posts messages to peers. `round` must not follow redirects or proxies of its own accord."""
 
     def __init__(
         self,

@@ -20,11 +20,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from numpy.typing import NDArray
 
 from federation import cbor, envelope
-from federation.blob_access import check_blob, fetch_request
+from federation.blob_access import check_blob, fetch_request, read_reference
 from federation.carrier import PeerRefused, PeerUnreachable
-from federation.envelope import Envelope, Stage
-from federation.errors import Code, Refusal
-from federation.http import CARD_PATH, CONTENT_TYPE, MESSAGE_PATH, load_limits
+from federation.envelope import VERSION, Envelope, Stage
+from federation.errors import Code, Refusal, silence
+from federation.http import CACHED_TYPE, CARD_PATH, CONTENT_TYPE, MESSAGE_PATH, load_limits
 from federation.http.client import PeerClient
 from federation.http.load_limits import Quotas, Readers, Slots
 from federation.identity import Identity, format_key
@@ -67,10 +67,10 @@ class PeerListener:
     """Connects one node to HTTP; other kinds of messages go to their `handlers`.
 
     `url_of` gives the pinned address of an approved host: unless `local_blob` has them, blobs are fetched
-    from there, never from an address that a message names. `check_preparation` is called with the
-    aggregator's host before a sum is prepared, and raises Refusal; `on_stage` before a request is handled,
-    `on_refusal` for each refusal, `on_sent` with the name under which a sender is counted and the bytes it
-    was sent.
+    from there, never from an address that a message names. `local_request` has requests that came to this
+    machine otherwise, larger than one over HTTP may be. `check_preparation` is called with the aggregator's
+    host before a sum is prepared, and raises Refusal; `on_stage` before a request is handled, `on_refusal`
+    for each refusal, `on_sent` with the name under which a sender is counted and the bytes it was sent.
     """
 
     def __init__(
@@ -86,9 +86,10 @@ class PeerListener:
         check_preparation: Callable[[str], None] = lambda _host: None,
         handlers: Mapping[Stage, Handler] | None = None,
         local_blob: LocalBlob = lambda _reference: None,
+        local_request: LocalBlob = lambda _reference: None,
         on_stage: Callable[[Stage], None] = lambda _stage: None,
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
-        on_answer: OnAnswer = lambda _sum_id, _stage, _received, _sent: None,
+        on_answer: OnAnswer = lambda _round_id, _stage, _received, _sent: None,
         on_sent: Callable[[str, int], None] = lambda _name, _bytes: None,
         answer_within: float = load_limits.ANSWER_WITHIN,
     ) -> None:
@@ -102,6 +103,7 @@ class PeerListener:
         self._check_preparation = check_preparation
         self._handlers = dict(handlers or {})
         self._local_blob = local_blob
+        self._local_request = local_request
         self._on_stage = on_stage
         self._on_refusal = on_refusal
         self._on_answer = on_answer
@@ -141,14 +143,17 @@ class PeerListener:
     async def _card(self, _request: web.Request) -> web.Response:
         """Answer with the host and the public key of this instance, signed by its PeerTube."""
         me = self._identity.public
-        return web.json_response({"version": 1, "host": me.host, "key": format_key(me.key)})
+        return web.json_response({"version": VERSION, "host": me.host, "key": format_key(me.key)})
 
     async def _message(self, request: web.Request) -> web.StreamResponse:
         """Answer one signed message, or say with 202 that the answer is being prepared."""
         try:
-            raw = await self._body(request)
+            raw, at_most = await self._body(request), self._limits.max_request
             async with self._slots.slot():
-                message = envelope.parse(raw, max_size=self._limits.max_request)
+                if request.content_type == CACHED_TYPE:
+                    at_most = load_limits.MAX_CACHED
+                    raw = await asyncio.to_thread(self._cached, raw)
+                message = envelope.parse(raw, max_size=at_most)
                 self._on_stage(message.stage)
                 name = await asyncio.to_thread(self._check_sender, message)
             with self._senders.hold(name):
@@ -173,6 +178,16 @@ class PeerListener:
                 raise Refusal(Code.MALFORMED, "the request did not arrive whole") from None
         return bytes(body)
 
+    def _cached(self, body: bytes) -> bytes:
+        """Return the request that a body names. Whoever names one cannot change it: it is signed."""
+        reference = read_reference(cbor.decode(body))
+        if reference.size > load_limits.MAX_CACHED:
+            raise Refusal(Code.OVERSIZED, f"a request has at most {load_limits.MAX_CACHED} bytes")
+        raw = self._local_request(reference)
+        if raw is None:
+            raise Refusal(Code.BLOB_MISMATCH, "the request that is named is not here")
+        return raw
+
     def _oversized(self) -> Refusal:
         return Refusal(Code.OVERSIZED, f"a request has at most {self._limits.max_request} bytes")
 
@@ -193,38 +208,38 @@ class PeerListener:
             answer: bytes | Preparation | None = await self._with_node(
                 lambda: self._node.receive(message.raw)
             )
-        sum_id = message.sum_id
+        round_id = message.round_id
         if isinstance(answer, Preparation):
-            sum_id = answer.signed.sum_id
+            round_id = answer.signed.round_id
             answer = await self._prepared(answer)
         if answer is not None:
             received, sent = len(message.raw), len(answer)
-            await asyncio.to_thread(self._on_answer, sum_id, message.stage, received, sent)
+            await asyncio.to_thread(self._on_answer, round_id, message.stage, received, sent)
         return answer
 
     async def _prepared(self, preparation: Preparation) -> bytes | None:
-        sum_id = preparation.signed.sum_id
-        known = self._preparing.get(sum_id)
+        round_id = preparation.signed.round_id
+        known = self._preparing.get(round_id)
         task = known.task if known else self._begin(preparation)
         done, _ = await asyncio.wait({task}, timeout=self._answer_within)
         return task.result() if done else None
 
     def _begin(self, preparation: Preparation) -> asyncio.Task[bytes]:
-        sum_id, aggregator = preparation.signed.sum_id, preparation.aggregator.host
+        round_id, aggregator = preparation.signed.round_id, preparation.aggregator.host
         busy = [one.aggregator for one in self._preparing.values() if not one.task.done()]
         if aggregator in busy or len(busy) >= load_limits.MAX_PREPARING:
-            raise Refusal(Code.BUSY, "another sum is being prepared here; try again later")
+            raise silence()
         self._check_preparation(aggregator)
         task = asyncio.create_task(self._accept(preparation))
-        self._preparing[sum_id] = _Preparing(aggregator, task)
-        task.add_done_callback(lambda done: self._forget_later(sum_id, done))
+        self._preparing[round_id] = _Preparing(aggregator, task)
+        task.add_done_callback(lambda done: self._forget_later(round_id, done))
         return task
 
-    def _forget_later(self, sum_id: bytes, done: asyncio.Task[bytes]) -> None:
+    def _forget_later(self, round_id: bytes, done: asyncio.Task[bytes]) -> None:
         # Kept for a moment, so that the aggregator's next poll still finds the outcome.
         if not done.cancelled():
             done.exception()
-            asyncio.get_running_loop().call_later(self._answer_within, self._preparing.pop, sum_id, None)
+            asyncio.get_running_loop().call_later(self._answer_within, self._preparing.pop, round_id, None)
 
     async def _accept(self, preparation: Preparation) -> bytes:
         blobs = await self._fetch(preparation)
@@ -242,13 +257,16 @@ class PeerListener:
             url = self._url_of(host)
             if url is None:
                 raise Refusal(Code.UNKNOWN_PEER, f"{host} is no longer an approved peer", host)
-            request = fetch_request(self._identity, preparation.signed.sum_id, host, name)
+            request = fetch_request(self._identity, preparation.signed.round_id, host, name)
             try:
                 data = await self._client.send(
                     host, url, request, max_answer=reference.size, timeout=load_limits.FETCH_WITHIN
                 )
             except (PeerUnreachable, PeerRefused) as error:
-                raise Refusal(Code.BLOB_MISMATCH, f"the blob {name} could not be fetched: {error}") from None
+                raise Refusal(
+                    Code.AWAY,
+                    f"{host} is away: it proposed a round, and its {name} could not be fetched ({error})",
+                ) from None
             blobs[name] = check_blob(data, reference)
         return blobs
 
@@ -271,7 +289,7 @@ async def _sent(request: web.Request, answer: bytes) -> web.StreamResponse:
     return response
 
 
-_STATUS = {Code.BUSY: 503, Code.TOO_MANY: 429, Code.OVERSIZED: 413, Code.UNKNOWN_PEER: 403}
+_STATUS = {Code.BUSY: 503, Code.AWAY: 503, Code.TOO_MANY: 429, Code.OVERSIZED: 413, Code.UNKNOWN_PEER: 403}
 
 
 def _refuse(refusal: Refusal) -> web.Response:

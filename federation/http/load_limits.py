@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from federation.errors import Code, Refusal
+from federation.errors import Code, Refusal, silence
 
+MAX_CACHED = 2_000_000
+"""Bytes of a request that came to this machine before: the largest document of a group has 1.8 MB."""
 MAX_READING = 256
 """Bodies being read. When one more arrives, the one that has taken longest is dropped."""
 MAX_WAITING = 64
@@ -68,7 +70,7 @@ class Slots:
         """Wait for a slot and hold it within this block. Raises Refusal (`busy`) when too many wait."""
         if self._free.locked():
             if self._waiting >= MAX_WAITING:
-                raise _busy()
+                raise silence()
             self._waiting += 1
             try:
                 await self._free.acquire()
@@ -93,7 +95,7 @@ class Quotas:
     def hold(self, name: str, amount: int = 1) -> Iterator[None]:
         """Hold an amount within this block. Raises Refusal (`busy`) when less than that is left."""
         if self._held[name] + amount > self._each or self._held.total() + amount > self._total:
-            raise _busy()
+            raise silence()
         self._held[name] += amount
         try:
             yield
@@ -101,7 +103,3 @@ class Quotas:
             self._held[name] -= amount
             if not self._held[name]:
                 del self._held[name]
-
-
-def _busy() -> Refusal:
-    return Refusal(Code.BUSY, "too many requests at once; try again")

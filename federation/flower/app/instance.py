@@ -25,7 +25,7 @@ from federation.journal import Journal
 from federation.limits import Limits
 from federation.masks import RING
 from federation.node import MemberNode, Preparation
-from federation.proposal import Proposal, SignedProposal, least_threshold
+from federation.proposal import Proposal, Segment, SignedProposal, least_threshold
 
 NAME = "instance.json"
 VECTOR = "vector.npy"
@@ -82,8 +82,7 @@ class Instance:
             roster=roster,
             threshold=least_threshold(len(roster)),
             trainer=TRAINER,
-            round=0,
-            length=length,
+            segments=(Segment(length),),
             entry_bound=entry_bound,
             ring=RING,
             nonce=secrets.token_bytes(16),

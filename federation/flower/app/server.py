@@ -76,7 +76,7 @@ def from_run_config(grid: Grid, context: Context) -> None:
     out.mkdir(parents=True, exist_ok=True)
     np.save(out / "total.npy", result.total, allow_pickle=False)
     summary = {
-        "sum": result.sum_id.hex(),
+        "sum": result.round_id.hex(),
         "survivors": list(result.survivors),
         "lost": result.lost,
         "seconds": round(time.monotonic() - started, 3),

@@ -19,34 +19,34 @@ class StateJournal:
     def __init__(self, state: RecordDict) -> None:
         self._state: Any = state
 
-    def write(self, sum_id: bytes, name: str, data: bytes) -> None:
+    def write(self, round_id: bytes, name: str, data: bytes) -> None:
         """Store."""
-        self._state[_key(sum_id)] = ConfigRecord({**self._record(sum_id), name: bytes(data)})
+        self._state[_key(round_id)] = ConfigRecord({**self._record(round_id), name: bytes(data)})
 
-    def read(self, sum_id: bytes, name: str) -> bytes | None:
+    def read(self, round_id: bytes, name: str) -> bytes | None:
         """Return or None."""
-        found = self._record(sum_id).get(name)
+        found = self._record(round_id).get(name)
         return found if isinstance(found, bytes) else None
 
-    def names(self, sum_id: bytes) -> list[str]:
+    def names(self, round_id: bytes) -> list[str]:
         """Return the names, sorted."""
-        return sorted(self._record(sum_id))
+        return sorted(self._record(round_id))
 
-    def sums(self) -> list[bytes]:
+    def ids(self) -> list[bytes]:
         """Return the ids, sorted."""
         return sorted(bytes.fromhex(key[len(_PREFIX) :]) for key in self._state if key.startswith(_PREFIX))
 
-    def erase(self, sum_id: bytes, *names: str) -> None:
+    def erase(self, round_id: bytes, *names: str) -> None:
         """Remove."""
-        left = {name: data for name, data in self._record(sum_id).items() if names and name not in names}
+        left = {name: data for name, data in self._record(round_id).items() if names and name not in names}
         if left:
-            self._state[_key(sum_id)] = ConfigRecord(left)
+            self._state[_key(round_id)] = ConfigRecord(left)
         else:
-            self._state.pop(_key(sum_id), None)
+            self._state.pop(_key(round_id), None)
 
-    def _record(self, sum_id: bytes) -> dict[str, Any]:
-        return dict(self._state.get(_key(sum_id), {}))
+    def _record(self, round_id: bytes) -> dict[str, Any]:
+        return dict(self._state.get(_key(round_id), {}))
 
 
-def _key(sum_id: bytes) -> str:
-    return _PREFIX + sum_id.hex()
+def _key(round_id: bytes) -> str:
+    return _PREFIX + round_id.hex()
