@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models import tensors
-from models.content import Content, newest_by_tag
+from models.content import KINDS, newest_by_term
+from models.item_scores import Factorized, Sparse
 from models.labels import Labels, Texts
 from models.serving import ServedModel
 from models.tensors import Array, Schema, Spec, broken
@@ -33,11 +34,12 @@ from models.tensors import Array, Schema, Spec, broken
 if TYPE_CHECKING:
     from models.trained import TrainedModel
 
-FORMAT = 2
+FORMAT = 4
 MODEL, LABELS, MANIFEST = "model.safetensors", "labels.safetensors", "manifest.json"
 MAX_MANIFEST = 4 * 2**20
 MAX_SCALAR = 1e9
-SCALARS = ("head_size", "content_weight", "same_channel", "same_category", "same_language")
+SCALARS = ("head_size", "content_weight", "near_content", "own_popularity")
+RELATED = ("videos", "near", "broad", "content", "users")
 
 
 def _texts(name: str, size: str) -> dict[str, Spec]:
@@ -47,22 +49,35 @@ def _texts(name: str, size: str) -> dict[str, Spec]:
 MODEL_SCHEMA: Schema = {
     "items": Spec("I32", ("items",), low=0, high="videos"),
     "counts": Spec("I32", ("items",), low=0),
+    "audience": Spec("I32", ("items",), low=0),
     "U": Spec("F32", ("items", "rank")),
     "V": Spec("F32", ("items", "rank")),
-    "diagonal": Spec("F32", ("items",)),
-    "related_videos": Spec("I32", ("videos", "related"), low=-1, high="videos"),
-    "related_scores": Spec("F32", ("videos", "related")),
-    "related_coengagement": Spec("F32", ("items", "related")),
-    "related_users": Spec("I32", ("items", "related"), low=0),
-    "tag_offsets": Spec("I32", ("videos+1",)),
-    "tag_ids": Spec("I32", ("taggings",), low=0, high="tags"),
-    "tag_weights": Spec("F32", ("taggings",)),
+    "weights.offsets": Spec("I32", ("items+1",)),
+    "weights.items": Spec("I32", ("weights",), low=0, high="items"),
+    "weights.values": Spec("F32", ("weights",)),
+    "content.videos": Spec("I32", ("videos", "nearest"), low=-1, high="videos"),
+    "content.scores": Spec("F32", ("videos", "nearest")),
+    "related.videos": Spec("I32", ("items", "related"), low=-1, high="videos"),
+    "related.near": Spec("F32", ("items", "related")),
+    "related.broad": Spec("F32", ("items", "related")),
+    "related.content": Spec("F32", ("items", "related")),
+    "related.users": Spec("I32", ("items", "related"), low=0),
+    "features.offsets": Spec("I32", ("videos+1",)),
+    "features.ids": Spec("I32", ("stored",), low=0, high="features"),
+    "features.weights": Spec("F32", ("stored",)),
+    "features.starts": Spec("I64", ("kinds",), low=0),
+    "word_hashes": Spec("I64", ("words",), low=0),
+    "profiles.offsets": Spec("I32", ("items+1",)),
+    "profiles.ids": Spec("I32", ("profiled",), low=0, high="features"),
+    "profiles.weights": Spec("F32", ("profiled",)),
     "channel": Spec("I32", ("videos",), low=-1, high="channels"),
     "category": Spec("I32", ("videos",), low=-1, high="categories"),
     "language": Spec("I32", ("videos",), low=-1, high="languages"),
     "published": Spec("F64", ("videos",), nan=True),
+    "popularity": Spec("F32", ("videos",)),
+    "popular": Spec("I32", ("popular",), low=0, high="videos"),
     **_texts("tag_names", "tags"),
-    "new.offsets": Spec("I32", ("tags+1",)),
+    "new.offsets": Spec("I32", ("terms+1",)),
     "new.videos": Spec("I32", ("new",), low=0, high="videos"),
 }
 LABELS_SCHEMA: Schema = {
@@ -82,7 +97,13 @@ LABELS_SCHEMA: Schema = {
 }
 # Offsets into another array: they start at 0, never fall, and end at that array's size.
 _OFFSETS = {
-    MODEL: {"tag_offsets": "taggings", "new.offsets": "new", "tag_names.offsets": "tag_names_bytes"},
+    MODEL: {
+        "features.offsets": "stored",
+        "profiles.offsets": "profiled",
+        "weights.offsets": "weights",
+        "new.offsets": "new",
+        "tag_names.offsets": "tag_names_bytes",
+    },
     LABELS: {
         f"{name}.offsets": f"{name}_bytes"
         for name in ("uuid", "url", "title", "channels", "categories", "languages", "hosts")
@@ -199,16 +220,31 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 def model_arrays(model: TrainedModel) -> dict[str, Array]:
     """All arrays of a model as they are stored, by the names of `MODEL_SCHEMA`."""
     texts = Texts.pack(model.tag_names)
-    content = Content(
-        offsets=model.tag_offsets,
-        ids=model.tag_ids,
-        weights=model.tag_weights,
-        columns=(model.channel, model.category, model.language),
-        same=(model.same_channel, model.same_category, model.same_language),
-    )
-    offsets, newest = newest_by_tag(content, len(model.tag_names), model.published, model.items)
-    plain = {name: getattr(model, name) for name in MODEL_SCHEMA if "." not in name}
-    return plain | {
+    content, size = model.content, len(model.items)
+    offsets, newest = newest_by_term(content, model.published, model.items)
+    thin = Factorized(*(np.zeros((size, 0), np.float32),) * 2)
+    sparse = Sparse(np.zeros(size + 1, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    if isinstance(model.scoring, Sparse):
+        sparse = model.scoring
+    else:
+        thin = model.scoring
+    plain = ("items", "counts", "audience", "word_hashes", "channel", "category", "language", "published")
+    return {name: getattr(model, name) for name in (*plain, "popularity", "popular")} | {
+        "U": thin.U,
+        "V": thin.V,
+        "weights.offsets": sparse.offsets,
+        "weights.items": sparse.columns,
+        "weights.values": sparse.weights,
+        "content.videos": model.content_lists.videos,
+        "content.scores": model.content_lists.scores,
+        **{f"related.{part}": getattr(model.related, part) for part in RELATED},
+        "features.offsets": content.offsets,
+        "features.ids": content.ids,
+        "features.weights": content.weights,
+        "features.starts": content.starts,
+        "profiles.offsets": model.profiles.offsets,
+        "profiles.ids": model.profiles.ids,
+        "profiles.weights": model.profiles.weights,
         "tag_names.offsets": texts.offsets,
         "tag_names.data": texts.data,
         "new.offsets": offsets,
@@ -236,15 +272,13 @@ def describe(
         "sizes": {
             "videos": len(model.published),
             "items": len(model.items),
-            "rank": int(model.U.shape[1]),
             "tags": len(model.tag_names),
+            "words": len(model.word_hashes),
         },
         "scalars": {name: getattr(model, name) for name in SCALARS},
         "recipe": asdict(model.recipe),
-        "chosen": {"lambda": model.chosen_lambda, "alpha": model.chosen_alpha},
-        "quality": dict(model.quality),
+        "ridge": model.ridge,
         "seconds": dict(model.seconds),
-        "noise": asdict(model.noise),
         "provenance": dict(provenance),
     }
 
@@ -284,6 +318,8 @@ def _labels(arrays: Mapping[str, Array]) -> Labels:
 
 
 def _check_arrays(file: str, arrays: Mapping[str, Array], schema: Schema, sizes: Mapping[str, int]) -> None:
+    if file == MODEL:
+        sizes = {**sizes, "features": _features(arrays["features.starts"], sizes)}
     for name, array in arrays.items():
         if problem := tensors.check_values(name, array, schema[name], sizes):
             raise broken(file, problem)
@@ -295,6 +331,20 @@ def _check_arrays(file: str, arrays: Mapping[str, Array], schema: Schema, sizes:
         raise broken(file, "hashes are not sorted")
     if file == MODEL and np.unique(arrays["items"]).size != arrays["items"].size:
         raise broken(file, "items holds a video twice")
+    if file == MODEL and np.unique(arrays["popular"]).size != arrays["popular"].size:
+        raise broken(file, "popular holds a video twice")
+
+
+def _features(starts: Array, sizes: Mapping[str, int]) -> int:
+    """Return how many features there are, if the kinds lie one after the other and fit the names."""
+    tags, words = sizes["tags"], sizes["words"]
+    if starts.size != len(KINDS) + 1 or starts[:3].tolist() != [0, tags, tags + words]:
+        raise broken(MODEL, "features.starts does not fit the tags and words")
+    named = [sizes[name] for name in ("channels", "categories", "languages")]
+    widths = np.diff(starts[2:])
+    if (widths < 0).any() or (widths > named).any() or sizes["terms"] != tags + words:
+        raise broken(MODEL, "features.starts does not divide the features into kinds that have names")
+    return int(starts[-1])
 
 
 def _check_regular(path: Path) -> None:

@@ -10,11 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
-
-_SPECTRUM_MARGIN = 1.05
-_DENSE = 256
 
 
 @dataclass(frozen=True)
@@ -51,24 +47,3 @@ def solve(
     if int(failed):
         raise ValueError(f"the regularised Gram matrix is not positive definite with a ridge of {ridge:g}")
     return Solved(A, torch.cholesky_inverse(factor))
-
-
-def spectral_shift(gram: NDArray[np.float64]) -> float:
-    """Return what the diagonal of a symmetric (m, m) matrix lacks to have no negative eigenvalue; 0 or more.
-
-    The Lanczos estimate approaches the smallest eigenvalue from above, hence a margin of 5 %. Where the whole
-    spectrum costs nothing it is computed: on small matrices the estimate can stop at another eigenvalue.
-    """
-    size = gram.shape[0]
-    if size <= _DENSE:
-        return max(0.0, -float(np.linalg.eigvalsh(gram)[0])) * _SPECTRUM_MARGIN if size else 0.0
-    matrix = torch.from_numpy(gram)
-
-    def multiply(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((matrix @ torch.from_numpy(np.ascontiguousarray(vector.ravel()))).numpy())
-
-    # An alternating start is not orthogonal to the eigenvectors of mixed sign that dropped entries create.
-    start = np.where(np.arange(size) % 2, -1.0, 1.0) + np.linspace(0.0, 0.5, size)
-    operator = LinearOperator((size, size), matvec=multiply, dtype=np.float64)
-    lowest = eigsh(operator, k=1, which="SA", v0=start, tol=1e-3, return_eigenvectors=False)
-    return max(0.0, -float(lowest[0])) * _SPECTRUM_MARGIN

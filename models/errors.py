@@ -12,7 +12,7 @@ class ModelError(Exception):
 
 
 class SumError(ModelError):
-    """A summed statistic that no set of users can have produced: drop the session and run it again."""
+    """A summed statistic that no set of users can have produced: drop the round and start another."""
 
 
 class TooLittleDataError(ModelError):

@@ -1,14 +1,15 @@
 """Offline quality of rankings: NDCG@10, Recall@20, coverage; per viewer and with standard errors.
 
-Two tasks. *Next videos*: fold in the training part of a viewer's row, rank everything else, look for the test
-part. *Related videos*: from one seed video of a viewer who was no part of the fit, rank the rest, look for
-what else that viewer engaged with. Rankings are full, without sampled candidates (Krichene, Rendle. On
-sampled metrics for item recommendation. KDD 2020), and are taken before reserved slots and channel caps.
+*Next videos*: fold in the training part of a viewer's row, rank everything else, look for the test part.
+*Related videos*: from one seed video of a viewer who was no part of the fit, rank the rest, look for what
+that viewer watched next, or for anything else that the viewer engaged with (`daemon.lab.related_quality`).
+Rankings are full, without sampled candidates (Krichene, Rendle. On sampled metrics for item recommendation.
+KDD 2020), and are taken before reserved places and caps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,17 @@ class Measured:
         kept = np.isin(self.viewers, viewers)
         return Measured(self.viewers[kept], self.ndcg[kept], self.recall[kept], self.lists[kept], self.videos)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Measured], videos: int) -> Measured:
+        """Put measurements of different viewers, or draws, together; `videos` of the catalogue."""
+        return cls(
+            viewers=np.concatenate([one.viewers for one in parts]),
+            ndcg=np.concatenate([one.ndcg for one in parts]),
+            recall=np.concatenate([one.recall for one in parts]),
+            lists=np.concatenate([one.lists for one in parts]),
+            videos=videos,
+        )
+
     def summary(self) -> Summary:
         """Means, standard errors and coverage."""
         shown = np.unique(self.lists[self.lists >= 0]).size
@@ -97,23 +109,6 @@ def next_videos(
         return without(model.scores(csr_array(history[rows])), csr_array(known[rows]))
 
     return measure(block, _only(relevant, among), among=among)
-
-
-def related_videos(model: Recommender, seeds: NDArray[np.int64], relevant: csr_array) -> Measured:
-    """Rank all videos but the seed as related to it; measure where the viewer's others land.
-
-    Args:
-        model: what to measure; its fit must not have used these viewers.
-        seeds: (viewers,) one video of each viewer.
-        relevant: (viewers, videos) the viewer's other videos.
-    """
-
-    def block(rows: NDArray[np.int64]) -> Scores:
-        scores = model.related_scores(seeds[rows])
-        scores[np.arange(len(rows)), seeds[rows]] = -np.inf
-        return scores
-
-    return measure(block, relevant)
 
 
 def measure(
@@ -177,26 +172,6 @@ def top(scores: Scores, k: int) -> NDArray[np.int64]:
     return best
 
 
-def draw_seeds(matrix: csr_array, rng: np.random.Generator) -> tuple[NDArray[np.int64], csr_array]:
-    """Draw one seed video per viewer; the viewer's others are what should be found.
-
-    Args:
-        matrix: (viewers, videos) binary.
-        rng: source of the draw.
-
-    Returns:
-        (viewers,) int64 seeds, -1 for an empty row; (viewers, videos) the others.
-    """
-    lengths = np.diff(matrix.indptr)
-    chosen = matrix.indptr[:-1] + (rng.random(matrix.shape[0]) * lengths).astype(np.int64)
-    has = lengths > 0
-    seeds = np.full(matrix.shape[0], -1, np.int64)
-    seeds[has] = matrix.indices[chosen[has]]
-    keep = np.ones(matrix.nnz, np.bool_)
-    keep[chosen[has]] = False
-    return seeds, masked(matrix, keep)
-
-
 def latest(matrix: csr_array, when: NDArray[np.float64]) -> csr_array:
     """Only each viewer's most recent video; equal times: lower video index.
 
@@ -233,14 +208,24 @@ def _measure_block(
         narrowed[:, among] = scores[:, among]
         scores = narrowed
     best = top(scores, RECALL_AT)
+    ndcg, recall = quality(best, relevant)
+    return ndcg, recall, best[:, :NDCG_AT].astype(np.int32)
+
+
+def quality(best: NDArray[np.int64], relevant: csr_array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return NDCG@10 and Recall@20 of lists, (n,) each; 0 where nothing is relevant.
+
+    Args:
+        best: (n, 20) videos, best first, -1 for none.
+        relevant: (n, videos) what should be found.
+    """
     wanted = np.diff(relevant.indptr)
     keys = np.repeat(np.arange(relevant.shape[0]), wanted) * relevant.shape[1] + relevant.indices
     hits = np.isin(np.arange(len(best))[:, None] * relevant.shape[1] + best, keys) & (best >= 0)
     gains = 1.0 / np.log2(np.arange(2, NDCG_AT + 2))
     ideal = np.concatenate(([0.0], np.cumsum(gains)))[np.minimum(wanted, NDCG_AT)]
-    ndcg = hits[:, :NDCG_AT] @ gains / ideal
-    recall = hits.sum(axis=1) / np.minimum(wanted, RECALL_AT)
-    return ndcg, recall, best[:, :NDCG_AT].astype(np.int32)
+    ndcg = hits[:, :NDCG_AT] @ gains / np.maximum(ideal, 1.0)
+    return ndcg, hits.sum(axis=1) / np.clip(wanted, 1, RECALL_AT)
 
 
 def _only(relevant: csr_array, among: NDArray[np.int64] | None) -> csr_array:

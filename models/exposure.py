@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.item_scores import ItemScores
+
 TOP = 10
 SHORTEST, LONGEST = 3, 30
 LEAST_VIDEOS = 50
@@ -35,11 +37,14 @@ Counts = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class View:
-    """What one model knows of some videos: `counts` (n,) viewers each, `U` and `V` (n, rank)."""
+    """What one model knows of some videos: `counts` (n,) viewers each, and scores over them."""
 
     counts: Counts
-    U: NDArray[np.float32]
-    V: NDArray[np.float32]
+    scoring: ItemScores
+
+    def among(self, rows: NDArray[np.integer]) -> View:
+        """Return the same of these videos alone."""
+        return View(self.counts[rows], self.scoring.among(rows))
 
 
 def profiles(counts: Counts, number: int, rng: np.random.Generator) -> NDArray[np.int32]:
@@ -67,10 +72,9 @@ def profiles(counts: Counts, number: int, rng: np.random.Generator) -> NDArray[n
 def best(histories: NDArray[np.int32], view: View) -> NDArray[np.int32]:
     """Return the ten videos that a model shows each profile, (profiles, 10), in no order."""
     shown = np.empty((len(histories), TOP), np.int32)
-    padded = np.concatenate((view.U, np.zeros((1, view.U.shape[1]), np.float32)))
     for first in range(0, len(histories), _BLOCK):
         block = histories[first : first + _BLOCK]
-        scores = padded[block].sum(axis=1) @ view.V.T
+        scores = view.scoring.many(block)
         row, place = np.nonzero(block >= 0)
         scores[row, block[row, place]] = -np.inf
         shown[first : first + _BLOCK] = np.argpartition(-scores, TOP - 1, axis=1)[:, :TOP]
@@ -114,21 +118,22 @@ def expected(before: Counts, after: Counts, counted: NDArray[np.bool_] | None = 
 def risen(
     before: Counts,
     after: Counts,
-    variance: float,
+    variances: tuple[float, float],
     *,
     own: bool,
     counted: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Mark videos with far more viewers than the model before lets expect, (n,).
 
-    Far more is half as many again, and 4.5 standard deviations of chance and of the noise of both sums, each
-    of this `variance` per count. Where the numbers before are of `own` viewers alone, tastes differ too: then
-    it is five times as many, and three spreads of the growth of all videos. What is expected is learnt from
-    the `counted` videos.
+    Far more is half as many again, and 4.5 standard deviations of chance and of the noise in both, whose
+    `variances` per count are given, before and after. Where the numbers before are of `own` viewers alone,
+    tastes differ too: then it is five times as many, and three spreads of the growth of all videos. What is
+    expected is learnt from the `counted` videos.
     """
     likely, spread = expected(before, after, counted)
-    growth = likely / np.maximum(before, 1.0)
+    most = int(np.argmax(before))
+    growth = float(likely[most] / max(before[most], 1.0))
     lift = max(_LIFT_OVER_OWN, float(np.exp(_SPREADS * spread))) if own else _LIFT
-    chance = variance + likely + growth**2 * (before if own else variance)
+    chance = variances[1] + likely + growth**2 * (variances[0] + (before if own else 0.0))
     marked: NDArray[np.bool_] = (after > lift * likely) & (after - likely > _DEVIATIONS * np.sqrt(chance))
     return marked

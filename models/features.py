@@ -1,4 +1,4 @@
-"""What is publicly known of each video: tags, channel, category, language, publication date."""
+"""What is publicly known of each video: tags, title words, channel, category, language, date, views."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from models.words import TitleWords
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,19 @@ class Features:
     """(videos,) language number, -1 unknown."""
     published: NDArray[np.float64]
     """(videos,) Unix seconds, nan unknown."""
+    views: NDArray[np.int64]
+    """(videos,) public counter; 0 unknown."""
+    words: TitleWords | None = None
+    """Words of the titles; None without titles."""
 
     def __post_init__(self) -> None:
         """Check that all arrays describe the same videos."""
         videos = self.tags.shape[0]
         if len(self.tag_names) != self.tags.shape[1]:
             raise ValueError("one name per tag column is needed")
-        for column in (self.channel, self.category, self.language, self.published):
+        if self.words is not None and self.words.rows.shape[0] != videos:
+            raise ValueError(f"title words must be those of the {videos} videos")
+        for column in (self.channel, self.category, self.language, self.published, self.views):
             if column.shape != (videos,):
                 raise ValueError(f"every feature needs one value for each of the {videos} videos")
 

@@ -17,7 +17,7 @@ _LOG_FAILURE = -86 * math.log(2.0)
 class SumNoise:
     """Variance per entry that was really added to a sum, in users squared; 0 where there is none.
 
-    It depends on who survived the session: with shares of variance v, s survivors make s * v. Raises
+    It depends on who survived the round: with shares of variance v, s survivors make s * v. Raises
     ValueError for a negative or infinite variance.
     """
 

@@ -1,34 +1,35 @@
-"""The Gram matrix that an instance trains on: cohort's head, own tail, and the rule for private pairs.
+"""The Gram matrix that an instance trains on: the others' sum and its own release, each without its noise.
 
-Items are the head (of the cohort; local only: of the instance's own users) and the instance's own tail:
-further videos that enough own users engaged with. Pairs within a cohort's head are sums over the cohort.
-Every other pair rests on own users alone, and one of fewer than `min_pair_users` users could show one
-viewer's history to another; it never enters the model. In its place stands what the counts alone predict, at
-most `min_pair_users - 1`:
-
-    kappa * count_i * count_j,    kappa = (sum of hidden pairs) / (sum of count_i * count_j over them),
-
-a single number drawn from at least 100 hidden pairs (else kappa = 0). Plain zeros would tell the model that
-popular videos repel each other: on ml-latest-small with 36 / 70 / 150 / 330 / 604 users and no cohort,
-NDCG@10 is 0.158 / 0.188 / 0.237 / 0.250 / 0.275 with zeros, 0.176 / 0.210 / 0.254 / 0.266 / 0.287 with this
-estimate, and 0.202 / 0.229 / 0.261 / 0.275 / 0.298 without the rule. The matrix stays positive semi-definite
-by a uniform shift of its diagonal.
+Items are the others' head and, after it, the videos that are in this instance's own release alone. Each of
+the two matrices is estimated from its own numbers, by its own noise (`models.denoise`), and both are added up
+where they overlap: what the noise of its own drowns is shrunk to next to nothing before it can drown
+what the others know. Both are positive semi-definite, and so is the sum.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models import statistics
-from models.closed_form import spectral_shift
 from models.denoise import denoise
-from models.interactions import Interactions
+from models.item_scores import Form
+from models.released import Released
 from models.trained import Recipe, TrainingData
+from models.weights import UNIT
 
-_PAIRS_BEHIND_ESTIMATE = 100
+LARGE_COHORT: Final = 1_000.0
+"""Viewers from which the smaller ridge and the sparse form are the better ones."""
+RIDGE_LARGE, RIDGE_SMALL = 1.0, 3.0
+
+
+LEAST_ALONE: Final = 75.0
+"""Viewers from which an instance's own release says more than public counters and content do: NDCG@10 with it
+and without it .144 and .163 at 60 viewers, .203 and .176 at 100 (ml-latest-small, default noise)."""
+LEAST_TOGETHER: Final = 30.0
+"""The same beside the sum of others: .31 and .34 at 20 viewers, .22 and .21 at 60."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Items:
     """Which videos the matrix model covers; positions in the catalogue."""
 
     positions: NDArray[np.int64]
-    """(m,) first the head, ascending, then the instance's own tail, ascending."""
+    """(m,) first the others' head, ascending, then what is in its own release alone, ascending."""
     head_size: int
 
 
@@ -46,124 +47,96 @@ class GramProblem:
 
     items: Items
     gram: NDArray[np.float64]
-    """(m, m) symmetric; entries of at least `min_pair_users` are true numbers of users, or estimates of them
-    within a head that was summed with noise."""
-    shift: float
-    """To add to the diagonal, so that no eigenvalue is negative."""
-    counts: NDArray[np.int64]
-    """(m,) users engaged with each item, as counted: never negative."""
-    noisy: int = 0
-    """The first so many items are a head that was summed with noise."""
+    """(m, m) symmetric positive semi-definite, in viewers."""
+    counts: NDArray[np.float64]
+    """(m,) viewers engaged with each item, as released; never negative."""
+    count_deviation: NDArray[np.float64]
+    """(m,) standard deviation of the noise of each count, in viewers."""
+    pair_deviation: NDArray[np.float64]
+    """(m,) the same of pairs: that of a pair is the lower one of its two items."""
 
     @property
     def unit(self) -> float:
-        """Mean diagonal: the unit of lambda and alpha."""
-        return float(np.diagonal(self.gram).mean()) if self.gram.size else 1.0
+        """Mean diagonal: the unit of lambda and alpha. 1 where nothing stands out of the noise."""
+        return (float(np.diagonal(self.gram).mean()) if self.gram.size else 0.0) or 1.0
 
-    def users(self) -> NDArray[np.float64]:
-        """Return the numbers of users per pair that can be shown, (m, m): estimates become plausible ones.
 
-        These are whole numbers, not negative, and at most either count. Without noise it is `gram` itself.
-        """
-        if not self.noisy:
-            return self.gram
-        shown = self.gram.copy()
-        block, counts = shown[: self.noisy, : self.noisy], self.counts[: self.noisy]
-        np.rint(block, out=block)
-        np.clip(block, 0.0, np.minimum(counts[:, None], counts[None, :]), out=block)
-        return shown
+def default_ridge(data: TrainingData) -> float:
+    """1 where at least 1,000 viewers are behind the model, else 3; by what is released of their number."""
+    return RIDGE_LARGE if data.viewers >= LARGE_COHORT else RIDGE_SMALL
+
+
+def worth_learning(own: Released | None, others: Released | None) -> Released | None:
+    """Return an instance's own release where it has enough viewers to be more than noise, else None."""
+    least = LEAST_ALONE if others is None else LEAST_TOGETHER
+    exact = own is not None and not own.noise
+    return own if exact or (own is not None and own.most >= least) else None
+
+
+def default_form(data: TrainingData) -> Form:
+    """Return the sparse form where at least 1,000 viewers are behind the model, else the factorized one.
+
+    With few viewers rank 256 smooths out what is chance; with many it smooths out what is rare.
+    """
+    return "sparse" if data.viewers >= LARGE_COHORT else "factorized"
 
 
 def choose_items(data: TrainingData, recipe: Recipe) -> Items:
-    """Head of the cohort, or without one of own users, then own tail, at most `max_items` together.
+    """Head of the others, then what its own release has beside it, at most `max_items` together.
 
-    A cohort's head is never cut: it is as large as the cohort agreed on.
+    Of too many those with the highest counts stay, those of the others' head first.
     """
-    own = statistics.counts(data.own)
-    if data.others is None:
-        head = statistics.head(own, min_users=recipe.min_users, max_head=recipe.max_head)
-    else:
-        head = data.others.head
-    outside = own.copy()
-    outside[head] = 0
+    head = np.zeros(0, np.int64)
+    if data.others is not None:
+        known = data.others.statistic
+        head = known.head[np.sort(np.argsort(-known.counts, kind="stable")[: recipe.max_items])]
+    if data.own is None:
+        return Items(head, int(head.size))
+    own = data.own.statistic
+    alone = np.flatnonzero(~np.isin(own.head, head))
     room = max(0, recipe.max_items - head.size)
-    tail = statistics.head(outside, min_users=recipe.min_users, max_head=room)
-    return Items(np.concatenate((head, tail)), int(head.size))
+    kept = alone[np.argsort(-own.counts[alone], kind="stable")[:room]]
+    return Items(np.concatenate((head, np.sort(own.head[kept]))), int(head.size))
 
 
-def assemble(
-    data: TrainingData,
-    items: Items,
-    recipe: Recipe,
-    own: Interactions | None = None,
-    *,
-    others: NDArray[np.float64] | None = None,
-) -> GramProblem:
-    """Add up the Gram matrix over `items` and apply the rule for private pairs.
+def assemble(data: TrainingData, items: Items) -> GramProblem:
+    """Add up what both releases say of the items."""
+    size = items.positions.size
+    place = np.full(data.features.videos, -1)
+    place[items.positions] = np.arange(size)
+    gram, counts = np.zeros((size, size)), np.zeros(size)
+    count_variance, pair_variance = np.zeros(size), np.zeros(size)
+    for released in (data.others, data.own):
+        if released is not None:
+            known = np.flatnonzero(place[released.statistic.head] >= 0)
+            kept = released.statistic.of(known)
+            rows = place[kept.head]
+            _add(gram, rows, denoise(kept, released.noise))
+            counts[rows] += kept.counts / UNIT
+            count_variance[rows] += released.noise.counts
+            pair_variance[rows] += released.noise.pairs
+    return GramProblem(items, gram, np.maximum(counts, 0.0), np.sqrt(count_variance), np.sqrt(pair_variance))
 
-    `own` replaces the instance's own users of `data`, for a problem with a part of their interactions held
-    out. `others` is the others' sum without its noise, (h, h), for callers that need it more than once; left
-    out, it is worked out here. Own users' exact numbers are added to it.
+
+def _add(gram: NDArray[np.float64], rows: NDArray[np.int64], found: NDArray[np.float64]) -> None:
+    """Add a matrix to the given rows and columns, in place."""
+    if np.array_equal(rows, np.arange(rows.size)):
+        # Without a copy: the others' head can be 4,096 videos wide.
+        gram[: rows.size, : rows.size] += found
+    else:
+        gram[np.ix_(rows, rows)] += found
+
+
+def at_least(estimate: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return how many viewers can be told of, given estimates and the standard deviation of their noise.
+
+    Twice the deviation is taken off, and what is left is rounded down to a step that the noise supports: 1,
+    2, 5, 10, 20 ... but not below the deviation. 0 where nothing can be told.
     """
-    users = data.own if own is None else own
-    gram = statistics.gram(users.matrix, items.positions)
-    hidden = _hide_private_pairs(
-        gram, items.head_size if data.others is not None else 0, recipe.min_pair_users
+    wanted = np.maximum(deviation, 1.0)
+    power = 10.0 ** np.floor(np.log10(wanted))
+    step = power * np.select(
+        [wanted <= power, wanted <= 2 * power, wanted <= 5 * power], [1.0, 2.0, 5.0], 10.0
     )
-    counts = np.diagonal(gram).astype(np.int64)
-    if data.others is None:
-        return GramProblem(items, gram, spectral_shift(gram) if hidden else 0.0, counts)
-    size = items.head_size
-    gram[:size, :size] += denoise(data.others, data.noise) if others is None else others
-    if not data.noise:
-        counts[:size] += data.others.counts
-        return GramProblem(items, gram, spectral_shift(gram) if hidden else 0.0, counts)
-    counts[:size] += np.maximum(data.others.counts, 0)
-    return GramProblem(items, gram, _shift(gram) if hidden else 0.0, counts, size)
-
-
-def _shift(gram: NDArray[np.float64]) -> float:
-    """Like `spectral_shift`, of a matrix with very many eigenvalues at 0.
-
-    Lanczos takes forever to tell these apart, to a precision relative to the lowest. Moved down by a tenth of
-    the mean diagonal they are all the same to it; the result is at most 0.5 % of the mean diagonal too large.
-    """
-    diagonal = np.diagonal(gram).copy()
-    down = 0.1 * float(diagonal.mean())
-    np.fill_diagonal(gram, diagonal - down)
-    try:
-        return max(0.0, spectral_shift(gram) - down)
-    finally:
-        np.fill_diagonal(gram, diagonal)
-
-
-def _hide_private_pairs(gram: NDArray[np.float64], summed: int, min_users: int) -> bool:
-    """Replace, in place, pairs of too few own users, unless both are among the first `summed` items.
-
-    Returns whether there were any.
-    """
-    counts = np.diagonal(gram).copy()
-    index = np.arange(counts.size)
-    mass, expected, number = 0.0, 0.0, 0
-    for row in range(counts.size):
-        hidden = _hidden(gram[row], index, row, summed, min_users)
-        mass += float(gram[row, hidden].sum())
-        expected += float(counts[row] * counts[hidden].sum())
-        number += int(np.count_nonzero(gram[row, hidden]))
-    if not number:
-        return False
-    enough = number >= 2 * _PAIRS_BEHIND_ESTIMATE and expected > 0
-    kappa = mass / expected if enough else 0.0
-    for row in range(counts.size):
-        hidden = _hidden(gram[row], index, row, summed, min_users)
-        gram[row, hidden] = np.minimum(kappa * (counts[row] * counts[hidden]), min_users - 1)
-    return True
-
-
-def _hidden(
-    values: NDArray[np.float64], index: NDArray[np.int64], row: int, summed: int, min_users: int
-) -> NDArray[np.bool_]:
-    hidden: NDArray[np.bool_] = np.logical_and(values < min_users, index != row)
-    if row < summed:
-        hidden[:summed] = False
-    return hidden
+    low: NDArray[np.float64] = np.floor(np.maximum(estimate - 2 * deviation, 0.0) / step) * step
+    return low.astype(np.int32)

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from models.content import Content, Profiler
+from models.content import Profiler
+from models.item_scores import Sparse
+from models.ranking import history_weight
+from models.related_order import POPULARITY_WEIGHTS, related_to
 from models.trained import TrainedModel
 
 Scores: TypeAlias = NDArray[np.floating[Any]]
@@ -58,36 +61,58 @@ class ItemWeights:
         return self.scores(csr_array(ones, shape=(len(seeds), self._videos)))
 
 
-class Factorization:
-    """The served model, before reserved places and channel caps."""
+class ServedItems:
+    """What is served of the items, before reserved places and caps."""
 
     def __init__(self, model: TrainedModel) -> None:
         """Take a finished model."""
         self._model = model
 
     def scores(self, history: csr_array) -> Scores:
-        """See `Recommender.scores`: `x @ U @ V.T`."""
-        model = self._model
-        rows = history[:, model.items].astype(np.float32)
-        return spread(np.asarray(rows @ model.U) @ model.V.T, model.items, len(model.published))
+        """See `Recommender.scores`."""
+        model, form = self._model, self._model.scoring
+        rows = csr_array(history[:, model.items].astype(np.float32))
+        if isinstance(form, Sparse):
+            size = len(model.items)
+            weights = csr_array((form.weights, form.columns, form.offsets), shape=(size, size))
+            found = np.asarray((rows @ weights).toarray())
+        else:
+            found = np.asarray(rows @ form.U) @ form.V.T
+        # What is in the history says nothing about itself; without one, what is popular comes first.
+        found[rows.nonzero()] = 0.0
+        most = found.max(axis=1, initial=0.0, keepdims=True)
+        weight = model.own_popularity + history_weight(np.diff(history.indptr))[:, None]
+        boost = (weight * np.where(most > 0, most, 1.0)).astype(np.float32)
+        found = found + boost * model.popularity[model.items]
+        return spread(found, model.items, len(model.published))
 
     def related_scores(self, seeds: NDArray[np.int64]) -> Scores:
-        """See `Recommender.related_scores`: the stored lists."""
-        found = np.full((len(seeds), len(self._model.published)), -np.inf, np.float32)
-        videos = self._model.related_videos[seeds]
-        row, place = np.nonzero(videos >= 0)
-        found[row, videos[row, place]] = self._model.related_scores[seeds][row, place]
+        """See `Recommender.related_scores`: minus the place in the list of each."""
+        model = self._model
+        row = np.full(len(model.published), -1)
+        row[model.items] = np.arange(len(model.items))
+        found = np.full((len(seeds), len(model.published)), -np.inf, np.float32)
+        for place, seed in enumerate(seeds.tolist()):
+            listed = related_to(
+                *(model.related, model.content_lists, int(row[seed]), seed, model.popularity),
+                content_weight=model.content_weight,
+                near_content=model.near_content,
+                popularity_weight=POPULARITY_WEIGHTS["balanced"],
+            )
+            found[place, listed.videos] = -np.arange(len(listed.videos))
         return found
 
 
-class TagProfiles:
+class ColdVideos:
     """How the served model ranks videos that nobody has engaged with: by features of the history."""
 
     def __init__(self, model: TrainedModel, among: NDArray[np.int64]) -> None:
         """Take a finished model and the positions of the only videos to rank."""
-        self._content, self._among = content_of(model), among
-        self._profiler = Profiler(self._content, len(model.tag_names), model.items)
+        self._content, self._among = model.content, among
         self._videos = len(model.published)
+        row = np.full(self._videos, -1, np.int32)
+        row[model.items] = np.arange(len(model.items))
+        self._profiler = Profiler(self._content, row, model.profiles)
 
     def scores(self, history: csr_array) -> Scores:
         """See `Recommender.scores`."""
@@ -99,20 +124,8 @@ class TagProfiles:
 
     def related_scores(self, seeds: NDArray[np.int64]) -> Scores:
         """See `Recommender.related_scores`: content similarity."""
-        tag_count = int(self._content.ids.max(initial=-1)) + 1
-        rows = [self._content.similarity(int(seed), self._among, tag_count) for seed in seeds]
+        rows = [self._content.similarity(int(seed), self._among) for seed in seeds]
         return spread(np.array(rows).reshape(-1, len(self._among)), self._among, self._videos)
-
-
-def content_of(model: TrainedModel) -> Content:
-    """Features of a finished model's catalogue."""
-    return Content(
-        offsets=model.tag_offsets,
-        ids=model.tag_ids,
-        weights=model.tag_weights,
-        columns=(model.channel, model.category, model.language),
-        same=(model.same_channel, model.same_category, model.same_language),
-    )
 
 
 def spread(scores: Scores, columns: NDArray[np.integer[Any]], videos: int) -> Scores:

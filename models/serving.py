@@ -10,27 +10,53 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.content import PROFILE_TAGS, Content, Profile, Profiler
-from models.explain import SHOWN_TAGS, SHOWN_VIDEOS, Explanation, Reason, total, weightiest
+from models.content import KINDS, PROFILE_TERMS, Content, FeatureKind, Profile, Profiler, ProfileWeights
+from models.explain import SHOWN_TERMS, SHOWN_VIDEOS, Explanation, Kind, Reason, share, total, weightiest
+from models.item_scores import Factorized, ItemScores, Sparse
 from models.labels import Label, Labels, Texts
-from models.ranking import ListRules, arrange, best, fill, mix, only_allowed
+from models.ranking import (
+    OWN_POPULARITY,
+    RESERVED,
+    ListRules,
+    arrange,
+    best,
+    fill,
+    history_weight,
+    mix,
+    only_allowed,
+)
+from models.related_order import (
+    POPULARITY_WEIGHTS,
+    ContentLists,
+    Discovery,
+    ItemLists,
+    Related,
+    related_to,
+)
 from models.visibility import Mask, Visibility
+from models.words import hashed, words
 
-_FEATURES = ("channel", "category", "language")
-_SEED_TAGS = 8  # weightiest tags of a seed that new videos are looked up by
+_RELATED: Final = ("videos", "near", "broad", "content", "users")
+_OF_FEATURES: Final[Mapping[FeatureKind, Kind]] = {
+    "tag": "tags",
+    "word": "words",
+    "channel": "channel",
+    "category": "category",
+    "language": "language",
+}
+_SEED_TERMS = 12  # weightiest tags and words of a seed that new videos are looked up by
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One place in a list. `video` is a catalogue position; scores of different reasons do not compare."""
+    """One place in a list: a catalogue position, and why it is there."""
 
     video: int
-    score: float
     reason: Reason
 
 
@@ -39,7 +65,7 @@ class ServedModel:
 
     Attributes:
         labels: names of the videos, in catalogue order.
-        manifest: the model's description: format, recipe, sizes, quality, provenance.
+        manifest: the model's description: format, recipe, sizes, ridge, provenance.
         rules: how lists are arranged.
         visibility: what may be in lists; exclusions are set there.
     """
@@ -56,51 +82,58 @@ class ServedModel:
         scalars = manifest["scalars"]
         self._items: NDArray[np.int32] = arrays["items"]
         self._counts: NDArray[np.int32] = arrays["counts"]
-        self._U: NDArray[np.float32] = arrays["U"]
-        self._V: NDArray[np.float32] = arrays["V"]
-        self._related: NDArray[np.int32] = arrays["related_videos"]
-        self._related_scores: NDArray[np.float32] = arrays["related_scores"]
-        self._coengagement: NDArray[np.float32] = arrays["related_coengagement"]
-        self._related_users: NDArray[np.int32] = arrays["related_users"]
+        self._audience: NDArray[np.int32] = arrays["audience"]
+        self.scoring: ItemScores = Factorized(arrays["U"], arrays["V"])
+        if not arrays["U"].shape[1]:
+            self.scoring = Sparse(*(arrays[f"weights.{part}"] for part in ("offsets", "items", "values")))
+        self._content_lists = ContentLists(arrays["content.videos"], arrays["content.scores"])
+        self._related = ItemLists(**{part: arrays[f"related.{part}"] for part in _RELATED})
         self._published: NDArray[np.float64] = arrays["published"]
-        self._channel, self._language = arrays["channel"], arrays["language"]
+        self._channel: NDArray[np.int32] = arrays["channel"]
+        self._category: NDArray[np.int32] = arrays["category"]
+        self._language: NDArray[np.int32] = arrays["language"]
         self._content_weight = float(scalars["content_weight"])
         self._tag_names = Texts(arrays["tag_names.offsets"], arrays["tag_names.data"])
+        self._word_hashes: NDArray[np.int64] = arrays["word_hashes"]
         self._content = Content(
-            offsets=arrays["tag_offsets"],
-            ids=arrays["tag_ids"],
-            weights=arrays["tag_weights"],
-            columns=(arrays["channel"], arrays["category"], arrays["language"]),
-            same=(scalars["same_channel"], scalars["same_category"], scalars["same_language"]),
+            *(arrays[f"features.{part}"] for part in ("offsets", "ids", "weights", "starts"))
+        )
+        self._profiles = ProfileWeights(
+            *(arrays[f"profiles.{part}"] for part in ("offsets", "ids", "weights"))
         )
         self._new_offsets, self._new_videos = arrays["new.offsets"], arrays["new.videos"]
         # Row of each video among the items, -1 where it is none.
         self._row = np.full(len(labels), -1, np.int32)
         self._row[self._items] = np.arange(len(self._items), dtype=np.int32)
-        self._popular = self._items[np.argsort(-self._counts, kind="stable")]
+        self._popularity: NDArray[np.float32] = arrays["popularity"]
+        self._own_popularity = float(scalars["own_popularity"])
+        self._near_content = float(scalars["near_content"])
+        self._popular: NDArray[np.int32] = arrays["popular"]
+        self._is_popular = np.zeros(len(labels), np.bool_)
+        self._is_popular[self._popular] = True
         self.visibility = Visibility(labels, self._channel)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def factors(self) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-        """Items (m,) as catalogue positions, U and V (m, rank): scores of a history x are x @ U @ V.T."""
-        return self._items, self._U, self._V
+    def items(self) -> NDArray[np.int32]:
+        """Catalogue positions of the items, (m,), in the order of `scoring`."""
+        return self._items
 
     @property
     def counts(self) -> NDArray[np.int32]:
-        """Viewers of each item, (m,), of the whole cohort in the head, own ones in the tail."""
+        """Viewers of each item, (m,), as released: of the whole cohort where the others summed it."""
         return self._counts
 
     @property
     def by_viewers(self) -> NDArray[np.int32]:
         """Catalogue positions of the items, (m,), those with the most viewers first."""
-        return self._popular
+        return self._items[np.argsort(-self._counts, kind="stable")]
 
     @cached_property
     def _profiler(self) -> Profiler:
-        return Profiler(self._content, len(self._tag_names), self._items)
+        return Profiler(self._content, self._row, self._profiles)
 
     def index(self, key: str) -> int | None:
         """Catalogue position of a video by its uuid or url, None if the model does not know it."""
@@ -117,21 +150,22 @@ class ServedModel:
             uuid=self.labels.uuid[video],
             url=self.labels.url[video],
             title=self.labels.title[video],
-            channel=_named(self.labels.channels, self._content.columns[0][video]),
-            category=_named(self.labels.categories, self._content.columns[1][video]),
-            language=_named(self.labels.languages, self._content.columns[2][video]),
+            channel=_named(self.labels.channels, self._channel[video]),
+            category=_named(self.labels.categories, self._category[video]),
+            language=_named(self.labels.languages, self._language[video]),
             published=None if np.isnan(published) else published,
             nsfw=bool(self.labels.nsfw[video]),
         )
 
     def item(self, video: int) -> int | None:
-        """Row of a video in `U` and `V`, None where nobody is known to have engaged with it."""
+        """Row of a video among the items, None where nobody is known to have engaged with it."""
         row = int(self._row[video])
         return row if row >= 0 else None
 
     def tags(self, video: int) -> list[str]:
         """Tags of a video."""
-        return [self._tag_names[tag] for tag in self._content.tags(video)[0].tolist()]
+        ids = self._content.row(video)[0]
+        return [self._tag_names[tag] for tag in ids[ids < len(self._tag_names)].tolist()]
 
     def related(
         self,
@@ -141,36 +175,53 @@ class ServedModel:
         exclude: Collection[int] = (),
         nsfw: bool = False,
         language: int = -1,
+        discovery: Discovery | None = None,
     ) -> list[Suggestion]:
         """Videos related to one video, a catalogue position, within what its owner wants beside it.
 
         At most `limit`; positions in `exclude` are neither shown nor named in a reason, `nsfw` says whether
-        videos not safe for work may appear, `language` is preferred, -1 for the seed's. Raises IndexError
-        where there is no such position.
+        videos not safe for work may appear, `language` is preferred, -1 for the seed's, `discovery` is what
+        the viewer chose, None for the rule of this model. Raises IndexError where there is no such position.
         """
         if not 0 <= video < len(self):
             raise IndexError(video)
+        discovery = discovery or self.rules.discovery
         allowed = self.visibility.allowed(exclude={video, *exclude}, nsfw=nsfw, beside=video)
-        listed = self._related[video]
-        places = {int(other): place for place, other in enumerate(listed.tolist()) if other >= 0}
+        listed = related_to(
+            self._related,
+            self._content_lists,
+            int(self._row[video]),
+            video,
+            self._popularity,
+            content_weight=self._content_weight,
+            near_content=self._near_content,
+            popularity_weight=POPULARITY_WEIGHTS[discovery],
+        )
+        places = {other: place for place, other in enumerate(listed.videos.tolist())}
         familiar = only_allowed(list(places), allowed)
-        new, new_scores = self._new_for_seed(video, allowed)
+        new = self._new_for_seed(video, allowed)
         newest = None if self.visibility.same(video) is None else self._published
         fill(familiar, new, self._popular, newest, allowed, limit)
-        chosen = arrange(
+        chosen, reserved = arrange(
             familiar,
             new,
             limit=limit,
-            per_ten=self.rules.new_per_ten_related,
+            per_ten=self._reserved(discovery)[0],
             rules=self.rules,
             channel=self._channel,
+            host=self.labels.host,
             language=self._language,
             wanted_language=language if language >= 0 else int(self._language[video]),
             allowed=allowed,
         )
         via = () if video in exclude else (video,)
         return [
-            self._related_suggestion(video, other, places.get(other), new_scores.get(other), via)
+            Suggestion(
+                other,
+                self._new_reason(self._content.shared(video, other), other, via)
+                if other in reserved
+                else self._related_reason(listed, video, other, places.get(other), via),
+            )
             for other in chosen
         ]
 
@@ -183,6 +234,7 @@ class ServedModel:
         nsfw: bool = False,
         beside: int | None = None,
         language: int = -1,
+        discovery: Discovery | None = None,
     ) -> list[Suggestion]:
         """Next videos for a viewer known by a history only; nothing about the viewer is kept.
 
@@ -191,24 +243,29 @@ class ServedModel:
         for the one most of the history is in. The others are as in `related`, and so is IndexError.
         """
         past = self._checked(history)
+        discovery = discovery or self.rules.discovery
         allowed = self.visibility.allowed(exclude={*past, *exclude}, nsfw=nsfw, beside=beside)
         profile = self._profiler.profile(past)
         rows = self._rows(past)
-        familiar = self._familiar(rows, profile, limit + 50, allowed)
-        new = self._new_for_profile(past, profile, allowed, limit)
-        chosen = arrange(
+        familiar, boost = self._familiar(past, profile, limit + 50, allowed, discovery)
+        new = self._new_for_profile(profile, allowed, limit)
+        # Where items are few, what fits comes before what is popular.
+        familiar += new
+        fill(familiar, new, self._popular, None, allowed, limit)
+        chosen, reserved = arrange(
             familiar,
             new,
             limit=limit,
-            per_ten=self.rules.new_per_ten,
+            per_ten=self._reserved(discovery)[1],
             rules=self.rules,
             channel=self._channel,
+            host=self.labels.host,
             language=self._language,
             wanted_language=language if language >= 0 else self._usual_language(past),
             allowed=allowed,
         )
         hidden = [video for video in past if not self.visibility.shown[video]]
-        return self._own_suggestions(rows, profile, chosen, {*exclude, *hidden})
+        return self._own_suggestions(rows, profile, chosen, reserved, {*exclude, *hidden}, boost)
 
     def mixed(
         self,
@@ -219,6 +276,7 @@ class ServedModel:
         exclude: Collection[int] = (),
         nsfw: bool = False,
         language: int = -1,
+        discovery: Discovery | None = None,
     ) -> list[Suggestion]:
         """Videos like the one that is watched and videos that suit the viewer, in turns.
 
@@ -227,11 +285,24 @@ class ServedModel:
         """
         past = self._checked(history)
         language = language if language >= 0 else self._usual_language(past)
-        near = self.related(video, limit=limit, exclude={*exclude, *past}, nsfw=nsfw, language=language)
+        near = self.related(
+            video,
+            limit=limit,
+            exclude={*exclude, *past},
+            nsfw=nsfw,
+            language=language,
+            discovery=discovery,
+        )
         if not past:
             return near
         own = self.recommend(
-            past, limit=limit, exclude={*exclude, video}, nsfw=nsfw, beside=video, language=language
+            past,
+            limit=limit,
+            exclude={*exclude, video},
+            nsfw=nsfw,
+            beside=video,
+            language=language,
+            discovery=discovery,
         )
         own = [item for item in own if item.reason.kind != "popular"]
         chosen, suited = mix(
@@ -240,6 +311,7 @@ class ServedModel:
             limit=limit,
             rules=self.rules,
             channel=self._channel,
+            host=self.labels.host,
             allowed=self.visibility.allowed(exclude={video, *exclude, *past}, nsfw=nsfw, beside=video),
         )
         by_taste, by_seed = ({item.video: item for item in items} for items in (own, near))
@@ -260,22 +332,34 @@ class ServedModel:
         rows = self._rows(past)
         if self._row[video] >= 0 and rows.size:
             parts = dict.fromkeys(past, 0.0)
-            vector = self._V[self._row[video]].astype(np.float64)
-            weights = self._U[rows].astype(np.float64) @ vector
+            weights = self.scoring.parts(rows, self._row[[video]])[:, 0]
             parts.update(zip(self._items[rows].tolist(), weights.tolist(), strict=True))
-            return Explanation(video, total(list(parts.values())), tuple(parts.items()))
+            boost = self._boost(self._scores(past), len(past), self.rules.discovery)
+            popularity = boost * float(self._popularity[video])
+            score = total([*parts.values(), popularity])
+            return Explanation(video, score, tuple(parts.items()), popularity=popularity)
         return self._explain_content(past, video)
 
     def _explain_content(self, past: list[int], video: int) -> Explanation:
         here = np.array([video])
         parts = [float(self._profiler.profile([other]).scores(here)[0]) for other in past]
-        tags, others = self._profiler.profile(past).parts(video)
-        names = (self.labels.channels, self.labels.categories, self.labels.languages)
-        by_feature = [(("tag", self._tag_names[tag]), part) for tag, part in tags if part]
-        by_feature += [
-            ((_FEATURES[kind], _named(names[kind], number)), part) for kind, number, part in others if part
-        ]
-        return Explanation(video, total(parts), tuple(zip(past, parts, strict=True)), tuple(by_feature))
+        by_feature = tuple(
+            ((self._content.kind(feature), self._name(feature, video)), part)
+            for feature, part in self._profiler.profile(past).parts(video)
+            if part
+        )
+        return Explanation(video, total(parts), tuple(zip(past, parts, strict=True)), by_feature)
+
+    def _name(self, feature: int, video: int) -> str:
+        """Name of a feature that a video has."""
+        kind = self._content.kind(feature)
+        if kind == "tag":
+            return self._tag_names[feature]
+        if kind == "word":
+            return next(iter(self._terms([feature], video)[1]), "")
+        names = {"channel": self.labels.channels, "category": self.labels.categories}
+        number = feature - int(self._content.starts[KINDS.index(kind)])
+        return names.get(kind, self.labels.languages)[number]
 
     def _checked(self, videos: Iterable[int]) -> list[int]:
         distinct = list(dict.fromkeys(int(video) for video in videos))
@@ -287,40 +371,61 @@ class ServedModel:
         rows = self._row[past] if past else self._row[:0]
         return rows[rows >= 0]
 
-    def _familiar(self, rows: NDArray[np.int32], profile: Profile, k: int, allowed: Mask) -> list[int]:
-        if rows.size:
-            scores = self._V @ self._U[rows].sum(axis=0)
+    def _reserved(self, discovery: Discovery) -> tuple[int, int]:
+        return RESERVED[discovery] if self.rules.reserve else (0, 0)
+
+    def _familiar(
+        self, past: list[int], profile: Profile, k: int, allowed: Mask, discovery: Discovery
+    ) -> tuple[list[int], float]:
+        """Return the best of what people engaged with, and what popularity 1 adds to a score there."""
+        if self._rows(past).size:
+            candidates, scores = self._items, self._scores(past)
         elif not profile.empty:
-            scores = profile.scores(self._items.astype(np.int64)).astype(np.float32)
+            candidates = self._popular
+            scores = np.maximum(profile.scores(candidates.astype(np.int64)), 0.0).astype(np.float32)
         else:
-            return only_allowed(self._popular.tolist(), allowed)[:k]
-        scores[~allowed[self._items]] = -np.inf
-        found: list[int] = self._items[best(scores, k)].tolist()
+            return only_allowed(self._popular.tolist(), allowed)[:k], 1.0
+        boost = self._boost(scores, len(past), discovery)
+        scores = scores + np.float32(boost) * self._popularity[candidates]
+        scores[~allowed[candidates]] = -np.inf
+        found: list[int] = candidates[best(scores, k)].tolist()
+        return found, boost
+
+    def _scores(self, past: list[int]) -> NDArray[np.float32]:
+        """Scores of all items for a history; what is in it says nothing about itself."""
+        rows = self._rows(past)
+        found = self.scoring.scores(rows)
+        found[rows] = 0.0
         return found
 
-    def _new_for_profile(self, past: list[int], profile: Profile, allowed: Mask, k: int) -> list[int]:
-        known = {tag for video in past for tag in self._content.tags(video)[0].tolist()}
-        tags = sorted(known, key=lambda tag: (-profile.tags[tag], tag))[:PROFILE_TAGS]
-        candidates = self._new_with(tags, allowed)
+    def _boost(self, scores: NDArray[np.float32], known: int, discovery: Discovery) -> float:
+        """Weight of popularity beside scores, in their unit; where none speaks for anything, it decides."""
+        most = float(scores.max(initial=0.0))
+        weight = self._own_popularity + float(history_weight(np.array(known)))
+        return (weight + OWN_POPULARITY[discovery]) * (most if most > 0 else 1.0)
+
+    def _new_for_profile(self, profile: Profile, allowed: Mask, k: int) -> list[int]:
+        weights = profile.weights[: self._content.terms]
+        fitting = np.flatnonzero(weights > 0)
+        terms = fitting[best(weights[fitting], PROFILE_TERMS)]
+        candidates = self._new_with(terms.tolist(), allowed)
         scores = profile.scores(candidates)
         chosen = best(np.where(scores > 0, scores, -np.inf).astype(np.float32), k)
         return [int(video) for video in candidates[chosen]]
 
-    def _new_for_seed(self, video: int, allowed: Mask) -> tuple[list[int], dict[int, float]]:
-        ids, weights = self._content.tags(video)
-        tags = ids[np.argsort(-weights, kind="stable")[:_SEED_TAGS]].tolist()
-        candidates = self._new_with(tags, allowed)
+    def _new_for_seed(self, video: int, allowed: Mask) -> list[int]:
+        ids, weights = self._content.row(video)
+        terms = np.flatnonzero(ids < self._content.terms)
+        heaviest = terms[np.argsort(-weights[terms], kind="stable")[:_SEED_TERMS]]
+        candidates = self._new_with(ids[heaviest].tolist(), allowed)
         if candidates.size == 0:
-            return [], {}
-        scores = self._content.similarity(video, candidates, len(self._tag_names)).astype(np.float32)
-        chosen = best(scores, 10)
-        if self._row[video] >= 0:
-            scores = scores * np.float32(self._content_weight)
-        videos = candidates[chosen].tolist()
-        return videos, dict(zip(videos, scores[chosen].tolist(), strict=True))
+            return []
+        chosen = best(self._content.similarity(video, candidates).astype(np.float32), 10)
+        found: list[int] = candidates[chosen].tolist()
+        return found
 
-    def _new_with(self, tags: list[int], allowed: Mask) -> NDArray[np.int64]:
-        lists = [self._new_videos[self._new_offsets[tag] : self._new_offsets[tag + 1]] for tag in tags]
+    def _new_with(self, terms: list[int], allowed: Mask) -> NDArray[np.int64]:
+        lists = [self._new_videos[self._new_offsets[term] : self._new_offsets[term + 1]] for term in terms]
         if not lists:
             return np.zeros(0, np.int64)
         found = np.unique(np.concatenate(lists)).astype(np.int64)
@@ -336,61 +441,97 @@ class ServedModel:
         rows: NDArray[np.int32],
         profile: Profile,
         chosen: list[int],
+        reserved: Collection[int],
         exclude: Collection[int],
+        boost: float,
     ) -> list[Suggestion]:
-        shown = self._row[chosen] if chosen else self._row[:0]
-        # Without items there is no row to take, not even a wrong one that is not looked at.
-        vectors = self._V[shown] if rows.size else self._V[:0]
-        parts = self._U[rows].astype(np.float64) @ vectors.astype(np.float64).T
+        known = [video for video in chosen if self._row[video] >= 0 and rows.size]
+        parts = dict(zip(known, self.scoring.parts(rows, self._row[known]).T, strict=True)) if known else {}
         seeds = self._items[rows].tolist()
-        content = profile.scores(np.array(chosen, np.int64))
         suggestions = []
-        for place, video in enumerate(chosen):
-            if shown[place] >= 0 and rows.size:
-                column = parts[:, place]
-                via = weightiest(
-                    dict(zip(seeds, column.tolist(), strict=True)), SHOWN_VIDEOS, without=exclude
-                )
-                reason = Reason("history", via=via) if via else self._popular_reason(video)
-                suggestions.append(Suggestion(video, float(column.sum()), reason))
-            elif profile.empty:
-                suggestions.append(Suggestion(video, float(content[place]), self._popular_reason(video)))
+        for video in chosen:
+            if video in parts:
+                of_history = dict(zip(seeds, parts[video].tolist(), strict=True))
+                reason = self._history_reason(of_history, boost * float(self._popularity[video]), exclude)
+                suggestions.append(Suggestion(video, reason or self._popular_reason(video)))
             else:
-                tags = weightiest(dict(profile.parts(video)[0]), SHOWN_TAGS)
-                names = tuple(self._tag_names[tag] for tag in tags)
-                reason = Reason("new" if shown[place] < 0 else "tags", tags=names)
-                suggestions.append(Suggestion(video, float(content[place]), reason))
+                reason = self._fitting_reason(profile, video, reserved=video in reserved)
+                suggestions.append(Suggestion(video, reason))
         return suggestions
 
-    def _related_suggestion(
-        self, seed: int, video: int, place: int | None, new_score: float | None, via: tuple[int, ...]
-    ) -> Suggestion:
-        if place is None:
-            if new_score is None:
-                return Suggestion(video, 0.0, self._popular_reason(video))
-            return Suggestion(video, new_score, self._common_reason(seed, video, via))
-        score, row = float(self._related_scores[seed, place]), int(self._row[seed])
-        together = float(self._coengagement[row, place]) if row >= 0 else 0.0
-        if together > 0 and together >= score / 2:
-            users = int(self._related_users[row, place])
-            return Suggestion(video, score, Reason("co-engagement", users=users, via=via))
-        return Suggestion(video, score, self._common_reason(seed, video, via))
+    @staticmethod
+    def _history_reason(
+        parts: Mapping[int, float], popularity: float, exclude: Collection[int]
+    ) -> Reason | None:
+        """Name the videos of a history that speak most for something; None where its popularity says more."""
+        via = weightiest(parts, SHOWN_VIDEOS, without=exclude)
+        liked = sum(part for part in parts.values() if part > 0)
+        if not via or liked < popularity:
+            return None
+        whole = liked + max(popularity, 0.0)
+        return Reason("history", share=share(sum(parts[video] for video in via), whole), via=via)
 
-    def _common_reason(self, seed: int, video: int, via: tuple[int, ...]) -> Reason:
-        if tags := self._content.shared_tags(seed, video)[:SHOWN_TAGS]:
-            return Reason("tags", tags=tuple(self._tag_names[tag] for tag in tags), via=via)
-        channel, category, language = (
-            column[seed] >= 0 and column[seed] == column[video] for column in self._content.columns
+    def _related_reason(
+        self, listed: Related, seed: int, video: int, place: int | None, via: tuple[int, ...]
+    ) -> Reason:
+        """Name the largest part of what speaks for a video beside another; a new one is new."""
+        if place is None:
+            if self._is_popular[video]:
+                return self._popular_reason(video)
+            return self._new_reason(self._content.shared(seed, video), video, via)
+        together, alike, popularity = (
+            float(part[place]) for part in (listed.together, listed.content, listed.popularity)
         )
-        if channel:
-            return Reason("channel", via=via)
-        if category:
-            return Reason("category", via=via)
-        return Reason("language", via=via) if language else self._popular_reason(video)
+        whole = together + alike + popularity
+        if together > 0 and together >= alike:
+            users = int(listed.users[place]) or None
+            return Reason("co-engagement", users=users, share=share(together, whole), via=via)
+        if alike > 0:
+            return self._content_reason(self._content.shared(seed, video), video, share(alike, whole), via)
+        return self._popular_reason(video)
+
+    def _content_reason(
+        self, features: Sequence[int], video: int, part: float, via: tuple[int, ...] = ()
+    ) -> Reason:
+        """Say what features of a video, weightiest first, speak for it; that it is popular, where none do."""
+        if not features:
+            return self._popular_reason(video)
+        kind = _OF_FEATURES[self._content.kind(features[0])]
+        tags, words = self._terms(features, video) if kind in ("tags", "words") else ((), ())
+        return Reason(kind, tags=tags, words=words, share=part, via=via)
+
+    def _new_reason(self, features: Sequence[int], video: int, via: tuple[int, ...] = ()) -> Reason:
+        """Say that a video is new here, and by what it is here at all."""
+        tags, words = self._terms(features, video)
+        return Reason("new", tags=tags, words=words, via=via if tags or words else ())
+
+    def _terms(self, features: Sequence[int], video: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the first tags or, where a word comes first, title words: a reason is one sentence."""
+        first_word, end = len(self._tag_names), self._content.terms
+        terms = [feature for feature in features if feature < end]
+        if not terms:
+            return (), ()
+        if terms[0] < first_word:
+            tags = [feature for feature in terms if feature < first_word][:SHOWN_TERMS]
+            return tuple(self._tag_names[tag] for tag in tags), ()
+        # Read off the title, which is dear, only where a word is named, and once.
+        named = {hashed(word): word for word in words(self.labels.title[video])}
+        hashes = [int(self._word_hashes[feature - first_word]) for feature in terms if feature >= first_word]
+        return (), tuple(filter(None, (named.get(one) for one in hashes[:SHOWN_TERMS])))
+
+    def _fitting_reason(self, profile: Profile, video: int, *, reserved: bool) -> Reason:
+        """Say what of a viewer's profile a video fits; that it is popular, where it fits nothing."""
+        parts = dict(profile.parts(video))
+        fitting = weightiest(parts, len(parts))
+        if reserved or (fitting and not self._is_popular[video]):
+            return self._new_reason(fitting, video)
+        whole = sum(part for part in parts.values() if part > 0)
+        return self._content_reason(fitting, video, share(parts[fitting[0]], whole) if fitting else 1.0)
 
     def _popular_reason(self, video: int) -> Reason:
         row = int(self._row[video])
-        return Reason("popular", users=int(self._counts[row])) if row >= 0 else Reason("new")
+        users = int(self._audience[row]) if row >= 0 else 0
+        return Reason("popular", users=users or None) if self._is_popular[video] else Reason("new")
 
 
 def _named(names: Texts, number: int | np.integer[Any]) -> str:

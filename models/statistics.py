@@ -1,35 +1,31 @@
-"""The additive statistic: users engaged per video, and users engaged with both videos per pair of the head.
+"""The additive statistic: viewers engaged per video, and with both videos per pair of the head.
 
-Everything is int64 and a plain sum over users, so that secure aggregation of the parts gives the whole, bit
-for bit.
+Everything is int64, in entries of one 32nd of a viewer (`models.weights.UNIT`). Nothing here knows viewers:
+`models.counting` makes these numbers of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from models.errors import SumError
-from models.interactions import Interactions
 from models.noise import NO_NOISE, SumNoise, slack
-
-_BLOCK = 512
+from models.weights import UNIT
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """What a finished session yields. Raises ValueError when the lengths disagree."""
+    """What a release holds, in entries. Raises ValueError when the lengths disagree."""
 
     head: NDArray[np.int64]
     """(h,) positions in the catalogue, ascending."""
     counts: NDArray[np.int64]
-    """(h,) users engaged with each head video: the diagonal of the Gram matrix."""
+    """(h,) entries for each head video: the diagonal of the Gram matrix."""
     triangle: NDArray[np.int64]
-    """(h(h-1)/2,) users engaged with both videos of a pair: the strict upper triangle, row-major."""
+    """(h(h-1)/2,) entries for both videos of a pair: the strict upper triangle, row-major."""
 
     def __post_init__(self) -> None:
         """Check the lengths against the head."""
@@ -44,19 +40,33 @@ class Statistic:
         Tested are 0 <= pair <= both counts, each with the slack that honest noise needs; a full test of
         realisability is NP-hard.
         """
-        if (self.counts < -slack(noise.counts)).any() or (self.triangle < -slack(noise.pairs)).any():
-            raise SumError("the sum holds a negative number of users; drop this session and run it again")
+        below = entry_slack(noise.counts), entry_slack(noise.pairs)
+        if (self.counts < -below[0]).any() or (self.triangle < -below[1]).any():
+            raise _negative()
         start = 0
-        above = slack(noise.counts + noise.pairs)
+        above = entry_slack(noise.counts + noise.pairs)
         for row in range(self.head.size - 1):
             stop = start + self.head.size - 1 - row
             most = np.minimum(self.counts[row], self.counts[row + 1 :]) + above
             if (self.triangle[start:stop] > most).any():
                 raise SumError(
-                    "the sum counts more users for a pair than for one of its videos; "
-                    "drop this session and run it again"
+                    "the sum counts more users for a pair than for one of its videos; run the round again"
                 )
             start = stop
+
+    def of(self, kept: NDArray[np.int64]) -> Statistic:
+        """Return the part over some videos of the head, (k,) ascending places in it."""
+        if kept.size == self.head.size:
+            return self
+        rows, columns = np.triu_indices(kept.size, k=1)
+        first, second = kept[rows], kept[columns]
+        places = first * (2 * self.head.size - first - 1) // 2 + second - first - 1
+        return Statistic(self.head[kept], self.counts[kept], self.triangle[places])
+
+
+def entry_slack(variance: float) -> int:
+    """Return `models.noise.slack`, in entries, of noise with this variance in viewers squared."""
+    return slack(variance * UNIT**2)
 
 
 def pairs(head: int) -> int:
@@ -64,16 +74,11 @@ def pairs(head: int) -> int:
     return head * (head - 1) // 2
 
 
-def counts(x: Interactions, columns: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """Users per video, (videos,) int64, or (len(columns),) for the given columns only."""
-    total = np.bincount(x.matrix.indices, minlength=x.videos).astype(np.int64)
-    return total if columns is None else total[columns]
-
-
 def head(counts: NDArray[np.int64], *, min_users: int, max_head: int) -> NDArray[np.int64]:
-    """Vocabulary positions with at least `min_users` users, sorted ascending, (h,) int64.
+    """Vocabulary positions with at least `min_users` in `counts`, sorted ascending, (h,) int64.
 
-    When more than `max_head` qualify, the highest counts stay; ties: lower position first.
+    Both are in one unit, entries or viewers. When more than `max_head` qualify, the highest counts stay;
+    ties: lower position first.
     """
     if min_users < 1 or max_head < 0:
         raise ValueError("min_users must be at least 1 and max_head at least 0")
@@ -82,28 +87,27 @@ def head(counts: NDArray[np.int64], *, min_users: int, max_head: int) -> NDArray
     return np.sort(qualified[order]).astype(np.int64)
 
 
-def pair_counts(x: Interactions, head: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Strict upper triangle of the head's Gram matrix, row-major, (h(h-1)/2,) int64."""
-    triangle = np.empty(pairs(head.size), dtype=np.int64)
-    start = 0
-    for first, block in _gram_blocks(x.matrix[:, head]):
-        for row in range(block.shape[0]):
-            part = block[row, first + row + 1 :]
-            triangle[start : start + part.size] = part
-            start += part.size
-    return triangle
+def of_sum(
+    counts: NDArray[np.int64], head: NDArray[np.int64], triangle: NDArray[np.int64], noise: SumNoise
+) -> Statistic:
+    """Return the statistic over the head of a sum: entries of the vocabulary, (v,), and pairs, (h(h-1)/2,).
 
+    Raises:
+        SumError: no viewers can have made these numbers, with noise of this size.
 
-def gram(matrix: csr_array, columns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Dense Gram matrix of the given columns, diagonal included, (c, c) float64 of exact integers."""
-    dense = np.empty((columns.size, columns.size))
-    for first, block in _gram_blocks(matrix[:, columns]):
-        dense[first : first + block.shape[0]] = block
-    return dense
+    """
+    if counts.size and counts.min() < -entry_slack(noise.counts):
+        raise _negative()
+    found = Statistic(head, counts[head], triangle)
+    found.check(noise)
+    return found
 
 
 def to_matrix(diagonal: NDArray[np.int64], triangle: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Symmetric (h, h) float64 matrix from its diagonal and its strict upper triangle, row-major."""
+    """Symmetric (h, h) float64 matrix in viewers, from entries: diagonal, strict upper triangle, row-major.
+
+    Exact: the unit is a power of two.
+    """
     size = diagonal.size
     if triangle.shape != (pairs(size),):
         raise ValueError(f"a head of {size} videos has {pairs(size)} pairs, not {triangle.size}")
@@ -115,12 +119,9 @@ def to_matrix(diagonal: NDArray[np.int64], triangle: NDArray[np.int64]) -> NDArr
         dense[row, row + 1 :] = triangle[start:stop]
         dense[row + 1 :, row] = triangle[start:stop]
         start = stop
+    dense /= UNIT
     return dense
 
 
-def _gram_blocks(columns: csr_array) -> Iterator[tuple[int, NDArray[np.int32]]]:
-    """Yield (first row, dense int32 rows) of the Gram matrix of the given columns."""
-    wide = csr_array(columns.astype(np.int32))
-    transposed = csr_array(wide.T.tocsr())
-    for first in range(0, wide.shape[1], _BLOCK):
-        yield first, (transposed[first : first + _BLOCK] @ wide).toarray()
+def _negative() -> SumError:
+    return SumError("the sum holds a negative number of users; run the round again")

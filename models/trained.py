@@ -7,68 +7,69 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from models.content import Content, ProfileWeights
 from models.features import Features
-from models.interactions import Interactions
-from models.noise import NO_NOISE, SumNoise
-from models.statistics import Statistic
+from models.item_scores import Factorized, Form, Sparse
+from models.related_order import ContentLists, ItemLists
+from models.released import Released
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Everything an instance trains from. Raises ValueError when the parts disagree about the catalogue."""
+    """Everything an instance trains from. Raises ValueError when a head does not lie in the catalogue.
+
+    There is no place here for exact numbers of own viewers: what is trained is seen by everybody.
+    """
 
     features: Features
-    own: Interactions
-    """(users, videos) over the whole catalogue."""
-    others: Statistic | None
-    """Sum over the other instances, own users not in it; its head (positions in the catalogue, chosen from
-    the counts of the whole cohort) becomes the head of the model. None: local only, head from the instance's
-    own counts."""
-    noise: SumNoise = NO_NOISE
-    """That `others` carries; training takes out what it can."""
+    own: Released | None
+    """This instance's own release; None where it has none."""
+    others: Released | None
+    """Sum over the other instances. Its head, positions in the catalogue, comes first among the items."""
 
     def __post_init__(self) -> None:
-        """Check shapes and positions."""
-        if self.own.videos != self.features.videos:
-            raise ValueError("interactions and features must describe the same catalogue")
-        head = self.others.head if self.others is not None else np.zeros(0, np.int64)
-        if head.size and (head[0] < 0 or head[-1] >= self.own.videos):
-            raise ValueError("the head of the others' sum must lie within the catalogue")
+        """Check positions."""
+        for released in (self.own, self.others):
+            head = np.zeros(0, np.int64) if released is None else released.statistic.head
+            if head.size and (head[0] < 0 or head[-1] >= self.features.videos):
+                raise ValueError("the head of a release must lie within the catalogue")
+
+    @property
+    def viewers(self) -> float:
+        """How many viewers are behind the numbers, as released."""
+        return sum(one.most for one in (self.own, self.others) if one is not None)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Settings of one training run; two runs with equal data, recipe and machine give equal bytes."""
 
+    form: Form | None = None
+    """In which the item model is served; None: by the number of viewers (`models.problem.default_form`)."""
     rank: int = 256
     """Width of the factorization; at most the number of items."""
-    min_users: int = 5
-    """Users a video needs for the local head and for the instance's own tail."""
-    min_pair_users: int = 5
-    """Users a pair needs: pairs that rest on own users alone never enter the model below it, and no pair
-    enters a related list by co-engagement below it. 1 switches the rule off, for evaluation."""
-    max_head: int = 4096
-    """Cap of the local head; the head of a cohort comes with its sum."""
+    kept: int = 200
+    """Weights per column of the sparse form."""
+    min_pair_users: float = 0.5
+    """Viewers that a pair needs, by what is estimated of it, to be in a related list by co-engagement, where
+    its noise asks for no more (`models.related.STANDING`)."""
     max_items: int = 8192
-    """Cap of head and own tail together."""
-    lambdas: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
-    """Candidate ridge weights, in multiples of the mean diagonal of the Gram matrix."""
-    alphas: tuple[float, ...] = (0.0, 0.3, 1.0)
-    """Candidate weights of the pseudo-users made of tags, in the same unit."""
-    default_alpha: float = 0.3
-    """Weight of the pseudo-users where the held-out part is too small to choose."""
-    held_out: float = 0.1
-    """Part of the instance's own interactions held out to choose lambda and alpha."""
-    min_validation_users: int = 50
-    """With fewer own users that have held-out interactions, defaults are used instead of a choice."""
-    max_validation_users: int = 2000
-    """Own users that the choice is made on, at most."""
-    related_lambda: float = 100.0
-    """Ridge weight of the second solve, for related videos, in the same unit."""
-    related_tag_weight: float = 0.3
+    """Cap of all items together; the most watched stay."""
+    ridge: float = 0.0
+    """Weight of the ridge, in multiples of the mean diagonal of the Gram matrix; 0: by the number of viewers
+    (`models.problem.default_ridge`)."""
+    alpha: float = 0.3
+    """Weight of the pseudo-viewers made of tags and title words, in the same unit."""
+    related_near: float = 30.0
+    """Ridge weight of the solve for what is near a video, in the same unit."""
+    related_broad: float = 300.0
+    """Ridge weight of the solve for what is broadly liked beside it, in the same unit."""
+    related_content_weight: float = 0.3
     """Weight of the content similarity beside co-engagement in related lists."""
-    related_length: int = 40
-    """Videos per related list."""
+    related_length: int = 60
+    """Candidates per related list of an item."""
+    content_length: int = 40
+    """Videos per content list."""
     seed: int = 0
     threads: int = 1
     """Threads of the dense algebra; part of what results depend on, to the last bit."""
@@ -78,68 +79,53 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Arrays of a finished model; "items" are the videos that the matrix model covers.
+    """Arrays of a finished model; "items" are the videos that the item model covers.
 
-    Scores of a viewer are `x @ U @ V.T` over items, with `x` the binary history over items. The history
-    itself is excluded by the ranker; `diagonal` is the score an item would give itself, for exact zero
-    self-similarity.
+    Scores of a viewer are `scoring.scores(history)` over items; the history itself is excluded by the ranker.
     """
 
     items: NDArray[np.int32]
-    """(m,) catalogue positions: first the head, ascending, then the instance's own tail, ascending."""
+    """(m,) catalogue positions: first the others' head, ascending, then what is in its own release alone."""
     head_size: int
-    """How many of the items are head."""
+    """How many of the items are in the others' head."""
     counts: NDArray[np.int32]
-    """(m,) users engaged with each item: of the whole cohort in the head, own users in the tail. From a sum
-    with noise, an estimate."""
-    U: NDArray[np.float32]
-    """(m, rank) history side."""
-    V: NDArray[np.float32]
-    """(m, rank) recommended side."""
-    diagonal: NDArray[np.float32]
-    """(m,) diagonal of U V^T."""
-    related_videos: NDArray[np.int32]
-    """(videos, k) catalogue positions, best first, -1 padded, never the video itself."""
-    related_scores: NDArray[np.float32]
-    """(videos, k) score, 0 where padded: co-engagement part plus `content_weight` times content
-    similarity."""
-    related_coengagement: NDArray[np.float32]
-    """(m, k) the part of `related_scores[items[i]]` that comes from co-engagement; 0 where there is none.
-    Videos that are no items have none at all."""
-    related_users: NDArray[np.int32]
-    """(m, k) users engaged with both videos, where the co-engagement part is positive; else 0. From a sum
-    with noise, an estimate."""
+    """(m,) viewers engaged with each item, as released, rounded: of the whole cohort where the others summed
+    it."""
+    audience: NDArray[np.int32]
+    """(m,) viewers engaged with each item, at least about so many; 0 where the noise leaves it open."""
+    scoring: Factorized | Sparse
+    """Scores over items, in one of the forms of `models.item_scores`."""
+    content_lists: ContentLists
+    """Nearest videos of every video by content."""
+    related: ItemLists
+    """Candidates for the related lists of items."""
     content_weight: float
-    """Weight of the content similarity in the related lists of items; videos that are no items use weight
-    1."""
-    tag_offsets: NDArray[np.int32]
-    """(videos + 1,) where the tags of each video start in `tag_ids`; a CSR index."""
-    tag_ids: NDArray[np.int32]
-    """(stored tags,) tag numbers, ascending within a video."""
-    tag_weights: NDArray[np.float32]
-    """(stored tags,) idf weights, of length 1 per video: the dot product of two videos is their tag
-    cosine."""
+    """Weight of the content similarity in the related lists of items."""
+    near_content: float
+    """How much more it weighs for what is near a video (`models.related_order`)."""
+    content: Content
+    """Features of every video."""
     tag_names: tuple[str, ...]
+    word_hashes: NDArray[np.int64]
+    """(words,) the hash of each title word among the features, ascending."""
+    profiles: ProfileWeights
+    """What each item of a history says about features."""
     channel: NDArray[np.int32]
     """(videos,) -1 unknown; `category` and `language` likewise."""
     category: NDArray[np.int32]
     language: NDArray[np.int32]
-    same_channel: float
-    """Content similarity = tag cosine + these three constants where both are known and equal."""
-    same_category: float
-    same_language: float
     published: NDArray[np.float64]
     """(videos,) Unix seconds, nan unknown."""
+    popularity: NDArray[np.float32]
+    """(videos,) shares of the most popular video (`models.popularity`)."""
+    own_popularity: float
+    """Weight of popularity in a viewer's own list, where the best score is 1."""
+    popular: NDArray[np.int32]
+    """(p,) catalogue positions, most popular first: what lists are filled up with."""
     recipe: Recipe
-    chosen_lambda: float
+    ridge: float
     """In multiples of the mean diagonal, as in the recipe."""
-    chosen_alpha: float
-    quality: dict[str, float] = field(default_factory=dict)
-    """NDCG@10 on the held-out part per candidate tried, as "lambda=3 alpha=0.3"; empty when defaults were
-    used."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time per phase."""
-    noise: SumNoise = NO_NOISE
-    """That the others' sum carried."""
     closed_form: NDArray[np.float32] | None = None
     """(m, m) closed-form item weights with zero diagonal, `scores = x @ closed_form`; only on request."""

@@ -32,13 +32,9 @@ from torch import Tensor
 from models.closed_form import Solved, solve
 from models.denoise import denoise
 from models.errors import TooLittleDataError
-from models.noise import SumNoise
-from models.statistics import Statistic
+from models.problem import LARGE_COHORT, RIDGE_LARGE, RIDGE_SMALL
+from models.released import Released
 from models.vector_file import MAX_VIDEOS, RANK, VideoVectors
-
-LARGE_COHORT = 1_000
-RIDGE_LARGE, RIDGE_SMALL = 3.0, 10.0
-"""Weight of the ridge in multiples of the mean diagonal, as `models.validation` chooses without own users."""
 
 _OVERSAMPLING = 32
 _DIAGONAL_STEPS = 12
@@ -54,8 +50,7 @@ class Texts(Protocol):
 
 
 def build(
-    others: Statistic,
-    noise: SumNoise,
+    others: Released,
     uuids: Texts,
     *,
     created: datetime,
@@ -67,11 +62,11 @@ def build(
 
     Args:
         others: the sum as it was received, noise and all.
-        noise: the variances that were realised.
         uuids: by catalogue position; videos of the head without a valid one are left out.
         created: time of training.
-        ridge: in multiples of the mean diagonal; 10, or 3 where a video has 1,000 users, unless given.
-        gram: what `models.denoise.denoise(others, noise)` returns, where the caller has it already.
+        ridge: in multiples of the mean diagonal; 3, or 1 where at least 1,000 viewers are known to be behind
+            the sum, unless given.
+        gram: what `models.denoise.denoise` makes of it, where the caller has it already.
         seed: of the start of the iteration.
 
     Raises:
@@ -79,17 +74,18 @@ def build(
             never published.
         TooLittleDataError: the head is empty, or all noise.
     """
+    known, noise = others.statistic, others.noise
     if noise.counts <= 0 or noise.pairs <= 0:
         raise ValueError("vectors may be published from noisy sums only")
-    chosen = np.sort(np.argsort(-others.counts, kind="stable")[:MAX_VIDEOS])
-    gram = (denoise(others, noise) if gram is None else gram)[np.ix_(chosen, chosen)]
+    chosen = np.sort(np.argsort(-known.counts, kind="stable")[:MAX_VIDEOS])
+    gram = (denoise(known, noise) if gram is None else gram)[np.ix_(chosen, chosen)]
     unit = float(np.diagonal(gram).mean()) if gram.size else 0.0
     if unit <= 0:
         raise TooLittleDataError("no video stands out of the noise of the sum: wait for more viewers")
     if ridge is None:
-        ridge = RIDGE_LARGE if others.counts.max() >= LARGE_COHORT else RIDGE_SMALL
+        ridge = RIDGE_LARGE if others.most >= LARGE_COHORT else RIDGE_SMALL
     W, in_weight, out_weight = symmetric_factor(solve(gram, ridge * unit), seed=seed)
-    names = [uuids[int(position)] for position in others.head[chosen]]
+    names = [uuids[int(position)] for position in known.head[chosen]]
     return quantised(names, W, in_weight, out_weight, int(created.timestamp()))
 
 

@@ -24,6 +24,7 @@ class Visibility:
 
     Attributes:
         shown: (videos,) bool, False for what is excluded from every list.
+        sensitive_beside_safe: whether videos not safe for work may be listed beside one that is safe.
     """
 
     def __init__(self, labels: Labels, channel: NDArray[np.int32]) -> None:
@@ -31,6 +32,7 @@ class Visibility:
         self._labels, self._channel = labels, channel
         self._safe: Mask = labels.nsfw == 0
         self.shown: Mask = np.ones(len(labels), np.bool_)
+        self.sensitive_beside_safe = False
 
     def exclude(
         self, *, channels: Collection[str] = (), hosts: Collection[str] = (), videos: Collection[str] = ()
@@ -61,8 +63,11 @@ class Visibility:
         Args:
             exclude: positions that must not appear.
             nsfw: whether videos not safe for work may appear.
-            beside: the video that the list is shown next to, whose owner's scope is kept.
+            beside: the video that the list is shown next to, whose owner's scope is kept; beside a safe one
+                everything is safe, unless `sensitive_beside_safe`.
         """
+        if beside is not None and self._safe[beside] and not self.sensitive_beside_safe:
+            nsfw = False
         mask = self.shown.copy() if nsfw else self.shown & self._safe
         if beside is not None and (same := self.same(beside)) is not None:
             mask &= same
