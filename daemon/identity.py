@@ -4,8 +4,17 @@ import os
 import secrets
 from pathlib import Path
 
+from daemon.config.schema import DATABASE
 from daemon.errors import StoreError
 from federation.identity import KEY_SIZE, Identity
+
+
+def fresh_mark(path: Path) -> Path:
+    """Return the file beside a key that says that the instance has had no database yet.
+
+    Without it, a missing database is a lost one; see `daemon.store.loss`.
+    """
+    return path.with_suffix(".fresh")
 
 
 def open_identity(path: Path, host: str, *, create: bool = True) -> Identity:
@@ -16,6 +25,9 @@ def open_identity(path: Path, host: str, *, create: bool = True) -> Identity:
     """
     if create:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists() and not path.with_name(DATABASE).exists():
+            # Before the key: a crash in between may leave a mark without a key, never the reverse.
+            fresh_mark(path).touch(mode=0o600)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

@@ -20,7 +20,7 @@ Level = Annotated[
     typer.Option(
         # The highest needs more viewers than any data set here has.
         click_type=click.Choice(["none", "default", "strict"]),
-        help="Privacy level, whose noise is in the sums.",
+        help="Privacy level, whose noise is in the sums and in own releases.",
     ),
 ]
 
@@ -61,7 +61,7 @@ def demo(
     """Run several instances on this machine.
 
     They learn together, and what each can recommend is compared: alone, together, and from all data in one
-    place. Without noise (--level none), the models from sums and from all data are the same.
+    place. Each sum is held against the plain one plus the noise drawn, integer for integer.
     """
     if attack is not None and (kill or serve or mode is Mode.group):
         raise RequestError(
@@ -92,6 +92,16 @@ def evaluate(
         int | None,
         typer.Option(min=2, max=1000, help="Split the users over this many instances, and compare them."),
     ] = None,
+    heads: Annotated[
+        bool,
+        typer.Option(
+            "--heads", help="Compare ways to choose the videos whose pairs are summed. Takes minutes."
+        ),
+    ] = False,
+    together: Annotated[
+        bool,
+        typer.Option("--together", help="Compare instances alone and with others. Takes minutes."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 1,
     like_at: Annotated[
         float | None, typer.Option(help="Least value of a like; without it, as the data set has it.")
@@ -102,7 +112,19 @@ def evaluate(
 
     Popularity, nearest neighbours and PeerTube's own rule are measured beside them.
     """
+    if sum((heads, together, instances is not None)) > 1:
+        raise RequestError(
+            "--heads, --together and --instances exclude each other", advice="Leave all but one of them out."
+        )
     # Loads SciPy and PyTorch.
     from daemon.cli import evaluate_view
 
-    evaluate_view.run(data, instances=instances, seed=seed, like_at=like_at, threads=threads)
+    evaluate_view.run(
+        data,
+        instances=instances,
+        heads=heads,
+        together=together,
+        seed=seed,
+        like_at=like_at,
+        threads=threads,
+    )

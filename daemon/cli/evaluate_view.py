@@ -9,27 +9,47 @@ from pathlib import Path
 
 from daemon.cli.terminal import PROGRESS_SECONDS, heading, out, plain, progress_bar, prose, result, table
 from daemon.errors import SourceError
-from daemon.lab.evaluate import Evaluated, EvaluationReport, Options, Row, evaluate
+from daemon.lab.evaluate import Evaluated, EvaluationReport, Options, RelatedSummary, Row, evaluate
+from daemon.lab.evaluate_heads import HeadRow, HeadsReport, evaluate_heads
 from daemon.lab.evaluate_instances import InstancesReport, Partition, QualitySlice, evaluate_instances
+from daemon.lab.evaluate_related import LATEST
+from daemon.lab.evaluate_together import TogetherReport, evaluate_together
 from daemon.source.dataset_files import DataSetError, read
+from models.errors import TooLittleDataError
 from models.evaluation import Summary
 from models.trained import Recipe
 
 
-def run(data: Path, *, instances: int | None, seed: int, like_at: float | None, threads: int) -> None:
-    """Evaluate the models on a data set: on all of it, or split over so many instances.
+def run(
+    data: Path,
+    *,
+    instances: int | None,
+    heads: bool,
+    together: bool,
+    seed: int,
+    like_at: float | None,
+    threads: int,
+) -> None:
+    """Evaluate the models on a data set.
+
+    That is all of it, split over so many instances, the choice of heads, or alone against together.
 
     Raises:
         SourceError: the set cannot be read, or is too small.
 
     """
-    # Evaluation releases nothing, so pairs of few users may count.
-    recipe = Recipe(min_pair_users=1, threads=threads or os.cpu_count() or 1)
+    recipe = Recipe(threads=threads or os.cpu_count() or 1)
     options = Options(positive_from=like_at, seed=seed, recipe=recipe)
     try:
         tables = read(data)
         with progress_bar("evaluate", every=PROGRESS_SECONDS) as progress:
-            if instances is None:
+            if heads:
+                chosen = evaluate_heads(tables, options, progress)
+                result(plain(chosen), lambda: _show_heads(chosen))
+            elif together:
+                beside = evaluate_together(tables, options, progress)
+                result(plain(beside), lambda: _show_together(beside))
+            elif instances is None:
                 report = evaluate(tables, options, progress)
                 result(plain(report), lambda: _show(report))
             else:
@@ -37,7 +57,7 @@ def run(data: Path, *, instances: int | None, seed: int, like_at: float | None, 
                 result(plain(split), lambda: _show_instances(split))
     except DataSetError as error:
         raise SourceError(str(error), advice="See the format in the documentation of data sets.") from error
-    except ValueError as error:
+    except (ValueError, TooLittleDataError) as error:
         raise SourceError(
             f"this data set cannot be evaluated: {error}", advice="Give more users, or fewer instances."
         ) from error
@@ -48,9 +68,11 @@ def _show(report: EvaluationReport) -> None:
     _heading(report)
     _rows("A viewer's next videos", report.next_videos)
     _rows("The same with the default limit on videos per user in the fit", report.limited)
-    _rows("Among videos that nobody engaged with before", report.cold)
-    _rows("Videos related to one seed, for viewers outside the fit", report.related)
-    _rows("The same, with only the less-seen videos to find", report.related_less_seen)
+    _rows("New videos, ranked among themselves", report.new_videos)
+    _rows("New viewers, by how many videos they are known", report.new_viewers)
+    _rows("New instances, alone, with noise", report.new_instances)
+    _related("Videos related to one", report.related)
+    _related(f"The same, with the {LATEST} latest videos of each viewer", report.related_latest)
     _notes(report)
 
 
@@ -68,16 +90,68 @@ def _show_instances(report: InstancesReport) -> None:
     _notes(report)
 
 
+def _show_heads(report: HeadsReport) -> None:
+    """Print heads that are chosen beforehand, beside those that this window's counts give."""
+    _heading(report)
+    prose(
+        f"{report.draws} draws. Lambda is {report.ridge:g} times the mean diagonal. A video needs a count of "
+        f"{report.minimum}; noise has a deviation of {report.deviation:.1f}. Rank correlation of public "
+        f"counters with true counts: {report.correlation:.2f}."
+    )
+    for noise, title in ((True, "With noise"), (False, "Without noise")):
+        heading(f"{title}: NDCG@10 of a viewer's next videos")
+        columns = ("WINDOW", "ASKED", "KEPT", "NDCG@10", "BY COUNTS: KEPT", "NDCG@10 ", "DIFFERENCE", "GOAL")
+        rows = [_head_row(row) for row in report.rows if row.noise == noise]
+        table(["HEAD FROM", *columns], rows, right=columns)
+    _notes(report)
+
+
+def _show_together(report: TogetherReport) -> None:
+    """Print random instances alone and together."""
+    _heading(report)
+    heading("NDCG@10 of a viewer's next videos, as served")
+    names = list(report.mean)
+    columns = ("VIEWERS", *(name.upper() for name in names), "DIFFERENCE")
+    rows = [
+        (
+            str(row.users),
+            *(f"{row.ndcg10[name]:.3f}" for name in names),
+            f"{row.difference:+.3f} ± {row.error:.3f}",
+        )
+        for row in report.rows
+    ]
+    table(columns, [*rows, ("mean", *(f"{report.mean[name]:.3f}" for name in names), "")], right=columns)
+    worse = sum(row.difference < -row.error for row in report.rows)
+    prose(f"More than a standard error below the better parent: {worse} of {len(report.rows)}.")
+    _notes(report)
+
+
+def _head_row(row: HeadRow) -> tuple[str, ...]:
+    return (
+        row.chosen_from,
+        str(row.window),
+        f"{row.asked:,.0f}",
+        f"{row.kept:,.0f}",
+        f"{row.ndcg10:.4f}",
+        f"{row.reference_kept:,.0f}",
+        f"{row.reference_ndcg10:.4f}",
+        f"{row.difference:+.1%} ± {row.interval:.1%}",
+        f"{row.goal:+.1%}",
+    )
+
+
 def _heading(report: Evaluated) -> None:
     size = f"{report.users:,} users, {report.videos:,} videos, {report.interactions:,} interactions"
     prose(f"{report.name}: {size}")
-    prose(f"Liked: {report.positive}. PeerTube's rule sorts by {report.newest}.")
+    rule = f" PeerTube's rule sorts by {report.newest}." if report.newest else ""
+    prose(f"Liked: {report.positive}.{rule}")
 
 
 def _rows(title: str, rows: Sequence[Row]) -> None:
     if not rows:
         return
-    heading(f"{title} ({rows[0].summary.viewers:,} viewers)")
+    viewers = {row.summary.viewers for row in rows}
+    heading(f"{title} ({viewers.pop():,} viewers)" if len(viewers) == 1 else title)
     table(
         ["MODEL", "NDCG@10", "RECALL@20", "COVERAGE", "SECONDS", "SETTINGS"],
         [
@@ -86,12 +160,33 @@ def _rows(title: str, rows: Sequence[Row]) -> None:
                 _with_error(row.summary.ndcg10, row.summary.ndcg10_se),
                 _with_error(row.summary.recall20, row.summary.recall20_se),
                 "" if math.isnan(row.summary.coverage) else f"{row.summary.coverage:.1%}",
-                f"{row.seconds:.1f}",
+                "" if math.isnan(row.seconds) else f"{row.seconds:.1f}",
                 row.detail,
             )
             for row in rows
         ],
         right=("NDCG@10", "RECALL@20", "COVERAGE", "SECONDS"),
+    )
+
+
+def _related(title: str, rows: Sequence[RelatedSummary]) -> None:
+    if not rows:
+        return
+    heading(f"{title}: NDCG@10 ({rows[0].viewers:,} viewers)")
+    columns = ("NEXT", "ANYTHING", "LESS SEEN", "COVERAGE")
+    table(
+        ["MODEL", *columns],
+        [
+            (
+                row.model,
+                _with_error(row.following, row.following_se),
+                _with_error(row.anything, row.anything_se),
+                _with_error(row.less_seen, row.less_seen_se),
+                f"{row.coverage:.1%}",
+            )
+            for row in rows
+        ],
+        right=columns,
     )
 
 

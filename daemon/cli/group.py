@@ -59,7 +59,7 @@ def invite(host: Host, instance: InstanceOption = HERE, *, words: Words = "", ye
     name = host_name(host)
     known = peers.find(store, config, name)
     url = known.url if known is not None and known.url else cards.base_url(name) + cards.ROUTER
-    card = instance.online(lambda session: cards.read_card(session, name, url, now=time.time()))
+    card = instance.online(lambda http: cards.read_card(http, name, url, now=time.time()))
     seen = KeyEvidence(name, card.key, "domain" if card.bound else "card", card.url)
     group_view.compare(seen, words, yes=yes)
     commands.invite(config, store, seen, now=time.time())
@@ -119,7 +119,7 @@ def start(
     within: Annotated[str, typer.Option("--in", metavar="TIME", help='Such as "30m" or "2h".')] = "",
     at: Annotated[str, typer.Option(metavar="TIME", help='Such as "2026-11-30T20:00", local time.')] = "",
 ) -> None:
-    """Announce a sum, so that members connect for it. The daemon does so every schedule.session."""
+    """Announce a round, so that members connect for it. The daemon does so once per data window."""
     config, now = instance.config, time.time()
     begin = _begin(within, at, now, config.group.notice.total_seconds())
     _require_window(instance, begin, now)
@@ -161,14 +161,14 @@ def join(
     """Ask to join a group, after comparing the words of the host's key. The members are shown first."""
     config, store = instance.config, instance.store
     offer = instance.online(
-        lambda session: join_and_leave.fetch_offer(config, store, session, url, group, time.time)
+        lambda http: join_and_leave.fetch_offer(config, store, http, url, group, time.time)
     )
     join_and_leave.require_no_other_group(store, offer)
     shown = offer.as_json(peers.read(store, config))
     if human():
         group_view.show_offer(shown)
     group_view.compare(offer.host_key, words, yes=yes)
-    instance.online(lambda session: join_and_leave.join(config, store, session, offer, time.time))
+    instance.online(lambda http: join_and_leave.join(config, store, http, offer, time.time))
     found = group_status.status(config, store, time.time())
 
     def show() -> None:
@@ -241,7 +241,7 @@ def leave(instance: InstanceOption = HERE, *, yes: Yes = False) -> None:
     name = before.group if before is not None else ""
     if before is not None and before.role == "member":
         confirm(f"Leave the group {name}?", yes=yes)
-    after = instance.online(lambda session: join_and_leave.leave(config, store, session, time.time))
+    after = instance.online(lambda http: join_and_leave.leave(config, store, http, time.time))
 
     def show() -> None:
         prose(
@@ -268,9 +268,7 @@ def status(instance: InstanceOption = HERE) -> None:
 def _look(instance: Instance, name: str, key: str) -> KeyEvidence:
     """Ask the domain of an instance whether this is its key."""
     return instance.online(
-        lambda session: key_verification.verify(
-            instance.config, instance.store, session, name, key, time.time
-        )
+        lambda http: key_verification.verify(instance.config, instance.store, http, name, key, time.time)
     )
 
 
@@ -312,7 +310,7 @@ def _require_window(instance: Instance, begin: float, now: float) -> None:
         raise PolicyRefusedError(
             f"the members of {group.group} gave their sum for this data window; the next is possible from "
             f"{group_view.local_time(earliest)}",
-            advice=f"Announce it for then: shoal group start --at {typed}. See privacy.window.",
+            advice=f"Announce it for then: shoal group start --at {typed}. See privacy.window_max.",
         )
 
 
@@ -354,7 +352,7 @@ def _not_eligible(instance: Instance) -> list[str]:
     from daemon.training.sum_selection import choose
 
     stored = sums.records(instance.store)
-    if not stored or stored[0].run != group.batch:
+    if not stored or stored[0].run != group.run:
         return []
     refused = choose(stored, peers.read(instance.store, instance.config)).refused
     return [f"Nothing new is learnt from the group: {refused}."] if refused else []

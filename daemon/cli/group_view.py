@@ -103,7 +103,7 @@ def show_members(found: Sequence[Mapping[str, Any]], state: str | None = "member
             one["host"] + (" (you)" if one["me"] else ""),
             "host" if one["role"] == "host" else one["state"],
             "-" if one["me"] else _APPROVED[one["approved"]],
-            one["part"] or "",
+            "waits" if one["waits"] else one["part"] or "",
             " ".join(one["words"]),
         )
         for one in found
@@ -139,12 +139,13 @@ def show_status(found: Mapping[str, Any]) -> None:
         rows.append(("Host seen", ago(time.time() - found["polled"])))
     if found["epoch"]:
         epoch = found["epoch"]
-        part = "in no part yet" if epoch["mine"] is None else f"part {epoch['mine']} of {epoch['parts']}"
+        none = "left out for now" if found["waits"] else "in no sub-cohort yet"
+        part = none if epoch["mine"] is None else f"sub-cohort {epoch['mine']} of {epoch['sub_cohorts']}"
         rows.append(("Epoch", f"{epoch['number']}, since {local_time(epoch['opened_at'])}, {part}"))
     counted = found["counted"]
     rows.append(("Approved", f"{counted['approved']} of {counted['of']}, {counted['needed']} needed"))
     if found["published"]:
-        rows.append(("Newest sum", " ".join(found["published"]["words"]) or found["published"]["batch"]))
+        rows.append(("Newest sum", " ".join(found["published"]["words"]) or found["published"]["run"]))
     out.print()
     facts(rows)
     if found["published"]:

@@ -15,7 +15,7 @@ from daemon.errors import RequestError, StoreError
 from daemon.ledger import chain, manifests
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
-from daemon.store import ledger_rows, model_records
+from daemon.store import ledger_rows, loss, model_records
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -32,7 +32,7 @@ def show(
     *,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
     before: Annotated[int | None, typer.Option(min=1, help="Only entries before this number.")] = None,
-    kind: Annotated[str, typer.Option(help='Only entries of this kind, such as "session".')] = "",
+    kind: Annotated[str, typer.Option(help='Only entries of this kind, such as "round".')] = "",
     details: Annotated[bool, typer.Option("--details", help="Show everything that an entry holds.")] = False,
 ) -> None:
     """Show what happened, newest first."""
@@ -83,6 +83,7 @@ def verify(
         "broken": found.broken,
         "head": found.head.hash.hex(),
         "expected_at": at,
+        "lost": lost.at if (lost := loss.recorded(store)) is not None else None,
         "models": len(folders) - len(unsigned) - len(broken),
         "models_unsigned": unsigned,
         "models_broken": dict(broken),
@@ -130,6 +131,11 @@ def export(
 
 
 def _show_entries(store: Engine, found: Verification) -> None:
+    if (lost := loss.recorded(store)) is not None:
+        prose(
+            f"The database was lost on {utc(lost.at)} ({lost.cause}), and the ledger with it: what is "
+            "checked here begins then."
+        )
     if found.problem:
         line(f"Broken: {found.problem}.", style="bold red")
         line(f"In order before it: {count(found.entries, 'entry')}.")

@@ -11,8 +11,9 @@ import click
 import typer
 
 from daemon.cli.command import CommandGroup, Commands, Entry, failure, first_sentence
-from daemon.errors import ShoalError
+from daemon.errors import NoModelError, ShoalError
 from daemon.own_packages import require_own_packages
+from models.errors import ModelError
 
 COMMANDS: Final = {
     "Run an instance": {
@@ -28,18 +29,22 @@ COMMANDS: Final = {
             "daemon.cli.peers",
             "Find, approve and revert peers.",
             {
+                "introduce": Entry(
+                    "daemon.cli.peers_circle", "Introduce your approved peers to one another."
+                ),
+                "circle": Entry("daemon.cli.peers_circle", "Approve instances that your peers introduce."),
                 "revert": Entry("daemon.cli.peers_revert", "Take out a peer and what was learnt with it."),
                 "suspects": Entry("daemon.cli.peers_revert", "List who was in sums that were quarantined."),
             },
         ),
         "group": Entry("daemon.cli.group", "Learn in a group, with one sum that a member hosts."),
         "identity": Entry("daemon.cli.identity", "Show or replace the key of this instance."),
-        "sessions": Entry("daemon.cli.sessions", "List and start secure sums."),
+        "rounds": Entry("daemon.cli.rounds", "List rounds, the secure sums with others, and start one."),
     },
     "See what viewers get": {
         "models": Entry("daemon.cli.models", "List, accept and export models."),
         "related": Entry("daemon.cli.related", "List the videos that are suggested beside a video."),
-        "explain": Entry("daemon.cli.related", "Explain why a video is suggested to a viewer."),
+        "explain": Entry("daemon.cli.related", "Explain why a video is suggested to a viewer, exactly."),
     },
     "See what leaves": {
         "share": Entry("daemon.cli.share", "Show what leaves this instance, before it leaves."),
@@ -89,6 +94,11 @@ class _Shoal(CommandGroup):
         except ShoalError as error:
             failure(error)
             raise typer.Exit(error.exit_code) from None
+        except ModelError as error:
+            # A model of another version, a damaged one, or too little to learn from: the message says which.
+            found = NoModelError(str(error).rstrip("."), advice="`shoal train` makes a new model.")
+            failure(found)
+            raise typer.Exit(found.exit_code) from None
 
 
 app = Commands(

@@ -40,7 +40,7 @@ def list_(instance: InstanceOption = HERE) -> None:
                 "served" if one.directory == current else one.state,
                 ago(now - one.created),
                 _number(one.quality.get("held_out_ndcg10")),
-                (one.session_id or "")[:12],
+                (one.round_id or "")[:12],
             )
             for one in found
         ]
@@ -150,7 +150,7 @@ def _described(name: str, state: str, manifest: dict[str, Any]) -> list[tuple[st
     origin, sizes, quality = manifest["provenance"], manifest["sizes"], manifest.get("quality", {})
     seconds = manifest.get("seconds", {})
     chosen = manifest.get("chosen", {})
-    sums = [str(one)[:12] for one in origin.get("sessions") or [origin.get("session")] if one]
+    sums = [str(one)[:12] for one in origin.get("rounds") or [origin.get("round")] if one]
     rows = {
         "model": name,
         "state": "served" if state == "current" else state,
@@ -170,7 +170,7 @@ def _described(name: str, state: str, manifest: dict[str, Any]) -> list[tuple[st
 
 
 _KINDS = {"local": "local, from own viewers only", "federated": "federated, from sums with other instances"}
-_SIZES = {"videos": "in the catalogue", "items": "with viewers", "tags": "tags", "rank": "factors"}
+_SIZES = {"videos": "in the catalogue", "items": "with viewers", "tags": "tags", "words": "title words"}
 _QUALITY = {"held_out_ndcg10": "NDCG@10 on own held-out engagements"}
 
 
@@ -194,6 +194,7 @@ _VERDICTS = {
     "awaiting": "It passed and waits for you, because it is the first model learnt with others.",
     "quarantined": "Quarantined: it does not serve. The model in service stays.",
 }
+_PASSED = {False: "FAILED: ", None: "", True: "Passed: "}
 _REFERENCES = {"local": "your own local model", "month": "the model of a month ago"}
 
 
@@ -203,10 +204,10 @@ def _show_acceptance(model_id: str, state: str, report: dict[str, Any]) -> None:
     paragraph(_VERDICTS.get(report.get("verdict", ""), "It was not checked."))
     if decided := report.get("decided"):
         paragraph(f"You decided so. By the rules it was {decided.get('before', 'unknown')}.")
-    checks = sorted(report.get("checks", []), key=lambda check: bool(check["ok"]))
+    checks = sorted(report.get("checks", []), key=lambda check: list(_PASSED).index(check["ok"]))
     for check in checks:
-        failed = "" if check["ok"] else f" [{check['id']}{_bounds(check)}]"
-        paragraph(f"{'Passed' if check['ok'] else 'FAILED'}: {check['sentence']}{failed}", hanging=2)
+        failed = f" [{check['id']}{_bounds(check)}]" if check["ok"] is False else ""
+        paragraph(f"{_PASSED[check['ok']]}{check['sentence']}{failed}", hanging=2)
     for warning in report.get("warnings", []):
         paragraph(f"Note: {warning}", hanging=2)
     if survivors := report.get("survivors"):

@@ -12,9 +12,11 @@ from daemon.cli.command import Commands, human
 from daemon.cli.instance import HERE, Host, Instance, InstanceOption, Yes, host_name, peer_url
 from daemon.cli.key_words import confirm_words, matching_key, show_words
 from daemon.cli.terminal import ago, heading, out, paragraph, prose, result, say, table
+from daemon.disclosure import waiting
 from daemon.errors import ShoalError
 from daemon.group import messages as group_messages
 from daemon.group import repository as groups
+from daemon.maintenance import database_loss
 from daemon.peers import commands, repository
 from daemon.store import source_state
 
@@ -29,7 +31,17 @@ def list_(
 ) -> None:
     """List peers, who approves whom, and what is missing for a sum. Nothing is sent."""
     found = _listing(instance)
-    result(found, lambda: _show_list(found, words=words))
+    lost = database_loss.told(instance.store, instance.config, time.time())
+    missing = waiting.gather(instance.config, instance.store, time.time())
+
+    def show() -> None:
+        if lost:
+            prose(lost)
+            out.print()
+        prose(missing.sentence)
+        _show_list(found, words=words)
+
+    result({**found, "lost": lost, "waiting": missing.as_json()}, show)
 
 
 @app.command()
@@ -222,7 +234,7 @@ def _table(peers: list[dict[str, Any]]) -> None:
     rows = [
         (
             peer["host"],
-            _HERE.get(peer["state"], peer["state"]),
+            "introduced" if peer["on_word_alone"] else _HERE.get(peer["state"], peer["state"]),
             _THERE.get(peer["theirs"], peer["theirs"]),
             _vouches(peer),
             _users(peer),

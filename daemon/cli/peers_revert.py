@@ -205,14 +205,14 @@ def _number(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.3f}"
 
 
-def _show_suspects(batches: list[dict[str, Any]]) -> None:
-    if not batches:
+def _show_suspects(runs: list[dict[str, Any]]) -> None:
+    if not runs:
         line("No stored sum is quarantined.")
         return
-    for batch in batches:
-        heading(f"Sum {batch['batch'][:12]}, {ago(time.time() - batch['at'])}")
-        paragraph(batch["sentence"])
-        for group in batch["sub_cohorts"]:
+    for run in runs:
+        heading(f"Run {run['run'][:12]}, {ago(time.time() - run['at'])}")
+        paragraph(run["sentence"])
+        for group in run["sub_cohorts"]:
             verdict = _VERDICTS.get(group["verdict"], group["verdict"])
             paragraph(f"Sub-cohort {group['number']}, {verdict}: {', '.join(group['members'])}", hanging=2)
             for reason in group["reasons"]:

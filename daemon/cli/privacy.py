@@ -9,9 +9,9 @@ import typer
 from daemon.cli import privacy_view
 from daemon.cli.command import Commands
 from daemon.cli.instance import HERE, Instance, InstanceOption
-from daemon.cli.terminal import PROGRESS_SECONDS, progress_bar, result
+from daemon.cli.terminal import PROGRESS_SECONDS, out, progress_bar, prose, result
 from daemon.config.types import parse_duration
-from daemon.disclosure import privacy_plan
+from daemon.disclosure import privacy_plan, waiting, window_costs
 from daemon.disclosure.privacy_report import gather
 from daemon.errors import RequestError
 from policies.privacy import Level
@@ -25,7 +25,14 @@ _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=365)
 def show(instance: InstanceOption = HERE) -> None:
     """Show what others could and could not learn about your viewers today."""
     report = gather(instance.config, instance.store, time.time())
-    result(report.as_json(), lambda: privacy_view.show_report(report))
+    missing = waiting.gather(instance.config, instance.store, time.time())
+
+    def show() -> None:
+        privacy_view.show_report(report)
+        out.print()
+        prose(missing.sentence)
+
+    result({**report.as_json(), "waiting": missing.as_json()}, show)
 
 
 @app.command()
@@ -36,7 +43,7 @@ def plan(
         Level | None, typer.Option(help="Level to compare; without it, the present one.")
     ] = None,
     window: Annotated[
-        str | None, typer.Option(metavar="TIME", help='Length of a data window, such as "7d" or "12h".')
+        str | None, typer.Option(metavar="TIME", help='Longest data window, such as "28d" or "12h".')
     ] = None,
     aggregators: Annotated[
         int | None,
@@ -59,10 +66,12 @@ def plan(
     config, store = instance.config, instance.store
     present = Level(config.privacy.level)
     cohort, known = privacy_plan.planned_cohort(config, store, members=members, aggregators=aggregators)
-    now = privacy_plan.plan_level(config, present, config.privacy.window, cohort)
-    then = privacy_plan.plan_level(config, level or present, length or config.privacy.window, cohort)
+    now = privacy_plan.plan_level(config, present, config.privacy.window_max, cohort)
+    then = privacy_plan.plan_level(config, level or present, length or config.privacy.window_max, cohort)
     offer = privacy_plan.offer(config, store, level or present)
     sets = privacy_plan.measured_quality()
+    release = privacy_plan.planned_release(config, level or present)
+    lengths = window_costs.gather(config, store, release, cohort.aggregators)
     found: dict[str, object] = {
         "now": now.as_json(),
         "plan": then.as_json(),
@@ -70,11 +79,17 @@ def plan(
         "audience": offer.audience,
         "audience_needed": offer.needed,
         "quality": sets,
+        "windows": lengths.as_json(),
     }
     own = _measured(instance, now, then) if measure else None
     if own is not None:
         found["measured"] = own
-    result(found, lambda: privacy_view.show_plan(config, (now, then), offer, sets, own, peers=known))
+
+    def show() -> None:
+        privacy_view.show_plan(config, (now, then), offer, sets, own, peers=known)
+        privacy_view.show_windows(lengths)
+
+    result(found, show)
 
 
 def _length(text: str) -> timedelta:
@@ -97,9 +112,9 @@ def _measured(
 
     config = instance.config
     tried = {
-        "none": SumSettings(0.0, 0.0, config.sharing.max_videos_per_user),
-        "now": SumSettings(*now.realised, now.limit),
-        "plan": SumSettings(*then.realised, then.limit),
+        "none": SumSettings(0.0, 0.0, 0.0, 0.0, config.sharing.max_videos_per_user),
+        "now": SumSettings(*now.realised, *now.declared, now.limit),
+        "plan": SumSettings(*then.realised, *then.declared, then.limit),
     }
     distinct = list(dict.fromkeys(tried.values()))
     limit = config.limits.job_time.total_seconds()

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from daemon.cli.terminal import ago, count, heading, out, paragraph, table, utc
+from daemon.cli.terminal import ago, bytes_of, count, heading, out, paragraph, table, utc
 from daemon.config import Config
 from daemon.disclosure import formatting
 from daemon.disclosure.cost import Cost, Costs
 from daemon.disclosure.formatting import NAMES
 from daemon.disclosure.privacy_plan import LevelPlan, Offer, PlannedCohort
-from daemon.disclosure.privacy_report import PrivacyReport, VectorNoise, WindowNoise
+from daemon.disclosure.privacy_report import PrivacyReport, SegmentNoise, WindowNoise
+from daemon.disclosure.window_costs import WindowCost, WindowCosts
+from daemon.store.releases import OWN
 from federation.proposal import least_threshold
+from models.head import LEAST_VIEWS
 from policies.neighbour_relations import Relation
 from policies.privacy import Level
 
 Pair = tuple[LevelPlan, LevelPlan]
 Row = tuple[str, Callable[[LevelPlan], str]]
+_NEAR = (
+    "Before the budget for a pair is spent, data windows last longer, and then the newest aggregators get "
+    "nothing; your own release and the oldest ones come last."
+)
 
 
 # What others could learn today: `shoal privacy show`.
@@ -30,8 +37,8 @@ def show_report(report: PrivacyReport) -> None:
     if report.mode == "contribute":
         paragraph(
             "Only sums leave this instance, never a viewer's list: how many viewers engaged with each video, "
-            "and with each pair of the most watched ones. Noise is added and the result masked before it is "
-            "sent."
+            "and with both videos of each pair of those that a round names. Noise is added and the result "
+            "masked before it is sent."
         )
     else:
         paragraph(f'With mode = "{report.mode}" nothing about your viewers leaves this instance.')
@@ -53,12 +60,14 @@ def show_report(report: PrivacyReport) -> None:
 def _viewers(report: PrivacyReport) -> None:
     v = report.viewers
     age = report.min_video_age_seconds
+    old = f" and are public and not blocked here for {formatting.span(age)}" if age else ""
     heading("Who counts")
     paragraph(
         f"{v.counted:,} of {count(v.stored, 'viewer')} who take part, each with at most "
-        f"{count(v.limit, 'video')}, the latest ones. {v.settled:,} of {count(v.videos, 'video')} are old "
-        f"enough to count{f': public and not blocked here for {formatting.span(age)}' if age else ''}."
+        f"{count(v.limit, 'video')}, the latest ones. {v.settled:,} of {count(v.videos, 'video')} count: "
+        f"they have at least {LEAST_VIEWS} views{old}."
     )
+    paragraph(formatting.WEIGHTS)
     if v.left_out:
         paragraph(
             f"The limit leaves out {count(v.left_out, 'older engagement')} of {count(v.too_long, 'viewer')} "
@@ -79,65 +88,84 @@ def _windows(report: PrivacyReport) -> None:
         return
     heading("Data windows: what each aggregator has now")
     for window in report.windows:
-        title = f"{window.view.aggregator} (this instance; members of your own sums see the counts)"
-        paragraph(title if window.ours else window.view.aggregator, bold=True)
-        for text in (_given(report, window), _noise(window.pairs or window.counts), _ends(report, window)):
+        own = window.view.aggregator == OWN
+        title = (
+            "your own release (for what others may see of your own viewers)"
+            if own
+            else window.view.aggregator
+        )
+        paragraph(title, bold=True)
+        noise = _noise(window.given, own=own)
+        for text in (_given(report, window), noise, _ends(report, window)):
             if text:
                 paragraph(text, indent=4)
 
 
 def _given(report: PrivacyReport, window: WindowNoise) -> str:
     opened = f"Opened {ago(report.now - window.view.opened)}, on {utc(window.view.opened)}."
-    if window.view.state == "served":
+    state, given = window.view.state, window.given
+    if state == "served":
         return f"{opened} Gets nothing: since a backup was restored, it counts as served."
-    got = []
-    if window.counts is not None:
-        got.append(f"how many viewers engaged with each of {count(window.counts.videos, 'video')}")
-    if window.pairs is not None:
-        head = window.pairs.videos
-        got.append(
-            f"with each of {count(head * (head - 1) // 2, 'pair')} of a head of {count(head, 'video')}"
-        )
-    if got:
-        given = f"Given: {', and '.join(got)}."
-    elif window.view.vectors:
-        given = "Prepared, but in no opened sum so far."
-    else:
-        given = "Given: nothing."
-    if window.view.state == "void":
-        given += " VOID: a viewer who was counted withdrew, so nothing more is given in this window."
-    return f"{opened} {given}"
+    if not given:
+        return f"{opened} Nothing has left in it so far."
+    got = [f"how many viewers engaged with each of {count(given['counts'].videos, 'video')}"]
+    if "pairs" in given:
+        head = given["pairs"].videos
+        pairs = count(head * (head - 1) // 2, "pair")
+        got.append(f"with both videos of each of {pairs} of a head of {count(head, 'video')}")
+    told = f"{opened} Given: {', and '.join(got)}."
+    if state == "void":
+        told += " VOID: a viewer who was counted withdrew, so nothing more is given in this window."
+    return told
 
 
-def _noise(vector: VectorNoise | None) -> str:
-    if vector is None:
+def _noise(given: Mapping[str, SegmentNoise], *, own: bool) -> str:
+    counts, pairs = given.get("counts"), given.get("pairs")
+    if counts is None:
         return ""
-    if not vector.declared:
-        return "No noise: every number in the sum is exact."
+    if not counts.declared:
+        return f"No noise: every number in {'it' if own else 'the sum'} is exact."
+    least = formatting.off(counts.declared), None if pairs is None else formatting.off(pairs.declared)
+    if own:
+        return f"A count in it is off by about {least[0]}{f', a pair by about {least[1]}' if pairs else ''}."
+    usual = f"A count in the sum is off by about {formatting.off(counts.realised)}"
+    if pairs is not None:
+        usual += f", a pair by about {formatting.off(pairs.realised)}"
+    left = " and ".join(filter(None, least))
     return (
-        f"A number in the sum is off by about {formatting.off(vector.realised)} if no member is lost. In the "
-        "worst case, with members lost and one of the others an accomplice, "
-        f"{formatting.off(vector.declared)} is left."
+        f"{usual} if no member is lost. In the worst case, with members lost and as many accomplices as the "
+        f"noise is chosen for, {left} {'is' if pairs is None else 'are'} left."
     )
 
 
 def _ends(report: PrivacyReport, window: WindowNoise) -> str:
-    enough = window.changed >= window.needed
-    changed = f"{count(window.changed, 'viewer')} changed since, {window.needed} are needed"
+    state, ends = window.view.state, utc(window.view.ends)
+    if state == "prepared":
+        return "As long as nothing has left, the next request may get a fresh vector."
+    if window.view.aggregator == OWN:
+        if report.now >= window.view.ends:
+            return "It is over. The next training draws it anew."
+        if state in ("void", "served"):
+            return f"Ends on {ends}."
+        return f"Ends on {ends}; until then, the same numbers are used again."
+    changed = f"{count(window.changed, 'viewer')} changed since, and about {report.min_changed} must"
     if report.now < window.view.ends:
-        earliest = utc(window.view.ends)
-        return f"Ends on {earliest} at the earliest. Until then, it gets only the same again: {changed}."
-    if not enough:
-        return f"Its time is over, but it stays open: {changed}."
-    return f"It is over ({changed}); the next sum opens a new one."
+        until = "it gets only the same again" if state == "open" else "it gets nothing more"
+        return f"Ends on {ends} at the earliest; until then, {until}. {changed}, give or take some noise."
+    if not window.enough:
+        return (
+            f"Its time is over, but it stays open: {changed}. Whether they did is looked up at most once a "
+            "day, with noise, so that it does not show single people."
+        )
+    return "It is over, since enough viewers changed. The next round opens a new one."
 
 
 def _guesses(report: PrivacyReport) -> None:
     worst = _knows_most(report)
     parties: dict[str, Costs] = {}
     if worst:
-        parties = {worst: report.alone[worst].costs, "ALL TOGETHER": report.together.costs}
-    parties["MEMBERS"] = report.members
+        parties[worst] = report.alone[worst].costs
+    parties["ALL TOGETHER"] = report.together.costs
     paragraph("How often the best guess is right. A coin is right in 50 of 100 cases.")
     out.print()
     table(
@@ -163,7 +191,7 @@ def _guesses(report: PrivacyReport) -> None:
 def _parties(report: PrivacyReport) -> None:
     out.print()
     worst = _knows_most(report)
-    others = [host for host in report.alone if host != report.host]
+    others = [host for host in report.alone if host != OWN]
     if worst:
         years = count(report.alone[worst].windows, "data window")
         paragraph(
@@ -171,21 +199,33 @@ def _parties(report: PrivacyReport) -> None:
             "members. It sees no list, and not whose viewers are in a number.",
             hanging=2,
         )
+    if len(others) > 1:
         paragraph(
             f"- All {count(len(others), 'aggregator')} together average out part of the noise, since each "
             "got another draw.",
             hanging=2,
         )
-    paragraph(
-        f"- Any two members see the counts of each cohort, and no pairs.{_two_members(report)}", hanging=2
-    )
+    if OWN in report.alone:
+        paragraph(
+            "- Your own release, noisy numbers about your own viewers, is what your models learn about them "
+            "from. The head of your first rounds is chosen from it, and their members see which videos these "
+            "are.",
+            hanging=2,
+        )
+    paragraph(f"- The members of a round see nothing of its sum.{_members(report)}", hanging=2)
     public = "- The public sees no sum. "
     if report.publishes:
         public += "Vectors of videos may be published, as your settings allow; they tell less than the sums. "
-    public += (
-        "Suggestions come from a model with your own viewers in it exactly: a pair that only they have "
-        f"enters it from {count(report.min_users, 'viewer')} on."
-    )
+    if report.exact_own:
+        public += (
+            "Where serve.exact_own has an effect, suggestions rest on exact numbers of your viewers: a "
+            "member who compares many can find out what single other members watched."
+        )
+    else:
+        public += (
+            "Suggestions come from models that are made of such sums and of your own release, so nobody "
+            "learns more from them than these numbers tell."
+        )
     paragraph(public, hanging=2)
     paragraph(
         "- Nobody sees a viewer's list, times, dislikes, how much of a video was watched, names or "
@@ -194,20 +234,21 @@ def _parties(report: PrivacyReport) -> None:
     )
 
 
-def _two_members(report: PrivacyReport) -> str:
-    noisy = [w for w in report.windows if w.counts is not None and w.counts.declared]
-    found = [(w.counts, w.counts.members - w.ours) for w in noisy if w.counts is not None]
-    if not found:
+def _members(report: PrivacyReport) -> str:
+    given = [w.given["counts"] for w in report.windows if w.given and w.view.aggregator != OWN]
+    # Of a round whose record is gone it is not known how many there were.
+    given = [one for one in given if one.members > 1]
+    if not given:
         return ""
-    vector, roster = min(found, key=lambda one: (one[0].members - 2) * one[0].share)
-    left = max(vector.members - 2, 1) * vector.share
+    fewest = min(given, key=lambda one: one.members)
     # Two views of who survived, or everybody else's vectors: whichever takes fewer (docs/threat-model.md).
+    roster = fewest.members
     needed = min(2 * least_threshold(roster) - roster, roster - 1)
-    return (
-        f" Without their own noise, {formatting.off(left)} is left. Only {needed} of "
-        f"{count(roster, 'member')} together with the aggregator could lift a mask; then your own part of "
-        f"the noise, {formatting.off(vector.share)}, is all that hides your viewers."
-    )
+    said = f" Only {needed} of {count(roster, 'member')} together with the aggregator could lift a mask"
+    if not fewest.declared:
+        return f"{said}."
+    hides = formatting.off(fewest.share)
+    return f"{said}; then your own share of the noise, {hides}, is all that hides your viewers."
 
 
 def _accounts(report: PrivacyReport) -> None:
@@ -230,8 +271,19 @@ def _accounts(report: PrivacyReport) -> None:
     paragraph(
         "EPSILON is the mathematical measure, at delta 1e-6: under 1 is strong, over 10 is weak. FOUND is "
         "how many of the true ones are found if 5 of 100 false ones are claimed as well. When a yearly "
-        "budget is spent, nothing more is contributed."
+        f"budget is spent, nothing more is contributed.{_pace(report)}"
     )
+
+
+def _pace(report: PrivacyReport) -> str:
+    if Relation.PAIR not in report.budgets:
+        return ""
+    now = ""
+    if report.pace.stretch > 1:
+        now = f" One that opens now lasts {report.pace.stretch:.1f} times as long as usual."
+    if report.pace.refused:
+        now += f" {', '.join(report.pace.refused)}: nothing new at present."
+    return f" {_NEAR}{now}"
 
 
 def _never(report: PrivacyReport) -> None:
@@ -252,7 +304,7 @@ def _never(report: PrivacyReport) -> None:
 
 
 def _knows_most(report: PrivacyReport) -> str:
-    others = {host: year for host, year in report.alone.items() if host != report.host}
+    others = {host: year for host, year in report.alone.items() if host != OWN}
     return max(others, key=lambda host: others[host].costs[Relation.PAIR].epsilon, default="")
 
 
@@ -270,7 +322,7 @@ def show_plan(
 ) -> None:
     """Print what is set now, and what was asked about; `peers` are approved."""
     now, then = both
-    heading(f"Level {then.level.value}, with windows of {formatting.span(then.window.total_seconds())}")
+    heading(f"Level {then.level.value}, with windows of up to {formatting.span(then.window.total_seconds())}")
     paragraph(formatting.LEVELS[then.level])
     if not offer.offered:
         paragraph(f"NOT OFFERED HERE. {_too_small(then.level, offer)}")
@@ -279,11 +331,11 @@ def show_plan(
         whom = "other members" if now.cohort.group else "peers"
         paragraph(f"With fewer than {config.cohort.min_cohort} {whom} nothing is summed at all.")
     out.print()
-    _side_by_side(both, _number_rows(now))
+    _side_by_side(both, _number_rows(both))
     for title, costs in (
         ("Guesses after one sum (a coin is right in 50 of 100 cases)", lambda s: s.one_sum),
-        ("After a year of one aggregator's sums", lambda s: s.one_aggregator),
-        ("After a year, all aggregators together", lambda s: s.everybody),
+        ("After the first year of one aggregator's sums", lambda s: s.one_aggregator),
+        ("After the first year, all aggregators and your own release together", lambda s: s.everybody),
     ):
         heading(title)
         _side_by_side(both, _cost_rows(costs))
@@ -292,9 +344,57 @@ def show_plan(
         paragraph(f"{NAMES[relation]}: {formatting.QUESTIONS[relation]}", hanging=2)
     paragraph(
         "Everything else is taken to be known: the worst case. ε (at delta 1e-6): under 1 is strong, over "
-        f"10 weak. An aggregator that asks as soon as it may gets up to {then.most_windows:,} windows a year."
+        f"10 weak. An aggregator that asks as soon as it may gets up to {then.most_windows:,} windows in the "
+        "first year."
     )
+    for setting in (now,) if now == then else both:
+        if setting.budget_pair is not None:
+            paragraph(_within(setting))
+    if now.budget_pair is not None or then.budget_pair is not None:
+        paragraph(_NEAR)
     _quality(both, sets, own)
+
+
+def _within(setting: LevelPlan) -> str:
+    """Say what the budget for a pair makes of the windows."""
+    those = f"{count(setting.cohort.aggregators, 'aggregator')} and your own release"
+    level = f'At level "{setting.level.value}" the yearly budget for a pair, ε {setting.budget_pair:g},'
+    if setting.stretch == 1 and setting.admitted == setting.cohort.aggregators:
+        return f"{level} has room for {those} in the first year."
+    longer = f"{level} makes windows last up to {setting.stretch:.1f} times as long"
+    if setting.admitted == setting.cohort.aggregators:
+        return f"{longer}, so that it lasts for {those}."
+    return f"{longer}, and has room for {setting.admitted} of {those}."
+
+
+def show_windows(found: WindowCosts) -> None:
+    """Print what each longest window would cost, side by side."""
+    heading("What the longest window costs (privacy.window_max)")
+    names = [formatting.span(one.length.total_seconds()) for one in found.found]
+
+    def row(name: str, of: Callable[[WindowCost], str]) -> tuple[str, ...]:
+        return (f"  {name}", *(of(one) for one in found.found))
+
+    table(
+        [" " * 42, *names],
+        [
+            row("windows of one aggregator, first year", lambda one: f"{one.windows[0]:,}"),
+            row("in a later year", lambda one: f"{one.windows[1]:,}"),
+            row("a pair, one aggregator: ε, first year", lambda one: formatting.epsilon(one.pair[0])),
+            row("in a later year", lambda one: formatting.epsilon(one.pair[1])),
+            row("a pair, all together: ε, first year", lambda one: formatting.epsilon(one.pair_together[0])),
+            row("in a later year", lambda one: formatting.epsilon(one.pair_together[1])),
+            row("sent to each of them in a month", lambda one: bytes_of(round(one.bytes))),
+            row("plays of videos too new for pairs", lambda one: f"{100 * one.too_new:.1f} of 100"),
+        ],
+        right=names,
+    )
+    whose = f'those of the data set "{found.measured_on}"' if found.measured_on else "your viewers'"
+    paragraph(
+        f"All together are {count(found.aggregators, 'aggregator')} and your own release. Windows begin with "
+        f"a day and grow. The plays are {whose}. Until its pairs are counted, a video is suggested for its "
+        "tags and title."
+    )
 
 
 def _cohort(cohort: PlannedCohort, peers: int) -> str:
@@ -307,19 +407,24 @@ def _cohort(cohort: PlannedCohort, peers: int) -> str:
     )
 
 
-def _number_rows(now: LevelPlan) -> list[Row]:
+def _number_rows(both: Pair) -> list[Row]:
+    limited = [relation for relation in Relation if any(relation in one.until_spent for one in both)]
     rows: list[Row] = [
         ("noise, everybody alive", lambda s: formatting.off(s.realised[1])),
         ("noise counted on, worst case", lambda s: formatting.off(s.declared[1])),
         ("videos that count, per viewer", lambda s: f"{s.limit}"),
         ("pairs of videos counted so often", lambda s: f"{s.head_minimum} times"),
-        ("windows a year, per aggregator", lambda s: f"{s.windows:,}"),
+        ("windows, first year and later", lambda s: f"{s.windows:,} and {s.later_windows:,}"),
     ]
-    return rows + [(f"budget lasts, {NAMES[relation]}", _lasts(relation)) for relation in now.until_spent]
+    return rows + [(f"budget lasts, {NAMES[relation]}", _lasts(relation)) for relation in limited]
 
 
 def _lasts(relation: Relation) -> Callable[[LevelPlan], str]:
-    return lambda setting: count(setting.until_spent[relation], "window")
+    def lasts(setting: LevelPlan) -> str:
+        windows = setting.until_spent.get(relation)
+        return "no limit" if windows is None else count(windows, "window")
+
+    return lasts
 
 
 def _cost_rows(of: Callable[[LevelPlan], Costs]) -> list[Row]:

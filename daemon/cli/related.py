@@ -6,8 +6,10 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 
 from daemon.cli.command import Commands, printable
@@ -17,13 +19,16 @@ from daemon.cli.terminal import line, out, result, table
 from daemon.errors import NotRunningError, RequestError, UnknownVideoError
 from daemon.process.daemon_lock import find
 from daemon.serve.api import suggestions
+from daemon.serve.model_loader import arrange, is_exact
 from daemon.store import source_state
 from models.artefact import load as load_model
+from models.related_order import DISCOVERY, Discovery
 from models.serving import ServedModel
 
 app = Commands()
 
 MAX_MATCHES = 8
+_SHOWN = 10
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="UUID, address, or part of the title.")]
 
 
@@ -34,27 +39,57 @@ def related(
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many videos.")] = 10,
     nsfw: Annotated[bool, typer.Option("--nsfw", help="Include videos that are not safe for work.")] = False,
+    discovery: Annotated[
+        str | None,
+        typer.Option(
+            click_type=click.Choice(list(DISCOVERY)),
+            help="How far the list leads away from what everybody watches. Without it, as you set it; a "
+            "comparison has all three.",
+        ),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show familiar, balanced and explore side by side.")
+    ] = False,
+    models: Annotated[
+        list[str], typer.Option("--model", metavar="MODEL", help="Compare with a stored model; repeat it.")
+    ] = [],  # noqa: B006
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the comparison to a page.", dir_okay=False)
+    ] = None,
 ) -> None:
     """List the videos that are suggested beside a video.
 
-    The running daemon answers. Without one, the model in service is read from disk.
+    The running daemon answers. Without one, or to compare, models are read from disk.
     """
     model, name = _open(instance)
     seed = resolve(model, video)
-    parameters = {"video": model.labels.uuid[seed], "limit": limit, "nsfw": int(nsfw)}
+    if compare or models or html is not None:
+        # Only here: most lists need no second model.
+        from daemon.cli import related_compare
+
+        others = [(one, _open(instance, one)[0]) for one in models]
+        lists = related_compare.side_by_side(model, seed, others, limit=limit, nsfw=nsfw)
+        if html is not None:
+            _write(html, related_compare.as_page(lists))
+        result(lists.as_json(), lambda: related_compare.show(lists, html))
+        return
+    chosen: Discovery | None = next((one for one in DISCOVERY if one == discovery), None)
+    parameters: dict[str, Any] = {"video": model.labels.uuid[seed], "limit": limit, "nsfw": int(nsfw)}
+    if chosen is not None:
+        parameters["discovery"] = chosen
     answer = _ask(instance, "/v1/related", parameters)
     if answer is None:
-        found = model.related(seed, limit=limit, nsfw=nsfw)
-        answer = {"model": name, "videos": suggestions.suggestions(model, found)}
+        found = model.related(seed, limit=limit, nsfw=nsfw, discovery=chosen)
+        answer = {"model": name, "exact": is_exact(model), "videos": suggestions.suggestions(model, found)}
 
     def show() -> None:
         line(f"Related to {_title(model, seed)} (model {answer['model']})")
         out.print()
         rows = [
-            (str(n), _title(model, model.index(item["uuid"])), f"{item['score']:.3f}", item["reason"]["text"])
+            (str(n), _title(model, model.index(item["uuid"])), item["reason"]["text"])
             for n, item in enumerate(answer["videos"], 1)
         ]
-        table(["", "VIDEO", "SCORE", "WHY"], rows, right=("", "SCORE"))
+        table(["", "VIDEO", "WHY"], rows, right=("",))
 
     result({"video": model.labels.uuid[seed], "title": model.labels.title[seed], **answer}, show)
 
@@ -67,10 +102,15 @@ def explain(
         typer.Option(metavar="VIDEO", help="A video that the viewer engaged with; repeat for several."),
     ],
     instance: InstanceOption = HERE,
+    *,
+    without: Annotated[
+        list[str],
+        typer.Option(metavar="VIDEO|TAG", help="Show how the viewer's list changes without it; repeat it."),
+    ] = [],  # noqa: B006
 ) -> None:
-    """Explain why a video is suggested to a viewer.
+    """Explain why a video is suggested to a viewer, exactly.
 
-    The score is split into exact parts, one per video of the history and one per tag.
+    Shares are of all that speaks for the video. What is negative speaks against it.
     """
     model, name = _open(instance)
     position = resolve(model, video)
@@ -79,19 +119,93 @@ def explain(
     answer = _ask(instance, "/v1/explain", parameters)
     if answer is None:
         answer = {"model": name, **suggestions.explanation(model, model.explain(past, position))}
+    changes = _without(model, past, without) if without else []
 
     def show() -> None:
         line(f"Why {_title(model, position)} (model {answer['model']})")
         out.print()
-        rows = [(_title(model, model.index(p["uuid"])), f"{p['part']:+.4f}") for p in answer["by_video"]]
-        table(["BECAUSE OF", "PART"], [*rows, ("score", f"{answer['score']:+.4f}")], right=("PART",))
+        line(_in_words(model, answer))
+        out.print()
+        because = sorted(answer["by_video"], key=lambda part: -abs(part["share"]))
+        rows = [(_title(model, model.index(part["uuid"])), _percent(part["share"])) for part in because]
+        if answer["popularity"]:
+            rows.append(("(watched by many)", _percent(answer["popularity"])))
+        table(["BECAUSE OF", "SHARE"], rows, right=("SHARE",))
         if answer["by_feature"]:
-            parts = sorted(answer["by_feature"], key=lambda p: -abs(p["part"]))
+            parts = sorted(answer["by_feature"], key=lambda part: -abs(part["share"]))
             out.print()
-            rows = [(f"{p['kind']} {p['name']}", f"{p['part']:+.4f}") for p in parts]
-            table(["IN COMMON", "PART"], rows, right=("PART",))
+            rows = [(f"{part['kind']} {part['name']}", _percent(part["share"])) for part in parts]
+            table(["IN COMMON", "SHARE"], rows, right=("SHARE",))
+        for change in changes:
+            out.print()
+            line(f"Without {change['without']}")
+            out.print()
+            moved = [
+                (_title(model, model.index(row["uuid"])), row["before"] or "–", row["after"] or "–")
+                for row in change["videos"]
+            ]
+            table(["VIDEO", "PLACE BEFORE", "AFTER"], moved, right=("PLACE BEFORE", "AFTER"))
 
-    result(answer, show)
+    result({**answer, **({"without": changes} if without else {})}, show)
+
+
+def _write(file: Path, page: str) -> None:
+    try:
+        file.write_text(page, "utf-8")
+    except OSError as error:
+        raise RequestError(
+            f"{file} cannot be written: {error.strerror}", advice="Name a file in a folder that is there."
+        ) from None
+
+
+def _in_words(model: ServedModel, answer: dict[str, Any]) -> str:
+    """Say what most of it comes from."""
+    parts = [(part["share"], _title(model, model.index(part["uuid"]))) for part in answer["by_video"]]
+    share, name = max([*parts, (answer["popularity"], "that many watch it")], default=(0.0, ""))
+    if share <= 0:
+        return "Nothing in the history speaks for it."
+    how = "Most of it" if share > 0.5 else "The largest part of it"
+    return f"{how} because of {name}." if name != "that many watch it" else f"{how}: {name}."
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def _without(model: ServedModel, past: list[int], leave_out: list[str]) -> list[dict[str, Any]]:
+    """Return how a viewer's list of ten changes without a video of the history, or all videos of a tag."""
+    before = [item.video for item in model.recommend(past, limit=_SHOWN)]
+    changes = []
+    for text in leave_out:
+        tagged = {video for video in past if text.casefold() in (tag.casefold() for tag in model.tags(video))}
+        left_out = tagged or {video for video in past if text.casefold() in _names(model, video)}
+        if not tagged and len(left_out) > 1:
+            raise RequestError(
+                f"{len(left_out)} titles match in the history: {printable(text)}",
+                advice="Type more of the title, or give a UUID.",
+            )
+        if not left_out:
+            raise RequestError(
+                f"nothing in the history is {printable(text)} or has that tag",
+                advice="Give a UUID, an address or the title of a video of the history, or a tag.",
+            )
+        left = [video for video in past if video not in left_out]
+        after = [item.video for item in model.recommend(left, limit=_SHOWN, exclude=left_out)]
+        videos = [
+            {
+                "uuid": model.labels.uuid[video],
+                "before": before.index(video) + 1 if video in before else None,
+                "after": after.index(video) + 1 if video in after else None,
+            }
+            for video in dict.fromkeys([*after, *before])
+        ]
+        changes.append({"without": text, "videos": videos})
+    return changes
+
+
+def _names(model: ServedModel, video: int) -> str:
+    labels = model.labels
+    return " ".join((labels.uuid[video], labels.url[video], labels.title[video])).casefold()
 
 
 def resolve(model: ServedModel, text: str) -> int:
@@ -119,9 +233,10 @@ def resolve(model: ServedModel, text: str) -> int:
     )
 
 
-def _open(instance: Instance) -> tuple[ServedModel, str]:
-    directory = model_folder(instance, "current")
+def _open(instance: Instance, name: str = "current") -> tuple[ServedModel, str]:
+    directory = model_folder(instance, name)
     model = load_model(directory)
+    arrange(model, instance.config.serve)
     if instance.config.database.exists():
         excluded = source_state.exclusions(instance.store)
         model.visibility.exclude(channels=excluded.channels, hosts=excluded.hosts, videos=excluded.videos)

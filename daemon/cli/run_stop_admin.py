@@ -30,7 +30,8 @@ def run(instance: InstanceOption = HERE) -> None:
             f"a daemon with process id {running.pid} already serves {config.data_dir}",
             advice=f"Stop it with: shoal stop -c {instance}",
         )
-    instance.job("migrate")
+    if lost := instance.job("migrate").result["lost"]:
+        say(lost)
     say(f"Serving {config.instance.host}. Stop with Ctrl+C, or: shoal stop -c {instance}")
     command, environment = python_module("daemon.serve", "--config", str(instance))
     # Replacing this process leaves the command line's packages behind.
@@ -45,7 +46,7 @@ def stop(
 ) -> None:
     """Stop the running daemon.
 
-    It answers requests in progress and leaves open sessions. To keep the sessions, restart the daemon with
+    It answers requests in progress and leaves open rounds. To keep the rounds, restart the daemon with
     your service manager instead.
     """
     from daemon.rounds.abort import leave_all
@@ -67,14 +68,14 @@ def stop(
         line(f"Stopped the daemon (process {running.pid}) after {seconds:.1f} s.")
         if left.as_member or left.own:
             prose(
-                f"Left {count(left.as_member, 'session')} of others and {count(left.own, 'session')} of this "
+                f"Left {count(left.as_member, 'round')} of others and {count(left.own, 'round')} of this "
                 "instance. They cannot go on."
             )
 
     found = {
         "stopped": running.pid,
         "seconds": round(seconds, 2),
-        "left": {"sums_of_others": left.as_member, "own_sessions": left.own},
+        "left": {"rounds_of_others": left.as_member, "own_rounds": left.own},
     }
     result(found, show)
 

@@ -12,14 +12,14 @@ import typer
 
 from daemon.cli.command import Commands
 from daemon.cli.instance import HERE, Instance, InstanceOption
-from daemon.cli.sessions import session_id
+from daemon.cli.rounds import round_id
 from daemon.cli.terminal import bytes_of, count, heading, line, out, paragraph, prose, result, table, utc
-from daemon.disclosure import share_export
+from daemon.disclosure import formatting, share_export, waiting
 from daemon.disclosure.data_kinds import DATA_KINDS
 from daemon.disclosure.share_report import SharedVideo, ShareReport, gather
-from daemon.disclosure.windows import FrozenVector, WindowView, frozen_pairs
+from daemon.disclosure.windows import FrozenVector, State, WindowView, frozen_pairs
 from daemon.errors import RequestError
-from daemon.store.releases import ReleaseRecord
+from daemon.store.releases import OWN, ReleaseRecord
 
 app = Commands()
 
@@ -27,7 +27,7 @@ _ID = 12
 _DIGEST = 16
 """Digits of a hash where the whole of it is not asked for."""
 _LEFT = 10
-"""Vectors of the past that are listed."""
+"""Vectors of the past, or hosts, that are listed."""
 _SENDS = "contribute"
 
 
@@ -35,20 +35,27 @@ _SENDS = "contribute"
 def show(
     instance: InstanceOption = HERE,
     *,
-    session: Annotated[
-        str, typer.Option(help="Only what left in this session: its id, or its first characters.")
+    round_: Annotated[
+        str, typer.Option("--round", help="Only what left in this round: its id, or its first characters.")
     ] = "",
     videos: Annotated[int, typer.Option(min=0, max=1000, help="How many videos to list.")] = 10,
 ) -> None:
     """Show what would leave next, what each rule says to it, and what has left. Nothing is sent."""
     share = gather(instance.config, instance.store, time.time())
-    if not session:
-        result(share.as_json(most=videos), lambda: _show(share, videos))
+    if not round_:
+        missing = waiting.gather(instance.config, instance.store, time.time())
+
+        def show() -> None:
+            _show(share, videos)
+            heading("When")
+            paragraph(missing.sentence)
+
+        result({**share.as_json(most=videos), "waiting": missing.as_json()}, show)
         return
-    found = session_id(instance, session)
-    left = [one for one in share.left if one.session_id == found]
-    as_json = [one for one in share.as_json()["left"] if one["session"] == found]
-    result({"session": found, "left": as_json}, lambda: _show_session(share, found, left, videos))
+    found = round_id(instance, round_)
+    left = [one for one in share.left if one.round_id == found]
+    as_json = [one for one in share.as_json()["left"] if one["round"] == found]
+    result({"round": found, "left": as_json}, lambda: _show_round(share, found, left, videos))
 
 
 @app.command()
@@ -113,17 +120,17 @@ def _show(share: ShareReport, videos: int) -> None:
     _traffic(share)
 
 
-def _show_session(share: ShareReport, name: str, left: Sequence[ReleaseRecord], videos: int) -> None:
-    """Print what left in one session, with so many videos where their numbers are still kept."""
-    heading(f"What left in session {name[:_ID]}")
+def _show_round(share: ShareReport, name: str, left: Sequence[ReleaseRecord], videos: int) -> None:
+    """Print what left in one round, with so many videos where their numbers are still kept."""
+    heading(f"What left in round {name[:_ID]}")
     if not left:
         paragraph("Nothing of this instance's viewers left in it for the first time.")
         return
-    for record in sorted(left, key=lambda one: one.round):
+    for record in left:
         _record(share, record, whole=True)
     window = next((one for one in share.windows if one.id == left[0].window), None)
     if window is None or not window.numbers:
-        paragraph("The numbers are kept until the data window ends, or until somebody in it leaves.")
+        paragraph("The numbers are kept until the next data window opens, or until somebody in it leaves.")
         return
     _videos(islice(share.everything(), videos), [window])
     prose(f"All of them: shoal share export FILE; pairs: --pairs {window.aggregator}")
@@ -141,22 +148,21 @@ def _next(share: ShareReport, videos: int) -> None:
         others = [host for host in share.next_sum.members if host != config.instance.host]
         named = f"{', '.join(others[:_LEFT])}{' and others' if len(others) > _LEFT else ''}" or "nobody"
         until = (
-            "" if share.next_sum.drawn == "epoch" else ", or with some of them, as is drawn before the sum"
+            "" if share.next_sum.drawn == "epoch" else ", or with some of them, as is drawn before the round"
         )
         paragraph(f"It would be summed with {named}{until}.")
-    head = min(config.model.max_head, entries)
-    pairs = head * (head - 1) // 2
+    head, pairs = share.most_pairs
     who = "it" if group else "each of them"
     paragraph(
-        f"For a sum over {count(entries, 'public video')} of this instance, {who} would get how many of "
-        f"{count(share.users, 'viewer')} engaged with each video ({bytes_of(4 * entries)}). Then, for pairs "
-        "of the videos most watched by all members, how many engaged with both: at most "
-        f"{count(pairs, 'number')} ({bytes_of(4 * pairs)}). Noise is added and the result masked, so that "
-        "only the sum can be read."
+        f"For a sum over {count(entries, 'public video')} of this instance, {who} would get one vector: how "
+        f"many of {count(share.users, 'viewer')} engaged with each video and, for at most {head:,} of them "
+        f"that the round names, with both videos of each pair. That is at most {count(pairs, 'pair')}, and "
+        f"{bytes_of(share.most_bytes)}. Noise is added and the result masked, so that only the sum can be "
+        f"read. {formatting.WEIGHTS}"
     )
     paragraph(
-        "The noise is drawn when somebody asks, and kept for a data window. From then on, the vectors have a "
-        "hash. The numbers of viewers below are exact, and do not leave."
+        "The noise is drawn when somebody asks, and kept for a data window. Once the vector has left, it has "
+        "a hash. The numbers of viewers below are exact, and do not leave."
     )
     if share.total and videos:
         out.print()
@@ -169,12 +175,15 @@ def _videos(found: Iterable[SharedVideo], windows: Iterable[WindowView]) -> None
     hosts = [window.aggregator for window in windows if window.numbers]
     # More columns than these leave no room for titles.
     named = hosts[: max(1, (out.width - 50) // 16)]
-    columns = ["VIEWERS", *(f"GIVEN TO {host}" for host in named)]
+    columns = ["VIEWERS", *(OWN.upper() if host == OWN else f"GIVEN TO {host}" for host in named)]
     rows = [
-        (video.users, *(video.given.get(host, "") for host in named), video.title or video.url)
-        for video in found
+        (video.users, *(_given(video, host) for host in named), video.title or video.url) for video in found
     ]
     table([*columns, "VIDEO"], rows, right=columns)
+
+
+def _given(video: SharedVideo, host: str) -> str:
+    return f"{video.given[host]:.1f}" if host in video.given else ""
 
 
 def _windows(share: ShareReport) -> None:
@@ -182,30 +191,46 @@ def _windows(share: ShareReport) -> None:
     if not share.windows:
         paragraph("No aggregator has anything.")
     for window in share.windows:
-        ours = window.aggregator == share.config.instance.host
-        name = f"{window.aggregator} (this instance; members of your own sums see the totals)"
-        paragraph(name if ours else window.aggregator, bold=True)
-        paragraph(_state(window), indent=4)
-        for vector in window.vectors:
-            paragraph(f"{_vector(vector)}, sha256", indent=4)
-            paragraph(vector.sha256, indent=4)
+        own = window.aggregator == OWN
+        paragraph(
+            "our own release (what others may see of own viewers rests on it)" if own else window.aggregator,
+            bold=True,
+        )
+        paragraph((_OF_OWN if own else _OF_OTHERS)[window.state].format(until=utc(window.ends)), indent=4)
+        if window.vector is not None:
+            told = _vector(window.vector)
+            paragraph(f"{told[:1].upper()}{told[1:]}, sha256", indent=4)
+            paragraph(window.vector.sha256, indent=4)
 
 
-def _state(window: WindowView) -> str:
-    until = utc(window.ends)
-    return {
-        "open": f"If it asks again, it gets the same until {until}.",
-        "over": f"It ended on {until}. If it asks again, it gets a fresh vector once enough viewers changed.",
-        "void": f"A viewer in it left, so it gets nothing more until {until}. It is deleted here.",
-        "served": f"A backup was restored, so this counts as served. It gets nothing until {until}.",
-    }[window.state]
+_OF_OTHERS: dict[State, str] = {
+    "prepared": "Nothing has left yet. If it asks again, viewers may be counted anew.",
+    "open": "If it asks again, it gets the same until {until}.",
+    "given": "Its sum was opened. It gets nothing more until {until}.",
+    "over": "It ended on {until}. If it asks again, it gets a fresh vector once enough viewers changed.",
+    "void": "A viewer in it left, so it gets nothing more until {until}. It is deleted here.",
+    "served": "A backup was restored, so this counts as served. It gets nothing until {until}.",
+}
+_OF_OWN: dict[State, str] = {
+    "prepared": "Drawn, and not used yet.",
+    "open": "The same numbers are used until {until}.",
+    "given": "The same numbers are used until {until}.",
+    "over": "It ended on {until}. The next training draws it anew.",
+    "void": "A viewer in it left, so it is deleted. A training draws it anew, a week after the last draw at "
+    "the earliest.",
+    "served": "A backup was restored, so this counts as served. It is not drawn again before {until}.",
+}
 
 
 def _vector(vector: FrozenVector) -> str:
-    if vector.round == 0:
-        return f"Counts of {count(vector.entries, 'video')}, {bytes_of(vector.bytes)}"
-    of = "" if vector.videos is None else f" among {count(vector.videos, 'video')}"
-    return f"{count(vector.entries, 'pair')}{of}, {bytes_of(vector.bytes)}"
+    if vector.vocabulary is None or vector.head is None:
+        return f"{count(vector.entries, 'number')}, {bytes_of(vector.bytes)}"
+    return f"{_segments(vector.vocabulary, vector.head)}, {bytes_of(vector.bytes)}"
+
+
+def _segments(vocabulary: int, head: int) -> str:
+    counts = f"counts of {count(vocabulary, 'video')}"
+    return f"{counts}, pairs of a head of {count(head, 'video')}" if head else counts
 
 
 def _left(share: ShareReport) -> None:
@@ -222,13 +247,13 @@ def _left(share: ShareReport) -> None:
 
 
 def _record(share: ShareReport, record: ReleaseRecord, *, whole: bool = False) -> None:
-    videos = count(record.videos, "video")
-    what = f"counts of {videos}" if record.round == 0 else f"pairs of a head of {videos}"
-    paragraph(f"{utc(record.at)}  {what} to {record.aggregator}", hanging=2)
-    digest = record.vector_sha256 or "not known: it left before hashes were kept"
+    own = record.aggregator == OWN
+    where = "in our own release" if own else f"to {record.aggregator}"
+    paragraph(f"{utc(record.at)}  {_segments(record.vocabulary, record.head)} {where}", hanging=2)
+    digest = record.vector_sha256 or "not known"
     if not whole:
-        shown = digest[:_DIGEST] if record.vector_sha256 else digest
-        paragraph(f"session {record.session_id[:_ID]}, {bytes_of(record.bytes)}, sha256 {shown}", indent=4)
+        name = "" if own else f"round {record.round_id[:_ID]}, "
+        paragraph(f"{name}{bytes_of(record.bytes)}, sha256 {digest[:_DIGEST]}", indent=4)
         return
     ends = share.window_ends(record)
     paragraph(

@@ -38,7 +38,7 @@ def simulate(
     loss: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PERCENT", help="Share of members that are lost: repeat it, or give 10,30, the default."
+            metavar="PERCENT", help="Share of members that are lost: repeat it, or give 2,10,30, the default."
         ),
     ] = None,
     level: Level = "default",
@@ -51,7 +51,7 @@ def simulate(
 
     Reports traffic, time, lost members, and what learning together is worth to instances of each size.
     """
-    losses = _numbers(loss or ["10,30"], "--loss", 1, 99)
+    losses = _numbers(loss or ["2,10,30"], "--loss", 1, 99)
     wanted = _numbers(instances, "--instances", _FEWEST, _MOST) if instances else []
     # Loads SciPy, PyTorch and Flower, once the command is known to make sense.
     from daemon.cli import simulate_view

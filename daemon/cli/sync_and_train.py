@@ -48,6 +48,8 @@ def train(instance: InstanceOption = HERE) -> None:
             )
         if "sum_not_used" in found:
             prose(f"The stored sum was not used: {found['sum_not_used']}.")
+        if "own_viewers" in found:
+            prose(found["own_viewers"])
         if "vectors" in found:
             prose(f"Vectors for browsers: {found['vectors']}.")
 

@@ -41,7 +41,9 @@ def forget(
     name = viewer or _asked()
     found = forget_viewer.forget(instance.store, instance.config, name, time.time())
     found |= _trained(instance, wanted=train)
-    found["older_models"] = [model for model in found.pop("models") if model != found["serves_now"]]
+    if found["trained"]:
+        # The training took them out.
+        found["models"] = []
     result(found, lambda: _show_forgotten(found))
 
 
@@ -82,14 +84,25 @@ def _show_forgotten(found: dict[str, Any]) -> None:
     prose(f"Deleted the viewer and {count(found['engagements'], 'engagement')}.")
     _show_windows(found["windows_voided"], found["next_contribution"])
     if found["trained"]:
-        prose(f"Trained a new model without the viewer: {found['serves_now']} serves now.")
+        prose(
+            f"Trained a new model without the viewer: {found['serves_now']} serves now. Models that may hold "
+            "the viewer are deleted."
+        )
     else:
-        prose("The model in service still contains the viewer, until the next: shoal train")
+        prose(
+            "Models that may hold the viewer go out of service and off the disk with the next training, "
+            "which follows each sync: shoal train"
+        )
+    for model in found["models"]:
+        prose(f"- {model}", hanging=2)
+    if found["next_own_release"]:
+        prose(
+            "Until then lists rest on sums of others, content and public counters: own viewers are counted "
+            f"anew at the first training after {utc(found['next_own_release'])}."
+        )
     heading("What this does not undo")
     for text in found["limits"]:
         prose(f"- {text}", hanging=2)
-    if found["older_models"]:
-        prose(f"Older models that contain the viewer: {', '.join(found['older_models'])}", hanging=2)
 
 
 def _show_checked(found: dict[str, Any]) -> None:

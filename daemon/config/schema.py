@@ -13,6 +13,9 @@ from daemon.config.types import Duration, Host, PeerUrl, PublicKey, Secret, Sour
 
 Mode = Literal["off", "simulate", "consume", "contribute"]
 
+DATABASE = "shoal.db"
+"""Name of the database in `data_dir`."""
+
 _SECOND, _MINUTE, _HOUR, _DAY = (timedelta(seconds=s) for s in (1, 60, 3600, 86400))
 
 
@@ -73,7 +76,7 @@ class Listen(Section):
     api_host: str = "127.0.0.1"
     """Address of the local API. Only PeerTube's plugin uses it."""
     api_port: int = Field(default=9731, ge=0, le=65535)
-    """Port of the local API. 0 picks a free port, which /v1/status shows."""
+    """Port of the local API. 0 picks a free port, which `shoal admin` and the log show."""
     federation_host: str = "127.0.0.1"
     """Address of the listener for peers. The plugin forwards their requests, so loopback is enough."""
     federation_port: int = Field(default=9732, ge=0, le=65535)
@@ -109,17 +112,20 @@ class Peer(Section):
 class Cohort(Section):
     """How many peers are summed together, and how long they may take."""
 
-    min_cohort: int = Field(default=4, ge=3, le=1000)
+    min_cohort: int = Field(default=4, ge=3, le=60)
     """Fewest approved members in a sum, not counting the aggregator. With four, a dishonest aggregator needs
     two accomplices to single out another member. Fewer than three would hide too little."""
     stage_timeout: Duration = Field(default=2 * _MINUTE, ge=timedelta(milliseconds=100), le=_DAY)
     """How long the aggregator waits for its members in each of the five stages. Members that do not answer
     are left out of the sum."""
-    session_expiry: Duration = Field(default=_HOUR, ge=_SECOND, le=7 * _DAY)
-    """How long a proposal stays valid, so that a late message can never join an old sum."""
-    sub_cohorts_from: int = Field(default=8, ge=6, le=1000)
-    """Number of peers from which the cohort is divided into sub-cohorts, each of at least min_cohort members.
-    A bad sub-cohort can then be left out without asking anyone again."""
+    round_expiry: Duration = Field(default=6 * _HOUR, ge=_SECOND, le=6 * _HOUR)
+    """How long a round can be resumed after members were lost. Late messages of an older one are refused."""
+    sub_cohorts_from: int = Field(default=8, ge=6, le=128)
+    """Number of peers from which the cohort is divided into sub-cohorts: two, or three as soon as each can
+    have min_cohort members. A bad sub-cohort can then be left out without asking anyone again."""
+    members_per_sub_cohort: int = Field(default=64, ge=4, le=96)
+    """Most members of a sub-cohort when the division is made: above three times as many there are more of
+    them. Members that join later are added, up to 128 in each."""
     epoch: Duration = Field(default=180 * _DAY, ge=_SECOND)
     """How long a division into sub-cohorts is kept. Dividing again while the data has hardly changed would
     let this instance work out the numbers of single members; peers rely on you not doing so."""
@@ -152,11 +158,11 @@ class Guards(Section):
     """Most viewers that one peer counts for; fewer where its public NodeInfo or you say so. A sum larger than
     all its members together can explain is not used."""
     requests_per_minute: int = Field(default=600, ge=60, le=100_000)
-    """Most requests per minute from one peer. A session takes about twenty, more while it waits."""
+    """Most requests per minute from one peer. A round takes about twenty, more while it waits."""
     strangers_per_minute: int = Field(default=60, ge=1, le=100_000)
     """Most requests per minute from all unknown senders together. Each costs a signature check."""
     max_requests_pending: int = Field(default=100, ge=1, le=10_000)
-    """Most open requests for approval. Further ones are turned away."""
+    """Most open requests for approval, or to join a group hosted here. Further ones are turned away."""
 
 
 class Group(Section):
@@ -183,13 +189,8 @@ class Group(Section):
     """Hosting: PEM file with the private key of the certificate."""
     superlink_port: int = Field(default=0, ge=0, le=65535)
     """Hosting: loopback port of Flower's SuperLink. 0 picks a free port."""
-    members_per_part: int = Field(default=16, ge=4, le=1000)
-    """Hosting: approximate size of the sub-cohorts of a large group. Members can leave out single
-    sub-cohorts, but each carries the noise of a whole sum."""
     max_members: int = Field(default=1000, ge=4, le=1000)
     """Hosting: most members of the group."""
-    max_requests_pending: int = Field(default=100, ge=1, le=10_000)
-    """Hosting: most open requests to join. Further ones are turned away."""
 
     @model_validator(mode="after")
     def _a_certificate_has_its_key(self) -> Self:
@@ -202,47 +203,68 @@ class Sharing(Section):
     """What may leave this instance, and how much one viewer can change in it."""
 
     min_users: int = Field(default=5, ge=2, le=1000)
-    """A video's pairs are counted only if at least this many viewers of the whole cohort engaged with it."""
+    """A video's pairs are used only if at least this many viewers of the whole cohort engaged with it."""
     max_videos_per_user: int = Field(default=200, ge=1, le=100_000)
     """Most videos counted per viewer, the latest first. Bounds what one viewer, or one forged account, can
     change in a sum."""
     max_users: int = Field(default=100_000, ge=1, le=10_000_000)
     """Most viewers per instance. Declared in each sum so that it cannot overflow."""
-    min_vocabulary: int = Field(default=100, ge=2)
-    """Fewest videos a sum may ask about. A short list asks about particular viewers."""
+    min_vocabulary: int = Field(default=20, ge=2)
+    """Fewest videos in the list of a sum that this instance has in its own catalogue. A short list asks about
+    particular viewers, and addresses that nobody knows make none longer."""
     max_vocabulary: int = Field(default=200_000, ge=2, le=10_000_000)
     """Most videos a sum may ask about. Each costs memory and transfer."""
 
 
 class Privacy(Section):
-    """What protects your viewers in a sum. See docs/privacy.md."""
+    """What protects your viewers in sums and in lists. See docs/privacy.md."""
 
     level: Literal["none", "default", "strict", "user-level"] = "default"
-    """Noise in every sum. "default" hides single pairs of videos in a history; "strict" hides them for longer
-    and costs more quality; "user-level" hides whole histories and needs a very large cohort. "none" hides
-    nothing and is refused for real viewers. To compare them, run: shoal privacy plan."""
-    window: Duration = Field(default=7 * _DAY, ge=_SECOND, le=365 * _DAY)
-    """Length of a data window, in which an aggregator gets the same contribution with the same noise. Fresh
-    noise more often could be averaged away."""
+    """Noise in every sum, and in what lists rest on. "default" makes single pairs of videos uncertain in one
+    sum; "strict" does so for longer and costs more quality; "user-level" makes whole histories uncertain in
+    one sum and needs a very large cohort. "none" hides nothing and is refused for real viewers. To compare
+    them, run: shoal privacy plan."""
+    window_max: Duration = Field(default=28 * _DAY, ge=_SECOND, le=365 * _DAY)
+    """Longest data window, in which an aggregator gets the same contribution with the same noise. The first
+    lasts a day, each further one half as long again. Fresh noise more often could be averaged away. To
+    compare lengths, run: shoal privacy plan."""
     min_changed_users: int = Field(default=5, ge=0, le=1_000_000)
-    """Fewest viewers whose data must have changed before a new contribution is made, so that its difference
-    from the last one is never one person's doing."""
+    """How many viewers' data must have changed before a new contribution is made, so that its difference from
+    the last one is never one person's doing. Give or take a few: the number is drawn for each data window."""
     min_video_age: Duration = Field(default=7 * _DAY, ge=timedelta(0), le=365 * _DAY)
-    """How long a video must have been public and not blocked here before it counts. A bait video,
-    published to see who watches it, has to wait as well."""
-    yearly_budget_pair: float = Field(default=0.0, ge=0.0)
-    """Most privacy loss in a year (epsilon at delta 1e-6, all aggregators together) for one pair of videos of
-    one viewer. Once it is spent, this instance contributes nothing more. 0: no limit."""
+    """How long a video must have been public and not blocked here before it counts. A bait video, published
+    to see who watches it, has to wait as well. At the first sync PeerTube's own record tells the age."""
+    yearly_budget_pair: float = Field(default=30.0, ge=0.0)
+    """Most privacy loss in a year (epsilon at delta 1e-6, all aggregators and your own release together) for
+    one pair of videos of one viewer. The default is what five aggregators and your own release cost at level
+    "default" in the first year. When it gets near, data windows last longer, up to twelve weeks; then the
+    newest aggregators get nothing. Once it is spent, this instance contributes nothing more. 0: no limit."""
     yearly_budget_view: float = Field(default=0.0, ge=0.0)
-    """The same for one video of one viewer."""
+    """The same for one video of one viewer; nothing is done before it is spent."""
     yearly_budget_user: float = Field(default=0.0, ge=0.0)
-    """The same for everything one viewer watched."""
+    """The same for everything one viewer watched; nothing is done before it is spent."""
     allow_published_vectors: bool = False
     """Let peers publish video vectors computed from sums that include your viewers, so that browsers can rank
     videos themselves. Without it, sums that ask for this are refused."""
     publish_vectors: bool = False
     """Ask peers for the same in your own sums, and offer the vectors to the plugin. Peers that do not allow
     it are left out of those sums."""
+
+
+class Serve(Section):
+    """What lists are made from, and how they are arranged."""
+
+    discovery: Literal["familiar", "balanced", "explore"] = "balanced"
+    """How far lists lead away from what everybody watches, where a viewer has not chosen: "familiar" has what
+    many like, and in a list of related videos no place for new ones; "explore" has more of what few have seen
+    and two places in ten for new videos; "balanced" is in between."""
+    sensitive_beside_safe: bool = False
+    """Allow sensitive videos beside safe ones, for viewers whose PeerTube settings display them."""
+    exact_own: bool = False
+    """Make lists from exact numbers of your own viewers instead of noisy ones. Whoever sees such lists can
+    find out from them what single viewers watched. It has an effect only while the plugin shows suggestions
+    to logged-in members alone and registration is closed. The first check (source.check) that finds the
+    instance open deletes the models that were learnt so."""
 
 
 class Limits(Section):
@@ -258,8 +280,9 @@ class Limits(Section):
     """Most videos to exclude in one request."""
     job_time: Duration = Field(default=_HOUR, ge=_SECOND)
     """Longest time a job may run. A job that is stopped leaves nothing half done."""
-    job_memory_mb: int = Field(default=4096, ge=256)
-    """Most memory a job may use. Training with the default model.max_head needs about 2 GB."""
+    job_memory_mb: int = Field(default=0, ge=0)
+    """Most memory a job may use, in MiB; 0 means half of what this machine has, at most 4096. Training uses
+    as many videos as fit: 4,096 need about 1,400, half as many 700."""
 
 
 class Model(Section):
@@ -283,19 +306,17 @@ class Schedule(Section):
 
     enabled: bool = True
     """Run jobs on a schedule. With false they run only when you start them: shoal sync, shoal train, shoal
-    sessions."""
+    rounds."""
     sync: Duration = Field(default=6 * _HOUR, ge=10 * _SECOND)
     """How often to read videos and engagements again."""
     train_after_sync: bool = True
     """Train a new model after each sync, so that lists stay fresh."""
-    session: Duration = Field(default=7 * _DAY, ge=10 * _SECOND)
-    """How often to ask peers for a sum. Sums in quick succession would show what changed."""
     prune: Duration = Field(default=_DAY, ge=10 * _SECOND)
     """How often to delete superseded models and sums."""
     jitter: float = Field(default=0.1, ge=0.0, le=0.5)
     """Random share of an interval by which each run is moved."""
-    keep_sessions: Duration = Field(default=365 * _DAY, ge=_DAY)
-    """How long to keep the record of finished sessions."""
+    keep_rounds: Duration = Field(default=365 * _DAY, ge=_DAY)
+    """How long to keep the record of finished rounds."""
 
 
 class Log(Section):
@@ -333,6 +354,7 @@ class Config(Section):
     group: Group = Group()
     sharing: Sharing = Sharing()
     privacy: Privacy = Privacy()
+    serve: Serve = Serve()
     limits: Limits = Limits()
     model: Model = Model()
     schedule: Schedule = Schedule()
@@ -356,9 +378,9 @@ class Config(Section):
                 'privacy.level is "none", and the sums would contain real viewers. Set privacy.level = '
                 '"default", or mode = "consume" to learn from others without them'
             )
-        if privacy.window < _DAY or privacy.min_changed_users < 1:
+        if privacy.window_max < _DAY or privacy.min_changed_users < 1:
             raise ValueError(
-                "privacy.window is under a day, or privacy.min_changed_users is 0, and the sums would "
+                "privacy.window_max is under a day, or privacy.min_changed_users is 0, and the sums would "
                 "contain real viewers: the differences between them would show single people. Remove both "
                 "lines to get the defaults"
             )
@@ -388,7 +410,7 @@ class Config(Section):
     @property
     def database(self) -> Path:
         """The SQLite file."""
-        return self.data_dir / "shoal.db"
+        return self.data_dir / DATABASE
 
     @property
     def models_dir(self) -> Path:
@@ -397,7 +419,7 @@ class Config(Section):
 
     @property
     def sums_dir(self) -> Path:
-        """Pair counts of finished sessions."""
+        """Pair counts of finished rounds."""
         return self.data_dir / "sums"
 
     @property

@@ -46,7 +46,7 @@ def cost(releases: Iterable[Release], relation: Relation) -> Cost:
     """Return the cost of all releases together for one relation."""
     known = tuple(releases)
     spent = epsilon(known, relation)
-    if isfinite(spent) and _load(known, relation) <= _CERTAIN:
+    if isfinite(spent) and sum(one.load(relation) for one in known) <= _CERTAIN:
         return Cost(spent, guess(known, relation), detection(known, FALSE_ALARMS, relation))
     # Never too low, and loss distributions of so many entries take their time.
     return Cost(spent, 1.0, 1.0)
@@ -86,12 +86,3 @@ def deviation(variance: float) -> float:
 def number(value: float) -> float | str:
     """Return a number that JSON can hold; infinity is the string "infinite"."""
     return round(value, 4) if isfinite(value) else "infinite"
-
-
-def _load(releases: tuple[Release, ...], relation: Relation) -> float:
-    """Return the squared shift, in standard deviations, of a Gaussian with as much loss."""
-    return sum(
-        count / variance if variance else float("inf")
-        for release in releases
-        for variance, count in release.entries(relation).items()
-    )

@@ -44,7 +44,7 @@ class DataKind:
     Attributes:
         to: who gets it.
         sentence: what is in it, and what is not.
-        stages: messages between instances that carry it, with `rounds` where it depends on the round.
+        stages: messages between instances that carry it.
         fields: of these messages, as `Class.field`; parameters and blobs of a proposal as `parameters.name`
             and `blobs.name`.
         routes: that others call, of the daemon's listeners or of the plugin; or that we call, of a host's.
@@ -55,7 +55,6 @@ class DataKind:
     to: str
     sentence: str
     stages: tuple[Stage, ...] = ()
-    rounds: tuple[int, ...] = ()
     fields: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
 
@@ -72,40 +71,38 @@ DATA_KINDS: Final = (
         "for each video of a public list, how many consenting viewers engaged with it, with noise and under "
         "a mask: only the sum over all members can be read.",
         stages=(Stage.MASK,),
-        rounds=(0,),
         routes=(MESSAGE_PATH,),
     ),
     DataKind(
         "pairs",
         "Viewers per pair of videos",
         "a peer that asks for a sum, or the host of your group",
-        "how many of them engaged with both videos of a pair, for the most watched videos of the cohort, "
-        "with noise and under a mask.",
+        "in the same vector, how many of them engaged with both videos of a pair, for the videos that the "
+        "round names, with noise and under the same mask.",
         stages=(Stage.MASK,),
-        rounds=(1,),
         routes=(MESSAGE_PATH,),
     ),
     DataKind(
-        "own-totals",
-        "The totals of our own sums",
-        "the members of sums that we ask for or host",
-        "viewers per video of the whole cohort, with noise; our own are among them if this instance "
-        "contributes.",
+        "head",
+        "The videos whose pairs are counted",
+        "the members of rounds that we start or host",
+        "chosen from public counters and from what was released before: the noisy counts of past sums, or, "
+        "for the first, noisy counts of our own viewers (our own release), which themselves stay here.",
         stages=(Stage.FETCH,),
-        fields=("blobs.counts",),
+        fields=("blobs.head",),
     ),
     DataKind(
         "vocabulary",
         "The list of public videos",
-        "the members of sums that we ask for or host",
-        "addresses of the public videos that the sum is about; all or the most viewed of our catalogue.",
+        "the members of rounds that we start or host",
+        "addresses of the public videos that the round is about; all or the most viewed of our catalogue.",
         stages=(Stage.FETCH,),
         fields=("blobs.vocabulary",),
     ),
     DataKind(
         "terms",
-        "Terms of a sum",
-        "the members of sums that we ask for or host",
+        "Terms of a round",
+        "the members of rounds that we start or host",
         "who is asked, with which keys, thresholds, limits and noise, and until when. No number of viewers.",
         stages=(Stage.PROPOSE,),
         fields=(
@@ -113,34 +110,33 @@ DATA_KINDS: Final = (
             "Proposal.roster",
             "Proposal.threshold",
             "Proposal.trainer",
-            "Proposal.round",
-            "Proposal.length",
+            "Proposal.segments",
             "Proposal.entry_bound",
             "Proposal.ring",
             "Proposal.nonce",
             "Proposal.created",
             "Proposal.expires",
-            "Proposal.parent",
-            "Proposal.survivors",
-            "Proposal.noise",
             "Proposal.colluders",
             "Proposal.parameters",
             "Proposal.blobs",
-            "parameters.counts_noise",
-            "parameters.max_head",
+            "Segment.length",
+            "Segment.unit",
+            "Segment.noise",
+            "parameters.early",
+            "parameters.head",
             "parameters.max_videos_per_user",
             "parameters.min_users",
-            "parameters.pairs_noise",
-            "parameters.parts",
+            "parameters.pass_on",
             "parameters.publish",
+            "parameters.sub_cohorts",
             "parameters.vocabulary",
         ),
     ),
     DataKind(
         "keys",
-        "Keys and signatures of a sum",
+        "Keys and signatures of a round",
         "its aggregator and members",
-        "random keys made for this one sum, sealed shares of them, and signed hashes of who is in it. They "
+        "random keys made for this one round, sealed shares of them, and signed hashes of who is in it. They "
         "say nothing about viewers. The aggregator, or the host of a group, carries them to the others.",
         stages=(
             Stage.ADVERTISE,
@@ -180,6 +176,22 @@ DATA_KINDS: Final = (
             "Hello.date",
             "Hello.yours",
             "Hello.rotations",
+            "Hello.group",
+        ),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
+        "introductions",
+        "Introductions",
+        "approved peers, if you introduce others to them",
+        "which instances you approved and by which keys, until when that holds; and to a peer that "
+        "introduced others, that we took its list.",
+        stages=(Stage.INTRODUCE, Stage.INTRODUCED),
+        fields=(
+            "Introduction.introducer",
+            "Introduction.date",
+            "Introduction.expires",
+            "Introduction.instances",
         ),
         routes=(MESSAGE_PATH,),
     ),
@@ -195,44 +207,39 @@ DATA_KINDS: Final = (
     DataKind(
         "questions",
         "Questions to other instances",
-        "instances that you follow or add",
+        "instances that you follow or add, that peers introduce, or that ask to be approved",
         "that we ask, for what they show to everybody: plugins, card, account, number of users.",
     ),
     DataKind(
         "enrolment",
         "Wish to be in a group",
         "the host of a group that you look at, join, are in or leave",
-        "our host and key, the key of our node in its Flower, what you want, whether this instance "
-        "contributes, the time, and which list of members we have.",
-        stages=(Stage.ENROL,),
+        "with a hello: what you want, whether this instance contributes, and the key of our node in Flower.",
+        stages=(Stage.HELLO,),
         fields=(
             "Enrolment.group",
-            "Enrolment.host",
-            "Enrolment.key",
-            "Enrolment.node_key",
             "Enrolment.wish",
             "Enrolment.gives",
-            "Enrolment.date",
-            "Enrolment.epoch",
+            "Enrolment.node_key",
             "Enrolment.node_signature",
         ),
         routes=(MESSAGE_PATH,),
     ),
     DataKind(
         "node",
-        "Connection for a sum",
-        "the host of your group, around its sums",
-        "that our node is there: its key, its version of Flower, signed times, and the messages of the sum. "
-        "No code is fetched or run.",
+        "Connection for a round",
+        "the host of your group, around its rounds",
+        "that our node is there: its key, its version of Flower, signed times, and the messages of the "
+        "round. No code is fetched or run.",
         routes=FLEET,
     ),
     DataKind(
         "lots",
-        "Lots for the parts of a group",
+        "Lots for the sub-cohorts of a group",
         "the host of your group, and through it all members",
         "a random number, first its hash and then itself: all of them together decide who is summed with "
-        "whom. And the hash of the list of members that we accept.",
-        stages=(Stage.COMMIT, Stage.REVEAL, Stage.ACCEPT),
+        "whom.",
+        stages=(Stage.COMMIT, Stage.REVEAL),
         fields=(
             "Commitment.group",
             "Commitment.number",
@@ -241,7 +248,33 @@ DATA_KINDS: Final = (
             "Reveal.number",
             "Reveal.list_hash",
             "Reveal.nonce",
-            "Accepted.hash",
+        ),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
+        "rejected",
+        "Whom we would not be summed with",
+        "the host of your group, or an approved peer before it takes a sum",
+        "which members of our part, or of the list that the peer has in mind, our admin has not approved, "
+        "and the hash of what we were asked. The others learn only who is left out.",
+        stages=(Stage.ACCEPT,),
+        fields=("Accepted.hash", "Accepted.rejects"),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
+        "rosters",
+        "Whom we want to sum, and who waits",
+        "approved peers before we take a sum; in a group that we host, its members",
+        "hosts and keys of the peers that we want to sum. Whoever is left out also: which of them, there for "
+        "longer, do not approve it, or it does not approve, and until when it waits.",
+        stages=(Stage.ROSTER, Stage.WAIT),
+        fields=(
+            "ProposedRoster.roster",
+            "ProposedRoster.date",
+            "Wait.until",
+            "Wait.rejected_by",
+            "Wait.rejects",
+            "Wait.too_many",
         ),
         routes=(MESSAGE_PATH,),
     ),
@@ -251,27 +284,25 @@ DATA_KINDS: Final = (
         "the host of your group",
         "the hash of the sum that we took, or that we ask for one that we missed.",
         stages=(Stage.TAKEN, Stage.FETCH),
-        fields=("Taken.batch", "Taken.hash"),
+        fields=("Taken.run", "Taken.hash"),
         routes=(MESSAGE_PATH,),
     ),
     DataKind(
         "group-members",
         "Members of a group that we host",
         "its members; the present ones and the name also to whoever asks",
-        "their hosts, keys and addresses, who is in which part, joined late or is gone, their lots, when the "
-        "next sum is, and where to connect.",
-        stages=(Stage.ADMIT, Stage.GATHER, Stage.LIST, Stage.EPOCH),
+        "their hosts, keys and addresses, who is in which part, joined late, waits or is gone, their lots, "
+        "when the next sum is, and where to connect.",
+        stages=(Stage.HELLO, Stage.GATHER, Stage.LIST, Stage.EPOCH),
         fields=(
             "Admission.group",
-            "Admission.host",
             "Admission.state",
             "Admission.proxy",
             "Admission.ca",
             "Admission.next",
             "Admission.poll_ms",
-            "Admission.batch",
+            "Admission.run",
             "Admission.members",
-            "Admission.date",
             "GroupMember.host",
             "GroupMember.key",
             "GroupMember.url",
@@ -281,7 +312,7 @@ DATA_KINDS: Final = (
             "MembershipList.group",
             "MembershipList.number",
             "MembershipList.opened",
-            "MembershipList.parts",
+            "MembershipList.sub_cohorts",
             "MembershipList.least",
             "MembershipList.members",
             "Listed.host",
@@ -292,6 +323,7 @@ DATA_KINDS: Final = (
             "EpochDocument.reveals",
             "EpochDocument.late",
             "EpochDocument.gone",
+            "EpochDocument.waiting",
             "EpochDocument.serial",
         ),
         routes=(MESSAGE_PATH,),
@@ -300,17 +332,17 @@ DATA_KINDS: Final = (
         "group-sums",
         "Sums of a group that we host",
         "its members",
-        "the sums per video and per pair of each part, with noise, which videos they are about, their terms, "
-        "and who is in each. Our own viewers are among them if this instance contributes.",
+        "the sums per video and per pair of each sub-cohort, with noise, which videos they are about, their "
+        "terms, and who is in each. Our own viewers are among them if this instance contributes.",
         stages=(Stage.PUBLISH, Stage.FETCH),
         fields=(
             "Published.group",
-            "Published.batch",
+            "Published.run",
             "Published.epoch",
             "Published.made",
-            "Published.parts",
+            "Published.sub_cohorts",
             "Published.blobs",
-            "PublishedSubCohort.session",
+            "PublishedSubCohort.round_id",
             "PublishedSubCohort.survivors",
             "blobs.head",
             "blobs.proposal.N",
@@ -320,19 +352,38 @@ DATA_KINDS: Final = (
         routes=(MESSAGE_PATH,),
     ),
     DataKind(
+        "passed-on",
+        "Sums that we pass on",
+        "a peer that approves us and that you approve, while it has no sum of its own",
+        "our newest accepted sum, if every member agreed to that in its terms: the numbers per video and per "
+        "pair, with noise, which videos they are about, the terms, and who is in it. Not our own viewers.",
+        stages=(Stage.PASSED_ON, Stage.FETCH),
+        fields=("PassedOn.run", "PassedOn.made", "PassedOn.sub_cohorts", "PassedOn.blobs"),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
+        "newcomer",
+        "Question for a sum that may be passed on",
+        "approved peers that approve this instance, while it has no sum of its own",
+        "that we ask for one, at most once a day and after each approval.",
+        stages=(Stage.FETCH,),
+        routes=(MESSAGE_PATH,),
+    ),
+    DataKind(
         "fence",
         "Listener of a group that we host",
         "whoever connects to it",
         "a TLS certificate and whether the listener is up. Nodes of members, and no others, take and bring "
-        "the messages of sums there.",
+        "the messages of rounds there.",
         routes=("/health",),
     ),
     DataKind(
         "suggestions",
         "Suggestions and their reasons",
         "visitors of this instance",
-        'public videos, each with a reason such as "about 23 viewers liked or watched both"; never about '
-        "fewer than sharing.min_users.",
+        'public videos, each with a reason such as "About 20 or more viewers liked or watched both". All of '
+        "it follows from noisy numbers: those released of own viewers, and the sums of others. With "
+        "serve.exact_own it follows from exact numbers, and logged-in members alone see it.",
         routes=("/why/v1/reasons",),
     ),
     DataKind(

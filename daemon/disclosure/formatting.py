@@ -6,7 +6,8 @@ import math
 from datetime import UTC, datetime
 
 from daemon.disclosure.cost import Cost, deviation
-from policies.accounting import Relation
+from models.weights import FULL_WEIGHT, UNIT
+from policies.neighbour_relations import Relation
 from policies.privacy import Level
 
 LEVELS = {
@@ -39,6 +40,11 @@ QUESTIONS = {
     Relation.USER: "is a viewer, whose full history is known, in the sums at all?",
 }
 """What is guessed. Everything else, all other viewers included, is taken to be known: the worst case."""
+
+WEIGHTS = (
+    f"A viewer with more than {FULL_WEIGHT} of the videos whose pairs are asked for counts less, in steps of "
+    f"1/{UNIT} of a viewer; nobody counts for more than one."
+)
 
 
 def epsilon(value: float) -> str:

@@ -25,7 +25,7 @@ from federation.masks import RING
 from federation.proposal import BlobReference, Proposal, least_threshold
 from policies.allowlist import Allowlist
 from policies.base import Rule
-from policies.cohort import CohortPolicy
+from policies.cohort import CohortPolicy, needed_threshold
 from policies.group import GroupPolicy
 from policies.neighbour_relations import Release
 from policies.privacy import PrivacyPolicy
@@ -43,9 +43,10 @@ class NextSum:
         hosts: who may ask.
         aggregator: the host of the group; of peers any, for whom this instance stands.
         roster: who would be in it, sorted by host.
-        drawn: how that is known: `epoch`, this instance's part of the group's epoch; `listed`, the members
-            as the host lists them, while no part is drawn; `peers`, all approved ones.
-        parts: in how many parts the group is summed.
+        drawn: how that is known: `epoch`, this instance's sub-cohort in the group's epoch; `listed`, the
+            members as the host lists them, while none is drawn; `peers`, all approved ones.
+        colluders: for how many that work together the noise is laid out.
+        sub_cohorts: into how many the group is divided.
         rule: what a group adds to the rules; None outside of one.
         group: its name, empty outside of one.
     """
@@ -54,8 +55,8 @@ class NextSum:
     aggregator: str
     roster: tuple[PublicIdentity, ...]
     drawn: Drawn
-    colluders: int = round_config.COLLUDERS
-    parts: int = 1
+    colluders: int
+    sub_cohorts: int = 1
     rule: Rule | None = None
     group: str = ""
 
@@ -84,20 +85,22 @@ def next_sum(config: Config, engine: Engine, known: KnownPeers) -> NextSum:
     group = group_repository.current(engine)
     if group is None or not group.active:
         hosts = tuple(peer.host for peer in known.approved())
-        return NextSum(hosts, config.instance.host, known.allowlist().members(), "peers")
+        roster = known.allowlist().members()
+        colluders = round_config.colluders(roster, known)
+        return NextSum(hosts, config.instance.host, roster, "peers", colluders)
     me = open_identity(config.identity_file, config.instance.host, create=False).public
     document = _document(config, engine, me, group)
-    part = None if document is None else document.roster_of(me.host)
-    # Drawn shortly before the sum: until then it is judged as if all were in one part.
-    roster = part or _listed(engine, me)
+    drawn = None if document is None else document.roster_of(me.host)
+    # Drawn shortly before the round: until then it is judged as if the group were not divided.
+    roster = drawn or _listed(engine, me)
     return NextSum(
         (group.host,),
         group.host,
         roster,
-        "epoch" if part else "listed",
-        colluders=round_config.GROUP_COLLUDERS,
-        parts=len(document.rosters) if part and document is not None else 1,
-        rule=rules.policy(engine, config, me) if part else GroupPolicy(me.host, roster, group.host),
+        "epoch" if drawn else "listed",
+        colluders=round_config.READ_BY_OTHERS,
+        sub_cohorts=len(document.rosters) if drawn and document is not None else 1,
+        rule=rules.policy(engine, config, me) if drawn else GroupPolicy(me.host, roster, group.host),
         group=group.group,
     )
 
@@ -142,7 +145,7 @@ def rule_verdicts(
 
 def _listed(engine: Engine, me: PublicIdentity) -> tuple[PublicIdentity, ...]:
     inside = [one for one in group_repository.members(engine) if one.state == "member" and one.key]
-    # Whoever only learns is in no part.
+    # Whoever only learns is in no sub-cohort.
     listed = [one.identity for one in inside if one.gives]
     return tuple(sorted({one.host: one for one in (me, *listed)}.values(), key=lambda one: one.host))
 
@@ -167,36 +170,45 @@ class _Judged:
 
     @property
     def approved(self) -> int:
-        """Members that our admin approved, who asks not counted, and this instance where it is one."""
+        """Members that count as approved, who asks not counted, and this instance where it is one."""
         return sum(
-            one.host == self.config.instance.host or self.known.approves(one)
+            one.host == self.config.instance.host or self.known.vouched_for(one)
             for one in self.proposal.roster
             if one.host != self.proposal.aggregator
         )
 
 
 def _proposal(config: Config, planned: NextSum, vocabulary: int, now: float) -> Proposal:
+    # The largest that there may be: the head is the aggregator's to choose.
+    head = max(2, min(config.model.max_head, vocabulary))
+    members = len(planned.roster)
+    # The host of a group knows nothing of whom its members approved.
+    threshold = least_threshold(members) if planned.group else needed_threshold(members, planned.colluders)
     return Proposal(
         aggregator=planned.aggregator,
         roster=planned.roster,
-        threshold=least_threshold(len(planned.roster)),
+        threshold=min(threshold, members),
         trainer=TRAINER,
-        round=0,
-        length=vocabulary,
+        segments=round_config.segments(config, vocabulary, head),
         entry_bound=config.sharing.max_users,
         ring=RING,
         nonce=bytes(16),
         created=int(now),
-        expires=int(now + config.cohort.session_expiry.total_seconds()),
-        noise=round_config.protection(config).counts_noise,
+        expires=int(now + config.cohort.round_expiry.total_seconds()),
         colluders=planned.colluders,
-        parameters=round_config.parameters(config, vocabulary, parts=planned.parts),
-        blobs={round_config.VOCABULARY: BlobReference(bytes(32), 0)},
+        parameters=round_config.parameters(
+            config,
+            vocabulary,
+            head,
+            sub_cohorts=planned.sub_cohorts,
+            pass_on=members >= round_config.LEAST_TO_PASS_ON,
+        ),
+        blobs=dict.fromkeys((round_config.VOCABULARY, round_config.HEAD), BlobReference(bytes(32), 0)),
     )
 
 
 def _sharing(judged: _Judged) -> str:
-    config, videos = judged.config, plural(judged.proposal.length, "public video")
+    config, videos = judged.config, plural(judged.proposal.parameters["vocabulary"], "public video")
     return (
         f'The mode is "{config.mode}". {videos} would be asked about; '
         f"at least {config.sharing.min_vocabulary:,} are wanted."
@@ -206,6 +218,9 @@ def _sharing(judged: _Judged) -> str:
 def _cohort(judged: _Judged) -> str:
     members, needed = plural(len(judged.proposal.roster), "member"), judged.config.cohort.min_cohort
     if not judged.planned.group:
+        introduced = len(judged.proposal.roster) - judged.approved
+        if introduced:
+            return f"{members}, {introduced} of them only introduced and not counted; {needed} are needed."
         return f"{members}, all approved here; {needed} are needed."
     return f"{members}. Without the host, {judged.approved} are approved here; {needed} are needed."
 
@@ -216,8 +231,8 @@ def _privacy(judged: _Judged) -> str:
     if not level.counts_noise and not level.pairs_noise:
         return f'The level "{config.privacy.level}" asks for no noise.'
     return (
-        f"Noise of variance {judged.proposal.parameters['counts_noise']} in counts and "
-        f'{judged.proposal.parameters["pairs_noise"]} in pairs, as the level "{config.privacy.level}" asks.'
+        f"Noise of variance {level.counts_noise} in counts and {level.pairs_noise} in pairs, as the level "
+        f'"{config.privacy.level}" asks.'
     )
 
 
@@ -225,11 +240,12 @@ def _group(judged: _Judged) -> str:
     planned = judged.planned
     count = plural(len(planned.roster), "member")
     if planned.drawn == "epoch":
-        part = f"a part of {planned.group}" if planned.parts > 1 else f"all of {planned.group}"
-        said = f"It would be one of {count}, {part}, and in no other sum."
+        divided = planned.sub_cohorts > 1
+        whole = f"a sub-cohort of {planned.group}" if divided else f"all of {planned.group}"
+        said = f"It would be one of {count}, {whole}, and in no other sum."
     else:
-        said = f"With which of the {count} it is summed is drawn before the sum."
-    return f"{said} Sums of peers are refused while it is in the group."
+        said = f"With which of the {count} it is summed is drawn before the round."
+    return f"{said} Rounds of peers are refused while it is in the group."
 
 
 _ALLOWED: dict[str, Callable[[_Judged], str]] = {
@@ -256,24 +272,23 @@ def _approved(judged: _Judged) -> RuleVerdict:
 
 
 def _window(planned: NextSum, config: Config, windows: Sequence[WindowView]) -> RuleVerdict:
-    if planned.group:
-        asks = [one for one in windows if one.aggregator == planned.aggregator]
-    else:
-        asks = [one for one in windows if one.aggregator != config.instance.host]
-    nothing = [f"{p.aggregator} gets nothing until {day(p.ends)}" for p in asks if p.state in _CLOSED]
+    asks = [one for one in windows if one.aggregator in planned.hosts]
+    nothing = [f"{p.aggregator} gets nothing new until {day(p.ends)}" for p in asks if p.state in _CLOSED]
     same = [f"{p.aggregator} gets the same again until {day(p.ends)}" for p in asks if p.state == "open"]
     told = [*nothing, *same]
     more = [f"{len(told) - _MOST} more likewise"] if len(told) > _MOST else []
-    fresh = "whoever else asks gets fresh noise" if told else "Whoever asks gets a vector with fresh noise"
-    kept = f"{fresh}, and the same again for about {span(config.privacy.window.total_seconds())}"
-    # Of a group nobody but its host asks.
-    kept = "" if planned.group and told else kept
+    kept = []
+    if len(told) < max(len(planned.hosts), 1):
+        longest = span(config.privacy.window_max.total_seconds())
+        who = "whoever else asks" if told else "Whoever asks"
+        once = f"once per data window, which lasts a day at first and later up to {longest}"
+        kept = [f"{who} gets a vector with fresh noise, {once}"]
     # A host's name stays as it is, also at the beginning.
-    sentence = "; ".join(part for part in [*told[:_MOST], *more, kept] if part) + "."
-    return RuleVerdict(Window.name, Window.reason, not nothing or bool(same), sentence)
+    sentence = "; ".join([*told[:_MOST], *more, *kept]) + "."
+    return RuleVerdict(Window.name, Window.reason, bool(same or kept), sentence)
 
 
-_CLOSED = ("void", "served")
+_CLOSED = ("given", "void", "served")
 _MOST = 3
 """Windows that are named before it is only told how many more there are."""
 

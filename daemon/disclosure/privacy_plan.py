@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,11 @@ from daemon.rounds.data_windows import PARTS
 from daemon.store import sums
 from federation.noise import share_variance
 from federation.proposal import least_threshold
-from policies.accounting import epsilon
-from policies.neighbour_relations import YEAR, Relation, Release
+from models.weights import UNIT
+from policies.accounting import releases_within
+from policies.neighbour_relations import Relation, Release
 from policies.privacy import PROTECTION, Level, head_minimum
+from policies.window_length import releases_in
 
 FEWEST_MEMBERS = 3
 MEASURED = Path(__file__).with_name("measured")
@@ -36,7 +37,7 @@ set, as `make privacy` writes it with --json."""
 class PlannedCohort:
     """Who takes part: members of one sum, and aggregators that each take one sum per window.
 
-    `colluders` are those that the noise is laid out for; `group` is the name of the one whose sum it is.
+    `colluders` are those that the noise is chosen for; `group` is the name of the one whose sum it is.
     """
 
     members: int
@@ -55,10 +56,13 @@ class PlannedCohort:
 
 @dataclass(frozen=True)
 class LevelPlan:
-    """One level and length of window, in numbers.
+    """One level and longest window, in numbers.
 
-    Noise is a variance: `declared` what a sum carries at least, `realised` what it carries with everybody
-    alive. `most_windows` is how many windows an aggregator gets in a year that asks as soon as it can.
+    Noise is a variance in viewers squared: `declared` what a sum carries at least, `realised` what it carries
+    with everybody alive. `windows` is how many an aggregator gets in this instance's first year as a
+    contributor, which the costs of a year are for; `later_windows` in a later one; `most_windows` in the
+    first, when it asks as soon as it can. `everybody` is all aggregators and our own release. For the budget
+    of a pair to last, windows become longer by `stretch`, and only `admitted` aggregators get any.
     """
 
     level: Level
@@ -69,18 +73,22 @@ class LevelPlan:
     limit: int
     head_minimum: int
     windows: int
+    later_windows: int
     most_windows: int
     one_sum: Costs
     one_aggregator: Costs
     everybody: Costs
     until_spent: Mapping[Relation, int]
+    budget_pair: float | None
+    stretch: float
+    admitted: int
     least_audience: int
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; of noise, the standard deviations."""
         return {
             "level": self.level.value,
-            "window_days": round(self.window.total_seconds() / 86400, 3),
+            "window_max_days": round(self.window.total_seconds() / 86400, 3),
             "members": self.cohort.members,
             "aggregators": self.cohort.aggregators,
             "counts_noise_declared": round(deviation(self.declared[0]), 4),
@@ -89,12 +97,15 @@ class LevelPlan:
             "pairs_noise_realised": round(deviation(self.realised[1]), 4),
             "max_videos_per_user": self.limit,
             "head_minimum": self.head_minimum,
-            "windows_per_year": self.windows,
-            "most_windows_per_year": self.most_windows,
+            "windows_in_first_year": self.windows,
+            "windows_in_later_year": self.later_windows,
+            "most_windows_in_first_year": self.most_windows,
             "one_sum": costs_as_json(self.one_sum),
             "year_of_one_aggregator": costs_as_json(self.one_aggregator),
             "year_of_all": costs_as_json(self.everybody),
             "windows_until_budget_is_spent": {r.value: n for r, n in self.until_spent.items()},
+            "windows_stretched_by": round(self.stretch, 2),
+            "aggregators_within_budget": self.admitted,
         }
 
 
@@ -137,8 +148,14 @@ def plan_level(config: Config, level: Level, window: timedelta, cohort: PlannedC
         for noise in (asked.counts_noise, asked.pairs_noise)
     ]
     limit = min(config.sharing.max_videos_per_user, asked.max_videos_per_user)
-    release = Release(asked.counts_noise, asked.pairs_noise, limit, config.model.max_head)
+    release = planned_release(config, level)
     windows = yearly_budget.yearly(window, 1)
+    budgets = yearly_budget.budgets(config, level)
+    budget = budgets.get(Relation.PAIR)
+    admitted, stretch = cohort.aggregators, 1.0
+    if budget is not None:
+        streams, stretch = yearly_budget.planned(budget, release, window, cohort.aggregators + 1)
+        admitted = streams - 1
     return LevelPlan(
         level=level,
         window=window,
@@ -148,16 +165,31 @@ def plan_level(config: Config, level: Level, window: timedelta, cohort: PlannedC
         limit=limit,
         head_minimum=head_minimum(config.sharing.min_users, asked.counts_noise),
         windows=windows,
-        most_windows=max(windows, int(YEAR / (PARTS[0] * window.total_seconds())) + 1),
+        later_windows=yearly_budget.yearly(window, 1, later=True),
+        most_windows=releases_in(365, window.total_seconds(), part=PARTS[0]),
         one_sum=costs([release]),
         one_aggregator=costs([release] * windows),
-        everybody=costs([release] * (windows * cohort.aggregators)),
+        everybody=costs(together(release, windows, cohort.aggregators)),
         until_spent={
-            relation: _until_spent(release, relation, most)
-            for relation, most in yearly_budget.budgets(config).items()
+            relation: releases_within(most, release, relation) for relation, most in budgets.items()
         },
+        budget_pair=budget,
+        stretch=stretch,
+        admitted=admitted,
         least_audience=asked.least_audience,
     )
+
+
+def planned_release(config: Config, level: Level) -> Release:
+    """Return what one window gives at a level, with the other settings as they are."""
+    asked = PROTECTION[level]
+    limit = min(config.sharing.max_videos_per_user, asked.max_videos_per_user)
+    return Release(asked.counts_noise, asked.pairs_noise, limit, config.model.max_head)
+
+
+def together(release: Release, windows: int, aggregators: int) -> list[Release]:
+    """Return what all aggregators are given in so many windows each, and what our own release tells."""
+    return [release] * (windows * aggregators) + [replace(release, viewers=True)] * windows
 
 
 def offer(config: Config, engine: Engine, level: Level) -> Offer:
@@ -168,31 +200,19 @@ def offer(config: Config, engine: Engine, level: Level) -> Offer:
     stored = sums.newest(engine, config.sums_dir)
     if stored is None or not stored.counts.size:
         return Offer(offered=False, audience=None, needed=needed)
-    audience = int(stored.counts.max())
+    audience = int(stored.counts.max()) // UNIT
     return Offer(offered=audience >= needed, audience=audience, needed=needed)
 
 
 def measured_quality(folder: Path = MEASURED) -> list[dict[str, Any]]:
-    """Return the name and the NDCG@10 by level of each public data set that was measured."""
+    """Return the name and the NDCG@10 of next videos by level of each public data set that was measured."""
     found = []
     for file in sorted(folder.glob("*.json")):
         content = json.loads(file.read_text("utf-8"))
-        values = {level: value for level, value in content["ndcg10"].items() if isfinite(value)}
+        values = {
+            level: one["next_videos"]
+            for level, one in content["ndcg10"].items()
+            if one["next_videos"] is not None
+        }
         found.append({"name": content["data"], "ndcg10": values})
     return found
-
-
-def _until_spent(release: Release, relation: Relation, most: float) -> int:
-    """Return how many such releases a budget allows."""
-
-    def fits(number: int) -> bool:
-        return epsilon([release] * number, relation) <= most
-
-    high = 1
-    while fits(high) and high < 100_000:
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low if fits(low) else 0

@@ -11,6 +11,8 @@ import numpy as np
 
 from daemon.disclosure.share_report import ShareReport
 from daemon.errors import RequestError
+from daemon.store.releases import OWN
+from models.weights import UNIT
 
 SUFFIXES: Final = (".csv", ".json")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -40,7 +42,8 @@ def write(share: ShareReport, path: Path) -> int:
     hosts = [window.aggregator for window in share.windows if window.numbers]
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["video", "title", "viewers", *(f"given to {host}" for host in hosts)])
+        columns = [OWN if host == OWN else f"given to {host}" for host in hosts]
+        rows.writerow(["video", "title", "viewers", *columns])
         for video in videos:
             numbers = [video.given.get(host, "") for host in hosts]
             rows.writerow([video.url, _cell(video.title), video.users, *numbers])
@@ -67,7 +70,7 @@ def write_pairs(path: Path, videos: tuple[str, ...], frozen: bytes) -> int:
         start = 0
         for place, url in enumerate(videos[:-1]):
             others = videos[place + 1 :]
-            numbers = values[start : start + len(others)].tolist()
+            numbers = (values[start : start + len(others)] / UNIT).tolist()
             rows.writerows((url, other, number) for other, number in zip(others, numbers, strict=True))
             start += len(others)
     return size

@@ -2,7 +2,7 @@
 
 The viewers behind each video are counted as for a contribution. What would leave is that with noise, which is
 drawn when a peer asks and then kept for a data window: so before that there is no vector whose hash could be
-shown, and from then on there is exactly one. Nothing is written, and nothing of it goes into a log.
+shown, and once it has left there is exactly one. Nothing is written, and nothing of it goes into a log.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.own_statistics import OwnStatistics, over, own_viewers, public_vocabulary
 from daemon.store import releases, traffic
-from daemon.store.releases import ReleaseRecord
+from daemon.store.releases import OWN, ReleaseRecord
 from daemon.store.traffic import PeerTraffic
-from models import statistics
+from federation.masks import RING
+from models import counting
 
 MOST_VIDEOS: Final = 1000
 MOST_LEFT: Final = 200
@@ -35,7 +36,7 @@ MOST_HOSTS: Final = 200
 MOST_TRAFFIC: Final = 500
 MOST_BYTES: Final = 450_000
 """Of the videos in a report, as JSON: with what else is in it, one line of a job's output has to hold it."""
-_ENTRY: Final = 4
+_ENTRY: Final = RING // 8
 """Bytes of a number in a vector."""
 
 
@@ -46,7 +47,7 @@ class SharedVideo:
     url: str
     title: str
     users: int
-    given: dict[str, int]
+    given: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -79,6 +80,17 @@ class ShareReport:
         """How many videos have viewers."""
         return int(np.count_nonzero(self.counts))
 
+    @property
+    def most_pairs(self) -> tuple[int, int]:
+        """Return how many videos a head has at most, and how many pairs that makes."""
+        head = min(self.config.model.max_head, len(self.vocabulary))
+        return head, head * (head - 1) // 2
+
+    @property
+    def most_bytes(self) -> int:
+        """Return how many bytes the next vector has at most."""
+        return _ENTRY * (len(self.vocabulary) + self.most_pairs[1])
+
     def videos(self) -> Iterator[SharedVideo]:
         """Give each video that has viewers, most viewers first."""
         for place in np.argsort(-self.counts, kind="stable")[: self.total]:
@@ -104,7 +116,7 @@ class ShareReport:
     def as_json(self, *, most: int = MOST_VIDEOS, most_left: int = MOST_LEFT) -> dict[str, Any]:
         """Return what the admin API answers, with the first `most` videos, fewer where names are long.
 
-        Of what has left, it is the newest `most_left` vectors.
+        Of what has left, it is the newest `most_left` vectors. Our own release goes by `releases.OWN`.
         """
         shown: list[dict[str, Any]] = []
         room = MOST_BYTES
@@ -113,8 +125,7 @@ class ShareReport:
             if len(shown) == most or room < 0:
                 break
             shown.append(video.as_json())
-        head = min(self.config.model.max_head, len(self.vocabulary))
-        pairs = head * (head - 1) // 2
+        head, pairs = self.most_pairs
         return {
             "mode": self.config.mode,
             "kinds": [kind.as_json() for kind in DATA_KINDS],
@@ -127,11 +138,10 @@ class ShareReport:
                 "shown": len(shown),
                 "total": self.total,
                 "users": self.users,
-                "entries": len(self.vocabulary),
-                "bytes": _ENTRY * len(self.vocabulary),
-                # Drawn when a peer asks; see `windows` for what is drawn already.
-                "sha256": "",
-                "pairs_at_most": {"videos": head, "entries": pairs, "bytes": _ENTRY * pairs},
+                "vocabulary": len(self.vocabulary),
+                "head_at_most": head,
+                "pairs_at_most": pairs,
+                "bytes_at_most": self.most_bytes,
                 "verdicts": [verdict.as_json() for verdict in self.verdicts],
             },
             "windows": [window.as_json() for window in self.windows[:MOST_HOSTS]],
@@ -143,9 +153,9 @@ class ShareReport:
         return {
             "at": record.at,
             "aggregator": record.aggregator,
-            "session": record.session_id,
-            "round": record.round,
-            "videos": record.videos,
+            "round": record.round_id,
+            "vocabulary": record.vocabulary,
+            "head": record.head,
             "bytes": record.bytes,
             "sha256": record.vector_sha256,
             "window_ends": self.window_ends(record),
@@ -170,13 +180,13 @@ def gather(config: Config, engine: Engine, now: float) -> ShareReport:
     users = over(vocabulary, own.catalogue, own.limited(own.most))
     left = tuple(reversed(releases.since(engine, 0.0)))
     planned = next_sum(config, engine, known)
-    hosts = {config.instance.host, *(peer.host for peer in known.approved()), *planned.hosts}
+    hosts = {OWN, *(peer.host for peer in known.approved()), *planned.hosts}
     windows = read_windows(config, engine, hosts | {one.aggregator for one in left}, now)
     return ShareReport(
         config=config,
         next_sum=planned,
         vocabulary=vocabulary,
-        counts=statistics.counts(users),
+        counts=counting.counts(users),
         titles=dict(zip(own.catalogue.urls, own.catalogue.titles, strict=True)),
         users=int(np.count_nonzero(np.diff(users.matrix.indptr))),
         verdicts=tuple(rule_verdicts(config, engine, known, planned, len(vocabulary), windows, now)),

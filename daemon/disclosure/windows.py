@@ -12,11 +12,14 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.identity import open_identity
-from daemon.rounds.contribution_log import videos_of
+from daemon.rounds.contribution_log import question_of
 from daemon.rounds.data_windows import DataWindows, StoredWindow, open_windows
-from policies.window import Closed
+from federation.masks import RING
+from models.weights import UNIT
+from policies.window import Closed, Window
 
-State = Literal["open", "over", "void", "served"]
+_WIDTH = RING // 8
+State = Literal["prepared", "open", "given", "over", "void", "served"]
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,13 @@ class FrozenVector:
     """A vector as it is kept for a window: with its noise, before it is masked.
 
     Attributes:
-        round: 0 counts per video, 1 counts per pair of a head.
-        videos: that it is about, None where that is not known any more.
+        vocabulary: videos that are counted, None where that is not known any more.
+        head: videos whose pairs are counted.
         sha256: of its bytes, little-endian.
     """
 
-    round: int
-    videos: int | None
+    vocabulary: int | None
+    head: int | None
     entries: int
     bytes: int
     sha256: str
@@ -38,13 +41,16 @@ class FrozenVector:
 
 @dataclass(frozen=True)
 class WindowView:
-    """One aggregator's data window.
+    """One aggregator's data window; that of our own release goes by `releases.OWN`.
 
     Attributes:
-        state: "open": the same is given again; "over": the next request gets a fresh vector if enough viewers
-            changed; "void": somebody in it left, nothing more is given; "served": a backup was restored.
+        state: "prepared": what is drawn for it has not left, and may be drawn anew; "open": the same is given
+            again; "given": the sum was opened, nothing more is given; "over": the next request gets a fresh
+            vector if enough viewers changed; "void": somebody in it left, nothing more is given; "served": a
+            backup was restored.
         stored: what is kept of it; None where nothing is known, because a backup was restored.
-        numbers: by url, the noisy number of viewers that was given in round 0.
+        vector: what left in it; None where nothing has, or where it is gone as somebody left.
+        numbers: by url, the noisy number of viewers in that, by their weights.
     """
 
     aggregator: str
@@ -52,8 +58,8 @@ class WindowView:
     ends: float
     state: State
     stored: StoredWindow | None = field(default=None, repr=False)
-    vectors: tuple[FrozenVector, ...] = ()
-    numbers: dict[str, int] = field(default_factory=dict, repr=False)
+    vector: FrozenVector | None = None
+    numbers: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:
@@ -67,12 +73,12 @@ class WindowView:
             "opened": self.opened,
             "ends": self.ends,
             "state": self.state,
-            "vectors": [asdict(vector) for vector in self.vectors],
+            "vector": None if self.vector is None else asdict(self.vector),
         }
 
 
 def read_windows(config: Config, engine: Engine, aggregators: Iterable[str], now: float) -> list[WindowView]:
-    """Return the window of each of these aggregators that has one, sorted by host.
+    """Return the window of each of these aggregators that has one, sorted by name.
 
     Raises:
         StoreError: what was given cannot be read.
@@ -105,10 +111,13 @@ def frozen_pairs(
         return None
     windows = _open(config, engine, now)
     stored = windows.read(aggregator)
-    if stored is None:
+    if stored is None or stored.window.replaceable:
         return None
-    raw, videos = windows.frozen(aggregator, 1), videos_of(config, aggregator, stored.id, 1)
-    return None if raw is None or videos is None else (videos, raw)
+    raw, question = windows.frozen(aggregator), question_of(config, aggregator, stored.id)
+    if raw is None or question is None:
+        return None
+    first, head = len(question.vocabulary), len(question.head)
+    return question.head_videos, raw[_WIDTH * first : _WIDTH * (first + head * (head - 1) // 2)]
 
 
 def _open(config: Config, engine: Engine, now: float) -> DataWindows:
@@ -117,26 +126,29 @@ def _open(config: Config, engine: Engine, now: float) -> DataWindows:
 
 
 def _view(config: Config, windows: DataWindows, host: str, stored: StoredWindow, now: float) -> WindowView:
-    vectors, numbers = [], {}
-    for round_ in range(len(stored.window.given)):
-        raw = windows.frozen(host, round_)
-        if raw is None:
-            # A viewer left, and what held them is gone.
-            continue
-        videos = videos_of(config, host, stored.id, round_)
-        known = None if videos is None else len(videos)
-        width = 4
-        if known is not None and round_ == 0:
-            width = len(raw) // known if known else width
-            values = np.frombuffer(raw, f"<i{width}").tolist()
-            numbers = dict(zip(videos or (), values, strict=True))
-        digest = hashlib.sha256(raw).hexdigest()
-        vectors.append(FrozenVector(round_, known, len(raw) // width, len(raw), digest))
-    window = stored.window
-    return WindowView(host, window.opened, window.ends, _state(stored, now), stored, tuple(vectors), numbers)
+    window, vector, numbers = stored.window, None, {}
+    # Where a viewer left, what held them is gone.
+    raw = None if window.replaceable else windows.frozen(host)
+    if raw is not None:
+        question = question_of(config, host, stored.id)
+        vector = FrozenVector(
+            None if question is None else len(question.vocabulary),
+            None if question is None else len(question.head),
+            len(raw) // _WIDTH,
+            len(raw),
+            hashlib.sha256(raw).hexdigest(),
+        )
+        if question is not None:
+            counts = np.frombuffer(raw, f"<i{_WIDTH}", len(question.vocabulary)) / UNIT
+            numbers = dict(zip(question.vocabulary, counts.tolist(), strict=True))
+    return WindowView(host, window.opened, window.ends, _state(window, now), stored, vector, numbers)
 
 
-def _state(stored: StoredWindow, now: float) -> State:
-    if stored.window.closed is not Closed.NO:
-        return "void" if stored.window.closed is Closed.VOID else "served"
-    return "over" if now >= stored.window.ends else "open"
+def _state(window: Window, now: float) -> State:
+    if window.replaceable:
+        return "prepared"
+    if now >= window.ends:
+        return "over"
+    if window.closed is not Closed.NO:
+        return "void" if window.closed is Closed.VOID else "served"
+    return "given" if window.survivors else "open"

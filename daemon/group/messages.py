@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from daemon.config import Config
@@ -24,13 +25,16 @@ class NotApproved:
     """Members that are not approved here by the key they are listed with.
 
     Attributes:
-        same: undecided, and summed with this instance; `others` in another sub-cohort, or in none yet.
+        same: undecided, and summed with this instance.
+        juniors: undecided, and joined later: sums of this instance leave them out.
+        others: undecided, and in another sub-cohort, or in none yet.
         other_key: approved here by another key.
         against: hosts that the admin decided against, by the decision.
         host: the state of the group's host here, None if it is approved, or is this instance.
     """
 
     same: tuple[str, ...] = ()
+    juniors: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     other_key: tuple[str, ...] = ()
     against: tuple[tuple[State, tuple[str, ...]], ...] = ()
@@ -59,7 +63,8 @@ def sentences(
         if not cut_off:
             said += _next(config, group, found, now)
         said += [*_not_approved(config, group, not_approved), _counted(config, group, found)]
-        said.append("" if cut_off else _sub_cohort(config, found["epoch"]))
+        if not cut_off:
+            said += _waits(group, found["waits"]) or [_sub_cohort(config, found["epoch"])]
     if found["requests"]:
         count = found["requests"]
         ask = "1 instance asks" if count == 1 else f"{count} instances ask"
@@ -115,16 +120,53 @@ def _sub_cohort(config: Config, epoch: Mapping[str, Any] | None) -> str:
         return (
             "This instance is in no sub-cohort of the present epoch yet; one of the next sums adds it to one."
         )
-    if epoch["parts"] > 1:
-        return f"This instance is in sub-cohort {epoch['mine']} of {epoch['parts']}."
+    if epoch["sub_cohorts"] > 1:
+        return f"This instance is in sub-cohort {epoch['mine']} of {epoch['sub_cohorts']}."
     return ""
+
+
+def _waits(group: Membership, waits: Mapping[str, Any] | None) -> list[str]:
+    """Say that the group's sums leave this instance out, until when, why, and what its admin can do."""
+    if waits is None:
+        return []
+    if waits["until"] is None:
+        why = "it and a member that is in the group for longer do not both approve each other"
+        return [
+            f"This instance is left out of the next sum: {why}. Once it is connected, its host says more."
+        ]
+    until = f"{datetime.fromtimestamp(waits['until'], UTC):%Y-%m-%d}"
+    reasons = []
+    if waits["too_many"]:
+        reasons.append(
+            "more than a third of the members that it would be summed with are not approved here. Approve "
+            "those you know: shoal group approve HOST"
+        )
+    if waits["rejected_by"]:
+        does = "does" if len(waits["rejected_by"]) == 1 else "do"
+        reasons.append(
+            f"{named(waits['rejected_by'])}, in the group for longer, {does} not approve this instance. Ask "
+            f"{'its admin' if does == 'does' else 'their admins'} to"
+        )
+    if waits["rejects"]:
+        reasons.append(
+            f"this instance does not approve {named(waits['rejects'])}, in the group for longer. Compare the "
+            f"words (shoal group members), then: shoal group approve {_typed(waits['rejects'])}"
+        )
+    said = [f"This instance is left out of the group's sums until {until}: {reason}." for reason in reasons]
+    if waits["contradicted"]:
+        said.append(
+            f"But this instance saw {named(waits['contradicted'])} join later than itself. Ask the admin of "
+            f"{group.host} why it waits."
+        )
+    return said
 
 
 def _not_approved(config: Config, group: Membership, not_approved: NotApproved) -> list[str]:
     if group.role == "host":
         # Sums leave out members that the host's admin does not approve, so that nobody else is affected.
         against = [host for _, hosts in not_approved.against for host in hosts]
-        return _left_out([*not_approved.same, *not_approved.others, *not_approved.other_key, *against])
+        undecided = (*not_approved.same, *not_approved.juniors, *not_approved.others)
+        return _left_out([*undecided, *not_approved.other_key, *against])
     gives = config.mode == "contribute"
     said = []
     for hosts, same in ((not_approved.same, True), (not_approved.others, False)):
@@ -135,6 +177,13 @@ def _not_approved(config: Config, group: Membership, not_approved: NotApproved) 
                 f"{named(hosts)} {are} not approved here: until {they} {are}, {loss}. Compare the words "
                 f"(shoal group members), then: shoal group approve {_typed(hosts)}"
             )
+    if not_approved.juniors:
+        are, they = _forms(not_approved.juniors)
+        said.append(
+            f"{named(not_approved.juniors)} {are} not approved here and joined the group later: until {they} "
+            f"{are}, sums with this instance leave {'it' if they == 'it' else 'them'} out. Compare the words "
+            f"(shoal group members), then: shoal group approve {_typed(not_approved.juniors)}"
+        )
     if not_approved.other_key:
         are, they = _forms(not_approved.other_key)
         loss = f": while {they} {are}, this instance is not counted" if gives else ""

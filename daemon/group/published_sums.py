@@ -19,20 +19,15 @@ from federation import cbor, cbor_fields, envelope
 from federation.blob_access import BlobServer
 from federation.envelope import Envelope
 from federation.errors import Code, Refusal
-from federation.group.published import HEAD, MAX_PUBLISHED, Published, proposal_blob
+from federation.group.published import MAX_PUBLISHED, Published
 from federation.identity import Identity, PublicIdentity
 from federation.journal import FileJournal
 from federation.limits import Limits
 
-NUMBER_TYPE: Final = "<i4"
-"""Of published counts and pairs: sums are taken in a ring of 32 bits, which holds them."""
 MESSAGE: Final = "message"
 EPOCH: Final = "epoch"
 _BLOB: Final = "blob."
 _LEARNT: Final = "done"
-_MAX_URL: Final = 2_010
-"""Bytes of an address in the list of the head, at most."""
-_MAX_HEAD: Final = 10
 
 
 class PublishedStore:
@@ -58,7 +53,7 @@ class PublishedStore:
             raise
         # Last: without the message the run does not count as stored.
         self._journal.write(run_id, MESSAGE, message)
-        for other in self._journal.sums():
+        for other in self._journal.ids():
             if other != run_id:
                 self._journal.erase(other)
 
@@ -70,15 +65,9 @@ class PublishedStore:
                 `oversized`.
 
         """
-        proposals = (published.blobs[proposal_blob(number)] for number in range(len(published.parts)))
-        if (
-            published.videos > self._max_videos
-            or published.blobs[HEAD].size > _MAX_HEAD + published.videos * _MAX_URL
-            or any(one.size > limits.max_request for one in proposals)
-        ):
-            raise Refusal(Code.OVERSIZED, "what was published is larger than our sums can be", host.host)
+        published.check_size(self._max_videos, limits, host.host)
         known = self._known(host, limits)
-        if known is not None and (published.batch == known.batch or published.made <= known.made):
+        if known is not None and (published.run == known.run or published.made <= known.made):
             raise Refusal(Code.REPLAYED, "these sums, or later ones, were published before", host.host)
 
     def _known(self, host: PublicIdentity, limits: Limits) -> Published | None:
@@ -94,12 +83,12 @@ class PublishedStore:
 
     def clear(self) -> None:
         """Delete every run."""
-        for run_id in self._journal.sums():
+        for run_id in self._journal.ids():
             self._journal.erase(run_id)
 
     def newest(self) -> bytes | None:
         """Return the id of the stored run."""
-        return next((run_id for run_id in self._journal.sums() if self.message(run_id) is not None), None)
+        return next((run_id for run_id in self._journal.ids() if self.message(run_id) is not None), None)
 
     def message(self, run_id: bytes) -> bytes | None:
         """Return the signed message of a run."""
@@ -145,10 +134,10 @@ class PublishedServer:
         """Return what a member asks for.
 
         Raises:
-            Refusal: `unknown-sum`, `unknown-peer`, `not-for-me`, `bad-signature`, or as `BlobServer.serve`.
+            Refusal: `unknown-round`, `unknown-peer`, `not-for-me`, `bad-signature`, or as `BlobServer.serve`.
 
         """
-        published = self._store.message(message.sum_id)
+        published = self._store.message(message.round_id)
         group = repository.current(self._engine) if published is not None else None
         if published is None or group is None or group.role != "host":
             return self._others.serve(message)
@@ -165,7 +154,9 @@ class PublishedServer:
         name = cbor_fields.text(content["blob"])
         if name == MESSAGE:
             return published
-        data = self._store.epoch(message.sum_id) if name == EPOCH else self._store.blob(message.sum_id, name)
+        data = (
+            self._store.epoch(message.round_id) if name == EPOCH else self._store.blob(message.round_id, name)
+        )
         if data is None:
-            raise Refusal(Code.UNKNOWN_SUM, "nothing of that name was published", message.sender)
+            raise Refusal(Code.UNKNOWN_ROUND, "nothing of that name was published", message.sender)
         return data

@@ -1,7 +1,7 @@
 """The group that this instance hosts or is in, its members, and the ledger entries about both.
 
 The host's rows are the group: who asked to join, who is a member, with which node key. A member's rows hold
-what the host listed last, signed: nothing in them approves anybody, that is for the rows of peers. `batch` is
+what the host listed last, signed: nothing in them approves anybody, that is for the rows of peers. `run` is
 named as in the host's messages: the id of a run.
 """
 
@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from daemon.ledger.chain import Kind, append_in
 from daemon.store.engine import reads, writes
 from daemon.store.ledger_rows import Row
-from daemon.store.tables import GroupMemberRow, GroupRow, PeerRow
+from daemon.store.tables import GroupMemberRow, GroupRow
 from federation.identity import Identity, PublicIdentity, parse_key
 
 Role = Literal["host", "member"]
@@ -55,7 +55,7 @@ class Membership:
         poll_ms: how often a connected member polls for messages during a sum.
         polled: when the host last answered; `problem` why it did not, or what it refused.
         epoch: the host's signed epoch message, empty while there is none.
-        batch: id (hex) of the newest published run that was stored, `published` the hash of what was
+        run: id (hex) of the newest published run that was stored, `published` the hash of what was
             published; `offered` the id of the newest run that the host has.
     """
 
@@ -71,7 +71,7 @@ class Membership:
     polled: float | None = None
     problem: str = ""
     epoch: bytes = b""
-    batch: str = ""
+    run: str = ""
     since: float = 0.0
     published: str = ""
     offered: str = ""
@@ -203,15 +203,6 @@ def replace_members(connection: Connection, listed: Iterable[GroupMember], now: 
             _save(connection, fresh)
 
 
-def count_strangers(connection: Connection) -> int:
-    """Count the rows that strangers caused: instances that asked or left, and are not approved as peers."""
-    approved = select(PeerRow.host).where(PeerRow.state == "approved")
-    query = select(func.count()).where(
-        GroupMemberRow.state.in_(("asked", "left")), GroupMemberRow.host.not_in(approved)
-    )
-    return int(connection.execute(query).scalar() or 0)
-
-
 def count(connection: Connection, state: MemberState) -> int:
     """Count the instances in a state."""
     query = select(func.count()).where(GroupMemberRow.state == state)
@@ -251,8 +242,8 @@ def note_in_ledger(
 
     So the entry exists if and only if the change it reports does. `details` as in
     `daemon.ledger.chain.append`; known ones are `key` (asked, approved, joined), `own` (left: this instance
-    did), `invited` (approved before it asked), `parts` and `members` (epoch), `batch`, `hash` and `survivors`
-    (published).
+    did), `invited` (approved before it asked), `sub_cohorts` and `members` (epoch), `run`, `hash` and
+    `survivors` (published).
     """
     return append_in(connection, identity, Kind.GROUP, host, {"event": event, "group": group, **details}, now)
 

@@ -48,7 +48,7 @@ class GroupSchedule:
     _poll_failures: int = 0
     _link_to: tuple[Any, ...] = ()
     _link_failures: int = 0
-    _batch_before: str = ""
+    _run_before: str = ""
     _taken_at: float = 0.0
     _not_before: dict[Task, float] = field(default_factory=dict)
 
@@ -112,12 +112,12 @@ class GroupSchedule:
         if to == self._link_to:
             return set()
         self._link_to, self._link_failures = to, 0
-        self._batch_before, self._taken_at = group.batch, 0.0
+        self._run_before, self._taken_at = group.run, 0.0
         self._not_before.pop("link", None)
         return {"link"}
 
     def _link_due(self, group: Membership, present: Window | None, now: float) -> bool:
-        if group.batch != self._batch_before and not self._taken_at:
+        if group.run != self._run_before and not self._taken_at:
             self._taken_at = now
         over = bool(self._taken_at) and now >= self._taken_at + LINGER
         return present is not None and bool(self._link_to) and present.holds(now) and not over
@@ -169,7 +169,7 @@ def window(config: Config, group: Membership) -> Window | None:
 
 def missed(config: Config, group: Membership, now: float) -> bool:
     """Tell whether the host published a sum that was not sent here, and will not be: fetch it, then."""
-    if not group.active or group.offered in ("", group.batch):
+    if not group.active or group.offered in ("", group.run):
         return False
     present = window(config, group)
     return present is None or not present.at <= now < present.at + _SENDING
@@ -195,20 +195,19 @@ def link_again(at: float, now: float, failures: int) -> float:
     return min(pause, max(at - now, _SHORTEST)) if now < at else pause
 
 
-def announce(config: Config, group: Membership, members: int, last: float, now: float) -> float:
-    """Return when the host's next sum is to be, by the schedule; 0 where none is to be announced now.
+def announce(config: Config, group: Membership, members: int, due: float, now: float) -> float:
+    """Return when the host's next round is to be; 0 where none is to be announced now.
 
-    `members` counts the host, `last` is when the last sum began (0: never).
+    `members` counts the host, `due` is from when on its data window allows one (0: now).
     """
     if group.role != "host" or not group.active or group.next_at or not config.schedule.enabled:
         return 0.0
     if members < config.cohort.min_cohort + 1:
         return 0.0
-    due = last + config.schedule.session.total_seconds() if last else 0.0
     return max(due, now + config.group.notice.total_seconds())
 
 
-def after_session(group: Membership, at: float, problem: str) -> Membership:
+def after_round(group: Membership, at: float, problem: str) -> Membership:
     """Return the group after the sum that was announced for `at`: nothing is announced any more."""
     return replace(group, next_at=0.0 if group.next_at == at else group.next_at, problem=problem)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any, Final, Literal
 
 from sqlalchemy import Engine
@@ -20,6 +21,7 @@ from daemon.peers.commands import words_of
 from daemon.peers.repository import State
 from daemon.process import daemon_lock
 from daemon.process.daemon_lock import replace_file
+from daemon.store import waits
 from federation.errors import Refusal
 from federation.group.epoch_document import EpochDocument
 from federation.key_words import words
@@ -34,13 +36,13 @@ class Live:
     Attributes:
         link: state of the connection to the host's reverse proxy, empty for none.
         hosting: state of the hosting process, empty for none.
-        session: whether this instance takes a sum as host now.
+        round: whether this instance takes a sum as host now.
         problem: why hosting failed, one sentence, or two with the advice.
     """
 
     link: Literal["", "waiting", "connected", "busy", "refused", "ended"] = ""
     hosting: Literal["", "starting", "ready", "failed"] = ""
-    session: bool = False
+    running: bool = False
     problem: str = ""
 
     def write(self, config: Config) -> None:
@@ -68,7 +70,8 @@ def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     running = live(config)
     epoch = _epoch(config, engine, group)
     listed = members(config, engine, epoch=epoch)
-    not_approved = _not_approved(group, listed, peers.read(engine, config))
+    near = _near(listed, epoch, config.instance.host)
+    not_approved = _not_approved(config, group, listed, near, peers.read(engine, config))
     requests = (
         [one for one in repository.members(engine) if one.state == "asked"] if group.role == "host" else []
     )
@@ -87,7 +90,8 @@ def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
         "live": asdict(running) if running is not None else None,
         "epoch": _epoch_json(epoch, config.instance.host),
         "members": sum(one["state"] == "member" for one in listed),
-        "counted": _counted(config, group, listed, not_approved),
+        "counted": _counted(config, group, listed, near, not_approved),
+        "waits": _waits(engine, config, group, epoch, listed, now),
         "requests": len(requests),
         "published": _published(group),
     }
@@ -107,10 +111,11 @@ def members(
         return []
     document = _epoch(config, engine, group) if epoch == "read" else epoch
     sub_cohorts = _sub_cohorts(document)
+    waiting = frozenset(document.waiting) if document is not None else frozenset()
     known = peers.read(engine, config)
     shown = [one for one in repository.members(engine) if one.state != "asked"]
     me = config.instance.host
-    return [_described(one, group, known, sub_cohorts, me) for one in shown]
+    return [{**_described(one, group, known, sub_cohorts, me), "waits": one.host in waiting} for one in shown]
 
 
 def _described(
@@ -133,14 +138,20 @@ def _described(
 
 
 def _counted(
-    config: Config, group: Membership, listed: Sequence[Mapping[str, Any]], not_approved: NotApproved
+    config: Config,
+    group: Membership,
+    listed: Sequence[Mapping[str, Any]],
+    near: frozenset[str],
+    not_approved: NotApproved,
 ) -> dict[str, Any]:
-    """Return how many members of this instance's sub-cohort are approved here, as our policies count them.
+    """Return how many of those that this instance is summed with are approved here, as policies count.
 
     The noise of a group allows for its host and who reads the sum, and for nobody else: with one stranger in
-    the sub-cohort `PrivacyPolicy` refuses. The host sums only members that its admin approves.
+    the sub-cohort `PrivacyPolicy` refuses. Strangers that joined later do not count: sums leave them out. The
+    host sums only members that its admin approves.
     """
-    others = [one for one in _same_sub_cohort(listed) if one["host"] != group.host]
+    juniors = _juniors(config, group, listed, near)
+    others = [one for one in listed if one["host"] in near - juniors - {group.host}]
     approved = sum(one["approved"] == "yes" for one in others)
     least = config.cohort.min_cohort
     needed = least if group.role == "host" else max(least, len(others))
@@ -149,22 +160,43 @@ def _counted(
         "of": len(others),
         "needed": needed,
         "missing": max(0, needed - approved),
-        "strangers": sorted((*not_approved.same, *not_approved.other_key)),
+        "strangers": sorted((*not_approved.same, *not_approved.juniors, *not_approved.other_key)),
     }
 
 
-def _same_sub_cohort(listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the members that this instance is summed with: until it is in a sub-cohort, all of them."""
-    mine = next((one["part"] for one in listed if one["me"]), None)
-    return [one for one in listed if one["state"] == "member" and (mine is None or one["part"] == mine)]
+def _near(listed: Sequence[Mapping[str, Any]], document: EpochDocument | None, me: str) -> frozenset[str]:
+    """Return the members that this instance is summed with, or would be: until it is in an epoch, all."""
+    members = {one["host"] for one in listed if one["state"] == "member"}
+    judged = document.judged_by(me) if document is not None else ()
+    return frozenset(members & {one.host for one in judged} if judged else members)
+
+
+def _juniors(
+    config: Config, group: Membership, listed: Sequence[Mapping[str, Any]], near: frozenset[str]
+) -> frozenset[str]:
+    """Return members that are not approved here and joined later, as this instance saw it: sums omit them."""
+    if group.role == "host" or config.mode != "contribute":
+        return frozenset()
+    mine = next((one["since"] for one in listed if one["me"]), inf)
+    return frozenset(
+        one["host"]
+        for one in listed
+        if one["host"] in near - {group.host} and one["approved"] != "yes" and one["since"] > mine
+    )
 
 
 def _not_approved(
-    group: Membership, listed: Sequence[Mapping[str, Any]], known: peers.KnownPeers
+    config: Config,
+    group: Membership,
+    listed: Sequence[Mapping[str, Any]],
+    near: frozenset[str],
+    known: peers.KnownPeers,
 ) -> NotApproved:
     """Return the members that are not approved here, by what that means."""
-    same = {one["host"] for one in _same_sub_cohort(listed)}
-    undecided: tuple[list[str], list[str]] = ([], [])
+    juniors = _juniors(config, group, listed, near)
+    same: list[str] = []
+    others: list[str] = []
+    later: list[str] = []
     other_key: list[str] = []
     against: dict[State, list[str]] = {}
     for one in listed:
@@ -176,16 +208,47 @@ def _not_approved(
         elif host == group.host:
             continue
         elif peer is None or peer.state in ("candidate", "approved"):
-            undecided[host not in same].append(host)
-        else:
+            (later if host in juniors else same if host in near else others).append(host)
+        elif host not in juniors:
             against.setdefault(peer.state, []).append(host)
     return NotApproved(
-        tuple(sorted(undecided[0])),
-        tuple(sorted(undecided[1])),
+        tuple(sorted(same)),
+        tuple(sorted(later)),
+        tuple(sorted(others)),
         tuple(sorted(other_key)),
         tuple((state, tuple(sorted(hosts))) for state, hosts in sorted(against.items())),
         _state_of_host(group, known),
     )
+
+
+def _waits(
+    engine: Engine,
+    config: Config,
+    group: Membership,
+    document: EpochDocument | None,
+    listed: Sequence[Mapping[str, Any]],
+    now: float,
+) -> dict[str, Any] | None:
+    """Return why the group's sums leave this instance out for now, as its host said; None if they do not.
+
+    `contradicted` are members that this instance saw join later than itself, whatever the host says.
+    """
+    me = config.instance.host
+    if group.state != "member" or document is None or me not in document.waiting:
+        return None
+    told = waits.find(engine, group.host, now)
+    if told is None:
+        # It was away when the host said why.
+        return {"until": None, "rejected_by": [], "rejects": [], "too_many": False, "contradicted": []}
+    since = {one["host"]: one["since"] for one in listed}
+    seniors = (*told.rejected_by, *told.rejects)
+    return {
+        "until": told.until,
+        "rejected_by": told.rejected_by,
+        "rejects": told.rejects,
+        "too_many": told.too_many,
+        "contradicted": sorted({host for host in seniors if since.get(host, 0.0) > since.get(me, inf)}),
+    }
 
 
 def _state_of_host(group: Membership, known: peers.KnownPeers) -> State | None:
@@ -219,21 +282,22 @@ def _epoch_json(document: EpochDocument | None, me: str) -> dict[str, Any] | Non
     return {
         "number": document.number,
         "opened_at": document.opened_at,
-        "parts": len(set(sub_cohorts.values())),
+        "sub_cohorts": len(set(sub_cohorts.values())),
         "members": len(sub_cohorts),
         "mine": sub_cohorts.get(me),
         "gone": list(document.gone),
+        "waiting": list(document.waiting),
         "hash": document.hash.hex(),
     }
 
 
 def _published(group: Membership) -> dict[str, Any] | None:
     """Return the newest stored run, with words that are the same at all members that got the same sums."""
-    if not group.batch:
+    if not group.run:
         return None
     digest = bytes.fromhex(group.published) if group.published else b""
     return {
-        "batch": group.batch,
+        "run": group.run,
         "hash": group.published,
         "words": list(words(digest)) if digest else [],
     }

@@ -11,12 +11,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
 from daemon import log
 from daemon.config import Config, load
-from daemon.errors import JobBusyError, JobError, ShoalError, StoreError
+from daemon.errors import JobBusyError, JobError, ShoalError
 from daemon.jobs.registry import JOBS, RECORDED_ONCE, UNRECORDED
+from daemon.maintenance import database_loss
 from daemon.own_packages import require_own_packages
 from daemon.process import limits
 from daemon.process.events import EventWriter, claim_stdout
@@ -69,11 +69,11 @@ def _run(
 ) -> tuple[dict[str, Any], float]:
     """Run one job under the data directory's job lock; its outcome is recorded."""
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    limits.be_modest(config.limits.job_memory_mb)
+    limits.be_modest(limits.job_memory(config.limits.job_memory_mb))
     with _job_lock(
         config.data_dir / LOCKS.get(name, "job.lock"), events, WAITS.get(name, limits.LOCK_WAIT_SECONDS)
     ):
-        engine = _migrated(config.database, events)
+        engine = _opened(config, events, thorough=name == "migrate")
         started = time.time()
         context = JobContext(config, engine, events.progress, time.time, arguments)
         try:
@@ -85,8 +85,6 @@ def _run(
                 save_job(engine, record, only=name in RECORDED_ONCE)
             if "allocate memory" in str(error):
                 raise _out_of_memory() from error
-            if isinstance(error, OperationalError) and "full" in str(error.orig):
-                raise StoreError("the disk is full", advice="Free some space, then run it again.") from error
             raise
         ended = time.time()
         if name not in UNRECORDED:
@@ -95,7 +93,10 @@ def _run(
         return result, ended - started
 
 
-def _migrated(database: Path, events: EventWriter) -> Engine:
+def _opened(config: Config, events: EventWriter, *, thorough: bool) -> Engine:
+    """Open the database at the newest schema; one that was lost is begun anew, with every peer paused."""
+    database_loss.look(config, time.time(), thorough=thorough)
+    database = config.database
     if not database.exists() or store.schema_version(probe := store.connect(database)) != SCHEMA:
         from daemon.store.migrate import migrate
 
@@ -103,7 +104,9 @@ def _migrated(database: Path, events: EventWriter) -> Engine:
         migrate(database)
     else:
         probe.dispose()
-    return store.open_checked(database)
+    engine = store.open_checked(database)
+    database_loss.take_over(config, engine, time.time())
+    return engine
 
 
 def _job_lock(path: Path, events: EventWriter, patience: float) -> AbstractContextManager[object]:

@@ -31,24 +31,23 @@ def resolve(target: str) -> Callable[[JobContext], Any]:
 
 JOBS: dict[str, JobFunction] = {
     "sync": lazy("daemon.maintenance.sync:run"),
-    "train": lazy("daemon.training.job:run"),
+    "train": lazy("daemon.maintenance.training:run"),
     "consent": lazy("daemon.maintenance.consent:run"),
     "prune": lazy("daemon.maintenance.prune:run"),
     "revert": lazy("daemon.revert.job:run"),
-    "session": lazy(
-        "daemon.rounds.aggregate_job:run", unless="daemon.group.membership.rules:require_no_group"
-    ),
+    "round": lazy("daemon.rounds.aggregate_job:run", unless="daemon.group.membership.rules:require_no_group"),
     "contribution": lazy("daemon.rounds.contribution_job:run"),
-    "group-session": lazy("daemon.group.hosting.session:run"),
+    "catch-up": lazy("daemon.rounds.catch_up:run"),
+    "group-round": lazy("daemon.group.hosting.group_run:run"),
     "group-nodes": lazy("daemon.group.hosting.node_registration:run"),
     "group-learn": lazy("daemon.group.learning:run"),
     "share": lazy("daemon.disclosure.share_report:run"),
     "peers": lazy("daemon.peers.contact_job:run"),
-    "migrate": lambda _context: {},  # every job migrates first
+    "migrate": lazy("daemon.maintenance.database_loss:run"),  # every job migrates first
 }
 
 UNRECORDED: frozenset[str] = frozenset({"migrate", "share", "measure"})
 """Jobs without a record: they change nothing, and what would leave does not belong in a list of jobs."""
 
-RECORDED_ONCE: frozenset[str] = frozenset({"consent", "peers", "group-nodes"})
+RECORDED_ONCE: frozenset[str] = frozenset({"consent", "peers", "group-nodes", "catch-up"})
 """Jobs that run so often that only the last run is on record."""

@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from daemon.lab.evaluate_cold import compare_cold
+from daemon.lab.evaluate_related import LATEST, compare_related
 from daemon.lab.experiment import (
+    LAMBDAS,
+    MAX_HEAD,
+    MIN_USERS,
     PEERTUBE_NOTE,
     Population,
     Progress,
     TrainTestSplit,
     choose_ridge,
     closed_form,
-    draw_users,
+    exactly,
     load,
     split,
     summed,
 )
+from daemon.lab.related_quality import MOST_SEEN, RelatedRow
 from daemon.source.dataset_files import DataSet
-from models import statistics
+from models import counting
 from models.baselines import ItemKNN, PeerTubeRule, Popularity
-from models.evaluation import Measured, Summary, draw_seeds, masked, next_videos, related_videos
-from models.interactions import Interactions
-from models.recommender import Factorization, ItemWeights, Recommender, TagProfiles
+from models.evaluation import Measured, Summary, next_videos
+from models.interactions import Interactions, split_interactions
+from models.item_scores import Sparse
+from models.recommender import ItemWeights, Recommender, ServedItems
 from models.trained import Recipe, TrainedModel, TrainingData
-from models.training import dense_threads, train
+from models.training import dense_threads, prepare, train
 
 POPULARITY = "popularity"
 PEERTUBE = "PeerTube's rule"
 ITEM_KNN = "item-kNN"
 CLOSED_FORM = "closed form"
-FACTORIZATION = "factorization"
-TAG_PROFILE = "tag profile"
-RELATED_LISTS = "related lists"
-MOST_SEEN = 0.02
+SERVED = "served"
 USER_TAGS = 0.5
 
 
@@ -53,9 +57,10 @@ class Options:
         min_likes: likes that a user needs to take part.
         test: share of the interactions that is held out as the test part.
         validation: share of the training part that lambda is chosen on.
+        min_users: users from which a video is in the head.
+        max_head: videos of the head, at most.
         limit: videos per user whose cost is shown; the default of an instance.
-        related_users: share of users held out of the fit to measure related videos.
-        recipe: of the served model. Evaluation releases nothing, so pairs of few users may count.
+        recipe: of the served model, but for its lambda.
     """
 
     positive_from: float | None = None
@@ -63,9 +68,10 @@ class Options:
     min_likes: int = 5
     test: float = 0.2
     validation: float = 0.1
+    min_users: int = MIN_USERS
+    max_head: int = MAX_HEAD
     limit: int = 200
-    related_users: float = 0.2
-    recipe: Recipe = field(default_factory=lambda: Recipe(min_pair_users=1))
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 @dataclass(frozen=True)
@@ -76,13 +82,40 @@ class Row:
         model: its name.
         summary: its quality.
         detail: settings that were chosen, for people; "" where there are none.
-        seconds: fitting and ranking together.
+        seconds: fitting and ranking together; nan where several were fitted at once.
     """
 
     model: str
     summary: Summary
     detail: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class RelatedSummary:
+    """One line about lists of related videos: NDCG@10 with standard errors over viewers, see `RelatedRow`."""
+
+    model: str
+    viewers: int
+    following: float
+    following_se: float
+    anything: float
+    anything_se: float
+    less_seen: float
+    less_seen_se: float
+    coverage: float
+
+    @classmethod
+    def of(cls, row: RelatedRow) -> RelatedSummary:
+        """Summarise a row."""
+        return cls(
+            row.model,
+            len(row.viewers),
+            *_mean(row.following),
+            *_mean(row.anything),
+            *_mean(row.less_seen),
+            row.coverage,
+        )
 
 
 @dataclass(frozen=True)
@@ -113,17 +146,20 @@ class EvaluationReport(Evaluated):
     Attributes:
         next_videos: a viewer's next videos, all videos ranked.
         limited: the same with at most `limit` videos per user in the fit.
-        cold: a viewer's next videos among those that nobody engaged with in the training part.
-        related: videos related to one seed, for users outside the fit.
-        related_less_seen: the same, with only the less-seen videos to find: the plain measure rewards showing
-            everybody what everybody watches.
+        new_videos: a viewer's next videos among new ones, which nobody has engaged with.
+        new_viewers: the next videos of viewers known by a few.
+        new_instances: the next videos of an instance's viewers, learnt from them alone, with noise.
+        related: videos related to one.
+        related_latest: the same where viewers have watched little; empty without times.
     """
 
     next_videos: tuple[Row, ...]
     limited: tuple[Row, ...]
-    cold: tuple[Row, ...]
-    related: tuple[Row, ...]
-    related_less_seen: tuple[Row, ...]
+    new_videos: tuple[Row, ...]
+    new_viewers: tuple[Row, ...]
+    new_instances: tuple[Row, ...]
+    related: tuple[RelatedSummary, ...]
+    related_latest: tuple[RelatedSummary, ...]
 
     def row(self, model: str) -> Row:
         """Row of a model in `next_videos`."""
@@ -146,15 +182,32 @@ def evaluate(
     progress("split", 0.0)
     population = load(data, from_value=options.positive_from, min_likes=options.min_likes)
     parts = split(population, test=options.test, seed=options.seed)
-    bench = _Bench(population, parts, options, progress)
+    # Public counters that know nothing of what is held out.
+    described = replace(population.features, views=counting.counts(parts.train))
+    bench = _Bench(replace(population, features=described), parts, options, progress)
     with dense_threads(options.recipe.threads):
         baselines = bench.baselines()
         closed, ridge = bench.closed_form()
-        served, model = bench.factorization()
-        limited = bench.limited(ridge, model)
-        cold = bench.cold(model)
-        related, less_seen = bench.related(model)
-    progress("related videos", 1.0)
+        served, tuned = bench.served()
+        limited = bench.limited(ridge, tuned)
+        recipe = replace(options.recipe, ridge=0.0)
+        cold = compare_cold(
+            *(population, parts, recipe),
+            seed=options.seed,
+            limit=options.limit,
+            progress=lambda part: progress("cold start", part),
+        )
+        related, latest = (
+            compare_related(
+                *(population, recipe),
+                seed=options.seed,
+                latest=most,
+                progress=lambda part: progress("related videos", part),
+            )
+            if most is None or population.likes.recency is not None
+            else ()
+            for most in (None, LATEST)
+        )
     return EvaluationReport(
         name=population.name,
         users=population.likes.users,
@@ -165,9 +218,11 @@ def evaluate(
         notes=_notes(population, options),
         next_videos=(*baselines, closed, served),
         limited=limited,
-        cold=cold,
-        related=related,
-        related_less_seen=less_seen,
+        new_videos=_named(cold.videos),
+        new_viewers=_named(cold.viewers),
+        new_instances=_named(cold.instances),
+        related=tuple(map(RelatedSummary.of, related)),
+        related_latest=tuple(map(RelatedSummary.of, latest)),
     )
 
 
@@ -181,7 +236,7 @@ class _Bench:
     def baselines(self) -> tuple[Row, ...]:
         train = self.split.train
         return (
-            self._next(POPULARITY, lambda: Popularity(statistics.counts(train))),
+            self._next(POPULARITY, lambda: Popularity(counting.counts(train))),
             self._next(ITEM_KNN, lambda: ItemKNN(train.matrix)),
             self._peertube(detail=f"newest by {self.split.order.rule}"),
         )
@@ -192,9 +247,10 @@ class _Bench:
         options = self.options
         ridge = choose_ridge(
             self.split.train,
-            options.recipe,
             options.validation,
             options.seed,
+            min_users=options.min_users,
+            max_head=options.max_head,
             progress=lambda part: self.progress(CLOSED_FORM, part * 0.8),
         )
         row = self._next(
@@ -205,54 +261,36 @@ class _Bench:
         )
         return row, ridge
 
-    def factorization(self) -> tuple[Row, TrainedModel]:
+    def served(self) -> tuple[Row, float]:
+        """Fit what is served, tuned as its yardstick is; returns its lambda as well."""
         started = time.perf_counter()
-        model = self._train(self.split.train, self.options.recipe, FACTORIZATION)
-        detail = f"rank {model.U.shape[1]}, lambda {model.chosen_lambda:g}, tags {model.chosen_alpha:g}"
-        return self._next(FACTORIZATION, lambda: Factorization(model), detail=detail, started=started), model
+        ridge = self._tuned()
+        model = self._train(self.split.train, self._recipe(ridge), SERVED)
+        form = "sparse" if isinstance(model.scoring, Sparse) else "factorized"
+        detail = f"{form}, lambda {ridge:g}, tags and words {model.recipe.alpha:g}"
+        return self._next(SERVED, lambda: ServedItems(model), detail=detail, started=started), ridge
 
-    def limited(self, ridge: float, model: TrainedModel) -> tuple[Row, ...]:
+    def _tuned(self) -> float:
+        options = self.options
+        kept, held_out = split_interactions(
+            self.split.train.matrix, options.validation, np.random.default_rng([options.seed, 3])
+        )
+        exact = exactly(Interactions(kept), min_users=options.min_users, max_head=options.max_head)
+        ready = prepare(TrainingData(self.population.features, exact, None), options.recipe)
+        return max(LAMBDAS, key=lambda ridge: next_videos(ready.candidate(ridge), kept, held_out).ndcg.mean())
+
+    def limited(self, ridge: float, tuned: float) -> tuple[Row, ...]:
         """Fit the same settings to at most `limit` videos per user."""
         fewer = self.split.train.limited(self.options.limit)
-        recipe = _as_chosen(self.options.recipe, model)
+        recipe = self._recipe(tuned)
         detail = f"at most {self.options.limit} videos per user"
         closed = self._next(CLOSED_FORM, lambda: self._closed_form(fewer, ridge), detail=detail)
-        phase = f"{FACTORIZATION}, {detail}"
-        served = self._next(
-            FACTORIZATION, lambda: Factorization(self._train(fewer, recipe, phase)), detail=detail
-        )
+        phase = f"{SERVED}, {detail}"
+        served = self._next(SERVED, lambda: ServedItems(self._train(fewer, recipe, phase)), detail=detail)
         return closed, served
 
-    def cold(self, model: TrainedModel) -> tuple[Row, ...]:
-        cold = self.split.cold
-        profile = self._next(TAG_PROFILE, lambda: TagProfiles(model, cold), among=cold)
-        return self._peertube(among=cold), profile
-
-    def related(self, model: TrainedModel) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-        """Related videos for users outside the fit, from one seed each."""
-        likes, seed = self.population.likes, self.options.seed
-        number = int(likes.users * self.options.related_users)
-        held_out, fitted = draw_users(likes.users, number, np.random.default_rng([seed, 2]))
-        known = Interactions(csr_array(likes.matrix[fitted]))
-        counts = statistics.counts(known)
-        seeds, others = draw_seeds(csr_array(likes.matrix[held_out]), np.random.default_rng([seed, 4]))
-        # The lists need no vectors, so the narrowest factorization will do.
-        recipe = replace(_as_chosen(self.options.recipe, model), rank=1)
-        fits: tuple[tuple[str, Callable[[], Recommender]], ...] = (
-            (POPULARITY, lambda: Popularity(counts)),
-            (ITEM_KNN, lambda: ItemKNN(known.matrix)),
-            (PEERTUBE, self._rule),
-            (RELATED_LISTS, lambda: Factorization(self._train(known, recipe, "related videos"))),
-        )
-        most_seen = np.argsort(-counts, kind="stable")[: int(len(counts) * MOST_SEEN)]
-        less_seen = masked(others, ~np.isin(others.indices, most_seen))
-        rows, tail = [], []
-        for name, fit in fits:
-            started = time.perf_counter()
-            fitted_model = fit()
-            rows.append(_row(name, related_videos(fitted_model, seeds, others), "", started))
-            tail.append(_row(name, related_videos(fitted_model, seeds, less_seen), "", started))
-        return tuple(rows), tuple(tail)
+    def _recipe(self, ridge: float) -> Recipe:
+        return replace(self.options.recipe, ridge=ridge)
 
     def _rule(self) -> PeerTubeRule:
         return PeerTubeRule(self.population.features.tags, self.split.order)
@@ -261,12 +299,12 @@ class _Bench:
         return self._next(PEERTUBE, self._rule, history=self.split.last, among=among, detail=detail)
 
     def _closed_form(self, own: Interactions, ridge: float) -> ItemWeights:
-        recipe = self.options.recipe
-        total = summed([own], min_users=recipe.min_users, max_head=recipe.max_head)
+        total = summed([own], min_users=self.options.min_users, max_head=self.options.max_head)
         return closed_form(total, own.videos, ridge)
 
     def _train(self, own: Interactions, recipe: Recipe, phase: str) -> TrainedModel:
-        data = TrainingData(self.population.features, own, None)
+        exact = exactly(own, min_users=self.options.min_users, max_head=self.options.max_head)
+        data = TrainingData(self.population.features, exact, None)
         return train(data, recipe, lambda step, part: self.progress(f"{phase}: {step}", part))
 
     def _next(
@@ -287,8 +325,15 @@ class _Bench:
         return _row(name, found, detail, begun)
 
 
-def _as_chosen(recipe: Recipe, model: TrainedModel) -> Recipe:
-    return replace(recipe, lambdas=(model.chosen_lambda,), alphas=(model.chosen_alpha,))
+def _mean(values: NDArray[np.float64]) -> tuple[float, float]:
+    there = values[np.isfinite(values)]
+    if there.size < 2:
+        return (float(there[0]) if there.size else float("nan")), float("nan")
+    return float(there.mean()), float(there.std(ddof=1) / np.sqrt(there.size))
+
+
+def _named(found: Sequence[tuple[str, Measured]]) -> tuple[Row, ...]:
+    return tuple(Row(name, measured.summary(), "", float("nan")) for name, measured in found)
 
 
 def _row(name: str, measured: Measured, detail: str, started: float) -> Row:
@@ -298,23 +343,35 @@ def _row(name: str, measured: Measured, detail: str, started: float) -> Row:
 def _notes(population: Population, options: Options) -> tuple[str, ...]:
     held_out = (
         f"Each interaction is held out for the test with probability {options.test:g} (seed {options.seed}). "
-        "All other videos are ranked, before reserved slots and channel caps. Likes are 0 or 1, with no "
-        "limit on videos per user unless a table says so."
+        "All other videos are ranked, before reserved places and caps. Likes are 0 or 1, with no "
+        "limit on videos per user unless a table says so. The closed form and what is served count users "
+        "with many videos for less, as sums do."
     )
     fitted = (
-        f"Lambda is chosen on {options.validation:.0%} of the training part. The head holds at most "
-        f"{options.recipe.max_head:,} videos with at least {options.recipe.min_users} users each. Pairs with "
-        "few users count, because an evaluation releases nothing."
+        f"Lambda is chosen on {options.validation:.0%} of the training part, separately for the closed form "
+        f"and for what is served. The head holds at most {options.max_head:,} videos with at least "
+        f"{options.min_users} users each. Both learn from exact numbers, and pairs with few users count: "
+        "nobody is shown what an evaluation learns. A daemon's model learns from released numbers."
     )
     dated = (
         "The times in the set decide which video a viewer watched last and which ones a limit keeps."
         if population.likes.recency is not None
         else "The set has no times: the video watched last and those that a limit keeps are drawn at random."
     )
-    tail = f"Less-seen videos are all but the {MOST_SEEN:.0%} that most users engaged with."
+    related = (
+        "Related lists are asked for up to five videos of each viewer, who is not in the fit. Next are the "
+        "five videos that the viewer watched after it, anything is all others. Less-seen videos are all but "
+        f"the {MOST_SEEN:.0%} that most users engaged with. The lists are those that an instance serves from "
+        "a release without noise. One ridge, tags: a single solve beside tags, pairs of five viewers or more."
+    )
+    cold = (
+        "New videos are one in twenty, taken out of what is learnt from, in three draws. New viewers are one "
+        "in five, known by the videos that they watched first. New instances learn alone, from a release "
+        "with the noise of the default level; public views are the likes of everybody."
+    )
     flattered = (
         "Most tags in this set were written by users, perhaps for the very videos held out, so rows that "
         "rest on tags look better than they are."
     )
     by_users = population.tags_by_users > USER_TAGS
-    return held_out, fitted, dated, PEERTUBE_NOTE, tail, *((flattered,) if by_users else ())
+    return held_out, fitted, dated, PEERTUBE_NOTE, related, cold, *((flattered,) if by_users else ())

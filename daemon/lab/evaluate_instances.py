@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 
 from daemon.lab.evaluate import PEERTUBE, POPULARITY, Evaluated, Options
 from daemon.lab.experiment import (
+    LAMBDAS,
     PEERTUBE_NOTE,
     SKEW,
     TASTES,
@@ -33,7 +34,7 @@ from daemon.lab.experiment import (
     summed,
 )
 from daemon.source.dataset_files import DataSet
-from models import statistics
+from models import counting
 from models.baselines import PeerTubeRule, Popularity
 from models.closed_form_dual import own_scores
 from models.evaluation import SIZE_CLASSES, Measured, Summary, measure, next_videos, size_class, without
@@ -41,6 +42,7 @@ from models.interactions import Interactions, split_interactions
 from models.recommender import Scores, spread
 from models.splits import heavy_tailed_sizes
 from models.training import dense_threads
+from models.weights import UNIT, weights
 
 LOCAL = "local only"
 FEDERATED = "federated"
@@ -116,7 +118,7 @@ def evaluate_instances(
 
     Args:
         data: the tables.
-        options: thresholds, seed, and the recipe's lambdas and head.
+        options: thresholds, seed and threads.
         partition: how users are split.
         progress: called with the name of a phase and the part of it that is done, in [0, 1].
 
@@ -198,17 +200,17 @@ def _measure(
     order = np.concatenate(members)
     pooled = parts.train.rows(order)
     history, test = pooled.matrix, csr_array(parts.test[order])
-    recipe = options.recipe
     together, alone = (
-        summed(instances, min_users=recipe.min_users, max_head=recipe.max_head)
+        summed(instances, min_users=options.min_users, max_head=options.max_head)
         for instances in (own, [pooled])
     )
     clock.done("sums")
     ridge = choose_ridge(
         pooled,
-        recipe,
         options.validation,
         options.seed,
+        min_users=options.min_users,
+        max_head=options.max_head,
         judges=MAX_JUDGES,
         progress=lambda part: clock.progress("lambda", part),
     )
@@ -218,7 +220,7 @@ def _measure(
     # Equal integers give equal models: one solve serves both.
     reference = federated if equal else closed_form(alone, pooled.videos, ridge)
     clock.done("solve")
-    counts = statistics.counts(pooled)
+    counts = counting.counts(pooled)
     rule = PeerTubeRule(population.features.tags, parts.order)
     quality = {
         POPULARITY: next_videos(Popularity(counts), history, test),
@@ -249,26 +251,19 @@ def _local(own: list[Interactions], tests: list[csr_array], options: Options, cl
         found.append(replace(measured, viewers=measured.viewers + first))
         first += part.users
         clock.progress("local only", number / len(own))
-    return Measured(
-        viewers=np.concatenate([one.viewers for one in found]),
-        ndcg=np.concatenate([one.ndcg for one in found]),
-        recall=np.concatenate([one.recall for one in found]),
-        lists=np.concatenate([one.lists for one in found]),
-        videos=own[0].videos,
-    )
+    return Measured.joined(found, own[0].videos)
 
 
 def _local_model(matrix: csr_array, test: csr_array, options: Options) -> Measured:
     """Tune lambda, then the users that a video needs, on a held-out part; fit to everything own."""
     kept, held_out = split_interactions(matrix, options.validation, np.random.default_rng([options.seed, 6]))
-    recipe = options.recipe
 
     def quality(ridge: float, least: int) -> float:
         values = _through_users(kept, held_out, ridge, least).ndcg
         return float(values.mean()) if len(values) else 0.0
 
-    ridge = max((*recipe.lambdas, 100.0), key=lambda candidate: quality(candidate, 1))
-    least = max((1, 2, recipe.min_users), key=lambda candidate: quality(ridge, candidate))
+    ridge = max((*LAMBDAS, 100.0), key=lambda candidate: quality(candidate, 1))
+    least = max((1, 2, options.min_users), key=lambda candidate: quality(ridge, candidate))
     return _through_users(matrix, test, ridge, least)
 
 
@@ -279,13 +274,18 @@ def _through_users(
     least: int,
     dtype: type[np.float32] | type[np.float64] = np.float64,
 ) -> Measured:
-    """Measure the closed form over all videos of `least` users, fitted to the viewers who are judged."""
+    """Measure the closed form over all videos of `least` users, fitted to the viewers who are judged.
+
+    Each viewer has the weight in it that they have in a sum whose head are these videos.
+    """
     counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
     items = np.flatnonzero(counts >= least)
     scores: Scores = np.zeros((matrix.shape[0], 0))
     if items.size:
-        unit = float(counts[items].mean())
-        scores = own_scores(csr_array(matrix[:, items]), ridge * unit).astype(dtype, copy=False)
+        known = csr_array(matrix[:, items])
+        each = weights(np.diff(known.indptr)) / UNIT
+        unit = float(each @ np.diff(known.indptr)) / items.size
+        scores = own_scores(known, ridge * unit, each).astype(dtype, copy=False)
 
     def block(rows: NDArray[np.int64]) -> Scores:
         return without(spread(scores[rows], items, matrix.shape[1]), csr_array(matrix[rows]))

@@ -6,6 +6,7 @@ secure sum yields, without its masks: these cancel to the last bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,31 +16,47 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from daemon.source.dataset import addresses
-from daemon.source.dataset_columns import Positive, Publication, codes, positive_from, publication
+from daemon.source.dataset_columns import Positive, Publication, codes, positive_from, publication, views
 from daemon.source.dataset_files import DataSet
-from models import statistics
+from federation.noise import share_variance
+from federation.proposal import least_threshold
+from models import counting, statistics
 from models.baselines import Newest, newest
 from models.closed_form import solve
+from models.denoise import denoise
 from models.evaluation import latest, next_videos
 from models.features import Features
+from models.head import own_head
 from models.interactions import Interactions, from_events, split_interactions
-from models.noise import SumNoise
+from models.noise import NO_NOISE, SumNoise
+from models.problem import worth_learning
 from models.recommender import ItemWeights, Scores
+from models.released import Released
 from models.splits import clusters, profiles, taste_skewed
 from models.statistics import Statistic
 from models.trained import Recipe, TrainedModel, TrainingData
 from models.training import train
+from models.weights import UNIT
+from models.words import title_words
+from policies.privacy import PROTECTION, Level
 
 MIN_LIKES = 5
 """Of a user who takes part."""
 TEST_SHARE = 0.2
+MIN_USERS = 5
+"""Of a video of a head, where there is no noise: the default of `sharing.min_users`."""
+MAX_HEAD = 4096
+LAMBDAS = (0.3, 1.0, 3.0, 10.0, 30.0)
+"""Candidates for the ridge of yardsticks, in multiples of the mean diagonal."""
 TASTES = 8
+MEMBERS, COLLUDERS = 5, 1
+"""Of the cohort whose noise is in a sum, where one is measured."""
 SKEW = 2.0
 
 Progress = Callable[[str, float], None]
 """Called with the name of a phase and the part of it that is done, in [0, 1]."""
 Noise = Callable[[int, int], NDArray[np.int64]]
-"""Draws the noise of a sum: from 0 for counts or 1 for pairs, and a size, to (size,) int64."""
+"""Draws the noise of a segment: from 0 for counts or 1 for pairs, and a size, to (size,) int64 entries."""
 
 PEERTUBE_NOTE = (
     "PeerTube's rule is what its watch page shows: videos that share a tag with the one watched last, newest "
@@ -60,7 +77,9 @@ class Population:
         positive: which values count as liked.
         likes: (users, videos); its recency is None where the set has no times.
         features: of the videos.
+        titles: of the videos, "" where the set has none.
         publication: of the videos.
+        views: (videos,) int64, their public counters.
         tags_by_users: share of the taggings that come from viewers.
     """
 
@@ -68,7 +87,9 @@ class Population:
     positive: Positive
     likes: Interactions
     features: Features
+    titles: tuple[str, ...]
     publication: Publication
+    views: NDArray[np.int64]
     tags_by_users: float
 
 
@@ -94,15 +115,20 @@ def load(data: DataSet, *, from_value: float | None = None, min_likes: int = MIN
         codes(data, *names)[0][videos]
         for names in (("channel", "developer"), ("category", "type"), ("language",))
     )
-    published = dates.published[videos]
+    published, public = dates.published[videos], views(data)[videos]
     tags = csr_array(tags_of(data)[videos])
     tags.sort_indices()
+    known = data.columns.get("title")
+    titles = tuple(known[video] for video in videos) if known else ("",) * videos.size
+    words = title_words(titles, channel, published)
     return Population(
         name=data.name,
         positive=positive,
         likes=Interactions(csr_array(active.matrix[:, videos]), active.recency),
-        features=Features(tags, data.tag_names, channel, category, language, published),
+        features=Features(tags, data.tag_names, channel, category, language, published, public, words),
+        titles=titles,
         publication=Publication(published, dates.rule),
+        views=public,
         tags_by_users=data.tags_by_users,
     )
 
@@ -191,7 +217,7 @@ def split(population: Population, *, test: float = TEST_SHARE, seed: int) -> Tra
         test=held_out.matrix,
         last=last_liked(train),
         order=newest_first(population.publication, known),
-        cold=np.flatnonzero(statistics.counts(train) == 0).astype(np.int64),
+        cold=np.flatnonzero(counting.counts(train) == 0).astype(np.int64),
     )
 
 
@@ -208,7 +234,7 @@ def newest_first(dates: Publication, history: Interactions) -> Newest:
         first_seen = np.full(history.videos, np.inf)
         np.minimum.at(first_seen, history.matrix.indices, history.recency)
         first_seen[np.isinf(first_seen)] = np.nan
-    return newest(dates.published, dates.rule, first_seen, statistics.counts(history))
+    return newest(dates.published, dates.rule, first_seen, counting.counts(history))
 
 
 def draw_users(
@@ -253,7 +279,7 @@ def by_taste(
 # Sum
 
 
-def no_noise(_round: int, size: int) -> NDArray[np.int64]:
+def no_noise(_segment: int, size: int) -> NDArray[np.int64]:
     """Draw nothing: an exact sum."""
     return np.zeros(size, np.int64)
 
@@ -261,8 +287,8 @@ def no_noise(_round: int, size: int) -> NDArray[np.int64]:
 def poisson_noise(noise: SumNoise, rng: np.random.Generator) -> Noise:
     """Return noise of the law that members draw by, Skellam, drawn faster: nothing here is secret."""
 
-    def drawn(round_: int, size: int) -> NDArray[np.int64]:
-        half = (noise.counts, noise.pairs)[round_] / 2
+    def drawn(segment: int, size: int) -> NDArray[np.int64]:
+        half = (noise.counts, noise.pairs)[segment] * UNIT**2 / 2
         return rng.poisson(half, size) - rng.poisson(half, size)
 
     return drawn
@@ -271,35 +297,114 @@ def poisson_noise(noise: SumNoise, rng: np.random.Generator) -> Noise:
 def summed(
     instances: Sequence[Interactions],
     *,
-    min_users: int,
+    min_users: float,
     max_head: int,
     noise: Noise = no_noise,
-    own: NDArray[np.int64] | None = None,
 ) -> Statistic:
-    """Add up the contributions of some instances: counts, then pairs of the head that follows from them.
+    """Add up the contributions of some instances: counts, and pairs of the head that these give, with noise.
 
     Args:
         instances: (users, videos) each.
-        min_users: count from which a video is in the head.
+        min_users: viewers from which a video is in the head.
         max_head: videos of the head, at most.
-        noise: of all instances together.
-        own: (videos,) counts of whoever asks for the sum, which help to choose the head only.
+        noise: of all instances together, in entries.
+
+    Viewers are weighed by the head before those of its videos are dropped that the weights leave below the
+    minimum.
     """
-    nothing = np.zeros(instances[0].videos, np.int64)
-    counts = sum((statistics.counts(one) for one in instances), nothing) + noise(0, nothing.size)
-    known = counts if own is None else counts + own
-    head = statistics.head(known, min_users=min_users, max_head=max_head)
-    pairs = noise(1, statistics.pairs(head.size))
+    drawn = noise(0, instances[0].videos)
+    plain = sum((UNIT * counting.counts(one) for one in instances), drawn)
+    head = statistics.head(plain, min_users=math.ceil(UNIT * min_users), max_head=max_head)
+    found = summed_over(head, instances, noise, counts=drawn)
+    return found.of(np.flatnonzero(found.counts >= UNIT * min_users))
+
+
+def summed_over(
+    head: NDArray[np.int64],
+    instances: Sequence[Interactions],
+    noise: Noise = no_noise,
+    *,
+    counts: NDArray[np.int64] | None = None,
+) -> Statistic:
+    """Add up the contributions of some instances over a head that was chosen beforehand, all of it.
+
+    Args:
+        head: (h,) positions.
+        instances: (users, videos) each.
+        noise: of all instances together, in entries.
+        counts: (videos,) noise of the counts where it was drawn before.
+    """
+    drawn = noise(0, instances[0].videos) if counts is None else counts
+    triangle = noise(1, statistics.pairs(head.size))
+    total = np.concatenate((drawn, triangle))
     for one in instances:
-        pairs += statistics.pair_counts(one, head)
-    return Statistic(head, counts[head], pairs)
+        total += counting.contribution(one, head)
+    return Statistic(head, total[head], total[drawn.size :])
 
 
 def without(total: Statistic, own: Interactions, noise: Noise = no_noise) -> Statistic:
-    """Return a sum less what one instance contributed, its noise included: what it learns from."""
-    counts = statistics.counts(own) + noise(0, own.videos)
-    pairs = statistics.pair_counts(own, total.head) + noise(1, total.triangle.size)
+    """Return a sum less what one instance contributed, its noise included: what it learns from.
+
+    `total` is one over a whole head (`summed_over`), since own viewers are weighed by it.
+    """
+    counts = counting.weighted_counts(own, total.head) + noise(0, own.videos)
+    pairs = counting.pair_counts(own, total.head) + noise(1, total.triangle.size)
     return Statistic(total.head, total.counts - counts[total.head], total.triangle - pairs)
+
+
+def realised_noise() -> SumNoise:
+    """Return what a sum of `MEMBERS` at the default level carries with nobody lost, in viewers squared."""
+    declared = PROTECTION[Level.DEFAULT]
+    counts, pairs = (
+        float(MEMBERS * share_variance(one, least_threshold(MEMBERS), COLLUDERS))
+        for one in (declared.counts_noise, declared.pairs_noise)
+    )
+    return SumNoise(counts, pairs)
+
+
+def released(
+    own: Interactions,
+    noise: SumNoise,
+    rng: np.random.Generator,
+    *,
+    views: NDArray[np.int64],
+    min_users: float = MIN_USERS,
+    max_head: int = MAX_HEAD,
+) -> Released:
+    """Release an instance's own numbers as its daemon does, with a full draw of noise.
+
+    Its head follows an earlier release of the same viewers.
+
+    Args:
+        own: (users, videos), limited.
+        noise: in viewers squared.
+        rng: draws it.
+        views: (videos,) public counters.
+        min_users: viewers that a video needs, before noise, to be in the head by itself.
+        max_head: videos of the head, at most.
+    """
+    law = poisson_noise(noise, rng)
+    earlier = counting.counts(own) + law(0, own.videos) / UNIT
+    head = own_head(
+        views,
+        np.zeros_like(views),
+        earlier[None, :],
+        variance=noise.counts,
+        min_users=min_users,
+        max_head=max_head,
+    )
+    engaged = np.count_nonzero(np.diff(own.matrix.indptr))
+    found = summed_over(head, [own], law)
+    return Released(found, noise, max(0.0, engaged + float(law(0, 1)[0]) / UNIT))
+
+
+def exactly(own: Interactions, *, min_users: float = 2, max_head: int = MAX_HEAD) -> Released:
+    """Return own numbers as they are, for yardsticks that nobody is shown.
+
+    Videos of one user cost more than they give (measured on the shipped set).
+    """
+    engaged = np.count_nonzero(np.diff(own.matrix.indptr))
+    return Released(summed([own], min_users=min_users, max_head=max_head), NO_NOISE, float(engaged))
 
 
 def same_integers(one: Statistic, other: Statistic) -> bool:
@@ -312,32 +417,26 @@ def same_integers(one: Statistic, other: Statistic) -> bool:
 # Train
 
 
-def local_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe of a local yardstick: nobody is shown it, so no rule protects few viewers.
-
-    Videos of one user cost more than they give (measured on the shipped set).
-    """
-    return replace(recipe, min_users=2, min_pair_users=1)
-
-
 def train_as_one_of(
     instances: int,
     features: Features,
     likes: Interactions,
     noise: SumNoise,
+    own_noise: SumNoise,
     *,
-    min_users: int,
+    min_users: float,
     recipe: Recipe,
     rng: np.random.Generator,
 ) -> TrainedModel:
-    """Train as one of several equal instances does: own users exactly, the others by a sum with noise.
+    """Train as one of several equal instances does: from its own release and the others' sum.
 
     Args:
-        instances: that the users are split into at random; 1 for no others, hence no noise.
+        instances: that the users are split into at random; 1 for no others.
         features: of the videos.
         likes: (users, videos) as they are summed.
-        noise: that the sum really carries.
-        min_users: count from which a video is in the head.
+        noise: that the sum really carries, in viewers squared.
+        own_noise: that its own release carries.
+        min_users: viewers from which a video is in the others' head.
         recipe: of training.
         rng: draws who is an own user, then the noise.
 
@@ -345,21 +444,22 @@ def train_as_one_of(
         TooLittleDataError: there is nothing to learn from.
     """
     mine, theirs = draw_users(likes.users, likes.users // instances, rng)
-    own = likes.rows(mine)
+    own = released(likes.rows(mine), own_noise, rng, views=features.views)
     if instances == 1:
-        return train(TrainingData(features, own, None), recipe)
-    others = summed(
-        [likes.rows(theirs)],
-        min_users=min_users,
-        max_head=recipe.max_head,
-        noise=poisson_noise(noise, rng),
-        own=statistics.counts(own),
-    )
-    return train(TrainingData(features, own, others, noise), recipe)
+        return train(TrainingData(features, worth_learning(own, None), None), recipe)
+    law = poisson_noise(noise, rng) if noise else no_noise
+    others = summed([likes.rows(theirs)], min_users=min_users, max_head=MAX_HEAD, noise=law)
+    rest = Released(others, noise)
+    return train(TrainingData(features, worth_learning(own, rest), rest), recipe)
 
 
 def closed_form(
-    total: Statistic, videos: int, ridge: float, *, dtype: torch.dtype = torch.float64
+    total: Statistic,
+    videos: int,
+    ridge: float,
+    *,
+    noise: SumNoise = NO_NOISE,
+    dtype: torch.dtype = torch.float64,
 ) -> ItemWeights:
     """Fit the full closed form to a sum.
 
@@ -367,9 +467,10 @@ def closed_form(
         total: the sum.
         videos: of the catalogue.
         ridge: lambda, in multiples of the mean diagonal of the Gram matrix.
+        noise: that the sum carries, and that is taken out.
         dtype: float64, or float32 where half the time matters more than the last digits.
     """
-    gram = statistics.to_matrix(total.counts, total.triangle)
+    gram = denoise(total, noise)
     unit = float(np.diagonal(gram).mean()) if total.head.size else 1.0
     weights = solve(gram, ridge * unit, dtype=dtype).weights().float().numpy()
     return ItemWeights(total.head, weights, videos)
@@ -377,10 +478,11 @@ def closed_form(
 
 def choose_ridge(
     likes: Interactions,
-    recipe: Recipe,
     share: float,
     seed: int,
     *,
+    min_users: int = MIN_USERS,
+    max_head: int = MAX_HEAD,
     judges: int | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> float:
@@ -388,22 +490,23 @@ def choose_ridge(
 
     Args:
         likes: (users, videos).
-        recipe: candidates, and the head.
         share: of the likes that is held out.
         seed: of all draws.
+        min_users: of a video of the head.
+        max_head: videos of the head, at most.
         judges: users that the choice is made on, at most; None for all.
         progress: called with the part that is done.
     """
     kept, held_out = split_interactions(likes.matrix, share, np.random.default_rng([seed, 3]))
-    total = summed([Interactions(kept)], min_users=recipe.min_users, max_head=recipe.max_head)
+    total = summed([Interactions(kept)], min_users=min_users, max_head=max_head)
     if judges is not None:
         some, _ = draw_users(likes.users, judges, np.random.default_rng([seed, 7]))
         kept, held_out = csr_array(kept[some]), csr_array(held_out[some])
     found: dict[float, float] = {}
-    for ridge in recipe.lambdas:
+    for ridge in LAMBDAS:
         model = closed_form(total, likes.videos, ridge, dtype=torch.float32)
         found[ridge] = next_videos(model, kept, held_out).summary().ndcg10
-        progress(len(found) / len(recipe.lambdas))
+        progress(len(found) / len(LAMBDAS))
     return max(found, key=lambda ridge: found[ridge])
 
 
@@ -420,3 +523,19 @@ def relative_difference(one: Scores, other: Scores) -> float:
         return float("inf")
     scale = float(np.abs(other[finite]).max(initial=0.0)) or 1.0
     return float(np.abs(one[finite] - other[finite]).max(initial=0.0)) / scale
+
+
+def relative_loss(values: NDArray[np.float64], reference: NDArray[np.float64]) -> tuple[float, float]:
+    """Return by what share the mean of some values is below that of a reference, and its standard error.
+
+    Both are (viewers,), of the same viewers; nan where there is nothing to compare. The error is that of a
+    ratio of means, to first order, over viewers.
+    """
+    base = float(reference.mean()) if len(reference) else 0.0
+    if not base:
+        return math.nan, math.nan
+    ratio = float(values.mean()) / base
+    if len(values) < 2:
+        return 1 - ratio, math.nan
+    residual = values - ratio * reference
+    return 1 - ratio, float(residual.std(ddof=1) / (math.sqrt(len(values)) * base))

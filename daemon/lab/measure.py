@@ -14,10 +14,15 @@ from daemon.jobs.run import run_job
 
 @dataclass(frozen=True)
 class SumSettings:
-    """What is tried: variances in the sum with everybody alive, and videos per viewer."""
+    """What is tried: noise in the sum with everybody alive, and in its own release; videos per viewer.
+
+    Noise is a variance, in viewers squared.
+    """
 
     counts: float
     pairs: float
+    own_counts: float
+    own_pairs: float
     limit: int
 
 

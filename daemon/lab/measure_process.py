@@ -1,7 +1,7 @@
 """What a level costs in quality on this instance's own viewers, as if they were a whole cohort.
 
 They are split into the members of a sum and ourselves; a fifth of everybody's videos is held out. Each
-setting is trained once, from own viewers exactly and a sum of the others with the noise of the setting, and
+setting is trained once, from an own release and a sum of the others with the noise of the setting, and
 judged for everybody. A cohort of real instances has more viewers than one of them alone, so noise costs it
 less: the measured cost is an upper estimate. Nothing leaves this instance, nothing is kept.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from math import ceil, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from models.evaluation import next_videos
 from models.features import Features
 from models.interactions import Interactions
 from models.noise import SumNoise
-from models.recommender import Factorization
+from models.recommender import ServedItems
 from models.trained import Recipe
 
 VIEWERS_PER_MEMBER = 5
@@ -54,11 +54,12 @@ def measure(context: JobContext) -> dict[str, Any]:
             advice="Measure again when there are more viewers, or with fewer --members.",
         )
     described, recipe = features(own.catalogue), recipe_of(context.config)
+    least = context.config.sharing.min_users
     values = []
     try:
         for number, one in enumerate(settings):
             context.progress(f"setting {number + 1} of {len(settings)}", number / len(settings))
-            values.append(round(ndcg(described, viewers, one, members, recipe), 4))
+            values.append(round(ndcg(described, viewers, one, members, recipe, least), 4))
     except ModelError as error:
         raise JobError(
             f"no model could be trained: {error}", advice="Measure again when there are more viewers."
@@ -67,9 +68,17 @@ def measure(context: JobContext) -> dict[str, Any]:
 
 
 def ndcg(
-    described: Features, viewers: Interactions, settings: SumSettings, members: int, recipe: Recipe
+    described: Features,
+    viewers: Interactions,
+    settings: SumSettings,
+    members: int,
+    recipe: Recipe,
+    min_users: int,
 ) -> float:
-    """Train once and judge for all viewers; the same split and draws for every setting."""
+    """Train once and judge for all viewers; the same split and draws for every setting.
+
+    `min_users` are what a video of a head needs, beside two standard deviations of the noise.
+    """
     rng = np.random.default_rng(_SEED)
     history, test = hold_out(viewers, TEST_SHARE, rng)
     model = train_as_one_of(
@@ -77,11 +86,12 @@ def ndcg(
         described,
         history.limited(settings.limit),
         SumNoise(settings.counts, settings.pairs),
-        min_users=recipe.min_users + ceil(2 * sqrt(settings.counts)),
+        SumNoise(settings.own_counts, settings.own_pairs),
+        min_users=min_users + 2 * sqrt(settings.counts),
         recipe=recipe,
         rng=rng,
     )
-    return next_videos(Factorization(model), history.matrix, test.matrix).summary().ndcg10
+    return next_videos(ServedItems(model), history.matrix, test.matrix).summary().ndcg10
 
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ _MAX_SUBJECT = 300
 
 
 class Kind(StrEnum):
-    """What an entry is about; its `subject` is a host, or the id of a session or of a model."""
+    """What an entry is about; its `subject` is a host, or the id of a round or of a model."""
 
     OPENED = "opened"
-    SESSION = "session"
+    ROUND = "round"
     REFUSED = "refused"
     SUM = "sum"
     MODEL = "model"
@@ -41,6 +41,8 @@ class Kind(StrEnum):
     PEER_ADDED = "peer-added"
     PEER_ASKED = "peer-asked"
     PEER_APPROVED = "peer-approved"
+    PEER_VOUCHED_FOR = "peer-vouched-for"
+    PEERS_INTRODUCED = "peers-introduced"
     PEER_PAUSED = "peer-paused"
     PEER_REMOVED = "peer-removed"
     PEER_REVERTED = "peer-reverted"
@@ -50,6 +52,8 @@ class Kind(StrEnum):
     WITHDRAWAL = "withdrawal"
     STOPPED = "stopped"
     GROUP = "group"
+    PASSED_ON = "passed-on"
+    DATABASE_LOST = "database-lost"
 
 
 @dataclass(frozen=True)

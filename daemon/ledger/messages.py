@@ -10,11 +10,11 @@ from daemon.ledger.chain import Kind
 from daemon.store.ledger_rows import Row
 
 _ID = 12
-"""Characters of a session's id that people are shown."""
+"""Characters of a round's id that people are shown."""
 _NAMED = 4
 """Hosts that a sentence names; it only counts the rest."""
 
-_SESSION = re.compile("[0-9a-f]{64}")
+_ROUND = re.compile("[0-9a-f]{64}")
 
 Details = Mapping[str, Any]
 
@@ -39,11 +39,12 @@ def hosts(names: object) -> str:
 
 
 def whose(role: object, aggregator: object) -> str:
-    """Say which sum a session of this role was; one of a later version's goes by who added it up."""
+    """Say which sum a round of this role was; one of a later version's goes by who added it up."""
     return {
         "aggregator": "our own sum",
         "host": "the sum of our group",
         "group": f"what the other members of the group of {aggregator} gave",
+        "newcomer": f"the sum that {aggregator} passed on",
     }.get(str(role), f"the sum of {aggregator}")
 
 
@@ -52,8 +53,8 @@ def _because(details: Details) -> str:
     return f": {reason}" if reason else ""
 
 
-def _session(subject: str, details: Details) -> str:
-    name = f"Session {subject[:_ID]}, {whose(details.get('role'), details.get('aggregator'))}"
+def _round(subject: str, details: Details) -> str:
+    name = f"Round {subject[:_ID]}, {whose(details.get('role'), details.get('aggregator'))}"
     if details.get("outcome") != "done":
         return f"{name}, was abandoned{_because(details)}."
     survivors, roster = details.get("survivors") or (), details.get("roster") or ()
@@ -67,7 +68,7 @@ def _refused(subject: str, details: Details) -> str:
 def _sum(subject: str, details: Details) -> str:
     head = details.get("head")
     over = f" over {head} videos" if isinstance(head, int) else ""
-    return f"Stored the sum of session {subject[:_ID]}{over}, with {hosts(details.get('survivors'))} in it."
+    return f"Stored the sum of round {subject[:_ID]}{over}, with {hosts(details.get('survivors'))} in it."
 
 
 def _model(subject: str, details: Details) -> str:
@@ -78,7 +79,7 @@ def _model(subject: str, details: Details) -> str:
 
 def _acceptance(subject: str, details: Details) -> str:
     # Of a sum that nothing could be trained on there is no model.
-    what = f"The sum of session {subject[:_ID]}" if _SESSION.fullmatch(subject) else f"Model {subject}"
+    what = f"The sum of round {subject[:_ID]}" if _ROUND.fullmatch(subject) else f"Model {subject}"
     verdict = {
         "accepted": "was accepted",
         "awaiting": "waits for you to look at it",
@@ -100,7 +101,26 @@ def _changed(subject: str, details: Details) -> str:
 
 
 def _approved(subject: str, details: Details) -> str:
+    if details.get("resumed"):
+        return f"{subject} is learnt from again."
+    if by := details.get("introduced_by"):
+        alone = "" if details.get("evidence") else ", and counts as a stranger until more stands for it"
+        return f"{subject} was approved as a peer, introduced by {hosts(by)}{alone}."
     return f"{subject} was approved as a peer{', with a new key' if details.get('old') else ''}."
+
+
+def _introduced(subject: str, details: Details) -> str:
+    if not details.get("hosts"):
+        return f"Nobody is introduced to {subject} any more."
+    return f"Introduced to {subject}: {hosts(details.get('hosts'))}."
+
+
+def _vouched_for(subject: str, details: Details) -> str:
+    why = {
+        "followed": "this PeerTube has followed it for 30 days",
+        "vouched": "two peers vouch for it",
+    }.get(str(details.get("evidence")), "more than an introduction stands for it")
+    return f"{subject} counts as an approved peer from now on: {why}."
 
 
 def _reverted(subject: str, details: Details) -> str:
@@ -115,14 +135,19 @@ def _counted(count: int, one: str) -> str:
 
 
 def _stopped(_subject: str, details: Details) -> str:
-    others, own = details.get("sums_of_others") or 0, details.get("own_sessions") or 0
-    return f"Stopped all open sessions: {own} of our own, {others} of others."
+    others, own = details.get("rounds_of_others") or 0, details.get("own_rounds") or 0
+    return f"Stopped all open rounds: {own} of our own, {others} of others."
 
 
 def _withdrawal(_subject: str, details: Details) -> str:
     number = details.get("viewers")
     who = f"{number} viewers" if isinstance(number, int) and number != 1 else "A viewer"
     return f"{who} withdrew. No later sum or model includes their data."
+
+
+def _lost(_subject: str, details: Details) -> str:
+    why = f" ({details['cause']})" if details.get("cause") else ""
+    return f"The database was lost{why}: this ledger begins anew, without earlier entries."
 
 
 def _group(subject: str, details: Details) -> str:
@@ -138,11 +163,12 @@ def _approved_in(subject: str, name: str, details: Details) -> str:
 
 def _epoch(subject: str, name: str, details: Details) -> str:
     # By part, each a list of hosts.
-    members, parts = details.get("members"), details.get("parts")
+    members, sub_cohorts = details.get("members"), details.get("sub_cohorts")
     lists = members if isinstance(members, Sequence) and not isinstance(members, str) else ()
     count = sum(len(part) for part in lists if isinstance(part, Sequence)) or None
     size = f": {_counted(count, 'member')}" if isinstance(count, int) else ""
-    divided = f", divided into {parts} sub-cohorts" if isinstance(parts, int) and parts > 1 else ""
+    many = isinstance(sub_cohorts, int) and sub_cohorts > 1
+    divided = f", divided into {sub_cohorts} sub-cohorts" if many else ""
     return f"The group {name} of {subject} has a new member list{size}{divided}."
 
 
@@ -154,6 +180,10 @@ def _published(subject: str, name: str, details: Details) -> str:
     why = [str(reason).rstrip(".") for reason in left_out] if isinstance(left_out, Sequence) else []
     without = f". {_counted(len(why), 'sub-cohort')} left out: {'; '.join(why)}" if why else ""
     return f"{subject} published a sum of the group {name}{learnt}{without}."
+
+
+def _passed_on(subject: str, details: Details) -> str:
+    return f"{subject} passed on a sum of {hosts(details.get('survivors'))}; it was stored, and is judged."
 
 
 _OF_GROUPS: dict[str, Callable[[str, str, Details], str]] = {
@@ -184,7 +214,8 @@ _SENTENCES: dict[str, Callable[[str, Details], str]] = {
     Kind.OPENED: lambda subject, details: (
         f"The ledger of {subject} begins with the key {details.get('key')}."
     ),
-    Kind.SESSION: _session,
+    Kind.ROUND: _round,
+    Kind.DATABASE_LOST: _lost,
     Kind.REFUSED: _refused,
     Kind.SUM: _sum,
     Kind.MODEL: _model,
@@ -193,6 +224,8 @@ _SENTENCES: dict[str, Callable[[str, Details], str]] = {
     Kind.PEER_ADDED: _plain("{} became a candidate"),
     Kind.PEER_ASKED: _plain("{} asked to be approved"),
     Kind.PEER_APPROVED: _approved,
+    Kind.PEER_VOUCHED_FOR: _vouched_for,
+    Kind.PEERS_INTRODUCED: _introduced,
     Kind.PEER_PAUSED: _plain("{} was paused: it is in no new sums"),
     Kind.PEER_REMOVED: _plain("{} was removed from the peers"),
     Kind.PEER_REVERTED: _plain("{} was blocked; what was learnt from it is being taken out"),
@@ -202,4 +235,5 @@ _SENTENCES: dict[str, Callable[[str, Details], str]] = {
     Kind.WITHDRAWAL: _withdrawal,
     Kind.STOPPED: _stopped,
     Kind.GROUP: _group,
+    Kind.PASSED_ON: _passed_on,
 }

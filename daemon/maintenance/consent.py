@@ -1,28 +1,41 @@
-"""Deletes viewers who no longer take part, or who deleted some of what they gave."""
+"""Deletes viewers who no longer take part, or who deleted some of what they gave; sees who may see lists."""
 
+import math
 from typing import Any, Final
 
 from daemon.config import PeerTubeSource
 from daemon.errors import JobError
 from daemon.process.job_context import JobContext
 from daemon.rounds.data_windows import withdraw_viewers
-from daemon.source.peertube import open_client, read_exclusions, read_participants
-from daemon.store import source_state
+from daemon.source.peertube import open_client, read_closed, read_exclusions, read_participants
+from daemon.store import loss, source_state
 from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers, viewer_states
+from daemon.training import deploy
 
 ATTEMPTS: Final = 3
+UNSEEN: Final = 3600.0
+"""Seconds without an answer after which the source is not taken for closed any more."""
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Delete viewers who are gone or have another digest, and store the exclusions.
+    """Delete viewers who are gone or have another digest, and store the exclusions and who may see lists.
 
     A viewer with a single row gone is deleted as a whole: the rest of them comes with the next sync. While
-    the source does not answer, nothing changes.
+    no check succeeds, nothing changes, except that after an hour the source does not count as closed any
+    more. Models from exact numbers that must not serve are deleted, whatever came of the check.
 
     Raises:
         SourceError: the source cannot be asked.
         JobError: syncs keep replacing what is being checked.
     """
+    try:
+        return _check(context)
+    finally:
+        source_state.not_checked(context.engine, before=context.clock() - UNSEEN)
+        deploy.drop_exact(context.engine, context.config)
+
+
+def _check(context: JobContext) -> dict[str, Any]:
     settings = context.config.source
     if not isinstance(settings, PeerTubeSource):
         return {"viewers": 0, "removed": 0, "exclusions_changed": False}
@@ -33,15 +46,22 @@ def run(context: JobContext) -> dict[str, Any]:
                 return {"viewers": 0, "removed": 0, "exclusions_changed": False}
             there = read_participants(client, rates=known.rates, history=known.history, page=settings.page)
             exclusions = read_exclusions(client)
+            closed = read_closed(client)
             with consent_lock(context.config.data_dir):
                 now = source_state.read(context.engine)
                 if now is None or now.synced != known.synced:
                     # Digests up to the marks of the snapshot before mean nothing for this one.
                     continue
                 removed = _remove(context, there)
-                voided = withdraw_viewers(context.config, context.engine) if removed else 0
+                voided = withdraw_viewers(context.config, context.engine, removed=removed) if removed else 0
+                if removed:
+                    loss.discard_damaged(context.config, before=math.inf)
                 changed = source_state.checked(
-                    context.engine, exclusions, now=context.clock(), participants=len(there)
+                    context.engine,
+                    exclusions,
+                    now=context.clock(),
+                    participants=len(there),
+                    closed=closed,
                 )
                 return {
                     "viewers": known.viewers,

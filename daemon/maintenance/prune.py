@@ -5,13 +5,11 @@ from typing import Any, Final
 
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
-from daemon.store import activity, current_model, model_records, releases, sums, traffic
+from daemon.store import activity, current_model, loss, model_records, releases, sums, traffic
 from daemon.training.acceptance.reference_models import month_old_record
 
 KEEP_SUMS: Final = 2
 KEEP_JOBS_SECONDS: Final = 90 * 86400.0
-KEEP_RELEASES_SECONDS: Final = 2 * 365 * 86400.0
-"""Twice as long as the yearly budgets look back."""
 
 
 def run(context: JobContext) -> dict[str, Any]:
@@ -37,14 +35,15 @@ def run(context: JobContext) -> dict[str, Any]:
         if path.is_dir() and path.name not in folders:
             shutil.rmtree(path)
             swept += 1
-    before = now - config.schedule.keep_sessions.total_seconds()
+    before = now - config.schedule.keep_rounds.total_seconds()
     return {
         "models": len(dropped),
         "folders": swept,
         "sums": sums.prune(context.engine, config.sums_dir, keep=KEEP_SUMS),
-        "sessions": activity.prune_sessions(context.engine, before=before),
-        "releases": releases.prune(context.engine, before=now - KEEP_RELEASES_SECONDS),
-        "traffic": traffic.prune(context.engine, before=traffic.month_of(now - KEEP_RELEASES_SECONDS)),
+        "rounds": activity.prune_rounds(context.engine, before=before),
+        "releases": releases.prune(context.engine, before=now - releases.KEEP_SECONDS),
+        "traffic": traffic.prune(context.engine, before=traffic.month_of(now - releases.KEEP_SECONDS)),
+        "damaged": loss.discard_damaged(config, before=now - loss.KEEP_DAMAGED_SECONDS),
         "jobs": activity.prune_jobs(context.engine, before=now - KEEP_JOBS_SECONDS),
     }
 

@@ -8,7 +8,7 @@ from daemon.process.job_context import JobContext
 from daemon.rounds.data_windows import withdraw_viewers
 from daemon.source import Source, open_source
 from daemon.store.snapshot import Snapshot, replace
-from daemon.store.viewers import Pseudonyms, consent_lock
+from daemon.store.viewers import Pseudonyms, consent_lock, viewer_states
 
 
 def run(context: JobContext) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def run(context: JobContext) -> dict[str, Any]:
         facts = source.facts()
         # From here until the snapshot is in place nobody can withdraw; whoever did before is left out.
         held.enter_context(consent_lock(context.config.data_dir))
+        before = viewer_states(context.engine)
         states = source.confirmed()
         if states is not None:
             snapshot.confirm(states)
@@ -35,7 +36,9 @@ def run(context: JobContext) -> dict[str, Any]:
         snapshot.counts.skipped += source.left_out
         snapshot.describe(facts, now=context.clock(), participants=participants)
         context.progress("storing", 0.85)
-    withdraw_viewers(context.config, context.engine)
+    # Exact numbers have no data window that knows who is in it.
+    gone = before.keys() - viewer_states(context.engine).keys() if context.config.serve.exact_own else ()
+    withdraw_viewers(context.config, context.engine, removed=len(gone))
     context.progress("storing", 1.0)
     return vars(snapshot.counts)
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import aiohttp
 
-from daemon.config.types import check_host
 from daemon.peers import cards, peer_state, repository
 from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError
 from daemon.peers.repository import Peer
@@ -26,7 +25,9 @@ AGAIN: Final = 3600.0
 async def find(context: JobContext, session: aiohttp.ClientSession) -> dict[str, Any]:
     """Ask followed instances which plugins they have, and for the card of Shoal where that is one of them."""
     config, engine = context.config, context.engine
-    followed = [host for host in source_state.follows(engine) if _askable(host, config.instance.host)]
+    followed = [
+        host for host in source_state.follows(engine) if cards.may_be_asked(host, config.instance.host)
+    ]
     known = repository.read(engine, config)
     now = context.clock()
     due = [host for host in followed if _due(known.find(host), now)]
@@ -87,14 +88,6 @@ def _after(peer: Peer, found: tuple[str, Card | None] | None, now: float, rng: r
         return peer
     theirs = peer.theirs if peer.key in ("", card.key) else "unknown"
     return replace(peer, url=card.url, key=card.key, bound=card.bound, theirs=theirs)
-
-
-def _askable(host: str, me: str) -> bool:
-    try:
-        good = check_host(host) == host
-    except ValueError:
-        return False
-    return good and host != me and (not cards.loopback(host) or cards.loopback(me))
 
 
 def _due(peer: Peer | None, now: float) -> bool:

@@ -1,12 +1,12 @@
 """What an instance shows in public: its card, its actor, its plugins, its number of users.
 
-The admin decides which hosts are asked: by naming one, or because PeerTube follows it. A stranger's message
-never makes this daemon ask anybody. Still, some PeerTubes follow back whoever follows them, so a stranger may
-choose a name on the follow list, and let it resolve to any address, even a private one. That is harmless, and
-private addresses are not refused, since instances in one private network are peers like others: nothing is
-sent before a certificate for that very name was checked, redirects are not followed, no credential is sent,
-and of the answer only the fields below are ever shown. Plain http is for this machine only; a name on the
-follow list may not mean this machine unless our own instance does.
+Others have a say in which hosts are asked: PeerTube follows them, an approved peer introduces them, or a
+message asks in their name to be approved. So a stranger may choose a name, and let it resolve to any address,
+even a private one. That is harmless, and private addresses are not refused, since instances in one private
+network are peers like others: nothing is sent before a certificate for that very name was checked, redirects
+are not followed, no credential is sent, and of the answer only the fields below are ever shown. How often a
+stranger's message has somebody asked is bounded (`policies.rates`), and so are its rows. Plain http is for
+this machine only; a name that somebody else chose may not mean this machine unless our own instance does.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from daemon.config.types import is_loopback
+from daemon.config.types import check_host, is_loopback
 from daemon.errors import ShoalError
+from federation.envelope import VERSION
 from federation.http import CARD_PATH
 from federation.identity import parse_key
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 PLUGIN: Final = "peertube-plugin-shoal"
 ROUTER: Final = "/plugins/shoal/router"
-PREFIX: Final = b"shoal/1 instance card\x00"
+PREFIX: Final = b"shoal/2 instance card\x00"
 """Prefix of a statement that an actor signs; the plugin's `identity.js` has the same."""
 TIMEOUT: Final = 10.0
 MAX_CARD: Final = 8_000
@@ -86,6 +87,15 @@ def loopback(host: str) -> bool:
     return is_loopback(urlsplit(f"//{host}").hostname or "")
 
 
+def may_be_asked(host: str, me: str) -> bool:
+    """Tell whether a host that somebody else named may be asked: not ourselves, nor what runs beside us."""
+    try:
+        good = check_host(host) == host
+    except ValueError:
+        return False
+    return good and host != me and (not loopback(host) or loopback(me))
+
+
 async def read_card(session: aiohttp.ClientSession, host: str, url: str, *, now: float) -> Card:
     """Ask the Shoal at `url` for its card, and the actor that the card names for the key that signed it.
 
@@ -95,8 +105,14 @@ async def read_card(session: aiohttp.ClientSession, host: str, url: str, *, now:
 
     """
     card = await _json(session, host, url + CARD_PATH, MAX_CARD)
-    key = card.get("key")
-    if card.get("version") != 1 or not isinstance(key, str) or not _is_key(key):
+    key, spoken = card.get("key"), card.get("version")
+    if isinstance(spoken, int) and spoken != VERSION:
+        older = host if spoken < VERSION else "this instance"
+        raise PeerAnswerError(
+            f"{host} speaks protocol {spoken} of Shoal, this instance {VERSION}",
+            advice=f"Update Shoal on {older}; then they find each other.",
+        )
+    if spoken != VERSION or not isinstance(key, str) or not _is_key(key):
         raise PeerAnswerError(
             f"{host} does not show a card of Shoal",
             advice="Check the address; another program may answer there.",

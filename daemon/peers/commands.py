@@ -18,7 +18,7 @@ from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
 from daemon.peers import messages, repository
 from daemon.peers.repository import Peer
-from daemon.store import source_state
+from daemon.store import activity, source_state
 from federation.identity import parse_key
 from federation.key_words import words
 
@@ -42,7 +42,7 @@ def listing(engine: Engine, config: Config, now: float, in_group: Sequence[str] 
     shown = sorted(filter(_worth_showing, known.peers.values()), key=_order)
     return {
         "peers": [described(peer, now, followed=peer.host in followed) for peer in shown],
-        "cohort": cohort(known, config, in_group),
+        "cohort": cohort(engine, known, config, in_group),
         "followed": {
             "total": len(followed),
             "looked_at": sum(host in followed and p.checked is not None for host, p in known.peers.items()),
@@ -51,9 +51,12 @@ def listing(engine: Engine, config: Config, now: float, in_group: Sequence[str] 
     }
 
 
-def cohort(known: repository.KnownPeers, config: Config, in_group: Sequence[str] = ()) -> dict[str, Any]:
+def cohort(
+    engine: Engine, known: repository.KnownPeers, config: Config, in_group: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return whether there are enough peers for a sum; for `in_group` see `messages.cohort`."""
-    found = asdict(messages.cohort(known, config.cohort.min_cohort, in_group))
+    summed = activity.newest_survivors(engine)
+    found = asdict(messages.cohort(known, config.cohort.min_cohort, in_group, summed))
     return {**found, "missing": list(found["missing"])}
 
 
@@ -82,6 +85,9 @@ def described(peer: Peer, now: float, *, followed: bool) -> dict[str, Any]:
         "since": peer.since,
         "next_key": peer.next_key,
         "next_key_words": words_of(peer.next_key),
+        "introduced_by": list(peer.introduced_by),
+        "evidence": peer.evidence,
+        "on_word_alone": peer.on_word_alone,
         "sentence": messages.of(peer, now),
     }
 
@@ -132,6 +138,8 @@ def approve(
             source = "admin" if peer.source == "file" else peer.source
             known = replace(peer, key=chosen, source=source, theirs="unknown", checked=None)
         known = replace(known, state="approved", next_key="", failures=0, retry_at=None)
+        # It is the admin who says so now, whoever introduced it.
+        known = replace(known, evidence="admin" if known.introduced_by else "")
         known = replace(known, since=peer.since if peer.state == "approved" else now)
         return known if max_users is None else replace(known, max_users=max_users)
 
@@ -139,6 +147,28 @@ def approve(
     details = {"key": after.key, "bound": after.bound, "max_users": after.max_users}
     if found.key and found.key != after.key:
         details["old"] = found.key
+    _append(engine, config, Kind.PEER_APPROVED, host, details, now)
+    return after
+
+
+def resume(engine: Engine, config: Config, host: str, *, now: float) -> Peer:
+    """Learn from a paused peer again, on the same terms as before.
+
+    Raises:
+        UnknownPeerError: nothing is known of the host. RequestError: it is not paused.
+
+    """
+    found = _known(engine, config, host)
+
+    def edit(peer: Peer) -> Peer:
+        if peer.state != "paused" or not peer.key:
+            raise RequestError(f"{host} is not paused", advice=f"To approve it: shoal peers approve {host}")
+        return replace(peer, state="approved", since=now, failures=0, retry_at=None)
+
+    after = repository.change(engine, config, host, edit)
+    details = {"key": after.key, "bound": after.bound, "max_users": after.max_users, "resumed": True}
+    if found.introduced_by:
+        details |= {"introduced_by": list(after.introduced_by), "evidence": after.evidence}
     _append(engine, config, Kind.PEER_APPROVED, host, details, now)
     return after
 
@@ -172,7 +202,8 @@ def remove(engine: Engine, config: Config, host: str, *, now: float) -> Peer:
     def edit(peer: Peer) -> Peer:
         # Only `approve` ends a revert.
         state = peer.state if peer.state == "reverted" else "removed"
-        return replace(peer, state=state, since=now, failures=0, retry_at=None)
+        after = replace(peer, state=state, since=now, failures=0, retry_at=None)
+        return replace(after, introduced_by=(), evidence="")
 
     return _decided(engine, config, Kind.PEER_REMOVED, host, edit, now)
 
@@ -217,8 +248,16 @@ def _chosen(peer: Peer, key: str | None) -> str:
 
 
 def _worth_showing(peer: Peer) -> bool:
-    """Tell whether to list a peer. Followed instances without Shoal are only kept so as not to ask again."""
-    return peer.state != "candidate" or bool(peer.key) or bool(peer.version)
+    """Tell whether to list a peer.
+
+    Followed instances without Shoal are only kept so as not to ask again. Those that are only introduced have
+    a list of their own, and a request that was not by the key on the host's card was none.
+    """
+    if peer.state != "candidate":
+        return True
+    if peer.source in ("asked", "circle") and peer.theirs == "unknown":
+        return False
+    return bool(peer.key) or bool(peer.version)
 
 
 def _order(peer: Peer) -> tuple[int, str]:

@@ -1,7 +1,8 @@
-"""The job "peers": says hello to peers, reads their cards, and looks for candidates among followed instances.
+"""The job "peers": says hello to peers, introduces them, reads cards, and looks for candidates.
 
-Arguments: `add=HOST` (with `url=URL`) reads the card of one instance, `candidates=1` looks for candidates,
-`host=HOST` says hello to one peer at once; without any, it says hello to all peers that are due.
+Arguments: `add=HOST` (with `url=URL`) reads the card of one instance, `candidates=1` looks for candidates
+among followed instances, `circle=1` reads the cards of those that peers introduce, `host=HOST` does at once
+what there is to do about one host; without any, that is done about all that are due.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from sqlalchemy import delete
 from daemon.errors import RequestError, ShoalError
 from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
-from daemon.peers import candidates, cards, peer_state, repository, rotation
+from daemon.peers import candidates, cards, circle, introductions, offers, peer_state, repository, rotation
 from daemon.peers.cards import Card
 from daemon.peers.ingress import VERSION
-from daemon.peers.repository import Peer, Theirs
+from daemon.peers.offers import Offer
+from daemon.peers.repository import KnownPeers, Peer, Theirs
 from daemon.process.job_context import JobContext
 from daemon.store import traffic
 from daemon.store.engine import writes
 from daemon.store.tables import PeerRow
 from daemon.store.traffic import TrafficCounter
-from federation import envelope
+from federation import envelope, introduction
 from federation import hello as hellos
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.errors import Code, Refusal
@@ -39,9 +41,9 @@ from federation.limits import Limits
 
 log = logging.getLogger(__name__)
 
-DAILY: Final = 23 * 3600.0
-"""Seconds after which a card is read again; under a day, so that an hourly job reads it once a day."""
 AT_ONCE: Final = 8
+MOST_CARDS: Final = 200
+"""Cards of candidates that one job reads: two full introductions, a few seconds where all answer."""
 HELLO_WITHIN: Final = 15.0
 _ONCE_MORE: Final = Retry(attempts=2, first_pause=0.5)
 
@@ -65,10 +67,17 @@ async def _run(context: JobContext) -> dict[str, Any]:
             return await contact.add(host, arguments.get("url", ""))
         if arguments.get("candidates"):
             return await candidates.find(context, session)
+        if arguments.get("circle"):
+            return {"read": await contact.read_cards(again=contact.introduced())}
         if host := arguments.get("host"):
-            return await contact.say_hello([host])
-        _forget_requests(context)
-        return await contact.say_hello(None)
+            found = await contact.say_hello([host])
+            found["cards"] = await contact.read_cards(only={host, *contact.introduced(by=host)})
+            return found
+        _forget(context)
+        found = await contact.say_hello(None)
+        found["cards"] = await contact.read_cards()
+        found["vouched_for"] = circle.look_for_evidence(context.engine, context.config, context.clock())
+        return found
 
 
 @dataclass(frozen=True)
@@ -108,13 +117,10 @@ class Contact:
             if peer_state.pinned(peer) and peer.key != card.key:
                 # The admin compares words and approves it, or does not.
                 return replace(peer, next_key=card.key, checked=now, seen=now)
-            theirs = peer.theirs if peer.key in ("", card.key) else "unknown"
-            bound = card.bound or (peer.bound and peer.key == card.key)
-            known = replace(peer, url=card.url, key=card.key, bound=bound, theirs=theirs, next_key="")
-            if peer.state == "removed":
-                known = replace(known, state="candidate")
-            known = replace(known, users=users if users is not None else peer.users, checked=now, seen=now)
-            return replace(known, failures=0, retry_at=None, since=peer.since or now)
+            known = replace(peer, state="candidate") if peer.state == "removed" else peer
+            # The admin asked for it: from now on it is listed, whoever else named it.
+            known = replace(known, source="admin") if peer.source == "circle" else known
+            return peer_state.after_card(known, card, users, now)
 
         after = repository.change(self._engine, self._config, host, edit)
         if known is None:
@@ -131,6 +137,61 @@ class Contact:
         except cards.PeerAnswerError:
             return None
 
+    def introduced(self, by: str = "") -> set[str]:
+        """Return the hosts that peers introduce, or that one of them does."""
+        known = repository.read(self._engine, self._config)
+        lists = circle.named(self._engine, known, self._clock())
+        return {host for name, one in lists.items() if by in ("", name) for host in one.instances}
+
+    async def read_cards(self, only: set[str] | None = None, again: set[str] | None = None) -> int:
+        """Read cards that nobody asked for by name; returns how many were read.
+
+        They are those of instances that asked to be approved, once, and of those that peers introduce, once a
+        day; of these `only`, and of those in `again` whatever was read before. What was not read longest
+        comes first, and what is left over the next time.
+        """
+        if not self._config.federates:
+            return 0
+        known = repository.read(self._engine, self._config)
+        introduced, now = self.introduced(), self._clock()
+        hosts = {host for host, peer in known.peers.items() if peer_state.unread_request(peer)} | introduced
+        peers = [known.find(host) or Peer(host, source="circle") for host in sorted(hosts)]
+        due = [
+            peer
+            for peer in peers
+            if (only is None or peer.host in only)
+            and cards.may_be_asked(peer.host, self._config.instance.host)
+            and peer_state.card_due(peer, now, again=again is not None and peer.host in again)
+        ]
+        due.sort(key=lambda peer: peer.checked or 0.0)
+        read = await asyncio.gather(*(self._read_candidate(peer) for peer in due[:MOST_CARDS]))
+        return sum(read)
+
+    async def _read_candidate(self, peer: Peer) -> bool:
+        async with self._gate:
+            host, now = peer.host, self._clock()
+            where = peer.url or cards.base_url(host) + cards.ROUTER
+            try:
+                card = await cards.read_card(self._session, host, where, now=now)
+            except ShoalError as error:
+                log.info("a card cannot be read", extra={"peer": host, "code": error.code})
+                self._changed_candidate(peer, lambda one: peer_state.after_failure(one, now, self._rng))
+                return False
+            users = await self._users(host, card)
+            self._changed_candidate(peer, lambda one: peer_state.after_card(one, card, users, now))
+            return True
+
+    def _changed_candidate(self, before: Peer, edit: Callable[[Peer], Peer]) -> None:
+        def candidate(peer: Peer) -> Peer:
+            if peer.state != "candidate":
+                # Its admin decided meanwhile; from then on it is said hello to.
+                return peer
+            new = not peer.since
+            known = replace(peer, source=before.source, since=self._clock()) if new else peer
+            return edit(known)
+
+        self._change(before.host, candidate)
+
     async def say_hello(self, hosts: list[str] | None) -> dict[str, Any]:
         """Say hello to these hosts, or to all approved peers that are due; read the cards that are due."""
         known = repository.read(self._engine, self._config)
@@ -143,6 +204,7 @@ class Contact:
             chosen = []
         know_our_key: set[str] = set()
         found = await asyncio.gather(*(self._one(peer, know_our_key) for peer in chosen if peer.url))
+        introduced = await self._introduce({peer.host for peer in chosen}) if chosen else 0
         traffic.add_all(self._engine, traffic.month_of(self._clock()), self._traffic.by_peer())
         approved = {peer.host for peer in known.approved()}
         waiting = rotation.acknowledge(self._config, self._identity.public, know_our_key, approved)
@@ -151,7 +213,36 @@ class Contact:
             "unreachable": sorted(host for host, problem in found if problem == "unreachable"),
             "refused": {host: p for host, p in sorted(found) if p not in ("", "unreachable")},
             "not_told_of_new_key": sorted(waiting),
+            "introduced": introduced,
         }
+
+    async def _introduce(self, hosts: set[str]) -> int:
+        """Send those of our introductions that are due, to these hosts; returns how many were taken."""
+        known = repository.read(self._engine, self._config)
+        now, me = self._clock(), self._identity.public
+        due = [one for one in offers.due(self._engine, known, me, now) if one.recipient in hosts]
+        peers = {peer.host: peer for peer in known.approved()}
+        taken = await asyncio.gather(*(self._send_offer(one, peers[one.recipient], known) for one in due))
+        return sum(taken)
+
+    async def _send_offer(self, offer: Offer, peer: Peer, known: KnownPeers) -> bool:
+        listed, me = offer.instances(known), self._identity.public
+        raw = introduction.introduce(self._identity, peer.identity, listed, self._clock())
+        async with self._gate:
+            try:
+                answer = await self._client.send(
+                    peer.host, peer.url, raw, max_answer=MAX_HELLO, timeout=HELLO_WITHIN
+                )
+                introduction.check_acknowledgement(answer, peer.identity, me, raw)
+            except PeerUnreachable:
+                return False
+            except (PeerRefused, Refusal) as refused:
+                # It does not approve us yet, or has not heard of our new key. It is tried again with the next
+                # hello.
+                log.info("a peer took no introduction", extra={"peer": peer.host, "code": str(refused.code)})
+                return False
+        offers.taken(self._engine, offer, offers.digest(me, listed), self._clock())
+        return True
 
     async def _one(self, peer: Peer, know_our_key: set[str]) -> tuple[str, str]:
         async with self._gate:
@@ -202,7 +293,7 @@ class Contact:
         if peer is None or not peer_state.pinned(peer):
             return
         other = hello is not None and not peer_state.by_pinned_key(peer, hello)
-        fresh = peer.checked is not None and now - peer.checked < DAILY
+        fresh = peer.checked is not None and now - peer.checked < peer_state.DAILY
         if fresh and not other and not peer.next_key:
             return
         try:
@@ -255,9 +346,16 @@ def _carded(peer: Peer, card: Card, hello: Hello | None) -> Peer:
     return replace(after, said=max(hello.said, peer.said or 0.0))
 
 
-def _forget_requests(context: JobContext) -> None:
-    """Delete requests to be approved that were neither renewed nor decided for a month."""
-    before = context.clock() - peer_state.KEEP_REQUEST
-    old = (PeerRow.source == "asked") & (PeerRow.state == "candidate") & (PeerRow.seen < before)
+def _forget(context: JobContext) -> None:
+    """Delete requests that nobody renewed or decided about for a month, and whom nobody introduces now."""
+    now = context.clock()
+    introductions.forget_expired(context.engine, now)
+    known = repository.read(context.engine, context.config)
+    named = {host for one in circle.named(context.engine, known, now).values() for host in one.instances}
+    candidate = PeerRow.state == "candidate"
+    requests = (PeerRow.source == "asked") & candidate & (PeerRow.said < now - peer_state.KEEP_REQUEST)
+    # Whoever asked by itself meanwhile is kept like others that did.
+    introduced = (PeerRow.source == "circle") & candidate & (PeerRow.theirs == "unknown")
+    gone = introduced & PeerRow.host.not_in(named)
     with writes(context.engine) as connection:
-        connection.execute(delete(PeerRow).where(old))
+        connection.execute(delete(PeerRow).where(requests | gone))

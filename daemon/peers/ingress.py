@@ -1,8 +1,9 @@
 """What arrives from peers and strangers, in the serving process: rate limits, and the answers to hellos.
 
-A stranger can cause a signature check here, at most `strangers_per_minute` times, and a row that says that it
-asked, at most `max_requests_pending` of them beside the hosts that are followed anyway. It can never cause a
-request to anybody.
+A stranger can cause two signature checks here, at most `strangers_per_minute` times, and a row that says that
+it asked, at most `max_requests_pending` of them beside the hosts that are followed anyway. For each row the
+card of that host is read until it shows one, so that the admin sees its words; how often at once:
+`policies.rates`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from daemon.store.tables import FollowedHost, PeerRow
 from federation import hello as hellos
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
+from federation.group.enrolment import Admission
 from federation.hello import Hello
 from federation.identity import Identity, PublicIdentity, format_key, parse_key
 from federation.limits import Limits
@@ -49,9 +51,10 @@ CONTACT_WITHIN: Final = 120.0
 class Ingress:
     """One per process; its methods block, and are called from several threads.
 
-    `clock` gives Unix seconds. `on_handover` is called with the host of a peer whose pinned key handed over
-    to
-    another: its domain has to be asked before that is believed.
+    `clock` gives Unix seconds. `look_at` is called with a host whose domain has to be asked: that of a peer
+    whose pinned key handed over to another, before that is believed, and that of a stranger who asks to be
+    approved. `admit` answers what a hello says about a group that is hosted here; whoever may have said it
+    was checked before.
     """
 
     def __init__(
@@ -62,7 +65,8 @@ class Ingress:
         *,
         limits: Limits,
         clock: Callable[[], float],
-        on_handover: Callable[[str], None] = lambda _host: None,
+        look_at: Callable[[str], None] = lambda _host: None,
+        admit: Callable[[Hello], Admission | None] = lambda _hello: None,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._identity = identity
@@ -70,7 +74,8 @@ class Ingress:
         self._config = config
         self._limits = limits
         self._clock = clock
-        self._on_handover = on_handover
+        self._look_at = look_at
+        self._admit = admit
         guards = config.guards
         self._rates = RatePolicy(
             per_peer=guards.requests_per_minute, strangers=guards.strangers_per_minute, clock=ticks
@@ -115,7 +120,7 @@ class Ingress:
         """Take a hello and return the signed answer, which is a hello, too.
 
         Raises:
-            Refusal: what `federation.hello.read` raises; `replayed`, `key-mismatch` or `busy`.
+            Refusal: what `federation.hello.read` and `admit` raise; `replayed`, `key-mismatch` or `busy`.
 
         """
         now = self._clock()
@@ -131,9 +136,12 @@ class Ingress:
             hello.host,
             lambda peer: peer_state.after_hello_of_pinned(peer, hello, now),
         )
-        if not peer_state.by_pinned_key(after, hello):
-            self._on_handover(hello.host)
-        answer = self._answer(after, now)
+        if peer_state.by_pinned_key(after, hello):
+            admission = self._admit(hello)
+        else:
+            self._look_at(hello.host)
+            admission = None
+        answer = self._answer(after, now, admission)
         traffic.add(self._engine, traffic.month_of(now), hello.host, len(answer), len(message.raw))
         return answer
 
@@ -147,7 +155,7 @@ class Ingress:
             self._engine, self._config, peer.host, lambda known: peer_state.after_contact(known, now)
         )
 
-    def _answer(self, peer: Peer, now: float) -> bytes:
+    def _answer(self, peer: Peer, now: float, admission: Admission | None) -> bytes:
         return hellos.say(
             self._identity,
             peer.host,
@@ -156,6 +164,7 @@ class Ingress:
             version=VERSION,
             yours=parse_key(peer.key),
             rotations=rotation.pending(self._config, self._identity.public),
+            group=admission,
         )
 
     def _answer_stranger(self, hello: Hello, before: Peer | None, now: float) -> bytes:
@@ -169,13 +178,22 @@ class Ingress:
                 known = replace(peer, source="asked") if new else peer
                 return peer_state.after_hello_of_stranger(known, hello, now)
 
-            repository.change(self._engine, self._config, hello.host, edit)
+            after = repository.change(self._engine, self._config, hello.host, edit)
+            self._look_at_stranger(after, now)
         last = None if before is None else before.said
         if hello.approves and (last is None or now - last > LEDGER_EVERY):
             details = {"key": format_key(hello.key)}
             append(self._engine, self._identity, Kind.PEER_ASKED, hello.host, details, now)
             log.info("a peer asks to be approved", extra={"peer": hello.host})
-        return hellos.say(self._identity, hello.host, now, approves=False)
+        return hellos.say(self._identity, hello.host, now, approves=False, group=self._admit(hello))
+
+    def _look_at_stranger(self, peer: Peer, now: float) -> None:
+        if not peer_state.unread_request(peer) or not peer_state.card_due(peer, now):
+            return
+        with self._lock:
+            soon = self._rates.may_read_card()
+        if soon:
+            self._look_at(peer.host)
 
     def _require_room(self, host: str) -> None:
         asking = (PeerRow.source == "asked") & (PeerRow.state == "candidate")
@@ -198,7 +216,7 @@ def _signed(message: Envelope, sender: PublicIdentity) -> bool:
 
 
 class ContactTrigger:
-    """Starts the job "peers" for a peer that said something to look into; made inside its event loop.
+    """Starts the job "peers" for a host that said something to look into; made inside its event loop.
 
     One job runs at a time, and for one host once a minute. What is dropped is not lost: the same job looks
     after all peers every hour.
@@ -215,7 +233,7 @@ class ContactTrigger:
         self._last: dict[str, float] = {}
 
     def start(self, host: str) -> None:
-        """Start the job for a peer, from any thread."""
+        """Start the job for a host, from any thread."""
         self._loop.call_soon_threadsafe(self._begin, host)
 
     async def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from daemon.peers.repository import KnownPeers, Peer
@@ -18,61 +18,81 @@ class Cohort:
     Attributes:
         approved: how many this admin approved.
         mutual: how many of them approved this instance too.
-        needed: how many a sum needs.
+        on_word_alone: how many of those approved count as strangers, since they were only introduced.
+        needed: how many a sum needs, strangers not counted.
         missing: approved peers that are not known to approve this instance.
     """
 
     approved: int
     mutual: int
+    on_word_alone: int
     needed: int
     missing: tuple[str, ...]
     sentence: str
 
 
-def cohort(known: KnownPeers, needed: int, in_group: Sequence[str] = ()) -> Cohort:
+def cohort(
+    known: KnownPeers, needed: int, in_group: Sequence[str] = (), summed: Collection[str] = ()
+) -> Cohort:
     """Count the peers for a sum, and say what is missing.
 
-    `in_group` holds the sentences to say instead while this instance learns through a group.
+    `in_group` holds the sentences to say instead while this instance learns through a group; `summed` the
+    members of the newest sum that this instance received.
     """
     approved = known.approved()
     mutual = [peer for peer in approved if peer.theirs == "approved"]
+    alone = sum(peer.on_word_alone for peer in approved)
     missing = tuple(peer.host for peer in approved if peer.theirs != "approved")
-    sentence = " ".join(in_group or _cohort(len(approved), len(mutual), needed, missing))
-    return Cohort(len(approved), len(mutual), needed, missing, sentence)
+    sentences = in_group or [
+        *_mutual(len(approved), len(mutual)),
+        *_on_word_alone(alone),
+        *_enough([peer for peer in mutual if not peer.on_word_alone], len(approved), needed, summed),
+        *([f"Not known to approve this instance: {_names(missing)}."] if missing else []),
+    ]
+    return Cohort(len(approved), len(mutual), alone, needed, missing, " ".join(sentences))
 
 
-def _cohort(count: int, mutual: int, needed: int, missing: tuple[str, ...]) -> list[str]:
-    if not count:
-        return [
-            "No peer is approved: recommendations come from your own viewers and from tags.",
-            f"A sum needs {needed} peers that approve this instance and one another.",
-        ]
-    said = [_mutual(count, mutual)]
-    if mutual >= needed:
-        said.append(f"A sum needs {needed} of them, which must also approve one another.")
-    else:
-        said.append(f"A sum needs {needed}, so {needed - mutual} more must be approved by both sides.")
-        if count < 3:
-            said.append(
+def _enough(counted: Sequence[Peer], approved: int, needed: int, summed: Collection[str]) -> Iterator[str]:
+    if not approved:
+        yield f"A sum needs {needed} peers that approve this instance and one another."
+        return
+    if len(counted) < needed:
+        yield f"A sum needs {needed}, so {needed - len(counted)} more must be approved by both sides."
+        if approved < 3:
+            yield (
                 "Until then there are no sums, since a sum of so few would reveal each other's numbers; "
                 "recommendations come from your own viewers and from tags."
             )
-    if missing:
-        said.append(f"Not known to approve this instance: {_names(missing)}.")
-    return said
+        return
+    # Each member of a finished sum counted enough of the others as approved.
+    together = sum(peer.host in summed for peer in counted)
+    if together >= needed:
+        yield f"The newest sum had {together} of them in it."
+    else:
+        yield f"A sum needs {needed} of them, which must also approve one another."
 
 
-def _mutual(count: int, mutual: int) -> str:
-    # Each is a sentence of its own: the page translates them.
-    if count == 1 and mutual:
-        return "1 peer is approved, and approves this instance."
+def _on_word_alone(count: int) -> Iterator[str]:
     if count == 1:
-        return "1 peer is approved, and is not known to approve this instance."
-    if mutual == count:
-        return f"{count} peers are approved, and all of them approve this instance."
-    if mutual:
-        return f"{count} peers are approved, and {mutual} of them are known to approve this instance."
-    return f"{count} peers are approved, and none of them is known to approve this instance."
+        yield "1 peer was only introduced and counts as a stranger until more stands for it."
+    elif count:
+        yield f"{count} peers were only introduced and count as strangers until more stands for them."
+
+
+def _mutual(count: int, mutual: int) -> Iterator[str]:
+    # Each is a sentence of its own: the page translates them.
+    if not count:
+        yield "No peer is approved: recommendations come from your own viewers and from tags."
+    elif count == 1 and mutual:
+        yield "1 peer is approved, and approves this instance."
+    elif count == 1:
+        yield "1 peer is approved, and is not known to approve this instance."
+    elif mutual == count:
+        yield f"{count} peers are approved, and all of them approve this instance."
+    elif mutual:
+        yield f"{count} peers are approved, and this instance is known to be approved by {mutual} of them."
+    else:
+        yield f"{count} peers are approved, and none of them is known to approve this instance."
 
 
 def _names(hosts: tuple[str, ...]) -> str:
@@ -97,12 +117,17 @@ def of(peer: Peer, now: float) -> str:
         return f"Removed: nothing is learnt from it, and sums that include it are no longer used.{asks}"
     if peer.state == "reverted":
         return "Reverted: what was learnt from it is deleted, and it is blocked until you approve it again."
-    return f"{_approval(peer)}{_unreachable(peer, now)}"
+    return f"{_approval(peer)}{_passed_on(peer)}{_unreachable(peer, now)}"
 
 
 def _candidate(peer: Peer) -> str:
     if peer.theirs == "asked" and not peer.url:
-        return "It asks to be approved. Add it to read its card; then its words are shown."
+        if peer.failures:
+            return (
+                "It asks to be approved, but its domain does not show its card. If its Shoal answers "
+                "elsewhere, add it with that address."
+            )
+        return "It asks to be approved. Its card is being read from its domain; then its words are shown."
     if peer.theirs == "asked":
         return "It asks to be approved. Compare its words with its admin, then approve it."
     if peer.key:
@@ -113,6 +138,19 @@ def _candidate(peer: Peer) -> str:
 
 
 def _approval(peer: Peer) -> str:
+    if peer.on_word_alone:
+        return (
+            f"{_each_other(peer)} It was only introduced, and counts as a stranger until more stands for it."
+        )
+    return _each_other(peer)
+
+
+def _passed_on(peer: Peer) -> str:
+    why = peer.sum_refused.rstrip(".")
+    return f" A sum that it passes on was refused. {why[:1].upper()}{why[1:]}." if why else ""
+
+
+def _each_other(peer: Peer) -> str:
     if peer.theirs == "approved":
         return "You approve each other."
     if peer.theirs == "declined":

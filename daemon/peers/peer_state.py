@@ -6,11 +6,14 @@ import random
 from dataclasses import replace
 from typing import Final
 
+from daemon.peers.cards import Card
 from daemon.peers.repository import LEARNT_FROM, Peer, Theirs
 from federation.errors import Code, Refusal
 from federation.hello import Hello
 from federation.identity import format_key, parse_key
 
+DAILY: Final = 23 * 3600.0
+"""Seconds after which a card is read again; under a day, so that an hourly job reads it once a day."""
 FIRST_PAUSE: Final = 60.0
 KEEP_REQUEST: Final = 30 * 86400.0
 """Seconds after which a request that nobody answered is forgotten: for approval, or to join a group."""
@@ -43,6 +46,34 @@ def after_failure(peer: Peer, now: float, rng: random.Random) -> Peer:
     pause = min(FIRST_PAUSE * 2 ** min(peer.failures, 16), LONGEST_PAUSE)
     pause *= 1 + rng.uniform(-_JITTER, _JITTER)
     return replace(peer, failures=peer.failures + 1, retry_at=now + min(pause, LONGEST_PAUSE))
+
+
+def unread_request(peer: Peer) -> bool:
+    """Tell whether a candidate asked to be approved, and its card was not read from its domain yet."""
+    return peer.state == "candidate" and peer.theirs == "asked" and not peer.url
+
+
+def card_due(peer: Peer, now: float, *, again: bool = False) -> bool:
+    """Tell whether to read a candidate's card: once a day, after failures more rarely, or `again` now."""
+    if peer.state != "candidate":
+        return False
+    if again:
+        return True
+    if peer.retry_at is not None and peer.retry_at > now:
+        return False
+    return not peer.url or peer.checked is None or now - peer.checked >= DAILY
+
+
+def after_card(peer: Peer, card: Card, users: int | None, now: float) -> Peer:
+    """Return a peer whose card was read, and shows no other key than a pinned one.
+
+    What was said by another key than the card shows, the host has not said.
+    """
+    theirs = peer.theirs if peer.key in ("", card.key) else "unknown"
+    bound = card.bound or (peer.bound and peer.key == card.key)
+    known = replace(peer, url=card.url, key=card.key, bound=bound, theirs=theirs, next_key="")
+    known = replace(known, users=users if users is not None else peer.users, checked=now)
+    return replace(after_contact(known, now), since=peer.since or now)
 
 
 def after_hello(peer: Peer, hello: Hello, now: float) -> Peer:

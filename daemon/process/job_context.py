@@ -68,8 +68,8 @@ class RunJob(Protocol):
 
 
 LOCKS: Mapping[str, str] = {
-    "session": "session.lock",
-    "group-session": "session.lock",
+    "round": "round.lock",
+    "group-round": "round.lock",
     "group-nodes": "",
     "group-learn": "group.lock",
     "contribution": "",
@@ -77,9 +77,10 @@ LOCKS: Mapping[str, str] = {
     "measure": "",
     "consent": "check.lock",
     "peers": "",
+    "catch-up": "catch-up.lock",
 }
-"""Jobs that do not take the data directory's job lock, but another or none. A session waits for peers, whose
-own sessions may wait for a contribution of ours: so a contribution only reads and never waits, nor do the
+"""Jobs that do not take the data directory's job lock, but another or none. A round waits for peers, whose
+own rounds may wait for a contribution of ours: so a contribution only reads and never waits, nor do the
 look at what would leave and a measurement. The check of consent does not wait for a training either; what it
 must not overlap with is in `daemon.store.viewers`. A message to one peer does not wait while hundreds
 of others are asked: each peer is changed in a transaction of its own."""

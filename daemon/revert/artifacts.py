@@ -15,7 +15,7 @@ from daemon.rounds import crash_points
 from daemon.store import current_model, model_records, sums
 from daemon.store.engine import reads, truncate_wal
 from daemon.store.model_records import ModelRecord
-from daemon.store.tables import Session, Sum
+from daemon.store.tables import Round, Sum
 from models.artefact import MANIFEST, read_manifest
 from models.errors import ModelError
 
@@ -25,7 +25,7 @@ _LOG_PATIENCE = 2.0
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Sums by session, models by id, and folders below `models/` that no row names."""
+    """Sums by round, models by id, and folders below `models/` that no row names."""
 
     sums: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ def artifacts_of(engine: Engine, config: Config, host: str) -> Artifacts:
     from, counts as holding it.
     """
     records = model_records.models(engine)
-    summed = survivors_by_session(engine)
+    summed = survivors_by_round(engine)
     models = [
         record
         for record in records
@@ -55,17 +55,20 @@ def artifacts_of(engine: Engine, config: Config, host: str) -> Artifacts:
         if path.name not in known and ((named := _named_in(path)) is None or host in named)
     ]
     return Artifacts(
-        sums=tuple(one.session_id for one in sums.records(engine) if host in one.survivors),
+        sums=tuple(one.round_id for one in sums.records(engine) if host in one.sources),
         models=tuple(record.id for record in models),
         folders=tuple(sorted(folders)),
     )
 
 
-def survivors_by_session(engine: Engine) -> dict[str, tuple[str, ...]]:
-    """Return who was summed in each session on record."""
+def survivors_by_round(engine: Engine) -> dict[str, tuple[str, ...]]:
+    """Return who was summed in each round on record, and who passed its sum on to this instance."""
     with reads(engine) as connection:
-        rows = connection.execute(select(Session.id, Session.survivors)).all()
-    return {session_id: tuple(survivors) for session_id, survivors in rows}
+        rows = connection.execute(select(Round.id, Round.survivors, Round.role, Round.aggregator)).all()
+    return {
+        round_id: (*survivors, *((aggregator,) if role == "newcomer" else ()))
+        for round_id, survivors, role, aggregator in rows
+    }
 
 
 def hosts_in_model(
@@ -73,18 +76,18 @@ def hosts_in_model(
 ) -> frozenset[str] | None:
     """Return the other instances whose viewers are in a model; None where nobody knows any more.
 
-    Its row, its session and its manifest must each name them; whoever one of the three names counts.
+    Its row, its round and its manifest must each name them; whoever one of the three names counts.
     """
     if record.kind == "local":
         return frozenset(_named_in(models_dir / record.directory) or ())
-    found = {*record.survivors, *summed.get(record.session_id or "", ())}
+    found = {*record.survivors, *summed.get(record.round_id or "", ())}
     found |= _named_in(models_dir / record.directory) or frozenset()
     return frozenset(found) or None
 
 
 @dataclass(frozen=True)
 class Deleted:
-    """What was deleted: sums by session, models by id with the SHA-256 of their manifests."""
+    """What was deleted: sums by round, models by id with the SHA-256 of their manifests."""
 
     sums: tuple[str, ...]
     models: dict[str, str]

@@ -88,7 +88,7 @@ def _exposure(before: ServedModel | None, after: ServedModel | None, host: str) 
     """
     if before is None or after is None:
         return None
-    items = [model.factors[0] for model in (before, after)]
+    items = [model.items for model in (before, after)]
     urls = [[model.labels.url[int(v)] for v in m] for model, m in zip((before, after), items, strict=True)]
     places = {url: place for place, url in enumerate(urls[0])}
     there = np.array([row for row, url in enumerate(urls[1]) if url in places], np.int64)
@@ -99,10 +99,9 @@ def _exposure(before: ServedModel | None, after: ServedModel | None, host: str) 
     histories = exposure.profiles(after.counts[there].astype(np.float64), PROFILES, rng)
     found = []
     for model, rows in ((before, here), (after, there)):
-        positions, U, V = model.factors
-        view = exposure.View(model.counts.astype(np.float64), U, V)
+        view = exposure.View(model.counts.astype(np.float64), model.scoring)
         shown = exposure.best(np.where(histories < 0, -1, rows[histories]).astype(np.int32), view)
-        groups = np.where(videos_of(model.labels, host)[positions], 0, -1).astype(np.int32)
+        groups = np.where(videos_of(model.labels, host)[model.items], 0, -1).astype(np.int32)
         found.append(float(exposure.shares(shown, groups, 1)[0]))
     return found[0], found[1]
 

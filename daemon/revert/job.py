@@ -92,7 +92,7 @@ def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
 
 def _train(context: JobContext) -> str:
     """Train from what is left, as any training does; returns why there is no new model, or an empty text."""
-    from daemon.training import job  # here, because a dry run has no use for torch
+    from daemon.maintenance import training  # here, because a dry run has no use for torch
 
     context.progress("training", DELETED)
 
@@ -100,7 +100,7 @@ def _train(context: JobContext) -> str:
         context.progress(stage, DELETED + part * (1 - DELETED))
 
     try:
-        job.run(replace(context, progress=progress))
+        training.run(replace(context, progress=progress))
     except ShoalError as error:
         return f"No new model was trained: {error.message} {error.advice}".strip()
     return ""

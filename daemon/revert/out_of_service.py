@@ -23,10 +23,10 @@ from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.process.job_context import LOCKS
 from daemon.revert import report
-from daemon.revert.artifacts import hosts_in_model, survivors_by_session
+from daemon.revert.artifacts import hosts_in_model, survivors_by_round
 from daemon.revert.report import Basis
-from daemon.rounds import crash_points, round_config
-from daemon.rounds.aggregator_window import peer_windows
+from daemon.rounds import crash_points, head_history, round_config
+from daemon.rounds.aggregator_window import asked_before, group_windows, peer_windows
 from daemon.store import activity, current_model, ledger_rows, model_records, sums
 from daemon.store.model_records import ModelRecord
 from daemon.training import deploy
@@ -82,7 +82,7 @@ def take_out_of_service(engine: Engine, config: Config, host: str, now: float) -
         crash_points.pass_point("revert.switched")
         model_records.make_current(engine, None if chosen is None else chosen.id)
     crash_points.pass_point("revert.recorded")
-    abandoned = abandon_open_sums(engine, config, host, now)
+    abandoned = abandon_open_rounds(engine, config, host, now)
     crash_points.pass_point("revert.abandoned")
     seconds = time.monotonic() - began
     after = None if chosen is None else chosen.id
@@ -98,7 +98,7 @@ def require_known(engine: Engine, config: Config, host: str) -> None:
             advice='Set mode = "off" to serve without federation, or see: shoal viewers.',
         )
     known = repository.read(engine, config).find(host) is not None
-    if not known and not any(host in hosts for hosts in survivors_by_session(engine).values()):
+    if not known and not any(host in hosts for hosts in survivors_by_round(engine).values()):
         raise RequestError(f"{host} was never a peer here", advice="See: shoal peers list.")
 
 
@@ -110,12 +110,17 @@ def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | N
     would go on with the old model rather than with a damaged one.
     """
     known = repository.read(engine, config)
-    summed = survivors_by_session(engine)
+    summed = survivors_by_round(engine)
     current = current_model.read(config.models_dir)
 
     def usable(record: ModelRecord) -> bool:
         hosts = hosts_in_model(record, summed, config.models_dir)
         if hosts is None or without in hosts or record.state not in ("ready", "current"):
+            return False
+        if deploy.too_exact(engine, config, record):
+            return False
+        # What serves goes at the end of the next training; nothing of its kind comes back until then.
+        if record.directory != current and deploy.holds_withdrawn(record, config):
             return False
         return not known.unusable(tuple(hosts)) and _loads(config, record)
 
@@ -129,22 +134,22 @@ def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | N
 def basis_without(engine: Engine, host: str) -> Basis:
     """Return what is left to learn from without a host."""
     records = sums.records(engine)
-    with_host = {one.run for one in records if host in one.survivors}
-    left = [one for one in records if host not in one.survivors and one.verdict != "quarantined"]
+    with_host = {one.run for one in records if host in one.sources}
+    left = [one for one in records if host not in one.sources and one.verdict != "quarantined"]
     if any(one.run in with_host for one in left):
         return "sub-cohorts"
     return "older sum" if left else "local"
 
 
-def abandon_open_sums(engine: Engine, config: Config, host: str, now: float) -> tuple[str, ...]:
-    """Give up every open sum of ours that has the host in its roster; returns the sessions.
+def abandon_open_rounds(engine: Engine, config: Config, host: str, now: float) -> tuple[str, ...]:
+    """Give up every open sum of ours that has the host in its roster; returns the rounds.
 
-    While the job of a session runs, it is left to that job: it looks the peer up before every stage, and
+    While the job of a round runs, it is left to that job: it looks the peer up before every stage, and
     what it has is not stored.
     """
     if not config.journal_dir.is_dir():
         return ()
-    lock = FileLock(config.data_dir / LOCKS["session"])
+    lock = FileLock(config.data_dir / LOCKS["round"])
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -155,15 +160,15 @@ def abandon_open_sums(engine: Engine, config: Config, host: str, now: float) -> 
         lock.release()
 
 
-def open_sums_with(config: Config, host: str) -> list[SignedProposal]:
+def open_rounds_with(config: Config, host: str) -> list[SignedProposal]:
     """Return the proposals in our journal that have the host in their roster."""
     if not config.journal_dir.is_dir():
         return []
     journal, limits = round_config.aggregator_journal(config), round_config.limits(config)
     me = open_identity(config.identity_file, config.instance.host, create=False).public
     found = []
-    for sum_id in journal.sums():
-        raw = journal.read(sum_id, "proposal")
+    for round_id in journal.ids():
+        raw = journal.read(round_id, "proposal")
         if raw is None:
             continue
         try:
@@ -181,9 +186,18 @@ def _block(engine: Engine, config: Config, host: str, now: float) -> None:
         return peer if peer.state == "reverted" else replace(peer, state="reverted", since=now)
 
     repository.change(engine, config, host, block)
+    _forget_heads(config, host, now)
     newest = ledger_rows.newest(engine, limit=1, kinds=_DECISIONS, subject=host)
     if not newest or newest[0].kind != Kind.PEER_REVERTED:
         _note(engine, config, Kind.PEER_REVERTED, host, {}, now)
+
+
+def _forget_heads(config: Config, host: str, now: float) -> None:
+    """Choose no head any more from what the host was part of, and ask the others again before their time."""
+    head_history.forget(config, {host})
+    for hosted, windows in ((False, peer_windows), (True, group_windows)):
+        if asked_before(config, hosted=hosted):
+            windows(config, lambda: now).may_be_early()
 
 
 def _note(
@@ -214,18 +228,13 @@ def _loads(config: Config, record: ModelRecord) -> bool:
 
 def _abandon(engine: Engine, config: Config, host: str, now: float) -> tuple[str, ...]:
     journal = round_config.aggregator_journal(config)
-    sessions = []
-    for signed in open_sums_with(config, host):
-        proposal = signed.proposal
-        session_id = (proposal.parent or signed.sum_id).hex()
-        if host in proposal.survivors:
-            # The counts were opened with the host. Its neighbours give no sum with others in this window, so
-            # that asking them for one would only cost them time.
-            peer_windows(config, time.time).answered(session_id)
-        known = activity.session(engine, session_id)
+    rounds = []
+    for signed in open_rounds_with(config, host):
+        round_id = signed.round_id.hex()
+        known = activity.round_(engine, round_id)
         if known is not None and known.ended is None:
             reason = f"{host} was taken out"
-            activity.save_session(engine, replace(known, ended=now, outcome="abandoned", reason=reason))
-        journal.erase(signed.sum_id)
-        sessions.append(session_id)
-    return tuple(dict.fromkeys(sessions))
+            activity.save_round(engine, replace(known, ended=now, outcome="abandoned", reason=reason))
+        journal.erase(signed.round_id)
+        rounds.append(round_id)
+    return tuple(dict.fromkeys(rounds))

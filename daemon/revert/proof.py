@@ -14,8 +14,8 @@ from daemon.identity import open_identity
 from daemon.ledger import chain as ledger
 from daemon.ledger import manifests
 from daemon.peers import repository
-from daemon.revert.artifacts import artifacts_of, survivors_by_session
-from daemon.revert.out_of_service import open_sums_with
+from daemon.revert.artifacts import artifacts_of, survivors_by_round
+from daemon.revert.out_of_service import open_rounds_with
 from daemon.store import current_model, model_records
 from daemon.store.engine import reads
 from daemon.store.tables import Sum
@@ -34,7 +34,7 @@ class Proof:
         model: the model in service, None where none serves.
         model_sha256: of its file `model.safetensors`.
         manifest_sha256: of its manifest, as the ledger has it.
-        sums: the sums it was trained from, by session.
+        sums: the sums it was trained from, by round.
         hosts: the instances whose viewers are in those sums.
     """
 
@@ -72,14 +72,14 @@ def prove(engine: Engine, config: Config, host: str) -> Proof:
             sha256 = str(manifest["files"][artefact.MODEL]["sha256"])
             manifest_sha256 = _sha256(directory / artefact.MANIFEST)
             problems += _recorded(engine, config, directory, manifest_sha256)
-    sessions = provenance.get("sessions") or [provenance.get("session")]
-    trained = tuple(str(session) for session in sessions if session)
+    rounds = provenance.get("rounds") or [provenance.get("round")]
+    trained = tuple(str(round_) for round_ in rounds if round_)
     hosts = tuple(sorted(str(name) for name in provenance.get("survivors", ())))
-    summed = survivors_by_session(engine)
-    for session in trained:
-        if host in summed.get(session, ()):
+    summed = survivors_by_round(engine)
+    for round_ in trained:
+        if host in summed.get(round_, ()):
             problems.append(
-                f"the served model was trained from the sum {session[:_SHOWN]}, which holds {host}"
+                f"the served model was trained from the sum {round_[:_SHOWN]}, which holds {host}"
             )
     sentence = _sentence(host, problems, served, sha256, trained, hosts)
     return Proof(host, sentence, tuple(problems), served, sha256, manifest_sha256, trained, hosts)
@@ -92,8 +92,8 @@ def _stored(engine: Engine, config: Config, host: str) -> list[str]:
     problems += [f"the model {name} holds {host}" for name in held.models]
     problems += [f"the folder {name} of a model holds {host}, or nobody knows" for name in held.folders]
     problems += [
-        f"the open sum {signed.sum_id.hex()[:_SHOWN]} has {host} in its roster"
-        for signed in open_sums_with(config, host)
+        f"the open sum {signed.round_id.hex()[:_SHOWN]} has {host} in its roster"
+        for signed in open_rounds_with(config, host)
     ]
     if peer is not None and peer.state != "reverted":
         problems.append(f"{host} is {peer.state}, so its learning may come back")

@@ -1,6 +1,6 @@
-"""Leaving every open session at once: as a member, and as the one who asked.
+"""Leaving every open round at once: as a member, and as its aggregator.
 
-A daemon that is restarted goes on with its sums. One that an admin stops must not: what it answered in them
+A daemon that is restarted goes on with its rounds. One that an admin stops must not: what it answered in them
 is erased, so that it can neither be asked further nor go on by itself later.
 """
 
@@ -24,19 +24,19 @@ REASON = "stopped by the admin"
 
 @dataclass(frozen=True)
 class Left:
-    """How many sessions of others, and how many of our own, were left."""
+    """How many rounds of others, and how many of our own, were left."""
 
     as_member: int
     own: int
 
 
 def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Left:
-    """Leave all sums; the daemon must not run. A session's job that still runs ends at its next answer."""
+    """Leave all rounds; the daemon must not run. A round's job that still runs ends at its next answer."""
     now = time.time() if now is None else now
     if not config.journal_dir.is_dir():
         return Left(0, 0)
     identity = open_identity(config.identity_file, config.instance.host, create=False)
-    # A node that knows no peer can continue nothing: it closes whatever it finds, between two rounds, too.
+    # A node that knows no peer can continue nothing: it closes whatever it finds.
     MemberNode(
         identity,
         round_config.member_journal(config),
@@ -48,23 +48,25 @@ def leave_all(engine: Engine, config: Config, *, now: float | None = None) -> Le
     )
     own = 0
     for journal in (round_config.aggregator_journal(config), round_config.hosted_journal(config)):
-        for sum_id in journal.sums():
-            journal.erase(sum_id)
+        for round_id in journal.ids():
+            journal.erase(round_id)
             own += 1
-    sessions = [found for found in activity.sessions(engine, limit=1000) if found.outcome == "running"]
-    for session in sessions:
-        activity.save_session(engine, replace(session, ended=now, outcome="abandoned", reason=REASON))
+    rounds = [
+        found for found in activity.rounds(engine, limit=1000) if found.outcome in {"running", "waiting"}
+    ]
+    for round_ in rounds:
+        activity.save_round(engine, replace(round_, ended=now, outcome="abandoned", reason=REASON))
     left = Left(
-        sum(session.role == "member" for session in sessions),
-        sum(session.role in ("aggregator", "host") for session in sessions),
+        sum(round_.role == "member" for round_ in rounds),
+        sum(round_.role in ("aggregator", "host") for round_ in rounds),
     )
-    if sessions or own:
+    if rounds or own:
         append(
             engine,
             identity,
             Kind.STOPPED,
             config.instance.host,
-            {"sums_of_others": left.as_member, "own_sessions": left.own},
+            {"rounds_of_others": left.as_member, "own_rounds": left.own},
             now=now,
         )
     return left

@@ -1,7 +1,7 @@
 """The member's record of what it gave: windows hold it to one contribution, releases add up what it cost.
 
 Beside the sealed vectors stand the addresses of the public videos that they are about, one file per
-aggregator and round, replaced with each data window: without them the admin could not read the numbers.
+aggregator, replaced with each data window: without them the admin could not read the numbers.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ import logging
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import StoreError
-from daemon.rounds.data_windows import DataWindows, viewer_tags
+from daemon.rounds import yearly_budget
+from daemon.rounds.data_windows import DataWindows
+from daemon.rounds.viewer_digests import viewer_tags
 from daemon.store import releases
 from daemon.store.releases import ReleaseRecord
 from daemon.store.viewers import viewer_states
@@ -29,7 +34,7 @@ from federation.proposal import Proposal
 
 log = logging.getLogger(__name__)
 
-_LOOKING = (Stage.KEYS, Stage.SURVIVORS)
+_LOOKING = (Stage.KEYS, Stage.SHARES, Stage.SURVIVORS)
 """When to look whether everybody who is counted is still there: before the vector leaves, and before the sum
 can be opened. Somebody may have left while the viewers were counted, or a crash may have hidden it."""
 
@@ -42,18 +47,20 @@ class ContributionLog:
         self._engine = engine
         self._clock = clock
 
-    def check(self, sum_id: bytes, proposal: Proposal, stage: Stage) -> None:
-        """Ask the window; before the survivors are confirmed, write down what the sum costs."""
+    def check(self, round_id: bytes, proposal: Proposal, stage: Stage) -> None:
+        """Ask the window; before the masked vector leaves, write down what the round costs."""
         with _readable():
             if stage in _LOOKING:
                 stored = viewer_states(self._engine)
                 self._windows.withdraw(lambda key: viewer_tags(key, stored), aggregator=proposal.aggregator)
             window = self._windows.check(proposal)
-            if stage is not Stage.SURVIVORS:
+            if stage is not Stage.SHARES:
                 return
-            vector = self._windows.frozen(proposal.aggregator, proposal.round)
-        record = release_of(sum_id, proposal, window, vector or b"", now=self._clock())
-        releases.save(self._engine, record)
+            vector = self._windows.frozen(proposal.aggregator)
+        record = record_of(round_id, proposal, window, vector or b"", now=self._clock())
+        releases.save(self._engine, record, self._windows.directory)
+        with _readable():
+            self._windows.leave(proposal)
 
     def release(self, proposal: Proposal, survivors: tuple[str, ...]) -> None:
         """Hold the window to these survivors."""
@@ -71,43 +78,75 @@ def _readable() -> Iterator[None]:
         raise Refusal(Code.WINDOW_OPEN, "what was given to this sum cannot be read here any more") from None
 
 
-def release_of(sum_id: bytes, proposal: Proposal, window: str, vector: bytes, *, now: float) -> ReleaseRecord:
-    """Return what goes on record for a contribution to a sum; `vector` as frozen, before it is masked."""
-    head = (1 + int((1 + 8 * proposal.length) ** 0.5)) // 2
+def record_of(
+    round_id: bytes, proposal: Proposal, window: str, vector: bytes, *, now: float
+) -> ReleaseRecord:
+    """Return what goes on record for a contribution to a round; `vector` as frozen, before it is masked."""
+    release = yearly_budget.of_proposal(proposal)
     return ReleaseRecord(
         window=window,
-        round=proposal.round,
         at=now,
         aggregator=proposal.aggregator,
-        session_id=(proposal.parent or sum_id).hex(),
-        noise=proposal.noise,
-        share_variance=float(proposal.share_variance),
-        max_videos_per_user=proposal.parameters["max_videos_per_user"],
-        videos=head if proposal.round else proposal.length,
+        round_id=round_id.hex(),
+        counts_noise=release.counts_noise,
+        pairs_noise=release.pairs_noise,
+        share=1 / (proposal.threshold - proposal.colluders),
+        max_videos_per_user=release.max_videos_per_user,
+        vocabulary=proposal.segments[0].length,
+        head=release.head,
         vector_sha256=hashlib.sha256(vector).hexdigest() if vector else "",
         bytes=len(vector),
+        viewers=release.viewers,
+        decision=release.decision,
     )
 
 
-def note_videos(config: Config, aggregator: str, window: str, round_: int, videos: tuple[str, ...]) -> None:
-    """Keep the videos of what is given in a window: the vocabulary in round 0, the head in round 1."""
-    content = cbor.encode({"window": window, "videos": list(videos)})
-    _journal(config).write(_key(aggregator), f"videos-{round_}", zlib.compress(content, 1))
+@dataclass(frozen=True)
+class Question:
+    """What a round is about: videos by url, ascending; `head` (h,) int64 positions among them.
+
+    Of an own release also the level that it was drawn at, and whether likes were held out of it, to judge by.
+    """
+
+    vocabulary: tuple[str, ...]
+    head: NDArray[np.int64]
+    level: str = ""
+    held_out: bool = False
+
+    @property
+    def head_videos(self) -> tuple[str, ...]:
+        """The head by url."""
+        return tuple(self.vocabulary[place] for place in self.head)
 
 
-def videos_of(config: Config, aggregator: str, window: str, round_: int) -> tuple[str, ...] | None:
-    """Return the videos of what was given in a window; None where only those of another one are known."""
+def note_question(config: Config, aggregator: str, window: str, question: Question) -> None:
+    """Keep what is given in a window is about."""
+    content: dict[str, cbor.Item] = {
+        "window": window,
+        "vocabulary": list(question.vocabulary),
+        "head": question.head.tolist(),
+        "level": question.level,
+        "held_out": int(question.held_out),
+    }
+    _journal(config).write(_key(aggregator), "question", zlib.compress(cbor.encode(content), 1))
+
+
+def question_of(config: Config, aggregator: str, window: str) -> Question | None:
+    """Return what was given in a window is about; None where only that of another one is known."""
     if not _folder(config).is_dir():
         return None
-    raw = _journal(config).read(_key(aggregator), f"videos-{round_}")
+    raw = _journal(config).read(_key(aggregator), "question")
     try:
         content = None if raw is None else cbor.decode(zlib.decompress(raw))
     except (Refusal, zlib.error):
         return None
     if not isinstance(content, dict) or content.get("window") != window:
         return None
-    found = content.get("videos")
-    return tuple(str(url) for url in found) if isinstance(found, list) else None
+    vocabulary, head, level = (content.get(name) for name in ("vocabulary", "head", "level"))
+    if not isinstance(vocabulary, list) or not isinstance(head, list) or not isinstance(level, str):
+        return None
+    urls = tuple(str(url) for url in vocabulary)
+    return Question(urls, np.array(head, np.int64), level, held_out=bool(content.get("held_out")))
 
 
 def _folder(config: Config) -> Path:

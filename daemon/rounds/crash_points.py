@@ -1,8 +1,7 @@
 """Dying on purpose, so that tests and the demo can show what a crash does.
 
 With TEST_SHOAL_DIE_AT=member.<stage> the serving process ends by SIGKILL when a request of that stage
-arrives, before it is handled; with aggregator.<round>.<stage> a session's job ends so after the first answer
-to that stage.
+arrives, before it is handled; with aggregator.<stage> a round's job ends so after the first answer to it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """What this instance gave to each aggregator in the current data window, sealed on disk.
 
 One folder per aggregator: `state` (the window, and the seed of its noise), `viewers` (who was counted, as
-keyed hashes that only serve to see who changed or left), `given-0` and `given-1` (the noisy vectors). Rules
-are in `policies.window`; everything here is sealed under a key derived from the identity, and replaced or
-erased as soon as the window ends. Writes come in an order by which a crash between two of them never lets a
-second vector out, nor one that somebody is in who left.
+keyed hashes that only serve to see who changed or left), `given` (the noisy vector), `notes` (what was
+decided with it). Beside the folders lies when somebody last withdrew (`daemon.store.withdrawn`). Rules are in
+`policies.window`, lengths in `policies.window_length`; everything here is sealed under a key derived from the
+identity, and replaced or erased as soon as the window ends. Writes come in an order by which a crash between
+two of them never lets a second vector out, nor one that somebody is in who left.
 
 A folder that was copied back from a backup may be older than what was given since. An anchor file shows that:
 no copy has the inode and the change time of the original. Each new state has a new anchor, since what copies
@@ -15,10 +16,12 @@ A snapshot of the whole file system, put back, cannot be told from the original.
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -36,39 +39,42 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.errors import StoreError
 from daemon.identity import open_identity
-from daemon.store import releases
+from daemon.rounds.viewer_digests import SIZE, Digests, Viewers, viewer_tags
+from daemon.store import releases, withdrawn
+from daemon.store.releases import OWN
 from daemon.store.viewers import viewer_states
 from federation import cbor
-from federation.errors import Code, Refusal
+from federation.envelope import VERSION
+from federation.errors import Code, Refusal, silence
 from federation.identity import Identity
 from federation.journal import FileJournal
 from federation.keys import derive
 from federation.noise import skellam
 from federation.proposal import Proposal
-from policies.window import Closed, Given, Window
+from policies.window import Closed, Window, noisy_threshold
+from policies.window_length import length
 
 _SALT = b"storage"
 _ANCHORS = ("anchor-0", "anchor-1")
-_NOTE = "note"
-_DIGEST_SIZE = 16
+_NOTE = f"note-{VERSION}"
+"""By version of the protocol: windows of another one cannot be read, and count as served."""
 _ANY = bytes(32)
 """Journal folder of what concerns all aggregators."""
 PARTS = 0.85, 0.99
 """A window lasts between these parts of the configured length, at random: a peer that asks once per
 length always finds it over in time, and its end does not show when it began."""
 
-Digests = Mapping[bytes, bytes]
-"""Per viewer: a keyed hash of who, a keyed hash of what counts; 16 bytes each."""
-
 
 def terms_of(proposal: Proposal) -> bytes:
-    """Return the hash of all that a contribution depends on, 32 bytes; not of cohort, time or nonce."""
+    """Return the hash of all that attempts in one window have in common, 32 bytes; not of time or nonce."""
     return hashlib.sha256(
         cbor.encode(
             {
+                "roster": [[member.host, member.key] for member in proposal.roster],
+                "threshold": proposal.threshold,
+                "colluders": proposal.colluders,
                 "trainer": proposal.trainer,
-                "round": proposal.round,
-                "length": proposal.length,
+                "segments": [[one.length, one.unit, one.noise] for one in proposal.segments],
                 "entry_bound": proposal.entry_bound,
                 "ring": proposal.ring,
                 "parameters": dict(proposal.parameters),
@@ -78,8 +84,27 @@ def terms_of(proposal: Proposal) -> bytes:
     ).digest()
 
 
-def _sum_of(proposal: Proposal) -> bytes:
+def _hash_of(proposal: Proposal) -> bytes:
     return hashlib.sha256(proposal.to_payload()).digest()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks, and for what: `terms` are those of the window, `proposal` those of the attempt."""
+
+    aggregator: str
+    terms: bytes
+    proposal: bytes
+    ring: int
+    early: bool = False
+    redraws: bool = False
+    """Whether it may be drawn anew once somebody left, a week after it was drawn."""
+
+    @classmethod
+    def of(cls, proposal: Proposal) -> Asked:
+        """Return what an aggregator asks for."""
+        early = bool(proposal.parameters.get("early"))
+        return cls(proposal.aggregator, terms_of(proposal), _hash_of(proposal), proposal.ring, early)
 
 
 @dataclass(frozen=True)
@@ -95,9 +120,23 @@ class StoredWindow:
         """Names the window in the record of releases."""
         return hashlib.sha256(b"window" + self.seed).hexdigest()[:32]
 
-    def noise_key(self, round_: int) -> bytes:
-        """Return the key that this window's noise of a round is drawn with."""
-        return derive(self.seed, _SALT, f"noise {round_}")
+    def key(self, purpose: str) -> bytes:
+        """Return 32 secret bytes of this window for one purpose."""
+        return derive(self.seed, _SALT, purpose)
+
+    def noise(self, segment: int, variance: Fraction, size: int) -> NDArray[np.int64]:
+        """Return this member's share of the noise in a segment, (size,) int64."""
+        return skellam(variance, size, self.key(f"noise {segment}"))
+
+    def with_noise(self, vector: NDArray[np.int64], proposal: Proposal) -> NDArray[np.int64]:
+        """Return a vector, (length,), with this member's share of the noise in each segment."""
+        shares = [
+            self.noise(segment, variance, part.size)
+            for segment, (part, variance) in enumerate(
+                zip(proposal.split(vector), proposal.share_variances, strict=True)
+            )
+        ]
+        return vector + np.concatenate(shares)
 
 
 class DataWindows:
@@ -112,16 +151,16 @@ class DataWindows:
         directory: Path,
         identity: Identity,
         *,
-        length: timedelta,
+        longest: timedelta,
         least_changed: int,
         clock: Callable[[], float],
         rng: Callable[[int], bytes],
         served: Callable[[], bool] = lambda: False,
     ) -> None:
         self._journal = FileJournal(directory)
-        self._directory = directory
+        self.directory = directory
         self._box = SecretBox(derive(identity.seed, _SALT, "windows"))
-        self._length, self._least = length.total_seconds(), least_changed
+        self._longest, self._least = longest.total_seconds(), least_changed
         self._clock, self._rng = clock, rng
         with self._turn(_ANY):
             self.restored = self._check_anchor(served)
@@ -131,96 +170,143 @@ class DataWindows:
     def contribution(
         self,
         proposal: Proposal,
-        digests: Callable[[bytes], Digests],
+        viewers: Viewers,
         count: Callable[[], NDArray[np.int64]],
+        stretch: Callable[[], float] = lambda: 1.0,
     ) -> NDArray[np.int64]:
-        """Return the noisy vector for a sum, (length,) int64: what was given before, or a fresh one.
+        """Return the noisy vector for a round, (length,) int64: what was given before, or a fresh one.
 
-        `digests` describes the present viewers under a key; `count` counts them, and is called only when
-        something new is given.
+        `count` counts the present viewers, without noise; raises as `give`.
+        """
+        asked = Asked.of(proposal)
+        return self.give(asked, viewers, lambda kept: kept.with_noise(count(), proposal), stretch)
+
+    def give(
+        self,
+        asked: Asked,
+        viewers: Viewers,
+        draw: Callable[[StoredWindow], NDArray[np.int64]],
+        stretch: Callable[[], float] = lambda: 1.0,
+    ) -> NDArray[np.int64]:
+        """Return what is given in a window, (length,) int64: what was given before, or a fresh vector.
+
+        `viewers` are the present ones; `draw` counts them with the noise of the window, and is called only
+        when something new is given. `stretch` tells how much longer than usual a window is that opens now.
 
         Raises:
-            Refusal: `window-open`, or what `count` raises; nothing new is given then. `busy`: somebody left,
+            Refusal: `window-open`, or what `draw` raises; nothing new is given then. `busy`: somebody left,
                 or something else was given, while this was counted.
             StoreError: what was given cannot be read.
 
         """
-        key, round_ = _key(proposal.aggregator), proposal.round
-        given = Given(terms_of(proposal), proposal.share_variance, _sum_of(proposal))
+        key = _key(asked.aggregator)
         with self._turn(key):
-            kept = self._current(proposal, digests)
-            kept.window.require_room(proposal.survivors or proposal.hosts)
-            if kept.window.repeats(round_, given.terms, given.variance):
-                vector = self.given(proposal, round_)
-                self._write_state(key, replace(kept, window=kept.window.repeat(round_, given.sum)))
+            kept = self._current(asked, viewers, stretch)
+            if kept.window.repeats(asked.terms):
+                vector = self._given(asked)
+                self._write_state(key, replace(kept, window=kept.window.give(asked.terms, asked.proposal)))
                 return vector
+            if kept.window.terms:
+                # Frozen for an attempt that ended before anything left: counted again, with other noise.
+                kept = replace(kept, seed=self._rng(32))
+                if asked.redraws:
+                    # What somebody is in who left since is told from it by when it was drawn.
+                    kept = replace(kept, window=replace(kept.window, opened=self._clock()))
             before = self._load(key)
-        # This may take minutes. Neither a sum for somebody else nor a viewer who leaves waits for it.
-        vector = count()
-        vector = vector + skellam(given.variance, vector.size, kept.noise_key(round_))
+        # This may take minutes. Neither a round of somebody else nor a viewer who leaves waits for it.
+        vector = draw(kept)
         with self._turn(key):
             if self._load(key) != before:
-                raise Refusal(Code.BUSY, "what may be given changed while it was counted; try again")
-            if not kept.window.given:
-                # The window before is over. Its state first: without it the rest means nothing.
-                self._journal.erase(key, "state")
-                self._journal.erase(key)
+                # What may be given changed while it was counted.
+                raise silence()
+            # The window before is over. Its state first: without it the rest means nothing.
+            self._journal.erase(key, "state")
+            self._journal.erase(key)
             # The state last: it promises that the vector can be given again, and withdrawn with its viewers.
-            self._write(key, f"given-{round_}", vector.astype(f"<i{proposal.ring // 8}").tobytes())
-            self._write_viewers(key, digests(kept.seed))
-            self._write_state(key, replace(kept, window=kept.window.give(given)))
+            self._write(key, "given", vector.astype(f"<i{asked.ring // 8}").tobytes())
+            self._write_viewers(key, viewers.digests(kept.seed))
+            self._write_state(key, replace(kept, window=kept.window.give(asked.terms, asked.proposal)))
             return vector
 
     def check(self, proposal: Proposal) -> str:
-        """Check that a sum under way is still the one given in this window; returns the window's name.
+        """Check that an attempt under way is still the one given to in this window; returns its name.
 
         Raises:
-            Refusal: `window-open`.
+            Refusal: `window-open`, `busy`.
 
         """
-        return self._given(proposal).id
+        return self._under_way(proposal.aggregator, _hash_of(proposal)).id
+
+    def leave(self, proposal: Proposal) -> None:
+        """Note that the masked vector is about to leave. Raises Refusal (`window-open`, `busy`)."""
+        self.used(Asked.of(proposal))
+
+    def used(self, asked: Asked) -> None:
+        """Note that what was given is about to be used outside. Raises Refusal (`window-open`, `busy`)."""
+        key = _key(asked.aggregator)
+        with self._turn(key):
+            kept = self._under_way(asked.aggregator, asked.proposal)
+            if not kept.window.left:
+                self._note_first_release(asked.aggregator)
+                self._write_state(key, replace(kept, window=replace(kept.window, left=True)))
 
     def release(self, proposal: Proposal, survivors: tuple[str, ...]) -> None:
         """Note that a sum is about to be opened over these survivors. Raises Refusal (`window-open`)."""
         key = _key(proposal.aggregator)
         with self._turn(key):
-            kept = self._given(proposal)
+            kept = self._under_way(proposal.aggregator, _hash_of(proposal))
             window = kept.window.release(survivors)
             if window != kept.window:
                 self._write_state(key, replace(kept, window=window))
 
-    def _given(self, proposal: Proposal) -> StoredWindow:
-        kept = self._load(_key(proposal.aggregator), viewers=False)
+    def _under_way(self, aggregator: str, proposal: bytes) -> StoredWindow:
+        kept = self._load(_key(aggregator), viewers=False)
         if kept is None:
-            raise Refusal(Code.WINDOW_OPEN, "what was given to this sum is not known any more; start another")
-        kept.window.require_given(proposal.round, _sum_of(proposal))
+            raise Refusal(Code.WINDOW_OPEN, "what was given to this round is not known any more; begin again")
+        kept.window.require_given(proposal)
         return kept
 
     # -- withdrawal -----------------------------------------------------------------------------------------
 
     def withdraw(self, present: Callable[[bytes], frozenset[bytes]], *, aggregator: str = "") -> int:
-        """Void every window, or one aggregator's, in which somebody is counted who left; returns how many.
+        """Void every window, or one aggregator's, in which somebody is counted who left.
 
-        `present` names those who are there, as `digests` does, under a key. Nothing is left of the others.
+        Returns of how many aggregators. `present` names those who are there, as `digests` does, under a key.
+        Nothing is left of the others.
 
         Raises:
             StoreError: some window is damaged; the others were seen to.
 
         """
         voided, damaged = 0, None
-        for key in [_key(aggregator)] if aggregator else self._journal.sums():
+        for key in [_key(aggregator)] if aggregator else self._journal.ids():
             try:
                 with self._turn(key):
                     kept = None if key == _ANY else self._load(key)
                     there = frozenset() if kept is None else present(kept.seed)
                     if kept is not None and not kept.viewers.keys() <= there:
                         self._void(key, kept, there)
-                        voided += 1
+                        voided += key != _key(OWN)
             except StoreError as error:
                 damaged = error
+                if key == _key(OWN):
+                    # Whom it counts is not known.
+                    withdrawn.note(self.directory, self._clock())
         if damaged is not None:
             raise damaged
         return voided
+
+    def notes(self, aggregator: str) -> dict[str, Any]:
+        """Return what was decided in a window, which is forgotten with it."""
+        raw = self._read_sealed(_key(aggregator), "notes")
+        found = {} if raw is None else json.loads(raw)
+        return found if isinstance(found, dict) else {}
+
+    def note(self, aggregator: str, name: str, value: Any) -> None:
+        """Keep what was decided in a window, as JSON."""
+        key = _key(aggregator)
+        with self._turn(key):
+            self._write(key, "notes", json.dumps({**self.notes(aggregator), name: value}).encode())
 
     def read(self, aggregator: str) -> StoredWindow | None:
         """Return an aggregator's window as it stands."""
@@ -228,48 +314,74 @@ class DataWindows:
 
     def all(self) -> list[StoredWindow]:
         """Return every window."""
-        found = [self._load(key) for key in self._journal.sums() if key != _ANY]
-        return [kept for kept in found if kept is not None]
+        return [kept for kept in self._all().values() if kept is not None]
+
+    def waiting(self, *, but: str) -> list[StoredWindow]:
+        """Return those of all aggregators `but` one for which something is frozen and may still leave."""
+        others = {key: kept for key, kept in self._all().items() if key != _key(but)}
+        return [kept for kept in others.values() if kept is not None and kept.window.terms]
+
+    def _all(self) -> dict[bytes, StoredWindow | None]:
+        return {key: self._load(key) for key in self._journal.ids() if key != _ANY}
 
     # -- opening and closing --------------------------------------------------------------------------------
 
-    def _current(self, proposal: Proposal, digests: Callable[[bytes], Digests]) -> StoredWindow:
-        """Return the window to give from; a first sum begins a new one when none is there, or it is over.
+    def _current(self, asked: Asked, viewers: Viewers, stretch: Callable[[], float]) -> StoredWindow:
+        """Return the window to give from: a new one where none is there, or it is over.
 
-        A new one is on disk as soon as something was given. A later sum belongs to the window of the first,
-        however late it comes.
+        A new one is on disk as soon as something was frozen.
         """
-        aggregator, now = proposal.aggregator, self._clock()
+        aggregator, now = asked.aggregator, self._clock()
         kept = self.read(aggregator)
         if kept is None:
             served_until = self.served_until()
             if served_until is None:
-                return self._open(now)
+                return self._open(aggregator, now, stretch())
             # What was given before the restore is unknown. Who is there now is what changes are counted from.
-            kept = replace(self._open(now), window=Window(now, served_until, Closed.SERVED))
-            kept = replace(kept, viewers=dict(digests(kept.seed)))
+            opened = self._open(aggregator, now, 1.0)
+            kept = replace(opened, window=replace(opened.window, ends=served_until, closed=Closed.SERVED))
+            kept = replace(kept, viewers=dict(viewers.digests(kept.seed)))
             self._write_viewers(_key(aggregator), kept.viewers)
             self._write_state(_key(aggregator), kept)
             return kept
-        present = digests(kept.seed)
+        present = viewers.digests(kept.seed)
         if not kept.viewers.keys() <= present.keys():
             kept = self._void(_key(aggregator), kept, frozenset(present))
-        changed = sum(kept.viewers.get(who) != what for who, what in present.items())
-        if proposal.round == 0 and kept.window.over(now, changed=changed, least=self._least):
-            return self._open(now)
+        window = kept.window
+        if window.replaceable:
+            return kept
+        if asked.redraws and window.may_be_redrawn(now):
+            return self._open(aggregator, now, stretch())
+        settled = viewers.settled(kept.seed)
+        changed = sum(kept.viewers.get(who) != what for who, what in present.items() if who in settled)
+        draw = random.Random(self._rng(32))  # noqa: S311 (seeded with a secret)
+        looked = window.look(now, changed, draw)
+        if looked != window:
+            kept = replace(kept, window=looked)
+            self._write_state(_key(aggregator), kept)
+        if looked.over(now):
+            return self._open(aggregator, now, stretch(), early=window.early)
+        if asked.early and window.may_be_early(now):
+            return self._open(aggregator, now, stretch(), early=now)
         return kept
 
-    def _open(self, now: float) -> StoredWindow:
+    def _open(self, aggregator: str, now: float, stretch: float, *, early: float = 0.0) -> StoredWindow:
         seed = self._rng(32)
-        part = random.Random(derive(seed, _SALT, "length")).uniform(*PARTS)  # noqa: S311 (no secret)
-        return StoredWindow(Window(now, now + part * self._length), seed)
+        draw = random.Random(derive(seed, _SALT, "window"))  # noqa: S311 (seeded with a secret)
+        first = self._first_release(aggregator)
+        usual = length(0.0 if first is None else now - first, self._longest)
+        seconds = usual * stretch * draw.uniform(*PARTS)
+        least = noisy_threshold(self._least, draw)
+        return StoredWindow(Window(now, now + seconds, least, early=early), seed)
 
     def _void(self, key: bytes, kept: StoredWindow, present: frozenset[bytes]) -> StoredWindow:
         if kept.window.closed is Closed.NO:
             kept = replace(kept, window=replace(kept.window, closed=Closed.VOID))
+        if key == _key(OWN):
+            withdrawn.note(self.directory, self._clock())
         # Who left is forgotten last: as long as they are known, a crash before the end is made good.
         self._write_state(key, kept)
-        self._journal.erase(key, "given-0", "given-1")
+        self._journal.erase(key, "given")
         kept = replace(kept, viewers={who: what for who, what in kept.viewers.items() if who in present})
         self._write_viewers(key, kept.viewers)
         return kept
@@ -277,14 +389,29 @@ class DataWindows:
     def served_until(self) -> float | None:
         """Return until when everything counts as served after a restore, Unix seconds; None without one."""
         note = self._journal.read(_ANY, "served")
-        return None if note is None else float(note) + self._length
+        return None if note is None else float(note) + self._longest
+
+    def _first_release(self, aggregator: str) -> float | None:
+        """Return since when this instance contributes, Unix seconds; None where nothing ever left.
+
+        Its own release has an age of its own: who joins a federation later has contributed nothing yet. After
+        a loss that is not known: windows are as long then as those of an old contributor.
+        """
+        noted = self._journal.read(_ANY, _first(aggregator))
+        if noted is None:
+            return None if self.served_until() is None else -math.inf
+        return float(noted)
+
+    def _note_first_release(self, aggregator: str) -> None:
+        if self._first_release(aggregator) is None:
+            self._journal.write(_ANY, _first(aggregator), repr(self._clock()).encode())
 
     # -- files ----------------------------------------------------------------------------------------------
 
     @contextmanager
     def _turn(self, key: bytes) -> Iterator[None]:
         # One lock per aggregator, and one for the anchor, always taken last.
-        with FileLock(self._directory / f"{key.hex()}.lock"):
+        with FileLock(self.directory / f"{key.hex()}.lock"):
             yield
 
     def _write_viewers(self, key: bytes, viewers: Digests) -> None:
@@ -296,8 +423,13 @@ class DataWindows:
             # As text: deterministic CBOR has no floats here.
             "opened": repr(window.opened),
             "ends": repr(window.ends),
+            "least_changed": window.least_changed,
             "closed": window.closed.value,
-            "given": [[g.terms, g.variance.numerator, g.variance.denominator, g.sum] for g in window.given],
+            "terms": window.terms,
+            "proposal": window.proposal,
+            "left": int(window.left),
+            "early": repr(window.early),
+            "looked": repr(window.looked),
             "survivors": list(window.survivors),
             "seed": kept.seed,
         }
@@ -315,26 +447,27 @@ class DataWindows:
         except (Refusal, ValueError, KeyError, TypeError) as error:
             raise _damaged() from error
         return StoredWindow(
-            window, seed, {hashes[i : i + 16]: hashes[i + 16 : i + 32] for i in range(0, len(hashes), 32)}
+            window,
+            seed,
+            {hashes[i : i + SIZE]: hashes[i + SIZE : i + 2 * SIZE] for i in range(0, len(hashes), 2 * SIZE)},
         )
 
-    def given(self, proposal: Proposal, round_: int) -> NDArray[np.int64]:
-        """Return the noisy vector that was frozen for a round of this session, int64.
-
-        Raises:
-            StoreError: it is not there, or damaged.
-
-        """
-        raw = self.frozen(proposal.aggregator, round_)
+    def _given(self, asked: Asked) -> NDArray[np.int64]:
+        raw = self.frozen(asked.aggregator)
         if raw is None:
             raise StoreError(
                 "a frozen contribution is missing", advice="Nothing is sent until the data window is over."
             )
-        return np.frombuffer(raw, f"<i{proposal.ring // 8}").astype(np.int64)
+        return np.frombuffer(raw, f"<i{asked.ring // 8}").astype(np.int64)
 
-    def frozen(self, aggregator: str, round_: int) -> bytes | None:
-        """Return the bytes of it, little-endian, as they are before masking. Raises StoreError (damaged)."""
-        return self._read_sealed(_key(aggregator), f"given-{round_}")
+    def frozen(self, aggregator: str) -> bytes | None:
+        """Return the vector that is frozen for an aggregator, little-endian, as it is before masking.
+
+        Raises:
+            StoreError: it is damaged.
+
+        """
+        return self._read_sealed(_key(aggregator), "given")
 
     def _write(self, key: bytes, name: str, data: bytes) -> None:
         self._journal.write(key, name, self._box.encrypt(data))
@@ -351,7 +484,8 @@ class DataWindows:
         note = self._journal.read(_ANY, _NOTE)
         if note is not None and note in map(self._mark, _ANCHORS):
             return False
-        copied = note is not None or served()
+        kept = any(key != _ANY for key in self._journal.ids())
+        copied = note is not None or kept or served()
         if copied:
             self._forget()
         self._move_anchor()
@@ -364,7 +498,9 @@ class DataWindows:
 
     def _forget(self) -> None:
         self._journal.write(_ANY, "served", repr(self._clock()).encode())
-        for key in self._journal.sums():
+        # Who left since the backup was made is not known.
+        withdrawn.note(self.directory, self._clock())
+        for key in self._journal.ids():
             if key != _ANY:
                 self._journal.erase(key)
 
@@ -385,9 +521,14 @@ class DataWindows:
 
 
 def open_windows(
-    config: Config, identity: Identity, engine: Engine, clock: Callable[[], float]
+    config: Config,
+    identity: Identity,
+    engine: Engine,
+    clock: Callable[[], float],
+    *,
+    least_changed: int | None = None,
 ) -> DataWindows:
-    """Return the windows of this instance as its settings have them.
+    """Return the windows of this instance as its settings have them, `least_changed` too unless it is given.
 
     Raises:
         StoreError: the record of what was given cannot be read.
@@ -396,74 +537,50 @@ def open_windows(
     return DataWindows(
         config.windows_dir,
         identity,
-        length=config.privacy.window,
-        least_changed=config.privacy.min_changed_users,
+        longest=config.privacy.window_max,
+        least_changed=config.privacy.min_changed_users if least_changed is None else least_changed,
         clock=clock,
         rng=secrets.token_bytes,
         served=lambda: releases.any_given(engine),
     )
 
 
-def withdraw_viewers(config: Config, engine: Engine) -> int:
-    """Void every data window that counts somebody who is not stored any more; returns how many.
+def withdraw_viewers(config: Config, engine: Engine, *, removed: int = 0) -> int:
+    """Void every data window that counts somebody who is not stored any more; returns of how many peers.
 
-    Called after the rows are gone. Where it is not reached, the next contribution finds the same out.
+    Called after the rows are gone, `removed` viewers of them. Where it is not reached, the next contribution
+    finds the same out.
     """
     if not config.windows_dir.is_dir():
         return 0
     identity = open_identity(config.identity_file, config.instance.host)
     stored = viewer_states(engine)
-    return open_windows(config, identity, engine, time.time).withdraw(lambda key: viewer_tags(key, stored))
-
-
-def viewer_tag(key: bytes, pseudonym: bytes) -> bytes:
-    """Return what a viewer is called under a key, 16 bytes: to see who left."""
-    return hashlib.blake2b(pseudonym, digest_size=_DIGEST_SIZE, key=key, person=b"shoal viewer").digest()
-
-
-def viewer_tags(key: bytes, pseudonyms: Iterable[bytes]) -> frozenset[bytes]:
-    """Return what several viewers are called under a key."""
-    return frozenset(viewer_tag(key, pseudonym) for pseudonym in pseudonyms)
-
-
-def viewer_digests(
-    key: bytes,
-    pseudonyms: Sequence[bytes],
-    urls: Sequence[str],
-    starts: NDArray[np.integer],
-    columns: NDArray[np.integer],
-) -> dict[bytes, bytes]:
-    """Return, per viewer that counts with any video, a hash of which videos those are, 16 bytes each.
-
-    `starts` (viewers + 1,) and `columns` are a CSR index: the positions in `urls` of each viewer's videos,
-    ascending.
-    """
-    videos = np.frombuffer(
-        b"".join(hashlib.blake2b(url.encode(), digest_size=_DIGEST_SIZE, key=key).digest() for url in urls),
-        dtype=f"V{_DIGEST_SIZE}",
-    )
-    found = {}
-    for row, pseudonym in enumerate(pseudonyms):
-        mine = columns[starts[row] : starts[row + 1]]
-        if mine.size:
-            content = videos[mine].tobytes()
-            found[viewer_tag(key, pseudonym)] = hashlib.blake2b(
-                content, digest_size=_DIGEST_SIZE, key=key
-            ).digest()
-    return found
+    windows = open_windows(config, identity, engine, time.time)
+    if removed:
+        # First: damaged windows must not keep a model from exact numbers in service.
+        withdrawn.note(config.windows_dir, time.time(), exact=True)
+    return windows.withdraw(lambda key: viewer_tags(key, stored))
 
 
 def _read_state(state: Any) -> tuple[Window, bytes]:
     """Read what `_write_state` wrote; anything else raises ValueError, KeyError or TypeError."""
-    given = [Given(terms, Fraction(over, under), sum_) for terms, over, under, sum_ in state["given"]]
     window = Window(
         opened=float(state["opened"]),
         ends=float(state["ends"]),
+        least_changed=int(state["least_changed"]),
         closed=Closed(state["closed"]),
-        given=tuple(given),
+        terms=bytes(state["terms"]),
+        proposal=bytes(state["proposal"]),
+        left=bool(state["left"]),
+        early=float(state["early"]),
+        looked=float(state["looked"]),
         survivors=tuple(state["survivors"]),
     )
     return window, bytes(state["seed"])
+
+
+def _first(aggregator: str) -> str:
+    return "first-own" if aggregator == OWN else "first"
 
 
 def _key(aggregator: str) -> bytes:

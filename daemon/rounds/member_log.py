@@ -1,4 +1,4 @@
-"""The record of sessions this instance was a member of: for its admin, and for what a session costs."""
+"""The record of rounds this instance was a member of: for its admin, and for what a round costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daemon.errors import StoreError
 from daemon.ledger import chain
 from daemon.ledger.chain import Kind
 from daemon.store import ledger_rows, releases, traffic
-from daemon.store.activity import SessionRecord, running_member_sessions, save_session, session
+from daemon.store.activity import RoundRecord, round_, save_round, unfinished_rounds
 from federation.envelope import Stage
 from federation.errors import Refusal
 from federation.identity import Identity
@@ -28,7 +28,7 @@ _SAME_REFUSAL = 86400.0
 
 
 class MemberLog:
-    """Writes a session's row when it begins, and again when its second round is answered to the end.
+    """Writes a round's row when it begins, and again when it is answered to the end.
 
     How it ended goes into the ledger, with the hashes of what was given; so does a proposal that the policies
     refused. Bytes are counted by peer and month.
@@ -44,19 +44,19 @@ class MemberLog:
         # Requests are answered in threads; of two at once, the later one must see what the first one wrote.
         self._turn = threading.Lock()
 
-    def answered(self, sum_id: bytes, stage: Stage, received: int, sent: int) -> None:
+    def answered(self, round_id: bytes, stage: Stage, received: int, sent: int) -> None:
         """Take note of one answered request of `received` bytes, answered by `sent` bytes."""
-        proposal = self._node.proposal_of(sum_id)
+        proposal = self._node.proposal_of(round_id)
         if proposal is None:
             return
         self.exchanged(proposal.aggregator, sent, received)
         with self._turn:
-            before = self._record(sum_id, proposal)
+            before = self._record(round_id, proposal)
             record = replace(before, bytes_in=before.bytes_in + received, bytes_out=before.bytes_out + sent)
-            if stage is Stage.CONFIRMATIONS and proposal.round > 0:
-                survivors = list(proposal.survivors)
+            if stage is Stage.CONFIRMATIONS:
+                survivors = list(self._node.survivors_of(round_id))
                 record = replace(record, ended=self._clock(), outcome="done", survivors=survivors)
-            save_session(self._engine, record)
+            save_round(self._engine, record)
             if record.outcome == "done" and before.outcome != "done":
                 self._end(record)
 
@@ -77,33 +77,32 @@ class MemberLog:
             self._write(Kind.REFUSED, proposal.aggregator, details)
 
     def close_left(self) -> None:
-        """End the record of sessions that can go on no more: their first sum expired, or was given up."""
+        """End the record of rounds that can go on no more: their first sum expired, or was given up."""
         with self._turn:
-            for record in running_member_sessions(self._engine):
-                # A sum that is finished stays known to the node until it expires, and so does its session.
+            for record in unfinished_rounds(self._engine, "member"):
+                # A sum that is finished stays known to the node until it expires, and so does its round.
                 if self._node.proposal_of(bytes.fromhex(record.id)) is not None:
                     continue
-                reason = "its aggregator did not go on with it before it expired"
+                reason = "its aggregator began another attempt, or did not go on before this one expired"
                 record = replace(record, ended=self._clock(), outcome="abandoned", reason=reason)
-                save_session(self._engine, record)
+                save_round(self._engine, record)
                 self._end(record)
 
-    def _record(self, sum_id: bytes, proposal: Proposal) -> SessionRecord:
-        session_id = (proposal.parent or sum_id).hex()
-        return session(self._engine, session_id) or SessionRecord(
-            id=session_id,
+    def _record(self, round_id: bytes, proposal: Proposal) -> RoundRecord:
+        return round_(self._engine, round_id.hex()) or RoundRecord(
+            id=round_id.hex(),
             role="member",
             aggregator=proposal.aggregator,
             started=self._clock(),
             roster=list(proposal.hosts),
         )
 
-    def _end(self, record: SessionRecord) -> None:
-        # A session that came through may repeat what an earlier one was given in the same window.
+    def _end(self, record: RoundRecord) -> None:
+        # A round that came through may repeat what an earlier attempt was given in the same window.
         given = (
-            releases.newest_window(self._engine, record.aggregator)
+            releases.newest(self._engine, record.aggregator)
             if record.outcome == "done"
-            else releases.of_session(self._engine, record.id)
+            else releases.of_round(self._engine, record.id)
         )
         details = {
             "role": record.role,
@@ -112,12 +111,9 @@ class MemberLog:
             "survivors": record.survivors,
             "outcome": record.outcome,
             "reason": record.reason,
-            "given": [
-                {"round": one.round, "sha256": one.vector_sha256, "bytes": one.bytes, "noise": one.noise}
-                for one in given
-            ],
+            "given": None if given is None else {"sha256": given.vector_sha256, "bytes": given.bytes},
         }
-        self._write(Kind.SESSION, record.id, details)
+        self._write(Kind.ROUND, record.id, details)
 
     def _write(self, kind: Kind, subject: str, details: Mapping[str, Any]) -> None:
         try:

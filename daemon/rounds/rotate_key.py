@@ -57,7 +57,7 @@ def rotate(config: Config, engine: Engine, now: float) -> Rotated:
         )
     new_file = config.next_identity_file
     new = Identity(config.instance.host, _new_seed(new_file))
-    abandoned = _leave_sums(config, engine, old, now)
+    abandoned = _leave_rounds(config, engine, old, now)
     rotation.hand_over(config, [*earlier, Rotation.sign(old, new.public, now)])
     ledger.rotate(engine, old, new, now)
     _put_in_place(config, new_file)
@@ -95,7 +95,7 @@ def _put_in_place(config: Config, new_file: Path) -> None:
     new_file.unlink()
 
 
-def _leave_sums(config: Config, engine: Engine, old: Identity, now: float) -> int:
+def _leave_rounds(config: Config, engine: Engine, old: Identity, now: float) -> int:
     """Leave every sum under way, as member and as aggregator, and let everything count as given."""
     known = peers.read(engine, config).allowlist()
     node = MemberNode(
@@ -107,13 +107,13 @@ def _leave_sums(config: Config, engine: Engine, old: Identity, now: float) -> in
         random=secrets.token_bytes,
         limits=round_config.limits(config),
     )
-    members = list(node.open_sums())
-    for sum_id in members:
-        node.abandon(sum_id)
+    members = list(node.open_rounds())
+    for round_id in members:
+        node.abandon(round_id)
     journal = round_config.aggregator_journal(config)
-    own = journal.sums()
-    for sum_id in own:
-        journal.erase(sum_id)
+    own = journal.ids()
+    for round_id in own:
+        journal.erase(round_id)
     if config.windows_dir.is_dir():
         windows = open_windows(config, old, engine, lambda: now)
         if releases.any_given(engine) or windows.all():

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 from daemon.config import Config
-from daemon.errors import NotRunningError, PolicyRefusedError
 from daemon.peers.repository import KnownPeers, Peer
-from daemon.process import daemon_lock
 from daemon.store.sums import SumPrivacy
 from federation import cbor
-from federation.cbor_fields import sequence, text
+from federation.cbor_fields import malformed, sequence, text
 from federation.errors import Code, Refusal
+from federation.identity import PublicIdentity
 from federation.journal import FileJournal
 from federation.limits import Limits
-from federation.noise import share_variance
-from federation.proposal import Proposal
+from federation.proposal import Proposal, Segment
+from models.noise import SumNoise
+from models.weights import UNIT
 from policies.allowlist import Allowlist
 from policies.base import AllOf, Rule
 from policies.cohort import CohortPolicy
 from policies.privacy import PROTECTION, Level, PrivacyPolicy, Protection, head_minimum
-from policies.sharing import SharingPolicy
+from policies.sharing import SharingPolicy, counts_and_pairs
 
 VOCABULARY = "vocabulary"
-COUNTS = "counts"
-COUNT_TYPE = "<i4"
-"""Signed: noise may leave a count below zero."""
+HEAD = "head"
+_POSITION_TYPE = "<u4"
 PROPOSAL_FILE = "proposal"
 VECTOR_FILE = "vector.npy"
 """Files between the serving process and the job that counts; their folder is removed afterwards."""
@@ -33,13 +35,12 @@ _MAX_URL = 2000
 
 
 def policy(config: Config, known: Allowlist, *others: Rule) -> AllOf:
-    """Return what has to hold before this instance is counted in somebody's sum; `known` are our peers.
+    """Return what has to hold before this instance is counted in somebody's round; `known` are our peers.
 
     The `others` are asked first.
     """
     sharing = SharingPolicy(
         mode=config.mode,
-        min_vocabulary=config.sharing.min_vocabulary,
         max_vocabulary=config.sharing.max_vocabulary,
         max_head=config.model.max_head,
     )
@@ -57,7 +58,7 @@ def policy(config: Config, known: Allowlist, *others: Rule) -> AllOf:
 def limits(config: Config) -> Limits:
     """Return the federation's limits for the largest sums that the settings allow."""
     head = config.model.max_head
-    return Limits(max_length=max(head * (head - 1) // 2, config.sharing.max_vocabulary))
+    return Limits(max_length=head * (head - 1) // 2 + config.sharing.max_vocabulary)
 
 
 def member_journal(config: Config) -> FileJournal:
@@ -75,15 +76,23 @@ def hosted_journal(config: Config) -> FileJournal:
     return FileJournal(config.group_dir / "host" / "sums")
 
 
-def session_open(config: Config) -> bool:
-    """Tell whether a session of this instance was interrupted: started again, its job goes on with it."""
-    return config.journal_dir.is_dir() and bool(aggregator_journal(config).sums())
-
-
 COLLUDERS = 1
-"""Assumed for sums of our own: ourselves, whom no member need trust. All members are approved here."""
-GROUP_COLLUDERS = 2
-"""Assumed in a group: its host, and whoever reads the sum and knows the noise that it added itself."""
+"""Assumed for rounds of our own: ourselves, whom no member need trust. All members are approved here."""
+READ_BY_OTHERS = 2
+"""Assumed where others read the sum, in a group or because it may be passed on: its aggregator, and whoever
+reads it and knows the noise that it added itself."""
+LEAST_TO_PASS_ON = 5
+"""Members from which a sum may be passed on. With four, one of whom may be lost, only one member's noise
+would be left beside two that work together, and it had to be as much as the whole sum needs."""
+
+
+def colluders(roster: Collection[PublicIdentity], book: KnownPeers) -> int:
+    """Return for how many that work together a round among our own peers is laid out.
+
+    Whoever was only introduced may work together with its introducer, as its neighbours will count, too.
+    """
+    introduced = sum(peer.on_word_alone for peer in book.approved() if peer.identity in roster)
+    return introduced + (READ_BY_OTHERS if len(roster) >= LEAST_TO_PASS_ON else COLLUDERS)
 
 
 def protection(config: Config) -> Protection:
@@ -96,36 +105,51 @@ def videos_per_user(config: Config) -> int:
     return min(config.sharing.max_videos_per_user, protection(config).max_videos_per_user)
 
 
-def parameters(config: Config, vocabulary: int, *, parts: int = 1) -> dict[str, int]:
-    """Return the terms of a sum that this instance proposes, taken in so many parts."""
+def parameters(
+    config: Config, vocabulary: int, head: int, *, sub_cohorts: int = 1, early: bool = False, pass_on: bool
+) -> dict[str, int]:
+    """Return the terms of a round that this instance proposes, over so many videos."""
     level = protection(config)
     return {
         "vocabulary": vocabulary,
-        "parts": parts,
-        "min_users": head_minimum(config.sharing.min_users, parts * level.counts_noise),
-        "max_head": config.model.max_head,
+        "head": head,
+        "sub_cohorts": sub_cohorts,
+        "min_users": head_minimum(config.sharing.min_users, sub_cohorts * level.counts_noise),
         "max_videos_per_user": videos_per_user(config),
-        "counts_noise": level.counts_noise,
-        "pairs_noise": level.pairs_noise,
         "publish": int(config.privacy.publish_vectors and level.pairs_noise > 0),
+        "pass_on": int(pass_on),
+        "early": int(early),
     }
+
+
+def segments(config: Config, vocabulary: int, head: int) -> tuple[Segment, Segment]:
+    """Return the layout of the vector: counts of the vocabulary, then pairs of the head."""
+    level = protection(config)
+    return (
+        Segment(vocabulary, UNIT, level.counts_noise * UNIT**2),
+        Segment(head * (head - 1) // 2, UNIT, level.pairs_noise * UNIT**2),
+    )
+
+
+def noise_in(proposal: Proposal, members: int) -> SumNoise:
+    """Return the variances of the noise in a sum over so many members, in viewers squared."""
+    counts, pairs = (float(members * variance / UNIT**2) for variance in proposal.share_variances)
+    return SumNoise(counts=counts, pairs=pairs)
 
 
 def privacy_of(proposal: Proposal, *, survivors: int) -> SumPrivacy:
     """Return what is kept with a sum, and in the manifest of each model trained from it."""
     terms = proposal.parameters
-    counts, pairs = (
-        float(survivors * share_variance(terms[name], proposal.threshold, proposal.colluders))
-        for name in ("counts_noise", "pairs_noise")
-    )
+    counts, pairs = counts_and_pairs(proposal)
+    realised = noise_in(proposal, survivors)
     return SumPrivacy(
-        counts_noise=terms["counts_noise"],
-        pairs_noise=terms["pairs_noise"],
-        counts_noise_realised=counts,
-        pairs_noise_realised=pairs,
+        counts_noise=counts.noise // UNIT**2,
+        pairs_noise=pairs.noise // UNIT**2,
+        counts_noise_realised=realised.counts,
+        pairs_noise_realised=realised.pairs,
         max_videos_per_user=terms["max_videos_per_user"],
         min_users=terms["min_users"],
-        parts=terms["parts"],
+        sub_cohorts=terms["sub_cohorts"],
         members=len(proposal.roster),
         threshold=proposal.threshold,
         colluders=proposal.colluders,
@@ -135,7 +159,7 @@ def privacy_of(proposal: Proposal, *, survivors: int) -> SumPrivacy:
 
 
 def encode_vocabulary(videos: tuple[str, ...]) -> bytes:
-    """Return the blob that lists the videos of a session by url, ascending."""
+    """Return the blob that lists the videos of a round by url, ascending."""
     return cbor.encode(list(videos))
 
 
@@ -149,37 +173,32 @@ def decode_vocabulary(blob: bytes, *, at_most: int) -> tuple[str, ...]:
     return tuple(sequence(cbor.decode(blob), lambda item: text(item, _MAX_URL), at_most=at_most))
 
 
+def encode_head(positions: NDArray[np.int64]) -> bytes:
+    """Return the blob that lists the head by position in the vocabulary, ascending."""
+    return positions.astype(_POSITION_TYPE).tobytes()
+
+
+def decode_head(blob: bytes) -> NDArray[np.int64]:
+    """Read such a blob, (h,) int64.
+
+    Raises:
+        Refusal: `malformed`.
+
+    """
+    if len(blob) % np.dtype(_POSITION_TYPE).itemsize:
+        raise malformed("the head does not consist of whole positions")
+    return np.frombuffer(blob, _POSITION_TYPE).astype(np.int64)
+
+
 def asked(book: KnownPeers) -> tuple[Peer, ...]:
     """Return the peers that a sum of ours is proposed to: approved, and not known to decline."""
     return tuple(peer for peer in book.approved() if peer.theirs != "declined")
 
 
-def require_session(config: Config, book: KnownPeers) -> None:
-    """Check that a session can be started at all.
-
-    Raises:
-        PolicyRefusedError: the mode forbids it, or too few peers are approved.
-        NotRunningError: the daemon, from which members fetch what a session is about, does not run.
-
-    """
-    if config.mode == "off":
-        raise PolicyRefusedError(
-            'federation is switched off (mode "off")',
-            advice='Set mode = "simulate", "consume" or "contribute" in shoal.toml and restart the daemon.',
-        )
-    if config.mode == "simulate":
-        return
-    needed, ready = config.cohort.min_cohort, len(asked(book))
-    if ready < needed:
-        raise PolicyRefusedError(
-            f"{ready} peers are approved and do not decline, a session needs {needed}",
-            advice=f"Approve {needed - ready} more: `shoal peers list` shows who is missing.",
-        )
-    if daemon_lock.find(config.data_dir) is None:
-        raise NotRunningError(
-            "the daemon is not running; members fetch from it what a session is about",
-            advice="Start it with `shoal run`, then try again.",
-        )
+def missing(config: Config, book: KnownPeers) -> int:
+    """Return how many approvals a round still needs; who was only introduced does not count."""
+    counted = sum(not peer.on_word_alone for peer in asked(book))
+    return max(0, config.cohort.min_cohort - counted)
 
 
 def refusal_from(result: Mapping[str, object]) -> Refusal | None:

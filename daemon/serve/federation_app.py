@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from daemon.config import Config
 from daemon.group import published_sums
 from daemon.group import repository as groups
-from daemon.group.hosting.members_join_and_leave import EnrolmentServer
+from daemon.group.hosting.members_join_and_leave import Admissions
 from daemon.group.membership import rules
 from daemon.group.membership.host_messages import HostMessages
 from daemon.group.published_sums import PublishedServer, PublishedStore
@@ -35,12 +35,15 @@ from daemon.identity import open_identity
 from daemon.jobs.run import run_job
 from daemon.peers import repository
 from daemon.peers.ingress import ContactTrigger, Ingress
+from daemon.peers.introductions import IntroductionServer
 from daemon.peers.repository import Peer
-from daemon.rounds import crash_points, round_config
-from daemon.rounds.aggregator_window import peer_windows
+from daemon.rounds import crash_points, newcomer, round_config
 from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.data_windows import open_windows
+from daemon.rounds.due import next_round
 from daemon.rounds.member_log import MemberLog
+from daemon.rounds.passing_on import PassOnServer
+from daemon.rounds.roster_questions import RosterAnswers
 from daemon.serve import group_supervisor, scheduler
 from daemon.serve.context import ServeContext
 from daemon.serve.group_supervisor import GroupSupervisor
@@ -49,7 +52,7 @@ from daemon.serve.scheduler import Scheduler
 from daemon.store.activity import count_refusal
 from federation.blob_access import BlobServer
 from federation.envelope import Stage
-from federation.errors import Code, Refusal
+from federation.errors import Code, Refusal, silence
 from federation.http.client import PeerClient, new_session
 from federation.http.listener import PeerListener
 from federation.identity import Identity, PublicIdentity
@@ -59,6 +62,10 @@ from federation.proposal import Proposal
 log = logging.getLogger(__name__)
 
 _HOUSEKEEPING_SECONDS: Final = 30.0
+CATCH_UP_SECONDS: Final = 60.0
+"""How often a newcomer looks whether a peer may have a sum for it: it serves from one minutes after both
+approved each other."""
+CATCH_UP_WITHIN: Final = 1800.0
 COUNTING_AT_ONCE: Final = 1
 """Jobs that count viewers for a sum; other sums wait, and their aggregators ask again."""
 COUNT_WITHIN: Final = 600.0
@@ -70,23 +77,34 @@ async def federate(context: ServeContext, runner: Runner) -> AsyncIterator[Sched
     """Add all that talks to other instances to the serving process; yields the scheduler of all jobs."""
     config, engine = context.config, context.engine
 
-    def session_due(now: float) -> float:
+    def round_due(now: float) -> float:
         group = groups.current(engine)
         if group is not None and group.active:
             # The instance learns through its group then, whose host asks.
             return math.inf
-        return peer_windows(config, lambda: now).next_at()
+        return next_round(config, engine, now)
 
-    rules = scheduler.rules(config, interrupted=round_config.session_open(config))
-    schedule = Scheduler(context, runner, rules, session_due=session_due)
+    rules = scheduler.rules(config)
+    schedule = Scheduler(context, runner, rules, round_due=round_due)
     group = GroupSupervisor(context, runner, waiting=lambda: published_sums.not_learnt(config))
     schedule.repeat("group", group.look, group_supervisor.LOOK_SECONDS)
+    if config.schedule.enabled:
+        schedule.repeat("catch-up", lambda: catch_up_and_train(context, runner), CATCH_UP_SECONDS)
     async with open_service(config, context.config_file, engine) as service:
         context.federation_routes = service.routes()
         try:
             yield schedule
         finally:
             await group.close()
+
+
+async def catch_up_and_train(context: ServeContext, runner: Runner) -> None:
+    """Take a sum that a peer passes on, if we have none and a peer is to be asked; learn from it."""
+    if not await asyncio.to_thread(newcomer.to_ask, context.config, context.engine, context.clock()):
+        return
+    outcome = await runner.job("catch-up", at_most=CATCH_UP_WITHIN)
+    if outcome.result.get("run"):
+        await runner.job("train", in_turn=True)
 
 
 @contextlib.asynccontextmanager
@@ -114,9 +132,29 @@ async def open_service(
         PublishedStore(config),
         BlobServer(identity, round_config.aggregator_journal(config), clock=clock, limits=limits),
     )
+    passing_on = PassOnServer(identity, engine, config, clock, others=published.serve)
     host_messages = HostMessages(identity, engine, config, limits, clock, records.exchanged)
+    roster_answers = RosterAnswers(
+        identity,
+        engine,
+        config,
+        limits,
+        clock,
+        lambda: rules.policy(engine, config, identity.public).host != "",
+    )
     contacts = ContactTrigger(config_file, run_job)
-    ingress = Ingress(identity, engine, config, limits=limits, clock=clock, on_handover=contacts.start)
+    introductions = IntroductionServer(
+        identity, engine, config, limits=limits, clock=clock, on_taken=contacts.start
+    )
+    ingress = Ingress(
+        identity,
+        engine,
+        config,
+        limits=limits,
+        clock=clock,
+        look_at=contacts.start,
+        admit=Admissions(identity, engine, config, clock).answer,
+    )
     async with new_session() as session:
         service = PeerListener(
             identity,
@@ -129,11 +167,13 @@ async def open_service(
             check_preparation=ingress.check_preparation,
             handlers={
                 Stage.HELLO: ingress.answer_hello,
-                Stage.FETCH: published.serve,
-                Stage.ENROL: EnrolmentServer(identity, engine, config, clock, limits=limits).take,
+                Stage.INTRODUCE: introductions.take,
+                Stage.FETCH: passing_on.serve,
                 **dict.fromkeys(HostMessages.STAGES, host_messages.take),
+                **dict.fromkeys(RosterAnswers.STAGES, roster_answers.take),
             },
             local_blob=host_messages.blob,
+            local_request=host_messages.document,
             on_stage=lambda stage: crash_points.pass_point(f"member.{stage}"),
             on_refusal=refusals.add,
             on_answer=records.answered,
@@ -205,8 +245,8 @@ def _open_node(
     if windows.restored:
         # Sums that were open in the backup may have gone on since.
         log.warning("the data folder was restored or copied: every data window counts as served")
-        for sum_id in node.open_sums():
-            node.abandon(sum_id)
+        for round_id in node.open_rounds():
+            node.abandon(round_id)
     node.prune()
     return node
 
@@ -231,7 +271,7 @@ class _Counting:
                 raise
 
     async def _count(self, preparation: Preparation, blobs: Mapping[str, bytes]) -> NDArray[np.int64]:
-        folder = self._scratch / preparation.signed.sum_id.hex()
+        folder = self._scratch / preparation.signed.round_id.hex()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             await asyncio.to_thread(_write, folder, preparation, blobs)
@@ -243,7 +283,7 @@ class _Counting:
             )
             if not outcome.ok:
                 log.error("contribution failed", extra={"code": outcome.code, "problem": outcome.message})
-                raise Refusal(Code.BUSY, "this instance could not count its viewers now; its log says why")
+                raise silence()
             refusal = round_config.refusal_from(outcome.result)
             if refusal is not None:
                 raise refusal

@@ -24,9 +24,9 @@ from daemon.group.schedule import GroupSchedule, Task
 from daemon.group.status import Live
 from daemon.peers import peer_state
 from daemon.process.child import run_child
+from daemon.rounds.aggregator_window import group_windows
 from daemon.serve.context import ServeContext
 from daemon.serve.runner import Runner
-from daemon.store import activity
 from daemon.store.engine import reads, writes
 from federation.http.client import new_session
 
@@ -154,7 +154,7 @@ class GroupSupervisor:
 
     async def _learn(self, group: Membership) -> bool:
         delivered = await asyncio.to_thread(self._waiting)
-        outcome = await self._runner.job("group-learn", None if delivered else {"batch": group.offered})
+        outcome = await self._runner.job("group-learn", None if delivered else {"run": group.offered})
         if outcome.ok and self._config.schedule.enabled:
             await self._runner.job("train")
         return outcome.ok
@@ -207,10 +207,10 @@ class GroupSupervisor:
 
     async def _announce(self, group: Membership) -> None:
         def announce() -> None:
-            last = activity.last_success(self._engine, "group-session") or 0.0
+            due = group_windows(self._config, self._context.clock).next_at()
             with reads(self._engine) as connection:
                 members = repository.count(connection, "member")
-            at = schedule.announce(self._config, group, members, last, self._context.clock())
+            at = schedule.announce(self._config, group, members, due, self._context.clock())
             if at:
                 repository.change(
                     self._engine, lambda now: replace(group, next_at=at) if now == group else now
@@ -219,16 +219,16 @@ class GroupSupervisor:
         await asyncio.to_thread(announce)
 
     async def _sum(self, group: Membership) -> None:
-        self._tell(replace(self._live, session=True))
+        self._tell(replace(self._live, running=True))
         try:
-            outcome = await self._runner.job("group-session")
+            outcome = await self._runner.job("group-round")
         finally:
-            self._tell(replace(self._live, session=False))
+            self._tell(replace(self._live, running=False))
         await self._over(group, "" if outcome.ok else f"the last sum was not taken: {outcome.message}")
 
     async def _over(self, announced: Membership, problem: str) -> None:
         def edit(group: Membership | None) -> Membership | None:
-            return group and schedule.after_session(group, announced.next_at, problem)
+            return group and schedule.after_round(group, announced.next_at, problem)
 
         await asyncio.to_thread(repository.change, self._engine, edit)
 

@@ -4,10 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from daemon.config.schema import Serve
 from daemon.errors import NoModelError
 from daemon.serve.mapped_memory import MappedPages
 from daemon.store import current_model
@@ -18,7 +21,7 @@ from models.serving import ServedModel
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0
-REQUESTS_PER_MEMORY_CHECK: Final = 16
+REQUESTS_PER_MEMORY_CHECK: Final = 8
 """Each list maps megabytes for a moment: with a page the kernel maps its neighbours."""
 
 
@@ -40,10 +43,14 @@ class CurrentModel:
         *,
         clock: Callable[[], float] = time.time,
         prepare: Callable[[ServedModel], None] = lambda _model: None,
+        may_be_exact: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Follow a folder; `prepare` is called in a thread with every model before it serves."""
+        """Follow a folder; `prepare` is called in a thread with every model before it serves.
+
+        `may_be_exact` tells, in that thread, whether lists may rest on exact numbers of own viewers now.
+        """
         self._dir = models_dir
-        self._prepare = prepare
+        self._prepare, self._may_be_exact = prepare, may_be_exact
         self._clock = clock
         self._loaded: Loaded | None = None
         self._seen: tuple[int, int] | None = None
@@ -87,8 +94,14 @@ class CurrentModel:
             self._fail("the pointer file models/current is damaged", None)
             return False
         try:
-            model = await asyncio.to_thread(_open, self._dir / name, self._prepare)
-        except (ModelError, OSError) as error:
+            model = await asyncio.to_thread(_open, self._dir / name, self._prepare, self._may_be_exact)
+        except TooExactError:
+            if self._loaded is not None and is_exact(self._loaded.model):
+                # The one before it may not be shown either.
+                self._loaded, self._pages = None, None
+            self._fail(f"model {name} rests on exact numbers of own viewers, and others could see them", None)
+            return False
+        except (ModelError, OSError, SQLAlchemyError) as error:
             self._fail(f"model {name} cannot be loaded", error)
             return False
         self._loaded = Loaded(name, model, self._clock())
@@ -128,8 +141,28 @@ class CurrentModel:
         logger.error("model refused", extra={"problem": problem, "kind": kind, "kept": kept})
 
 
-def _open(directory: Path, prepare: Callable[[ServedModel], None]) -> ServedModel:
+def arrange(model: ServedModel, settings: Serve) -> None:
+    """Arrange a model's lists as the admin set it."""
+    model.rules = replace(model.rules, discovery=settings.discovery)
+    model.visibility.sensitive_beside_safe = settings.sensitive_beside_safe
+
+
+class TooExactError(Exception):
+    """A model rests on exact numbers of own viewers, where lists must not."""
+
+
+def is_exact(model: ServedModel) -> bool:
+    """Tell whether a model was learnt from exact numbers of own viewers."""
+    return model.manifest.get("provenance", {}).get("exact") is True
+
+
+def _open(
+    directory: Path, prepare: Callable[[ServedModel], None], may_be_exact: Callable[[], bool]
+) -> ServedModel:
     model = load(directory)
+    # By its own manifest: a database that was put back may not know the model.
+    if is_exact(model) and not may_be_exact():
+        raise TooExactError
     prepare(model)
     if len(model):
         # The first answers build small indices: do that here, not while a viewer waits.

@@ -21,6 +21,10 @@ from daemon.store import activity
 MISFIRE_GRACE_SECONDS: Final = 3600
 SOON_SECONDS: Final = 1.0
 CHECK_SECONDS: Final = 600.0
+ROUND_EVERY: Final = timedelta(minutes=1)
+"""How often to look whether a round is due: it starts when the last approval comes, and not days later."""
+AFTER_A_FAILED_ROUND: Final = 600.0
+"""Seconds before a round is tried again whose failure is no matter of its data window."""
 PEERS_EVERY: Final = timedelta(hours=1)
 """How often peers are greeted; those that do not answer are left alone for longer each time."""
 SYNC_WHEN_LOST: Final = 10
@@ -48,21 +52,20 @@ class Rule:
     then: str = ""
 
 
-def rules(config: Config, *, interrupted: bool = False) -> Iterator[Rule]:
-    """Yield the rules that follow from the settings; `interrupted` tells whether a session was."""
+def rules(config: Config) -> Iterator[Rule]:
+    """Yield the rules that follow from the settings."""
     schedule, source = config.schedule, config.source
     if not schedule.enabled:
         return
     yield Rule("sync", schedule.sync, then="train" if schedule.train_after_sync else "")
     yield Rule("prune", schedule.prune)
     if isinstance(source, PeerTubeSource):
-        # A session may wait for peers for an hour; a viewer who withdraws must not wait for it.
+        # A round may wait for peers for an hour; a viewer who withdraws must not wait for it.
         yield Rule("consent", source.check, in_turn=False, at_most=CHECK_SECONDS)
     if config.federates:
-        # The members of an interrupted one wait, and their answers are journalled: it goes on before the
-        # proposals expire. A new instance has nothing to add up with others before it has content.
-        yield Rule("session", schedule.session, first="each start" if interrupted else "later", then="train")
-        # It need not wait for a training, nor a session for it: peers answer within seconds, or later.
+        # Members of an interrupted one wait, so it is looked for at each start.
+        yield Rule("round", ROUND_EVERY, first="each start", then="train")
+        # It need not wait for a training, nor a round for it: peers answer within seconds, or later.
         yield Rule("peers", PEERS_EVERY, in_turn=False, at_most=CHECK_SECONDS)
 
 
@@ -93,8 +96,8 @@ def brings_sync_forward(checked: Mapping[str, Any], last_sync: float | None, now
 class Scheduler:
     """Runs jobs by their rules, each at its interval with jitter.
 
-    A run that was missed while the machine slept is made up for once. `session_due` tells from now, in Unix
-    seconds, when peers can be asked for a sum again; never, while a group is.
+    A run that was missed while the machine slept is made up for once. `round_due` tells from now, in Unix
+    seconds, when a round can start; infinity while it waits for something that has no date.
     """
 
     def __init__(
@@ -103,18 +106,23 @@ class Scheduler:
         runner: Runner,
         rules: Iterable[Rule] = (),
         *,
-        session_due: Callable[[float], float] = lambda now: now,
+        round_due: Callable[[float], float] = lambda _now: math.inf,
         rng: random.Random | None = None,
     ) -> None:
         self._context = context
         self._runner = runner
         self._rules = {rule.job: rule for rule in rules}
-        self._session_due = session_due
+        self._round_due = round_due
         self._rng = rng or random.Random()  # noqa: S311 (spreads load; nothing secret depends on it)
+        self._round_failed: float | None = None
+        # As of the last look: whoever asks for the status must not wait for the database.
+        self._round_at = math.inf
         self._timer = AsyncIOScheduler(timezone=UTC)
 
     def start(self) -> None:
         """Plan every job."""
+        if "round" in self._rules:
+            self._round_at = self._next_round(self._context.clock())
         for rule in self._rules.values():
             self._plan(rule)
         self._context.upcoming = self.upcoming
@@ -128,7 +136,12 @@ class Scheduler:
     def upcoming(self) -> Mapping[str, float]:
         """Return when each job runs next, Unix seconds."""
         times = {job.id: job.next_run_time.timestamp() for job in self._timer.get_jobs()}
-        return {name: times[name] for name in self._rules if name in times}
+        found = {name: times[name] for name in self._rules if name in times}
+        if "round" in found:
+            del found["round"]
+            if self._round_at < math.inf:
+                found["round"] = max(self._round_at, times["round"])
+        return found
 
     def repeat(self, name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
         """Do something every few seconds from now on, apart from the rules."""
@@ -137,16 +150,24 @@ class Scheduler:
     async def run(self, name: str) -> None:
         """Run a job that is due, and what follows."""
         rule, now = self._rules[name], self._context.clock()
-        if name == "session" and (due := await asyncio.to_thread(self._session_due, now)) > now:
-            # Peers gave this window's sum already, at an admin's request: they answer again when it is over.
-            if due < math.inf:
-                self._move(name, due)
-            return
+        if name == "round":
+            self._round_at = await asyncio.to_thread(self._next_round, now)
+            if self._round_at > now:
+                return
         outcome = await self._runner.job(name, in_turn=rule.in_turn, at_most=rule.at_most)
+        if name == "round":
+            # What a data window noted has a growing pause of its own, and people are shown that one.
+            noted = outcome.ok or await asyncio.to_thread(self._round_due, now) > now
+            self._round_failed = None if noted else now
+            self._round_at = await asyncio.to_thread(self._next_round, self._context.clock())
         if name == "consent" and brings_sync_forward(outcome.result, self._last("sync"), now):
             self._move("sync", now)
         if outcome.ok and rule.then:
             await self._runner.job(rule.then, in_turn=True)
+
+    def _next_round(self, now: float) -> float:
+        held_off = 0.0 if self._round_failed is None else self._round_failed + AFTER_A_FAILED_ROUND
+        return max(self._round_due(now), held_off)
 
     def _plan(self, rule: Rule) -> None:
         seconds = rule.every.total_seconds()

@@ -26,13 +26,15 @@ from daemon.serve.api.metrics import Metrics
 from daemon.serve.connection_limit import ConnectionLimit, LimitedSite
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.middleware import guard
-from daemon.serve.model_loader import CurrentModel
+from daemon.serve.model_loader import CurrentModel, arrange
 from daemon.serve.runner import Runner
 from daemon.serve.scheduler import Scheduler, rules
 from daemon.serve.store_cache import StoreCache
 from daemon.store.activity import refusals
 from daemon.store.engine import open_checked
 from daemon.store.viewers import Pseudonyms
+from daemon.training import exact_own
+from models.serving import ServedModel
 
 logger = logging.getLogger(__name__)
 
@@ -82,12 +84,21 @@ def build_context(config: Config, config_file: Path) -> ServeContext:
     """
     engine = open_checked(config.database)
     stored = StoreCache(engine, history=config.limits.max_history)
+
+    def prepare(model: ServedModel) -> None:
+        arrange(model, config.serve)
+        stored.prepare(model)
+
     return ServeContext(
         config=config,
         config_file=config_file,
         engine=engine,
         stored=stored,
-        model=CurrentModel(config.models_dir, prepare=stored.prepare),
+        model=CurrentModel(
+            config.models_dir,
+            prepare=prepare,
+            may_be_exact=lambda: exact_own.allowed(engine, config),
+        ),
         pseudonyms=Pseudonyms.open(config.data_dir / "viewers.key"),
         metrics=Metrics(lambda: refusals(engine)),
     )
@@ -143,6 +154,9 @@ async def _serve(context: ServeContext, runner: Runner, scheduler: Scheduler, st
         gc.collect()
         gc.freeze()
         logger.info("serving", extra={"api": context.addresses["api"], "mode": config.mode})
+        if config.serve.exact_own:
+            # Not what is missing for it: that may change any minute, and a notice says it.
+            logger.warning("serve.exact_own is on: lists may show what single viewers watched")
         await stop.wait()
         logger.info("stopping")
     finally:

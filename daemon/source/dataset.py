@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from daemon.errors import SourceError
-from daemon.source.dataset_columns import codes, positive_from, publication
+from daemon.source.dataset_columns import codes, positive_from, publication, views
 from daemon.source.dataset_files import DataSet, DataSetError, read
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
 from policies.sharing import PUBLIC, public_only
@@ -63,14 +63,18 @@ class DatasetFiles:
         return self._name or self.data.name
 
     def videos(self) -> Iterator[tuple[float, Sequence[VideoRow]]]:
-        """Yield pages of public videos, in the set's order; a column `privacy` holds PeerTube's numbers."""
+        """Yield pages of public videos, in the set's order; a column `privacy` holds PeerTube's numbers.
+
+        A video with a date counts as stored then, one without as new.
+        """
         data = self.data
         total = len(data.item_ids)
         unknown = ("",) * total
         urls = self.urls()
         titles = data.columns.get("title", unknown)
         hosts = data.columns.get("host", unknown)
-        published = publication(data).published
+        dates = [date if math.isfinite(date) else None for date in publication(data).published.tolist()]
+        seen = views(data).tolist()
         # Whatever is not clearly public is not.
         privacy = [
             int(value) if value.isdigit() else 0
@@ -93,10 +97,13 @@ class DatasetFiles:
                     host=hosts[i] or self._host or catalogue_host(self.name),
                     category=categories[category[i]] if category[i] >= 0 else "",
                     language=languages[language[i]] if language[i] >= 0 else "",
-                    published=float(published[i]) if math.isfinite(published[i]) else None,
+                    published=known,
+                    # Whoever runs this instance made the set: nobody else chose its dates.
+                    stored=known,
+                    views=seen[i],
                     tags=tuple(data.tag_names[t] for t in tag_ids[starts[i] : starts[i + 1]]),
                 )
-                for i in range(first, last)
+                for i, known in enumerate(dates[first:last], first)
             ]
             yield last / total, public_only(zip(page, privacy[first:last], strict=True))
 

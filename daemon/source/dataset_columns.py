@@ -1,4 +1,4 @@
-"""What the columns of a data set mean: which rows count as liked, publication dates, channels."""
+"""What the columns of a data set mean: which rows count as liked, publication dates, views, channels."""
 
 import re
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ POSITIVE_FROM = {
 RATING_STEPS = 20  # more distinct values than this are amounts (hours, plays), not ratings
 DATED_SHARE = 0.25  # a date that fewer videos have says nothing about which are new
 
+_MOST_VIEWS = 2**53
 _YEAR_IN_TITLE = re.compile(r"\((1[89]\d\d|20\d\d)(?:[–-]\d{0,4})?\)\s*$")
 _DATE_FORMATS = ("%d %b, %Y", "%b %Y", "%Y")
 
@@ -82,6 +83,18 @@ def publication(data: DataSet) -> Publication:
     return Publication(np.full(len(data.item_ids), np.nan), None)
 
 
+def views(data: DataSet) -> NDArray[np.int64]:
+    """Return the public counter of each video, (videos,): the column ``views``, else rows of interactions.
+
+    A text that is no whole number is 0. An instance that holds a part of a set's users needs the column: the
+    counter is that of the whole network.
+    """
+    texts = data.columns.get("views")
+    if texts is None:
+        return np.bincount(data.items, minlength=len(data.item_ids)).astype(np.int64)
+    return np.array([min(int(text), _MOST_VIEWS) if _is_number(text) else 0 for text in texts], np.int64)
+
+
 def codes(data: DataSet, *columns: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """Turn the first of `columns` that the set has into numbers.
 
@@ -94,6 +107,10 @@ def codes(data: DataSet, *columns: str) -> tuple[NDArray[np.int32], tuple[str, .
             positions = {name: position for position, name in enumerate(names)}
             return np.array([positions.get(text, -1) for text in texts], np.int32), names
     return np.full(len(data.item_ids), -1, np.int32), ()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _date(text: str) -> float:

@@ -3,7 +3,8 @@
 A folder holds UTF-8 CSV tables with a header row, plain (``.csv``) or compressed (``.csv.gz``):
 
 - ``interactions``: ``user,item,value[,timestamp]``, one row per distinct pair; timestamps are Unix seconds;
-- ``items`` (optional): ``item`` and any further columns, such as ``title``, ``channel``, ``published``;
+- ``items`` (optional): ``item`` and any further columns, such as ``title``, ``channel``, ``published`` or
+  ``views``;
 - ``item_tags`` (optional): ``item,tag[,kind,count]``.
 
 A broken or half-written table raises `DataSetError`, which names the file, the line and the fix. Messages

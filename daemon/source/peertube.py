@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from daemon.config import PeerTubeSource
+from daemon.errors import SourceError
 from daemon.source import peertube_rows as rows
 from daemon.source.peertube_client import ExportClient, Pace
 from daemon.store.rows import EngagementRow, Exclusions, SourceFacts, VideoRow
@@ -88,8 +89,9 @@ class PeerTubeExport:
             KIND,
             rates=self.status.rates,
             history=self.status.history,
+            closed=read_closed(self._client),
             exclusions=read_exclusions(self._client),
-            follows=tuple(read_follows(self._client)),
+            follows=read_follows(self._client),
         )
 
     def _who_takes_part(self) -> dict[str, str]:
@@ -141,6 +143,17 @@ def read_participants(client: ExportClient, *, rates: int, history: int, page: i
     return found
 
 
+def read_closed(client: ExportClient) -> bool:
+    """Tell whether members alone see lists, and nobody can become one by registering; not if it is not said.
+
+    A plugin that cannot tell must not keep viewers from withdrawing, so no answer is an answer here.
+    """
+    try:
+        return rows.status(client.export("status")).closed
+    except SourceError:
+        return False
+
+
 def read_exclusions(client: ExportClient) -> Exclusions:
     """Return what admin and owners keep out of suggestions.
 
@@ -150,13 +163,13 @@ def read_exclusions(client: ExportClient) -> Exclusions:
     return rows.exclusions(client.export("exclusions"))
 
 
-def read_follows(client: ExportClient) -> list[str]:
-    """Return the hosts that the instance follows.
+def read_follows(client: ExportClient) -> dict[str, float | None]:
+    """Return the hosts that the instance follows, each with since when (Unix seconds), None if not known.
 
     Raises:
         SourceError: the list cannot be read.
     """
-    hosts: list[str] = []
+    hosts: dict[str, float | None] = {}
     for start in range(0, MAX_FOLLOWS, FOLLOWS_PAGE):
         answer = client.public(
             "/api/v1/server/following",
@@ -166,7 +179,7 @@ def read_follows(client: ExportClient) -> list[str]:
             actorType="Application",
         )
         found, entries = rows.follows(answer)
-        hosts += found
+        hosts |= found
         if entries < FOLLOWS_PAGE:
             break
     return hosts

@@ -7,6 +7,7 @@ come from any instance in the federation, which must not be able to stop a sync:
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -39,6 +40,7 @@ class Status:
     participants: int
     rates: int
     history: int
+    closed: bool
 
 
 def misfit(what: str) -> SourceError:
@@ -88,6 +90,8 @@ def status(answer: Item) -> Status:
         participants=_count(answer, "participants"),
         rates=_count(marks, "rates"),
         history=_count(marks, "history"),
+        # Whatever else it says, or does not: then anybody may see lists.
+        closed=answer.get("closed") is True,
     )
 
 
@@ -101,7 +105,6 @@ def video(item: Item) -> VideoRow | None:
     tags = _list(item, "tags")
     if not all(isinstance(tag, str) for tag in tags):
         raise misfit("a tag is not text")
-    published = _number(item, "published") if item.get("published") is not None else None
     row = VideoRow(
         url=url,
         uuid=uuid,
@@ -110,13 +113,15 @@ def video(item: Item) -> VideoRow | None:
         host=address_host(url) or "",
         category=clean(_text(item, "category", unknown="")),
         language=clean(_text(item, "language", unknown="")),
-        published=published if published is not None and abs(published) <= MAX_TIME else None,
+        published=_moment(item, "published"),
         nsfw=_flag(item, "nsfw"),
         views=_count(item, "views"),
         likes=_count(item, "likes"),
         tags=tuple(clean(tag) for tag in tags),
         account=_address(_text(item, "account", unknown="")) if "account" in item else "",
         scope=_scope(item),
+        own=_flag(item, "own"),
+        stored=_moment(item, "stored"),
     )
     # The address binds the host; one that claims another could stand for somebody else's videos.
     same = row.host.partition(":")[0] == host.lower().partition(":")[0]
@@ -165,13 +170,15 @@ def exclusions(answer: Item) -> Exclusions:
     return Exclusions(found["channels"], found["hosts"], found["videos"])
 
 
-def follows(answer: Item) -> tuple[list[str], int]:
+def follows(answer: Item) -> tuple[dict[str, float | None], int]:
     """Return the followed hosts on a page of PeerTube's own list, and how many entries the page has.
+
+    Each has since when it is followed, Unix seconds; None where the date is missing or makes no sense.
 
     Raises:
         SourceError: it does not fit.
     """
-    hosts = []
+    hosts: dict[str, float | None] = {}
     entries = _list(answer, "data")
     for entry in entries:
         target = entry.get("following") if isinstance(entry, dict) else None
@@ -180,7 +187,7 @@ def follows(answer: Item) -> tuple[list[str], int]:
         name, host = _text(target, "name"), _host(_text(target, "host").lower())
         # Channels and accounts can be followed too; only the instance's own actor stands for all of it.
         if name == "peertube" and host is not None and entry.get("state", "accepted") == "accepted":
-            hosts.append(host)
+            hosts[host] = _date(entry.get("createdAt"))
     return hosts, len(entries)
 
 
@@ -213,12 +220,29 @@ def _host(text: str) -> str | None:
         return None
 
 
+def _date(text: object) -> float | None:
+    """Return a date as PeerTube's API writes it (ISO 8601 with a time zone) in Unix seconds."""
+    try:
+        date = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return date.timestamp() if date is not None and date.tzinfo is not None else None
+
+
 def _scope(item: Item) -> int:
     """Return the owner's scope; what a newer PeerTube may add counts as the narrowest."""
     if item.get("scope") is None:
         return 1
     scope = _count(item, "scope")
     return scope if 1 <= scope <= NARROWEST else NARROWEST
+
+
+def _moment(item: Item, key: str) -> float | None:
+    """Return Unix seconds; None where they are unknown, or so far away that no clock shows them."""
+    if item.get(key) is None:
+        return None
+    seconds = _number(item, key)
+    return seconds if abs(seconds) <= MAX_TIME else None
 
 
 def _text(item: Item, key: str, *, unknown: str | None = None) -> str:

@@ -1,1 +1,1 @@
-"""The database of one instance: its content, its sessions, sums and models, its counters."""
+"""The database of one instance: its content, its rounds, sums and models, its counters."""

@@ -1,4 +1,4 @@
-"""The daemon's own record: sessions, refusals, finished jobs. Short transactions, safe while a job writes."""
+"""The daemon's own record: rounds, refusals, finished jobs. Short transactions, safe while a job writes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,16 +8,16 @@ from sqlalchemy import Engine, delete, desc, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import reads, writes
-from daemon.store.tables import JobRun, Refusal, Session, Sum
+from daemon.store.tables import JobRun, Refusal, Round, Sum
 
-Role = Literal["aggregator", "member", "host", "group"]
-"""What an instance was in a session: it asked for the sum, gave to one, hosted its group's, or was given what
-the other members of its group gave."""
+Role = Literal["aggregator", "member", "host", "group", "newcomer"]
+"""What an instance was in a round: it asked for the sum, gave to one, hosted its group's, was given what the
+other members of its group gave, or was none yet when its aggregator passed the sum on to it."""
 
 
 @dataclass(frozen=True)
-class SessionRecord:
-    """One secure sum session; times are Unix seconds, `seconds` wall time per stage."""
+class RoundRecord:
+    """One secure sum round; times are Unix seconds, `seconds` wall time per stage."""
 
     id: str
     role: Role
@@ -45,48 +45,55 @@ class JobRecord:
     result: dict[str, Any]
 
 
-def save_session(engine: Engine, record: SessionRecord) -> None:
-    """Insert the session, or overwrite what was known of it."""
+def save_round(engine: Engine, record: RoundRecord) -> None:
+    """Insert the round, or overwrite what was known of it."""
     values = vars(record)
-    statement = insert(Session).values(values)
+    statement = insert(Round).values(values)
     changed = {key: value for key, value in values.items() if key != "id"}
     with writes(engine) as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed))
 
 
-def sessions(engine: Engine, *, limit: int = 50) -> list[SessionRecord]:
+def rounds(engine: Engine, *, limit: int = 50) -> list[RoundRecord]:
     """Newest first."""
     with reads(engine) as connection:
-        rows = connection.execute(select(Session.__table__).order_by(desc(Session.started)).limit(limit))
-        return [SessionRecord(**row) for row in rows.mappings()]
+        rows = connection.execute(select(Round.__table__).order_by(desc(Round.started)).limit(limit))
+        return [RoundRecord(**row) for row in rows.mappings()]
 
 
-def session(engine: Engine, session_id: str) -> SessionRecord | None:
-    """Return one session."""
+def round_(engine: Engine, round_id: str) -> RoundRecord | None:
+    """Return one round."""
     with reads(engine) as connection:
-        row = connection.execute(select(Session.__table__).where(Session.id == session_id)).mappings().first()
-        return None if row is None else SessionRecord(**row)
+        row = connection.execute(select(Round.__table__).where(Round.id == round_id)).mappings().first()
+        return None if row is None else RoundRecord(**row)
 
 
-def session_ids(engine: Engine, beginning: str) -> list[str]:
+def newest_survivors(engine: Engine) -> list[str]:
+    """Return who is in the newest sum that this instance asked for and received, nobody before the first."""
+    query = select(Round.survivors).where(Round.role == "aggregator", Round.outcome == "done")
+    with reads(engine) as connection:
+        return list(connection.execute(query.order_by(desc(Round.started)).limit(1)).scalar() or ())
+
+
+def round_ids(engine: Engine, beginning: str) -> list[str]:
     """Return the ids that begin so."""
-    query = select(Session.id).where(Session.id.startswith(beginning, autoescape=True))
+    query = select(Round.id).where(Round.id.startswith(beginning, autoescape=True))
     with reads(engine) as connection:
         return list(connection.execute(query).scalars())
 
 
-def running_member_sessions(engine: Engine) -> list[SessionRecord]:
-    """Return the sessions of others that this instance is in and that have not ended."""
-    query = select(Session.__table__).where(Session.role == "member", Session.outcome == "running")
+def unfinished_rounds(engine: Engine, role: Role) -> list[RoundRecord]:
+    """Return the rounds in that role that have not ended."""
+    query = select(Round.__table__).where(Round.role == role, Round.outcome.in_(("running", "waiting")))
     with reads(engine) as connection:
-        return [SessionRecord(**row) for row in connection.execute(query).mappings()]
+        return [RoundRecord(**row) for row in connection.execute(query).mappings()]
 
 
-def prune_sessions(engine: Engine, *, before: float) -> int:
-    """Forget sessions that ended before that time and have no sum; returns how many."""
+def prune_rounds(engine: Engine, *, before: float) -> int:
+    """Forget rounds that ended before that time and have no sum; returns how many."""
     with writes(engine) as connection:
-        kept = select(Sum.session_id)
-        statement = delete(Session).where(Session.ended < before, Session.id.not_in(kept))
+        kept = select(Sum.round_id)
+        statement = delete(Round).where(Round.ended < before, Round.id.not_in(kept))
         return connection.execute(statement).rowcount
 
 

@@ -1,7 +1,6 @@
-"""The stored content as numpy arrays, in an order that does not depend on when rows were written.
+"""The stored catalogue as numpy arrays, in an order that does not depend on when rows were written.
 
-Videos are ordered by url (code points), so that instances with the same videos agree on the order; viewers by
-their first appearance in the source.
+Videos are ordered by url (code points), so that instances with the same videos agree on the order.
 """
 
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
-from daemon.store.rows import ENGAGEMENT_COLUMNS, VIDEO_COLUMNS
+from daemon.store.rows import VIDEO_COLUMNS
 
 Columns = dict[str, tuple[Any, ...]]
 
@@ -57,40 +56,27 @@ class Catalogue:
         return len(self.urls)
 
 
-@dataclass(frozen=True)
-class Engagements:
-    """Parallel arrays, sorted by viewer, then video: input of `models.interactions.from_events`.
-
-    Attributes:
-        users: int64 row numbers of viewers, 0..user_count-1.
-        videos: int64 positions in the catalogue.
-        liked, disliked: bool. watched: float64 fraction. when: float64 Unix seconds.
-        pseudonyms: 16 bytes per row number.
-    """
-
-    users: NDArray[np.int64]
-    videos: NDArray[np.int64]
-    liked: NDArray[np.bool_]
-    disliked: NDArray[np.bool_]
-    watched: NDArray[np.float64]
-    when: NDArray[np.float64]
-    user_count: int
-    pseudonyms: tuple[bytes, ...]
-
-
-def read(engine: Engine) -> tuple[Catalogue, Engagements]:
-    """Read both from one snapshot: a sync in between cannot mix old and new."""
+def read(engine: Engine) -> Catalogue:
+    """Read every stored video."""
     with engine.connect() as connection:
-        videos = _columns(connection, "videos", ("id", *VIDEO_COLUMNS), "ORDER BY url")
-        tags = _columns(connection, "tags", ("id", "name"), "ORDER BY name")
-        links = _columns(connection, "video_tags", ("video_id", "tag_id"))
-        events = _columns(connection, "engagements", ("viewer_id", "video_id", *ENGAGEMENT_COLUMNS))
-        viewers = _columns(connection, "viewers", ("id", "pseudonym"))
-    catalogue = _catalogue(videos, tags, links)
-    return catalogue, _engagements(events, _positions(catalogue.ids), viewers)
+        return read_in(connection)
 
 
-def _columns(connection: Connection, table: str, names: Sequence[str], order: str = "") -> Columns:
+def read_urls(engine: Engine) -> tuple[str, ...]:
+    """Read the addresses of all videos, in the order of the catalogue."""
+    with engine.connect() as connection:
+        return columns(connection, "videos", ("url",), "ORDER BY url")["url"]
+
+
+def read_in(connection: Connection) -> Catalogue:
+    """Read every stored video in an open snapshot."""
+    videos = columns(connection, "videos", ("id", *VIDEO_COLUMNS), "ORDER BY url")
+    tags = columns(connection, "tags", ("id", "name"), "ORDER BY name")
+    links = columns(connection, "video_tags", ("video_id", "tag_id"))
+    return _catalogue(videos, tags, links)
+
+
+def columns(connection: Connection, table: str, names: Sequence[str], order: str = "") -> Columns:
     """Return the columns of a table by name, each with one value per row."""
     # SQLAlchemy's row objects would take longer to build than the query itself.
     cursor = connection.exec_driver_sql(f"SELECT {', '.join(names)} FROM {table} {order}").cursor  # noqa: S608
@@ -103,8 +89,8 @@ def _catalogue(videos: Columns, tags: Columns, links: Columns) -> Catalogue:
     channel, channel_names = codes(videos["channel"])
     category, category_names = codes(videos["category"])
     language, language_names = codes(videos["language"])
-    rows = _positions(ids)[np.array(links["video_id"], np.int64)]
-    tag_ids = _positions(np.array(tags["id"], np.int64))[np.array(links["tag_id"], np.int64)]
+    rows = positions(ids)[np.array(links["video_id"], np.int64)]
+    tag_ids = positions(np.array(tags["id"], np.int64))[np.array(links["tag_id"], np.int64)]
     order = np.lexsort((tag_ids, rows))
     offsets = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=len(ids)))))
     return Catalogue(
@@ -132,23 +118,6 @@ def _catalogue(videos: Columns, tags: Columns, links: Columns) -> Catalogue:
     )
 
 
-def _engagements(events: Columns, positions: NDArray[np.int64], viewers: Columns) -> Engagements:
-    pseudonyms = dict(zip(viewers["id"], viewers["pseudonym"], strict=True))
-    numbers, users = np.unique(np.array(events["viewer_id"], np.int64), return_inverse=True)
-    videos = positions[np.array(events["video_id"], np.int64)]
-    order = np.lexsort((videos, users))
-    return Engagements(
-        users=users.astype(np.int64)[order],
-        videos=videos[order],
-        liked=np.array(events["liked"], np.bool_)[order],
-        disliked=np.array(events["disliked"], np.bool_)[order],
-        watched=np.array(events["watched"], np.float64)[order],
-        when=np.array(events["at"], np.float64)[order],
-        user_count=len(numbers),
-        pseudonyms=tuple(pseudonyms[number] for number in numbers.tolist()),
-    )
-
-
 def codes(values: Sequence[str]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """Return (n,) numbers of the distinct texts in sorted order, -1 for empty text; and those texts."""
     names = tuple(sorted(set(values) - {""}))
@@ -156,7 +125,8 @@ def codes(values: Sequence[str]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     return np.array([position.get(value, -1) for value in values], np.int32), names
 
 
-def _positions(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+def positions(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each row id stands among `ids`, by id; -1 where it does not."""
     table = np.full(int(ids.max(initial=0)) + 1, -1, np.int64)
     table[ids] = np.arange(len(ids))
     return table

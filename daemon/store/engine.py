@@ -1,4 +1,7 @@
-"""Opening the SQLite file: the same settings on every connection, only at the schema of this program."""
+"""Opening the SQLite file: the same settings on every connection, only at the schema of this program.
+
+A damaged file and a full disk are told from bugs: whatever is read or written then fails with a StoreError.
+"""
 
 import sqlite3
 import time
@@ -7,13 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 
 from daemon.errors import StoreError
 from daemon.store.tables import SCHEMA
 
 BUSY_TIMEOUT_MS: Final = 5_000
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PRIMARY: Final = 0xFF
+"""Of an extended error code of SQLite: the bits with what happened."""
 TRUNCATE_SECONDS: Final = 30.0
 
 
@@ -39,6 +45,8 @@ def connect(path: Path) -> Engine:
         ):
             connection.execute(f"PRAGMA {pragma}")
 
+    event.listen(engine, "handle_error", _explain)
+
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         # Taking the write lock at once turns a deadlock between two writers into a wait.
@@ -46,6 +54,33 @@ def connect(path: Path) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Tell whether SQLite says that the file itself is damaged, or is no database at all."""
+    return _code(error) in _DAMAGE
+
+
+def damaged() -> StoreError:
+    """Return what to say of a database that is damaged."""
+    return StoreError(
+        "shoal.db is damaged",
+        advice="Stop the daemon and restore shoal.db from a backup. Without one, start it again (shoal run): "
+        "it keeps the damaged file aside for a week and begins a new one, with every peer paused.",
+    )
+
+
+def _explain(context: ExceptionContext) -> None:
+    error = context.original_exception
+    if is_damage(error):
+        raise damaged() from error
+    if _code(error) == sqlite3.SQLITE_FULL:
+        raise StoreError("the disk is full", advice="Free some space, then try again.") from error
+
+
+def _code(error: BaseException | None) -> int:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & _PRIMARY if isinstance(code, int) else 0
 
 
 @contextmanager
@@ -116,8 +151,8 @@ def schema_version(engine: Engine) -> str | None:
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     except DatabaseError as error:
         raise StoreError(
-            f"shoal.db cannot be read ({type(error.orig).__name__})",
-            advice="Restore it from a backup, or delete it: the next sync rebuilds its content.",
+            f"shoal.db cannot be read ({error.orig})",
+            advice="Check that it is on a local disk, and that this user may read and write it.",
         ) from error
 
 
@@ -127,9 +162,11 @@ def open_checked(path: Path) -> Engine:
     Raises:
         StoreError: it is missing, older (needs migration) or newer (needs a newer program).
     """
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:
         raise StoreError(
-            "there is no database yet", advice="Start the daemon once with `shoal run`, or `shoal sync`."
+            "there is no database",
+            advice="On a new instance, start the daemon once: shoal run. Otherwise restore shoal.db from a "
+            "backup; without one, the daemon begins a new one with every peer paused.",
         )
     engine = connect(path)
     version = schema_version(engine)

@@ -1,15 +1,19 @@
 """From the store's columns to the models' types."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.store.content_arrays import Catalogue, Engagements, codes
+from daemon.store.content_arrays import Catalogue, codes
 from daemon.store.sums import StoredSum
 from models.features import Features
-from models.interactions import Interactions, from_events
 from models.labels import Labels
 from models.noise import SumNoise
-from models.statistics import Statistic, to_matrix
+from models.released import Released
+from models.statistics import Statistic
+from models.words import title_words
 
 
 def features(catalogue: Catalogue) -> Features:
@@ -23,20 +27,8 @@ def features(catalogue: Catalogue) -> Features:
         category=catalogue.category,
         language=catalogue.language,
         published=catalogue.published,
-    )
-
-
-def interactions(engagements: Engagements, videos: int, *, limit: int | None) -> Interactions:
-    """Return the binary matrix of this instance's viewers, (viewers, videos)."""
-    return from_events(
-        engagements.users,
-        engagements.videos,
-        liked=engagements.liked,
-        disliked=engagements.disliked,
-        watched=engagements.watched,
-        when=engagements.when,
-        shape=(engagements.user_count, videos),
-        limit=limit,
+        views=catalogue.views,
+        words=title_words(catalogue.titles, catalogue.channel, catalogue.published),
     )
 
 
@@ -63,14 +55,19 @@ def noise_of(stored: StoredSum) -> SumNoise:
     return SumNoise(counts=stored.privacy.counts_noise_realised, pairs=stored.privacy.pairs_noise_realised)
 
 
-def statistic(stored: StoredSum, catalogue: Catalogue) -> Statistic:
-    """Place a stored sum into today's catalogue; videos that are gone since drop out of it."""
-    place = {url: position for position, url in enumerate(catalogue.urls)}
-    found = np.array([place.get(url, -1) for url in stored.urls], np.int64)
+def released(stored: StoredSum, catalogue: Catalogue) -> Released:
+    """Place a stored sum into today's catalogue."""
+    return Released(placed(stored.urls, stored.counts, stored.triangle, catalogue.urls), noise_of(stored))
+
+
+def placed(
+    videos: Sequence[str], counts: NDArray[np.int64], triangle: NDArray[np.int64], catalogue: Sequence[str]
+) -> Statistic:
+    """Return a statistic over some videos, by url, as one over a catalogue; those that are gone drop out."""
+    place = {url: position for position, url in enumerate(catalogue)}
+    found = np.array([place.get(url, -1) for url in videos], np.int64)
     kept = np.flatnonzero(found >= 0)
-    kept = kept[np.argsort(found[kept], kind="stable")]
-    if len(kept) == len(found) and (np.diff(kept) > 0).all():
-        return Statistic(found, stored.counts, stored.triangle)
-    matrix = to_matrix(stored.counts, stored.triangle)[np.ix_(kept, kept)]
-    triangle = matrix[np.triu_indices(len(kept), k=1)].astype(np.int64)
-    return Statistic(found[kept], stored.counts[kept], triangle)
+    if not (np.diff(found[kept]) > 0).all():
+        raise ValueError("videos must be in the order of the catalogue")
+    whole = Statistic(np.arange(len(found)), counts, triangle).of(kept)
+    return Statistic(found[kept], whole.counts, whole.triangle)

@@ -17,20 +17,25 @@ State = Literal["ready", "current", "awaiting", "quarantined", "deleted"]
 class ModelRecord:
     """A trained model: `created` in Unix seconds, `directory` the name of its folder below `models/`.
 
-    `survivors` are the hosts whose viewers it was learnt from beside our own, `report` how it was accepted. A
-    model that awaits the admin's look, or is quarantined, never serves.
+    `survivors` are the hosts whose viewers it was learnt from beside our own, with the peer that passed their
+    sum on where one did; `report` is how it was accepted. A model that awaits the admin's look, or is
+    quarantined, never serves.
     """
 
     id: str
     created: float
     kind: Kind
-    session_id: str | None
+    round_id: str | None
     directory: str
     manifest_sha256: str
     quality: dict[str, Any]
     state: State = "ready"
     survivors: list[str] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
+    drawn: float = 0.0
+    """When the numbers of own viewers that it was learnt from were drawn, Unix seconds; 0 without any."""
+    exact: bool = False
+    """Whether these numbers carry no noise."""
 
 
 def save(engine: Engine, record: ModelRecord) -> None:

@@ -3,14 +3,17 @@
 Their fields name the columns: a new one, here and in `daemon.store.tables`, is stored and read by its name.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
 class VideoRow:
-    """A public video. `published` is Unix seconds or None; unknown text is empty.
+    """A public video. `published` and `stored` are Unix seconds or None; unknown text is empty.
 
+    `own` tells that it was published on this instance. `stored` is when the source stored it, by a clock that
+    nobody else sets; `published` is what its origin says.
     `scope` is what the owner wants to be suggested beside it: 1 anything, 2 the same platform, 3 the same
     account, 4 the same channel.
     """
@@ -29,6 +32,8 @@ class VideoRow:
     tags: tuple[str, ...] = ()
     account: str = ""
     scope: int = 1
+    own: bool = False
+    stored: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,13 @@ class SourceFacts:
         kind: as in the configuration.
         rates, history: highest row numbers that were read, 0 where a source has none.
         exclusions: what must not be suggested.
-        follows: hosts that the instance follows.
+        follows: hosts that the instance follows, and since when (Unix seconds), None where that is not known.
+        closed: whether members alone see lists, and nobody can become one by registering.
     """
 
     kind: str
     rates: int = 0
     history: int = 0
     exclusions: Exclusions = field(default_factory=Exclusions)
-    follows: tuple[str, ...] = ()
+    follows: Mapping[str, float | None] = field(default_factory=dict)
+    closed: bool = False

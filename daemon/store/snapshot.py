@@ -13,10 +13,9 @@ from typing import Any, Final, get_type_hints
 
 from sqlalchemy import Connection, Engine
 
-from daemon.store import source_state
+from daemon.store import loss, source_state
 from daemon.store.engine import emptying, truncate_wal
 from daemon.store.rows import ENGAGEMENT_COLUMNS, VIDEO_COLUMNS, EngagementRow, SourceFacts, VideoRow
-from daemon.store.videos import note_public_since
 from daemon.store.viewers import Pseudonyms
 
 MAX_TEXT: Final = 500
@@ -83,7 +82,7 @@ class Snapshot:
 
     def add_engagements(self, page: Iterable[EngagementRow]) -> None:
         """Add engagements with videos added before; several of one viewer and video combine."""
-        viewers: list[tuple[int, bytes, str]] = []
+        viewers: list[tuple[int, bytes, str, float]] = []
         rows: list[tuple[object, ...]] = []
         for row in page:
             video = self._videos.get(row.video_url)
@@ -93,9 +92,9 @@ class Snapshot:
             viewer = self._viewers.get(row.viewer)
             if viewer is None:
                 viewer = self._viewers[row.viewer] = len(self._viewers) + 1
-                viewers.append((viewer, self._pseudonyms.of(row.viewer), ""))
+                viewers.append((viewer, self._pseudonyms.of(row.viewer), "", 0.0))
             rows.append((viewer, video, *_engagement_of(row)))
-        self._insert("viewers", ("id", "pseudonym", "state"), viewers)
+        self._insert("viewers", ("id", "pseudonym", "state", "since"), viewers)
         key = ("viewer_id", "video_id")
         combined = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {_COMBINED}"
         self._insert("engagements", (*key, *ENGAGEMENT_COLUMNS), rows, combined)
@@ -120,12 +119,23 @@ class Snapshot:
         """Store what the source says of itself, together with the content; `now` in Unix seconds."""
         self._facts = (facts, now, participants)
 
+    def date_viewers(self) -> None:
+        """Keep since when viewers are known, inside the caller's transaction."""
+        known = self._connection.exec_driver_sql("SELECT count(*) FROM main.videos").scalar()
+        # After a loss nobody knows who had just come.
+        first = not known and loss.newest(self._connection) is None
+        now = 0.0 if first or self._facts is None else self._facts[1]
+        self._connection.exec_driver_sql(
+            "UPDATE temp.viewers SET since = coalesce("
+            "(SELECT since FROM main.viewers AS known WHERE known.pseudonym = temp.viewers.pseudonym), ?)",
+            (now,),
+        )
+
     def store_facts(self) -> None:
         """Write what `describe` was given, inside the caller's transaction."""
         if self._facts is not None:
             facts, now, participants = self._facts
             source_state.write(self._connection, facts, now=now, participants=participants)
-            note_public_since(self._connection, now=now)
 
     def _insert(self, table: str, columns: Sequence[str], rows: list[Any], otherwise: str = "") -> None:
         if rows:
@@ -170,6 +180,7 @@ def replace(engine: Engine, pseudonyms: Pseudonyms) -> Iterator[Snapshot]:
 def _swap(connection: Connection, snapshot: Snapshot) -> None:
     # Foreign keys hold by construction: a snapshot numbers its own rows.
     with emptying(connection):
+        snapshot.date_viewers()
         for table in reversed(_CONTENT):
             connection.exec_driver_sql(f"DELETE FROM main.{table}")  # noqa: S608
         for table in _CONTENT:

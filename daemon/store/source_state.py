@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from daemon.store.engine import reads, writes
 from daemon.store.rows import Exclusions, SourceFacts
@@ -17,6 +17,7 @@ class StoredSource:
     """The last sync in numbers; times in Unix seconds, `checked` is None before the first check.
 
     `participants` take part at the source; `viewers` of them are stored, because they engaged with something.
+    `closed` is as in `daemon.store.rows.SourceFacts`, and false unless the source said so lately.
     """
 
     kind: str
@@ -27,10 +28,12 @@ class StoredSource:
     follows: int
     synced: float
     checked: float | None
+    closed: bool
 
 
 def write(connection: Connection, facts: SourceFacts, *, now: float, participants: int) -> None:
-    """Replace everything known of the source, inside the caller's transaction."""
+    """Replace everything known of the source, in the caller's transaction, where its videos are by now."""
+    last = _last(connection)
     connection.execute(delete(SourceRecord))
     record = {
         "id": 1,
@@ -40,12 +43,16 @@ def write(connection: Connection, facts: SourceFacts, *, now: float, participant
         "participants": participants,
         "synced": now,
         "checked": None,
+        "closed": facts.closed,
     }
     connection.execute(insert(SourceRecord), record)
     write_exclusions(connection, facts.exclusions)
     connection.execute(delete(FollowedHost))
-    if follows := sorted(set(facts.follows)):
-        connection.execute(insert(FollowedHost), [{"host": host} for host in follows])
+    first = last is None or last.kind != facts.kind
+    note_public_since(connection, now=_not_before(last, now), first=first)
+    if facts.follows:
+        rows = [{"host": host, "since": since} for host, since in sorted(facts.follows.items())]
+        connection.execute(insert(FollowedHost), rows)
 
 
 def write_exclusions(connection: Connection, exclusions: Exclusions) -> bool:
@@ -67,14 +74,21 @@ def write_exclusions(connection: Connection, exclusions: Exclusions) -> bool:
     return True
 
 
-def checked(engine: Engine, exclusions: Exclusions, *, now: float, participants: int) -> bool:
+def checked(engine: Engine, exclusions: Exclusions, *, now: float, participants: int, closed: bool) -> bool:
     """Record a check of the source; tells whether the exclusions changed."""
     with writes(engine) as connection:
-        connection.execute(update(SourceRecord).values(checked=now, participants=participants))
+        connection.execute(update(SourceRecord).values(checked=now, participants=participants, closed=closed))
         changed = write_exclusions(connection, exclusions)
         if changed:
-            note_public_since(connection, now=now)
+            note_public_since(connection, now=_not_before(_last(connection), now))
         return changed
+
+
+def not_checked(engine: Engine, *, before: float) -> None:
+    """Take for open what was last seen before a moment (Unix seconds); after a check, whatever came of it."""
+    seen = func.max(SourceRecord.synced, func.coalesce(SourceRecord.checked, 0.0))
+    with writes(engine) as connection:
+        connection.execute(update(SourceRecord).where(seen < before).values(closed=False))
 
 
 def read(engine: Engine) -> StoredSource | None:
@@ -99,6 +113,22 @@ def follows(engine: Engine) -> list[str]:
     """Return the hosts that the instance follows, sorted."""
     with reads(engine) as connection:
         return list(connection.execute(select(FollowedHost.host).order_by(FollowedHost.host)).scalars())
+
+
+def _last(connection: Connection) -> Row[str, float] | None:
+    return connection.execute(select(SourceRecord.kind, SourceRecord.synced)).first()
+
+
+def _not_before(last: Row[str, float] | None, now: float) -> float:
+    """Return the time of a sync: a clock that was set back since the last one makes no video older."""
+    return now if last is None else max(now, last.synced)
+
+
+def followed_since(engine: Engine) -> dict[str, float | None]:
+    """Return since when the instance follows each host, Unix seconds; None where that is not known."""
+    query = select(FollowedHost.host, FollowedHost.since)
+    with reads(engine) as connection:
+        return {str(host): since for host, since in connection.execute(query)}
 
 
 def _read_exclusions(connection: Connection) -> Exclusions:

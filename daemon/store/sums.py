@@ -1,4 +1,4 @@
-"""Sums of finished sessions, kept by url: the catalogue's order may change before they are trained on.
+"""Sums of finished rounds, kept by url: the catalogue's order may change before they are trained on.
 
 The counts are rows, the pair counts a `.npy` file whose SHA-256 stands in the row. The file is complete
 and on disk before the row exists.
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, RowMapping, delete, desc, insert, select, update
 
 from daemon.errors import StoreError
+from daemon.store.activity import Role
 from daemon.store.engine import reads, writes
-from daemon.store.tables import Session, Sum, SumVideo
+from daemon.store.tables import Round, Sum, SumVideo
 
 Verdict = Literal["new", "awaiting", "accepted", "quarantined"]
 
@@ -29,17 +30,24 @@ class SumRecord:
     Attributes:
         run: names the run of the aggregator; sums of one run have the same head and can be added up.
         verdict: of acceptance; `report` says why.
-        of: how many sums its run was to have; some may have failed, or been deleted since.
+        role: what this instance was in its round.
+        passed_on_by: the peer that passed it on to this instance, empty where none did.
     """
 
-    session_id: str
+    round_id: str
     created: float
     run: str
     sub_cohort: int
     verdict: Verdict
     report: dict[str, Any]
     survivors: tuple[str, ...]
-    of: int = 1
+    role: Role = "aggregator"
+    passed_on_by: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the hosts on whose word it rests: without one of them, it may not be learnt from."""
+        return _sources(self.survivors, self.passed_on_by)
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class SumPrivacy:
         counts_noise_realised, pairs_noise_realised: variances of the noise in this sum.
         max_videos_per_user: how many videos of one viewer count.
         min_users: how many viewers, noise included, a video of the head has at least.
-        parts: how many sums its run was to have.
+        sub_cohorts: how many sums its run was to have.
         members, threshold, colluders: of the secure sum; `survivors` of its members are in the result.
         publish: whether all members agreed to vectors of videos being made public from it.
     """
@@ -62,7 +70,7 @@ class SumPrivacy:
     pairs_noise_realised: float
     max_videos_per_user: int
     min_users: int
-    parts: int
+    sub_cohorts: int
     members: int
     threshold: int
     colluders: int
@@ -80,24 +88,35 @@ class StoredSum:
         triangle: (h(h-1)/2,) int64 viewers per pair, strict upper triangle, row-major.
         survivors: hosts whose contributions are in the sum.
         privacy: the noise in it and the terms it was given on.
-        sessions: the sums that it is made of, where it is made of several.
+        rounds: the rounds that it comes of; `round_id` is the first of them.
+        passed_on_by: as in `SumRecord`.
     """
 
-    session_id: str
+    round_id: str
     created: float
     urls: tuple[str, ...]
     counts: NDArray[np.int64]
     triangle: NDArray[np.int64]
     survivors: tuple[str, ...]
     privacy: SumPrivacy
-    sessions: tuple[str, ...] = ()
+    rounds: tuple[str, ...] = ()
+    passed_on_by: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the hosts on whose word it rests, as in `SumRecord`."""
+        return _sources(self.survivors, self.passed_on_by)
+
+
+def _sources(survivors: Sequence[str], passed_on_by: str) -> tuple[str, ...]:
+    return tuple(sorted({*survivors, passed_on_by} - {""}))
 
 
 def save(
     engine: Engine,
     directory: Path,
     *,
-    session_id: str,
+    round_id: str,
     urls: tuple[str, ...],
     counts: NDArray[np.int64],
     triangle: NDArray[np.int64],
@@ -106,8 +125,11 @@ def save(
     run: str = "",
     sub_cohort: int = 0,
     verdict: Verdict = "new",
+    proposal: bytes = b"",
 ) -> None:
-    """Store a sum; its session must have been saved before. Without a `run` it is one of its own.
+    """Store a sum; its round must have been saved before. Without a `run` it is one of its own.
+
+    `proposal` is the signed one of its round; without it, the sum cannot be passed on.
 
     Raises:
         ValueError: the lengths disagree.
@@ -116,7 +138,7 @@ def save(
     if counts.shape != (size,) or triangle.shape != (size * (size - 1) // 2,):
         raise ValueError("counts and triangle do not fit the number of videos")
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = directory / f"{hashlib.sha256(session_id.encode()).hexdigest()[:32]}.npy"
+    path = directory / f"{hashlib.sha256(round_id.encode()).hexdigest()[:32]}.npy"
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.save(file, triangle.astype("<i8"), allow_pickle=False)
@@ -125,23 +147,24 @@ def save(
     digest = _sha256(partial)
     partial.rename(path)
     rows = [
-        {"session_id": session_id, "position": i, "url": url, "count": int(count)}
+        {"round_id": round_id, "position": i, "url": url, "count": int(count)}
         for i, (url, count) in enumerate(zip(urls, counts, strict=True))
     ]
     with writes(engine) as connection:
         # A job that died behind this point is run again, with the same sum.
-        connection.execute(delete(SumVideo).where(SumVideo.session_id == session_id))
-        connection.execute(delete(Sum).where(Sum.session_id == session_id))
+        connection.execute(delete(SumVideo).where(SumVideo.round_id == round_id))
+        connection.execute(delete(Sum).where(Sum.round_id == round_id))
         values = {
-            "session_id": session_id,
+            "round_id": round_id,
             "created": now,
             "triangle_file": path.name,
             "triangle_sha256": digest,
             "privacy": asdict(privacy),
-            "run": run or session_id,
+            "run": run or round_id,
             "sub_cohort": sub_cohort,
             "verdict": verdict,
             "report": {},
+            "proposal": proposal,
         }
         connection.execute(insert(Sum).values(values))
         if rows:
@@ -150,32 +173,44 @@ def save(
 
 def records(engine: Engine) -> list[SumRecord]:
     """Return every stored sum, newest first; those of one run by sub-cohort."""
-    columns = (Sum.session_id, Sum.created, Sum.run, Sum.sub_cohort, Sum.verdict, Sum.report, Sum.privacy)
-    query = select(*columns, Session.survivors).join(Session, Session.id == Sum.session_id)
+    columns = (Sum.round_id, Sum.created, Sum.run, Sum.sub_cohort, Sum.verdict, Sum.report)
+    query = select(*columns, Round.survivors, Round.role, Round.aggregator)
+    query = query.join(Round, Round.id == Sum.round_id)
     with reads(engine) as connection:
         rows = connection.execute(query.order_by(desc(Sum.created), Sum.run, Sum.sub_cohort)).mappings()
         return [_record(row) for row in rows]
 
 
 def _record(row: RowMapping) -> SumRecord:
-    known = {name: value for name, value in row.items() if name != "privacy"}
-    return SumRecord(**{**known, "survivors": tuple(row["survivors"]), "of": row["privacy"]["parts"]})
+    known = {name: value for name, value in row.items() if name != "aggregator"}
+    return SumRecord(**{**known, "survivors": tuple(row["survivors"]), "passed_on_by": _passed_on_by(row)})
 
 
-def exist(engine: Engine, session_ids: Sequence[str]) -> bool:
+def _passed_on_by(row: RowMapping) -> str:
+    return str(row["aggregator"]) if row["role"] == "newcomer" else ""
+
+
+def proposal_of(engine: Engine, round_id: str) -> bytes:
+    """Return the signed proposal of a stored sum's round; empty where there is none."""
+    with reads(engine) as connection:
+        found = connection.execute(select(Sum.proposal).where(Sum.round_id == round_id)).scalar()
+    return found or b""
+
+
+def exist(engine: Engine, round_ids: Sequence[str]) -> bool:
     """Tell whether all of these sums are still stored."""
     with reads(engine) as connection:
-        found = connection.execute(select(Sum.session_id).where(Sum.session_id.in_(session_ids))).all()
-    return len(found) == len(set(session_ids))
+        found = connection.execute(select(Sum.round_id).where(Sum.round_id.in_(round_ids))).all()
+    return len(found) == len(set(round_ids))
 
 
 def set_verdict(
-    engine: Engine, session_ids: Sequence[str], verdict: Verdict, report: Mapping[str, Any]
+    engine: Engine, round_ids: Sequence[str], verdict: Verdict, report: Mapping[str, Any]
 ) -> None:
     """Record how the acceptance of sums went."""
     with writes(engine) as connection:
         connection.execute(
-            update(Sum).where(Sum.session_id.in_(session_ids)).values(verdict=verdict, report=dict(report))
+            update(Sum).where(Sum.round_id.in_(round_ids)).values(verdict=verdict, report=dict(report))
         )
 
 
@@ -188,66 +223,67 @@ def newest(engine: Engine, directory: Path) -> StoredSum | None:
     found = records(engine)
     if not found:
         return None
-    return load(engine, directory, [one.session_id for one in found if one.run == found[0].run])
+    return load(engine, directory, [one.round_id for one in found if one.run == found[0].run])
 
 
-def load(engine: Engine, directory: Path, session_ids: Sequence[str]) -> StoredSum:
+def load(engine: Engine, directory: Path, round_ids: Sequence[str]) -> StoredSum:
     """Return one stored sum, or several of one run added up.
 
     Raises:
         StoreError: one of them is gone, or its file is missing or altered.
     """
     with reads(engine) as connection:
-        query = select(Sum.__table__, Session.survivors).join(Session, Session.id == Sum.session_id)
-        query = query.where(Sum.session_id.in_(session_ids)).order_by(Sum.sub_cohort)
+        query = select(Sum.__table__, Round.survivors, Round.role, Round.aggregator)
+        query = query.join(Round, Round.id == Sum.round_id)
+        query = query.where(Sum.round_id.in_(round_ids)).order_by(Sum.sub_cohort)
         rows = connection.execute(query).mappings().all()
         heads = [
             connection.execute(
                 select(SumVideo.url, SumVideo.count)
-                .where(SumVideo.session_id == row["session_id"])
+                .where(SumVideo.round_id == row["round_id"])
                 .order_by(SumVideo.position)
             ).all()
             for row in rows
         ]
-    if len(rows) != len(set(session_ids)) or not rows:
-        raise StoreError("a sum is not stored any more", advice="Run a new session: shoal sessions start.")
+    if len(rows) != len(set(round_ids)) or not rows:
+        raise StoreError("a sum is not stored any more", advice="Run a new round: shoal rounds start.")
     found = [
         _read(directory, row, [(url, count) for url, count in head])
         for row, head in zip(rows, heads, strict=True)
     ]
-    return found[0] if len(found) == 1 else _together(rows[0]["run"], found)
+    return found[0] if len(found) == 1 else _together(found)
 
 
 def _read(directory: Path, row: RowMapping, videos: list[tuple[str, int]]) -> StoredSum:
     path = directory / row["triangle_file"]
     if not path.exists() or _sha256(path) != row["triangle_sha256"]:
         raise StoreError(
-            f"the pair counts of session {row['session_id'][:12]} are missing or damaged",
-            advice="Run a new session: shoal sessions start.",
+            f"the pair counts of round {row['round_id'][:12]} are missing or damaged",
+            advice="Run a new round: shoal rounds start.",
         )
     return StoredSum(
-        session_id=row["session_id"],
+        round_id=row["round_id"],
         created=row["created"],
         urls=tuple(url for url, _ in videos),
         counts=np.array([count for _, count in videos], np.int64),
         triangle=np.load(path, allow_pickle=False).astype(np.int64),
         survivors=tuple(row["survivors"]),
         privacy=SumPrivacy(**row["privacy"]),
-        sessions=(row["session_id"],),
+        rounds=(row["round_id"],),
+        passed_on_by=_passed_on_by(row),
     )
 
 
-def _together(run: str, found: Sequence[StoredSum]) -> StoredSum:
-    """Add up the sums of a run; noise adds up as well."""
+def _together(found: Sequence[StoredSum]) -> StoredSum:
+    """Add up the sums of a run, under the name of the first; noise adds up as well."""
     first = found[0]
     if any(one.urls != first.urls for one in found):
         raise StoreError(
-            "the sums of a run have different heads", advice="Run a new session: shoal sessions start."
+            "the sums of a run have different heads", advice="Run a new round: shoal rounds start."
         )
     terms = [one.privacy for one in found]
     return replace(
         first,
-        session_id=run,
         counts=np.sum([one.counts for one in found], axis=0),
         triangle=np.sum([one.triangle for one in found], axis=0),
         survivors=tuple(sorted(host for one in found for host in one.survivors)),
@@ -258,17 +294,17 @@ def _together(run: str, found: Sequence[StoredSum]) -> StoredSum:
             members=sum(one.members for one in terms),
             survivors=sum(one.survivors for one in terms),
         ),
-        sessions=tuple(one.session_id for one in found),
+        rounds=tuple(one.round_id for one in found),
     )
 
 
-def drop(engine: Engine, directory: Path, session_ids: Sequence[str]) -> None:
+def drop(engine: Engine, directory: Path, round_ids: Sequence[str]) -> None:
     """Delete stored sums, rows first: a row without its file would be a lie."""
     with writes(engine) as connection:
-        rows = connection.execute(select(Sum.triangle_file).where(Sum.session_id.in_(session_ids))).scalars()
+        rows = connection.execute(select(Sum.triangle_file).where(Sum.round_id.in_(round_ids))).scalars()
         files = list(rows)
-        connection.execute(delete(SumVideo).where(SumVideo.session_id.in_(session_ids)))
-        connection.execute(delete(Sum).where(Sum.session_id.in_(session_ids)))
+        connection.execute(delete(SumVideo).where(SumVideo.round_id.in_(round_ids)))
+        connection.execute(delete(Sum).where(Sum.round_id.in_(round_ids)))
     for name in files:
         (directory / name).unlink(missing_ok=True)
 
@@ -282,7 +318,7 @@ def prune(engine: Engine, directory: Path, *, keep: int) -> int:
     runs = list(dict.fromkeys(one.run for one in found))
     accepted = list(dict.fromkeys(one.run for one in found if one.verdict == "accepted"))
     kept = {*runs[:keep], *accepted[:keep]}
-    old = [one.session_id for one in found if one.run not in kept]
+    old = [one.round_id for one in found if one.run not in kept]
     drop(engine, directory, old)
     with reads(engine) as connection:
         known = set(connection.execute(select(Sum.triangle_file)).scalars())

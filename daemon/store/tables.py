@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 """Newest migration that this program knows."""
 
 NAMING: Final = {
@@ -47,6 +47,8 @@ class Video(Base):
     likes: Mapped[int]
     account: Mapped[str]
     scope: Mapped[int]
+    own: Mapped[bool]
+    stored: Mapped[float | None]
 
 
 class Tag(Base):
@@ -72,6 +74,7 @@ class Viewer(Base):
     """A consenting local viewer, known only by a keyed hash of the instance's own identifier.
 
     `state` is the source's digest of the rows it delivered; another one means that some of them are gone.
+    `since` is when they were first seen, Unix seconds; 0 for whoever was there at the first sync.
     """
 
     __tablename__ = "viewers"
@@ -79,6 +82,7 @@ class Viewer(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     pseudonym: Mapped[bytes] = mapped_column(LargeBinary(16), unique=True)
     state: Mapped[str]
+    since: Mapped[float]
 
 
 class Engagement(Base):
@@ -102,6 +106,7 @@ class SourceRecord(Base):
     """What is known of the source itself: one row, with id 1.
 
     `rates` and `history` are its highest row numbers at the last sync, up to which digests are compared.
+    `closed` tells that members alone see lists, and that nobody can become one by registering.
     """
 
     __tablename__ = "source"
@@ -113,6 +118,7 @@ class SourceRecord(Base):
     participants: Mapped[int]
     synced: Mapped[float]
     checked: Mapped[float | None]
+    closed: Mapped[bool]
 
 
 class Exclusion(Base):
@@ -126,22 +132,33 @@ class Exclusion(Base):
 
 
 class FollowedHost(Base):
-    """An instance that this one follows."""
+    """An instance that this one follows, and since when, where its PeerTube says so."""
 
     __tablename__ = "followed_hosts"
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
 
     host: Mapped[str] = mapped_column(String, primary_key=True)
+    since: Mapped[float | None]
 
 
 class VideoSince(Base):
-    """Since when a video of the catalogue is public and not excluded here."""
+    """Since when a video of the catalogue counts as public and not excluded here."""
 
     __tablename__ = "video_since"
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
 
     url: Mapped[str] = mapped_column(String, primary_key=True)
     since: Mapped[float]
+
+
+class DatabaseLoss(Base):
+    """That this database was begun because the one before was lost; see `daemon.store.loss`."""
+
+    __tablename__ = "database_losses"
+
+    at: Mapped[float] = mapped_column(primary_key=True)
+    cause: Mapped[str]
+    kept: Mapped[str]
 
 
 class Release(Base):
@@ -151,22 +168,25 @@ class Release(Base):
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
 
     window: Mapped[str] = mapped_column(String, primary_key=True)
-    round: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[float] = mapped_column(index=True)
     aggregator: Mapped[str]
-    session_id: Mapped[str]
-    noise: Mapped[int]
-    share_variance: Mapped[float]
+    round_id: Mapped[str]
+    counts_noise: Mapped[float]
+    pairs_noise: Mapped[float]
+    share: Mapped[float]
     max_videos_per_user: Mapped[int]
-    videos: Mapped[int]
+    vocabulary: Mapped[int]
+    head: Mapped[int]
     vector_sha256: Mapped[str]
     bytes: Mapped[int]
+    viewers: Mapped[bool]
+    decision: Mapped[float]
 
 
-class Session(Base):
-    """One secure sum session, as aggregator or as member."""
+class Round(Base):
+    """One secure sum round, as aggregator or as member."""
 
-    __tablename__ = "sessions"
+    __tablename__ = "rounds"
 
     id: Mapped[str] = mapped_column(String, primary_key=True)
     role: Mapped[str]
@@ -183,15 +203,15 @@ class Session(Base):
 
 
 class Sum(Base):
-    """What a finished session of ours yields: the other instances' sum over a head of videos.
+    """What a finished round of ours yields: the other instances' sum over a head of videos.
 
     `run` names all sums of one cohort, one for each of its sub-cohorts, which share a head. `verdict` is new,
-    awaiting, accepted or quarantined; `report` says why.
+    awaiting, accepted or quarantined; `report` says why. `proposal` is the signed proposal of the round.
     """
 
     __tablename__ = "sums"
 
-    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
+    round_id: Mapped[str] = mapped_column(ForeignKey("rounds.id"), primary_key=True)
     created: Mapped[float] = mapped_column(index=True)
     triangle_file: Mapped[str]
     triangle_sha256: Mapped[str]
@@ -200,6 +220,7 @@ class Sum(Base):
     sub_cohort: Mapped[int]
     verdict: Mapped[str]
     report: Mapped[dict[str, Any]]
+    proposal: Mapped[bytes]
 
 
 class SumVideo(Base):
@@ -208,7 +229,7 @@ class SumVideo(Base):
     __tablename__ = "sum_videos"
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
 
-    session_id: Mapped[str] = mapped_column(ForeignKey("sums.session_id"), primary_key=True)
+    round_id: Mapped[str] = mapped_column(ForeignKey("sums.round_id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     url: Mapped[str]
     count: Mapped[int]
@@ -222,13 +243,15 @@ class ModelRecord(Base):
     id: Mapped[str] = mapped_column(String, primary_key=True)
     created: Mapped[float] = mapped_column(index=True)
     kind: Mapped[str]
-    session_id: Mapped[str | None] = mapped_column(ForeignKey("sessions.id"))
+    round_id: Mapped[str | None] = mapped_column(ForeignKey("rounds.id"))
     directory: Mapped[str]
     manifest_sha256: Mapped[str]
     quality: Mapped[dict[str, Any]]
     state: Mapped[str]
     survivors: Mapped[list[str]]
     report: Mapped[dict[str, Any]]
+    drawn: Mapped[float]
+    exact: Mapped[bool]
 
 
 class Refusal(Base):
@@ -262,7 +285,9 @@ class PeerRow(Base):
     """An instance that ours has to do with, or could have: what the admin decided, what it says of us.
 
     `bound` tells that its domain's actor signed its key; `said` is the date of its newest hello; `next_key`
-    is a key that it uses without having proven that it may.
+    is a key that it uses without having proven that it may. `introduced_by` are the peers on whose
+    introduction it was approved, and `evidence` is what stands for it beside their word. `sum_asked` is when
+    it was last asked for a sum that it may pass on, and `sum_refused` why that was not taken.
     """
 
     __tablename__ = "peers"
@@ -285,6 +310,41 @@ class PeerRow(Base):
     retry_at: Mapped[float | None]
     said: Mapped[float | None]
     next_key: Mapped[str]
+    introduced_by: Mapped[list[str]]
+    evidence: Mapped[str]
+    sum_asked: Mapped[float | None]
+    sum_refused: Mapped[str]
+
+
+class IntroductionRow(Base):
+    """The newest list of an approved peer of whom its admin approved: keys (`ed25519:...`) by host.
+
+    `answered` are the hosts in it that our admin has decided about.
+    """
+
+    __tablename__ = "introductions"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    introducer: Mapped[str] = mapped_column(String, primary_key=True)
+    said: Mapped[float]
+    until: Mapped[float]
+    instances: Mapped[dict[str, Any]]
+    answered: Mapped[list[str]]
+
+
+class OfferRow(Base):
+    """Which of its peers our admin introduces to one of them: hosts, and the list that it took last.
+
+    `taken` is when that was, and `digest` the hash of the list and of our key then, in hexadecimal.
+    """
+
+    __tablename__ = "offers"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    recipient: Mapped[str] = mapped_column(String, primary_key=True)
+    hosts: Mapped[list[str]]
+    taken: Mapped[float | None]
+    digest: Mapped[str]
 
 
 class LedgerRow(Base):
@@ -325,6 +385,20 @@ class SubCohortRow(Base):
     number: Mapped[int]
 
 
+class WaitRow(Base):
+    """Why an aggregator leaves this instance out of a window, as it `told`; dates are Unix seconds."""
+
+    __tablename__ = "waits"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    aggregator: Mapped[str] = mapped_column(String, primary_key=True)
+    told: Mapped[float]
+    until: Mapped[float]
+    rejected_by: Mapped[list[str]] = mapped_column(JSON)
+    rejects: Mapped[list[str]] = mapped_column(JSON)
+    too_many: Mapped[bool]
+
+
 class Revert(Base):
     """What became of taking a peer's learning out."""
 
@@ -340,7 +414,7 @@ class GroupRow(Base):
     """The group that this instance hosts or is in: one row, with id 1, or none.
 
     `proxy` and `ca` are where, and by which certificate authority (PEM), members reach the host's Flower;
-    `epoch` is the host's signed epoch message, `batch` the newest published sum that was taken (hex) and
+    `epoch` is the host's signed epoch message, `run` the newest published sum that was taken (hex) and
     `published` the hash of what was published with it; `offered` is the newest that the host has.
     """
 
@@ -359,7 +433,7 @@ class GroupRow(Base):
     polled: Mapped[float | None]
     problem: Mapped[str]
     epoch: Mapped[bytes] = mapped_column(LargeBinary)
-    batch: Mapped[str]
+    run: Mapped[str]
     published: Mapped[str]
     offered: Mapped[str]
     since: Mapped[float]

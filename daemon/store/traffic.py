@@ -27,7 +27,7 @@ class PeerTraffic:
 
 @dataclass
 class TrafficCounter:
-    """Running totals of what a session exchanges with each peer, in bytes of message bodies."""
+    """Running totals of what a round exchanges with each peer, in bytes of message bodies."""
 
     sent_to: Counter[str] = field(default_factory=Counter)
     received_from: Counter[str] = field(default_factory=Counter)

@@ -2,6 +2,10 @@
 
 Reports keep addresses, so that no title outlives its video. Sums only count videos that have been public for
 a while: one that was made to be watched by one person, and asked about the next day, has not.
+
+A video that is there at the first sync counts from when the source stored it, any later one from when it was
+first seen, and one that was gone or excluded from when it was seen again. Nothing that an origin says of its
+videos makes them older; an own video is never older than its publication.
 """
 
 from __future__ import annotations
@@ -9,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, func, select, text
 
 from daemon.store.engine import reads
-from daemon.store.tables import Video
+from daemon.store.tables import Video, VideoSince
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +35,15 @@ _ALLOWED = """
 """
 _FORGET = f"DELETE FROM video_since WHERE url NOT IN (SELECT url {_ALLOWED})"  # noqa: S608
 _NOTE = f"INSERT OR IGNORE INTO video_since (url, since) SELECT url, :now {_ALLOWED}"
+# A date that lies ahead is that of a clock that was wrong: the video is here now.
+_NOTE_FIRST = f"""
+    INSERT OR IGNORE INTO video_since (url, since)
+    SELECT url, min(:now, coalesce(stored, :now)) {_ALLOWED}
+"""
+_PUBLISHED_AGAIN = """
+    UPDATE video_since SET since = min(:now, v.published) FROM main.videos v
+    WHERE v.url = video_since.url AND v.own AND v.published > since
+"""
 
 
 def public_titles(engine: Engine, urls: Iterable[str]) -> dict[str, str]:
@@ -44,11 +57,44 @@ def public_titles(engine: Engine, urls: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def note_public_since(connection: Connection, *, now: float) -> None:
-    """Forget videos that are gone or excluded, note new ones, inside the caller's transaction."""
+def by_host(engine: Engine, hosts: Iterable[str]) -> dict[str, tuple[int, float | None]]:
+    """Return how many videos of each host the catalogue has, and since when it has any (Unix seconds)."""
+    wanted = sorted(set(hosts))
+    found: dict[str, tuple[int, float | None]] = {}
+    with reads(engine) as connection:
+        for start in range(0, len(wanted), _AT_ONCE):
+            query = (
+                select(Video.host, func.count(), func.min(VideoSince.since))
+                .outerjoin(VideoSince, VideoSince.url == Video.url)
+                .where(Video.host.in_(wanted[start : start + _AT_ONCE]))
+                .group_by(Video.host)
+            )
+            found |= {str(host): (count, since) for host, count, since in connection.execute(query)}
+    return found
+
+
+def note_public_since(connection: Connection, *, now: float, first: bool = False) -> None:
+    """Forget videos that are gone or excluded, note new ones, inside the caller's transaction.
+
+    `first` tells that nothing was known of this source before, and its own record of dates counts.
+    """
     # An excluded video is forgotten, so that it starts anew when it is not excluded any more.
     connection.execute(text(_FORGET))
-    connection.execute(text(_NOTE), {"now": now})
+    connection.execute(text(_NOTE_FIRST if first else _NOTE), {"now": now})
+    connection.execute(text(_PUBLISHED_AGAIN), {"now": now})
+
+
+def first_public(engine: Engine) -> float | None:
+    """Return since when the first of all videos has been public and not excluded, Unix seconds."""
+    with reads(engine) as connection:
+        found = connection.execute(text("SELECT min(since) FROM video_since")).scalar()
+    return None if found is None else float(found)
+
+
+def public_dates(engine: Engine) -> list[float]:
+    """Return since when each video has been public and not excluded, Unix seconds, ascending."""
+    with reads(engine) as connection:
+        return list(connection.execute(text("SELECT since FROM video_since ORDER BY since")).scalars())
 
 
 def public_since(engine: Engine, urls: tuple[str, ...], *, before: float) -> NDArray[np.bool_]:

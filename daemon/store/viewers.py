@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, desc, select
+from sqlalchemy import Connection, Engine, desc, func, select, text
 
 from daemon.errors import StoreError
 from daemon.store.engine import emptying, reads, truncate_wal
@@ -72,6 +72,30 @@ def viewer_states(engine: Engine) -> dict[bytes, str]:
     with reads(engine) as connection:
         rows = connection.exec_driver_sql("SELECT pseudonym, state FROM viewers").all()
     return {bytes(pseudonym): state for pseudonym, state in rows}
+
+
+def first_viewer_since(engine: Engine) -> float | None:
+    """Return since when the first of all viewers is known, Unix seconds; None where there is nobody."""
+    with reads(engine) as connection:
+        return connection.execute(select(func.min(Viewer.since))).scalar()
+
+
+def viewers_since(engine: Engine, *, before: float) -> frozenset[bytes]:
+    """Return the pseudonyms of viewers who are known since `before`, Unix seconds, or longer."""
+    with reads(engine) as connection:
+        rows = connection.execute(select(Viewer.pseudonym).where(Viewer.since <= before)).scalars()
+        return frozenset(bytes(row) for row in rows)
+
+
+def ages_when_played(engine: Engine) -> list[float]:
+    """Return how long a video had been here when a viewer last played or rated it, seconds, at least 0."""
+    played = """
+        SELECT max(0.0, e.at - coalesce(v.stored, v.published))
+        FROM engagements e JOIN videos v ON v.id = e.video_id
+        WHERE e.at > 0 AND coalesce(v.stored, v.published) IS NOT NULL
+    """
+    with reads(engine) as connection:
+        return list(connection.execute(text(played)).scalars())
 
 
 def viewer_history(

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from daemon.config import Config
 from daemon.errors import JobError
@@ -12,24 +14,34 @@ from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
+from daemon.process.limits import job_memory
 from daemon.store import content_arrays, model_records, sums
-from daemon.store.model_inputs import features, interactions, labels, noise_of, statistic
+from daemon.store.model_inputs import features, labels, released
 from daemon.store.model_records import ModelRecord
 from daemon.store.sums import StoredSum, SumPrivacy, SumRecord
 from daemon.training import deploy, sum_selection
 from daemon.training.acceptance.judge import Check, Report, judge
 from daemon.training.acceptance.reference_models import month_old_model
 from daemon.training.model_writer import ModelWriter
-from models import statistics
+from daemon.training.own_numbers import OwnNumbers
 from models.errors import ModelError, TooLittleDataError
-from models.noise import NO_NOISE, SumNoise
-from models.statistics import Statistic
+from models.problem import LEAST_ALONE, worth_learning
+from models.recommender import ServedItems
+from models.released import Released
 from models.trained import TrainedModel
-from models.training import Recipe, TrainingData, train
+from models.training import Assembled, Recipe, TrainingData, prepare, train
+from policies.acceptance import QUALITY
 from policies.privacy import PROTECTION, Level
 
+RIDGES: Final = (0.3, 1.0, 3.0, 10.0)
+"""What a judge chooses from, in multiples of the mean diagonal."""
 
-def run(context: JobContext) -> dict[str, Any]:
+
+_WITHOUT_ITEMS_MB, _BYTES_PER_PAIR = 420, 60
+"""Measured: training 4,096 items takes 1,350 MiB at its peak, in single and double precision together."""
+
+
+def run(context: JobContext, own: OwnNumbers) -> dict[str, Any]:
     """Train a local model, and a federated one where there is a sum that may be learnt from.
 
     A sum that is new is judged first (`daemon.training.acceptance`). The local model stays ready beside the
@@ -38,7 +50,7 @@ def run(context: JobContext) -> dict[str, Any]:
     Raises:
         JobError: there is nothing to train from.
     """
-    return _Training(context).run()
+    return _Training(context, own).run()
 
 
 @dataclass(frozen=True)
@@ -47,8 +59,7 @@ class _Fitted:
 
     model: TrainedModel
     stored: StoredSum
-    head: Statistic
-    noise: SumNoise
+    others: Released
 
 
 _STATES: Mapping[sums.Verdict, model_records.State] = {
@@ -69,21 +80,19 @@ class _Judged:
 
 
 class _Training:
-    def __init__(self, context: JobContext) -> None:
-        self._context = context
+    def __init__(self, context: JobContext, own: OwnNumbers) -> None:
+        self._context, self._own = context, own
         self._config = config = context.config
         config.models_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         context.progress("reading the store", 0.0)
-        self._catalogue, engagements = content_arrays.read(context.engine)
+        self._catalogue = content_arrays.read(context.engine)
         if not len(self._catalogue):
             raise JobError("there are no videos to train on", advice="Run `shoal sync` first.")
-        limit = config.sharing.max_videos_per_user
-        self._own = interactions(engagements, len(self._catalogue), limit=limit)
         self._features = features(self._catalogue)
         self._labels = labels(self._catalogue)
         self._book = repository.read(context.engine, config)
         self._identity = open_identity(config.identity_file, config.instance.host)
-        self._writer = ModelWriter(context, self._labels, self._identity)
+        self._writer = ModelWriter(context, self._labels, self._identity, own)
 
     def run(self) -> dict[str, Any]:
         found = self._eligible()
@@ -99,28 +108,54 @@ class _Training:
             else:
                 refused = judged.sentence
         if accepted and (served is kept):
-            fitted = self._fit(found, accepted)
+            fitted = self._fit(accepted)
             served = self._keep(fitted, report=accepted[0].report)
         if served is None:
             raise JobError(
                 f"no model could be trained: {refused}",
                 advice="Wait for more viewers, or look at `shoal models list`.",
             )
-        trained_from = [one.session_id for one in accepted] if served.kind == "federated" else []
+        trained_from = [one.round_id for one in accepted] if served.kind == "federated" else []
         deploy.put_into_service(self._context.engine, self._config, served.id, trained_from=trained_from)
         self._context.progress("in service", 1.0)
         summary |= {"model": served.id, "kind": served.kind, "quality": served.quality}
         if self._config.privacy.publish_vectors and accepted:
             summary["vectors"] = self._published or "published"
+        if self._left_out:
+            summary["memory"] = self._left_out
+        if why := self._own.why or self._too_few():
+            summary["own_viewers"] = why
         return summary | ({"sum_not_used": refused} if refused else {})
+
+    def _too_large(self, ready: Assembled, own: Released | None, others: Released | None) -> str:
+        """Say what memory has left out of a model, empty where all fits."""
+        heads = [one.statistic.head for one in (own, others) if one is not None]
+        wanted = np.unique(np.concatenate(heads)).size if heads else 0
+        used = ready.problem.items.positions.size
+        if used >= wanted:
+            return ""
+        return (
+            f"Of {wanted:,} videos, the {used:,} most watched fit into a job's memory of "
+            f"{job_memory(self._config.limits.job_memory_mb):,} MiB (limits.job_memory_mb): the others are "
+            "suggested by tags and title words alone."
+        )
+
+    def _too_few(self) -> str:
+        own = self._own.learnt
+        if own is None or worth_learning(own, None) is not None:
+            return ""
+        return (
+            f"Fewer than about {LEAST_ALONE:.0f} viewers take part, so what is learnt from them alone would "
+            "be mostly noise: without others, lists rest on public counters, tags and title words."
+        )
 
     # -- what may be learnt from ----------------------------------------------------------------------------
 
-    _published = ""
+    _published = _left_out = ""
 
     def _eligible(self) -> sum_selection.SelectedSums:
         if not self._config.federates:
-            return sum_selection.SelectedSums((), (), "", frozenset())
+            return sum_selection.SelectedSums((), (), "")
         return sum_selection.choose(sums.records(self._context.engine), self._book)
 
     def _local(self, *, part: float, needed: bool) -> tuple[TrainedModel | None, ModelRecord | None]:
@@ -128,49 +163,64 @@ class _Training:
             self._context.progress(stage, done * part)
 
         try:
-            model = self._train(None, NO_NOISE, progress)
+            model = self._train(None, progress)
         except JobError as error:
             # A new instance has too little of its own; that is what the others are for.
             if needed or not isinstance(error.__cause__, TooLittleDataError):
                 raise
             return None, None
-        return model, self._writer.keep(model, kind="local")
+        return model, self._writer.keep(model, kind="local", quality=self._measured(model))
 
-    def _fit(self, found: sum_selection.SelectedSums, records: Sequence[SumRecord]) -> _Fitted:
-        ids = [one.session_id for one in records]
+    def _fit(self, records: Sequence[SumRecord]) -> _Fitted:
+        ids = [one.round_id for one in records]
         stored = sums.load(self._context.engine, self._config.sums_dir, ids)
-        head, noise = statistic(stored, self._catalogue), noise_of(stored)
-        if not found.complete(records) or len(records) < len(_siblings(found, records)):
-            counts = statistics.counts(self._own)
-            least = stored.privacy.min_users
-            head = sum_selection.restricted(head, lambda places: counts[places], min_users=least)
-        model = self._train(head, noise, lambda stage, part: self._context.progress(stage, 0.5 + part / 2))
-        return _Fitted(model, stored, head, noise)
+        others = sum_selection.restricted(
+            released(stored, self._catalogue), self._own.released, min_users=stored.privacy.min_users
+        )
+        model = self._train(others, lambda stage, part: self._context.progress(stage, 0.5 + part / 2))
+        return _Fitted(model, stored, others)
 
-    def _train(
-        self, others: Statistic | None, noise: SumNoise, progress: Callable[[str, float], None]
-    ) -> TrainedModel:
+    def _train(self, others: Released | None, progress: Callable[[str, float], None]) -> TrainedModel:
         kind = "local" if others is None else "federated"
+        recipe = recipe_of(self._config)
         try:
             if others is not None:
-                others.check(noise)
-            data = TrainingData(self._features, self._own, others, noise)
-            return train(data, recipe_of(self._config), progress)
+                others.statistic.check(others.noise)
+            own = worth_learning(self._own.learnt, others)
+            ready = prepare(TrainingData(self._features, own, others), recipe, progress)
+            self._left_out = self._too_large(ready, own, others)
+            return train(ready, replace(recipe, ridge=self._chosen(ready)), progress)
         except ModelError as error:
             raise JobError(
                 f"no {kind} model could be trained: {error}",
                 advice="What is served now stays; train again after the next sync.",
             ) from error
 
+    def _chosen(self, ready: Assembled) -> float:
+        """Return the ridge that own viewers' likes chose in this window, 0 for the default.
+
+        It is chosen once, for whichever model is trained first: the local one.
+        """
+        judge = self._own.judge
+        if judge is None or not ready.problem.items.positions.size:
+            return 0.0
+        return judge.choose(RIDGES, ready.candidate) or 0.0
+
+    def _measured(self, model: TrainedModel) -> float | None:
+        return None if self._own.judge is None else self._own.judge.measure(ServedItems(model))
+
     # -- acceptance -----------------------------------------------------------------------------------------
 
     def _judge(self, found: sum_selection.SelectedSums, local: TrainedModel | None) -> _Judged:
-        """Judge a new sum, whole, then with each of its sums left out; keep what comes of it."""
-        fitted, report = self._judged(found, found.fresh, local)
+        """Judge a new sum, whole, then with each of its sums left out; keep what comes of it.
+
+        Quality is judged once, of the whole: each answer costs privacy.
+        """
+        fitted, report = self._judged(found.fresh, local, quality=True)
         records, bad = found.fresh, report
-        if not report.ok:
+        if not report.ok and not any(check.failed for check in report.checks if check.id == QUALITY):
             for fewer in sum_selection.without_one(found.fresh):
-                other, second = self._judged(found, fewer, local)
+                other, second = self._judged(fewer, local)
                 if second.ok:
                     fitted, report, records = other, second, fewer
                     break
@@ -178,16 +228,16 @@ class _Training:
         if report.ok:
             verdict = "awaiting" if self._is_first() else "accepted"
         told = {**report.as_json(), "verdict": verdict}
-        left_out = [one.session_id for one in found.fresh if one not in records]
+        left_out = [one.round_id for one in found.fresh if one not in records]
         engine = self._context.engine
         if left_out:
             sums.set_verdict(engine, left_out, "quarantined", {**bad.as_json(), "verdict": "quarantined"})
-        sums.set_verdict(engine, [one.session_id for one in records], verdict, told)
+        sums.set_verdict(engine, [one.round_id for one in records], verdict, told)
         record = None if fitted is None else self._keep(fitted, report=told, state=_STATES[verdict])
-        failed = [check for check in bad.checks if not check.ok]
+        failed = [check for check in bad.checks if check.failed]
         details = {
             "verdict": verdict,
-            "sums": [one.session_id for one in records],
+            "sums": [one.round_id for one in records],
             "left_out": left_out,
             "survivors": sorted(host for one in records for host in one.survivors),
             "failed": [check.id for check in failed],
@@ -198,15 +248,15 @@ class _Training:
         return _Judged(verdict, records, record, sentence)
 
     def _judged(
-        self, found: sum_selection.SelectedSums, records: Sequence[SumRecord], local: TrainedModel | None
+        self, records: Sequence[SumRecord], local: TrainedModel | None, *, quality: bool = False
     ) -> tuple[_Fitted | None, Report]:
         try:
-            fitted = self._fit(found, records)
+            fitted = self._fit(records)
         except JobError as error:
             # No model comes of such a sum, and none will when it is tried again.
             impossible = Check("trainable", ok=False, sentence=f"{error.message}.", value=nan, bound=nan)
             hosts = sorted(host for one in records for host in one.survivors)
-            at, ids = self._context.clock(), tuple(one.session_id for one in records)
+            at, ids = self._context.clock(), tuple(one.round_id for one in records)
             return None, Report(at, (impossible,), (), (), tuple(hosts), ids)
         config = self._config
         declared = {
@@ -218,8 +268,9 @@ class _Training:
             fitted.model,
             local,
             month_old_model(self._context.engine, config, self._book, now=self._context.clock()),
-            others=fitted.head,
-            noise=fitted.noise,
+            others=fitted.others,
+            own=self._own.released,
+            good_enough=self._good_enough(fitted, local) if quality else None,
             declared=declared,
             max_videos_per_user=fitted.stored.privacy.max_videos_per_user,
             labels=self._labels,
@@ -227,9 +278,17 @@ class _Training:
             seed=config.model.seed,
             at=self._context.clock(),
             survivors=fitted.stored.survivors,
-            sums=fitted.stored.sessions,
+            sums=fitted.stored.rounds,
         )
         return fitted, report
+
+    def _good_enough(self, fitted: _Fitted, local: TrainedModel | None) -> bool | None:
+        judge = self._own.judge
+        if judge is None or local is None:
+            return None
+        models = ServedItems(fitted.model), ServedItems(local)
+        run = fitted.stored.round_id
+        return judge.good_enough(run, *models, self._config.acceptance.quality_margin)
 
     def _is_first(self) -> bool:
         """Tell whether no model learnt with others has ever served since the last time none was left."""
@@ -248,21 +307,18 @@ class _Training:
         self, fitted: _Fitted, *, report: Mapping[str, Any], state: model_records.State = "ready"
     ) -> ModelRecord:
         record = self._writer.keep(
-            fitted.model, kind="federated", stored=fitted.stored, report=report, state=state
+            fitted.model,
+            kind="federated",
+            stored=fitted.stored,
+            report=report,
+            state=state,
+            quality=self._measured(fitted.model),
         )
         if state == "ready":
             self._published = why_not_published(self._config, fitted.stored.privacy)
             if not self._published:
-                self._published = self._writer.publish(record, fitted.head, fitted.noise)
+                self._published = self._writer.publish(record, fitted.others)
         return record
-
-
-def _siblings(found: sum_selection.SelectedSums, records: Sequence[SumRecord]) -> tuple[SumRecord, ...]:
-    """Return the sums that would be summed together with these if none were left out."""
-    for group in (found.fresh, found.accepted):
-        if group and records and group[0].run == records[0].run:
-            return group
-    return tuple(records)
 
 
 def why_not_published(config: Config, privacy: SumPrivacy) -> str:
@@ -281,13 +337,16 @@ def why_not_published(config: Config, privacy: SumPrivacy) -> str:
     return ""
 
 
+def items_within(memory_mb: int) -> int:
+    """Return how many items a model may have so that training it stays within so many MiB."""
+    return int(((memory_mb - _WITHOUT_ITEMS_MB) * 2**20 / _BYTES_PER_PAIR) ** 0.5)
+
+
 def recipe_of(config: Config) -> Recipe:
     """Return how this instance trains."""
     return Recipe(
         rank=config.model.rank,
-        min_users=config.sharing.min_users,
-        min_pair_users=config.sharing.min_users,
-        max_head=config.model.max_head,
+        max_items=items_within(job_memory(config.limits.job_memory_mb)),
         seed=config.model.seed,
         threads=config.model.threads or os.cpu_count() or 1,
     )

@@ -1,1 +1,1 @@
-"""What only the host of a group runs: SuperLink, reverse proxy, joining and leaving, epochs, sessions."""
+"""What only the host of a group runs: SuperLink, reverse proxy, joining and leaving, epochs, rounds."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from daemon.config import Config
 from daemon.errors import JobError, PolicyRefusedError
-from daemon.group.hosting.broadcast import Answers, ask_all
+from daemon.rounds.broadcast import Answers, ask_all
 from federation import envelope
 from federation.carrier import Carrier
 from federation.errors import Refusal
@@ -32,7 +32,7 @@ from federation.group.epoch_opening import (
 )
 from federation.identity import Identity, PublicIdentity
 from federation.journal import FileJournal
-from policies.group import parts_for
+from policies.cohort import sub_cohorts_for
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ _MILLISECONDS: Final = 1_000
 
 @dataclass(frozen=True)
 class Opened:
-    """The epoch of a session, and why some members are not in it."""
+    """The epoch of a round, and why some members are not in it."""
 
     document: EpochDocument
     raw: bytes
@@ -111,6 +111,14 @@ class Epochs:
         """Return the known document as it was signed."""
         return Opened(document, self._journal.read(self._key, _EPOCH) or b"", {}, new=False)
 
+    def wait(self, opened: Opened, waiting: Iterable[str]) -> Opened:
+        """Return the next edition, in which exactly these members wait."""
+        document = opened.document
+        edition = replace(document, waiting=tuple(sorted(waiting)), serial=document.serial + 1)
+        raw = edition.seal(self._identity)
+        self._journal.write(self._key, _EPOCH, raw)
+        return replace(opened, document=edition, raw=raw, new=True)
+
     def _edition(
         self, document: EpochDocument, members: Sequence[PublicIdentity], giving: frozenset[str]
     ) -> EpochDocument:
@@ -123,6 +131,7 @@ class Epochs:
             document,
             late=(*document.late, *late),
             gone=tuple(sorted(gone | set(document.gone))),
+            waiting=tuple(sorted(set(document.waiting) - gone)),
             serial=document.serial + 1,
         )
         return document if (after.late, after.gone) == (document.late, document.gone) else after
@@ -177,11 +186,12 @@ class Epochs:
         requests = {host: gather.seal(self._identity, host) for host in by_host}
         found = await ask_all(carrier, requests, max_answer=MAX_SMALL, read=read)
         self._require_enough(found)
-        sub_cohorts = parts_for(
+        cohort = self._config.cohort
+        sub_cohorts = sub_cohorts_for(
             len(found.answers),
-            sub_cohorts_from=self._config.cohort.sub_cohorts_from,
+            divided_from=cohort.sub_cohorts_from + 1,
             least=self.least,
-            per_part=self._config.group.members_per_part,
+            size=cohort.members_per_sub_cohort,
         )
         entries = tuple(committed[host] for host in sorted(found.answers))
         listed = MembershipList(self._group, number, gather.opened, sub_cohorts, self.least, entries)
@@ -193,7 +203,7 @@ class Epochs:
         why = "; ".join(f"{host}: {problem}" for host, problem in sorted(found.problems.items()))
         raise JobError(
             f"{len(found.answers)} members of the group answered, {self.least} are needed ({why})",
-            advice="Their daemons have to run at the announced time. The next session tries again.",
+            advice="Their daemons have to run at the announced time. The next round tries again.",
         )
 
     def _read(self, raw: bytes) -> EpochDocument:

@@ -52,7 +52,7 @@ class Bounds:
     head: float = 10.0
     """Until a complete head has arrived."""
     idle: float = 2.0
-    """The same, after an answer. In a session members send the next request sooner, idle ones much later."""
+    """The same, after an answer. In a round members send the next request sooner, idle ones much later."""
     small: int = 65_536
     """A body up to this size is read before the SuperLink is contacted; only objects are larger."""
     large: int = 9_437_184
@@ -64,7 +64,7 @@ class Bounds:
     small_answer: int = 1_048_576
     """Answers other than objects."""
     requests: float = 50.0
-    """A second, of one address. A member in a session sends ten a second."""
+    """A second, of one address. A member in a round sends ten a second."""
     requests_burst: float = 200.0
     strangers: float = 20.0
     """Requests a second of all clients that the SuperLink never accepted: a tenth of its capacity."""

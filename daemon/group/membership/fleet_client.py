@@ -36,7 +36,8 @@ from federation.cbor_fields import exact_map, text
 from federation.errors import Code, Refusal
 from federation.flower.fleet import FleetRefused, NodeSettings, Pace, serve
 from federation.group.node_key import public_node_key
-from federation.http import CONTENT_TYPE, MESSAGE_PATH
+from federation.http import CACHED_TYPE, CONTENT_TYPE, MESSAGE_PATH
+from federation.limits import Limits
 
 REFUSED_STATUS: Final = 3
 _LATER: Final = frozenset({429, 503})
@@ -48,6 +49,7 @@ _ANSWER_WITHIN: Final = 60.0
 """Seconds in which the listener answers: while it prepares a sum it answers 202 long before."""
 _PREPARED_WITHIN: Final = 1_800.0
 _MAX_REFUSAL: Final = 2_000
+_MAX_BODY: Final = Limits().max_request
 _READ: Final = 1 << 16
 _ME: Final = "this member"
 
@@ -120,29 +122,35 @@ class Delivery:
             Refusal: the blobs, or the answer, are too large.
 
         """
+        body, content_type = request, CONTENT_TYPE
+        if len(request) > _MAX_BODY:
+            # The listener takes it from the cache.
+            blobs = {**blobs, "request": request}
+            body = cbor.encode([hashlib.sha256(request).digest(), len(request)])
+            content_type = CACHED_TYPE
         if blobs:
             self._blobs.put(blobs)
         failures = 0
         deadline = time.monotonic() + _PREPARED_WITHIN
         while True:
             try:
-                status, body = self._post(request)
+                status, answer = self._post(body, content_type)
             except (OSError, http.client.HTTPException):
-                status, body = 0, b""
+                status, answer = 0, b""
             if status == _OK:
-                return body
+                return answer
             if status == _ACCEPTED and time.monotonic() < deadline:
                 self._pause(_PREPARING_PAUSE)
                 continue
             failures += 1
             if (status and status not in _LATER) or failures >= _ATTEMPTS:
-                raise _refused(status, body)
+                raise _refused(status, answer)
             self._pause(_FIRST_PAUSE * 2 ** (failures - 1))
 
-    def _post(self, request: bytes) -> tuple[int, bytes]:
+    def _post(self, request: bytes, content_type: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_ANSWER_WITHIN)
         try:
-            connection.request("POST", MESSAGE_PATH, body=request, headers={"Content-Type": CONTENT_TYPE})
+            connection.request("POST", MESSAGE_PATH, body=request, headers={"Content-Type": content_type})
             response = connection.getresponse()
             allowed = self._max_answer if response.status == _OK else _MAX_REFUSAL
             # Returns its buffer without a copy: a masked vector is held once.

@@ -1,4 +1,4 @@
-"""A member's enrolments to the host of its group, what the host's answers change here, and its node key.
+"""A member's hellos to the host of its group, what the host's answers change here, and its node key.
 
 The host's answers, signed with its pinned key, decide whether this instance is a member, who else is, where
 the reverse proxy is and when the next sum is. Nothing in them approves anybody.
@@ -7,7 +7,6 @@ the reverse proxy is and when the next sum is. Nothing in them approves anybody.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -22,16 +21,21 @@ from daemon.errors import ShoalError, StoreError
 from daemon.group import repository
 from daemon.group.repository import GroupMember, Membership, note_in_ledger
 from daemon.identity import open_identity
+from daemon.peers import peer_state, rotation
 from daemon.peers import repository as peers
+from daemon.peers.ingress import VERSION
+from daemon.peers.repository import Peer
 from daemon.process.daemon_lock import replace_file
 from daemon.store import traffic
 from daemon.store.engine import writes
 from daemon.store.traffic import TrafficCounter
 from federation import envelope
+from federation import hello as hellos
 from federation.carrier import PeerRefused, PeerUnreachable
 from federation.errors import Code, FederationError, Refusal
-from federation.group.enrolment import MAX_ADMISSION, Admission, Enrolment, Wish, read_admission
+from federation.group.enrolment import MAX_ADMISSION, Admission, Enrolment, Wish
 from federation.group.node_key import new_node_key, public_node_key
+from federation.hello import Hello, Rotation
 from federation.identity import Identity, PublicIdentity, format_key
 from federation.limits import Limits
 
@@ -62,9 +66,14 @@ class HostRefusedError(ShoalError):
 
 @dataclass(frozen=True)
 class HostClient:
-    """Sends enrolments to a host, with this instance's identity and node key (PEM); `clock` in Unix seconds.
+    """Says hello to a host about its group; `clock` in Unix seconds.
 
-    `gives` tells whether this instance is to be counted in sums.
+    Attributes:
+        node_key: the private node key (PEM), empty where this instance only looks at a group.
+        approves: whether our admin approved the host.
+        rotations: from earlier keys of this instance, as in every hello.
+        gives: whether this instance is to be counted in sums.
+
     """
 
     identity: Identity
@@ -72,32 +81,31 @@ class HostClient:
     session: aiohttp.ClientSession
     clock: Callable[[], float] = time.time
     traffic: TrafficCounter | None = None
+    approves: bool = True
+    rotations: tuple[Rotation, ...] = ()
     gives: bool = True
 
-    async def ask(
-        self, host: PublicIdentity, url: str, group: str, wish: Wish, epoch: bytes = b""
-    ) -> Admission:
-        """Send an enrolment and return the admission that answers it, signed by the key of `host`.
+    async def ask(self, host: PublicIdentity, url: str, group: str, wish: Wish) -> tuple[Hello, Admission]:
+        """Say hello with an enrolment and return the answer, signed by the key of `host`.
 
         Raises:
             HostSilentError: it cannot be reached.
             HostRefusedError: it refuses, or its answer is not valid.
 
         """
-        # Loads aiohttp, which whoever only looks at a group does without.
-        from federation.http.client import PeerClient, Retry
-
-        on_traffic = self.traffic.add if self.traffic is not None else _not_counted
-        once_more = Retry(attempts=2, first_pause=0.5)
-        client = PeerClient(self.session, retry=once_more, on_traffic=on_traffic)
-        me, now = self.identity, self.clock()
-        raw = Enrolment.say(me, self.node_key, group, host.host, now, wish, epoch, gives=self.gives)
         try:
-            answer = await client.send(host.host, url, raw, max_answer=MAX_ADMISSION, timeout=ANSWER_WITHIN)
-            message = envelope.parse(answer, max_size=MAX_ADMISSION)
-            if message.sender != host.host:
-                raise Refusal(Code.WRONG_SENDER, "another host answered", host.host)
-            return read_admission(message, host, me.host, self.clock(), Limits())
+            try:
+                answer = await self._exchange(host, url, group, wish)
+            except PeerRefused as refused:
+                if refused.code != Code.REPLAYED:
+                    raise
+                # Our answer was lost on the way, or another hello overtook this one.
+                answer = await self._exchange(host, url, group, wish)
+            if PublicIdentity(answer.host, answer.key) != host:
+                raise Refusal(Code.KEY_MISMATCH, "another host or key answered", host.host)
+            if not isinstance(answer.group, Admission):
+                raise Refusal(Code.CLOSED, "it says nothing about a group", host.host)
+            return answer, answer.group
         except PeerUnreachable as error:
             raise HostSilentError(
                 str(error), advice="Try again later: its daemon is away, or too busy."
@@ -115,6 +123,42 @@ class HostClient:
                 f"the answer of {host.host} is not valid ({refusal.code.value}): {refusal.sentence}",
                 advice="Compare the words of its key with its admin, and check the clocks of both instances.",
             ) from None
+
+    async def _exchange(self, host: PublicIdentity, url: str, group: str, wish: Wish) -> Hello:
+        # Loads aiohttp, which whoever only looks at a group does without.
+        from federation.http.client import PeerClient, Retry
+
+        on_traffic = self.traffic.add if self.traffic is not None else _not_counted
+        client = PeerClient(self.session, retry=Retry(attempts=2, first_pause=0.5), on_traffic=on_traffic)
+        me, now = self.identity, self.clock()
+        raw = hellos.say(
+            me,
+            host.host,
+            now,
+            approves=self.approves,
+            version=VERSION if self.approves else "",
+            yours=host.key if self.approves else b"",
+            rotations=self.rotations,
+            group=Enrolment.of(me.public, self.node_key, group, wish, now, gives=self.gives),
+        )
+        answer = await client.send(host.host, url, raw, max_answer=MAX_ADMISSION, timeout=ANSWER_WITHIN)
+        message = envelope.parse(answer, max_size=MAX_ADMISSION)
+        if message.sender != host.host:
+            raise Refusal(Code.WRONG_SENDER, "another host answered", host.host)
+        return hellos.read(message, me.host, self.clock(), Limits(), at_most=MAX_ADMISSION)
+
+
+def client_of(
+    config: Config,
+    identity: Identity,
+    node_key: bytes,
+    session: aiohttp.ClientSession,
+    clock: Callable[[], float],
+    traffic: TrafficCounter | None = None,
+) -> HostClient:
+    """Return a client to the host of the group that this instance is in, or joins."""
+    gives, rotations = config.mode == "contribute", rotation.pending(config, identity.public)
+    return HostClient(identity, node_key, session, clock, traffic, rotations=rotations, gives=gives)
 
 
 def _not_counted(_host: str, _sent: int, _received: int) -> None:
@@ -151,15 +195,17 @@ async def poll(
     identity = open_identity(config.identity_file, config.instance.host)
     node_key = await asyncio.to_thread(open_node_key, config)
     exchanged = TrafficCounter()
-    client = HostClient(identity, node_key, session, clock, exchanged, gives=config.mode == "contribute")
+    client = client_of(config, identity, node_key, session, clock, exchanged)
     try:
-        admission = await client.ask(host, known.url, known.group, wish_of(known), epoch_hash(known))
+        hello, admission = await client.ask(host, known.url, known.group, wish_of(known))
     except ShoalError as error:
         return await asyncio.to_thread(_note_problem, engine, known, error.message)
     finally:
         month = traffic.month_of(clock())
         await asyncio.to_thread(traffic.add_all, engine, month, exchanged.by_peer())
-    after = await asyncio.to_thread(apply, engine, identity, known, admission, clock())
+    now = clock()
+    await asyncio.to_thread(_note_hello, engine, config, hello, now)
+    after = await asyncio.to_thread(apply, engine, identity, known, admission, now)
     if after is None or after.state not in ("asked", "member"):
         # The next key is a new one: Flower never accepts a key again that was unregistered.
         await asyncio.to_thread(node_key_file(config).unlink, missing_ok=True)
@@ -185,11 +231,13 @@ def _host_to_ask(config: Config, engine: Engine) -> tuple[Membership | None, Pub
     return known, peer.identity
 
 
-def epoch_hash(known: Membership) -> bytes:
-    """Return the SHA-256 of the payload of the epoch document that is held, empty where there is none."""
-    if not known.epoch:
-        return b""
-    return hashlib.sha256(envelope.parse(known.epoch, max_size=len(known.epoch)).payload).digest()
+def _note_hello(engine: Engine, config: Config, hello: Hello, now: float) -> None:
+    """Save what the host's hello says, as that of any peer: whether it approves this instance."""
+
+    def edit(peer: Peer) -> Peer:
+        return peer_state.after_hello(peer, hello, now) if peer_state.by_pinned_key(peer, hello) else peer
+
+    peers.change(engine, config, hello.host, edit)
 
 
 def _note_problem(engine: Engine, asked: Membership, sentence: str) -> Membership | None:
@@ -243,7 +291,7 @@ def _after(before: Membership, answer: Admission, now: float) -> Membership:
     if answer.state == "member":
         if not answer.proxy:
             problem = "the host is not ready for sums yet"
-            return replace(after, state="member", next_at=0.0, problem=problem, offered=answer.batch.hex())
+            return replace(after, state="member", next_at=0.0, problem=problem, offered=answer.run.hex())
         announced = answer.next_at if answer.next_at <= now + MAX_AHEAD else 0.0
         return replace(
             after,
@@ -252,7 +300,7 @@ def _after(before: Membership, answer: Admission, now: float) -> Membership:
             ca=answer.ca,
             next_at=announced,
             poll_ms=answer.poll_ms,
-            offered=answer.batch.hex(),
+            offered=answer.run.hex(),
         )
     if answer.state == "asked":
         if before.state == "asked":

@@ -20,11 +20,13 @@ from daemon.group.membership.blob_cache import FOLDER, BlobCache
 from daemon.group.membership.rules import epoch_of, host_of
 from daemon.group.published_sums import PublishedStore
 from daemon.group.repository import Membership
+from daemon.peers import repository as peers
+from daemon.store import waits
 from federation import envelope
 from federation.blob_access import check_blob
 from federation.envelope import Envelope, Stage
 from federation.errors import Code, Refusal
-from federation.group.epoch_document import MAX_EPOCH, Accepted, EpochDocument, read_epoch
+from federation.group.epoch_document import MAX_EPOCH, EpochDocument, read_epoch
 from federation.group.epoch_opening import MAX_LIST, MembershipList, read_gather, read_list
 from federation.group.epoch_rules import answer_gather, answer_list, check_epoch
 from federation.group.published import Published, Taken
@@ -32,6 +34,7 @@ from federation.identity import Identity, PublicIdentity
 from federation.journal import FileJournal
 from federation.limits import Limits
 from federation.proposal import BlobReference
+from federation.rosters import Accepted
 
 _KEY: Final = bytes(32)
 _LIST: Final = "list"
@@ -79,7 +82,7 @@ class HostMessages:
                 document = take_epoch(
                     self._engine, self._config, self._identity, host, message.raw, self._clock()
                 )
-                answer = Accepted(document.hash).seal(self._identity, host.host)
+                answer = self._accept(document).seal(self._identity, host.host)
             else:
                 published = Published.read(message, host, self._limits)
                 answer = self._publish(published, message.raw, group, host)
@@ -94,6 +97,10 @@ class HostMessages:
         if group is not None:
             self._on_traffic(group.host, 0, reference.size)
         return data
+
+    def document(self, reference: BlobReference) -> bytes | None:
+        """Return a document of the host that is too large for a request over HTTP, None if it is not here."""
+        return self._blobs.read(reference)
 
     def _sender(self, message: Envelope) -> tuple[Membership, PublicIdentity]:
         group = repository.current(self._engine)
@@ -139,20 +146,27 @@ class HostMessages:
         _revealing(self._config).write(_KEY, _LIST, message.raw)
         return answer
 
+    def _accept(self, document: EpochDocument) -> Accepted:
+        me = self._identity.host
+        if any(member.host == me for roster in document.rosters for member in roster):
+            waits.forget(self._engine, document.host.host)
+        known = peers.read(self._engine, self._config).allowlist()
+        return Accepted(document.hash, known.rejected(document.judged_by(me), me))
+
     def _publish(self, published: Published, raw: bytes, group: Membership, host: PublicIdentity) -> bytes:
         self._same_group(published.group, group)
         document = epoch_of(group, host)
         if document is None or document.hash != published.epoch:
             raise Refusal(Code.ROSTER_INVALID, "the sums are of an epoch that this instance does not know")
         store = self._published_sums
-        if store.message(published.batch) != raw:
+        if store.message(published.run) != raw:
             store.require_newer(published, host, self._limits)
-            with store.filling(published.batch, raw, group.epoch) as put:
+            with store.filling(published.run, raw, group.epoch) as put:
                 for name, reference in published.blobs.items():
                     put(name, check_blob(self._blobs.read(reference) or b"", reference))
             for reference in published.blobs.values():
                 self._blobs.remove(reference)
-        return Taken(published.batch, published.hash).seal(self._identity, host.host)
+        return Taken(published.run, published.hash).seal(self._identity, host.host)
 
     def _same_group(self, name: str, group: Membership) -> None:
         if name != group.group:

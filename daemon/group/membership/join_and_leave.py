@@ -32,7 +32,6 @@ from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError
 from daemon.peers.commands import words_of
 from daemon.store.engine import writes
 from federation.group.enrolment import ANY_GROUP
-from federation.group.node_key import new_node_key
 from federation.http import CARD_PATH
 from federation.identity import PublicIdentity, format_key, parse_key
 
@@ -106,15 +105,15 @@ async def fetch_offer(
             advice=f"Compare the words with its admin, then: shoal peers approve {card.host}",
         )
     host = PublicIdentity(card.host, parse_key(card.key))
-    # With a throw-away node key: the host does not keep it.
-    client = HostClient(identity, await asyncio.to_thread(new_node_key), session, clock)
-    answer = await client.ask(host, url, group or ANY_GROUP, "status")
+    approved = key_verification.approval(known, card.key) == "yes"
+    client = HostClient(identity, b"", session, clock, approves=approved)
+    _, answer = await client.ask(host, url, group or ANY_GROUP, "status")
     if group and answer.group != group:
         raise HostRefusedError(
             f"{card.host} hosts another group", advice="Ask its admin for the invitation again."
         )
     evidence = KeyEvidence(card.host, card.key, "domain" if card.bound else "card", url)
-    if key_verification.approval(known, card.key) == "yes":
+    if approved:
         evidence = replace(evidence, voucher="book")
     members = tuple(PublicIdentity(one.host, one.key) for one in answer.members)
     return Offer(answer.group, url, evidence, members, answer.state)
@@ -173,8 +172,8 @@ async def join(
         # The node key may be a new one: the host is told, and nothing else changes.
         identity = open_identity(config.identity_file, config.instance.host)
         host = PublicIdentity(offer.host, parse_key(offer.host_key.key))
-        client = HostClient(identity, node_key, session, clock, gives=config.mode == "contribute")
-        answer = await client.ask(host, asked.url, asked.group, "join")
+        client = host_client.client_of(config, identity, node_key, session, clock)
+        _, answer = await client.ask(host, asked.url, asked.group, "join")
         return await asyncio.to_thread(host_client.apply, engine, identity, asked, answer, clock()) or asked
     return await host_client.poll(config, engine, session, clock) or asked
 

@@ -91,7 +91,8 @@ def pin(engine: Engine, config: Config, evidence: KeyEvidence, now: float) -> Pe
 
     """
     before = peers.find(engine, config, evidence.host)
-    if before is not None and evidence.voucher == "book" and approval(before, evidence.key) == "yes":
+    known = before is not None and approval(before, evidence.key) == "yes" and not before.on_word_alone
+    if before is not None and known and evidence.voucher == "book":
         return before
     if before is not None and before.state == "reverted":
         raise PolicyRefusedError(
@@ -107,6 +108,7 @@ def pin(engine: Engine, config: Config, evidence: KeyEvidence, now: float) -> Pe
         theirs = "approved" if theirs == "asked" else theirs
         known = replace(peer, url=url, key=evidence.key, state="approved", theirs=theirs, next_key="")
         known = replace(known, bound=known.bound or evidence.voucher == "domain", failures=0, retry_at=None)
+        known = replace(known, evidence="admin" if known.introduced_by else "")
         return replace(known, since=peer.since if peer.state == "approved" else now)
 
     after = peers.change(engine, config, evidence.host, edit)

@@ -23,7 +23,7 @@ from rich.table import Table
 from daemon.errors import JobError
 from daemon.jobs.run import run_job
 from daemon.lab.demo import poisoning
-from daemon.lab.demo.compare import ServedFactors
+from daemon.lab.demo.compare import ServedScores
 from daemon.lab.demo.instances import NAMES, DemoSetup, build, like_more, make_up
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.peers import commands
@@ -32,7 +32,7 @@ from daemon.revert.orchestrate import carry_out
 from daemon.revert.out_of_service import take_out_of_service
 from daemon.store import content_arrays, current_model, model_records
 from daemon.training.acceptance import decisions as acceptance
-from models import artefact, statistics
+from models import artefact, counting
 from models.evaluation import NDCG_AT, top, without
 from models.interactions import stack
 from models.serving import ServedModel
@@ -45,7 +45,7 @@ CASES = {"fakes": 1, "scaled": poisoning.SCALE}
 FILLERS = 3
 """Of popular videos per fake viewer: fewer push harder."""
 SEED = 5
-WINDOW: dict[str, str | int] = {"level": "none", "window": "1s", "min_changed_users": 0}
+WINDOW: dict[str, str | int] = {"level": "none", "window_max": "1s", "min_changed_users": 0}
 """No noise, so that models can be compared byte by byte; windows as long as the demo has patience."""
 _SWITCH_SECONDS = 30.0
 _TITLES = {"fakes": "Fake viewers, as many as real ones", "scaled": "All of them counted twentyfold"}
@@ -156,7 +156,7 @@ async def _play(attacked: _Federation, twin: _Federation, console: Console) -> A
             await federation.change(2 * number)
         case.before = attacked.exposure(pushed)
         await attacked.let_in(pushed, copies=copies)
-        await attacked.session()
+        await attacked.round_()
         outcome = await attacked.train()
         case.verdict = outcome.get("acceptance", "")
         case.why = outcome.get("sum_not_used", "")
@@ -217,13 +217,13 @@ class _Federation:
 
     async def sum(self) -> None:
         """Take a sum and learn from it."""
-        await self.session()
+        await self.round_()
         await self.train()
 
-    async def session(self) -> None:
+    async def round_(self) -> None:
         # The window of the sum before is as long as this.
         await asyncio.sleep(1.1)
-        require([await self.observer.job("session")])
+        require([await self.observer.job("round")])
 
     async def train(self) -> dict[str, Any]:
         outcome = await self.observer.job("train")
@@ -233,7 +233,7 @@ class _Federation:
     def targets(self) -> NDArray[np.int64]:
         """Choose what is pushed: hardly watched videos of the head that serves."""
         model = self._model()
-        items = model.factors[0]
+        items = model.items
         head = np.sort(items[: int(model.manifest["scalars"]["head_size"])]).astype(np.int64)
         counts = np.zeros(len(model.labels), np.int64)
         counts[items] = model.counts
@@ -242,7 +242,7 @@ class _Federation:
     async def let_in(self, pushed: NDArray[np.int64], *, copies: int) -> None:
         """Give the attacker its fake viewers, and have every admin approve it."""
         attacker = next(daemon for daemon in self.daemons if daemon.host == self.attacker)
-        counts = statistics.counts(self.everybody)
+        counts = counting.counts(self.everybody)
         users = attacker.instance.history.users
         fakes = poisoning.push(pushed, counts, users, FILLERS, np.random.default_rng(SEED)).fakes
         make_up(attacker.instance, self.setup.name, fakes, copies=copies)
@@ -295,13 +295,13 @@ class _Federation:
     def exposure(self, pushed: NDArray[np.int64]) -> float:
         """Return the share of all honest viewers with one of the videos in their ten, by the served model."""
         histories = self.everybody.matrix
-        scores = ServedFactors(*self._model().factors, self.everybody.videos).scores(histories)
+        scores = ServedScores.of(self._model()).scores(histories)
         lists = top(without(scores, histories), NDCG_AT)
         return float(np.isin(lists, pushed).any(axis=1).mean())
 
     def urls(self, positions: NDArray[np.int64]) -> tuple[str, ...]:
-        catalogue, _ = content_arrays.read(self.observer.engine)
-        return tuple(catalogue.urls[place] for place in positions)
+        urls = content_arrays.read_urls(self.observer.engine)
+        return tuple(urls[place] for place in positions)
 
     def _model(self) -> ServedModel:
         name = current_model.read(self.config.models_dir)

@@ -33,8 +33,8 @@ Revive = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class GroupSession:
-    """The outcome of the group's session; `seconds` from its announced start until all was published."""
+class GroupRun:
+    """The outcome of the group's round; `seconds` from its announced start until all was published."""
 
     outcome: JobRecord
     seconds: float
@@ -76,7 +76,7 @@ class DemoGroup:
         await self._until(partial(_ready, host), "the group's host did not get ready")
         self._tell(f"  {len(self._daemons[1:])} instances joined, and all approved one another")
 
-    async def run(self, revive: Revive) -> GroupSession:
+    async def run(self, revive: Revive) -> GroupRun:
         """Announce a sum, wait until it is taken and every instance has stored it.
 
         `revive` is called again and again meanwhile: it starts a daemon that was killed.
@@ -93,11 +93,11 @@ class DemoGroup:
         if outcome.outcome == "done":
             for one in self._daemons:
                 await self._until(
-                    partial(_has, one.engine, str(outcome.result["session"])),
+                    partial(_has, one.engine, str(outcome.result["run"])),
                     f"{one.host} did not fetch the sum",
                     revive,
                 )
-        return GroupSession(outcome, outcome.ended - begins)
+        return GroupRun(outcome, outcome.ended - begins)
 
     async def _until(self, found: Callable[[], T | None], problem: str, revive: Revive | None = None) -> T:
         deadline = time.monotonic() + _WITHIN
@@ -123,8 +123,8 @@ def _approve_all(one: Daemon, seen: Mapping[str, KeyEvidence]) -> None:
 
 
 def _last(engine: Engine, since: float) -> JobRecord | None:
-    """Return how the session ended that began at a time, None while it goes on."""
-    found = activity.jobs(engine, names=["group-session"], limit=1)
+    """Return how the round ended that began at a time, None while it goes on."""
+    found = activity.jobs(engine, names=["group-round"], limit=1)
     return found[0] if found and found[0].ended >= since else None
 
 
@@ -139,4 +139,4 @@ def _has(engine: Engine, run: str) -> bool | None:
     """Say whether an instance has the published sums of a run."""
     group = repository.current(engine)
     stored = any(one.run == run for one in sums.records(engine))
-    return True if stored and group is not None and group.batch == run else None
+    return True if stored and group is not None and group.run == run else None

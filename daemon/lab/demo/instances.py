@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import json
+import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 from zlib import crc32
 
 import numpy as np
@@ -19,7 +22,7 @@ from scipy.sparse import csr_array
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
-from daemon.errors import SourceError
+from daemon.errors import JobError, SourceError
 from daemon.identity import open_identity
 from daemon.lab.experiment import (
     MIN_LIKES,
@@ -29,16 +32,14 @@ from daemon.lab.experiment import (
     by_taste,
     hold_out,
     likes_of,
-    newest_first,
     tags_of,
 )
 from daemon.source.dataset import addresses
-from daemon.source.dataset_columns import Positive, positive_from, publication
+from daemon.source.dataset_columns import Positive, positive_from, views
 from daemon.source.dataset_files import DataSet, DataSetError, read
 from daemon.store.engine import open_checked
 from federation.identity import format_key
-from models.baselines import Newest
-from models.interactions import Interactions, stack
+from models.interactions import Interactions
 from models.splits import heavy_tailed_sizes
 
 SHIPPED = Path(__file__).parent / "data" / "ml-latest-small"
@@ -49,6 +50,7 @@ SEED = 1
 CHANGED = 8
 """Viewers of an instance that like something new in a week."""
 TABLE = "interactions.csv.gz"
+_CATALOGUE = "items.csv.gz"
 _ORIGINAL = "before.csv.gz"
 _NEW_LIKES = 3
 _HIGHEST_VALUE = 5.0
@@ -95,8 +97,6 @@ class DemoSetup:
     name: str
     instances: tuple[DemoInstance, ...]
     positive: Positive
-    order: Newest
-    """What newest first means for the videos of the catalogue."""
     titles: dict[str, str]
     """From a video's url to its title, in the order of the set."""
 
@@ -133,6 +133,7 @@ def build(
     sizes = sizes or _sizes(len(active), instances, rng)
     groups = by_taste(csr_array(everybody.matrix[active]), tags_of(found), sizes, rng)
     known, relevant = hold_out(everybody, TEST_SHARE, rng)
+    catalogue = [_write_catalogue(folder, listed), *source.glob("item_tags.csv*")]
     members = []
     for name, group in zip(_names(instances), groups, strict=True):
         place = folder / f"{name}.example"
@@ -140,14 +141,13 @@ def build(
             continue
         rows = active[group]
         history = known.rows(rows)
-        _write_tables(place / "dataset", source, found, rows, history.matrix)
+        _write_tables(place / "dataset", catalogue, found, rows, history.matrix)
         members.append(DemoInstance(place.name, place, history, csr_array(relevant.matrix[rows])))
     start = positive.from_value
     described = [f'name = "{found.name}"', *([f"like_at = {start}"] if np.isfinite(start) else [])]
     _write_settings(members, described, privacy or {}, stranger, in_group=in_group)
-    order = newest_first(publication(found), stack([one.history for one in members]))
     titles = dict(zip(addresses(listed), listed.columns.get("title", ()), strict=False))
-    return DemoSetup(found.name, tuple(members), positive, order, titles)
+    return DemoSetup(found.name, tuple(members), positive, titles)
 
 
 def like_more(instance: DemoInstance, week: int) -> None:
@@ -216,12 +216,24 @@ def _sizes(users: int, instances: int, rng: np.random.Generator) -> Sequence[int
         ) from error
 
 
+def _write_catalogue(folder: Path, listed: DataSet) -> Path:
+    """Write the public catalogue that all instances share, with the views of all their users together."""
+    columns = {**listed.columns, "views": [str(number) for number in views(listed).tolist()]}
+    path = folder / _CATALOGUE
+    folder.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["item", *columns])
+        writer.writerows(zip(listed.item_ids, *columns.values(), strict=True))
+    return path
+
+
 def _write_tables(
-    target: Path, source: Path, found: DataSet, group: NDArray[np.int64], known: csr_array
+    target: Path, catalogue: Sequence[Path], found: DataSet, group: NDArray[np.int64], known: csr_array
 ) -> None:
     """Write one instance's share: its users' histories, and the whole public catalogue."""
     target.mkdir(parents=True)
-    for path in (*source.glob("items.csv*"), *source.glob("item_tags.csv*")):
+    for path in catalogue:
         (target / path.name).symlink_to(path.resolve())
     pairs = np.repeat(group, np.diff(known.indptr)) * known.shape[1] + known.indices
     kept = np.isin(found.users.astype(np.int64) * known.shape[1] + found.items, pairs)
@@ -273,7 +285,7 @@ def _write_settings(
             # Nobody sits there to look at the first model; its acceptance test decides alone.
             "confirm_first = false",
             "[privacy]",
-            # The catalogue of a data set is as old as the demo: minutes.
+            # A film without a year in its title has no date, and would wait for a week.
             'min_video_age = "0s"',
             *(f"{name} = {json.dumps(value)}" for name, value in privacy.items()),
             "[group]",
@@ -293,13 +305,18 @@ def _write_settings(
         one.config_file.write_text("\n".join(lines) + "\n", "utf-8")
 
 
+_PORTS: Final = range(10_000, 20_000)
+"""Below those that systems hand out by themselves: no connection takes one before its daemon starts."""
+
+
 def _free_ports(count: int) -> list[int]:
-    # All are held open until all are known, so that none is given out twice.
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Return ports that nobody uses now; another process that looks at the same time begins elsewhere."""
+    found: list[int] = []
+    for step in range(len(_PORTS)):
+        port = _PORTS[(os.getpid() * 97 + step) % len(_PORTS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise JobError("there are not enough free ports", advice="Stop what else is listening on this machine.")

@@ -28,7 +28,6 @@ from daemon.lab.demo.report import DemoReport, Listing
 from daemon.store import activity
 from federation.node import ANSWERS
 from federation.proposal import least_threshold
-from models.baselines import Newest
 
 WELL_KNOWN = ("Matrix, The", "Toy Story", "Pulp Fiction", "Spirited Away", "Portal 2", "Skyrim")
 LISTINGS = 3
@@ -111,7 +110,7 @@ class _Demo:
     serve: bool = False
     group: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
-    sessions: dict[str, str] = field(default_factory=dict)
+    rounds: dict[str, str] = field(default_factory=dict)
     killed: str = ""
 
     async def run(self, data: Path | None, instances: int, show: Callable[[DemoReport], None]) -> None:
@@ -126,21 +125,20 @@ class _Demo:
             if self.group:
                 await self._sum_in_group(daemons)
             else:
-                with self._phase("sessions", "Summing securely, each instance with its own cohort"):
+                with self._phase("rounds", "Summing securely, each instance with its own cohort"):
                     await self._sum(daemons)
             with self._phase("training", "Training, each instance for itself"):
                 require(await every(daemons, "train"))
             with self._phase("evaluation", "Comparing with pooled data and simple rules"):
-                compared = await self._compare(setup.instances, setup.order)
+                compared = await self._compare(setup.instances)
             members = len(daemons) if self.group else len(daemons) - 1
             report = DemoReport(
                 data_set=setup.name,
                 positive=str(setup.positive),
-                newest=setup.order.rule,
                 compared=tuple(compared),
-                sessions=self.sessions,
+                rounds=self.rounds,
                 bytes_sent={
-                    one.host: sum(session.bytes_out for session in activity.sessions(one.engine, limit=1000))
+                    one.host: sum(round_.bytes_out for round_ in activity.rounds(one.engine, limit=1000))
                     for one in daemons
                 },
                 seconds={name: round(spent, 2) for name, spent in self.seconds.items()},
@@ -178,20 +176,20 @@ class _Demo:
             await daemon.start()
 
     async def _sum(self, daemons: Sequence[Daemon]) -> None:
-        """One session after the other; a killed instance is started again at the end and has its own then."""
+        """One round after the other; a killed instance is started again at the end and has its own then."""
         victim = None if self.victim is None else daemons[self.victim.number]
         for daemon in sorted(daemons, key=lambda one: one is victim):
             if daemon is victim:
                 await self._revive(daemon)
-            outcome = await daemon.job("session")
-            self.sessions[daemon.host] = "done" if outcome.ok else outcome.message
+            outcome = await daemon.job("round")
+            self.rounds[daemon.host] = "done" if outcome.ok else outcome.message
             details = f"{outcome.message} {outcome.advice}"
             if outcome.ok:
                 details = sum_details(outcome.result, outcome.seconds)
             self.console.print(f"  {daemon.name}: {details}")
 
     async def _sum_in_group(self, daemons: Sequence[Daemon]) -> None:
-        """One session of all as a group; a killed instance is started again at once."""
+        """One round of all as a group; a killed instance is started again at once."""
         together = DemoGroup(daemons, lambda line: self.console.print(line, markup=False, soft_wrap=True))
 
         async def revive() -> None:
@@ -200,17 +198,17 @@ class _Demo:
 
         with self._phase("forming", "Forming a group: all join it and approve one another"):
             await together.form()
-        with self._phase("sessions", "Summing securely, all instances in one sum, over Flower"):
+        with self._phase("rounds", "Summing securely, all instances in one sum, over Flower"):
             found = await together.run(revive)
-        self.seconds["session"] = found.seconds
-        self.sessions.update({daemon.host: found.result for daemon in daemons})
+        self.seconds["round"] = found.seconds
+        self.rounds.update({daemon.host: found.result for daemon in daemons})
         self.console.print(f"  {found.result}: {found.details}")
 
-    async def _compare(self, instances: Sequence[DemoInstance], order: Newest) -> list[Compared]:
+    async def _compare(self, instances: Sequence[DemoInstance]) -> list[Compared]:
         loop = asyncio.get_running_loop()
         workers = min(os.cpu_count() or 1, len(instances))
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            jobs = [loop.run_in_executor(pool, compare, one, instances, order) for one in instances]
+            jobs = [loop.run_in_executor(pool, compare, one, instances) for one in instances]
             return list(await asyncio.gather(*jobs))
 
     @contextmanager

@@ -156,7 +156,7 @@ def require(outcomes: Sequence[JobOutcome]) -> None:
 
 
 def sum_details(result: Mapping[str, Any], seconds: float) -> str:
-    """Say who was in a sum and what it cost, from the result of its session."""
+    """Say who was in a sum and what it cost, from the result of its round."""
     lost = "".join(f"; without {host} ({why})" for host, why in result["lost"].items())
     return (
         f"{len(result['survivors'])} members, {result['vocabulary']} videos, pairs of {result['head']}, "

@@ -1,4 +1,4 @@
-"""From measured sums of one sub-cohort to what a session of the whole group costs members and host."""
+"""From measured sums of one sub-cohort to what a round of the whole group costs members and host."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from models import statistics
 
 ADDRESS_BYTES = 75
 """Of one video in a list: `https://HOST/videos/watch/UUID` with a host of 15 letters, and its length."""
-SHOWN_BYTES = 4
-"""Of a count that members are shown between the sums (`daemon.rounds.round_config.COUNT_TYPE`)."""
+HEAD_BYTES = 4
+"""Of a video of the head, by its position in that list (`daemon.rounds.round_config.encode_head`)."""
 PUBLISHED_BYTES = 4
 """Of a number in the published sums (`federation.group.published`)."""
 MEMBER_LINE = 20e6
 HOST_LINE = 1e9
-"""Bits per second, for the estimate of a session's time."""
-EXCHANGES = 10
+"""Bits per second, for the estimate of a round's time."""
+EXCHANGES = 5
 POLL = 0.25
 """Seconds between two looks of a connected member (`federation.flower.fleet.Pace`)."""
 FULL_HEAD = 4096
@@ -29,15 +29,15 @@ MAX_CELLS = 8_000_000
 
 @dataclass(frozen=True)
 class Videos:
-    """The videos of a session: a vocabulary, and the head whose pairs are summed."""
+    """The videos of a round: a vocabulary, and the head whose pairs are summed."""
 
     vocabulary: int
     head: int
 
     @property
-    def lengths(self) -> tuple[int, ...]:
-        """Entries of the session's two sums; a head of one has no pairs."""
-        return tuple(length for length in (self.vocabulary, statistics.pairs(self.head)) if length)
+    def length(self) -> int:
+        """Entries of the round's vector: counts of the vocabulary, then pairs of the head."""
+        return self.vocabulary + statistics.pairs(self.head)
 
 
 FULL = Videos(FULL_VOCABULARY, FULL_HEAD)
@@ -45,10 +45,10 @@ FULL = Videos(FULL_VOCABULARY, FULL_HEAD)
 
 @dataclass(frozen=True)
 class Cost:
-    """One session, counts and pairs, nobody lost.
+    """One round, nobody lost.
 
     Attributes:
-        videos: of the session.
+        videos: of the round.
         extrapolated: whether a sum was too long to be run, and was computed from shorter ones.
         instance_up, instance_down: bytes of one member.
         host_up, host_down: bytes of the host, to and from all other members.
@@ -57,7 +57,7 @@ class Cost:
         instance_cpu: seconds of one member.
         engine_seconds: wall time of one sub-cohort in the engine.
         sums_seconds: estimate for the group until all sums are there; the notes of `simulate` say how.
-        session_seconds: the same until every instance has fetched the published sums.
+        round_seconds: the same until every instance has fetched the published sums.
     """
 
     videos: Videos
@@ -71,43 +71,42 @@ class Cost:
     instance_cpu: float
     engine_seconds: float
     sums_seconds: float
-    session_seconds: float
+    round_seconds: float
 
 
 def lengths(members: int, videos: Videos) -> list[int]:
     """Return which sums to run for a sub-cohort of so many members.
 
     First a short one that warms everything up and does not count, then a short and a long one for the line,
-    then those of the data set that are not too long.
+    then that of the data set where it is not too long.
     """
     longest = MAX_CELLS // members
-    fitting = {length for length in videos.lengths if length <= longest} - {SHORT}
+    fitting = {videos.length} if SHORT < videos.length < longest else set()
     return [SHORT, SHORT, *sorted(fitting | {longest})]
 
 
 def cost(found: Sequence[Measured], videos: Videos, instances: int, sub_cohorts: int) -> Cost:
-    """Compute a session of a group from the sums of its largest sub-cohort.
+    """Compute a round of a group from the sums of its largest sub-cohort.
 
     Args:
         found: what was run, by `lengths`, the first included.
-        videos: of the session.
+        videos: of the round.
         instances: members of the group, the host among them.
         sub_cohorts: into which they are divided.
     """
     by_length = {one.length: one for one in found[1:]}
     up, down, host_cpu, cpu, seconds = (
-        sum(_value(by_length, name, length) for length in videos.lengths)
-        for name in ("up", "down", "host_cpu", "member_cpu", "seconds")
+        _value(by_length, name, videos.length) for name in ("up", "down", "host_cpu", "member_cpu", "seconds")
     )
     pairs = statistics.pairs(videos.head)
-    asked = videos.vocabulary * (ADDRESS_BYTES + SHOWN_BYTES)
+    asked = videos.vocabulary * ADDRESS_BYTES + videos.head * HEAD_BYTES
     published = videos.head * ADDRESS_BYTES + sub_cohorts * PUBLISHED_BYTES * (videos.head + pairs)
     down += asked
     others = instances - 1
     summed = EXCHANGES * POLL + cpu + sub_cohorts * host_cpu + _on_the_lines(up + down, others)
     return Cost(
         videos=videos,
-        extrapolated=any(length not in by_length for length in videos.lengths),
+        extrapolated=videos.length not in by_length,
         instance_up=up,
         instance_down=down + published,
         host_up=others * (down + published),
@@ -117,7 +116,7 @@ def cost(found: Sequence[Measured], videos: Videos, instances: int, sub_cohorts:
         instance_cpu=cpu,
         engine_seconds=seconds,
         sums_seconds=summed,
-        session_seconds=summed + _on_the_lines(published, others),
+        round_seconds=summed + _on_the_lines(published, others),
     )
 
 

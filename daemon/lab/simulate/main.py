@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.lab.experiment import Population, Progress, TrainTestSplit, load, split
-from daemon.lab.simulate import costs, losses, quality, sizes
+from daemon.lab.simulate import alone, costs, losses, quality, sizes
+from daemon.lab.simulate.alone import Alone
 from daemon.lab.simulate.costs import Cost, Videos
 from daemon.lab.simulate.flower_engine import engine
-from daemon.lab.simulate.losses import DRAWS, Checked, Completed
+from daemon.lab.simulate.losses import ATTEMPTS, DRAWS, RESUMES, Checked, Completed
 from daemon.lab.simulate.quality import GroupQuality, QualityOptions
 from daemon.source.dataset_files import DataSet
 from federation.flower.app.laboratory import Laboratory
@@ -23,12 +24,16 @@ from federation.proposal import least_threshold
 
 _CHECK_SECONDS = 8.0
 _PAIR_SECONDS = 0.0005
-"""A real session of two sums takes about so long per pair of members."""
+"""A real round of one or two attempts takes about so long per pair of members."""
 _MAX_RUNS = 100
 _MIN_RUNS = 4
 _MAX_CORES = 4
 """Each is a process of its own with 150 MB."""
 _ENGINE, _LOSSES = 0.4, 0.65
+_GROUPS = 0.8
+"""Part of the whole work that groups are, before instances alone."""
+SMALL = range(5, 21)
+LARGE = (50, 100, 300, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +47,17 @@ class Options(QualityOptions):
     """
 
     instances: tuple[int, ...] = (10, 100, 1000)
-    losses: tuple[float, ...] = (0.1, 0.3)
+    losses: tuple[float, ...] = (0.02, 0.1, 0.3)
     sizes: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
-class Losses:
-    """Shares that complete with so many lost: at a random stage, or away before the session begins."""
+class Completion:
+    """What completes of a cohort of so many members, summed in sub-cohorts of these sizes."""
 
-    loss: float
-    underway: Completed
-    from_the_start: Completed
+    members: int
+    sub_cohorts: tuple[int, ...]
+    losses: tuple[Completed, ...]
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,10 @@ class GroupReport:
         threshold: of the largest sub-cohort.
         sums: secure sums that were run through Flower, all of the largest sub-cohort.
         exact: how many of them were the plain sum, integer for integer.
-        here: a session about the data set's videos.
-        full: a session about a full head.
-        losses: how often sums complete.
-        checked: real state machines against the rule behind `losses`.
-        quality: federated against local.
+        here: a round about the data set's videos.
+        full: a round about a full head.
+        checked: real state machines against the rule of `daemon.lab.simulate.losses`.
+        quality: federated against alone.
         seconds: wall time of finding all this.
     """
 
@@ -80,7 +84,6 @@ class GroupReport:
     exact: int
     here: Cost
     full: Cost
-    losses: tuple[Losses, ...]
     checked: Checked
     quality: GroupQuality
     seconds: float
@@ -88,12 +91,21 @@ class GroupReport:
 
 @dataclass(frozen=True)
 class SimulationReport:
-    """What `simulate` found; `notes` say what the numbers rest on, and which are extrapolated."""
+    """What `simulate` found.
+
+    Attributes:
+        completion: of single sub-cohorts of each size in `SMALL`, then of whole groups of `LARGE` and of the
+            sizes asked for.
+        alone: what instances of some sizes serve without a group.
+        notes: what the numbers rest on, and which are extrapolated.
+    """
 
     data: str
     level: str
     seed: int
+    completion: tuple[Completion, ...]
     groups: tuple[GroupReport, ...]
+    alone: tuple[Alone, ...]
     notes: tuple[str, ...]
 
 
@@ -112,7 +124,8 @@ def simulate(
     for number, instances in enumerate(options.instances):
 
         def overall(phase: str, part: float, number: int = number, instances: int = instances) -> None:
-            progress(f"{instances} instances: {phase}", (number + part) / len(options.instances))
+            done = (number + part) / len(options.instances)
+            progress(f"{instances} instances: {phase}", _GROUPS * done)
 
         groups.append(_group(instances, population, parts, options, overall))
     largest = max(max(group.sub_cohorts) for group in groups)
@@ -120,9 +133,30 @@ def simulate(
         data=population.name,
         level=options.level.value,
         seed=options.seed,
+        completion=tuple(_completion(options)),
         groups=tuple(groups),
+        alone=tuple(
+            alone.measure(
+                population,
+                parts,
+                options,
+                lambda phase, part: progress(phase, _GROUPS + part * (1 - _GROUPS)),
+            )
+        ),
         notes=_notes(options, largest),
     )
+
+
+def _completion(options: Options) -> Iterator[Completion]:
+    divided: dict[int, tuple[int, ...]] = {members: (members,) for members in SMALL}
+    divided |= {
+        members: sizes.divide(members)
+        for members in sorted({*LARGE, *options.instances})
+        if members not in divided
+    }
+    for members, sub_cohorts in divided.items():
+        found = (losses.completed(sub_cohorts, loss, options.seed) for loss in options.losses)
+        yield Completion(members, sub_cohorts, tuple(found))
 
 
 def _group(
@@ -135,7 +169,7 @@ def _group(
         accounts = sizes.resampled(options.sizes, instances, options.seed)
     sub_cohorts = sizes.divide(instances)
     largest = max(sub_cohorts)
-    # First, because the length of the second sum follows from it.
+    # First, because the length of the vector follows from it.
     found = quality.measure(
         population,
         parts,
@@ -158,14 +192,6 @@ def _group(
         exact=sum(one.exact and one.survivors == largest for one in sums),
         here=costs.cost(sums, here, instances, len(sub_cohorts)),
         full=costs.cost(sums, costs.FULL, instances, len(sub_cohorts)),
-        losses=tuple(
-            Losses(
-                loss,
-                losses.completed(sub_cohorts, loss, DRAWS, options.seed),
-                losses.completed(sub_cohorts, loss, DRAWS, options.seed, from_the_start=True),
-            )
-            for loss in options.losses
-        ),
         checked=losses.check(
             largest,
             options.losses,
@@ -207,9 +233,8 @@ def _notes(options: Options, members: int) -> tuple[str, ...]:
     )
     counted = (
         f"Bytes of protocol messages are measured. Those of the list of videos ({costs.ADDRESS_BYTES} bytes "
-        "an address), of the counts that members see between the two sums, and of the published sums, which "
-        "every member fetches, follow from their sizes. The overhead of Flower, TLS and polling is not "
-        "included."
+        "an address), of the head, and of the published sums, which every member fetches, follow from their "
+        "sizes. The overhead of Flower, TLS and polling is not included."
     )
     computing = (
         "Host CPU is the aggregator's, with nobody lost. The SuperLink's work is not included: the engine "
@@ -227,14 +252,24 @@ def _notes(options: Options, members: int) -> tuple[str, ...]:
         f'plain sum plus noise of the level "{options.level.value}", drawn by its exact law: masks cancel to '
         "the last bit. Where there are more accounts than the set has viewers, each account takes part with "
         "the same probability, and some instances have none. At most "
-        f"{options.trained} instances of each band are trained. The local model ignores the minimums on "
-        "viewers that a served model keeps."
+        f"{options.trained} instances of each band are trained. Alone and federated are what an instance "
+        "serves: its own numbers are those of its release, with the noise of the level. Local is learnt from "
+        "its exact numbers, which a daemon shows nobody. Cost is what federated loses to a model of the same "
+        "sum and own exact numbers."
+    )
+    by_itself = (
+        f"Instances alone: means over {alone.drawn(options)} instances of each size, whose viewers have "
+        "tastes of their own, each with noise of its own, and the standard error. Where few videos stand "
+        "out of the noise, lists go on with what shares tags with the history. Public "
+        "counters are those of the set less the likes that are to be found."
     )
     lost = (
-        f"Losses: {DRAWS:,} sessions were drawn per share, by the rule that follows from the protocol, and "
-        "real state machines were compared with the rule as often as stated. A lost member stops answering "
-        "at a random stage, or is away from the start; one that returns before its stage ends is not lost. "
-        "The pairs need exactly the members that are in the counts: one that is lost in between ends its "
-        "sub-cohort's session for this window."
+        f"Losses: {DRAWS:,} rounds were drawn per share and size, by the rule that follows from the "
+        "protocol, and real state machines were compared with the rule as often as stated. At each try "
+        "every member is lost with the given probability, whatever it was before, and stops answering at a "
+        "random one of five stages; a round goes on while the threshold is left. In the end means: with at "
+        f"most {ATTEMPTS - 1} retries, each by whoever of the roster is there. Once confirmations went out, "
+        f"the attempt is resumed instead, at most {RESUMES} times: those that confirmed and come back "
+        "answer, and what they reveal adds up. Members of different sub-cohorts are lost independently."
     )
-    return measured, extrapolated, counted, computing, estimate, worth, lost
+    return measured, extrapolated, counted, computing, estimate, worth, by_itself, lost

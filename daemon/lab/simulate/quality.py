@@ -1,8 +1,11 @@
-"""What a group is worth to its instances: models trained on their own viewers, and with the group's sum.
+"""What a group is worth to its instances: models from their own releases alone, and with the group's sum.
 
 The sum is the plain one plus noise of the chosen level, drawn by its exact law: masks cancel to the last
-bit, which the secure sums of the same command show. Training and settings are those of a daemon
+bit, which the secure sums of the same command show. Its head follows four earlier sums of the same viewers.
+An own release carries a full draw of that noise. Training and settings are those of a daemon
 (`models.training`). Of each band of sizes some instances are drawn, and trained one by one.
+
+Beside them stand yardsticks from own exact numbers, which a daemon shows nobody.
 """
 
 from __future__ import annotations
@@ -17,24 +20,34 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from daemon.lab.experiment import (
+    MAX_HEAD,
+    MIN_USERS,
     Noise,
     Population,
     Progress,
     TrainTestSplit,
     by_taste,
-    local_recipe,
-    summed,
+    exactly,
+    poisson_noise,
+    relative_loss,
+    released,
+    summed_over,
     without,
 )
+from daemon.lab.served_lists import ServedLists
+from daemon.training.sum_selection import restricted
 from federation.noise import share_variance, skellam
 from federation.proposal import least_threshold
+from models import counting
 from models.errors import TooLittleDataError
 from models.evaluation import SIZE_CLASSES, next_videos, size_class
-from models.interactions import stack
+from models.head import LEAST_VIEWS, WINDOWS, first_head, next_head
+from models.interactions import Interactions, stack
 from models.noise import SumNoise
-from models.recommender import Factorization
+from models.released import Released
 from models.trained import Recipe, TrainingData
 from models.training import train
+from models.weights import UNIT
 from policies.privacy import PROTECTION, Level, head_minimum
 
 COLLUDERS = 1
@@ -48,16 +61,24 @@ class QualityOptions:
     """How quality is measured.
 
     Attributes:
-        level: privacy level whose noise is in the sums.
+        level: privacy level whose noise is in the sums and in own releases.
         trained: instances per band of sizes whose models are trained.
+        min_users: viewers that a video of a head needs, before noise is allowed for.
         seed: of every draw.
         recipe: how models are trained.
     """
 
     level: Level = Level.DEFAULT
     trained: int = 8
+    min_users: int = MIN_USERS
     seed: int = 1
     recipe: Recipe = field(default_factory=Recipe)
+
+    @property
+    def own_noise(self) -> SumNoise:
+        """Variances of the noise in an own release."""
+        protection = PROTECTION[self.level]
+        return SumNoise(protection.counts_noise, protection.pairs_noise)
 
 
 @dataclass(frozen=True)
@@ -69,8 +90,12 @@ class Band:
         instances: how many there are.
         trained: how many of them were trained and measured.
         viewers: of those, with something to find.
-        local, federated: NDCG@10, mean over these viewers.
-        gain, gain_se: federated less local, mean over viewers and its standard error; nan for one viewer.
+        local: NDCG@10, mean over these viewers, of a model from own exact numbers alone.
+        alone: the same from its own release alone, as an instance serves it.
+        federated: from its own release and the others' sum.
+        gain, gain_se: federated less alone, mean over viewers and its standard error; nan for one viewer.
+        cost, cost_se: share of NDCG@10 that it costs to learn from its own release instead of own exact
+            numbers, beside the same sum.
     """
 
     name: str
@@ -78,9 +103,12 @@ class Band:
     trained: int
     viewers: int
     local: float
+    alone: float
     federated: float
     gain: float
     gain_se: float
+    cost: float
+    cost_se: float
 
 
 @dataclass(frozen=True)
@@ -118,37 +146,40 @@ class GroupNoise:
     options: QualityOptions
 
     def of(self, number: int) -> Noise:
-        """Return the noise of one member, the same at every draw."""
-        return lambda round_, size: skellam(self._shares(round_)[number], size, self._key(round_, number))
+        """Return the noise of one member in entries, the same at every draw."""
+        return lambda segment, size: skellam(
+            UNIT**2 * self._shares(segment)[number], size, self._key(segment, number)
+        )
 
-    def everybody(self, round_: int, size: int) -> NDArray[np.int64]:
-        """Draw the noise of all members together."""
-        shares = self._shares(round_)
+    def everybody(self, segment: int, size: int) -> NDArray[np.int64]:
+        """Draw the noise of all members together, in entries."""
+        shares = self._shares(segment)
         # Sums of Skellam noise are Skellam: one draw has the law of all these together.
         rest = sum(shares) - sum(shares[number] for number in self.chosen)
-        total = skellam(Fraction(rest), size, self._key(round_, -1))
+        total = skellam(UNIT**2 * Fraction(rest), size, self._key(segment, -1))
         for number in self.chosen:
-            total += self.of(number)(round_, size)
+            total += self.of(number)(segment, size)
         return total
 
     def variances(self, *, but: int | None = None) -> SumNoise:
-        """Return the variances of the noise of all members together, or of all `but` one."""
+        """Return the variances of the noise of all together, or of all `but` one, in viewers squared."""
         counts, pairs = (
             float(sum(shares) - (0 if but is None else shares[but]))
             for shares in (self._shares(0), self._shares(1))
         )
         return SumNoise(counts, pairs)
 
-    def _shares(self, round_: int) -> list[Fraction]:
-        declared = PROTECTION[self.options.level].noise(round_)
+    def _shares(self, segment: int) -> list[Fraction]:
+        protection = PROTECTION[self.options.level]
+        declared = (protection.counts_noise, protection.pairs_noise)[segment]
         return [
             share_variance(declared, least_threshold(members), COLLUDERS)
             for members in self.sub_cohorts
             for _ in range(members)
         ]
 
-    def _key(self, round_: int, number: int) -> bytes:
-        use = ("counts", "pairs")[round_]
+    def _key(self, segment: int, number: int) -> bytes:
+        use = ("counts", "pairs")[segment]
         return hashlib.sha256(f"{self.options.seed}/{use}/{number}".encode()).digest()
 
 
@@ -177,42 +208,107 @@ def measure(
     members = by_taste(train_rows.matrix, features.tags, sizes, rng)
     picked = _pick(sizes, options)
     chosen = sorted(number for numbers in picked.values() for number in numbers)
-    own = [train_rows.rows(rows).limited(_VIDEOS) for rows in members]
+    given = [countable(population, train_rows.rows(rows)) for rows in members]
     noise = GroupNoise(sub_cohorts, chosen, options)
     declared = len(sub_cohorts) * PROTECTION[options.level].counts_noise
-    total = summed(
-        [stack(own)],
-        min_users=head_minimum(recipe.min_users, declared),
-        max_head=recipe.max_head,
-        noise=noise.everybody,
-    )
+    least = head_minimum(options.min_users, declared)
+    everybody = stack(given)
+    head = _head(everybody, population.views, noise.variances(), least, options)
+    total = summed_over(head, [everybody], noise.everybody)
     bands: list[Band] = []
-    if total.head.size >= _SMALLEST_HEAD:
+    if np.count_nonzero(total.counts >= UNIT * least) >= _SMALLEST_HEAD:
         found: dict[int, _Ndcg] = {}
         for done, number in enumerate(chosen, 1):
-            test = csr_array(split.test[members[number]])
-            others = without(total, own[number], noise.of(number))
-            alone = TrainingData(features, own[number], None)
-            together = TrainingData(features, own[number], others, noise.variances(but=number))
-            found[number] = _ndcg(alone, local_recipe(recipe), test), _ndcg(together, recipe, test)
+            own = given[number]
+            others = Released(without(total, own, noise.of(number)), noise.variances(but=number))
+            viewers = train_rows.rows(members[number]), csr_array(split.test[members[number]])
+
+            def ndcg(
+                mine: Released, theirs: Released | None, viewers: _Viewers = viewers
+            ) -> NDArray[np.float64]:
+                if theirs is not None:
+                    theirs = restricted(theirs, mine, min_users=least)
+                return quality(TrainingData(features, mine, theirs), recipe, *viewers)
+
+            mine = own_release(own, options, population.views, number)
+            found[number] = _Ndcg(
+                local=ndcg(exactly(own), None),
+                alone=ndcg(mine, None),
+                federated=ndcg(mine, others),
+                exact=ndcg(exactly(own, min_users=options.min_users), others),
+            )
             progress("training", done / len(chosen))
         for name, numbers in picked.items():
             instances = sum(size > 0 and size_class(size) == name for size in sizes.tolist())
             bands.append(_band(name, instances, [found[number] for number in numbers]))
-    everybody = noise.variances()
+    carried = noise.variances()
     return GroupQuality(
         accounts=int(accounts.sum()),
         viewers=int(sizes.sum()),
         empty=int((sizes == 0).sum()),
         vocabulary=train_rows.videos,
         head=int(total.head.size),
-        deviations=(float(np.sqrt(everybody.counts)), float(np.sqrt(everybody.pairs))),
+        deviations=(float(np.sqrt(carried.counts)), float(np.sqrt(carried.pairs))),
         bands=tuple(bands),
     )
 
 
-_Ndcg = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""NDCG@10 of the same viewers by the local and by the federated model."""
+def countable(population: Population, viewers: Interactions) -> Interactions:
+    """Return what counts of some viewers: no video that few have seen, by the counter that all can read."""
+    public = population.views >= LEAST_VIEWS
+    return viewers.where(public[viewers.matrix.indices]).limited(_VIDEOS)
+
+
+def own_release(
+    own: Interactions, options: QualityOptions, views: NDArray[np.int64], *number: int
+) -> Released:
+    """Draw an own release of an instance of this number, from what counts of its viewers."""
+    rng = np.random.default_rng([options.seed, 31, *number])
+    return released(own, options.own_noise, rng, views=views, min_users=options.min_users)
+
+
+def quality(
+    data: TrainingData, recipe: Recipe, known: Interactions, wanted: csr_array
+) -> NDArray[np.float64]:
+    """Return the NDCG@10 of lists as they are served, for viewers with something to find."""
+    try:
+        model = train(data, recipe)
+    except TooLittleDataError:
+        # Nothing can be recommended, so nothing is found.
+        return np.zeros(int((np.diff(wanted.indptr) > 0).sum()))
+    return next_videos(ServedLists.of(model, data.features), known.matrix, wanted).ndcg
+
+
+def _head(
+    everybody: Interactions,
+    views: NDArray[np.int64],
+    noise: SumNoise,
+    least: int,
+    options: QualityOptions,
+) -> NDArray[np.int64]:
+    """Return the head of a sum that follows on as many earlier ones as a head looks back to."""
+    law = poisson_noise(noise, np.random.default_rng([options.seed, 23]))
+    head = first_head(views, np.zeros_like(views))
+    earlier: list[NDArray[np.float64]] = []
+    for _ in range(WINDOWS):
+        counts = counting.weighted_counts(everybody, head) + law(0, everybody.videos)
+        earlier.append(counts / UNIT)
+        head = next_head(np.stack(earlier), min_users=least, max_head=MAX_HEAD)
+    return head
+
+
+_Viewers = tuple[Interactions, csr_array]
+"""What is known of an instance's viewers, and what they are to find."""
+
+
+@dataclass(frozen=True)
+class _Ndcg:
+    """NDCG@10 of the same viewers by several models; `exact` is federated from own exact numbers."""
+
+    local: NDArray[np.float64]
+    alone: NDArray[np.float64]
+    federated: NDArray[np.float64]
+    exact: NDArray[np.float64]
 
 
 def _pick(sizes: NDArray[np.int64], options: QualityOptions) -> dict[str, list[int]]:
@@ -226,27 +322,25 @@ def _pick(sizes: NDArray[np.int64], options: QualityOptions) -> dict[str, list[i
     return picked
 
 
-def _ndcg(data: TrainingData, recipe: Recipe, test: csr_array) -> NDArray[np.float64]:
-    try:
-        model = train(data, recipe)
-    except TooLittleDataError:
-        # Nothing can be recommended, so nothing is found.
-        return np.zeros(int((np.diff(test.indptr) > 0).sum()))
-    return next_videos(Factorization(model), data.own.matrix, test).ndcg
-
-
 def _band(name: str, instances: int, found: Sequence[_Ndcg]) -> Band:
-    local, federated = (np.concatenate(values) for values in zip(*found, strict=True))
-    gain = federated - local
+    local, alone, federated, exact = (
+        np.concatenate([getattr(one, model) for one in found])
+        for model in ("local", "alone", "federated", "exact")
+    )
+    gain = federated - alone
+    cost, cost_se = relative_loss(federated, exact)
     return Band(
         name=name,
         instances=instances,
         trained=len(found),
         viewers=len(gain),
         local=_mean(local),
+        alone=_mean(alone),
         federated=_mean(federated),
         gain=_mean(gain),
         gain_se=float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else float("nan"),
+        cost=cost,
+        cost_se=cost_se,
     )
 
 

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.schema import Cohort as CohortSection
-from daemon.config.schema import Group as GroupSection
 from daemon.errors import RequestError
 from models.splits import LOG_SIZE_MEAN, LOG_SIZE_SD
-from policies.group import parts_for
+from policies.cohort import sub_cohorts_for
 
 _MAX_ACCOUNTS = 1_000_000_000
 _ADVICE = "Give a text file with one number of accounts per line."
@@ -70,11 +69,11 @@ def viewers(accounts: NDArray[np.int64], available: int) -> NDArray[np.int64]:
 def divide(instances: int) -> tuple[int, ...]:
     """Return the members of each sub-cohort, as a group with the default settings is divided."""
     cohort = CohortSection()
-    number = parts_for(
+    number = sub_cohorts_for(
         instances,
-        sub_cohorts_from=cohort.sub_cohorts_from,
         # The host adds up, and is therefore no protection against itself.
+        divided_from=cohort.sub_cohorts_from + 1,
         least=cohort.min_cohort + 1,
-        per_part=GroupSection().members_per_part,
+        size=cohort.members_per_sub_cohort,
     )
     return tuple(instances // number + (one < instances % number) for one in range(number))

@@ -1,4 +1,4 @@
-"""Who may use the admin API: the plugin by its shared secret, this machine's admin by a token.
+"""Who may use the admin API, and read the whole status: the plugin by its secret, the admin by a token.
 
 Both go into a header of their own, which makes a browser ask before it sends anything for a foreign page;
 that is never allowed here. Neither is in an address, a cookie or a log.
@@ -27,7 +27,7 @@ class AdminRefusedError(ShoalError):
 
 
 class Access:
-    """Holds the token of this run of the daemon."""
+    """Holds the token of this run of the daemon; one for each, at `ACCESS` of the application."""
 
     def __init__(self, secret_token: str) -> None:
         self._token = secret_token.encode()
@@ -36,6 +36,14 @@ class Access:
     def create(cls, data_dir: Path) -> Access:
         """Make the token of this run, in its file."""
         return cls(token.create(data_dir))
+
+    def admits(self, request: web.Request) -> bool:
+        """Tell whether a request may be told everything."""
+        try:
+            self.require(request)
+        except AdminRefusedError:
+            return False
+        return True
 
     def require(self, request: web.Request) -> None:
         """Let a request through.
@@ -56,6 +64,9 @@ class Access:
                 f"the admin API needs the header {HEADER} or {plugin_secret.HEADER}",
                 advice=f"`shoal admin` prints the address with the token, which is in {token.FILE_NAME}.",
             )
+
+
+ACCESS: Final = web.AppKey("access", Access)
 
 
 def _from_elsewhere(request: web.Request) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from daemon.serve.admin import page
-from daemon.serve.admin.access import Access
+from daemon.serve.admin.access import ACCESS, Access
 from daemon.serve.admin.notice_watcher import StoreMetrics
 from daemon.serve.context import ServeContext
 
@@ -25,19 +25,20 @@ PREFIX: Final = "/v1/admin"
 
 def add_to(app: web.Application, context: ServeContext) -> None:
     """Serve the admin API and the page; makes the token of this run."""
-    mount = AdminMount(context)
+    app[ACCESS] = Access.create(context.config.data_dir)
+    mount = AdminMount(context, app[ACCESS])
     app.router.add_route("*", PREFIX + "/{path:.*}", mount.answer)
     app.add_routes(page.routes(page.root()))
     app.on_cleanup.append(mount.close)
-    context.metrics.registry.register(StoreMetrics(context))
+    context.metrics.private.register(StoreMetrics(context))
 
 
 class AdminMount:
     """Passes requests with a credential on to the admin API."""
 
-    def __init__(self, context: ServeContext) -> None:
+    def __init__(self, context: ServeContext, access: Access) -> None:
         self._context = context
-        self._access = Access.create(context.config.data_dir)
+        self._access = access
         self._api: AdminApi | None = None
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

@@ -22,7 +22,7 @@ from daemon.serve.admin import notices
 from daemon.serve.admin.notices import Notice
 from daemon.serve.context import ServeContext
 from daemon.store.engine import reads
-from daemon.store.tables import Session
+from daemon.store.tables import Round
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class StoreMetrics(Collector):
         yield from self._families()
 
     def collect(self) -> Iterable[Metric]:
-        """Return how many notices and peers of each kind there are, and when sessions last ended."""
+        """Return how many notices and peers of each kind there are, and when rounds last ended."""
         context = self._context
         waiting, peers, ended = self._families()
         kinds = Counter(one.kind for one in notices.current(context.engine, context.config, context.clock()))
@@ -92,9 +92,9 @@ class StoreMetrics(Collector):
         )
         for state in get_args(repository.State):
             peers.add_metric([state], states[state])
-        query = select(Session.role, Session.outcome, func.max(Session.ended))
+        query = select(Round.role, Round.outcome, func.max(Round.ended))
         with reads(context.engine) as connection:
-            found = connection.execute(query.group_by(Session.role, Session.outcome)).all()
+            found = connection.execute(query.group_by(Round.role, Round.outcome)).all()
         for role, outcome, at in found:
             if at is not None:
                 ended.add_metric([role, outcome], at)
@@ -106,8 +106,8 @@ class StoreMetrics(Collector):
             GaugeMetricFamily("shoal_notices", "Notices for the admin.", labels=["kind"]),
             GaugeMetricFamily("shoal_peers", "Known instances, by the admin's decision.", labels=["state"]),
             GaugeMetricFamily(
-                "shoal_session_last_seconds",
-                "When the latest session ended, Unix time.",
+                "shoal_round_last_seconds",
+                "When the latest round ended, Unix time.",
                 labels=["role", "outcome"],
             ),
         )

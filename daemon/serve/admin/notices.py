@@ -16,18 +16,23 @@ from sqlalchemy import Engine, func, select
 from daemon.config import Config
 from daemon.group import repository as group_book
 from daemon.group.repository import GroupMember, Membership
-from daemon.peers import repository
+from daemon.maintenance import database_loss
+from daemon.peers import circle, repository
 from daemon.peers.repository import Peer
-from daemon.store import model_records, sums
+from daemon.store import model_records, source_state, sums
 from daemon.store.engine import reads
 from daemon.store.model_records import ModelRecord
 from daemon.store.tables import Refusal
+from daemon.training import exact_own
 
 Kind = Literal[
+    "database-lost",
     "peer-request",
+    "introductions",
     "quarantine",
     "awaiting",
     "budget",
+    "exact-own",
     "key-changed",
     "unreachable",
     "group-request",
@@ -64,17 +69,37 @@ def _notice(kind: Kind, at: float, subject: str, sentence: str, advice: str, *, 
 def current(engine: Engine, config: Config, now: float) -> list[Notice]:
     """Return everything that waits now, newest first."""
     found = [
+        *_of_loss(engine, config, now),
         *_of_peers(engine, config, now),
+        *_of_circle(engine, config, now),
         *_of_models(engine),
         *_of_budgets(engine, config, now),
+        *_of_exact_own(engine, config),
         *_of_group(engine, config, now),
     ]
     return sorted(found, key=lambda notice: (-notice.at, notice.id))
 
 
+def _of_loss(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
+    found = database_loss.recent(engine, config, now)
+    if found is not None:
+        yield _notice(
+            "database-lost",
+            found.at,
+            config.instance.host,
+            " ".join(database_loss.sentences(found)),
+            "If you have a backup of shoal.db, stop the daemon and restore it. Otherwise approve the peers "
+            "that you trust again: shoal peers list",
+        )
+
+
 def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
+    group = group_book.current(engine)
+    hosts = group is not None and group.role == "host"
+    # Whoever asks to join the group hosted here asks to be approved as well; one decision is about both.
+    joining = {one.host for one in group_book.members(engine) if hosts and one.state in ("asked", "refused")}
     for host, peer in repository.read(engine, config).peers.items():
-        if peer.state == "candidate" and peer.theirs in {"asked", "approved"}:
+        if peer.state == "candidate" and peer.theirs in {"asked", "approved"} and host not in joining:
             yield _notice(
                 "peer-request",
                 peer.said or peer.since,
@@ -101,6 +126,41 @@ def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
             )
 
 
+def _of_circle(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
+    found = circle.waiting(engine, config, now)
+    if not found.instances:
+        return
+    hosts = [one.host for one in found.instances]
+    introducers = sorted({host for one in found.instances for host in one.vouchers})
+    if len(introducers) == 1:
+        who = introducers[0]
+        sentence = f"{who} introduces {len(hosts)} instances."
+        sentence = f"{who} introduces 1 instance." if len(hosts) == 1 else sentence
+    else:
+        sentence = f"Your peers introduce {len(hosts)} instances."
+        sentence = "Your peers introduce 1 instance." if len(hosts) == 1 else sentence
+    yield _notice(
+        "introductions",
+        max(found.lists[host].said for host in introducers),
+        introducers[0] if len(introducers) == 1 else "",
+        sentence,
+        "See what stands for each, and approve all ticked in one decision: shoal peers circle",
+        cause=_cause(hosts),
+    )
+
+
+def _cause(hosts: Iterable[str]) -> str:
+    """Return what stays the same while it is about the same hosts."""
+    return hashlib.sha256(" ".join(sorted(hosts)).encode()).hexdigest()[:12]
+
+
+def _named(hosts: list[str]) -> str:
+    """Name some hosts, and say how many more there are."""
+    named = hosts[:_NAMED] if len(hosts) > _NAMED + 1 else hosts
+    more = f" and {len(hosts) - len(named)} more" if len(named) < len(hosts) else ""
+    return f"{', '.join(named)}{more}"
+
+
 def _silent_since(peer: Peer) -> float:
     """Return when a silent peer last answered, Unix seconds; endless for one that answers."""
     return (peer.seen or peer.since) if peer.failures else float("inf")
@@ -108,12 +168,12 @@ def _silent_since(peer: Peer) -> float:
 
 def _of_models(engine: Engine) -> Iterator[Notice]:
     models = model_records.models(engine)
-    parts = sums.records(engine)
-    summed = {name: part.created for part in parts for name in (part.session_id, part.run) if name}
+    stored = sums.records(engine)
+    summed = {name: one.created for one in stored for name in (one.round_id, one.run) if name}
 
     def asked(model: ModelRecord) -> float:
         # By its sum: an older, accepted one is trained again right after a newer one was quarantined.
-        return summed.get(model.session_id or "", model.created)
+        return summed.get(model.round_id or "", model.created)
 
     good = max(
         (asked(m) for m in models if m.kind == "federated" and m.state in {"ready", "current"}), default=0.0
@@ -123,15 +183,15 @@ def _of_models(engine: Engine) -> Iterator[Notice]:
             yield _quarantine(model.id, model.created, model.survivors, model.report)
         if asked(model) > good and model.state == "awaiting":
             yield _awaiting(model.id, model.created, model.survivors)
-    trained = {model.session_id for model in models}
-    accepted = max((part.created for part in parts if part.verdict == "accepted"), default=0.0)
-    batches = {part.run: part for part in parts if part.created > accepted}
-    for batch, first in batches.items():
-        members = [part for part in parts if part.run == batch]
-        if first.verdict != "quarantined" or trained & {batch, *(part.session_id for part in members)}:
+    trained = {model.round_id for model in models}
+    accepted = max((one.created for one in stored if one.verdict == "accepted"), default=0.0)
+    runs = {one.run: one for one in stored if one.created > accepted}
+    for run, first in runs.items():
+        same = [one for one in stored if one.run == run]
+        if first.verdict != "quarantined" or trained & {run, *(one.round_id for one in same)}:
             continue
-        hosts = sorted(host for part in members for host in part.survivors)
-        yield _quarantine(batch, first.created, hosts, first.report)
+        hosts = sorted(host for one in same for host in one.survivors)
+        yield _quarantine(run, first.created, hosts, first.report)
 
 
 def _quarantine(subject: str, at: float, hosts: Iterable[str], report: dict[str, object]) -> Notice:
@@ -159,7 +219,7 @@ def _of_budgets(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
     with reads(engine) as connection:
         last = connection.execute(select(func.max(Refusal.last)).where(Refusal.code == "budget-spent"))
         at = last.scalar()
-    if at is not None and now - at < WINDOWS_OF_A_REFUSAL * config.privacy.window.total_seconds():
+    if at is not None and now - at < WINDOWS_OF_A_REFUSAL * config.privacy.window_max.total_seconds():
         yield _notice(
             "budget",
             at,
@@ -167,6 +227,26 @@ def _of_budgets(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
             "The yearly privacy budget is spent: this instance contributes nothing until it has room again.",
             "See: shoal privacy show. The model in service is not affected.",
         )
+
+
+def _of_exact_own(engine: Engine, config: Config) -> Iterator[Notice]:
+    if not config.serve.exact_own:
+        return
+    known = source_state.read(engine)
+    sentence = exact_own.no_effect(engine, config)
+    cause = "ignored" if sentence else "on"
+    advice = "Put that right, or set serve.exact_own = false in shoal.toml and restart the daemon."
+    if not sentence:
+        sentence = (
+            "Lists rest on exact numbers of your viewers (serve.exact_own): a member who compares lists can "
+            "find out what single other members watched."
+        )
+        advice = (
+            "Keep it only where every member may know that. To end it, set serve.exact_own = false in "
+            "shoal.toml, restart the daemon, and train."
+        )
+    at = 0.0 if known is None else known.synced
+    yield _notice("exact-own", at, config.instance.host, sentence, advice, cause=cause)
 
 
 def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
@@ -211,7 +291,7 @@ def _of_host(group: Membership, config: Config, now: float) -> Iterator[Notice]:
             silent + patience,
             group.host,
             f"The host of the group {group.group}, {group.host}, has not answered for more than a day.",
-            "The daemon keeps trying; there are no sums meanwhile. See: shoal group status",
+            "The daemon keeps trying; there are no rounds meanwhile. See: shoal group status",
         )
 
 
@@ -229,16 +309,14 @@ def _of_strangers(
             strangers[one.host] = one.since
     if strangers:
         hosts = sorted(strangers)
-        named = hosts[:_NAMED] if len(hosts) > _NAMED + 1 else hosts
-        more = f" and {len(hosts) - len(named)} more" if len(named) < len(hosts) else ""
         are = "is a member" if len(hosts) == 1 else "are members"
         yield _notice(
             "group-member",
             max(strangers.values()),
             group.group,
-            f"{', '.join(named)}{more} {are} of the group {group.group} and not approved here yet.",
+            f"{_named(hosts)} {are} of the group {group.group} and not approved here yet.",
             "Compare the words (shoal group members), then: shoal group approve HOST",
-            cause=hashlib.sha256(" ".join(hosts).encode()).hexdigest()[:12],
+            cause=_cause(hosts),
         )
 
 

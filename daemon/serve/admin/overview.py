@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
+from daemon.disclosure import waiting
 from daemon.group import messages
 from daemon.group import repository as groups
 from daemon.identity import open_identity
@@ -45,7 +46,8 @@ def _overview(context: ServeContext) -> dict[str, Any]:
         "words": list(words(key)),
         "mode": config.mode,
         "model": served(context.model.loaded),
-        "cohort": commands.cohort(repository.read(engine, config), config, through),
+        "cohort": commands.cohort(engine, repository.read(engine, config), config, through),
+        "waiting": waiting.gather(config, engine, now).as_json(),
         "group": {"group": group.group, "host": group.host, "role": group.role}
         if group is not None and group.active
         else None,

@@ -62,6 +62,12 @@ async def pause(request: AdminRequest) -> dict[str, Any]:
     return await _decide(request, commands.pause)
 
 
+@table.post("/peers/{host}/resume", "Learn from a paused peer again, on the same terms as before", Peer)
+async def resume(request: AdminRequest) -> dict[str, Any]:
+    """Take the pause back, and decide nothing else."""
+    return await _decide(request, commands.resume)
+
+
 @table.post("/peers/{host}/remove", "Remove a peer: exchange nothing more with it", Peer)
 async def remove(request: AdminRequest) -> dict[str, Any]:
     """Use nothing of it from the next training on; a revert takes out at once what it is in."""

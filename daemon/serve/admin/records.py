@@ -1,4 +1,4 @@
-"""What happened here: what left, sums, the ledger."""
+"""What happened here: what left, rounds, the ledger."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from daemon.identity import open_identity
 from daemon.ledger import chain
 from daemon.ledger.chain import Verification
-from daemon.serve.admin.requests import LedgerQuery, SessionsQuery
-from daemon.serve.admin.responses_history import Ledger, Sessions, Share
+from daemon.serve.admin.requests import LedgerQuery, RoundsQuery
+from daemon.serve.admin.responses_history import Ledger, Rounds, Share
 from daemon.serve.admin.routing import AdminRequest, AdminState, Table
 from daemon.store import activity, sums
 
@@ -30,25 +30,25 @@ async def share(request: AdminRequest) -> dict[str, Any]:
     return await work.result_of(work.running(SHARE) or work.start_job(SHARE))
 
 
-@table.get("/sessions", "The latest secure sums, as aggregator and as member", Sessions, query=SessionsQuery)
-async def sessions(request: AdminRequest) -> dict[str, Any]:
-    """Return sessions, newest first."""
-    query: SessionsQuery = request.query
-    return await request.work.read(_sessions, request.engine, query.limit)
+@table.get("/rounds", "The latest rounds, as aggregator and as member", Rounds, query=RoundsQuery)
+async def rounds(request: AdminRequest) -> dict[str, Any]:
+    """Return rounds, newest first."""
+    query: RoundsQuery = request.query
+    return await request.work.read(_rounds, request.engine, query.limit)
 
 
-def _sessions(engine: Engine, limit: int) -> dict[str, Any]:
-    parts = {part.session_id: part for part in sums.records(engine)}
-    sizes = Counter(part.run for part in parts.values())
+def _rounds(engine: Engine, limit: int) -> dict[str, Any]:
+    stored = {one.round_id: one for one in sums.records(engine)}
+    sizes = Counter(one.run for one in stored.values())
     found = []
-    for session in activity.sessions(engine, limit=limit):
-        part = parts.get(session.id)
-        row = {name: value for name, value in vars(session).items() if name != "seconds"}
-        # A cohort that was summed as one has no parts to speak of.
-        several = part is not None and (part.sub_cohort > 0 or sizes[part.run] > 1)
-        number = part.sub_cohort if part and several else None
-        found.append({**row, "batch": part.run if part else "", "sub_cohort": number})
-    return {"sessions": found}
+    for round_ in activity.rounds(engine, limit=limit):
+        one = stored.get(round_.id)
+        row = {name: value for name, value in vars(round_).items() if name != "seconds"}
+        # A cohort that was not divided has no sub-cohorts to speak of.
+        divided = one is not None and (one.sub_cohort > 0 or sizes[one.run] > 1)
+        number = one.sub_cohort if one and divided else None
+        found.append({**row, "run": one.run if one else "", "sub_cohort": number})
+    return {"rounds": found}
 
 
 @table.get("/ledger", "Entries of the ledger, and whether it verifies", Ledger, query=LedgerQuery)

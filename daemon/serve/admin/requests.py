@@ -26,6 +26,13 @@ Endpoint = Annotated[
 GroupName = Annotated[str, Field(max_length=48)]
 
 
+class ShownKey(RequestModel):
+    """An instance, and the key that the admin was shown."""
+
+    host: HostName
+    key: Key
+
+
 class NewPeer(RequestModel):
     """An instance to contact; this approves nothing."""
 
@@ -40,6 +47,21 @@ class Approval(RequestModel):
     max_users: int | None = Field(default=None, ge=1, le=10_000_000)
 
 
+class CircleDecision(RequestModel):
+    """Which instances of the circle to approve, by the keys that the admin saw, and which were left."""
+
+    ticked: list[ShownKey] = Field(max_length=1000)
+    left: list[HostName] = Field(max_length=10_000)
+
+
+class IntroductionOrder(RequestModel):
+    """To whom approved peers are introduced: one peer, or null for all of them to one another."""
+
+    to: HostName | None = None
+    leave_out: list[HostName] = Field(default=[], max_length=1000)
+    stop: bool = Field(default=False, description="Introduce nobody any more.")
+
+
 class RevertOrder(RequestModel):
     """Remove what was learnt from a peer, or preview what that would change."""
 
@@ -47,8 +69,8 @@ class RevertOrder(RequestModel):
     confirm: str = Field(max_length=255, description="The host once more.")
 
 
-class SessionsQuery(RequestModel):
-    """How many of the newest sessions."""
+class RoundsQuery(RequestModel):
+    """How many of the newest rounds."""
 
     limit: int = Field(default=50, ge=1, le=500)
 

@@ -12,9 +12,11 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from daemon.config import Mode
+from daemon.disclosure.waiting import Cause
 from daemon.serve.admin.notices import Kind as NoticeKind
 
 Words = Annotated[list[str], Field(description="The key as words, to compare on the telephone.")]
+PeerState = Literal["candidate", "approved", "paused", "removed", "reverted"]
 ModelKind = Literal["local", "federated"]
 ModelState = Literal["ready", "current", "awaiting", "quarantined", "deleted"]
 Verdict = Literal["new", "accepted", "awaiting", "quarantined"]
@@ -34,9 +36,33 @@ class Cohort(TypedDict):
 
     approved: Annotated[int, Field(description="Peers that this admin approved.")]
     mutual: Annotated[int, Field(description="Those of them that approved this instance, too.")]
+    on_word_alone: Annotated[int, Field(description="Those that count as strangers: only introduced.")]
     needed: Annotated[int, Field(description="The fewest peers that a sum needs.")]
     missing: Annotated[list[str], Field(description="Approved peers not known to approve this instance.")]
     sentence: Sentence
+
+
+class Wait(TypedDict):
+    """One thing that the next sum waits for."""
+
+    cause: Annotated[Cause, Field(description="What it is about.")]
+    sentence: Annotated[str, Field(description="The cause, as a part of a sentence.")]
+    at: Annotated[float | None, Field(description="When it ends by itself, Unix seconds.")]
+    count: Annotated[int, Field(description="Videos that are old enough then; approvals that are missing.")]
+    total: Annotated[int, Field(description="Videos of the catalogue; approvals that a sum needs.")]
+    hosts: Annotated[list[str], Field(description="Instances that it depends on.")]
+    blocks: Annotated[bool, Field(description="Whether there is no sum before it.")]
+
+
+class Waiting(TypedDict):
+    """What the next shared suggestions wait for."""
+
+    first: Annotated[bool, Field(description="Whether nothing learnt with others ever served.")]
+    at: Annotated[
+        float | None, Field(description="The earliest date, Unix seconds; null while somebody has to decide.")
+    ]
+    sentence: Sentence
+    waits: list[Wait]
 
 
 class LearntThrough(TypedDict):
@@ -63,7 +89,7 @@ class Notice(TypedDict):
     id: str
     kind: NoticeKind
     at: float
-    subject: Annotated[str, Field(description="A host, or the id of a model or session.")]
+    subject: Annotated[str, Field(description="A host, or the id of a model or round.")]
     sentence: Sentence
     advice: str
 
@@ -88,6 +114,7 @@ class Overview(TypedDict):
     mode: Mode
     model: ServedModel | None
     cohort: Cohort
+    waiting: Waiting
     group: LearntThrough | None
     notices: list[Notice]
     quality: list[Quality]
@@ -100,12 +127,12 @@ class Peer(TypedDict):
     url: str
     key: str
     words: Words
-    state: Literal["candidate", "approved", "paused", "removed", "reverted"]
+    state: PeerState
     theirs: Annotated[
         Literal["unknown", "asked", "approved", "declined"],
         Field(description="What it says of this instance."),
     ]
-    source: Literal["file", "follow", "asked", "admin"]
+    source: Literal["file", "follow", "asked", "circle", "admin"]
     bound: Annotated[bool, Field(description="Its domain's actor signed its key.")]
     version: str
     followed: bool
@@ -117,7 +144,67 @@ class Peer(TypedDict):
     since: float
     next_key: Annotated[str, Field(description="A key that it uses without proof that it may.")]
     next_key_words: Words
+    introduced_by: Annotated[list[str], Field(description="On whose introduction it was approved.")]
+    evidence: Annotated[
+        Literal["", "admin", "followed", "vouched"],
+        Field(description="What stands for it beside an introduction."),
+    ]
+    on_word_alone: Annotated[bool, Field(description="It counts as a stranger: it was only introduced.")]
     sentence: Sentence
+
+
+class Introducer(TypedDict):
+    """A peer that introduces instances, and until when that holds."""
+
+    host: str
+    said: float
+    until: float
+    instances: int
+
+
+class IntroducedInstance(TypedDict):
+    """An instance that peers introduce, and what stands for it."""
+
+    host: str
+    key: Annotated[str, Field(description="By its own card; empty until that was read.")]
+    words: Words
+    state: PeerState
+    bound: bool
+    vouchers: Annotated[list[str], Field(description="Peers that name it with this key.")]
+    contradicted_by: Annotated[list[str], Field(description="Peers that name it with another key.")]
+    followed: bool
+    followed_since: float | None
+    videos: Annotated[int, Field(description="Its videos in this catalogue.")]
+    videos_since: float | None
+    evidence: Annotated[
+        Literal["", "followed", "vouched"], Field(description="What stands for it beside an introduction.")
+    ]
+    open: Annotated[bool, Field(description="It can be approved.")]
+    ticked: Annotated[bool, Field(description="That is proposed.")]
+    answered: Annotated[bool, Field(description="The admin saw it before.")]
+    sentence: Sentence
+
+
+class Circle(TypedDict):
+    """All that peers introduce."""
+
+    introducers: list[Introducer]
+    instances: list[IntroducedInstance]
+
+
+class Offer(TypedDict):
+    """Whom a peer is told about, and when it took the list last."""
+
+    recipient: str
+    hosts: list[str]
+    taken: float | None
+
+
+class Introducing(TypedDict):
+    """What we introduce, and the peers that can be introduced."""
+
+    introduced: list[Offer]
+    possible: list[str]
 
 
 class Followed(TypedDict):
@@ -157,8 +244,10 @@ class Reason(TypedDict):
     kind: str
     text: str
     users: int | None
-    estimated: bool
     tags: list[str]
+    words: list[str]
+    share: float
+    """Of what speaks for the video, the part that this reason explains."""
     via: list[str]
 
 
@@ -167,7 +256,6 @@ class RelatedVideo(TypedDict):
 
     uuid: str
     url: str
-    score: float
     reason: Reason
     title: str
     channel: str

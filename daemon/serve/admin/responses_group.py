@@ -55,21 +55,22 @@ class GroupOffer(TypedDict):
 
 
 class Epoch(TypedDict):
-    """The division into parts that holds now."""
+    """The division into sub-cohorts that holds now."""
 
     number: int
     opened_at: float
-    parts: int
+    sub_cohorts: int
     members: int
     mine: Annotated[int | None, Field(description="The part that this instance is in, from 1.")]
     gone: list[str]
+    waiting: Annotated[list[str], Field(description="Members that are left out of sums for now.")]
     hash: str
 
 
 class PublishedSum(TypedDict):
     """The newest published sum that was taken. Members that received the same one see the same words."""
 
-    batch: str
+    run: str
     hash: str
     words: list[str]
 
@@ -79,7 +80,7 @@ class LiveGroup(TypedDict):
 
     link: Literal["", "waiting", "connected", "busy", "refused", "ended"]
     hosting: Literal["", "starting", "ready", "failed"]
-    session: bool
+    running: bool
     problem: str
 
 
@@ -91,6 +92,16 @@ class Counted(TypedDict):
     needed: int
     missing: int
     strangers: list[str]
+
+
+class Waits(TypedDict):
+    """Why the group's sums leave this instance out for now, as the host said."""
+
+    until: Annotated[float | None, Field(description="When the next window may begin; null if not told.")]
+    rejected_by: Annotated[list[str], Field(description="In the group for longer, and do not approve it.")]
+    rejects: Annotated[list[str], Field(description="In the group for longer, and not approved here.")]
+    too_many: Annotated[bool, Field(description="More than a third are not approved here.")]
+    contradicted: Annotated[list[str], Field(description="Of these, those seen here to join later.")]
 
 
 class Membership(TypedDict):
@@ -114,6 +125,7 @@ class Membership(TypedDict):
         bool, Field(description="Whether it contributes; an instance that only learns is in no part.")
     ]
     counted: Counted
+    waits: Waits | None
     published: PublishedSum | None
 
 
@@ -128,6 +140,7 @@ class Member(TypedDict):
     me: bool
     approved: ApprovedHere
     part: int | None
+    waits: Annotated[bool, Field(description="Whether sums leave it out for now.")]
     since: float
     seen: float | None
 

@@ -25,7 +25,7 @@ class SharedVideo(TypedDict):
     url: str
     title: str
     users: int
-    given: Annotated[dict[str, int], Field(description="The noisy number that each aggregator has received.")]
+    given: Annotated[dict[str, float], Field(description="Noisy viewers that each aggregator has.")]
 
 
 class PolicyVerdict(TypedDict):
@@ -37,22 +37,20 @@ class PolicyVerdict(TypedDict):
     sentence: Sentence
 
 
-class Pairs(TypedDict):
-    """The largest second vector, over pairs of the videos that had enough viewers."""
-
-    videos: int
-    entries: int
-    bytes: int
-
-
 class NextShare(TypedDict):
-    """What the next contribution would hold; `videos` are the first of `total`."""
+    """What the next contribution would hold; `videos` are the first of `total`.
+
+    It is one vector: a number for each video of the vocabulary, and one for each pair of a head that whoever
+    asks chooses from it. Its noise is drawn then, so it has no hash before.
+    """
 
     aggregators: list[str]
     group: Annotated[str, Field(description="The group whose host asks; empty: peers ask.")]
     drawn: Annotated[
         Literal["epoch", "listed", "peers"],
-        Field(description="Where members come from: our part of the epoch, the host's list, or our peers."),
+        Field(
+            description="Where members come from: our sub-cohort of the epoch, the host's list, or our peers."
+        ),
     ]
     members: Annotated[
         list[str], Field(description="Instances that this one would be summed with, at most 200.")
@@ -61,41 +59,52 @@ class NextShare(TypedDict):
     shown: int
     total: int
     users: int
-    entries: int
-    bytes: int
-    sha256: Annotated[str, Field(description="Empty: the noise is drawn when a peer asks.")]
-    pairs_at_most: Pairs
+    vocabulary: int
+    head_at_most: int
+    pairs_at_most: int
+    bytes_at_most: int
     verdicts: list[PolicyVerdict]
 
 
-class Vector(TypedDict):
-    """A vector as it was contributed, noise included; round 0 counts per video, round 1 per pair."""
+Aggregator = Annotated[str, Field(description='A host, or "own release".')]
 
-    round: int
-    videos: int | None
+
+class Vector(TypedDict):
+    """A vector as it is kept for a data window, noise included: counts of a vocabulary, pairs of a head."""
+
+    vocabulary: int | None
+    head: int | None
     entries: int
     bytes: int
     sha256: str
 
 
 class DataWindow(TypedDict):
-    """What an aggregator received in its data window: while that is open, it gets the same again."""
+    """What an aggregator received in its data window."""
 
-    aggregator: str
+    aggregator: Aggregator
     opened: float
     ends: float
-    state: Literal["open", "over", "void", "served"]
-    vectors: list[Vector]
+    state: Annotated[
+        Literal["prepared", "open", "given", "over", "void", "served"],
+        Field(
+            description=(
+                "Nothing has left; the same is given again; nothing more is given; the next request gets a "
+                "fresh vector if enough viewers changed; a viewer left; a backup was restored."
+            )
+        ),
+    ]
+    vector: Vector | None
 
 
 class Left(TypedDict):
-    """A vector that left."""
+    """A vector that left; `vocabulary` and `head` are numbers of videos."""
 
     at: float
-    aggregator: str
-    session: str
-    round: int
-    videos: int
+    aggregator: Aggregator
+    round: str
+    vocabulary: int
+    head: int
     bytes: int
     sha256: str
     window_ends: float | None
@@ -121,28 +130,31 @@ class Share(TypedDict):
     traffic: list[PeerTraffic]
 
 
-class Session(TypedDict):
-    """One secure sum."""
+class Round(TypedDict):
+    """One secure sum, from its proposal to its result."""
 
     id: str
     role: Literal["aggregator", "member", "host", "group"]
     aggregator: str
     started: float
     ended: float | None
-    outcome: str
+    outcome: Annotated[
+        Literal["running", "waiting", "done", "abandoned"],
+        Field(description="Waiting: members may have opened it already, so it is resumed."),
+    ]
     reason: str
     roster: list[str]
     survivors: list[str]
     bytes_in: int
     bytes_out: int
-    batch: Annotated[str, Field(description="The aggregator's run that it belongs to, or empty.")]
+    run: Annotated[str, Field(description="The run of this instance that its sum belongs to, or empty.")]
     sub_cohort: int | None
 
 
-class Sessions(TypedDict):
+class Rounds(TypedDict):
     """Newest first."""
 
-    sessions: list[Session]
+    rounds: list[Round]
 
 
 class Check(TypedDict):
@@ -227,10 +239,10 @@ class SuspectGroup(TypedDict):
     reasons: list[str]
 
 
-class Batch(TypedDict):
-    """One run of sums, and its sub-cohorts."""
+class Run(TypedDict):
+    """One run, and its sub-cohorts."""
 
-    batch: str
+    run: str
     at: float
     sub_cohorts: list[SuspectGroup]
     sentence: Sentence
@@ -239,7 +251,7 @@ class Batch(TypedDict):
 class Suspects(TypedDict):
     """Newest first."""
 
-    suspects: list[Batch]
+    suspects: list[Run]
 
 
 class LedgerEntry(TypedDict):

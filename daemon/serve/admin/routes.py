@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from daemon.serve.admin import (
+    circle,
     group,
     group_keys,
     models,
@@ -27,7 +28,7 @@ async def description(_request: AdminRequest) -> dict[str, Any]:
     return openapi.describe(ROUTES)
 
 
-_TABLES = (overview, peers, group, group_keys, reverts, records, models, videos)
+_TABLES = (overview, peers, circle, group, group_keys, reverts, records, models, videos)
 ROUTES: Final[tuple[Route, ...]] = (
     *(row for topic in _TABLES for row in topic.table.routes),
     *_description.routes,

@@ -1,4 +1,4 @@
-"""Whether the daemon is up, whether it can answer, and how it is doing."""
+"""Whether the daemon is up and can answer, and how it is doing; only the admin hears of viewers and peers."""
 
 import asyncio
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from daemon.peers import repository
+from daemon.serve.admin.access import ACCESS
 from daemon.serve.api.metrics import CONTENT_TYPE
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.middleware import error_answer, json_answer
@@ -31,7 +32,7 @@ async def ready(request: web.Request) -> web.Response:
 
 @routes.get("/metrics")
 async def metrics(request: web.Request) -> web.Response:
-    """Answer in the text format of Prometheus."""
+    """Answer in the text format of Prometheus; without a credential only about model and process."""
     context = request.app[CONTEXT]
     numbers, loaded = context.metrics, context.model.loaded
     numbers.model_loaded.set(loaded is not None)
@@ -39,20 +40,22 @@ async def metrics(request: web.Request) -> web.Response:
     if loaded is not None:
         numbers.model_since.set(loaded.since)
         numbers.model_videos.set(len(loaded.model.labels))
-    text = await asyncio.to_thread(numbers.render)
+    private = request.app[ACCESS].admits(request)
+    text = await asyncio.to_thread(numbers.render, private=private)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
 
 
 @routes.get("/v1/status")
 async def status(request: web.Request) -> web.Response:
-    """Answer with what `shoal` and the plugin's admin page show."""
+    """Answer with host, mode, uptime and model; with a credential also viewers, peers, jobs and rounds."""
     context = request.app[CONTEXT]
-    history = await asyncio.to_thread(_records, context)
-    return json_answer(describe(context) | history)
+    told = _for_anybody(context)
+    if request.app[ACCESS].admits(request):
+        told |= await asyncio.to_thread(_for_the_admin, context)
+    return json_answer(told)
 
 
-def describe(context: ServeContext) -> dict[str, Any]:
-    """Return the part of the status that needs no database."""
+def _for_anybody(context: ServeContext) -> dict[str, Any]:
     loaded = context.model.loaded
     model = (
         None
@@ -63,22 +66,20 @@ def describe(context: ServeContext) -> dict[str, Any]:
         "host": context.config.instance.host,
         "mode": context.config.mode,
         "uptime_seconds": round(context.clock() - context.started, 1),
-        "addresses": context.addresses,
         "model": model,
         "problem": context.model.problem,
-        "next": dict(context.upcoming()),
     }
 
 
-def _records(context: ServeContext) -> dict[str, Any]:
+def _for_the_admin(context: ServeContext) -> dict[str, Any]:
     jobs = activity.jobs(context.engine, limit=10)
-    found = activity.sessions(context.engine, limit=10)
-    peers = [peer.host for peer in repository.read(context.engine, context.config).approved()]
+    found = activity.rounds(context.engine, limit=10)
     return {
-        "peers": len(peers),
-        "federation": {"mode": context.config.mode, "peers": peers},
+        "addresses": context.addresses,
+        "next": dict(context.upcoming()),
+        "peers": [peer.host for peer in repository.read(context.engine, context.config).approved()],
         "jobs": [vars(job) for job in jobs],
-        "sessions": [
+        "rounds": [
             {"id": s.id, "role": s.role, "outcome": s.outcome, "reason": s.reason, "started": s.started}
             for s in found
         ],
@@ -96,8 +97,8 @@ def _source(context: ServeContext) -> dict[str, Any]:
         "kind": kind,
         "participants": stored.participants if stored else 0,
         "viewers": stored.viewers if stored else 0,
-        "min_users": context.config.sharing.min_users,
         "follows": stored.follows if stored else 0,
         "last_sync": stored.synced if stored else None,
         "last_check": stored.checked if stored else None,
+        "exact_own": context.config.serve.exact_own,
     }

@@ -1,4 +1,8 @@
-"""Numbers for Prometheus: about requests, jobs and the model, never about viewers, videos or addresses."""
+"""Numbers for Prometheus. No label is a viewer, a video, a host or an address.
+
+How many requests, jobs, rounds and peers there are tells what viewers, peers and the admin do, so without a
+credential there are only the numbers about the model and the process.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -14,32 +18,37 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """All metrics of one daemon. Labels are route names, status codes, job names and refusal codes only."""
+    """All metrics of one daemon. Labels are route names, status codes, job names and refusal codes only.
+
+    Attributes:
+        public: what anybody may read.
+        private: what the admin may read as well.
+    """
 
     def __init__(self, refusals: Callable[[], Mapping[str, int]] = dict) -> None:
-        self.registry = CollectorRegistry()
+        self.public, self.private = CollectorRegistry(), CollectorRegistry()
         self.requests = Counter(
-            "shoal_requests", "Requests to the local API.", ["route", "status"], registry=self.registry
+            "shoal_requests", "Requests to the local API.", ["route", "status"], registry=self.private
         )
         self.latency = Histogram(
-            "shoal_request_seconds", "Time to answer.", ["route"], buckets=BUCKETS, registry=self.registry
+            "shoal_request_seconds", "Time to answer.", ["route"], buckets=BUCKETS, registry=self.private
         )
-        self.model_loaded = Gauge("shoal_model_loaded", "1 while a model serves.", registry=self.registry)
+        self.model_loaded = Gauge("shoal_model_loaded", "1 while a model serves.", registry=self.public)
         self.model_since = Gauge(
-            "shoal_model_since_seconds", "When it began to serve, Unix time.", registry=self.registry
+            "shoal_model_since_seconds", "When it began to serve, Unix time.", registry=self.public
         )
-        self.model_videos = Gauge("shoal_model_videos", "Videos it knows.", registry=self.registry)
+        self.model_videos = Gauge("shoal_model_videos", "Videos it knows.", registry=self.public)
         self.model_failures = Gauge(
-            "shoal_model_load_failures", "Models that did not load since the start.", registry=self.registry
+            "shoal_model_load_failures", "Models that did not load since the start.", registry=self.public
         )
         self.jobs = Counter(
-            "shoal_jobs", "Finished jobs by outcome code.", ["job", "code"], registry=self.registry
+            "shoal_jobs", "Finished jobs by outcome code.", ["job", "code"], registry=self.private
         )
         self.job_seconds = Gauge(
-            "shoal_job_seconds", "Duration of the last run that ended well.", ["job"], registry=self.registry
+            "shoal_job_seconds", "Duration of the last run that ended well.", ["job"], registry=self.private
         )
-        ProcessCollector(registry=self.registry)
-        self.registry.register(_Refusals(refusals))
+        ProcessCollector(registry=self.public)
+        self.private.register(_Refusals(refusals))
 
     def job_ended(self, outcome: JobOutcome) -> None:
         """Count a job by how it ended."""
@@ -47,9 +56,9 @@ class Metrics:
         if outcome.ok:
             self.job_seconds.labels(outcome.name).set(outcome.seconds)
 
-    def render(self) -> bytes:
-        """Return the text format of Prometheus."""
-        return generate_latest(self.registry)
+    def render(self, *, private: bool) -> bytes:
+        """Return the text format of Prometheus, with what only the admin may read or without."""
+        return generate_latest(self.public) + (generate_latest(self.private) if private else b"")
 
 
 class _Refusals(Collector):

@@ -9,6 +9,7 @@ from daemon.serve.api import requests, suggestions
 from daemon.serve.api.requests import ExplainQuery, RecommendationsBody, RelatedQuery
 from daemon.serve.context import CONTEXT
 from daemon.serve.middleware import json_answer
+from daemon.serve.model_loader import is_exact
 from daemon.serve.validation import read_body, read_query
 
 MIXED_HISTORY: Final = 200
@@ -19,7 +20,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/v1/related")
 async def related(request: web.Request) -> web.Response:
-    """Answer `?video=<uuid|url>&limit=&exclude=&nsfw=&viewer=&language=` with videos related to one.
+    """Answer `?video=<uuid|url>&limit=&exclude=&nsfw=&viewer=&language=&discovery=`: videos related to one.
 
     With a viewer, videos that suit the viewer take turns with those like the one that is watched. Videos in
     the language come first; without one, those in the language of the viewer's history or of the seed.
@@ -40,13 +41,16 @@ async def related(request: web.Request) -> web.Response:
         exclude=requests.known(loaded.model, query.exclude),
         nsfw=query.nsfw,
         language=loaded.model.labels.language_numbers.get(query.language, -1),
+        discovery=query.discovery,
     )
-    return json_answer({"model": loaded.id, "videos": suggestions.suggestions(loaded.model, found)})
+    # The plugin shows lists from exact numbers to members alone, also when its settings have just changed.
+    answer = {"model": loaded.id, "exact": is_exact(loaded.model)}
+    return json_answer({**answer, "videos": suggestions.suggestions(loaded.model, found)})
 
 
 @routes.post("/v1/recommendations")
 async def recommendations(request: web.Request) -> web.Response:
-    """Answer `{"history", "viewer", "limit", "exclude", "nsfw"}`, all optional, with videos for one viewer.
+    """Answer `{"history", "viewer", "limit", "exclude", "nsfw", "discovery"}`, all optional, for one viewer.
 
     Without a history, the stored one of `viewer` is used; unknown viewers get what is popular.
     """
@@ -64,6 +68,7 @@ async def recommendations(request: web.Request) -> web.Response:
         limit=min(body.limit, limits.max_results),
         exclude=requests.known(loaded.model, body.exclude),
         nsfw=body.nsfw,
+        discovery=body.discovery,
     )
     videos = suggestions.suggestions(loaded.model, found)
     return json_answer({"model": loaded.id, "history": len(history), "videos": videos})
@@ -71,7 +76,7 @@ async def recommendations(request: web.Request) -> web.Response:
 
 @routes.get("/v1/explain")
 async def explain(request: web.Request) -> web.Response:
-    """Answer `?video=&history=` with the exact parts of the video's score for that history."""
+    """Answer `?video=&history=` with what in that history speaks for the video, exactly."""
     context = request.app[CONTEXT]
     loaded = context.model.get()
     query = read_query(ExplainQuery, request, context.config.limits)

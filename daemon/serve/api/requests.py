@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from daemon.errors import UnknownVideoError
 from daemon.serve.validation import RequestModel
+from models.related_order import Discovery
 from models.serving import ServedModel
 
 MAX_KEY = 2_000
@@ -40,6 +41,7 @@ class RelatedQuery(RequestModel):
     nsfw: bool = False
     viewer: Viewer = ""
     language: str = ""
+    discovery: Discovery | None = None
 
 
 class RecommendationsBody(RequestModel):
@@ -50,10 +52,11 @@ class RecommendationsBody(RequestModel):
     limit: Count = 30
     exclude: Keys = ()
     nsfw: bool = False
+    discovery: Discovery | None = None
 
 
 class ExplainQuery(RequestModel):
-    """A video, and the history that its score is explained for."""
+    """A video, and the history that it is explained for."""
 
     lists: ClassVar = frozenset({"history"})
     video: str = Field(min_length=1)

@@ -1,5 +1,6 @@
-"""From positions and scores to what a caller can show: ids, and why a video is in the list."""
+"""From positions to what a caller can show: ids, and why a video is in the list."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,12 +9,11 @@ from models.serving import ServedModel, Suggestion
 
 
 def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[dict[str, Any]]:
-    """Return `{uuid, url, score, reason: {kind, text, users, tags, via}}` per suggestion, best first."""
+    """Return `{uuid, url, reason}` per suggestion, best first."""
     return [
         {
             "uuid": model.labels.uuid[item.video],
             "url": model.labels.url[item.video],
-            "score": round(float(item.score), 6),
             "reason": reason(model, item.reason),
         }
         for item in found
@@ -21,33 +21,37 @@ def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[dict[st
 
 
 def reason(model: ServedModel, why: Reason) -> dict[str, Any]:
-    """Return a reason as data, with one English sentence; `via` are uuids of the videos it rests on."""
-    # From a sum with noise, numbers of people are estimates.
-    estimated = any(model.manifest.get("noise", {}).values())
+    """Return a reason as data, with one English sentence; `via` are uuids of the videos it rests on.
+
+    `share` is the part of what speaks for the video that the reason explains, in [0, 1].
+    """
     return {
         "kind": why.kind,
-        "text": sentence(why, estimated=estimated),
+        "text": sentence(why),
         "users": why.users,
-        "estimated": estimated,
         "tags": list(why.tags),
+        "words": list(why.words),
+        "share": round(why.share, 2),
         "via": [model.labels.uuid[position] for position in why.via],
     }
 
 
-def sentence(why: Reason, *, estimated: bool) -> str:
-    """Say a reason in one English sentence; `estimated` where numbers of users carry noise.
+def sentence(why: Reason) -> str:
+    """Say a reason in one English sentence.
 
     The plugin says the same, in the viewer's language: tests/plugin/reasons.json holds both to one wording.
     """
-    tags = _listed(why.tags)
-    users = f"About {why.users:,}" if estimated else f"{why.users:,}" if why.users else ""
+    tags, words = _listed(why.tags), _listed(why.words)
+    users = f"About {why.users:,} or more" if why.users else ""
     match why.kind:
         case "co-engagement":
-            return f"{users if why.users else 'The same'} viewers liked or watched both"
+            return f"{users or 'The same'} viewers liked or watched both"
         case "history":
             return f"Fits what you liked or watched: {tags}" if tags else "Fits what you liked or watched"
         case "tags":
             return f"Shares the tag{'s' if len(why.tags) > 1 else ''} {tags}" if tags else "Shares tags"
+        case "words":
+            return f"Shares the word{'s' if len(why.words) > 1 else ''} {words}" if words else "Shares words"
         case "channel":
             return "From the same channel"
         case "category":
@@ -55,22 +59,38 @@ def sentence(why: Reason, *, estimated: bool) -> str:
         case "language":
             return "In the same language"
         case "new":
-            return f"New here, and about {tags}" if tags else "New here"
+            about = tags or words
+            return f"New here, and about {about}" if about else "New here"
         case "popular":
-            return f"{users} viewers liked or watched it" if why.users else "Popular here"
+            return f"{users} viewers liked or watched it" if users else "Popular here"
 
 
 def explanation(model: ServedModel, why: Explanation) -> dict[str, Any]:
-    """Return a score and its parts; each of the two lists adds up to the score (a list may be empty)."""
-    by_video = [{"uuid": model.labels.uuid[p], "part": part} for p, part in why.by_video]
-    by_feature = [{"kind": kind, "name": name, "part": part} for (kind, name), part in why.by_feature]
+    """Return what speaks for a video and what against it, as shares of all that speaks for it.
+
+    What speaks for it adds up to 1, by video with `popularity`, and by feature; a list may be empty.
+    """
+    *by_video, popularity = shares([*(part for _, part in why.by_video), why.popularity])
+    by_feature = shares([part for _, part in why.by_feature])
     return {
         "uuid": model.labels.uuid[why.video],
         "url": model.labels.url[why.video],
-        "score": why.score,
-        "by_video": by_video,
-        "by_feature": by_feature,
+        "by_video": [
+            {"uuid": model.labels.uuid[position], "share": part}
+            for (position, _), part in zip(why.by_video, by_video, strict=True)
+        ],
+        "popularity": popularity,
+        "by_feature": [
+            {"kind": kind, "name": name, "share": part}
+            for ((kind, name), _), part in zip(why.by_feature, by_feature, strict=True)
+        ],
     }
+
+
+def shares(parts: Sequence[float]) -> list[float]:
+    """Return parts as shares of the sum of the positive ones; 0 where there is none."""
+    whole = math.fsum(part for part in parts if part > 0)
+    return [part / whole if whole > 0 else 0.0 for part in parts]
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -45,9 +45,9 @@ async def _pseudonym(request: web.Request, context: ServeContext) -> bytes:
 
 def _forget(context: ServeContext, pseudonym: bytes) -> None:
     with consent_lock(context.config.data_dir, patience=PATIENCE):
-        forget_viewers(context.engine, [pseudonym])
+        removed = forget_viewers(context.engine, [pseudonym])
     if context.config.windows_dir.is_dir():
-        # Loaded only where something was ever given to peers.
+        # Loaded only where something was ever released.
         from daemon.rounds.data_windows import withdraw_viewers
 
-        withdraw_viewers(context.config, context.engine)
+        withdraw_viewers(context.config, context.engine, removed=removed)

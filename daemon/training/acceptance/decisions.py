@@ -62,7 +62,7 @@ def _open(engine: Engine, model_id: str) -> ModelRecord:
 
 
 def _sums(record: ModelRecord) -> list[str]:
-    return [str(session) for session in record.report.get("sums", [])]
+    return [str(round_) for round_ in record.report.get("sums", [])]
 
 
 def _write(engine: Engine, config: Config, record: ModelRecord, verdict: sums.Verdict, now: float) -> None:

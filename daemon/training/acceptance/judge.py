@@ -3,9 +3,9 @@
 Three questions, none of which needs to know who contributed what: can the sum be one of people at all
 (`policies/realisable.py`); does it help own viewers; and does anything gain much of the lists
 (`policies/acceptance.py`), against this instance's own model and against the one of a month ago. Of the two,
-its own model is what no peer had a hand in, but it is a blunt measure where own viewers are few: with fewer
-than ten of a typical video nothing can be told, and the admin is told that. The older model is sharp, and
-adds up what small steps do.
+its own model is what no peer had a hand in, but it is a blunt measure where own viewers are few: at the
+default level nothing can be told with fewer than 25 of a typical video, and the admin is told that. The older
+model is sharp, and adds up what small steps do.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from daemon.training.acceptance.reference_models import Pair, with_local, with_m
 from daemon.training.acceptance.report import Gain, Gains, Report, largest
 from models import exposure
 from models.labels import Labels, Texts
-from models.noise import SumNoise
+from models.noise import NO_NOISE, SumNoise
+from models.released import Released
 from models.serving import ServedModel
-from models.statistics import Statistic
 from models.trained import TrainedModel
 from policies import acceptance, realisable
-from policies.acceptance import LEAST_OWN_VIEWERS, Allowance
+from policies.acceptance import Allowance
 from policies.realisable import Check, Roster
 
 __all__ = ["Check", "Report", "judge"]
@@ -39,8 +39,9 @@ def judge(
     local: TrainedModel | None,
     month: ServedModel | None,
     *,
-    others: Statistic,
-    noise: SumNoise,
+    others: Released,
+    own: Released | None,
+    good_enough: bool | None,
     declared: Mapping[str, int],
     max_videos_per_user: int,
     labels: Labels,
@@ -54,10 +55,12 @@ def judge(
 
     Args:
         candidate: the model learnt from it.
-        local: the one of own viewers alone, None where these are too few for one.
+        local: the one of our own release alone, None where there is too little in it for one.
         month: the one that served a month ago, of a catalogue of its own; None where there is none.
         others: the sum, own viewers not in it; over today's catalogue.
-        noise: the variances that honest survivors put into it.
+        own: what this instance released of its own viewers, which `local` was learnt from.
+        good_enough: whether own viewers' likes are predicted about as well as before; None where that could
+            not be told.
         declared: how many viewers each survivor may have at most.
         max_videos_per_user: how many videos of one viewer count, by the terms of the sum.
         labels: names of today's catalogue.
@@ -65,39 +68,22 @@ def judge(
         seed: of the profiles.
         at: the time of the judgement, Unix seconds.
         survivors: whose viewers are in the sum.
-        sums: the session ids of its parts.
+        sums: the round ids of its parts.
     """
     roster = Roster(sum(declared.values()), max_videos_per_user)
-    checks = realisable.checks(others, noise, roster)
+    checks = realisable.checks(others.statistic, others.noise, roster)
     warnings: list[str] = []
     found: list[Gains] = []
-    measured = _quality(candidate, local, settings)
-    if measured is None:
-        warnings.append("Too few own viewers have likes to hold out, so quality could not be compared.")
-    else:
-        checks.append(measured)
+    checks.append(acceptance.quality(good_enough=good_enough))
+    noise = others.noise, NO_NOISE if own is None else own.noise
     for pair in _pairs(candidate, local, month, labels, warnings):
-        if not _comparable(pair, warnings):
+        if not _comparable(pair, noise, warnings):
             continue
         compared = _Comparison(pair, candidate, labels, noise, settings, seed)
         checks += compared.checks()
         warnings += compared.warnings()
         found.append(compared.gains())
     return Report(at, tuple(checks), tuple(warnings), tuple(found), tuple(survivors), tuple(sums))
-
-
-def _quality(candidate: TrainedModel, local: TrainedModel | None, settings: Acceptance) -> Check | None:
-    if local is None:
-        return None
-    new, own = (
-        max((value for value in model.quality.values() if np.isfinite(value)), default=None)
-        for model in (candidate, local)
-    )
-    if new is None or own is None:
-        return None
-    # The most watched video's viewers are a lower bound of how many there are.
-    viewers = int(local.counts.max(initial=1))
-    return acceptance.quality(new, own, margin=settings.quality_margin, viewers=viewers)
 
 
 def _pairs(
@@ -122,7 +108,8 @@ def _pairs(
     return pairs
 
 
-def _comparable(pair: Pair, warnings: list[str]) -> bool:
+def _comparable(pair: Pair, noise: tuple[SumNoise, SumNoise], warnings: list[str]) -> bool:
+    """Tell whether comparing lists can tell anything; `noise` is that of the sum, and of our own release."""
     name = acceptance.against_words(pair.against)
     if pair.videos.size < exposure.LEAST_VIDEOS:
         warnings.append(
@@ -131,13 +118,19 @@ def _comparable(pair: Pair, warnings: list[str]) -> bool:
         )
         return False
     typical = exposure.typical(pair.before.counts)
-    if pair.own and typical < LEAST_OWN_VIEWERS:
+    least = acceptance.least_viewers(_pair_variance(pair, *noise), own=pair.own)
+    if typical < least:
         warnings.append(
-            f"A typical video has {typical:.0f} own viewers: too few to tell by {name} what gains too much, "
-            f"which takes {LEAST_OWN_VIEWERS:.0f}."
+            f"A typical video has {typical:.0f} {'own ' if pair.own else ''}viewers: too few to tell by "
+            f"{name} what gains too much, which takes {least:.0f}."
         )
         return False
     return True
+
+
+def _pair_variance(pair: Pair, sum_noise: SumNoise, own_noise: SumNoise) -> float:
+    """Return the variance of the noise on a pair in the reference."""
+    return own_noise.pairs + (0.0 if pair.own else sum_noise.pairs)
 
 
 class _Comparison:
@@ -148,17 +141,20 @@ class _Comparison:
         pair: Pair,
         candidate: TrainedModel,
         labels: Labels,
-        noise: SumNoise,
+        noise: tuple[SumNoise, SumNoise],
         settings: Acceptance,
         seed: int,
     ) -> None:
-        self._pair, self._settings, self._variance = pair, settings, noise.counts
+        self._pair, self._settings = pair, settings
+        self._variances = noise[0].counts, noise[1].counts
+        self._pair_variance = _pair_variance(pair, *noise)
         typical = exposure.typical(pair.before.counts)
         self._allowance = Allowance.of(
             settings.max_exposure_gain,
-            pair_variance=noise.pairs,
+            pair_variance=noise[0].pairs + noise[1].pairs,
             typical=exposure.typical(pair.after.counts),
             own=typical if pair.own else None,
+            own_pair_variance=noise[1].pairs,
             reweighted=not pair.weights,
         )
         rng = np.random.default_rng([seed, int(pair.own)])
@@ -178,8 +174,13 @@ class _Comparison:
     def checks(self) -> list[Check]:
         against, allowance = self._pair.against, self._allowance
         plain = [acceptance.gains(against, kind, *shares, allowance) for kind, shares in self._found.items()]
-        marked = self._pair.risen(self._variance)
-        return [*plain, acceptance.risen_gains(against, *self._found["videos"], marked, allowance)]
+        marked = self._pair.risen(*self._variances)
+        risen = acceptance.risen_gains(against, *self._found["videos"], marked, allowance)
+        every = [*((check, allowance.telling) for check in plain), (risen, allowance.telling_risen)]
+        found = [check for check, telling in every if telling or check.failed]
+        if len(found) < len(every):
+            found.append(acceptance.small_gains(against, self._pair_variance))
+        return found
 
     def warnings(self) -> list[str]:
         """Name what gains more than the admin wants to be told of, without being too much."""

@@ -42,8 +42,7 @@ class Pair:
         before, after: what the two models know of them.
         summed: (n,) whether all viewers of the cohort are counted now, not own ones alone.
         summed_before: (n,) likewise then; true throughout for a local model, which knows no others.
-        weights: whether both were learnt with the same weights of ridge and tags, which are chosen anew for
-            each model.
+        weights: whether both were learnt with the same weight of the ridge.
     """
 
     against: Against
@@ -55,17 +54,21 @@ class Pair:
     summed_before: NDArray[np.bool_]
     weights: bool
 
-    def risen(self, variance: float) -> NDArray[np.bool_]:
-        """Mark videos with viewers from nowhere, (n,); `variance` is that of the noise on a count."""
+    def risen(self, sum_variance: float, own_variance: float) -> NDArray[np.bool_]:
+        """Mark videos with viewers from nowhere, (n,), given the variances of the noise on a count."""
         before, after = self.before.counts, self.after.counts
         if self.own:
+            # Our own release is in both, noise and all.
             after = np.maximum(after - before, 0.0)
-        elif self.summed_before.any():
-            # What was no part of the head then may have had as many viewers as what just was.
-            least = float(before[self.summed_before].min())
-            before = np.where(self.summed_before, before, np.maximum(before, least))
+            variances = own_variance, sum_variance
+        else:
+            variances = sum_variance + own_variance, sum_variance + own_variance
+            if self.summed_before.any():
+                # What was no part of the head then may have had as many viewers as what just was.
+                least = float(before[self.summed_before].min())
+                before = np.where(self.summed_before, before, np.maximum(before, least))
         counted = self.summed & self.summed_before
-        marked = exposure.risen(before, after, variance, own=self.own, counted=counted)
+        marked = exposure.risen(before, after, variances, own=self.own, counted=counted)
         return marked & self.summed
 
 
@@ -100,25 +103,25 @@ def month_old_model(engine: Engine, config: Config, book: KnownPeers, *, now: fl
 def with_local(local: TrainedModel, candidate: TrainedModel) -> Pair:
     """Put this instance's own model beside the candidate; both are of one catalogue."""
     places = local.items.astype(np.int64)
-    before = View(local.counts.astype(np.float64), local.U, local.V)
-    chosen = (local.chosen_lambda, local.chosen_alpha)
+    # Of the others the noise says how many viewers they have.
+    standing = np.flatnonzero(local.audience > 0)
+    places = places[standing]
+    before = View(local.counts.astype(np.float64), local.scoring).among(standing)
     everywhere = np.ones(len(places), np.bool_)
-    return _pair("local", places, before, everywhere, chosen, candidate, own=True)
+    return _pair("local", places, before, everywhere, local.ridge, candidate, own=True)
 
 
 def with_month(month: ServedModel, candidate: TrainedModel, labels: Labels) -> Pair:
     """Put a stored model beside the candidate, by the addresses of the videos: catalogues change."""
-    items, U, V = month.factors
+    items = month.items
     places = [labels.index(month.labels.url[int(video)]) for video in items]
     at = np.array([-1 if place is None else place for place in places], np.int64)
     known = np.flatnonzero(at >= 0)
-    before = View(month.counts[known].astype(np.float64), U[known], V[known])
+    before = View(month.counts.astype(np.float64), month.scoring).among(known)
     manifest = month.manifest
     own = manifest.get("provenance", {}).get("kind") == "local"
     summed = known < (len(items) if own else manifest["scalars"]["head_size"])
-    chosen = manifest.get("chosen", {})
-    weights = (chosen.get("lambda"), chosen.get("alpha"))
-    return _pair("month", at[known], before, summed, weights, candidate, own=own)
+    return _pair("month", at[known], before, summed, manifest.get("ridge"), candidate, own=own)
 
 
 def _pair(
@@ -126,7 +129,7 @@ def _pair(
     places: NDArray[np.int64],
     before: View,
     summed_before: NDArray[np.bool_],
-    weights: tuple[float | None, float | None],
+    ridge: float | None,
     candidate: TrainedModel,
     *,
     own: bool,
@@ -136,9 +139,9 @@ def _pair(
         against,
         own,
         common,
-        View(before.counts[here], before.U[here], before.V[here]),
-        View(candidate.counts[there].astype(np.float64), candidate.U[there], candidate.V[there]),
+        before.among(here),
+        View(candidate.counts.astype(np.float64), candidate.scoring).among(there),
         there < candidate.head_size,
         summed_before[here],
-        weights == (candidate.chosen_lambda, candidate.chosen_alpha),
+        ridge == candidate.ridge,
     )

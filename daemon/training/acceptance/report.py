@@ -50,7 +50,7 @@ class Gains:
 
 @dataclass(frozen=True)
 class Report:
-    """What was looked at, and of whom: `survivors` are the roster behind the `sums` (session ids)."""
+    """What was looked at, and of whom: `survivors` are the roster behind the `sums` (round ids)."""
 
     at: float
     checks: tuple[Check, ...]
@@ -61,15 +61,18 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every rule holds."""
-        return all(check.ok for check in self.checks)
+        """Whether no rule fails."""
+        return not any(check.failed for check in self.checks)
 
     @property
     def sentence(self) -> str:
         """Why a sum was refused and who was in it; or that it was not."""
-        failed = [check.sentence for check in self.checks if not check.ok]
+        failed = [check.sentence for check in self.checks if check.failed]
         if not failed:
-            return f"All {len(self.checks)} rules hold."
+            hold = sum(check.ok is True for check in self.checks)
+            unchecked = len(self.checks) - hold
+            left = f" {unchecked} could not be checked." if unchecked else ""
+            return f"{hold} rules hold.{left}"
         more = f" {len(failed) - 1} more rules fail." if len(failed) > 1 else ""
         return f"{failed[0]}{more} In the sum were {', '.join(self.survivors)}."
 

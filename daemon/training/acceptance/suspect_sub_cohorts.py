@@ -18,21 +18,21 @@ PASSED = ("new", "accepted", "awaiting")
 
 def suspects(engine: Engine) -> list[dict[str, Any]]:
     """Return each run of sums of which something was quarantined, newest first, as the admin API answers."""
-    batches: dict[str, list[SumRecord]] = {}
+    runs: dict[str, list[SumRecord]] = {}
     for one in sums.records(engine):
-        batches.setdefault(one.run, []).append(one)
-    for records in batches.values():
+        runs.setdefault(one.run, []).append(one)
+    for records in runs.values():
         records.sort(key=lambda one: one.sub_cohort)
-    return [_batch(name, records) for name, records in batches.items() if _bad(records)]
+    return [_run(name, records) for name, records in runs.items() if _bad(records)]
 
 
 def _bad(records: Sequence[SumRecord]) -> list[SumRecord]:
     return [one for one in records if one.verdict not in PASSED]
 
 
-def _batch(name: str, records: Sequence[SumRecord]) -> dict[str, Any]:
+def _run(name: str, records: Sequence[SumRecord]) -> dict[str, Any]:
     return {
-        "batch": name,
+        "run": name,
         "at": max(one.created for one in records),
         "sub_cohorts": [
             {
@@ -49,7 +49,7 @@ def _batch(name: str, records: Sequence[SumRecord]) -> dict[str, Any]:
 
 def _reasons(one: SumRecord) -> list[str]:
     checks = one.report.get("checks", [])
-    return [str(check["sentence"]) for check in checks if not check["ok"]]
+    return [str(check["sentence"]) for check in checks if check["ok"] is False]
 
 
 def _sentence(records: Sequence[SumRecord]) -> str:

@@ -57,7 +57,7 @@ async def ask_all(
 
 
 class ConnectedOnly:
-    """A carrier to the members that were connected when the session began; the others fail at once."""
+    """A carrier to the members that were connected when the round began; the others fail at once."""
 
     def __init__(self, carrier: Carrier, connected: frozenset[str]) -> None:
         self._carrier, self._connected = carrier, connected

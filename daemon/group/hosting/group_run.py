@@ -1,4 +1,4 @@
-"""The job "group-session": as the group's host, agree on the epoch, take the sums and publish them.
+"""The job "group-round": as the group's host, agree on the epoch, take the sums and publish them.
 
 The stages are the same five as between peers, carried by Flower; the host's own instance is a member like the
 others. After an interruption the next run continues with the same proposals.
@@ -18,17 +18,19 @@ from typing import Any, ClassVar, Final
 from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import repository
 from daemon.group.commands import require_speaking
-from daemon.group.hosting import node_registration
-from daemon.group.hosting.broadcast import ConnectedOnly, ask_all
+from daemon.group.hosting import node_registration, roster_settlement
 from daemon.group.hosting.epochs import Epochs, Opened
-from daemon.group.published_sums import NUMBER_TYPE, PublishedStore
+from daemon.group.hosting.roster_settlement import Settlement
+from daemon.group.published_sums import PublishedStore
 from daemon.group.repository import Event, Membership, note_in_ledger
 from daemon.peers import repository as peers
 from daemon.process.job_context import JobContext
-from daemon.rounds import round_config
+from daemon.rounds import head_history, round_config
 from daemon.rounds.aggregator_window import group_windows
-from daemon.rounds.counts_then_pairs import SubCohort
-from daemon.rounds.session_driver import Paired, SessionDriver
+from daemon.rounds.attempts import Attempt
+from daemon.rounds.broadcast import ConnectedOnly, ask_all
+from daemon.rounds.contribution_log import Question
+from daemon.rounds.run_driver import RunDriver, Summed
 from daemon.store.activity import Role
 from daemon.store.engine import writes
 from daemon.store.traffic import TrafficCounter, add_all, month_of
@@ -40,11 +42,11 @@ from federation.flower.control import SuperLinkError
 from federation.flower.grid import FlowerRun, open_run
 from federation.flower.serverapp import RunFailed
 from federation.flower.superlink import SuperLinkAccess
-from federation.group.epoch_document import read_accepted
 from federation.group.epoch_opening import MAX_SMALL
 from federation.group.published import (
     HEAD,
     MAX_PUBLISHED,
+    NUMBER_TYPE,
     Published,
     PublishedSubCohort,
     counts_blob,
@@ -66,11 +68,11 @@ DELIVER_AT_ONCE: Final = 4
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Run one session of the hosted group to its end, or continue the open one.
+    """Run one round of the hosted group to its end, or continue the open one.
 
     Raises:
-        PolicyRefusedError, NotRunningError: no session is possible now.
-        JobError: the session was abandoned; nothing was learned.
+        PolicyRefusedError, NotRunningError: no round is possible now.
+        JobError: the round was abandoned; nothing was learned.
 
     """
     group = repository.current(context.engine)
@@ -87,10 +89,10 @@ async def _run(context: JobContext, group: Membership, access: SuperLinkAccess) 
     registered = await asyncio.to_thread(node_registration.sync, context.engine, access)
     async with open_run(access, registered) as flower:
         # What takes time and involves nobody else is done before the announced time.
-        session = GroupSession(context, group, flower)
+        round_ = GroupRun(context, group, flower)
         context.progress("waiting for members", 0.0)
         await asyncio.sleep(max(0.0, group.next_at - context.clock()))
-        return await session.run(frozenset(registered))
+        return await round_.run(frozenset(registered))
 
 
 async def _connected(flower: FlowerRun, wanted: frozenset[str], clock: Callable[[], float]) -> frozenset[str]:
@@ -103,16 +105,18 @@ async def _connected(flower: FlowerRun, wanted: frozenset[str], clock: Callable[
         await asyncio.sleep(_POLL)
 
 
-class GroupSession(SessionDriver):
-    """One session of a group, over all its sub-cohorts."""
+class GroupRun(RunDriver):
+    """One round of a group, over all its sub-cohorts."""
 
     role: ClassVar[Role] = "host"
 
     def __init__(self, context: JobContext, group: Membership, flower: FlowerRun) -> None:
         config = context.config
-        windows = group_windows(config, context.clock)
         super().__init__(
-            context, round_config.hosted_journal(config), windows, colluders=round_config.GROUP_COLLUDERS
+            context,
+            round_config.hosted_journal(config),
+            group_windows(config, context.clock),
+            head_history.of_group(config),
         )
         self._group, self._flower = group, flower
         self._connected: frozenset[str] = frozenset()
@@ -128,12 +132,14 @@ class GroupSession(SessionDriver):
         carrier = self._carrier({})
         known = self._epochs.known()
         # Open proposals are for the epoch as it was then.
-        self._epoch = (
+        again = known is not None and self._under_way()
+        opened = (
             self._epochs.present(known)
-            if known is not None and self.rounds.open_sub_cohorts()
+            if known is not None and again
             else await self._epochs.ensure(self._members(), self._giving(), carrier)
         )
-        rejected = await self._send_epoch(self._epoch, carrier)
+        settled = await self._settle(opened, carrier, again=again)
+        self._epoch = settled.opened
         marks.append(("epoch", time.monotonic()))
         result = await self.sum(self._carry)
         marks.append(("sums", time.monotonic()))
@@ -143,7 +149,8 @@ class GroupSession(SessionDriver):
             **result,
             "phases": {name: round(at - before, 3) for (_, before), (name, at) in pairwise(marks)},
             "epoch": self._epoch.document.number,
-            "not_in_epoch": {**self._epoch.problems, **rejected},
+            "not_in_epoch": {**self._epoch.problems, **settled.problems},
+            "waiting": sorted(settled.waits),
             "delivered": delivered,
         }
 
@@ -168,29 +175,30 @@ class GroupSession(SessionDriver):
         return frozenset(own.union(others))
 
     def _carrier(self, blobs: Mapping[str, bytes]) -> Carrier:
-        return ConnectedOnly(self._flower.carrier(blobs, self.rounds.traffic.add), self._connected)
+        return ConnectedOnly(self._flower.carrier(blobs, self.attempts.traffic.add), self._connected)
 
     def _carry(self, signed: SignedProposal) -> Carrier:
-        return self._carrier(self.rounds.blobs_of(signed))
+        return self._carrier(self.attempts.blobs_of(signed))
 
-    async def _send_epoch(self, opened: Opened, carrier: Carrier) -> dict[str, str]:
-        """Send the epoch's document to all members; return who does not accept it, and why."""
-        members = opened.document.members
+    async def _settle(self, opened: Opened, carrier: Carrier, *, again: bool) -> Settlement:
+        """Send the epoch's document to all members, and leave out who waits; `again`: rosters stay."""
         # Also to members that wait for the next epoch: they learn from the sums of this one.
-        members = {**{member.host: member for member in self._members()}, **members}
-        present = {host: opened.raw for host in members if host in self._connected}
-
-        def read(host: str, raw: bytes) -> None:
-            message = envelope.parse(raw, max_size=MAX_SMALL)
-            if read_accepted(message, members[host], self.identity.host).hash != opened.document.hash:
-                raise Refusal(Code.ROSTER_INVALID, f"{host} accepted another epoch", host)
-
-        found = await ask_all(carrier, present, max_answer=MAX_SMALL, read=read)
-        if opened.new:
-            rosters = opened.document.rosters
+        members = {**{one.host: one for one in self._members()}, **opened.document.members}
+        here = {host: one for host, one in members.items() if host in self._connected}
+        if again:
+            return Settlement(
+                opened, {}, await roster_settlement.send(opened, self.identity, here, carrier, {})
+            )
+        joined = {one.host: one.since for one in repository.members(self.context.engine)}
+        until = self.windows.next_after_now()
+        settled = await roster_settlement.settle(
+            self._epochs, opened, self.identity, here, joined, carrier, until=until
+        )
+        if settled.opened.new:
+            rosters = settled.opened.document.rosters
             hosts = [[one.host for one in roster] for roster in rosters]
-            self._note("epoch", parts=len(rosters), members=hosts)
-        return found.problems
+            self._note("epoch", sub_cohorts=len(rosters), members=hosts)
+        return settled
 
     def rosters(self) -> tuple[tuple[PublicIdentity, ...], ...]:
         """Return the sub-cohorts of the epoch."""
@@ -198,52 +206,56 @@ class GroupSession(SessionDriver):
             raise ProtocolMisuse("sums are proposed in an epoch")
         return self._epoch.document.rosters
 
-    def record_id(self, sub_cohort: SubCohort) -> str:
-        """Return the id of the host's record: its own instance keeps one as a member, under the sum's id."""
-        return hashlib.sha256(b"hosted" + sub_cohort.first.sum_id).hexdigest()
+    def colluders(self, roster: tuple[PublicIdentity, ...]) -> int:  # noqa: ARG002
+        """Lay the noise out for the host, and whoever reads the sum."""
+        return round_config.READ_BY_OTHERS
 
-    def keep(self, paired: Sequence[Paired], vocabulary: tuple[str, ...]) -> list[Paired]:
+    def record_id(self, attempt: Attempt) -> str:
+        """Return the id of the host's record; as a member it keeps one under the round's own id."""
+        return hashlib.sha256(b"hosted" + attempt.signed.round_id).hexdigest()
+
+    def _under_way(self) -> bool:
+        window = self.windows.current()
+        return window is not None and window.left and not window.done
+
+    def keep(self, summed: Sequence[Summed], question: Question) -> list[Summed]:
         """Sign and store the sums, but for sub-cohorts with a member that was removed in the meantime."""
         known = peers.read(self.context.engine, self.config)
         kept = []
-        for one in paired:
+        for one in summed:
             out = known.unusable(self.others(one.result.survivors))
             if out:
-                self.finish(
-                    one.sub_cohort,
-                    "abandoned",
-                    reason=f"{', '.join(out)} was removed or reverted during the sum",
-                )
+                reason = f"{', '.join(out)} was removed or reverted during the round"
+                self.finish(one.attempt, "abandoned", reason=reason)
             else:
-                self.finish(one.sub_cohort, "done", survivors=one.result.survivors)
+                self.finish(one.attempt, "done", survivors=one.result.survivors)
                 kept.append(one)
         if kept:
-            self._publish(kept, vocabulary)
+            self._publish(kept, question)
         return kept
 
-    def _publish(self, kept: Sequence[Paired], vocabulary: tuple[str, ...]) -> None:
-        if self._epoch is None or kept[0].sub_cohort.first.proposal.ring != RING:
+    def _publish(self, kept: Sequence[Summed], question: Question) -> None:
+        if self._epoch is None or kept[0].attempt.signed.proposal.ring != RING:
             raise ProtocolMisuse(f"sums of {RING} bits are published in an epoch")
-        head = kept[0].summed.statistic.head
-        blobs = {HEAD: round_config.encode_vocabulary(tuple(vocabulary[place] for place in head))}
+        blobs = {HEAD: round_config.encode_vocabulary(question.head_videos)}
         for number, one in enumerate(kept):
-            blobs[proposal_blob(number)] = one.sub_cohort.first.raw
-            blobs[counts_blob(number)] = one.counted.total[head].astype(NUMBER_TYPE).tobytes()
-            blobs[pairs_blob(number)] = one.result.total.astype(NUMBER_TYPE).tobytes()
-        run_id = bytes.fromhex(kept[0].sub_cohort.run)
+            blobs[proposal_blob(number)] = one.attempt.signed.raw
+            blobs[counts_blob(number)] = one.statistic.counts.astype(NUMBER_TYPE).tobytes()
+            blobs[pairs_blob(number)] = one.statistic.triangle.astype(NUMBER_TYPE).tobytes()
+        run_id = bytes.fromhex(kept[0].attempt.run)
         # If this was interrupted after signing, a member may have it already: nothing else may be signed.
         if self._published.message(run_id) is None:
             self._sign(run_id, self._epoch, kept, blobs)
         repository.change(self.context.engine, lambda group: group and replace(group, offered=run_id.hex()))
 
-    def _sign(self, run_id: bytes, epoch: Opened, kept: Sequence[Paired], blobs: Mapping[str, bytes]) -> None:
+    def _sign(self, run_id: bytes, epoch: Opened, kept: Sequence[Summed], blobs: Mapping[str, bytes]) -> None:
         published = Published(
             group=self._group.group,
-            batch=run_id,
+            run=run_id,
             epoch=epoch.document.hash,
             made=int(self.context.clock() * 1000),
-            parts=tuple(
-                PublishedSubCohort(one.sub_cohort.first.sum_id, one.result.survivors) for one in kept
+            sub_cohorts=tuple(
+                PublishedSubCohort(one.attempt.signed.round_id, one.result.survivors) for one in kept
             ),
             blobs={name: reference_to(data) for name, data in blobs.items()},
         )
@@ -271,7 +283,7 @@ class GroupSession(SessionDriver):
             if read_taken(message, members[host], self.identity.host).hash != published.hash:
                 raise Refusal(Code.BLOB_MISMATCH, f"{host} took something else", host)
 
-        # The traffic of the session itself is saved already.
+        # The traffic of the round itself is saved already.
         exchanged = TrafficCounter()
         try:
             found = await ask_all(

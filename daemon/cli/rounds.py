@@ -1,4 +1,4 @@
-"""`shoal sessions`: which secure sums this instance took part in, and asking for a new one."""
+"""`shoal rounds`: the secure sums that this instance took part in, and starting one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from daemon.cli.terminal import ago, bytes_of, count, facts, line, prose, result
 from daemon.errors import RequestError
 from daemon.group import repository as groups
 from daemon.ledger.messages import whose
-from daemon.peers import repository as peers
 from daemon.store import activity
 
 if TYPE_CHECKING:
     from daemon.process.job_context import JobOutcome
-    from daemon.store.activity import SessionRecord
+    from daemon.store.activity import RoundRecord
 
 app = Commands()
 
@@ -29,7 +28,9 @@ _ROLES = {
     "member": "gave",
     "host": "the group's sum",
     "group": "others gave",
+    "newcomer": "passed on",
 }
+_OUTCOMES = {"waiting": "waiting, to be resumed"}
 
 
 @app.command("list")
@@ -38,53 +39,43 @@ def list_(
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
 ) -> None:
-    """List sessions, newest first."""
-    found = activity.sessions(instance.store, limit=limit)
+    """List rounds, newest first."""
+    found = activity.rounds(instance.store, limit=limit)
     result([vars(one) for one in found], lambda: _show_list(instance, found))
 
 
 @app.command()
 def show(
-    session: Annotated[
-        str, typer.Argument(metavar="SESSION", help="Id of a session, or its first characters.")
-    ],
+    round_: Annotated[str, typer.Argument(metavar="ROUND", help="Id of a round, or its first characters.")],
     instance: InstanceOption = HERE,
 ) -> None:
-    """Show how a session went, what this instance gave in it, and what that tells others."""
+    """Show how a round went, what this instance gave in it, and what that tells others."""
     # Loads NumPy.
     from daemon.disclosure import privacy_report
 
-    found = activity.session(instance.store, session_id(instance, session))
+    found = activity.round_(instance.store, round_id(instance, round_))
     if found is None:
-        raise RequestError("the session was deleted just now", advice="See: shoal sessions list")
-    privacy = privacy_report.session_privacy(instance.store, found)
+        raise RequestError("the round was deleted just now", advice="See: shoal rounds list")
+    privacy = privacy_report.round_privacy(instance.store, found)
     result(
         {**vars(found), "privacy": privacy.as_json()},
-        lambda: _show(found, privacy_report.session_lines(privacy)),
+        lambda: _show(found, privacy_report.round_lines(privacy)),
     )
 
 
 @app.command()
 def start(instance: InstanceOption = HERE) -> None:
-    """Ask the approved peers for a sum now, as its aggregator."""
-    # Loads NumPy.
-    from daemon.rounds import round_config
-
-    config = instance.config
-    known = peers.read(instance.store, config) if config.database.exists() else peers.of_file(config)
-    round_config.require_session(config, known)
-    outcome = instance.job("session")
+    """Start a round now: ask the approved peers for a sum."""
+    outcome = instance.job("round")
     result({**outcome.result, "seconds": outcome.seconds}, lambda: _show_ended(outcome))
 
 
-def session_id(instance: Instance, beginning: str) -> str:
+def round_id(instance: Instance, beginning: str) -> str:
     """Return the only id that begins so. Raises RequestError."""
-    return one_id(
-        activity.session_ids(instance.store, beginning), beginning, "session", "shoal sessions list"
-    )
+    return one_id(activity.round_ids(instance.store, beginning), beginning, "round", "shoal rounds list")
 
 
-def _show_list(instance: Instance, found: list[SessionRecord]) -> None:
+def _show_list(instance: Instance, found: list[RoundRecord]) -> None:
     if not found:
         prose(_none_yet(instance))
         return
@@ -95,22 +86,27 @@ def _show_list(instance: Instance, found: list[SessionRecord]) -> None:
             _ROLES.get(one.role, one.role),
             one.aggregator,
             ago(now - one.started),
-            f"{one.outcome} ({one.reason})" if one.reason else one.outcome,
+            _outcome(one),
             f"{len(one.survivors)} of {len(one.roster)}",
             bytes_of(one.bytes_out),
         )
         for one in found
     ]
-    columns = ["SESSION", "ROLE", "AGGREGATOR", "STARTED", "OUTCOME", "SUMMED", "SENT"]
+    columns = ["ROUND", "ROLE", "AGGREGATOR", "STARTED", "OUTCOME", "SUMMED", "SENT"]
     table(columns, rows, right=("SENT",))
+
+
+def _outcome(round_: RoundRecord) -> str:
+    told = _OUTCOMES.get(round_.outcome, round_.outcome)
+    return f"{told} ({round_.reason})" if round_.reason else told
 
 
 def _none_yet(instance: Instance) -> str:
     group = groups.current(instance.store)
     if group is None or not group.active:
-        return "No session yet. Approve peers first: shoal peers list"
+        return "No round yet. Approve peers first: shoal peers list"
     return (
-        f"No session yet. The host of the group {group.group} takes its sums. See: shoal group status, and "
+        f"No round yet. The host of the group {group.group} starts them. See: shoal group status, and "
         "shoal ledger show"
     )
 
@@ -120,7 +116,7 @@ def _show_ended(outcome: JobOutcome) -> None:
     if found.get("simulated"):
         asked = ", ".join(found["peers"]) or "nobody, because no peer is approved"
         prose(
-            f"Nothing was sent. A session would ask {asked} about {count(found['vocabulary'], 'video')}. "
+            f"Nothing was sent. A round would ask {asked} about {count(found['vocabulary'], 'video')}. "
             f"This instance counts {count(found['own_users'], 'viewer')}, who engaged with "
             f"{count(found['own_videos'], 'video')}."
         )
@@ -133,16 +129,16 @@ def _show_ended(outcome: JobOutcome) -> None:
         line(f"  without {host}: {reason}")
 
 
-def _show(found: SessionRecord, privacy: list[tuple[str, str]]) -> None:
+def _show(found: RoundRecord, privacy: list[tuple[str, str]]) -> None:
     facts(
         [
-            ("session", found.id),
+            ("round", found.id),
             ("role", f"{found.role}: {whose(found.role, found.aggregator)}"),
             ("aggregator", found.aggregator),
             ("started", ago(time.time() - found.started)),
-            ("outcome", f"{found.outcome} ({found.reason})" if found.reason else found.outcome),
+            ("outcome", _outcome(found)),
             ("roster", ", ".join(found.roster)),
-            ("survivors", ", ".join(found.survivors)),
+            ("in the sum", ", ".join(found.survivors)),
             ("sent / received", f"{bytes_of(found.bytes_out)} / {bytes_of(found.bytes_in)}"),
             *privacy,
             *((stage, f"{float(seconds):.2f} s") for stage, seconds in found.seconds.items()),

@@ -8,7 +8,7 @@ from alembic import op
 
 from daemon.store.tables import Base
 
-revision = "0001"
+revision = "0002"
 down_revision = None
 branch_labels = None
 depends_on = None
