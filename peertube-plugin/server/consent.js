@@ -8,14 +8,21 @@ const { TABLES } = require('./sql.js')
  *
  * @typedef {(sql: string, options?: { bind?: unknown[] }) => Promise<any>} Query
  * @typedef {{ kind: 'channel' | 'host' | 'video', value: string }} Exclusion
+ * @typedef {typeof DISCOVERY[number]} Discovery how far lists lead away from what everybody watches
  */
 
+const DISCOVERY = /** @type {const} */ (['familiar', 'balanced', 'explore'])
 const DEFINITIONS = [
   `CREATE TABLE IF NOT EXISTS ${TABLES.choice} (
     "userId" integer PRIMARY KEY REFERENCES "user" (id) ON DELETE CASCADE,
     training boolean,
     personal boolean,
     "updatedAt" timestamptz NOT NULL DEFAULT now()
+  )`,
+  // Not a column of the choices: their time tells when somebody consented.
+  `CREATE TABLE IF NOT EXISTS ${TABLES.discovery} (
+    "userId" integer PRIMARY KEY REFERENCES "user" (id) ON DELETE CASCADE,
+    discovery varchar(16) NOT NULL CHECK (discovery IN ('${DISCOVERY.join('\', \'')}'))
   )`,
   `CREATE TABLE IF NOT EXISTS ${TABLES.hidden} (
     id serial PRIMARY KEY,
@@ -72,6 +79,17 @@ class Consent {
     )
   }
 
+  /** Keep how far lists lead a viewer. @param {number} userId @param {Discovery | null} discovery null: no choice */
+  async setDiscovery (userId, discovery) {
+    await this.#query(
+      discovery === null
+        ? `DELETE FROM ${TABLES.discovery} WHERE "userId" = $1`
+        : `INSERT INTO ${TABLES.discovery} ("userId", discovery) VALUES ($1, $2)
+           ON CONFLICT ("userId") DO UPDATE SET discovery = excluded.discovery`,
+      { bind: discovery === null ? [userId] : [userId, discovery] }
+    )
+  }
+
   /** @param {number} userId @param {{ videoId?: number, channelId?: number }} target */
   async hide (userId, { videoId, channelId }) {
     await this.#query(
@@ -119,4 +137,4 @@ class Consent {
   }
 }
 
-module.exports = { Consent }
+module.exports = { Consent, DISCOVERY }

@@ -3,8 +3,11 @@
 const { isUuid } = require('./uuid.js')
 
 /**
- * @typedef {{ kind: string, text: string, users: number | null, estimated?: true, tags: string[] }} Reason
+ * @typedef {{ kind: string, text: string, users: number | null, tags: string[], words: string[],
+ *             share: number | null }} Reason `share`: of what speaks for the video, the part that it explains, in [0, 1]
  * @typedef {{ uuid: string, reason: Reason }} Candidate
+ * @typedef {{ candidates: Candidate[], exact: boolean }} Answer `exact`: made from exact numbers of viewers, so that only
+ *   members may see it
  */
 
 const MAX_ANSWER = 256 * 1024
@@ -45,19 +48,20 @@ class Daemon {
   /**
    * Candidates for the list beside a video, best first, without duplicates and without the video itself.
    *
-   * @param {{ video: string, viewer?: string, nsfw: boolean, limit: number, language?: string }} wanted
-   * @returns {Promise<Candidate[]>}
+   * @param {import('./lists.js').Wanted & { limit: number }} wanted
+   * @returns {Promise<Answer>}
    */
-  async related ({ video, viewer, nsfw, limit, language }) {
+  async related ({ video, viewer, nsfw, limit, language, discovery }) {
     const query = new URLSearchParams({ video, limit: String(limit), nsfw: nsfw ? '1' : '0' })
     if (viewer) query.set('viewer', viewer)
     if (language) query.set('language', language)
+    if (discovery) query.set('discovery', discovery)
     const answer = await this.#json(`/v1/related?${query}`, { timeout: 2000, most: MAX_ANSWER })
     if (!Array.isArray(answer?.videos)) throw new DaemonError('UNEXPECTED_ANSWER')
-    return candidates(answer.videos, video)
+    return { candidates: candidates(answer.videos, video), exact: answer.exact === true }
   }
 
-  /** What the daemon says of itself. @returns {Promise<any>} */
+  /** What the daemon says of itself: of viewers and peers only if it has the same secret. @returns {Promise<any>} */
   async status () {
     const answer = await this.#json('/v1/status', { timeout: 1500, most: MAX_ANSWER })
     if (typeof answer !== 'object' || answer === null) throw new DaemonError('UNEXPECTED_ANSWER')
@@ -209,14 +213,20 @@ function candidates (videos, current) {
 
 /** @param {any} given @returns {Reason} */
 function reason (given) {
-  const { kind, text, users, estimated, tags } = given ?? {}
+  const { kind, text, users, tags, words, share } = given ?? {}
   return {
     kind: typeof kind === 'string' && KIND.test(kind) ? kind : '',
     text: short(text, 200),
     users: Number.isSafeInteger(users) && users > 0 ? users : null,
-    ...(estimated === true && { estimated }),
-    tags: Array.isArray(tags) ? tags.slice(0, 3).map(tag => short(tag, 60)).filter(Boolean) : []
+    tags: named(tags),
+    words: named(words),
+    share: typeof share === 'number' ? Math.min(1, Math.max(0, share)) : null
   }
+}
+
+/** @param {unknown} given @returns {string[]} */
+function named (given) {
+  return Array.isArray(given) ? given.slice(0, 3).map(name => short(name, 60)).filter(Boolean) : []
 }
 
 /** @param {unknown} text @param {number} most */

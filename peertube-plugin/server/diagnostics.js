@@ -1,6 +1,19 @@
 'use strict'
 
 const NOBODY = '0'.repeat(32)
+/** What keeps the daemon's setting `serve.exact_own` without effect, and what to do. */
+const OPENINGS = {
+  'members-only': 'serve.exact_own has no effect, since everybody sees suggestions: show them to logged-in members only in ' +
+    'the settings, or set it to false in the daemon\'s shoal.toml.',
+  registration: 'serve.exact_own has no effect, since anybody can register or ask to: close registration in PeerTube\'s ' +
+    'settings, or set it to false in the daemon\'s shoal.toml.',
+  logins: 'serve.exact_own has no effect, since a plugin lets other programs decide who may log in: uninstall that plugin, ' +
+    'or set it to false in the daemon\'s shoal.toml.'
+}
+/** Viewers below whom little stands out of the noise: docs/privacy.md. */
+const FEW = 100
+
+const UNTIL_SECRET = 'Not known before the daemon has the same secret.'
 
 /**
  * Whether everything works, and if not what to do. One object per check; `ok` is null where nothing can be said yet.
@@ -12,7 +25,7 @@ class Diagnostics {
    * @param {{ settings: import('./settings.js').Settings, sql: import('./sql.js').Queries,
    *           daemon: import('./daemon.js').Daemon, identity: import('./identity.js').InstanceCard,
    *           related: import('./related.js').Related, lists: import('./lists.js').Lists,
-   *           vectors: import('./vectors.js').Vectors,
+   *           vectors: import('./vectors.js').Vectors, audience: import('./audience.js').Audience,
    *           config: import('@peertube/peertube-types').PeerTubeHelpers['config'], isErased: () => boolean }} parts
    */
   constructor (parts) {
@@ -25,6 +38,7 @@ class Diagnostics {
       value => ({ value, error: undefined }), error => ({ value: undefined, error }))
     const checks = await Promise.all([
       this.#settings(),
+      this.#consent(),
       this.#tables(),
       this.#daemon(status),
       this.#secret(status.value),
@@ -32,6 +46,7 @@ class Diagnostics {
       this.#participants(status.value),
       this.#related(),
       this.#browser(),
+      this.#audience(status.value),
       this.#searchIndex(),
       this.#federation(status.value)
     ])
@@ -51,6 +66,16 @@ class Diagnostics {
     return check('settings', daemonUrl !== null && federationUrl !== null,
       'The addresses of the daemon are usable.',
       'Give both addresses in the settings as http://host:port.')
+  }
+
+  /** @returns {Check} */
+  #consent () {
+    const { consent, lacksConfirmation } = this.parts.settings.values
+    return check('consent', !lacksConfirmation, consent === 'opt-out'
+      ? 'Viewers take part unless they refuse, as you confirmed. Under European law that is no consent.'
+      : 'Viewers take part only after they agreed.',
+    'Viewers take part only after they agreed, because the confirmation for "unless they refuse" is missing. ' +
+    'Type it in the settings, or select "only after they agreed".')
   }
 
   /** @returns {Promise<Check>} */
@@ -82,22 +107,20 @@ class Diagnostics {
   /** @param {any} status @returns {Check} */
   #sync (status) {
     if (!status) return unknown('sync', 'Not known before the daemon answers.')
-    const at = status.source?.last_sync
-    return check('sync', at === undefined ? null : at !== null, 'The daemon has read videos and viewers from here.',
+    if (!status.source) return unknown('sync', UNTIL_SECRET)
+    return check('sync', status.source.last_sync !== null, 'The daemon has read videos and viewers from here.',
       'Run `shoal sync` beside the daemon, and look at what it says.')
   }
 
   /** @param {any} status @returns {Promise<Check>} */
   async #participants (status) {
-    const needed = status?.source?.min_users
-    if (this.parts.isErased() || !Number.isInteger(needed)) {
-      return unknown('participants', 'Not known before the daemon answers.')
-    }
+    if (this.parts.isErased() || !status) return unknown('participants', 'Not known before the daemon answers.')
+    if (!status.source) return unknown('participants', UNTIL_SECRET)
     const { settings, sql } = this.parts
     const count = await sql.countParticipants(settings.values.consent === 'opt-out')
-    return check('participants', count >= needed ? true : null, `Viewers who take part: ${count}.`,
-      `Viewers who take part: ${count}; ${needed} are needed before what they watch counts. Until then suggestions rest on ` +
-      'tags, channels and languages. Tell viewers about the choice in their account.')
+    return check('participants', count >= FEW ? true : null, `Viewers who take part: ${count}.`,
+      `Viewers who take part: ${count}. With fewer than about ${FEW}, noise hides most of what they watch, and suggestions ` +
+      'rest on tags, channels and languages. Tell viewers about the choice in their account.')
   }
 
   /** @returns {Check} */
@@ -120,9 +143,25 @@ class Diagnostics {
     if (!settings.values.browserSuggestions) {
       return unknown('browser', 'Suggestions in the browser are switched off in the settings.')
     }
+    if (settings.values.membersOnly) {
+      return unknown('browser', 'Suggestions are shown to logged-in members only, so browsers get no vectors.')
+    }
     return check('browser', await vectors.current() !== null, 'Browsers can rank by themselves.',
       'The daemon has no vectors to offer: they come with a model whose sum was proposed with their publication and ' +
       'with noise.')
+  }
+
+  /** @param {any} status @returns {Promise<Check>} */
+  async #audience (status) {
+    const seen = this.parts.settings.values.membersOnly
+      ? 'Only logged-in members see suggestions.'
+      : 'Everybody sees suggestions.'
+    if (status?.source?.exact_own !== true) return check('audience', true, seen, '')
+    const [opening] = await this.parts.audience.openings()
+    return check('audience', opening === undefined,
+      'Only logged-in members see suggestions. They rest on exact numbers of viewers (serve.exact_own), so that a member ' +
+      'who compares lists can find out what single other members watched.',
+      OPENINGS[opening ?? 'members-only'])
   }
 
   /** @returns {Promise<Check>} */
@@ -136,7 +175,7 @@ class Diagnostics {
   /** @param {any} status @returns {Promise<Check>} */
   async #federation (status) {
     if (!status) return unknown('federation', 'Not known before the daemon answers.')
-    if ((status.federation?.mode ?? 'off') === 'off') return unknown('federation', 'The daemon works alone (mode off).')
+    if ((status.mode ?? 'off') === 'off') return unknown('federation', 'The daemon works alone (mode off).')
     const works = await this.parts.identity.card().then(() => true, () => false)
     return check('federation', works, 'Other instances can reach the daemon through this one.',
       'Check the address of the daemon\'s listener in the settings, and that the daemon\'s host is this instance\'s.')

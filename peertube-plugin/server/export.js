@@ -14,14 +14,16 @@ class Export {
   /**
    * @param {{ settings: import('./settings.js').Settings, sql: import('./sql.js').Queries,
    *           pseudonyms: import('./pseudonym.js').Pseudonyms, exclusions: import('./exclusions.js').Exclusions,
+   *           audience: import('./audience.js').Audience,
    *           config: import('@peertube/peertube-types').PeerTubeHelpers['config'],
    *           categories: () => Record<string, string>, version: string, isErased: () => boolean }} parts
    */
-  constructor ({ settings, sql, pseudonyms, exclusions, config, categories, version, isErased }) {
+  constructor ({ settings, sql, pseudonyms, exclusions, audience, config, categories, version, isErased }) {
     this.settings = settings
     this.sql = sql
     this.pseudonyms = pseudonyms
     this.exclusions = exclusions
+    this.audience = audience
     this.config = config
     this.categories = categories
     this.version = version
@@ -50,7 +52,8 @@ class Export {
       consent: this.settings.values.consent,
       participants: this.isErased() ? 0 : await this.sql.countParticipants(this.#byDefault),
       nsfw: instance?.defaultNSFWPolicy === 'display' ? 'display' : 'hide',
-      marks: await this.sql.marks()
+      marks: await this.sql.marks(),
+      closed: (await this.audience.openings()).length === 0
     }
   }
 
@@ -69,6 +72,8 @@ class Export {
       language: row.language,
       nsfw: row.nsfw,
       published: row.published,
+      own: row.own,
+      stored: row.stored,
       views: row.views,
       likes: row.likes,
       tags: row.tags,

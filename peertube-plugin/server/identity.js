@@ -6,7 +6,7 @@ const { hostOf } = require('./exclusions.js')
 const { RouteError } = require('./guards.js')
 
 // Nothing else that the actor's key signs begins like this, and nothing a caller chose is ever signed.
-const PREFIX = 'shoal/1 instance card\0'
+const PREFIX = 'shoal/2 instance card\0'
 const KEY = /^ed25519:[A-Za-z0-9+/]{43}=$/
 
 /**
@@ -40,7 +40,7 @@ class InstanceCard {
 
   async card () {
     const { version, host, key } = await this.daemon.card()
-    if (version !== 1 || typeof key !== 'string' || !KEY.test(key)) throw new Error('the daemon\'s card is not usable')
+    if (!Number.isInteger(version) || typeof key !== 'string' || !KEY.test(key)) throw new Error('the daemon\'s card is not usable')
     if (host !== hostOf(this.helpers.config.getWebserverUrl())) throw new Error('the daemon is set up for another host')
     const actor = await this.helpers.server.getServerActor()
     const statement = JSON.stringify({ actor: actor.url, host, key, date: this.clock.today() })

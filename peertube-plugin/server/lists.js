@@ -5,8 +5,9 @@ const { Lru } = require('./lru.js')
 /**
  * @typedef {import('./daemon.js').Candidate} Candidate
  * @typedef {NonNullable<Awaited<ReturnType<import('./sql.js').Queries['publicVideo']>>>} Current
- * @typedef {{ video: string, viewer?: string, nsfw: boolean, language?: string }} Wanted
- * @typedef {{ current: Current, candidates: Candidate[] }} List
+ * @typedef {{ video: string, viewer?: string, nsfw: boolean, language?: string,
+ *             discovery?: import('./consent.js').Discovery }} Wanted
+ * @typedef {{ current: Current, candidates: Candidate[], exact: boolean }} List
  */
 
 const FRESH_MS = 60_000
@@ -116,7 +117,7 @@ class Lists {
     if (!current) return null
     this.counts.asked++
     try {
-      return { current, candidates: await this.daemon.related({ ...wanted, limit: LIMIT }) }
+      return { current, ...await this.daemon.related({ ...wanted, limit: LIMIT }) }
     } catch (error) {
       // Not known to the model yet is an answer; anything else is a failure.
       if (/** @type {any} */ (error)?.status === 404) return null
@@ -137,8 +138,8 @@ class Lists {
 }
 
 /** @param {Wanted} wanted */
-function keyOf ({ video, viewer = '-', nsfw, language = '-' }) {
-  return `${viewer} ${video} ${nsfw ? 1 : 0} ${language}`
+function keyOf ({ video, viewer = '-', nsfw, language = '-', discovery }) {
+  return `${viewer} ${video} ${nsfw ? 1 : 0} ${language} ${discovery ?? '-'}`
 }
 
 module.exports = { Lists }

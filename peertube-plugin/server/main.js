@@ -1,6 +1,7 @@
 'use strict'
 
 const { AdminRoutes } = require('./admin.js')
+const { Audience } = require('./audience.js')
 const { systemClock } = require('./clock.js')
 const { Consent } = require('./consent.js')
 const { Control } = require('./control.js')
@@ -92,12 +93,15 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     return ['choices', 'hidden videos and channels', 'exclusions', 'key of the pseudonyms', 'secret']
   }
   const categories = () => /** @type {any} */ (videoCategoryManager.getConstants())
-  const diagnostics = new Diagnostics({ settings, sql, daemon, identity, related, lists, vectors, config, isErased })
+  const audience = new Audience({ settings, config, isErased })
+  const diagnostics = new Diagnostics({
+    settings, sql, daemon, identity, related, lists, vectors, audience, config, isErased
+  })
 
   const guards = new Guards({ settings, log, user: helpers.user })
   const router = options.getRouter()
   const routes = [
-    new Export({ settings, sql, pseudonyms, exclusions, config, categories, version, isErased }),
+    new Export({ settings, sql, pseudonyms, exclusions, audience, config, categories, version, isErased }),
     new ViewerRoutes({ settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, log, isErased }),
     new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
     new Control({ daemon, log }),

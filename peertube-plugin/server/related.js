@@ -16,6 +16,7 @@ const { isUuid, videoOfPage } = require('./uuid.js')
  * @property {import('./lists.js').List | null} list null: PeerTube's own list, only without what nobody wants there
  * @property {string | undefined} video
  * @property {string | undefined} viewer pseudonym, when the list is for one viewer
+ * @property {import('./consent.js').Discovery | undefined} discovery what the viewer chose
  * @property {boolean} nsfw
  * @property {{ current: import('./lists.js').Current | undefined } | null} [browser] of a list that a browser made: the
  *   video beside it, if known; null when it cannot be told what is wanted, so that nothing is shown
@@ -31,7 +32,7 @@ const SCOPE = { platform: 2, account: 3, channel: 4 }
 class Related {
   /** @type {WeakMap<object, Plan>} */
   #plans = new WeakMap()
-  /** @type {Lru<string, { at: number, reasons: Map<string, Reason> }>} */
+  /** @type {Lru<string, { at: number, reasons: Map<string, Reason>, exact: boolean }>} */
   #reasons = new Lru(2000)
   /** @type {Set<() => void>} */
   #waiting = new Set()
@@ -78,7 +79,8 @@ class Related {
       return params
     }
     if (!plan.list) {
-      this.counts.stock++
+      // Where nobody expects another list, nothing is wrong with the daemon.
+      if (this.#maySee({ exact: false }, Boolean(params.user?.id))) this.counts.stock++
       this.#plans.set(params, plan)
       return params
     }
@@ -115,23 +117,28 @@ class Related {
       .filter((/** @type {any} */ video) => withinScope(video, list.current))
       .sort((/** @type {any} */ a, /** @type {any} */ b) => Number(place.get(a.uuid)) - Number(place.get(b.uuid)))
       .slice(0, plan.count)
-    this.#remember(plan, data.map((/** @type {any} */ video) => list.candidates[Number(place.get(video.uuid))]))
+    const shown = data.map((/** @type {any} */ video) => list.candidates[Number(place.get(video.uuid))])
+    this.#remember(plan, shown, list.exact)
     return { ...result, data }
   }
 
   /**
-   * Why each video stood in the list last shown beside a video; only of videos that are public now.
+   * Why each video stood in the list last shown beside a video; only of videos that are public now, and only to those
+   * who may see such a list.
    *
    * @param {string} video
-   * @param {string | undefined} viewer pseudonym of who asks
+   * @param {number | undefined} userId who asks, undefined where nobody is logged in
    * @returns {Promise<Record<string, Reason>>}
    */
-  async reasons (video, viewer) {
-    const fresh = (/** @type {string} */ key) => {
-      const kept = this.#reasons.get(key)
+  async reasons (video, userId) {
+    const isMember = userId !== undefined
+    const discovery = isMember ? (await this.viewers.of(userId).standing).discovery ?? undefined : undefined
+    const fresh = (/** @type {string | undefined} */ viewer) => {
+      const kept = this.#reasons.get(reasonsKey({ video, viewer, discovery }))
+      if (kept && !this.#maySee(kept, isMember)) return undefined
       return kept && this.clock.now() - kept.at < REASONS_MS ? kept.reasons : undefined
     }
-    const reasons = (viewer && fresh(`${viewer} ${video}`)) || fresh(`- ${video}`)
+    const reasons = (isMember && fresh(this.pseudonyms.of(userId))) || fresh(undefined)
     if (!reasons || reasons.size === 0) return {}
     const visible = new Set((await this.sql.publicVideos([video, ...reasons.keys()])).map(row => row.uuid))
     if (!visible.has(video)) return {}
@@ -177,6 +184,7 @@ class Related {
       list: null,
       video: page,
       viewer: undefined,
+      discovery: undefined,
       nsfw: false,
       browser: null
     }
@@ -203,13 +211,27 @@ class Related {
       this.exclusions.current(), viewer?.hidden ?? null, viewer?.standing, this.#displaysNsfw()
     ])
     const personal = standing?.effective.personal ? this.pseudonyms.of(user.id) : undefined
+    const discovery = standing?.discovery ?? undefined
     const nsfw = display && params.nsfw !== false
-    const plan = { count: call.count, unwanted: { excluded, hidden }, video: call.video, viewer: personal, nsfw }
-    if (!isUuid(call.video)) return { ...plan, list: null }
+    const unwanted = { excluded, hidden }
+    const plan = { count: call.count, unwanted, video: call.video, viewer: personal, discovery, nsfw }
+    const isMember = Boolean(user?.id)
+    if (!isUuid(call.video) || !this.#maySee({ exact: false }, isMember)) return { ...plan, list: null }
     const language = chosenLanguage(user) ?? call.language
-    const list = await this.lists.get({ video: call.video, viewer: personal, nsfw, language })
+    const list = await this.lists.get({ video: call.video, viewer: personal, nsfw, language, discovery })
     // With fewer than two the page would fill up with its own newest videos.
-    return { ...plan, list: list && list.candidates.length > 1 ? list : null }
+    return { ...plan, list: list && list.candidates.length > 1 && this.#maySee(list, isMember) ? list : null }
+  }
+
+  /**
+   * Whether a list, or why its videos are in it, may be shown. What rests on exact numbers is for members in any case:
+   * the daemon sees only minutes later that the setting is off.
+   *
+   * @param {{ exact: boolean }} list
+   * @param {boolean} isMember
+   */
+  #maySee ({ exact }, isMember) {
+    return isMember || !(exact || this.settings.values.membersOnly)
   }
 
   /** @template T @param {Promise<T>} work @returns {Promise<T | undefined>} undefined: too late, or it failed */
@@ -239,15 +261,25 @@ class Related {
     return this.#policy.display
   }
 
-  /** @param {Plan} plan @param {import('./daemon.js').Candidate[]} shown */
-  #remember ({ video, viewer }, shown) {
-    const key = `${viewer ?? '-'} ${video}`
+  /** @param {Plan} plan @param {import('./daemon.js').Candidate[]} shown @param {boolean} exact */
+  #remember (plan, shown, exact) {
+    const key = reasonsKey(plan)
     const kept = this.#reasons.get(key)
     // Two visitors may get different parts of one list, so what was shown lately adds up.
-    const recent = kept && this.clock.now() - kept.at < REASONS_MS && kept.reasons.size <= 70 ? kept.reasons : []
+    const adds = kept?.exact === exact && this.clock.now() - kept.at < REASONS_MS && kept.reasons.size <= 70
+    const recent = adds ? kept.reasons : []
     const reasons = new Map([...recent, ...shown.map(({ uuid, reason }) => /** @type {const} */ ([uuid, reason]))])
-    this.#reasons.set(key, { at: this.clock.now(), reasons })
+    this.#reasons.set(key, { at: this.clock.now(), reasons, exact })
   }
+}
+
+/**
+ * With the choice in it: a list made for who chose tells nobody else that somebody did.
+ *
+ * @param {Pick<Plan, 'video' | 'viewer' | 'discovery'>} plan
+ */
+function reasonsKey ({ video, viewer = '-', discovery }) {
+  return `${viewer} ${video} ${discovery ?? '-'}`
 }
 
 /** The language a user told PeerTube, when it is one. @param {any} user @returns {string | undefined} */

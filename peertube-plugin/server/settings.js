@@ -8,8 +8,10 @@ const { randomBytes } = require('node:crypto')
  * @property {string | null} federationUrl base address of the daemon's listener for peers, null likewise
  * @property {string} secret shared with the daemon; empty, and good for nothing, when the admin's is too short
  * @property {boolean} relatedList
+ * @property {boolean} membersOnly suggestions are shown to nobody who is not logged in
  * @property {boolean} browserSuggestions suggestions computed in the browser for people who are not logged in
- * @property {'opt-in' | 'opt-out'} consent
+ * @property {'opt-in' | 'opt-out'} consent what holds: opt-out only while the confirmation is there
+ * @property {boolean} lacksConfirmation opt-out is selected, but not confirmed
  */
 
 // PeerTube applies declared defaults only until somebody saves settings for the first time, so they are kept here.
@@ -18,15 +20,20 @@ const DEFAULTS = {
   'federation-url': 'http://127.0.0.1:9732',
   secret: '',
   'related-list': true,
+  'members-only': false,
   'browser-suggestions': false,
-  consent: 'opt-in'
+  consent: 'opt-in',
+  'opt-out-confirmation': ''
 }
 const NAMES = Object.keys(DEFAULTS)
 const SECRET = 'secret'
 const MIN_SECRET = 16
 const ERASED = /** @type {const} */ ([
-  ['secret', ''], ['related-list', false], ['browser-suggestions', false], ['consent', 'opt-in']
+  ['secret', ''], ['related-list', false], ['browser-suggestions', false], ['consent', 'opt-in'],
+  ['opt-out-confirmation', '']
 ])
+// As the field's description gives it in each language; without apostrophes and accents, which keyboards vary.
+const CONFIRMATIONS = ['viewers take part without having said yes', 'les membres participent sans avoir dit oui']
 
 /**
  * @typedef {{ settings: import('@peertube/peertube-types').PluginSettingsManager,
@@ -76,7 +83,9 @@ class Settings {
   async erase () {
     await this.managers.storage.storeData(SECRET, '')
     for (const [name, value] of ERASED) await this.managers.settings.setSetting(name, value)
-    this.values = { ...this.values, relatedList: false, browserSuggestions: false, consent: 'opt-in' }
+    this.values = {
+      ...this.values, relatedList: false, browserSuggestions: false, consent: 'opt-in', lacksConfirmation: false
+    }
   }
 }
 
@@ -90,13 +99,17 @@ function read (saved, generated) {
   const value = name => saved?.[name] ?? DEFAULTS[name]
   const typed = String(value('secret')).trim()
   const isOn = (/** @type {keyof typeof DEFAULTS} */ name) => String(value(name)) === 'true'
+  const wantsOptOut = value('consent') === 'opt-out'
+  const isConfirmed = CONFIRMATIONS.includes(String(value('opt-out-confirmation')).trim().toLowerCase())
   return {
     daemonUrl: address(value('daemon-url')),
     federationUrl: address(value('federation-url')),
     secret: typed === '' ? generated : typed.length < MIN_SECRET ? '' : typed,
     relatedList: isOn('related-list'),
+    membersOnly: isOn('members-only'),
     browserSuggestions: isOn('browser-suggestions'),
-    consent: value('consent') === 'opt-out' ? 'opt-out' : 'opt-in'
+    consent: wantsOptOut && isConfirmed ? 'opt-out' : 'opt-in',
+    lacksConfirmation: wantsOptOut && !isConfirmed
   }
 }
 
@@ -131,6 +144,15 @@ function declare (registerSetting, secret) {
     private: false
   })
   registerSetting({
+    name: 'members-only',
+    label: 'Show suggestions to logged-in members only',
+    type: 'input-checkbox',
+    descriptionHTML: 'On: everybody else sees PeerTube\'s own list, without reasons, and browsers get no vectors. The ' +
+      'daemon\'s setting <code>serve.exact_own</code> needs this, and registration to be closed.',
+    default: DEFAULTS['members-only'],
+    private: true
+  })
+  registerSetting({
     name: 'browser-suggestions',
     label: 'Suggestions in the browser for people who are not logged in',
     type: 'input-checkbox',
@@ -148,9 +170,23 @@ function declare (registerSetting, secret) {
       { value: 'opt-in', label: 'only after they agreed' },
       { value: 'opt-out', label: 'unless they refuse' }
     ],
-    descriptionHTML: 'Viewers are told which of the two applies. Those who switched their history off never take part.',
+    descriptionHTML: 'Viewers are told which of the two applies. Those who switched their history off never take part. ' +
+      '"Unless they refuse" also needs the confirmation below.',
     default: DEFAULTS.consent,
-    private: false
+    // What is selected may not be what holds; viewers are told that by /viewer/v1/about.
+    private: true
+  })
+  registerSetting({
+    name: 'opt-out-confirmation',
+    label: 'Confirmation for "unless they refuse"',
+    type: 'input',
+    descriptionHTML: 'Under European law consent is an active choice, and silence is none (GDPR, articles 4(11) and 7). ' +
+      'Likes and watched videos can reveal beliefs, health or sexual orientation, which need explicit consent ' +
+      '(article 9). If you still want viewers to take part unasked, type ' +
+      '<code>viewers take part without having said yes</code>. Without exactly this sentence, ' +
+      'viewers take part only after they agreed.',
+    default: DEFAULTS['opt-out-confirmation'],
+    private: true
   })
   registerSetting({
     name: 'daemon-url',

@@ -11,6 +11,7 @@
 
 const TABLES = {
   choice: 'plugin_shoal_choice',
+  discovery: 'plugin_shoal_discovery',
   hidden: 'plugin_shoal_hidden',
   channel: 'plugin_shoal_excluded_channel',
   exclusion: 'plugin_shoal_exclusion'
@@ -72,11 +73,21 @@ class Queries {
     return { rates: Number(row.rates), history: Number(row.history) }
   }
 
-  /** Pages of the public catalogue, by id. @param {{ after: number, limit: number }} page */
+  /**
+   * Pages of the public catalogue, by id. `stored` is when this PeerTube stored a video, by its own clock. The row of a
+   * remote video has dates that its origin chose; what PeerTube made beside it, its playlist and files, has not.
+   *
+   * @param {{ after: number, limit: number }} page
+   */
   videos ({ after, limit }) {
     return this.#rows(`
       SELECT v.id, v.url, v.uuid, v.name, v.category, v.language, v.nsfw, v.views, v.likes,
              EXTRACT(EPOCH FROM v."publishedAt")::float8 AS published,
+             NOT v.remote AS own,
+             EXTRACT(EPOCH FROM CASE WHEN v.remote
+               THEN LEAST((SELECT min(p."createdAt") FROM "videoStreamingPlaylist" p WHERE p."videoId" = v.id),
+                          (SELECT min(f."createdAt") FROM "videoFile" f WHERE f."videoId" = v.id))
+               ELSE v."createdAt" END)::float8 AS stored,
              ${this.#shape.scope ? 'v."recommendationScope"' : 'NULL'} AS scope,
              ca.url AS channel,
              ARRAY(SELECT t.name FROM "videoTag" vt JOIN tag t ON t.id = vt."tagId"
@@ -192,11 +203,20 @@ class Queries {
 
   // ----------------------------------------------------------------- viewers
 
-  /** @param {number} userId @returns {Promise<{ history: boolean, training: boolean | null, personal: boolean | null } | undefined>} */
-  async choice (userId) {
+  /**
+   * What a viewer chose; null: nothing.
+   *
+   * @param {number} userId
+   * @returns {Promise<{ history: boolean, training: boolean | null, personal: boolean | null,
+   *                     discovery: import('./consent.js').Discovery | null } | undefined>}
+   */
+  async choices (userId) {
     const [row] = await this.#rows(`
-      SELECT u."videosHistoryEnabled" AND NOT u.blocked AS history, s.training, s.personal
-      FROM "user" u LEFT JOIN ${TABLES.choice} s ON s."userId" = u.id WHERE u.id = $1`, [userId])
+      SELECT u."videosHistoryEnabled" AND NOT u.blocked AS history, s.training, s.personal, d.discovery
+      FROM "user" u
+      LEFT JOIN ${TABLES.choice} s ON s."userId" = u.id
+      LEFT JOIN ${TABLES.discovery} d ON d."userId" = u.id
+      WHERE u.id = $1`, [userId])
     return row
   }
 

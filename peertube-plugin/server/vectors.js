@@ -61,7 +61,9 @@ class Vectors {
 
   /** What is offered now; null while it is switched off or there is nothing to offer. @returns {Promise<File | null>} */
   async current () {
-    if (!this.settings.values.browserSuggestions) return null
+    const { browserSuggestions, membersOnly } = this.settings.values
+    // They are for people who are not logged in.
+    if (!browserSuggestions || membersOnly) return null
     const now = this.clock.now()
     if (now - this.#at >= FRESH_MS && now >= this.#again) {
       this.#asking ??= this.#ask(this.#round).finally(() => { this.#asking = undefined })

@@ -1,11 +1,12 @@
 'use strict'
 
+const { DISCOVERY } = require('./consent.js')
 const { RouteError } = require('./guards.js')
 const { isUuid, toUuid } = require('./uuid.js')
 
 /** @typedef {import('./guards.js').User} User */
 
-/** A viewer's own routes: their choice, what is known about them, what they hid, and an owner's channels. */
+/** A viewer's own routes: their choices, what is known about them, what they hid, and an owner's channels. */
 class ViewerRoutes {
   /**
    * @param {{ settings: import('./settings.js').Settings, sql: import('./sql.js').Queries,
@@ -28,6 +29,10 @@ class ViewerRoutes {
     })
     router.get('/viewer/v1/choice', viewer(async (_req, res, user) => { res.json(await this.choice(user)) }))
     router.put('/viewer/v1/choice', viewer(async (req, res, user) => { res.json(await this.choose(user, req.body)) }))
+    router.get('/viewer/v1/discovery', viewer(async (_req, res, user) => { res.json(await this.discovery(user)) }))
+    router.put('/viewer/v1/discovery', viewer(async (req, res, user) => {
+      res.json(await this.setDiscovery(user, req.body))
+    }))
     router.get('/viewer/v1/known', viewer(async (_req, res, user) => { res.json(await this.known(user)) }))
     router.post('/viewer/v1/withdraw', viewer(async (_req, res, user) => {
       await this.withdraw(user)
@@ -51,8 +56,7 @@ class ViewerRoutes {
       const video = typeof req.query.video === 'string' ? toUuid(req.query.video) : undefined
       if (!video) throw new RouteError(400, 'video is the uuid of the video whose list it is.')
       const user = isErased() ? undefined : await guards.maybe(res)
-      const pseudonym = user && this.parts.pseudonyms.of(user.id)
-      res.json({ reasons: isErased() ? {} : await this.parts.related.reasons(video, pseudonym) })
+      res.json({ reasons: isErased() ? {} : await this.parts.related.reasons(video, user?.id) })
     }))
   }
 
@@ -75,6 +79,23 @@ class ViewerRoutes {
   }
 
   /** @param {User} user */
+  async discovery (user) {
+    const { discovery } = await this.parts.viewers.standing(user.id)
+    return { discovery }
+  }
+
+  /** @param {User} user @param {any} body */
+  async setDiscovery (user, body) {
+    const discovery = body?.discovery
+    if (discovery !== null && !DISCOVERY.includes(discovery)) {
+      throw new RouteError(400, `Give discovery as ${DISCOVERY.join(', ')}, or null for what the site sets.`)
+    }
+    await this.parts.consent.setDiscovery(user.id, discovery)
+    this.parts.related.forgetViewer(user.id)
+    return this.discovery(user)
+  }
+
+  /** @param {User} user */
   async known (user) {
     const known = await this.#daemonSays(daemon => daemon.known(this.parts.pseudonyms.of(user.id)))
     const uuids = known.map(({ uuid }) => uuid).filter(isUuid)
@@ -94,6 +115,7 @@ class ViewerRoutes {
   /** No part any more, and nothing left at the daemon when this returns. @param {User} user */
   async withdraw (user) {
     await this.parts.consent.choose(user.id, { training: false, personal: false })
+    await this.parts.consent.setDiscovery(user.id, null)
     this.parts.related.forgetViewer(user.id)
     await this.#daemonSays(daemon => daemon.forget(this.parts.pseudonyms.of(user.id)),
       'You no longer take part. The daemon cannot be reached; it erases what it holds at its next check.')
@@ -122,21 +144,19 @@ class ViewerRoutes {
     this.parts.viewers.changed(user.id)
   }
 
+  /**
+   * Not how many take part, nor whether they are enough: whoever has a few accounts could find out from it whether
+   * anybody else does.
+   */
   async about () {
-    const { settings, sql, daemon } = this.parts
-    const { consent } = settings.values
-    const [participants, status] = await Promise.all([
-      sql.countParticipants(consent === 'opt-out'), daemon.status().catch(() => undefined)
-    ])
-    const needed = status?.source?.min_users
-    const peers = status?.federation?.peers
+    const status = await this.parts.daemon.status().catch(() => undefined)
+    const peers = Array.isArray(status?.peers) ? status.peers : null
     return {
-      consent,
-      participants,
-      enough: Number.isInteger(needed) && participants >= needed,
-      min_users: Number.isInteger(needed) ? needed : null,
-      mode: typeof status?.federation?.mode === 'string' ? status.federation.mode : null,
-      peers: Array.isArray(peers) ? peers.filter(host => typeof host === 'string') : [],
+      consent: this.parts.settings.values.consent,
+      exact: typeof status?.source?.exact_own === 'boolean' ? status.source.exact_own : null,
+      // A daemon with another secret says its mode, but not who its peers are.
+      mode: peers && typeof status.mode === 'string' ? status.mode : null,
+      peers: (peers ?? []).filter((/** @type {unknown} */ host) => typeof host === 'string'),
       daemon: status !== undefined
     }
   }

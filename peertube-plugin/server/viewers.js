@@ -10,6 +10,7 @@ const KEEP_MS = 60_000
  * @property {boolean} chosen whether they ever chose
  * @property {{ training: boolean, personal: boolean }} choice what they chose, or what holds by default
  * @property {{ training: boolean, personal: boolean }} effective what that comes to
+ * @property {import('./consent.js').Discovery | null} discovery how far lists lead them, null: as the site sets it
  * @typedef {{ videos: Set<number>, channels: Set<number> }} Hidden ids
  */
 
@@ -50,7 +51,7 @@ class Viewers {
 
   /** Read now, not from what is kept. @param {number} userId @returns {Promise<Standing>} */
   async standing (userId) {
-    const row = await this.sql.choice(userId)
+    const row = await this.sql.choices(userId)
     const history = row?.history === true
     const choice = {
       training: row?.training ?? this.settings.values.consent === 'opt-out',
@@ -62,7 +63,8 @@ class Viewers {
       chosen: row?.training != null,
       choice,
       // Personal suggestions come from what the daemon knows, which is only of those who take part.
-      effective: { training, personal: training && choice.personal }
+      effective: { training, personal: training && choice.personal },
+      discovery: row?.discovery ?? null
     }
   }
 

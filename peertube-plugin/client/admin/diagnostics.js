@@ -11,7 +11,8 @@ import { serverText } from '../lib/texts.js'
 
 /** Names of checks. One that this version of the page does not know goes by its id. */
 const NAMES = /** @type {const} */ ([
-  'settings', 'tables', 'daemon', 'secret', 'sync', 'participants', 'related', 'browser', 'search', 'federation'
+  'settings', 'consent', 'tables', 'daemon', 'secret', 'sync', 'participants', 'related', 'browser', 'audience', 'search',
+  'federation'
 ])
 
 /**

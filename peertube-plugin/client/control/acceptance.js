@@ -2,7 +2,7 @@ import { el, isWebAddress, safeLink } from '../lib/dom.js'
 import { channelName } from '../lib/ids.js'
 import { decimal, finePercent, moment, number } from '../lib/texts.js'
 import { badge, code, facts, figure, many, names, nothing, own, plain, table } from './pieces.js'
-import { verdictBadge } from './sessions.js'
+import { verdictBadge } from './rounds.js'
 
 /** What gains exposure, by name of the list in a report. */
 const GAINERS = /** @type {const} */ ({ videos: 'gainVideos', channels: 'gainChannels', hosts: 'gainHosts' })
@@ -21,7 +21,7 @@ export function acceptanceReport ({ say }, report, tell) {
     el('p', {}, verdictBadge(say, report.verdict), ' ', el('span', { class: 'muted-2' }, moment(figure(report.at) ?? 0))),
     el('h4', {}, say('checks')),
     el('ul', { class: 'shoal-list' }, ...many(report.checks).map(({ ok, sentence, value, bound }) => (
-      el('li', { class: 'shoal-check' }, ok === true ? badge(say('passed'), 'green') : badge(say('notPassed'), 'red'),
+      el('li', { class: 'shoal-check' }, passed(say, ok),
         el('div', {}, el('p', {}, tell(sentence)),
           figure(value) === null
             ? null
@@ -58,6 +58,15 @@ function gains (say, comparisons) {
     return tables.length ? [el('p', {}, say(comparison.against === 'month' ? 'againstMonth' : 'againstLocal')), ...tables] : []
   })
   return shown.length ? shown : [nothing(say('noGains'))]
+}
+
+/**
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {unknown} ok whether a check passed; null where it could not be made
+ */
+function passed (say, ok) {
+  if (ok === null) return badge(say('notChecked'), 'yellow')
+  return ok === true ? badge(say('passed'), 'green') : badge(say('notPassed'), 'red')
 }
 
 /** @param {any} row a video, channel or host */

@@ -54,7 +54,8 @@ function memberEntry (tab, member) {
       member.role === 'host' && !member.me ? badge(say('hostOfGroup'), 'secondary') : null,
       member.state === 'member' ? null : badge(stateText(say, member.state), 'secondary'),
       member.me || isGone(member) ? null : approvedBadge(say, member.approved),
-      (figure(tab.found.membership.epoch?.parts) ?? 1) < 2 || figure(member.part) === null
+      member.waits === true ? badge(say('memberWaits'), 'yellow') : null,
+      (figure(tab.found.membership.epoch?.sub_cohorts) ?? 1) < 2 || figure(member.part) === null
         ? null
         : el('span', { class: 'muted-2' }, say('partNumber', { part: number(member.part) })),
       figure(member.seen) === null ? null : el('span', { class: 'muted-2' }, say('memberSeen', { moment: moment(member.seen) }))),

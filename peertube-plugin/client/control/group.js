@@ -100,6 +100,7 @@ function standing (tab) {
     state.text && !hosts ? el('p', {}, say(state.text)) : null,
     ...[membership.problem, membership.live?.problem].map(problem => (
       plain(problem) ? el('p', { class: 'shoal-warning' }, sentence(tell(problem))) : null)).filter(line => line !== null),
+    ...(inside ? waitsTexts(say, membership.waits) : []).map(text => el('p', { class: 'shoal-warning' }, text)),
     inside && membership.gives !== false && strangers.length
       ? el('p', { class: 'shoal-warning' }, say('approveMore', { hosts: listed(strangers) }))
       : null,
@@ -109,7 +110,7 @@ function standing (tab) {
       inside ? [say('nextSum'), nextText(say, membership)] : null,
       inside && !hosts ? [say('connectedTo'), connectedText(say, membership)] : null,
       figure(membership.polled) === null ? null : [say('hostHeard'), moment(membership.polled)],
-      inside ? [say('myPart'), membership.gives === false ? say('onlyLearns') : partText(say, epoch)] : null,
+      inside ? [say('myPart'), membership.gives === false ? say('onlyLearns') : membership.waits ? say('waits') : partText(say, epoch)] : null,
       inside
         ? [say('approvedOf'), say('approvedCount', {
             approved: count(counted?.approved), of: count(counted?.of), needed: count(counted?.needed)
@@ -127,7 +128,7 @@ function standing (tab) {
  * @param {any} membership from the daemon
  */
 function nextText (say, { next_at: next, members, members_needed: needed, live, role }) {
-  if (live?.session === true) return say('sumRunning')
+  if (live?.running === true) return say('sumRunning')
   const at = figure(next)
   if (at !== null) return at * 1000 < Date.now() ? say('sumRunning') : moment(at)
   const [there, wanted] = [figure(members) ?? 0, figure(needed) ?? 0]
@@ -156,12 +157,30 @@ function listenerText (say, live) {
 
 /**
  * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {any} waits why sums leave this instance out, or null
+ */
+function waitsTexts (say, waits) {
+  if (!waits) return []
+  if (figure(waits.until) === null) return [say('waitsOnce')]
+  const until = moment(waits.until)
+  /** @param {unknown} hosts members that are in the group for longer */
+  const named = hosts => listed(many(hosts).map(host => plain(host, 100)))
+  const [by, of] = [named(waits.rejected_by), named(waits.rejects)]
+  return [
+    waits.too_many === true ? say('waitsMany', { moment: until }) : null,
+    by ? say('waitsBy', { hosts: by, moment: until }) : null,
+    of ? say('waitsFor', { hosts: of, moment: until }) : null
+  ].filter(text => text !== null)
+}
+
+/**
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
  * @param {any} epoch from the daemon
  */
 function partText (say, epoch) {
   const mine = figure(epoch?.mine)
   if (mine === null) return say('noPart')
-  const [parts, members] = [figure(epoch.parts) ?? 1, number(figure(epoch.members) ?? 0)]
+  const [parts, members] = [figure(epoch.sub_cohorts) ?? 1, number(figure(epoch.members) ?? 0)]
   return parts > 1
     ? say('partOf', { members, part: number(mine), parts: number(parts) })
     : say('partAll', { members })

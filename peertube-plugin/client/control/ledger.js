@@ -7,8 +7,8 @@ import { badge, block, code, figure, folded, nothing, own, plain } from './piece
 const AT_ONCE = 25
 /** Kinds of entries that this version knows; others go by the daemon's word. */
 const KINDS = /** @type {const} */ ([
-  'opened', 'session', 'refused', 'sum', 'model', 'acceptance', 'served', 'peer-added', 'peer-asked', 'peer-approved',
-  'peer-paused', 'peer-removed', 'peer-reverted', 'key-rotated', 'key-changed', 'revert', 'withdrawal', 'stopped', 'group'
+  'opened', 'round', 'refused', 'sum', 'model', 'acceptance', 'served', 'peer-added', 'peer-asked', 'peer-approved',
+  'peer-vouched-for', 'peers-introduced', 'peer-paused', 'peer-removed', 'peer-reverted', 'key-rotated', 'key-changed', 'revert', 'withdrawal', 'stopped', 'group', 'passed-on', 'database-lost'
 ])
 /** What happened to a group, or in it. */
 const EVENTS = /** @type {const} */ ([
@@ -102,7 +102,7 @@ function eventText (say, details) {
   return say(`event_${event}`, { group })
 }
 
-/** @param {unknown} text a host, or the id of a session or model */
+/** @param {unknown} text a host, or the id of a round or model */
 function subject (text) {
   return /^[0-9a-f]{32,}$/.test(plain(text)) ? code(text) : own(text)
 }

@@ -8,7 +8,9 @@ import { badge, block, facts, many, names, nothing, own, plain } from './pieces.
 
 /** What to say of a notice, and where to do something about it. */
 const NOTICES = /** @type {const} */ ({
+  'database-lost': { look: 'red', label: 'noticeLost', advice: 'adviceLost', tab: 'peers', link: 'toPeers' },
   'peer-request': { look: 'yellow', label: 'noticeRequest', advice: 'adviceRequest', tab: 'peers', link: 'toPeer' },
+  introductions: { look: 'yellow', label: 'noticeIntroductions', advice: 'adviceIntroductions', tab: 'peers', link: 'toCircle' },
   'key-changed': { look: 'red', label: 'noticeKey', advice: 'adviceKey', tab: 'peers', link: 'toPeer' },
   unreachable: { look: 'secondary', label: 'noticeUnreachable', advice: 'adviceUnreachable', tab: 'peers', link: 'toPeer' },
   awaiting: { look: 'yellow', label: 'noticeAwaiting', advice: 'adviceAwaiting', tab: 'models', link: 'toModel' },
@@ -62,7 +64,7 @@ function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
   // A sum can be quarantined before there is a model of it.
   const ofSum = kind === 'quarantine' && HASH.test(plain(subject))
   const link = ofSum
-    ? admin.link('sessions', say('toSessions'), plain(subject))
+    ? admin.link('rounds', say('toRounds'), plain(subject))
     : known && admin.link(known.tab, say(known.link), plain(subject))
   return el('li', {},
     el('div', { class: 'shoal-peer-head' },
@@ -80,8 +82,9 @@ function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
  */
 function standing (admin, found, tell) {
   const { say } = admin
-  const { model, cohort, group } = found
+  const { model, cohort, group, waiting } = found
   return block(say('standing'), facts([
+    waiting ? [say(waiting.first ? 'firstShared' : 'nextShared'), whatWaits(say, waiting)] : null,
     [say('instance'), own(found.host)],
     [say('ownWords'), words(found.words, say('noWords'))],
     [say('mode'), modeText(say, found.mode)],
@@ -92,6 +95,55 @@ function standing (admin, found, tell) {
     // While it is in a group, it asks its peers for nothing.
     group ? [say('tab_group'), groupText(admin, group)] : [say('cohort'), `${say('cohortCount', { approved: number(cohort?.approved ?? 0), mutual: number(cohort?.mutual ?? 0), needed: number(cohort?.needed ?? 0) })} ${tell(cohort?.sentence)}`]
   ]))
+}
+
+/**
+ * What the next shared suggestions wait for, each cause with its date.
+ *
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {any} waiting as the daemon tells it
+ */
+function whatWaits (say, { at, waits }) {
+  /** @type {any[]} */
+  const causes = many(waits)
+  const dates = causes.flatMap(wait => wait.blocks && typeof wait.at === 'number' ? [wait.at] : [])
+  const about = causes.some(wait => wait.blocks)
+    ? dates.length ? say('waitAbout', { day: day(Math.max(...dates)) }) : say('waitDecision')
+    : say('waitNothing')
+  return el('div', {},
+    el('p', {}, el('strong', {}, at === null && dates.length ? `${about} ${say('waitDecision')}` : about)),
+    causes.length ? el('ul', {}, ...causes.map(wait => el('li', {}, causeText(say, wait), ...whose(say, wait)))) : null)
+}
+
+/**
+ * Whom a cause depends on, where it depends on somebody.
+ *
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {any} wait one cause
+ */
+const whose = (say, { hosts }) => many(hosts).length ? [` ${say('waitHosts')} `, names(hosts, '')] : []
+
+/**
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {any} wait one cause
+ */
+function causeText (say, { cause, at, count, total, blocks, sentence }) {
+  const values = { count: number(count ?? 0), total: number(total ?? 0), day: typeof at === 'number' ? day(at) : '' }
+  switch (cause) {
+    case 'videos': return say(blocks ? 'waitVideos' : 'waitVideosSome', values)
+    case 'approvals': return say('waitApprovals', values)
+    case 'viewers': return say('waitViewers', values)
+    case 'group': return typeof at === 'number' ? say('waitGroup', values) : say('waitGroupSilent')
+    case 'mode': return say('waitMode')
+    case 'sync': return say('waitSync')
+    case 'window': return say('waitWindow', values)
+    case 'retry': return say('waitRetry', values)
+    case 'schedule': return say('waitSchedule')
+    case 'training': return say('waitTraining')
+    case 'confirm': return say('waitConfirm')
+    // Of a later daemon, in its own words.
+    default: return plain(sentence)
+  }
 }
 
 /**

@@ -5,12 +5,12 @@ import { models } from './models.js'
 import { overview } from './overview.js'
 import { peers } from './peers.js'
 import { revert } from './revert.js'
-import { sessions } from './sessions.js'
+import { rounds } from './rounds.js'
 import { shared } from './shared.js'
 import { tabList } from './tabs.js'
 
 /** Parts of the page, from first to last; the name is in the address. */
-const PARTS = /** @type {const} */ ({ overview, peers, group, shared, sessions, models, ledger, lookup, revert })
+const PARTS = /** @type {const} */ ({ overview, peers, group, shared, rounds, models, ledger, lookup, revert })
 
 /**
  * Everything an administrator can see and decide, as tabs.

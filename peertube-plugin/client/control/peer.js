@@ -2,7 +2,7 @@ import { actionButton, confirmed, problemLine, savingSwitch } from '../lib/contr
 import { el, safeLink } from '../lib/dom.js'
 import { isolated, moment, number } from '../lib/texts.js'
 import { approve } from './approve.js'
-import { badge, code, facts, figure, folded, many, own, plain } from './pieces.js'
+import { badge, code, facts, figure, folded, many, names, own, plain } from './pieces.js'
 
 /**
  * @typedef {object} Peer
@@ -23,6 +23,8 @@ import { badge, code, facts, figure, folded, many, own, plain } from './pieces.j
  * @property {number | null} users it says it has
  * @property {string[]} next_key_words a new key that it uses, as words
  * @property {string} [next_key] that key
+ * @property {boolean} [on_word_alone] whether only an introduction stands for it
+ * @property {string[]} [introduced_by] on whose introduction it was approved
  * @property {string} sentence what is missing, or that all is well
  */
 
@@ -44,7 +46,8 @@ export function peerEntry (admin, peer, tell, changed) {
     el('div', { class: 'shoal-peer-head' },
       el('h3', {}, own(peer.host)),
       stateBadge(say, peer),
-      peer.bound || !peer.key ? null : badge(say('unbound'), 'yellow')),
+      peer.bound || !peer.key ? null : badge(say('unbound'), 'yellow'),
+      peer.on_word_alone ? badge(say('onWordAlone'), 'yellow') : null),
     el('p', {}, tell(peer.sentence)),
     peer.next_key_words?.length ? el('p', { class: 'shoal-warning' }, say('newKey')) : null,
     ...decisions(admin, peer, problem, changed),
@@ -107,8 +110,7 @@ function decisions (admin, peer, problem, changed) {
       checked: peer.state === 'approved',
       sayProblem,
       save: async wanted => {
-        const limit = figure(peer.max_users) === null ? {} : { max_users: peer.max_users }
-        await (wanted ? order('approve', { key: peer.key, ...limit }) : order('pause', {}))
+        await order(wanted ? 'resume' : 'pause', {})
         await changed(peer.host, say(wanted ? 'approvedNow' : 'pausedNow', { host }))
       }
     })
@@ -138,6 +140,7 @@ function details (say, peer) {
   return facts([
     [say('address'), peer.url ? safeLink(plain(peer.url), plain(peer.url)) : '–'],
     [say('source'), sourceText(say, peer)],
+    many(peer.introduced_by).length ? [say('introducers'), names(peer.introduced_by, say('nobody'))] : null,
     [say('version'), plain(peer.version, 40) || say('notKnown')],
     [say('lastSeen'), figure(peer.seen) === null ? say('never') : moment(/** @type {number} */ (peer.seen))],
     peer.failures ? [say('failures'), figure(peer.retry_at) === null
@@ -158,6 +161,7 @@ function details (say, peer) {
 function sourceText (say, { source, followed }) {
   if (source === 'file') return say('sourceFile')
   if (source === 'asked') return say('sourceAsked')
+  if (source === 'circle') return say('sourceCircle')
   if (source === 'follow' || followed) return say('sourceFollow')
   return say('sourceAdmin')
 }

@@ -3,6 +3,8 @@ import { parseHost } from '../admin/entries.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el, uniqueId } from '../lib/dom.js'
 import { isolated, number } from '../lib/texts.js'
+import { circle } from './circle.js'
+import { introducing } from './introduce.js'
 import { peerEntry } from './peer.js'
 import { block, facts, figure, nothing } from './pieces.js'
 
@@ -30,6 +32,9 @@ export function peers (admin) {
   /** What a request brought, shown instead of asking again. @type {any} */
   let fresh = null
 
+  const introduced = circle(admin, async () => { await Promise.all([reload(), offers.refresh()]) })
+  const offers = introducing(admin)
+
   const { box, reload } = page.loaded(
     async () => {
       const found = fresh ?? await ask('GET', 'peers')
@@ -50,6 +55,7 @@ export function peers (admin) {
         block(say('cohort'), el('p', {}, tell(cohort?.sentence)), facts([
           [say('cohortApproved'), number(cohort?.approved ?? 0)],
           [say('cohortMutual'), number(cohort?.mutual ?? 0)],
+          cohort?.on_word_alone ? [say('cohortStrangers'), number(cohort.on_word_alone)] : null,
           [say('cohortNeeded'), number(cohort?.needed ?? 0)]
         ])),
         ...GROUPS.map(({ title, holds }) => {
@@ -64,19 +70,26 @@ export function peers (admin) {
 
   /** Show what holds after a change, with the keyboard at the peer it was about. */
   const changed = async (/** @type {string} */ host, /** @type {string} */ news) => {
-    await reload()
+    await refresh()
     const line = lines.get(host)
     if (line && !line.contains(document.activeElement)) line.focus()
     page.announce(news)
   }
 
   return {
-    content: [box, adding(admin, changed), finding()],
-    refresh: reload,
+    content: [introduced.content, box, offers.content, adding(admin, changed), finding()],
+    refresh,
     about: async host => {
-      await reload()
-      lines.get(host)?.focus()
+      await refresh()
+      const line = lines.get(host)
+      // Whoever is only introduced has no entry among the peers.
+      if (line) line.focus()
+      else introduced.focus()
     }
+  }
+
+  async function refresh () {
+    await Promise.all([reload(), introduced.refresh(), offers.refresh()])
   }
 
   function finding () {

@@ -5,6 +5,8 @@ import { badge, block, code, facts, figure, folded, many, names, nothing, own, p
 
 /** Videos that are shown before somebody asks for the others. */
 const AT_FIRST = 20
+/** Stands for the aggregator of noisy counts that went to nobody: others see the head that is chosen from them. */
+const OWN = 'own release'
 
 /**
  * What leaves this instance: which kinds of data, what would be next, what was.
@@ -47,11 +49,11 @@ function next ({ say }, found, tell) {
       [say('receivers'), names(found.aggregators, say('nobody'))],
       found.group ? [say('tab_group'), own(found.group)] : null,
       found.group ? [say(found.drawn === 'epoch' ? 'summedWith' : 'summedWithSome'), names(found.members, say('nobody'))] : null,
-      [say('videosCount'), number(total)],
+      [say('vocabulary'), number(figure(found.vocabulary) ?? 0)],
+      [say('videosWatched'), number(total)],
       [say('usersCount'), number(figure(found.users) ?? 0)],
-      [say('entries'), number(figure(found.entries) ?? 0)],
-      [say('size'), size(figure(found.bytes) ?? 0)],
-      found.sha256 ? ['SHA-256', code(found.sha256, true)] : null
+      [say('pairsAtMost'), number(figure(found.pairs_at_most) ?? 0)],
+      [say('sizeAtMost'), size(figure(found.bytes_at_most) ?? 0)]
     ]),
     el('h3', {}, say('verdicts')),
     many(found.verdicts).length
@@ -85,12 +87,13 @@ function videoTable (say, videos) {
 function left ({ say }, rows) {
   return block(say('whatLeft'), rows.length
     ? table(say('whatLeft'),
-      [say('moment'), say('receiver'), say('session'), { title: say('videosCount'), number: true },
-        { title: say('size'), number: true }, 'SHA-256', say('windowEnds')],
+      [say('moment'), say('receiver'), say('round'), { title: say('vocabulary'), number: true },
+        { title: say('head'), number: true }, { title: say('size'), number: true }, 'SHA-256', say('windowEnds')],
       rows.map(row => [
-        moment(figure(row.at) ?? 0), own(row.aggregator),
-        el('span', {}, code(row.session), ' ', say('roundNumber', { round: number(figure(row.round) ?? 0) })),
-        number(figure(row.videos) ?? 0), size(figure(row.bytes) ?? 0), code(row.sha256),
+        moment(figure(row.at) ?? 0), row.aggregator === OWN ? say('ownRelease') : own(row.aggregator),
+        row.round ? code(row.round) : '–',
+        number(figure(row.vocabulary) ?? 0), number(figure(row.head) ?? 0), size(figure(row.bytes) ?? 0),
+        code(row.sha256),
         figure(row.window_ends) === null ? '–' : day(row.window_ends)
       ]))
     : nothing(say('nothingLeft')))

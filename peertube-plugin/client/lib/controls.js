@@ -98,6 +98,64 @@ export function savingSwitch ({ label, description, checked, disabled = false, s
 }
 
 /**
+ * One choice out of several that is saved at once. If saving fails it goes back to what holds, and says why.
+ *
+ * @param {object} options what it is
+ * @param {string} options.legend its name, for screen readers
+ * @param {{ value: string, label: string, description: string }[]} options.options what there is to choose
+ * @param {string} options.value the one that holds
+ * @param {SayProblem} options.sayProblem sentences for failures
+ * @param {(value: string) => Promise<void>} options.save stores another one
+ * @returns {HTMLElement} the options with their labels and descriptions
+ */
+export function savingRadios ({ legend, options, value, sayProblem, save }) {
+  const name = uniqueId('choice')
+  const problem = problemLine()
+  const inputs = options.map((option, place) => el('input', {
+    id: `${name}-${place}`,
+    type: 'radio',
+    class: 'shoal-radio',
+    name,
+    value: option.value,
+    checked: option.value === value,
+    'aria-describedby': `${name}-${place}-description`
+  }))
+
+  let saved = value
+  let saving = false
+  const chosen = () => inputs.find(input => input.checked)?.value ?? saved
+  const settle = async () => {
+    // Arrow keys choose every option that they pass: the last one counts, and one request at a time.
+    if (saving) return
+    saving = true
+    problem.textContent = ''
+    try {
+      while (chosen() !== saved) {
+        const wanted = chosen()
+        await save(wanted)
+        saved = wanted
+      }
+    } catch (error) {
+      problem.textContent = problemText(error, sayProblem)
+      const holds = inputs.find(input => input.value === saved)
+      const hadFocus = inputs.some(input => input === document.activeElement)
+      if (holds) holds.checked = true
+      if (hadFocus) holds?.focus()
+    } finally {
+      saving = false
+    }
+  }
+  for (const input of inputs) input.addEventListener('change', () => { void settle() })
+
+  return el('fieldset', { class: 'shoal-radios' },
+    el('legend', { class: 'visually-hidden' }, legend),
+    ...options.map(({ label, description }, place) => el('div', { class: 'form-group' },
+      el('div', { class: 'shoal-switch-row' }, inputs[place], el('label', { for: inputs[place].id }, label)),
+      el('div', { id: `${inputs[place].id}-description`, class: 'form-group-description' }, description))),
+    problem)
+}
+
+/**
  * Ask before something that cannot be undone. Escape and the browser's back gesture mean no.
  *
  * @param {object} question what is asked

@@ -3,6 +3,7 @@ import { el } from '../lib/dom.js'
 import { Page } from '../lib/page.js'
 import { channels } from './channels.js'
 import { choice } from './choice.js'
+import { discovery } from './discovery.js'
 import { hidden } from './hidden.js'
 import { known } from './known.js'
 import { SENTENCES } from './sentences.js'
@@ -14,9 +15,7 @@ import { withdraw } from './withdraw.js'
  *
  * @typedef {object} About
  * @property {'opt-in' | 'opt-out'} consent whether viewers must opt in or may opt out
- * @property {number} participants how many take part
- * @property {boolean} enough whether that is enough to learn from
- * @property {number | null} min_users how many are enough, `null` while nobody can tell
+ * @property {boolean | null} exact whether suggestions may rest on exact numbers of viewers, `null` while nobody can tell
  * @property {string | null} mode what the instance exchanges with others, `null` while nobody can tell
  * @property {string[]} peers hosts that receive sums
  */
@@ -46,6 +45,7 @@ export async function show (helpers, rootEl) {
 
   const chosen = choice(page, about)
   const knownPart = known(page)
+  const discoveryPart = discovery(page)
   const hiddenPart = hidden(page)
 
   rootEl.replaceChildren(el('div', { class: 'shoal-page' },
@@ -54,11 +54,13 @@ export async function show (helpers, rootEl) {
     chosen.section,
     together(page, about),
     knownPart.section,
+    discoveryPart.section,
     hiddenPart.section,
     channels(page),
     withdraw(page, () => {
       knownPart.clear()
       void chosen.reload()
+      void discoveryPart.reload()
       void hiddenPart.reload()
     })))
 }

@@ -15,9 +15,8 @@ export const SENTENCES = {
   saved: 'Saved.',
 
   together: 'Learning together',
-  participantOne: '{count} viewer of this instance takes part.',
-  participantOther: '{count} viewers of this instance take part.',
-  tooFew: 'Too few viewers take part yet: nothing is learned from them, because a small number could point at single persons. Until there are {needed}, suggestions follow what the videos are about.',
+  noisy: 'Suggestions rest on numbers of viewers with random noise added, so that they do not point at single people. Beside videos that few people watched, suggestions follow what the videos are about.',
+  exact: 'Suggestions here rest on exact numbers, and only members see them: a member who compares many can find out what you watched.',
   notKnown: 'What your instance exchanges with others cannot be told right now. Try again later.',
   receivers: 'These instances receive sums in which the viewers who take part are counted. They learn how many people engaged with a video, never who:',
   noReceivers: 'No other instance receives anything: your instance learns on its own.',
@@ -35,6 +34,17 @@ export const SENTENCES = {
   watched: 'watched {part}',
   more: 'Show more',
 
+  discovery: 'Familiar or new',
+  discoveryText: 'How far suggestions lead you away from what everybody watches, whether you take part in training or not.',
+  discoverySite: 'As this site sets it',
+  discoverySiteText: 'You get what the administrators have chosen, also when they change it.',
+  familiar: 'Familiar',
+  familiarText: 'More of what many people watch, and hardly any new videos.',
+  balanced: 'Balanced',
+  balancedText: 'Some of what many people watch, some of what few know, and now and then a new video.',
+  explore: 'Explore',
+  exploreText: 'More of what few people have seen, and more new videos.',
+
   hidden: 'Hidden from your suggestions',
   hiddenText: 'Hide a video or a channel with “Hide” under any suggestion.',
   nothingHidden: 'You have hidden nothing.',
@@ -49,7 +59,7 @@ export const SENTENCES = {
   takeOut: 'Leave {name} out of suggestions',
 
   withdraw: 'Withdraw and erase',
-  withdrawText: 'You no longer take part, you get no personal suggestions, and what is known about you is erased. Your likes and watch history in PeerTube stay as they are.',
+  withdrawText: 'You no longer take part, you get no personal suggestions, and what is known about you is erased. Whether suggestions are familiar or new is again as this site sets it. Your likes and watch history in PeerTube stay as they are.',
   withdrawNow: 'Withdraw and erase…',
   withdrawTitle: 'Withdraw and erase?',
   withdrawYes: 'Erase',

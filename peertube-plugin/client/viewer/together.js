@@ -1,8 +1,7 @@
 import { el } from '../lib/dom.js'
-import { number } from '../lib/texts.js'
 
 /**
- * How many take part, and which instances receive sums.
+ * Whether suggestions rest on noisy numbers, and which instances receive sums.
  *
  * @param {import('./sentences.js').ViewerPage} page the page
  * @param {() => Promise<import('./page.js').About>} about what holds on this instance
@@ -11,11 +10,8 @@ import { number } from '../lib/texts.js'
 export function together (page, about) {
   const { say } = page
 
-  const { box } = page.loaded(about, ({ participants, enough, min_users: needed, mode, peers }) => [
-    el('p', {}, say.counted('participantOne', 'participantOther', Number(participants) || 0)),
-    needed !== null && !enough
-      ? el('div', { class: 'alert pt-alert-primary' }, say('tooFew', { needed: number(needed) }))
-      : null,
+  const { box } = page.loaded(about, ({ exact, mode, peers }) => [
+    exact === null ? null : el('p', {}, say(exact ? 'exact' : 'noisy')),
     ...receivers(page, mode, peers)
   ])
 

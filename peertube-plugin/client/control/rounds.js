@@ -8,38 +8,38 @@ const AT_ONCE = 30
 const MOST = 500
 
 /**
- * Secure sums that were taken or tried, and which sub-cohorts were there when something went wrong.
+ * Rounds that were completed or tried, and which sub-cohorts were there when something went wrong.
  *
  * @param {import('./admin.js').Admin} admin the page
  * @returns {import('./tabs.js').Part} the part
  */
-export function sessions (admin) {
+export function rounds (admin) {
   const { page, say, sayProblem, ask } = admin
   let limit = AT_ONCE
   const problem = problemLine()
 
   const suspects = page.loaded(
     async () => {
-      const batches = listIn(await ask('GET', 'suspects'), 'suspects')
-      const tell = await admin.told(batches.flatMap((/** @type {any} */ batch) => [
-        batch.sentence, ...many(batch.sub_cohorts).flatMap(({ reasons }) => many(reasons))
+      const runs = listIn(await ask('GET', 'suspects'), 'suspects')
+      const tell = await admin.told(runs.flatMap((/** @type {any} */ run) => [
+        run.sentence, ...many(run.sub_cohorts).flatMap(({ reasons }) => many(reasons))
       ]).map(sentence => /** @type {[unknown]} */ ([sentence])))
-      return { batches, tell }
+      return { runs, tell }
     },
-    ({ batches, tell }) => batches.length
-      ? [el('ul', { class: 'shoal-list' }, ...batches.map(batch => batchEntry(admin, batch, tell)))]
+    ({ runs, tell }) => runs.length
+      ? [el('ul', { class: 'shoal-list' }, ...runs.map(run => runEntry(admin, run, tell)))]
       : [nothing(say('noSuspects'))])
 
   const list = page.loaded(
     async () => {
-      const found = listIn(await ask('GET', `sessions?limit=${limit}`), 'sessions')
+      const found = listIn(await ask('GET', `rounds?limit=${limit}`), 'rounds')
       const tell = await admin.told(found.map((/** @type {any} */ { reason }) => /** @type {[unknown]} */ ([reason])))
       return { found, tell }
     },
     ({ found, tell }) => {
-      if (found.length === 0) return [nothing(say('noSessions'))]
+      if (found.length === 0) return [nothing(say('noRounds'))]
       more.hidden = found.length < limit || limit >= MOST
-      return [el('ul', { class: 'shoal-list' }, ...found.map(session => sessionEntry(admin, session, tell)))]
+      return [el('ul', { class: 'shoal-list' }, ...found.map(round => roundEntry(admin, round, tell)))]
     })
 
   const more = actionButton({
@@ -55,7 +55,7 @@ export function sessions (admin) {
 
   return {
     content: [
-      block(say('sessions'), el('p', {}, say('sessionsText')), list.box, more, problem),
+      block(say('rounds'), el('p', {}, say('roundsText')), list.box, more, problem),
       block(say('suspects'), el('p', {}, say('suspectsText')), suspects.box)
     ],
     refresh: () => Promise.all([list.reload(), suspects.reload()]),
@@ -68,31 +68,31 @@ export function sessions (admin) {
 
 /**
  * @param {import('./admin.js').Admin} admin the page
- * @param {any} session from the daemon
+ * @param {any} round from the daemon
  * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
-function sessionEntry ({ say }, session, tell) {
-  const [roster, survivors] = [many(session.roster), many(session.survivors)]
+function roundEntry ({ say }, round, tell) {
+  const [roster, survivors] = [many(round.roster), many(round.survivors)]
   const missing = roster.filter(host => !survivors.includes(host))
-  const title = titleOf(say, session)
+  const title = titleOf(say, round)
   return el('li', {},
     el('div', { class: 'shoal-peer-head' },
       el('strong', {}, ...title),
-      outcomeBadge(say, session.outcome),
-      el('span', { class: 'muted-2' }, moment(figure(session.started) ?? 0))),
-    session.reason ? el('p', {}, tell(session.reason)) : null,
+      outcomeBadge(say, round.outcome),
+      el('span', { class: 'muted-2' }, moment(figure(round.started) ?? 0))),
+    round.reason ? el('p', {}, tell(round.reason)) : null,
     el('p', { class: 'muted-2' }, [
       say('membersOf', { survivors: number(survivors.length), roster: number(roster.length) }),
-      // What was published is no message of a sum.
-      ...session.role === 'group'
+      // What was published is no message of a round.
+      ...round.role === 'group'
         ? []
-        : [say('bytesInOut', { received: size(figure(session.bytes_in) ?? 0), sent: size(figure(session.bytes_out) ?? 0) })],
-      ...(figure(session.sub_cohort) === null ? [] : [say('subCohortNumber', { number: number(session.sub_cohort) })])
+        : [say('bytesInOut', { received: size(figure(round.bytes_in) ?? 0), sent: size(figure(round.bytes_out) ?? 0) })],
+      ...(figure(round.sub_cohort) === null ? [] : [say('subCohortNumber', { number: number(round.sub_cohort) })])
     ].join(' · ')),
     folded(say('whoAndId'), facts([
       [say('inTheSum'), names(survivors, say('nobody'))],
       missing.length ? [say('notInTheSum'), names(missing, say('nobody'))] : null,
-      [say('session'), code(session.id, true)]
+      [say('round'), code(round.id, true)]
     ])))
 }
 
@@ -100,7 +100,7 @@ function sessionEntry ({ say }, session, tell) {
  * Whose sum it was.
  *
  * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {any} session from the daemon
+ * @param {any} round from the daemon
  * @returns {(Node | string)[]} words
  */
 function titleOf (say, { role, aggregator, roster }) {
@@ -108,6 +108,7 @@ function titleOf (say, { role, aggregator, roster }) {
     case 'aggregator': return [say('ownSum')]
     case 'host': return [say('hostedSum')]
     case 'group': return [say('othersGave'), ' ', own(aggregator)]
+    case 'newcomer': return [say('passedOnBy'), ' ', own(aggregator)]
     // In a group, whoever adds up is a member as well.
     default: return [say(many(roster).includes(aggregator) ? 'groupSum' : 'sumFor'), ' ', own(aggregator)]
   }
@@ -115,29 +116,28 @@ function titleOf (say, { role, aggregator, roster }) {
 
 /**
  * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {unknown} outcome of a session
+ * @param {unknown} outcome of a round
  */
 function outcomeBadge (say, outcome) {
   switch (outcome) {
     case 'done': return badge(say('outcomeDone'), 'green')
     case 'running': return badge(say('outcomeOpen'), 'secondary')
-    case 'refused': return badge(say('outcomeRefused'), 'yellow')
-    case 'abandoned':
-    case 'failed': return badge(say('outcomeFailed'), 'red')
+    case 'waiting': return badge(say('outcomeWaiting'), 'yellow')
+    case 'abandoned': return badge(say('outcomeAbandoned'), 'red')
     default: return badge(plain(outcome, 40), 'secondary')
   }
 }
 
 /**
  * @param {import('./admin.js').Admin} admin the page
- * @param {any} batch one run of sums
+ * @param {any} run the rounds of one cohort
  * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
-function batchEntry ({ say }, batch, tell) {
+function runEntry ({ say }, run, tell) {
   return el('li', {},
-    el('p', {}, el('strong', {}, tell(batch.sentence)), ' ', el('span', { class: 'muted-2' }, moment(figure(batch.at) ?? 0))),
+    el('p', {}, el('strong', {}, tell(run.sentence)), ' ', el('span', { class: 'muted-2' }, moment(figure(run.at) ?? 0))),
     table(say('subCohorts'), [say('subCohort'), say('verdict'), say('members'), say('reasons')],
-      many(batch.sub_cohorts).map(({ number: count, members, verdict, reasons }) => [
+      many(run.sub_cohorts).map(({ number: count, members, verdict, reasons }) => [
         number(figure(count) ?? 0), verdictBadge(say, verdict), names(members, say('nobody')),
         many(reasons).map(tell).join(' ') || '–'
       ])))
