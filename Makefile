@@ -4,6 +4,7 @@
 # make test-fast  the tests that start no daemon, no Flower and no browser: under two minutes
 # make check  ruff, spelling, glossary, import contract, mypy, tsc, eslint
 # make bench  speed, as ratios against named baselines
+# make chaos  rounds of five real daemons, killed at random: no wrong sum, nothing given twice (20 to 30 minutes)
 # make privacy  attacks on our own sums, by privacy level, with what each level costs in quality
 # make docs   writes the pages of docs/ that are made from the code
 # make changelog  prints what the next release will say; with VERSION=0.2.0 writes it into CHANGELOG.md
@@ -19,7 +20,7 @@ JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test test-fast check bench privacy docs changelog clean
+.PHONY: demo test test-fast check bench chaos privacy docs changelog clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
@@ -54,6 +55,9 @@ check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 bench: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 	npm --prefix $(JS) run --silent bench
+
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 privacy: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.adversaries.privacy $(PRIVACY_ARGS)

@@ -1,6 +1,6 @@
 """What an admin sees of an attack: a real member service on a real store, attacked over HTTP.
 
-Counted refusals, lines of the log, sessions, notices and entries of the ledger are read where the admin's
+Counted refusals, lines of the log, rounds, notices and entries of the ledger are read where the admin's
 commands and page read them. `Lies` is a sum whose aggregator is under the attacker's control, among simulated
 members and the one real instance.
 """
@@ -33,7 +33,7 @@ from daemon.jobs.registry import JOBS
 from daemon.ledger import chain as ledger
 from daemon.process.job_context import JobContext, JobOutcome
 from daemon.rounds import round_config
-from daemon.serve import federation_app as sessions
+from daemon.serve import federation_app as rounds
 from daemon.serve.admin import notices
 from daemon.serve.admin.notices import Notice
 from daemon.store import activity
@@ -45,7 +45,7 @@ from daemon.store.snapshot import replace as snapshot
 from daemon.store.viewers import Pseudonyms
 from federation import cbor, envelope
 from federation.blob_access import BlobServer, reference_to
-from federation.envelope import NO_SUM, Stage
+from federation.envelope import NO_ROUND, Stage
 from federation.errors import Code, Refusal
 from federation.http import MESSAGE_PATH
 from federation.http.listener import PeerListener
@@ -54,6 +54,8 @@ from federation.journal import FileJournal, MemoryJournal
 from federation.limits import Limits
 from federation.node import MemberNode
 from federation.proposal import Proposal, SignedProposal, least_threshold
+from models.statistics import pairs
+from policies.sharing import TRAINER
 from tests.daemon.running_daemon import instance
 from tests.simulator.cohort import Cohort, Instance
 from tests.simulator.table import Table
@@ -62,8 +64,9 @@ ME = "one.example"
 VIDEOS, VIEWERS = 120, 40
 SECRET = bytes(range(32))
 MEMBERS = [Identity(f"m{n}.example", bytes([n + 1]) * 32) for n in range(5)]
-LIARS = [Identity(f"liar{n}.example", bytes([n + 101]) * 32) for n in range(9)]
+LIARS = [Identity(f"liar{n}.example", bytes([n + 101]) * 32) for n in range(12)]
 URLS = tuple(sorted(f"https://v.example/{n:03}" for n in range(VIDEOS)))
+HEAD = tuple(range(10))
 
 
 class Lines(logging.Handler):
@@ -181,10 +184,10 @@ async def opened(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Admin
         level = root.level
         root.addHandler(lines)
         root.setLevel(logging.INFO)
-        patch.setattr(sessions, "_HOUSEKEEPING_SECONDS", 0.02)
-        patch.setattr(sessions, "run_job", _in_this_process(engine, config, clock))
+        patch.setattr(rounds, "_HOUSEKEEPING_SECONDS", 0.02)
+        patch.setattr(rounds, "run_job", _in_this_process(engine, config, clock))
         try:
-            async with sessions.open_service(config, path, engine, clock=clock) as service:
+            async with rounds.open_service(config, path, engine, clock=clock) as service:
                 app = web.Application()
                 app.add_routes(service.routes())
                 async with _listening(app) as url:
@@ -197,7 +200,7 @@ async def opened(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Admin
 
 def _fill(engine: Engine, now: float) -> None:
     with snapshot(engine, Pseudonyms(SECRET)) as content:
-        content.add_videos(VideoRow(url, url[-3:], f"Private title {url[-3:]}") for url in URLS)
+        content.add_videos(VideoRow(url, url[-3:], f"Private title {url[-3:]}", views=100) for url in URLS)
         content.add_engagements(
             EngagementRow(f"viewer {n}", URLS[(n * 7 + k) % 20], liked=True, at=1.0)
             for n in range(VIEWERS)
@@ -290,57 +293,50 @@ class Lies(Table):
     """A sum of a liar's over the simulated members and the real instance; signed without any check."""
 
     def __init__(
-        self, admin: Admin, number: int, *, vocabulary: tuple[str, ...] = URLS, **changes: Any
+        self,
+        admin: Admin,
+        number: int,
+        *,
+        vocabulary: tuple[str, ...] = URLS,
+        head: tuple[int, ...] = HEAD,
+        **changes: Any,
     ) -> None:
         liar = LIARS[number]
         limits, clock = round_config.limits(admin.config), admin.clock
         everyone = {p.host: p.public for p in (*MEMBERS, *LIARS, admin.identity)}
         members: dict[str, Any] = {ME: Remote(admin)}
         for member in MEMBERS[:4]:
-            values = np.full(len(vocabulary), 3, np.int64)
+            values = np.full(len(vocabulary) + pairs(len(head)), 3, np.int64)
             found = Instance(member, values, _random(member), clock, everyone, limits=limits)  # type: ignore[arg-type]
             found.start()
             members[member.host] = found
         self.cohort = Cohort(liar, members, clock, limits)  # type: ignore[arg-type]
         self.admin = admin
         self.answers = {stage: {} for stage in (*Stage,)}
-        self.blobs = {round_config.VOCABULARY: round_config.encode_vocabulary(vocabulary)}
-        self.signed = self.sign(self.first(len(vocabulary)), **changes)
+        self.blobs = {
+            round_config.VOCABULARY: round_config.encode_vocabulary(vocabulary),
+            round_config.HEAD: round_config.encode_head(np.array(head, np.int64)),
+        }
+        self.sizes = len(vocabulary), len(head)
+        self.signed = self.sign(self.proposal(), **changes)
 
-    def first(self, videos: int) -> Proposal:
-        """Return what an honest aggregator would propose to its members."""
+    def proposal(self) -> Proposal:
+        """Return what an honest aggregator would propose to its members; two differ in their nonce only."""
         config, now = self.admin.config, int(self.admin.clock())
-        wanted = round_config.parameters(config, videos)
         roster = tuple(sorted(member.identity.public for member in self.cohort.members.values()))
         return Proposal(
             aggregator=self.cohort.aggregator.host,
             roster=roster,
             threshold=least_threshold(len(roster)),
-            trainer="gram/1",
-            round=0,
-            length=videos,
+            trainer=TRAINER,
+            segments=round_config.segments(config, *self.sizes),
             entry_bound=config.sharing.max_users,
             ring=32,
             nonce=hashlib.sha256(str(time.monotonic_ns()).encode()).digest()[:16],
             created=now,
             expires=now + 600,
-            noise=wanted["counts_noise"],
-            parameters=wanted,
-            blobs={name: reference_to(blob) for name, blob in self.blobs.items()},
-        )
-
-    def second(self, counts: np.ndarray[Any, Any], head: int) -> Proposal:
-        """Return what follows the first sum, when it gave these counts and a head of so many videos."""
-        self.blobs[round_config.COUNTS] = counts.astype(round_config.COUNT_TYPE).tobytes()
-        first = self.signed.proposal
-        return replace(
-            first,
-            round=1,
-            length=head * (head - 1) // 2,
-            parent=self.signed.sum_id,
-            survivors=first.hosts,
-            noise=first.parameters["pairs_noise"],
-            nonce=bytes(16),
+            colluders=round_config.READ_BY_OTHERS,
+            parameters=round_config.parameters(config, *self.sizes, pass_on=True),
             blobs={name: reference_to(blob) for name, blob in self.blobs.items()},
         )
 
@@ -349,18 +345,18 @@ class Lies(Table):
         proposal = replace(proposal, **changes)
         raw = envelope.seal(
             self.cohort.aggregator,
-            sum_id=NO_SUM,
+            round_id=NO_ROUND,
             stage=Stage.PROPOSE,
             recipient="",
             payload=proposal.to_payload(),
         )
         signed = SignedProposal(proposal, raw, hashlib.sha256(raw).digest())
         journal = MemoryJournal()
-        journal.write(signed.sum_id, "proposal", raw)
+        journal.write(signed.round_id, "proposal", raw)
         server = BlobServer(
             self.cohort.aggregator, journal, clock=self.admin.clock, limits=Limits(max_length=1 << 40)
         )
-        server.publish(signed.sum_id, self.blobs)
+        server.publish(signed.round_id, self.blobs)
         self.admin.blob_servers[self.cohort.aggregator.host] = server
         return signed
 

@@ -42,7 +42,7 @@ def split_views(table: Table, *, colluding: int, with_victim: int, pad: bool = F
     survivors = {"alive": hosts, "dead": [host for host in hosts if host != VICTIM]}
     loot = Loot()
     for host in colluders:
-        state = table.instance(host).node._running[table.signed.sum_id].member.state
+        state = table.instance(host).node._running[table.signed.round_id].member.state
         assert isinstance(state, Masked)
         loot.seeds[host], loot.keys[host] = state.held[VICTIM]
     confirmed = {
@@ -77,7 +77,7 @@ def _confirmations(
 
 def open_input(table: Table, loot: Loot) -> NDArray[np.int64] | None:
     """Return the victim's input if the loot opens it."""
-    threshold, sum_id = table.threshold, table.signed.sum_id
+    threshold, round_id = table.threshold, table.signed.round_id
     if min(len(loot.seeds), len(loot.keys)) < threshold:
         return None
 
@@ -89,12 +89,12 @@ def open_input(table: Table, loot: Loot) -> NDArray[np.int64] | None:
         return secret
 
     private = combine(loot.keys)
-    unmasking = [(self_mask_key(combine(loot.seeds), sum_id), False)]
+    unmasking = [(self_mask_key(combine(loot.seeds), round_id), False)]
     for host, raw in table.answers[Stage.PROPOSE].items():
         if host != VICTIM:
             public = Advertisement.from_payload(bytes(read(raw).payload)).mask_public
             # The victim added the mask where its name sorts behind the other's, and subtracted it elsewhere.
-            unmasking.append((mask_key(private, public, sum_id, VICTIM, host), host > VICTIM))
+            unmasking.append((mask_key(private, public, round_id, VICTIM, host), host > VICTIM))
     masked = np.frombuffer(read(table.answers[Stage.SHARES][VICTIM]).payload, dtype="<u4").copy()
     masks.apply(masked, unmasking)
     return masks.from_ring(masked)

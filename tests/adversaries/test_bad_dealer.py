@@ -22,9 +22,9 @@ def dealt(
     """Return the dealer's sealed shares, made false for `victims`."""
     honest = SealedShares.from_payload(payload, table.cohort.limits)
     sealed, commitments = dict(honest.sealed), dict(honest.commitments)
-    member = table.instance(DEALER).node._running[table.signed.sum_id].member
+    member = table.instance(DEALER).node._running[table.signed.round_id].member
     for victim in victims:
-        other = table.instance(victim).node._running[table.signed.sum_id].member
+        other = table.instance(victim).node._running[table.signed.round_id].member
         sealer = Sealer(member._secrets, DEALER, victim, other._secrets.seal_public)
         if how == "garbage":
             sealed[victim] = bytes(len(sealed[victim]))
@@ -33,7 +33,7 @@ def dealt(
         else:
             sealed[victim] = sealer.seal(shares)
             commitments[victim] = tuple(  # type: ignore[assignment]
-                share_commitment(purpose, table.signed.sum_id, DEALER, victim, part)
+                share_commitment(purpose, table.signed.round_id, DEALER, victim, part)
                 for purpose, part in (
                     ("self seed", shares[:SHARE_SIZE]),
                     ("mask key", shares[SHARE_SIZE:]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from federation.errors import Code
 from tests.adversaries.wire import ME, refused_by, to_aggregator, to_member
 
-CODES = {Code.MALFORMED, Code.BAD_SIGNATURE, Code.UNKNOWN_PEER}
+CODES = {Code.MALFORMED, Code.UPDATE, Code.BAD_SIGNATURE, Code.UNKNOWN_PEER}
 
 
 def flipped(raw: bytes, bit: int) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from federation import cbor, masks, messages
-from federation.envelope import NO_SUM, Stage
+from federation.envelope import NO_ROUND, Stage
 from federation.errors import Code
 from federation.identity import Identity
 from federation.keys import self_mask_key
@@ -33,11 +33,11 @@ def test_mask_seeds_cannot_be_guessed() -> None:
     """
     table = Table(3, length=64)
     table.play_until(Stage.SURVIVORS)
-    member = table.instance(VICTIM).node._running[table.signed.sum_id].member
+    member = table.instance(VICTIM).node._running[table.signed.round_id].member
     assert isinstance(member.state, Masked)
     keys = [channel.mask for channel in member.state.shared.channels.values()]
     masked = np.frombuffer(read(table.answers[Stage.SHARES][VICTIM]).payload, dtype="<u4").copy()
-    masks.apply(masked, [(self_mask_key(member._secrets.self_seed, table.signed.sum_id), False)])
+    masks.apply(masked, [(self_mask_key(member._secrets.self_seed, table.signed.round_id), False)])
     assert all(len(key) == 32 and len(set(key)) > 16 for key in keys)
     known = int(table.instance(VICTIM).values[0])
     for guess in range(20_000):
@@ -61,7 +61,7 @@ def test_invented_neighbours_are_no_neighbours(invented: int) -> None:
     sybils = [Identity(f"s{n:02}.example", bytes([n + 100]) * 32).public for n in range(invented)]
     alone = sorted([victim.identity.public, *sybils])
     content = dataclasses.replace(table.signed.proposal, roster=tuple(alone), threshold=len(alone))
-    raw = table.request(Stage.PROPOSE, content.to_payload(), sum_id=NO_SUM)
+    raw = table.request(Stage.PROPOSE, content.to_payload(), round_id=NO_ROUND)
     assert table.refusal(VICTIM, raw) is Code.COHORT_TOO_SMALL
 
 

@@ -94,7 +94,7 @@ def test_confirmations_are_of_this_sum_this_stage_and_these_people() -> None:
         shown = messages.encode_messages({**good, HOSTS[1]: raw})
         return table.refusal(ME, table.request(Stage.CONFIRMATIONS, shown))
 
-    assert code(other.answers[Stage.SURVIVORS][HOSTS[1]]) is Code.UNKNOWN_SUM
+    assert code(other.answers[Stage.SURVIVORS][HOSTS[1]]) is Code.UNKNOWN_ROUND
     assert code(table.answer(HOSTS[1], Stage.SHARE, payload)) is Code.WRONG_STAGE
     forged = table.request(Stage.CONFIRM, payload, recipient=table.cohort.aggregator.host)
     assert code(forged) is Code.MALFORMED, "signed by the aggregator, it stands in no member's place"

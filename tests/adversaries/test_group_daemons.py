@@ -12,7 +12,7 @@ import pytest_asyncio
 from daemon.errors import JobError
 from daemon.group import schedule
 from daemon.group.membership.blob_cache import FOLDER, BlobCache
-from daemon.group.published_sums import EPOCH, MESSAGE, NUMBER_TYPE, PublishedStore, not_learnt
+from daemon.group.published_sums import EPOCH, MESSAGE, PublishedStore, not_learnt
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
@@ -25,7 +25,7 @@ from federation.carrier import PeerRefused, PeerUnreachable
 from federation.envelope import Stage
 from federation.group.epoch_document import EpochDocument, read_epoch
 from federation.group.epoch_opening import Gather, Listed, MembershipList, Reveal, committed, nonce_of
-from federation.group.published import HEAD, MAX_PUBLISHED, Published, read_taken
+from federation.group.published import HEAD, MAX_PUBLISHED, NUMBER_TYPE, Published, read_taken
 from federation.http.client import PeerClient
 from federation.identity import Identity
 from federation.proposal import BlobReference, SignedProposal
@@ -66,15 +66,15 @@ async def refused(group: Islands, one: Islander, raw: bytes, blobs: Mapping[str,
 def published(group: Islands) -> tuple[Published, dict[str, bytes]]:
     """Return the newest that the host has published."""
     host, store = group.host, PublishedStore(group.host.config)
-    batch = bytes.fromhex(host.group.offered)
-    message = envelope.parse(store.message(batch) or b"", max_size=MAX_PUBLISHED)
+    run = bytes.fromhex(host.group.offered)
+    message = envelope.parse(store.message(run) or b"", max_size=MAX_PUBLISHED)
     found = Published.read(message, host.identity.public, round_config.limits(host.config))
-    return found, {name: store.blob(batch, name) or b"" for name in found.blobs}
+    return found, {name: store.blob(run, name) or b"" for name in found.blobs}
 
 
 def altered(found: Published, blobs: dict[str, bytes], **what: object) -> Published:
     """Return it as published later, under another name, with these blobs."""
-    fields = {"batch": found.batch[::-1], "made": found.made + 1000, **what}
+    fields = {"run": found.run[::-1], "made": found.made + 1000, **what}
     references = {name: reference_to(data) for name, data in blobs.items()}
     return replace(found, blobs=references, **fields)  # type: ignore[arg-type]
 
@@ -82,8 +82,8 @@ def altered(found: Published, blobs: dict[str, bytes], **what: object) -> Publis
 def absent(victim: Islander) -> Callable[[str, str, Stage], None]:
     """Keep a member out of a sum, and from learning what became of its contribution."""
 
-    def point(round_: str, host: str, _stage: Stage) -> None:
-        if host == victim.host and round_ in ("counts", "pairs", "published"):
+    def point(kind: str, host: str, _stage: Stage) -> None:
+        if host == victim.host and kind in ("round", "published"):
             raise PeerUnreachable(f"{host} is away")
 
     return point
@@ -92,25 +92,25 @@ def absent(victim: Islander) -> Callable[[str, str, Stage], None]:
 def deaf(victim: Islander) -> Callable[[str, str, Stage], None]:
     """Let a member give, and not hear what it was for."""
 
-    def point(round_: str, host: str, _stage: Stage) -> None:
-        if (round_, host) == ("published", victim.host):
+    def point(kind: str, host: str, _stage: Stage) -> None:
+        if (kind, host) == ("published", victim.host):
             raise PeerUnreachable(f"{host} is away")
 
     return point
 
 
-async def learns_nothing(one: Islander, batch: bytes) -> str:
-    """Have a member learn a batch in one part; return why the part is left out, as the ledger has it."""
+async def learns_nothing(one: Islander, run: bytes) -> str:
+    """Have a member learn a run in one part; return why the part is left out, as the ledger has it."""
     result = await one.learns()
     assert result["sub_cohorts"] == []
-    assert not one.stored(batch.hex())
+    assert not one.stored(run.hex())
     entry = ledger.newest(one.engine, limit=1, kind=Kind.GROUP)[0]
-    assert entry.details["batch"] == batch.hex()
+    assert entry.details["run"] == run.hex()
     [why] = entry.details["left_out"]
     assert why.rstrip(".") in sentence(entry)
     assert result["left_out"] == {"0": why}
     assert not not_learnt(one.config)
-    assert not schedule.missed(one.config, replace(one.group, offered=batch.hex()), one.clock())
+    assert not schedule.missed(one.config, replace(one.group, offered=run.hex()), one.clock())
     return str(why)
 
 
@@ -120,26 +120,26 @@ async def learns_nothing(one: Islander, batch: bytes) -> str:
 async def test_a_sum_that_we_are_said_to_be_in_and_gave_nothing_to(group: Islands) -> None:
     victim = group.people[2]
     group.ferry.before = absent(victim)
-    await group.host_session()
+    await group.host_run()
     found, blobs = published(group)
-    [part] = found.parts
+    [part] = found.sub_cohorts
     assert victim.host not in part.survivors
     everybody = tuple(sorted((*part.survivors, victim.host)))
-    lie = altered(found, blobs, parts=(replace(part, survivors=everybody),))
+    lie = altered(found, blobs, sub_cohorts=(replace(part, survivors=everybody),))
     await says(group, victim, lie.seal(group.host.identity), blobs)
-    assert "another" in await learns_nothing(victim, lie.batch)
+    assert "cannot be taken out of the sum" in await learns_nothing(victim, lie.run)
 
 
 async def test_a_sum_over_another_head_than_we_gave_pairs_for(group: Islands) -> None:
     victim = group.people[1]
     group.ferry.before = deaf(victim)
-    await group.host_session()
+    await group.host_run()
     found, blobs = published(group)
     urls = round_config.decode_vocabulary(blobs[HEAD], at_most=1000)
     blobs[HEAD] = round_config.encode_vocabulary((*urls[1:], "https://z.example/w/other"))
     lie = altered(found, blobs)
     await says(group, victim, lie.seal(group.host.identity), blobs)
-    assert "another head" in await learns_nothing(victim, lie.batch)
+    assert "another head" in await learns_nothing(victim, lie.run)
 
 
 @pytest.mark.parametrize(
@@ -149,20 +149,20 @@ async def test_numbers_that_nobodys_viewers_can_have_given(group: Islands, blob:
     """By one already, where a video's only other viewers are ours."""
     victim = group.people[3]
     group.ferry.before = deaf(victim)
-    await group.host_session()
+    await group.host_run()
     found, blobs = published(group)
     numbers = np.frombuffer(blobs[blob], NUMBER_TYPE).copy()
     numbers[:] = numbers + change if abs(change) > 1 else 0
     blobs[blob] = numbers.tobytes()
     lie = altered(found, blobs)
     await says(group, victim, lie.seal(group.host.identity), blobs)
-    assert "viewers can have made" in await learns_nothing(victim, lie.batch)
+    assert "viewers can have made" in await learns_nothing(victim, lie.run)
 
 
 async def test_a_publication_without_its_data_or_with_other_data_changes_nothing(group: Islands) -> None:
     victim = group.people[1]
     group.ferry.before = deaf(victim)
-    result = await group.host_session()
+    result = await group.host_run()
     found, blobs = published(group)
     before = PublishedStore(victim.config).newest()
     raw = found.seal(group.host.identity)
@@ -179,16 +179,16 @@ async def test_a_publication_without_its_data_or_with_other_data_changes_nothing
     assert not begun.exists()
     store = PublishedStore(victim.config)
     assert store.newest() == before
-    assert store.epoch(found.batch) is None
+    assert store.epoch(found.run) is None
     # What it did not get, it fetches.
     await victim.catches_up()
     everybody = sorted(group.ferry.people)
-    assert_learnt(group, victim, result["session"], [everybody])
+    assert_learnt(group, victim, result["run"], [everybody])
 
 
 async def test_a_publication_larger_than_sums_can_be_is_not_even_looked_at(group: Islands) -> None:
     victim = group.people[1]
-    await group.host_session()
+    await group.host_run()
     found, _ = published(group)
     videos = victim.config.model.max_head + 1
     sizes = {"counts.0": 4 * videos, "pairs.0": 2 * videos * (videos - 1)}
@@ -196,24 +196,24 @@ async def test_a_publication_larger_than_sums_can_be_is_not_even_looked_at(group
         references = {
             name: BlobReference(one.sha256, wrong.get(name, one.size)) for name, one in found.blobs.items()
         }
-        lie = replace(found, batch=b"l" * 32, made=found.made + 1, blobs=references)
+        lie = replace(found, run=b"l" * 32, made=found.made + 1, blobs=references)
         assert await refused(group, victim, lie.seal(group.host.identity)) == "oversized"
 
 
 async def test_what_was_published_before_is_not_published_again_and_nothing_twice(group: Islands) -> None:
     victim = group.people[1]
-    await group.session()
+    await group.ask()
     old, old_blobs = published(group)
     group.next_window()
-    result = await group.session()
+    result = await group.ask()
     new, blobs = published(group)
-    for again in (old, replace(old, batch=b"o" * 32), replace(new, made=new.made + 1)):
+    for again in (old, replace(old, run=b"o" * 32), replace(new, made=new.made + 1)):
         raw = again.seal(group.host.identity)
         assert await refused(group, victim, raw, old_blobs | blobs) == "replayed"
     # The very same message is a retry.
     answer = await says(group, victim, new.seal(group.host.identity))
     taken = read_taken(envelope.parse(answer, max_size=1200), victim.identity.public, group.host.host)
-    assert (taken.batch.hex(), taken.hash) == (result["session"], new.hash)
+    assert (taken.run.hex(), taken.hash) == (result["run"], new.hash)
     assert not not_learnt(victim.config)
 
 
@@ -221,14 +221,14 @@ async def test_what_can_never_be_used_is_tried_once(group: Islands) -> None:
     """Else the job, and training behind it, would run again every second."""
     victim = group.people[1]
     group.ferry.before = deaf(victim)
-    await group.host_session()
+    await group.host_run()
     found, blobs = published(group)
     lie = altered(found, {**blobs, HEAD: b"no list"})
     await says(group, victim, lie.seal(group.host.identity), {**blobs, HEAD: b"no list"})
     with pytest.raises(JobError, match="cannot be used"):
         await victim.learns()
     assert not not_learnt(victim.config)
-    assert victim.group.batch == lie.batch.hex()
+    assert victim.group.run == lie.run.hex()
     entry = ledger.newest(victim.engine, limit=1, kind=Kind.GROUP)[0]
     assert "nothing was learnt from it" in sentence(entry)
     # What the host has no more, after a revert there, is asked for once as well.
@@ -236,20 +236,20 @@ async def test_what_can_never_be_used_is_tried_once(group: Islands) -> None:
     await victim.polls()
     assert schedule.missed(victim.config, victim.group, victim.clock())
     with pytest.raises(JobError, match="any more"):
-        await victim.learns(batch=victim.group.offered)
+        await victim.learns(run=victim.group.offered)
     assert not schedule.missed(victim.config, victim.group, victim.clock())
     # And a host that is away, again and again.
     group.next_window()
     group.ferry.before = deaf(victim)
-    await group.host_session()
+    await group.host_run()
     await victim.polls()
     await group.host.stop()
     for _ in range(2):
         with pytest.raises(JobError, match="cannot be reached"):
-            await victim.learns(batch=victim.group.offered)
+            await victim.learns(run=victim.group.offered)
         assert schedule.missed(victim.config, victim.group, victim.clock())
     await group.host.start()
-    assert (await victim.learns(batch=victim.group.offered))["sub_cohorts"]
+    assert (await victim.learns(run=victim.group.offered))["sub_cohorts"]
 
 
 # The host draws, asks and tells as it likes.
@@ -271,7 +271,7 @@ def drawn(host: Identity, name: str, number: int, opened: float, people: list[Id
 async def test_the_epoch_of_another_group_a_second_one_and_a_second_gathering(group: Islands) -> None:
     victim, host = group.people[1], group.host.identity
     if not victim.group.epoch:
-        await group.session()
+        await group.ask()
     kept, now = victim.group.epoch, group.clock()
     friends = [Identity(f"z{n}.example", bytes([n + 1]) * 32) for n in range(5)]
     other = drawn(host, "another-group", 9, now, friends)
@@ -293,7 +293,7 @@ async def test_the_epoch_of_another_group_a_second_one_and_a_second_gathering(gr
 
 async def test_a_proposal_over_others_than_the_sub_cohort(group: Islands) -> None:
     """Refused by every member, before anything is counted; each admin sees it once."""
-    await group.session()
+    await group.ask()
     found, blobs = published(group)
     host, victim = group.host, group.people[1]
     message = envelope.parse(blobs["proposal.0"], max_size=100_000)
@@ -316,17 +316,17 @@ async def test_a_proposal_over_others_than_the_sub_cohort(group: Islands) -> Non
         assert await refused(group, victim, signed.raw) == "roster-invalid"
     [entry] = ledger.newest(victim.engine, limit=1, kind=Kind.REFUSED)
     assert "not this instance's sub-cohort" in sentence(entry)
-    assert found.parts[0].survivors == tuple(sorted(group.ferry.people))
+    assert found.sub_cohorts[0].survivors == tuple(sorted(group.ferry.people))
 
 
 # Others than the host.
 
 
 async def test_documents_of_a_member_who_is_not_the_host(group: Islands) -> None:
-    await group.session()
+    await group.ask()
     found, blobs = published(group)
     member, victim = group.people[2].identity, group.people[1]
-    lie = replace(found, batch=b"m" * 32, made=found.made + 1)
+    lie = replace(found, run=b"m" * 32, made=found.made + 1)
     gather = Gather(NAME, 9, int(group.clock() * 1000))
     stolen = replace(lie, made=found.made + 2).seal(Identity(group.host.host, member.seed))
     for raw in (lie.seal(member), gather.seal(member, victim.host)):
@@ -335,30 +335,30 @@ async def test_documents_of_a_member_who_is_not_the_host(group: Islands) -> None
 
 
 async def test_a_stranger_fetches_nothing_that_was_published(group: Islands) -> None:
-    await group.session()
-    batch = bytes.fromhex(group.host.group.offered)
+    await group.ask()
+    run = bytes.fromhex(group.host.group.offered)
     stranger = Identity("stranger.example", b"s" * 32)
     pretends = Identity(group.people[1].host, b"s" * 32)
     for name in (MESSAGE, EPOCH, HEAD, "pairs.0"):
-        asks = fetch_request(stranger, batch, group.host.host, name)
+        asks = fetch_request(stranger, run, group.host.host, name)
         assert await refused(group, group.host, asks) == "unknown-peer"
-        asks = fetch_request(pretends, batch, group.host.host, name)
+        asks = fetch_request(pretends, run, group.host.host, name)
         assert await refused(group, group.host, asks) == "bad-signature"
     member = group.people[1].identity
     for name in ("../x", "pairs.1", "done"):
-        asks = fetch_request(member, batch, group.host.host, name)
-        assert await refused(group, group.host, asks) == "unknown-sum"
+        asks = fetch_request(member, run, group.host.host, name)
+        assert await refused(group, group.host, asks) == "unknown-round"
 
 
 async def test_a_member_that_answers_with_another_epoch_or_receipt_is_named(group: Islands) -> None:
     """Nothing is delivered to whom, and the host's admin sees it in the job's result."""
-    await group.session()
+    await group.ask()
     group.next_window()
     liar, victim = group.people[2], group.people[1]
     genuine = await says(group, victim, victim.group.epoch)
     group.ferry.answers[("documents", liar.host, Stage.EPOCH)] = genuine
     group.ferry.answers[("published", liar.host, Stage.PUBLISH)] = genuine
-    result = await group.host_session()
+    result = await group.host_run()
     group.ferry.answers.clear()
     assert list(result["not_in_epoch"]) == [liar.host]
     assert result["not_in_epoch"][liar.host].startswith("wrong answer")
@@ -374,13 +374,13 @@ async def test_a_part_with_viewers_who_left_since_cannot_be_taken_apart_and_is_l
 ) -> None:
     one = group.people[4]
     group.ferry.before = deaf(one)
-    result = await group.host_session()
+    result = await group.host_run()
     assert forget_viewers(one.engine, [next(iter(viewer_states(one.engine)))]) == 1
     withdraw_viewers(one.config, one.engine)
     await one.polls()
-    learnt = await one.learns(batch=one.group.offered)
+    learnt = await one.learns(run=one.group.offered)
     assert learnt["sub_cohorts"] == []
     assert list(learnt["left_out"]) == ["0"]
-    assert not one.stored(result["session"])
+    assert not one.stored(result["run"])
     entry = ledger.newest(one.engine, limit=1, kind=Kind.GROUP)[0]
     assert "left out" in sentence(entry)

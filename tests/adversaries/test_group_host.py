@@ -10,9 +10,9 @@ from math import comb
 
 import pytest
 
-from federation import cbor
+from federation import cbor, hello
 from federation.errors import Code, Refusal
-from federation.group.enrolment import Enrolment
+from federation.group.enrolment import Enrolment, Wish
 from federation.group.epoch_document import EpochDocument, read_epoch
 from federation.group.epoch_opening import (
     RETRY,
@@ -26,6 +26,7 @@ from federation.group.epoch_opening import (
 )
 from federation.group.node_key import new_node_key, public_node_key
 from federation.group.published import Published, Taken, read_taken
+from federation.hello import Hello
 from federation.identity import Identity
 from federation.proposal import BlobReference, least_threshold
 from policies.allowlist import Allowlist
@@ -228,9 +229,9 @@ def test_two_versions_of_a_sum_are_both_taken_and_prove_the_lie() -> None:
     told, receipts = (true, false), []
     for member, published in zip(group.members[1:3], told, strict=True):
         read = Published.read(parsed(published.seal(HOST)), HOST.public, LIMITS)
-        receipt = Taken(read.batch, read.hash).seal(member.identity, HOST.host)
+        receipt = Taken(read.run, read.hash).seal(member.identity, HOST.host)
         receipts.append(read_taken(parsed(receipt), member.identity.public, HOST.host))
-    assert receipts[0].batch == receipts[1].batch
+    assert receipts[0].run == receipts[1].run
     assert receipts[0].hash != receipts[1].hash
 
 
@@ -303,10 +304,40 @@ def test_a_sum_over_a_part_of_the_part_is_refused() -> None:
         assert refused(policy.check, proposed(fewer)).code is Code.ROSTER_INVALID
 
 
+def test_who_is_said_to_wait_leaves_no_victim_alone_with_accomplices() -> None:
+    """The host may say that anybody waits. Who is left decides for itself whether those are enough."""
+    invented = accomplices(4)
+    group = Group([Member(HOST), *(Member(person(n)) for n in range(5)), *(Member(p) for p in invented)])
+    document = group.begin()
+    victim, friends = person(0), [person(n).host for n in range(1, 5)]
+    alone = replace(document, waiting=tuple(friends), serial=2)
+    group.take(alone)
+    roster = alone.roster_of(victim.host)
+    assert roster is not None
+    assert len(roster) == 6
+    known = Allowlist([HOST.public, *(person(n).public for n in range(5))])
+    GroupPolicy(victim.host, roster, HOST.host).check(proposed(roster))
+    refusal = refused(CohortPolicy(victim.host, known).check, proposed(roster))
+    assert refusal.code is Code.COHORT_TOO_SMALL
+
+
+def test_two_members_are_not_told_different_things_about_who_waits() -> None:
+    group = Group.of(9)
+    begun = group.begin()
+    one = replace(begun, waiting=("m003.example",), serial=2)
+    two = replace(begun, waiting=("m004.example",), serial=2)
+    first, second = group.members[1:3]
+    first.take(one.seal(HOST), NOW)
+    second.take(two.seal(HOST), NOW)
+    assert refused(first.take, two.seal(HOST), NOW).code is Code.ROSTER_INVALID
+    policy = GroupPolicy(second.name, two.roster_of(second.name), HOST.host)
+    assert refused(policy.check, proposed(one.rosters[0])).code is Code.ROSTER_INVALID
+
+
 # The host publishes what is not a sum of the group.
 
 
-def test_a_sum_under_the_session_of_another() -> None:
+def test_a_sum_under_the_round_of_another() -> None:
     group = Group.of(9, parts=2)
     document = group.begin()
     raws = [signed(proposed(part)) for part in document.rosters]
@@ -314,8 +345,9 @@ def test_a_sum_under_the_session_of_another() -> None:
     names = ("proposal.0", "proposal.1")
     swapped = replace(
         published,
-        parts=tuple(
-            replace(p, session=published.parts[1 - n].session) for n, p in enumerate(published.parts)
+        sub_cohorts=tuple(
+            replace(p, round_id=published.sub_cohorts[1 - n].round_id)
+            for n, p in enumerate(published.sub_cohorts)
         ),
         blobs={**published.blobs, **{names[n]: published.blobs[names[1 - n]] for n in range(2)}},
     )
@@ -363,33 +395,32 @@ PEM, OTHERS = new_node_key(), new_node_key()
 MALLORY, ALICE = person(66), person(0)
 
 
-def enrolment(raw: bytes, now: float = NOW) -> Enrolment:
-    return Enrolment.read(parsed(raw), HOST.host, now, LIMITS)
+def enrolled(who: Identity, pem: bytes, wish: Wish) -> bytes:
+    said = Enrolment.of(who.public, pem, GROUP, wish, NOW)
+    return hello.say(who, HOST.host, NOW, approves=True, group=said)
+
+
+def read_hello(raw: bytes, now: float = NOW) -> Hello:
+    return hello.read(parsed(raw), HOST.host, now, LIMITS)
 
 
 def test_the_node_key_of_another_cannot_be_enrolled() -> None:
-    mine = Enrolment.say(MALLORY, PEM, GROUP, HOST.host, NOW, "join")
-    hers = Enrolment.say(ALICE, OTHERS, GROUP, HOST.host, NOW, "join")
-    content = cbor.decode(bytes(parsed(hers).payload))
-    assert isinstance(content, dict)
-    with_key = altered(mine, {"node_key": public_node_key(OTHERS)}, by=MALLORY)
-    with_both = altered(
-        mine, {name: content[name] for name in ("node_key", "node_signature", "date")}, by=MALLORY
-    )
-    for raw in (with_key, with_both):
-        refusal = refused(enrolment, raw)
+    hers = Enrolment.of(ALICE.public, OTHERS, GROUP, "join", NOW)
+    mine = Enrolment.of(MALLORY.public, PEM, GROUP, "join", NOW)
+    for said in (hers, replace(mine, node_key=public_node_key(OTHERS))):
+        refusal = refused(read_hello, hello.say(MALLORY, HOST.host, NOW, approves=True, group=said))
         assert (refusal.code, refusal.culprit) == (Code.BAD_SIGNATURE, MALLORY.host)
 
 
 def test_the_enrolment_of_another_cannot_be_sent_elsewhere_or_later() -> None:
-    hers = Enrolment.say(ALICE, OTHERS, GROUP, HOST.host, NOW, "leave")
-    elsewhere = refused(lambda: Enrolment.read(parsed(hers), "other.example", NOW, LIMITS))
+    hers = enrolled(ALICE, OTHERS, "leave")
+    elsewhere = refused(lambda: hello.read(parsed(hers), "other.example", NOW, LIMITS))
     assert elsewhere.code is Code.NOT_FOR_ME
-    assert refused(enrolment, hers, NOW + 3600).code is Code.EXPIRED
+    assert refused(read_hello, hers, NOW + 3600).code is Code.EXPIRED
     content = cbor.decode(bytes(parsed(hers).payload))
     assert isinstance(content, dict)
     signed_by_mallory = altered(hers, content, by=Identity(ALICE.host, MALLORY.seed))
-    assert refused(enrolment, signed_by_mallory).code is Code.BAD_SIGNATURE
+    assert refused(read_hello, signed_by_mallory).code is Code.BAD_SIGNATURE
 
 
 def test_a_nonce_that_was_not_committed_to_names_the_member() -> None:

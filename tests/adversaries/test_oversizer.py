@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from federation import cbor, messages
-from federation.envelope import NO_SUM, Stage
+from federation.envelope import NO_ROUND, Stage
 from federation.errors import Code
 from tests.adversaries.wire import ME, refused_by, to_aggregator, to_member
 from tests.simulator.table import Table
@@ -49,5 +49,5 @@ def test_the_worst_that_fits_is_refused_quickly() -> None:
     started = time.process_time()
     for payload in payloads:
         assert table.refusal(ME, table.request(Stage.KEYS, payload)) is Code.MALFORMED
-        assert table.refusal(ME, table.request(Stage.PROPOSE, payload, sum_id=NO_SUM)) is Code.MALFORMED
+        assert table.refusal(ME, table.request(Stage.PROPOSE, payload, round_id=NO_ROUND)) is Code.MALFORMED
     assert time.process_time() - started < 0.25 * 2 * len(payloads)

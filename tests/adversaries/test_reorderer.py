@@ -18,7 +18,7 @@ def test_members_take_stages_in_their_order_only() -> None:
         fresh = Table(5)
         for stage in REQUESTS[: REQUESTS.index(now)]:
             fresh.send(ME, sent[stage])
-        expected = Code.UNKNOWN_SUM if now is Stage.PROPOSE else Code.WRONG_STAGE
+        expected = Code.UNKNOWN_ROUND if now is Stage.PROPOSE else Code.WRONG_STAGE
         assert fresh.refusal(ME, sent[early]) is expected
         fresh.send(ME, sent[now])
 

@@ -25,20 +25,20 @@ def test_requests_of_another_sum_say_nothing_in_this_one() -> None:
     table = Table(5, nonce=b"1" * 16)
     table.play(Stage.PROPOSE)
     for stage in REQUESTS[1:]:
-        assert table.refusal(ME, old.honest(stage, ME)) is Code.UNKNOWN_SUM
+        assert table.refusal(ME, old.honest(stage, ME)) is Code.UNKNOWN_ROUND
 
 
 def test_an_old_proposal_is_never_taken_up_again() -> None:
     table = Table(5)
     table.play_until(Stage.SHARES)
-    table.instance(ME).node.abandon(table.signed.sum_id)
-    assert table.refusal(ME, table.signed.raw) is Code.REPLAYED
+    table.instance(ME).node.abandon(table.signed.round_id)
+    assert table.refusal(ME, table.signed.raw) is Code.BUSY
     table.instance(ME).start()
-    assert table.refusal(ME, table.signed.raw) is Code.REPLAYED
+    assert table.refusal(ME, table.signed.raw) is Code.BUSY
     for seconds in (599, 1, 299, 2, 100_000):
         table.cohort.clock.now += seconds
         table.instance(ME).node.prune()
-        assert table.refusal(ME, table.signed.raw) in (Code.REPLAYED, Code.EXPIRED)
+        assert table.refusal(ME, table.signed.raw) in (Code.BUSY, Code.EXPIRED)
 
 
 def test_the_aggregator_takes_no_answer_of_another_sum_or_stage() -> None:
@@ -48,4 +48,4 @@ def test_the_aggregator_takes_no_answer_of_another_sum_or_stage() -> None:
     foreign = Table(5, nonce=b"1" * 16)
     for stage, (aggregator, _) in zip(REQUESTS, to_aggregator(), strict=True):
         foreign.play(stage)
-        assert refused_by(aggregator, foreign.answers[stage][ME]) is Code.UNKNOWN_SUM
+        assert refused_by(aggregator, foreign.answers[stage][ME]) is Code.UNKNOWN_ROUND

@@ -40,7 +40,9 @@ async def test_a_key_that_nobody_handed_over_takes_nothing_and_the_admin_is_aske
         [entry] = [e for e in ledger.entries(a.engine) if e.kind == "key-changed"]
         assert (entry.subject, entry.details["proven"]) == (b.host, False)
         # Until somebody decides, what it signs is not the peer's.
-        order = envelope.seal(thief, sum_id=bytes([1]) * 32, stage=Stage.KEYS, recipient=a.host, payload=b"")
+        order = envelope.seal(
+            thief, round_id=bytes([1]) * 32, stage=Stage.KEYS, recipient=a.host, payload=b""
+        )
         with pytest.raises(PeerRefused) as refused:
             await a.post(order)
         assert refused.value.code == Code.BAD_SIGNATURE

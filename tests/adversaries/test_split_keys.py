@@ -74,7 +74,7 @@ def test_keys_of_another_sum_or_stage_or_stranger_are_refused() -> None:
 
     payload = bytes(read(good["m001.example"]).payload)
     stranger = Identity("m0015.example", b"x" * 32)
-    assert code("m001.example", other.answers[Stage.PROPOSE]["m001.example"]) is Code.UNKNOWN_SUM
+    assert code("m001.example", other.answers[Stage.PROPOSE]["m001.example"]) is Code.UNKNOWN_ROUND
     assert code("m001.example", table.answer("m001.example", Stage.SHARE, payload)) is Code.WRONG_STAGE
     elsewhere = table.request(
         Stage.ADVERTISE, payload, recipient="else.example", identity=table.instance("m001.example").identity

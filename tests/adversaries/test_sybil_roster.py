@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from federation import envelope
-from federation.envelope import NO_SUM, Stage
+from federation.envelope import NO_ROUND, Stage
 from federation.errors import Code
 from federation.identity import Identity, PublicIdentity
 from federation.proposal import least_threshold
@@ -26,7 +26,7 @@ def proposed(table: Table, roster: list[PublicIdentity], **changes: Any) -> byte
     roster = sorted(roster)
     content: dict[str, Any] = {"roster": tuple(roster), "threshold": least_threshold(len(roster))} | changes
     payload = dataclasses.replace(table.signed.proposal, **content).to_payload()
-    return table.request(Stage.PROPOSE, payload, sum_id=NO_SUM)
+    return table.request(Stage.PROPOSE, payload, round_id=NO_ROUND)
 
 
 def table_of(friends: int, min_cohort: int = 4) -> tuple[Table, list[PublicIdentity]]:

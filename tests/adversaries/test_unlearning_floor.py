@@ -22,10 +22,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from daemon.lab.demo.instances import build
-from federation.noise import share_variance, skellam
+from daemon.lab.experiment import poisson_noise
+from federation.noise import share_variance
 from federation.proposal import least_threshold
-from models import statistics
+from models import counting, statistics
 from models.interactions import Interactions
+from models.noise import SumNoise
+from models.weights import UNIT
 from policies.privacy import PROTECTION, Level, head_minimum
 
 LEVEL = PROTECTION[Level.DEFAULT]
@@ -34,10 +37,10 @@ TYPICAL, LARGEST = 2, 0
 """Instances that are taken out: one of 79 users, and one of 216, more than a third of all."""
 
 FLOORS = {
-    "typical, one window": (3.6, 0.95),
-    "largest, one window": (1.5, 0.80),
-    "typical, half a year": (0.38, 0.35),
-    "largest, half a year": (0.14, 0.13),
+    "typical, one window": (8.8, 0.98),
+    "largest, one window": (3.6, 0.94),
+    "typical, half a year": (0.51, 0.45),
+    "largest, half a year": (0.19, 0.18),
 }
 """Relative error at least, of least squares and of its best shrinkage. One window: a sum before, one with
 and one after, over all pairs of the head. Half a year: 26 windows with the peer and 26 without, over the
@@ -92,7 +95,7 @@ def errors(
     """Return the relative errors of least squares and of its best shrinkage."""
     rng = np.random.default_rng(5)
     aggregator = next(number for number in range(INSTANCES) if number != taken_out)
-    total = np.sum([statistics.counts(one) for one in instances], axis=0)
+    total = np.sum([counting.counts(one) for one in instances], axis=0)
     least = head_minimum(5, LEVEL.counts_noise)
     head = statistics.head(total, min_users=least, max_head=most)
     users = list(instances)
@@ -100,15 +103,16 @@ def errors(
     schedule = [False] * windows.before + [True] * windows.with_peer + [False] * windows.after
     for with_peer in schedule:
         members = [n for n in range(INSTANCES) if n != aggregator and (with_peer or n != taken_out)]
-        share = share_variance(LEVEL.pairs_noise, least_threshold(len(members)), 1)
+        shares = float(share_variance(1, least_threshold(len(members)), 1)) * len(members)
         summed = np.sum([vector(users[n], head) for n in members], axis=0)
         if noisy:
-            for _ in members:
-                summed = summed + skellam(share, summed.size, rng.bytes(32))
+            drawn = poisson_noise(SumNoise(shares * LEVEL.counts_noise, shares * LEVEL.pairs_noise), rng)
+            noise = np.concatenate((drawn(0, head.size), drawn(1, summed.size - head.size)))
+            summed = summed + noise / UNIT
         held.append(summed)
         held_with.append(with_peer)
         # What users changed is unknown as well, and small beside the noise.
-        variances.append(float(len(members) * share) if noisy else 1.0)
+        variances.append(shares if noisy else 1.0)
         if with_peer:
             parts.append(vector(users[taken_out], head))
         users = [changed(one, total, rng) for one in users]
@@ -123,7 +127,7 @@ def errors(
 
 
 def least_squares(
-    held: NDArray[np.int64], with_peer: NDArray[np.bool_], variances: NDArray[np.float64]
+    held: NDArray[np.float64], with_peer: NDArray[np.bool_], variances: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the estimate of the peer's part, (entries,), that has the least variance of all unbiased ones.
 
@@ -136,9 +140,10 @@ def least_squares(
     return estimate
 
 
-def vector(users: Interactions, head: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return an instance's exact part of both sums: counts over the head, then pairs."""
-    return np.concatenate([statistics.counts(users, head), statistics.pair_counts(users, head)])
+def vector(users: Interactions, head: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return an instance's exact part of both sums, in viewers: counts over the head, then pairs."""
+    counts = counting.weighted_counts(users, head)[head]
+    return np.concatenate([counts, counting.pair_counts(users, head)]) / UNIT
 
 
 def changed(users: Interactions, popularity: NDArray[np.int64], rng: np.random.Generator) -> Interactions:

@@ -17,9 +17,10 @@ from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.data_windows import open_windows
 from daemon.store import activity, releases
+from daemon.store.viewers import Pseudonyms, forget_viewers
 from federation import envelope, hello, messages
 from federation.envelope import Stage
-from federation.errors import Code
+from federation.errors import Code, Refusal, silence
 from federation.http import load_limits
 from federation.identity import Identity, format_key
 from federation.proposal import least_threshold
@@ -28,6 +29,7 @@ from tests.adversaries.admin import (
     LIARS,
     ME,
     MEMBERS,
+    SECRET,
     URLS,
     Admin,
     Lies,
@@ -58,7 +60,7 @@ async def test_a_lying_aggregator_at_every_stage(admin: Admin) -> None:
         made_up = strangers(1)[0]
         invented = envelope.seal(
             Identity(made_up.host, bytes([150]) * 32),
-            sum_id=lies.signed.sum_id,
+            round_id=lies.signed.round_id,
             stage=Stage.ADVERTISE,
             recipient=lies.cohort.aggregator.host,
             payload=bytes(read(lies.answers[Stage.PROPOSE][others[0]]).payload),
@@ -85,7 +87,7 @@ async def test_a_lying_aggregator_at_every_stage(admin: Admin) -> None:
         # Whom it signed as alive cannot be dead in a second list.
         fewer = messages.encode_hosts(sorted({*lies.hosts} - {others[0]}))
         assert await lies.is_refused(Stage.SURVIVORS, fewer) is Code.STAGE_REPEATED
-    assert not admin.ledger(Kind.SESSION)
+    assert not admin.ledger(Kind.ROUND)
 
 
 async def test_unmasking_happens_once_and_differencing_has_no_second_sum(admin: Admin) -> None:
@@ -104,30 +106,84 @@ async def test_unmasking_happens_once_and_differencing_has_no_second_sum(admin: 
         assert again == lies.answers[Stage.CONFIRMATIONS][ME]
     host = LIARS[1].host
     assert [r.aggregator for r in releases.since(admin.engine, 0.0)].count(host) == 1
-    # False counts: less than this instance alone gave.
-    async with admin.sees(Code.BLOB_MISMATCH):
-        false = lies.sign(lies.second(np.full(len(URLS), -100_000), 10))
-        assert await lies.raw_is_refused(false.raw) is Code.BLOB_MISMATCH
-    # The difference of two sums would be one member: the same window gives no second survivor set.
-    del lies.blobs[round_config.COUNTS]
-    first = lies.first(len(URLS))
-    roster = tuple(member for member in first.roster if member.host != MEMBERS[0].host)
-    async with admin.sees(Code.WINDOW_OPEN):
-        less = lies.sign(first, roster=roster, threshold=least_threshold(4))
-        assert await lies.raw_is_refused(less.raw) is Code.WINDOW_OPEN
+    # The difference of two sums would be one member: no second proposal is answered, not even the same.
+    proposal = lies.proposal()
+    roster = tuple(member for member in proposal.roster if member.host != MEMBERS[0].host)
+    less = {"roster": roster, "threshold": least_threshold(4), "colluders": 1, "parameters": alone(lies)}
+    async with admin.sees(Code.WINDOW_OPEN, Code.WINDOW_OPEN):
+        for changes in ({}, less):
+            signed = lies.sign(proposal, **changes)
+            assert await lies.raw_is_refused(signed.raw) is Code.WINDOW_OPEN
     assert [r.aggregator for r in releases.since(admin.engine, 0.0)].count(host) == 1
     refused = [e for e in admin.ledger(Kind.REFUSED) if e.subject == host]
-    assert [entry.details["code"] for entry in refused] == ["blob-mismatch", "window-open"]
+    assert [entry.details["code"] for entry in refused] == ["window-open"]
+
+
+def alone(lies: Lies) -> dict[str, int]:
+    """Return the terms of a sum that is not passed on."""
+    return {**lies.signed.proposal.parameters, "pass_on": 0}
+
+
+async def test_a_victim_in_attempts_with_two_nearly_disjoint_rosters(admin: Admin) -> None:
+    """Once its masked vector left, it is in attempts with these people only; nobody else is told of it."""
+    lies = Lies(admin, 5)
+    await lies.plays(Stage.PROPOSE, Stage.KEYS, Stage.SHARES)
+    strangers_to_these = (MEMBERS[4], *LIARS[6:9])
+    roster = tuple(sorted([admin.identity.public, *(one.public for one in strangers_to_these)]))
+    other = lies.sign(lies.proposal(), roster=roster)
+    async with admin.sees(Code.WINDOW_OPEN):
+        assert await lies.raw_is_refused(other.raw) is Code.WINDOW_OPEN
+    # The head changes between attempts: as little.
+    blobs = dict(lies.blobs)
+    lies.blobs[round_config.HEAD] = round_config.encode_head(np.arange(1, 11))
+    changed = lies.sign(lies.proposal())
+    async with admin.sees(Code.WINDOW_OPEN):
+        assert await lies.raw_is_refused(changed.raw) is Code.WINDOW_OPEN
+    lies.blobs = blobs
+    # The attempt that it is in goes on.
+    await lies.plays(Stage.SURVIVORS, Stage.CONFIRMATIONS)
+    assert [r.aggregator for r in releases.since(admin.engine, 0.0)].count(LIARS[5].host) == 1
+
+
+async def test_segments_of_false_length_unit_or_noise_are_refused_by_name(admin: Admin) -> None:
+    lies = Lies(admin, 9)
+    counts, pairs = lies.signed.proposal.segments
+    false = {
+        (replace(counts, length=counts.length - 1), replace(pairs, length=pairs.length + 1)): "segments",
+        (counts, replace(pairs, unit=1)): "segments",
+        (counts,): "segments",
+        (replace(counts, noise=counts.noise - 1), pairs): "noise of variance",
+        (counts, replace(pairs, noise=0)): "noise of variance",
+    }
+    for segments, said in false.items():
+        code = Code.PARAMETERS_REFUSED if said == "segments" else Code.NOISE_TOO_LOW
+        async with admin.sees(code):
+            signed = lies.sign(lies.proposal(), segments=segments)
+            refusal = await asyncio.to_thread(lies.refused, ME, signed.raw)
+            assert refusal.code is code
+            assert said in refusal.sentence
+    assert not [r for r in releases.since(admin.engine, 0.0) if r.aggregator == LIARS[9].host]
+    entries = [e for e in admin.ledger(Kind.REFUSED) if e.subject == LIARS[9].host]
+    assert [entry.details["code"] for entry in entries] == ["parameters-refused", "noise-too-low"]
 
 
 async def test_a_crafted_vocabulary_asks_nothing(admin: Admin) -> None:
-    short = Lies(admin, 2, vocabulary=URLS[:3])
+    short = Lies(admin, 2, vocabulary=URLS[:3], head=(0, 1))
     async with admin.sees(Code.VOCABULARY_TOO_SMALL):
         assert await short.raw_is_refused(short.signed.raw) is Code.VOCABULARY_TOO_SMALL
     # A hundred times the same video counts one video in a hundred entries.
     twice = Lies(admin, 2, vocabulary=(URLS[0],) * 100)
     async with admin.sees(Code.BLOB_MISMATCH):
         assert await twice.raw_is_refused(twice.signed.raw) is Code.BLOB_MISMATCH
+    # Nor do made-up addresses beside one that is known here, or heads that are no positions in the list.
+    made_up = tuple(sorted((URLS[0], *(f"https://nowhere.example/{n}" for n in range(500)))))
+    drowned = Lies(admin, 2, vocabulary=made_up)
+    async with admin.sees(Code.VOCABULARY_TOO_SMALL):
+        assert await drowned.raw_is_refused(drowned.signed.raw) is Code.VOCABULARY_TOO_SMALL
+    for head in ((0, 0), (1, 0), (0, len(URLS))):
+        crafted = Lies(admin, 2, head=head)
+        async with admin.sees(Code.BLOB_MISMATCH):
+            assert await crafted.raw_is_refused(crafted.signed.raw) is Code.BLOB_MISMATCH
     assert not [r for r in releases.since(admin.engine, 0.0) if r.aggregator == LIARS[2].host]
     entries = [e for e in admin.ledger(Kind.REFUSED) if e.subject == LIARS[2].host]
     assert [entry.details["code"] for entry in entries] == ["vocabulary-too-small", "blob-mismatch"]
@@ -136,7 +192,7 @@ async def test_a_crafted_vocabulary_asks_nothing(admin: Admin) -> None:
 
 async def test_a_sybil_roster_is_refused_and_on_record_once(admin: Admin) -> None:
     lies = Lies(admin, 3)
-    first = lies.first(len(URLS))
+    first = lies.proposal()
     friends = [member for member in first.roster if member.host in (ME, MEMBERS[0].host)]
     roster = tuple(sorted([*friends, *strangers(20)]))
     many = lies.sign(first, roster=roster, threshold=len(roster))
@@ -156,38 +212,42 @@ async def test_a_sybil_roster_is_refused_and_on_record_once(admin: Admin) -> Non
 # -- replays, silence, nonsense, other keys --
 
 
-async def test_a_replayer_changes_nothing_and_a_silent_aggregator_leaves_an_ended_session(
+async def test_a_replayer_changes_nothing_and_a_silent_aggregator_leaves_an_ended_round(
     admin: Admin,
 ) -> None:
     lies = Lies(admin, 4)
     await lies.plays(Stage.PROPOSE)
-    later = lies.sign(replace(lies.first(len(URLS)), created=lies.signed.proposal.created + 1))
+    later = lies.sign(replace(lies.proposal(), created=lies.signed.proposal.created + 1))
     await asyncio.to_thread(lies.instance(ME).handle, later.raw)
-    async with admin.sees(Code.REPLAYED, Code.CLOSED):
-        # Somebody who recorded the first proposal cannot end the newer sum with it.
-        assert await lies.raw_is_refused(lies.signed.raw) is Code.REPLAYED
-        assert await lies.raw_is_refused(lies.honest(Stage.KEYS, ME)) is Code.CLOSED
+    unseen = lies.sign(replace(lies.proposal(), created=lies.signed.proposal.created))
+    async with admin.sees(Code.BUSY, Code.REPLAYED, Code.BUSY):
+        # Somebody who recorded the first proposal, or one of then, cannot end the newer sum with it.
+        assert await lies.raw_is_refused(lies.signed.raw) is Code.BUSY
+        assert await lies.raw_is_refused(unseen.raw) is Code.REPLAYED
+        assert await lies.raw_is_refused(lies.honest(Stage.KEYS, ME)) is Code.BUSY
     said = hello.say(LIARS[4], ME, admin.clock(), approves=True)
     assert await admin.post(said) == 200
     async with admin.sees(Code.REPLAYED):
         assert await admin.post(said) == 400
     # Then nothing more is heard of it.
-    begun = [s for s in activity.sessions(admin.engine) if s.aggregator == LIARS[4].host]
+    begun = [s for s in activity.rounds(admin.engine) if s.aggregator == LIARS[4].host]
     admin.clock.ahead += 700
     for _ in range(200):
-        ended = [e for e in admin.ledger(Kind.SESSION) if e.details["aggregator"] == LIARS[4].host]
+        ended = [e for e in admin.ledger(Kind.ROUND) if e.details["aggregator"] == LIARS[4].host]
         if len(ended) == len(begun):
             break
         await asyncio.sleep(0.05)
     assert len(ended) == len(begun) > 0
     assert {entry.details["outcome"] for entry in ended} == {"abandoned"}
-    assert all(entry.details["given"] == [] for entry in ended)
-    assert round_config.member_journal(admin.config).names(later.sum_id) == ["closed"]
+    assert all(entry.details["given"] is None for entry in ended)
+    assert round_config.member_journal(admin.config).names(later.round_id) == ["closed"]
 
 
 async def test_nonsense_is_counted_by_what_is_wrong_with_it(admin: Admin) -> None:
-    async with admin.sees(Code.MALFORMED, Code.MALFORMED, Code.OVERSIZED):
+    async with admin.sees(Code.MALFORMED, Code.MALFORMED, Code.UPDATE, Code.OVERSIZED):
         assert await admin.post(b"") == 400
+        assert await admin.post(b"SHOAL\x02\x00\x01\x00") == 400
+        # A peer that still speaks protocol 1, whatever it says.
         assert await admin.post(b"SHOAL\x01\x00\x01\x00") == 400
         assert await admin.post(bytes(100_001)) == 413
 
@@ -197,7 +257,7 @@ async def test_who_is_not_approved_or_has_another_key_is_told_apart(admin: Admin
     nobody = Identity("nobody.example", b"z" * 32)
 
     def driven(by: Identity) -> bytes:
-        return envelope.seal(by, sum_id=bytes([1]) * 32, stage=Stage.KEYS, recipient=ME, payload=b"")
+        return envelope.seal(by, round_id=bytes([1]) * 32, stage=Stage.KEYS, recipient=ME, payload=b"")
 
     async with admin.sees(Code.BAD_SIGNATURE, Code.UNKNOWN_PEER, Code.KEY_MISMATCH):
         assert await admin.post(driven(other)) == 400
@@ -252,9 +312,42 @@ async def test_aggregators_that_work_together_have_a_draw_of_noise_each(admin: A
         lies = Lies(admin, number)
         await lies.plays(Stage.PROPOSE)
         windows = open_windows(admin.config, admin.identity, admin.engine, admin.clock)
-        given.append(windows.given(lies.signed.proposal, 0))
-    difference = given[0] - given[1]
-    expected = 2 * float(lies.signed.proposal.share_variance)
-    assert 0.5 * expected < float(difference.var()) < 2 * expected
+        proposal = lies.signed.proposal
+        frozen = np.frombuffer(windows.frozen(proposal.aggregator) or b"", "<i4").astype(np.int64)
+        given.append(proposal.split(frozen))
+    for one, other, variance in zip(*given, proposal.share_variances, strict=True):
+        expected = 2 * float(variance)
+        assert 0.4 * expected < float((one - other).var()) < 2 * expected
     threats = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
     assert "Aggregators that work together have one each" in " ".join(threats.split())
+
+
+def heard(lies: Lies, raw: bytes) -> tuple[Code, str]:
+    """Return what the real instance refuses a request with; meanwhile it may close what must not go on."""
+    with pytest.raises(Refusal) as refused:
+        lies.instance(ME).handle(raw)
+    return refused.value.code, refused.value.sentence
+
+
+async def test_a_withdrawal_that_is_watched_looks_like_a_busy_instance(admin: Admin) -> None:
+    """One aggregator has the masked vector, one only keys, when a viewer leaves who is in both."""
+    with_vector, with_keys = Lies(admin, 10), Lies(admin, 11)
+    await with_vector.plays(Stage.PROPOSE, Stage.KEYS, Stage.SHARES)
+    await with_keys.plays(Stage.PROPOSE)
+    survivors, keys = with_vector.honest(Stage.SURVIVORS, ME), with_keys.honest(Stage.KEYS, ME)
+    assert forget_viewers(admin.engine, [Pseudonyms(SECRET).of("viewer 3")])
+    said = set()
+    for lies, raw in ((with_vector, survivors), (with_keys, keys)):
+        async with admin.sees(Code.BUSY):
+            said.add(await asyncio.to_thread(heard, lies, raw))
+    # Whoever has the vector is met with the same when it asks anew; whoever has not gets a new count.
+    again = with_vector.sign(with_vector.proposal())
+    async with admin.sees(Code.BUSY):
+        said.add(await asyncio.to_thread(heard, with_vector, again.raw))
+    anew = with_keys.sign(replace(with_keys.proposal(), created=with_keys.signed.proposal.created + 1))
+    async with admin.sees():
+        assert read(await asyncio.to_thread(with_keys.instance(ME).handle, anew.raw)).sender == ME
+    # What a machine says that has too much to do.
+    assert said == {(silence().code, silence().sentence)}
+    # Nor do the peers cause entries by it.
+    assert not [e for e in admin.ledger(Kind.REFUSED) if e.subject in (LIARS[10].host, LIARS[11].host)]

@@ -14,7 +14,7 @@ def signed_by(identity: Identity, raw: bytes) -> bytes:
     message = read(raw)
     return envelope.seal(
         identity,
-        sum_id=message.sum_id,
+        round_id=message.round_id,
         stage=message.stage,
         recipient=message.recipient,
         payload=message.payload,

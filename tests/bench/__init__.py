@@ -13,6 +13,8 @@ TARGETS: dict[str, float] = {
     "secure_sum.client_vs_keystream_n50": 2.0,
     "secure_sum.client_vs_keystream_n100": 1.6,
     "secure_sum.aggregator_seconds": 3.0,
+    "denoise.ml_latest_small_popularity_vs_denoise": 1 / 1.015,
+    "denoise.anime_5k_popularity_vs_denoise": 1 / 1.015,
     "noise.seconds": 5.0,
     "noise.table_seconds_variance_1e6": 1.0,
     "revert.seconds": 5.0,

@@ -20,7 +20,7 @@ from daemon.config import load
 from daemon.identity import open_identity
 from daemon.process.child import python_module
 from daemon.store import current_model, model_records
-from daemon.store.activity import SessionRecord, save_session
+from daemon.store.activity import RoundRecord, save_round
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.model_records import Kind, ModelRecord
@@ -118,26 +118,26 @@ def _store(config_file: Path, name: str, kind: Kind, survivors: list[str]) -> No
     config.models_dir.mkdir(exist_ok=True)
     number = int(name[0])
     created = datetime(2026, 1, number, tzinfo=UTC)
-    session_id = None
+    round_id = None
     if survivors:
-        session_id = hashlib.sha256(name.encode()).hexdigest()
+        round_id = hashlib.sha256(name.encode()).hexdigest()
         host, at = config.instance.host, created.timestamp()
-        record = SessionRecord(
-            session_id, "aggregator", host, at, at, "done", roster=survivors, survivors=survivors
+        record = RoundRecord(
+            round_id, "aggregator", host, at, at, "done", roster=survivors, survivors=survivors
         )
-        save_session(engine, record)
+        save_round(engine, record)
     directory = config.models_dir / name
     artefact.save(
         made_model(CATALOGUE, HEAD, rank=RANK, related=RELATED, seed=number),
         directory,
         labels=made_labels(CATALOGUE),
-        provenance={"kind": kind, "session": session_id, "survivors": survivors},
+        provenance={"kind": kind, "round": round_id, "survivors": survivors},
         created=created,
     )
     digest = hashlib.sha256((directory / artefact.MANIFEST).read_bytes()).hexdigest()
     state: model_records.State = "current" if number == 3 else "ready"
     model_records.save(
         engine,
-        ModelRecord(name, created.timestamp(), kind, session_id, name, digest, {}, state, survivors),
+        ModelRecord(name, created.timestamp(), kind, round_id, name, digest, {}, state, survivors),
     )
     engine.dispose()

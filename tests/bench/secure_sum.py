@@ -29,7 +29,7 @@ from federation.journal import MemoryJournal
 from federation.limits import Limits
 from federation.member import Member
 from federation.messages import Confirmation, SealedShares
-from federation.proposal import Proposal, SignedProposal, least_threshold
+from federation.proposal import Proposal, Segment, SignedProposal, least_threshold
 
 VALUES = 1_000_000
 COHORTS = (10, 50, 100)
@@ -84,8 +84,7 @@ class Party:
             roster=tuple(identity.public for identity in self.identities),
             threshold=least_threshold(members),
             trainer="bench",
-            round=0,
-            length=VALUES,
+            segments=(Segment(VALUES),),
             entry_bound=10_000,
             ring=32,
             nonce=bytes(16),
@@ -103,7 +102,7 @@ class Party:
         """Return a member's signed answer."""
         return envelope.seal(
             self.identities[number],
-            sum_id=self.signed.sum_id,
+            round_id=self.signed.round_id,
             stage=stage,
             recipient=self.aggregator.host,
             payload=payload,
@@ -112,7 +111,7 @@ class Party:
     def request(self, stage: Stage, payload: bytes) -> bytes:
         """Return the aggregator's signed request."""
         return envelope.seal(
-            self.aggregator, sum_id=self.signed.sum_id, stage=stage, recipient="", payload=payload
+            self.aggregator, round_id=self.signed.round_id, stage=stage, recipient="", payload=payload
         )
 
 

@@ -1,7 +1,8 @@
-"""Seconds and memory of training: from a summed head of 4,096 videos, and content lists for 100,000 videos.
+"""Seconds and memory of training: from a noisy head of 4,096 videos, and content lists for 100,000 videos.
 
 Each runs in a process of its own, so that peak memory means something. The catalogue is made up after the
-tags per video of a public crawl of a million early videos (median 6 tags, Zipf popularity).
+tags per video of a public crawl of a million early videos (median 6 tags, Zipf popularity); titles have six
+words of equally skewed popularity.
 """
 
 from __future__ import annotations
@@ -15,20 +16,29 @@ import time
 import numpy as np
 from scipy.sparse import csr_array
 
-from models import related, statistics, tags
+from models import counting, related, statistics
+from models.feature_vectors import feature_vectors
 from models.features import Features
+from models.head import MAX_FIRST_HEAD
 from models.interactions import Interactions
-from models.statistics import Statistic
+from models.noise import SumNoise
+from models.released import Released
 from models.training import Recipe, TrainingData, train
+from models.words import title_words
+from policies.privacy import PROTECTION, Level
+from tests.models.worlds import summed, with_noise
 
 HEAD, CATALOGUE, OTHER_USERS, OWN_USERS = 4_096, 12_000, 6_000, 500
 LARGE_CATALOGUE = 100_000
+WORDS = 6
 THREADS = 2
+_LEVEL = PROTECTION[Level.DEFAULT]
+NOISE = SumNoise(_LEVEL.counts_noise, _LEVEL.pairs_noise)
 LIMITS = {"head_seconds": 30.0, "head_peak_mib": 2048.0, "lists_seconds": 60.0, "lists_extra_mib": 1024.0}
 
 
 def made_features(videos: int, rng: np.random.Generator) -> Features:
-    """A catalogue with Zipf tags, about two videos per channel, 15 categories and 10 languages."""
+    """A catalogue with Zipf tags and title words, two videos per channel, 15 categories and 10 languages."""
     number = videos // 2
     per_video = np.clip(np.round(rng.lognormal(np.log(6), 0.75, videos)), 0, 60).astype(np.int64)
     popularity = 1.0 / (np.arange(number) + 3.0)
@@ -37,16 +47,19 @@ def made_features(videos: int, rng: np.random.Generator) -> Features:
     matrix = csr_array((np.ones(tag.size, np.float32), (rows, tag)), shape=(videos, number))
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
+    word = rng.choice(number, (videos, WORDS), p=popularity / popularity.sum())
+    titles = [" ".join(f"word{n}" for n in row) for row in word.tolist()]
+    channel = (rng.pareto(1.0, videos) * videos / 40).astype(np.int64).clip(0, videos // 2).astype(np.int32)
+    published = rng.uniform(1.4e9, 1.7e9, videos)
     return Features(
         tags=matrix,
         tag_names=tuple(f"tag{i}" for i in range(number)),
-        channel=(rng.pareto(1.0, videos) * videos / 40)
-        .astype(np.int64)
-        .clip(0, videos // 2)
-        .astype(np.int32),
+        channel=channel,
         category=rng.integers(-1, 15, videos).astype(np.int32),
         language=np.minimum(rng.geometric(0.5, videos) - 1, 9).astype(np.int32),
-        published=rng.uniform(1.4e9, 1.7e9, videos),
+        published=published,
+        views=rng.geometric(0.001, videos).astype(np.int64),
+        words=title_words(titles, channel, published),
     )
 
 
@@ -74,22 +87,33 @@ def _head() -> dict[str, float]:
     rng = np.random.default_rng(1)
     features = made_features(CATALOGUE, rng)
     others, own = made_users(OTHER_USERS, CATALOGUE, rng), made_users(OWN_USERS, CATALOGUE, rng)
-    counts = statistics.counts(others)
-    head = statistics.head(counts, min_users=1, max_head=HEAD)
-    summed = Statistic(head, counts[head], statistics.pair_counts(others, head))
-    del others
-    start = time.perf_counter()
-    model = train(TrainingData(features, own, summed), Recipe(threads=THREADS, max_items=HEAD))
+    released = _released(own, MAX_FIRST_HEAD), _released(others, HEAD)
+    del own, others
+    start, busy = time.perf_counter(), time.process_time()
+    model = train(TrainingData(features, *released), Recipe(threads=THREADS, max_items=HEAD))
     seconds = {f"head_{name.replace(' ', '_')}_seconds": value for name, value in model.seconds.items()}
-    return {"head_seconds": time.perf_counter() - start, "head_peak_mib": _peak(), **seconds}
+    return {
+        "head_seconds": time.perf_counter() - start,
+        "head_processor_seconds": time.process_time() - busy,
+        "head_peak_mib": _peak(),
+        **seconds,
+    }
+
+
+def _released(users: Interactions, most: int) -> Released:
+    """What is released of users, over the videos with the most of them."""
+    head = statistics.head(counting.counts(users), min_users=1, max_head=most)
+    return Released(with_noise(summed(users, head), NOISE), NOISE)
 
 
 def _lists() -> dict[str, float]:
     features = made_features(LARGE_CATALOGUE, np.random.default_rng(2))
     before = _peak()
     start = time.perf_counter()
-    content = tags.content_vectors(features, tags.tag_vectors(features))
-    lists = related.content_lists(content, features.published, length=40)
+    content = feature_vectors(features).rows
+    lists = related.content_lists(
+        content, features.published, features.channel, length=Recipe().content_length
+    )
     seconds = time.perf_counter() - start
     return {
         "lists_seconds": seconds,

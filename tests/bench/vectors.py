@@ -25,17 +25,21 @@ from daemon.lab.demo.instances import SHIPPED
 from daemon.lab.experiment import load, split
 from daemon.source.dataset_files import read
 from federation.noise import share_variance, skellam
-from models import statistics, vectors
+from models import counting, statistics, vectors
 from models.closed_form import solve
 from models.denoise import denoise
 from models.evaluation import next_videos
 from models.noise import SumNoise
+from models.problem import LARGE_COHORT, RIDGE_LARGE, RIDGE_SMALL
 from models.recommender import ItemWeights, Scores, spread
+from models.released import Released
 from models.statistics import Statistic
 from models.vector_file import MAX_HISTORY, MAX_VIDEOS, VideoVectors, rank
+from models.weights import UNIT
 from policies.privacy import PROTECTION, Level, head_minimum
 from tests import ROOT
 from tests.models.made_vectors import made_vectors
+from tests.models.worlds import summed
 
 CHROMIUM = Path(os.environ.get("SHOAL_CHROMIUM", "/usr/bin/chromium"))
 RANKING = ROOT / "tests" / "plugin" / "bench" / "ranking.js"
@@ -90,7 +94,7 @@ def _quality(folder: Path) -> tuple[dict[str, float], tuple[VideoVectors, list[l
     train = parts.train.limited(PROTECTION[Level.DEFAULT].max_videos_per_user)
     videos = train.videos
     names = [str(uuid.UUID(int=number)) for number in range(videos)]
-    counts = statistics.counts(train)
+    counts = counting.counts(train)
 
     def ndcg(model: Any) -> float:
         return next_videos(model, train.matrix, parts.test, seen=parts.train.matrix).summary().ndcg10
@@ -102,20 +106,23 @@ def _quality(folder: Path) -> tuple[dict[str, float], tuple[VideoVectors, list[l
         return ndcg(ItemWeights(head, closed, videos)), ndcg(Ranking(found, positions, videos))
 
     head = statistics.head(counts, min_users=MIN_USERS, max_head=MAX_VIDEOS)
-    gram = statistics.gram(train.matrix, head)
+    exactly = summed(train, head)
+    gram = statistics.to_matrix(exactly.counts, exactly.triangle)
     plain = _vectors(gram, [names[position] for position in head])
     exact, small = both(plain, head, gram)
 
     declared = PROTECTION[Level.DEFAULT]
-    shares = [share_variance(declared.noise(round_), THRESHOLD, COLLUDERS) * MEMBERS for round_ in (0, 1)]
-    noisy = counts + skellam(shares[0], videos, bytes([1]) * 32)
-    least = head_minimum(MIN_USERS, declared.counts_noise)
-    head = statistics.head(noisy, min_users=least, max_head=MAX_VIDEOS)
-    pairs = statistics.pair_counts(train, head)
-    summed = Statistic(head, noisy[head], pairs + skellam(shares[1], pairs.size, bytes([2]) * 32))
+    declared_noise = (declared.counts_noise, declared.pairs_noise)
+    shares = [share_variance(noise, THRESHOLD, COLLUDERS) * MEMBERS for noise in declared_noise]
+    drawn = skellam(shares[0] * UNIT**2, videos, bytes([1]) * 32)
+    least = UNIT * head_minimum(MIN_USERS, declared.counts_noise)
+    head = statistics.head(UNIT * counts + drawn, min_users=least, max_head=MAX_VIDEOS)
+    plain_sum = summed(train, head)
+    pairs = plain_sum.triangle + skellam(shares[1] * UNIT**2, plain_sum.triangle.size, bytes([2]) * 32)
     noise = SumNoise(float(shares[0]), float(shares[1]))
-    estimate = denoise(summed, noise)
-    built = vectors.build(summed, noise, names, created=datetime(2026, 1, 1, tzinfo=UTC), gram=estimate)
+    others = Released(Statistic(head, plain_sum.counts + drawn[head], pairs), noise)
+    estimate = denoise(others.statistic, noise)
+    built = vectors.build(others, names, created=datetime(2026, 1, 1, tzinfo=UTC), gram=estimate)
     noisy_exact, noisy_small = both(built, head, estimate)
     quality = {
         "ndcg10": exact,
@@ -131,8 +138,7 @@ def _quality(folder: Path) -> tuple[dict[str, float], tuple[VideoVectors, list[l
 
 
 def _ridge(gram: NDArray[np.float64]) -> float:
-    large = np.diagonal(gram).max() >= vectors.LARGE_COHORT
-    return vectors.RIDGE_LARGE if large else vectors.RIDGE_SMALL
+    return RIDGE_LARGE if np.diagonal(gram).max() >= LARGE_COHORT else RIDGE_SMALL
 
 
 def _vectors(gram: NDArray[np.float64], names: Names) -> VideoVectors:

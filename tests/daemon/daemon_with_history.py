@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from daemon.config import load
@@ -24,7 +25,7 @@ from daemon.ledger.chain import Kind
 from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.store import content_arrays, model_records, sums
-from daemon.store.activity import SessionRecord, count_refusal, save_session
+from daemon.store.activity import RoundRecord, count_refusal, save_round
 from daemon.store.engine import open_checked
 from daemon.store.model_inputs import labels
 from daemon.store.model_records import Kind as ModelKind
@@ -32,6 +33,7 @@ from daemon.store.model_records import ModelRecord, State
 from daemon.training.deploy import put_into_service
 from federation.identity import Identity, format_key
 from models import artefact
+from models.content import Content, ProfileWeights
 from models.trained import TrainedModel
 from tests.daemon.jobs_in_process import run_here
 from tests.daemon.running_daemon import daemon, instance
@@ -45,7 +47,7 @@ NOW = 1_790_000_000.0
 
 
 def furnish(folder: Path, engine: Engine) -> None:
-    """Give an instance a past: peers, sessions, sums, models, an entry in the ledger."""
+    """Give an instance a past: peers, rounds, sums, models, an entry in the ledger."""
     config = load(folder / "shoal.toml")
     identity = open_identity(config.identity_file, config.instance.host)
     known: list[tuple[Identity, dict[str, Any]]] = [
@@ -68,12 +70,12 @@ def furnish(folder: Path, engine: Engine) -> None:
     ]
     for number, (survivors, verdict) in enumerate(past):
         name = f"{number}" * 64
-        session = SessionRecord(name, "aggregator", "one.example", NOW, NOW + 9, "done", "", both, survivors)
-        save_session(engine, session)
+        round_ = RoundRecord(name, "aggregator", "one.example", NOW, NOW + 9, "done", "", both, survivors)
+        save_round(engine, round_)
         sums.save(
             engine,
             config.sums_dir,
-            session_id=name,
+            round_id=name,
             urls=("https://v.example/1", "https://v.example/2"),
             counts=np.array([7, 8]),
             triangle=np.array([6]),
@@ -81,8 +83,8 @@ def furnish(folder: Path, engine: Engine) -> None:
             now=NOW + number,
             verdict=verdict,
         )
-    save_session(engine, SessionRecord("f" * 64, "member", GOOD.host, NOW, None, "running", "", both))
-    catalogue, _ = content_arrays.read(engine)
+    save_round(engine, RoundRecord("f" * 64, "member", GOOD.host, NOW, None, "running", "", both))
+    catalogue = content_arrays.read(engine)
     config.models_dir.mkdir()
     made: list[tuple[str, ModelKind, State, str | None]] = [
         ("own", "local", "ready", None),
@@ -102,7 +104,7 @@ def furnish(folder: Path, engine: Engine) -> None:
             id=name,
             created=NOW + number,
             kind=kind,
-            session_id=learnt_from,
+            round_id=learnt_from,
             directory=name,
             manifest_sha256="",
             quality={"held_out_ndcg10": 0.25 * (number + 1)},
@@ -117,9 +119,26 @@ def furnish(folder: Path, engine: Engine) -> None:
 
 def nameless(model: TrainedModel) -> TrainedModel:
     """Return a model whose videos have no category and no language, as those of the set."""
+    content, solved = model.content, model.profiles
+    stop = int(content.starts[3])
+    starts = np.minimum(content.starts, stop)
+    offsets, ids, weights = _below(stop, content.offsets, content.ids, content.weights)
     return replace(
-        model, category=np.full_like(model.category, -1), language=np.full_like(model.language, -1)
+        model,
+        category=np.full_like(model.category, -1),
+        language=np.full_like(model.language, -1),
+        content=Content(offsets, ids, weights, starts),
+        profiles=ProfileWeights(*_below(stop, solved.offsets, solved.ids, solved.weights)),
     )
+
+
+def _below(
+    stop: int, offsets: NDArray[np.int32], ids: NDArray[np.int32], weights: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+    """Keep the features of each row below a number."""
+    kept = ids < stop
+    before = np.concatenate(([0], np.cumsum(kept)))
+    return before[offsets].astype(np.int32), ids[kept], weights[kept]
 
 
 def main() -> None:

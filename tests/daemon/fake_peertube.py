@@ -57,6 +57,8 @@ def made_video(number: int, **more: Any) -> dict[str, Any]:
         "likes": 0,
         "tags": ["jazz"] if number % 2 else ["chess", "games"],
         "scope": None,
+        "own": True,
+        "stored": 1_700_000_000.25 + number,
         **more,
     }
 
@@ -76,6 +78,8 @@ class World:
     )
     follows: list[tuple[str, str]] = field(default_factory=list)
     """(name, host)"""
+    closed: Any = False
+    followed_since: str | None = "2026-01-02T03:04:05.678Z"
     at: Callable[[str, int], float] = lambda kind, number: 1_710_000_000.25 + number + 1e6 * (kind == "rates")
 
     def rows(self, kind: str) -> list[Any]:
@@ -175,7 +179,14 @@ class PeerTube:
         found = self.world.follows[start : start + count]
         return {
             "total": len(self.world.follows),
-            "data": [{"following": {"name": n, "host": h}, "state": "accepted"} for n, h in found],
+            "data": [
+                {
+                    "following": {"name": n, "host": h},
+                    "state": "accepted",
+                    "createdAt": self.world.followed_since,
+                }
+                for n, h in found
+            ],
         }
 
     def _status(self, _query: dict[str, str]) -> dict[str, Any]:
@@ -187,6 +198,7 @@ class PeerTube:
             "participants": len(self.world.participants),
             "nsfw": "hide",
             "marks": self.world.marks(),
+            "closed": self.world.closed,
         }
 
     def _videos(self, query: dict[str, str]) -> dict[str, Any]:

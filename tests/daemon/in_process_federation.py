@@ -25,22 +25,21 @@ from sqlalchemy import Engine
 from daemon.config import Config, load
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
-from daemon.maintenance import sync
+from daemon.maintenance import sync, training
 from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.process.job_context import JobContext, JobOutcome, Progress
 from daemon.rounds import contribution_job
-from daemon.rounds.aggregate_job import _Session
+from daemon.rounds.aggregate_job import _PeerRun
 from daemon.serve import federation_app
 from daemon.store import current_model
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.training import job
 from federation.identity import format_key
 from models.artefact import MODEL
 from tests.daemon.small_dataset import write_overlapping_tastes
 
-EXACT: Mapping[str, str | int] = {"level": "none", "window": "7d", "min_changed_users": 3}
+EXACT: Mapping[str, str | int] = {"level": "none", "window_max": "7d", "min_changed_users": 3}
 """Without noise two federations can be compared to the last bit."""
 SAME_VIEWERS: Mapping[str, str | int] = {**EXACT, "min_changed_users": 0}
 """The same, and viewers who did nothing new may be counted again."""
@@ -125,9 +124,9 @@ class Member:
             request.transport.abort()
         raise web.HTTPServiceUnavailable
 
-    async def session(self, progress: Progress = lambda _stage, _part: None) -> dict[str, Any]:
+    async def ask(self, progress: Progress = lambda _stage, _part: None) -> dict[str, Any]:
         """Ask for a sum."""
-        return await _Session(self.context(progress)).run()
+        return await _PeerRun(self.context(progress)).run()
 
     def context(self, progress: Progress = lambda _stage, _part: None, **arguments: str) -> JobContext:
         """Return what a job of this instance works with."""
@@ -145,7 +144,7 @@ class Member:
 
     def train(self) -> str:
         """Train, and return what serves then."""
-        job.run(self.context())
+        training.run(self.context())
         return self.served()
 
     def knows(self, other: Member) -> None:
@@ -189,9 +188,9 @@ class Federation:
             member.change_users(window)
         self.sync()
 
-    async def session(self, progress: Progress = lambda _stage, _part: None) -> dict[str, Any]:
+    async def ask(self, progress: Progress = lambda _stage, _part: None) -> dict[str, Any]:
         """Have the aggregator ask for a sum."""
-        return await self.aggregator.session(progress)
+        return await self.aggregator.ask(progress)
 
 
 def prepare(

@@ -18,7 +18,7 @@ from daemon.process.job_context import JobContext
 from daemon.revert import job
 from daemon.revert.out_of_service import Switch, take_out_of_service
 from daemon.store import current_model, model_records, sums
-from daemon.store.activity import SessionRecord, save_session
+from daemon.store.activity import RoundRecord, save_round
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.model_records import Kind as ModelKind
@@ -48,40 +48,38 @@ class Instance:
         """Return what a job works with."""
         return JobContext(self.config, self.engine, lambda _stage, _part: None, lambda: NOW, arguments)
 
-    def session(self, number: int, survivors: list[str]) -> str:
-        """Record a session that ended, and return its id."""
-        session_id = hashlib.sha256(f"session {number}".encode()).hexdigest()
+    def ask(self, number: int, survivors: list[str]) -> str:
+        """Record a round that ended, and return its id."""
+        round_id = hashlib.sha256(f"round {number}".encode()).hexdigest()
         host = self.config.instance.host
-        record = SessionRecord(
-            session_id, "aggregator", host, NOW - 9, NOW - 8, "done", "", survivors, survivors
-        )
-        save_session(self.engine, record)
-        return session_id
+        record = RoundRecord(round_id, "aggregator", host, NOW - 9, NOW - 8, "done", "", survivors, survivors)
+        save_round(self.engine, record)
+        return round_id
 
     def sum(
         self,
         number: int,
         survivors: list[str],
         *,
-        batch: str = "",
+        run: str = "",
         verdict: sums.Verdict = "accepted",
     ) -> str:
         """Store a sum over two videos."""
-        session_id = self.session(number, survivors)
+        round_id = self.ask(number, survivors)
         sums.save(
             self.engine,
             self.config.sums_dir,
-            session_id=session_id,
+            round_id=round_id,
             urls=("https://v.example/1", "https://v.example/2"),
             counts=np.array([7, 8]),
             triangle=np.array([6]),
             privacy=EXACT_SUM,
             now=NOW - 100 + number,
-            run=batch,
+            run=run,
             sub_cohort=number,
             verdict=verdict,
         )
-        return session_id
+        return round_id
 
     def model(
         self,
@@ -89,7 +87,7 @@ class Instance:
         survivors: list[str] | None = None,
         *,
         state: State = "ready",
-        session_id: str | None = None,
+        round_id: str | None = None,
         row: bool = True,
     ) -> str:
         """Store a made-up model; later ones are newer."""
@@ -97,9 +95,7 @@ class Instance:
         created = NOW - 1000 + self.models
         name = f"{self.models:02}-{kind}"
         provenance = (
-            {"kind": kind}
-            if survivors is None
-            else {"kind": kind, "session": session_id, "survivors": survivors}
+            {"kind": kind} if survivors is None else {"kind": kind, "round": round_id, "survivors": survivors}
         )
         directory = self.config.models_dir / name
         self.config.models_dir.mkdir(exist_ok=True)
@@ -114,7 +110,7 @@ class Instance:
         quality = {"held_out_ndcg10": 0.1 * self.models}
         if row:
             record = ModelRecord(
-                name, created, kind, session_id, name, digest, quality, state, list(survivors or [])
+                name, created, kind, round_id, name, digest, quality, state, list(survivors or [])
             )
             model_records.save(self.engine, record)
         return name
@@ -164,8 +160,8 @@ def out_of_service(one: Instance) -> Switch:
 def tainted(one: Instance) -> tuple[str, str, str]:
     """Store what an instance has after two sums, the second with the host; returns the three models."""
     local = one.model("local")
-    older = one.model("federated", OTHERS, session_id=one.sum(1, OTHERS))
-    newer = one.model("federated", [*OTHERS, HOST], session_id=one.sum(2, [*OTHERS, HOST]))
+    older = one.model("federated", OTHERS, round_id=one.sum(1, OTHERS))
+    newer = one.model("federated", [*OTHERS, HOST], round_id=one.sum(2, [*OTHERS, HOST]))
     one.serve(newer)
     return local, older, newer
 

@@ -6,6 +6,7 @@ card signed with the actor's key; messages to peers reach the service at the plu
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import shutil
@@ -18,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -26,18 +28,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Engine, insert
 
 from daemon.config import Config, load
+from daemon.errors import ShoalError
 from daemon.group import messages as group_messages
 from daemon.group import repository as groups
 from daemon.identity import open_identity
 from daemon.peers import cards, commands, contact_job, repository
 from daemon.peers.repository import Peer
-from daemon.process.job_context import JobContext
+from daemon.process.job_context import JobContext, JobOutcome
 from daemon.revert.artifacts import artifacts_of
+from daemon.serve import federation_app
 from daemon.serve.federation_app import open_service
 from daemon.store.engine import connect, writes
 from daemon.store.migrate import migrate
 from daemon.store.tables import FollowedHost
 from federation import hello as hellos
+from federation.envelope import VERSION
 from federation.http import CARD_PATH
 from federation.http.client import PeerClient, Retry, new_session
 from federation.identity import Identity, format_key
@@ -80,7 +85,7 @@ class Front:
         return f"http://{self.host}/accounts/peertube"
 
     def card(self) -> dict[str, Any]:
-        card: dict[str, Any] = {"version": 1, "host": self.host, "key": self.key}
+        card: dict[str, Any] = {"version": VERSION, "host": self.host, "key": self.key}
         if self.actor:
             said = {"actor": self.address, "host": self.host, "key": self.key}
             said |= {"date": datetime.now(UTC).date().isoformat(), **self.statement}
@@ -137,6 +142,7 @@ class Neighbour:
     clock: Clock
     runner: web.AppRunner | None = None
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    background: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
     def host(self) -> str:
@@ -172,6 +178,12 @@ class Neighbour:
         await self.stack.aclose()
         self.stack = AsyncExitStack()
 
+    async def settled(self) -> None:
+        """Wait until everything is done that the messages of others had this instance do."""
+        while self.background:
+            task = self.background.pop()
+            await asyncio.wait({task})
+
     async def job(self, **arguments: str) -> dict[str, Any]:
         """Run the job "peers" in this process."""
         context = JobContext(self.config, self.engine, lambda _stage, _part: None, self.clock, arguments)
@@ -204,9 +216,9 @@ class Neighbour:
         host = other if isinstance(other, str) else other.host
         return next(peer for peer in self.listing()["peers"] if peer["host"] == host)
 
-    def follow(self, *hosts: str) -> None:
+    def follow(self, *hosts: str, since: float | None = None) -> None:
         with writes(self.engine) as connection:
-            connection.execute(insert(FollowedHost), [{"host": host} for host in hosts])
+            connection.execute(insert(FollowedHost), [{"host": host, "since": since} for host in hosts])
 
     async def post(self, raw: bytes) -> bytes:
         """Send bytes to this instance, as anybody can; raises what the client raises."""
@@ -230,15 +242,31 @@ async def neighbours(folder: Path, count: int, *, extra: str = "") -> AsyncItera
     """Run some instances until the end of the block; `extra` is added to their settings."""
     empty = folder / "empty.db"
     migrate(empty)
-    found = [_neighbour(folder / f"n{number}", empty, extra) for number in range(count)]
-    try:
-        for neighbour in found:
-            await neighbour.start()
-        yield found
-    finally:
-        for neighbour in found:
-            await neighbour.stop()
-            neighbour.engine.dispose()
+    found: list[Neighbour] = []
+
+    async def run_job(name: str, config_file: Path, **more: Any) -> JobOutcome:
+        """Run the job in this process, at the time of its instance, as its child process would."""
+        assert name == "peers"
+        (neighbour,) = (one for one in found if one.config_file == config_file)
+        task = asyncio.current_task()
+        assert task is not None
+        neighbour.background.add(task)
+        try:
+            return JobOutcome(name, ok=True, exit_code=0, result=await neighbour.job(**more["arguments"]))
+        except ShoalError as error:
+            return JobOutcome(name, ok=False, exit_code=error.exit_code, code=error.code)
+
+    found += [_neighbour(folder / f"n{number}", empty, extra) for number in range(count)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(federation_app, "run_job", run_job)
+        try:
+            for neighbour in found:
+                await neighbour.start()
+            yield found
+        finally:
+            for neighbour in found:
+                await neighbour.stop()
+                neighbour.engine.dispose()
 
 
 def _neighbour(folder: Path, empty: Path, extra: str) -> Neighbour:

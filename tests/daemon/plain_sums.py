@@ -9,19 +9,22 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
-from daemon.store import content_arrays, sums
+from daemon.store import content_arrays, engagement_arrays, sums
+from daemon.store.engagement_arrays import interactions
 from daemon.store.engine import open_checked
-from daemon.store.model_inputs import interactions, statistic
-from models import statistics
+from daemon.store.model_inputs import released
+from models import counting
+from models.head import LEAST_VIEWS
 from models.interactions import Interactions
 
 
 def users_of(config_file: Path) -> Interactions:
-    """Return the users of one instance."""
+    """Return the users of one instance, with the videos of theirs that count in sums."""
     engine = open_checked(load(config_file).database)
-    catalogue, engagements = content_arrays.read(engine)
+    catalogue, engagements = engagement_arrays.read(engine)
     engine.dispose()
-    return interactions(engagements, len(catalogue), limit=200)
+    users = interactions(engagements, len(catalogue), limit=None)
+    return users.where((catalogue.views >= LEAST_VIEWS)[users.matrix.indices]).limited(200)
 
 
 def together(config_files: Sequence[Path]) -> Interactions:
@@ -37,14 +40,12 @@ def assert_plain(aggregator: Path, members: Sequence[Path]) -> None:
     config = load(aggregator)
     engine = open_checked(config.database)
     stored = sums.newest(engine, config.sums_dir)
-    catalogue, _ = content_arrays.read(engine)
+    catalogue = content_arrays.read(engine)
     engine.dispose()
     assert stored is not None
     assert sorted(stored.survivors) == sorted(load(one).instance.host for one in members)
     everyone = together(members)
-    total = statistics.counts(everyone) + statistics.counts(users_of(aggregator))
-    head = statistics.head(total, min_users=5, max_head=4096)
-    found = statistic(stored, catalogue)
-    np.testing.assert_array_equal(found.head, head)
-    np.testing.assert_array_equal(found.counts, statistics.counts(everyone, head))
-    np.testing.assert_array_equal(found.triangle, statistics.pair_counts(everyone, head))
+    found = released(stored, catalogue).statistic
+    assert found.head.size > 1
+    np.testing.assert_array_equal(found.counts, counting.weighted_counts(everyone, found.head)[found.head])
+    np.testing.assert_array_equal(found.triangle, counting.pair_counts(everyone, found.head))

@@ -19,6 +19,7 @@ from typing import Any
 
 from daemon.process.child import python_module
 from daemon.process.daemon_lock import Running, find
+from daemon.serve.admin import access, token
 from daemon.store import current_model
 from daemon.store.migrate import migrate
 from models import artefact
@@ -82,12 +83,19 @@ class Daemon:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 10.0,
+        admin: bool = False,
     ) -> tuple[int, Any]:
-        """Return status and JSON body (or text) of one request; `timeout` in seconds."""
+        """Return status and JSON body (or text) of one request.
+
+        Args:
+            timeout: seconds.
+            admin: send the admin's token.
+        """
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         types = {} if body is None else {"Content-Type": "application/json"}
+        proof = {access.HEADER: token.read(self.config.parent)} if admin else {}
         request = urllib.request.Request(
-            f"http://{self.running.api}{path}", data=data, headers={**types, **(headers or {})}
+            f"http://{self.running.api}{path}", data=data, headers={**types, **proof, **(headers or {})}
         )
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+VIEWS = 500
+"""Of every video, on the whole network: each is public enough to be counted."""
+
 
 def write_set(folder: Path, *, users: int = 60, videos: int = 40, seed: int = 0) -> Path:
     """Write two tastes that can be trained on: half of the users like the first half of the videos.
@@ -23,8 +26,8 @@ def write_set(folder: Path, *, users: int = 60, videos: int = 40, seed: int = 0)
         first = 0 if user % 2 == 0 else half
         chosen = rng.choice(half, 10, replace=False) + first
         rows += [f"u{user},v{video},5,{1_600_000_000 + 60 * number}" for number, video in enumerate(chosen)]
-    items = ["item,title,channel"]
-    items += [f"v{v},Private title {v} ({2000 + v % 20}),channel {v % 6}" for v in range(videos)]
+    items = ["item,title,channel,views"]
+    items += [f"v{v},Private title {v} ({2000 + v % 20}),channel {v % 6},{VIEWS}" for v in range(videos)]
     tags = ["item,tag"] + [f"v{v},{'jazz' if v < half else 'chess'}" for v in range(videos)]
     for name, lines in (("interactions", rows), ("items", items), ("item_tags", tags)):
         with gzip.open(folder / f"{name}.csv.gz", "wt", encoding="utf-8") as file:
@@ -44,6 +47,6 @@ def write_overlapping_tastes(folder: Path, users: int = 60) -> Path:
             rows.writerows([f"u{user}", f"v{video}", 1] for video in liked)
     with (folder / "items.csv").open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["item", "title"])
-        rows.writerows([f"v{video}", f"Secret title {video}"] for video in range(120))
+        rows.writerow(["item", "title", "views"])
+        rows.writerows([f"v{video}", f"Secret title {video}", VIEWS] for video in range(120))
     return folder

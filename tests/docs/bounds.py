@@ -8,11 +8,11 @@ from typing import Final
 
 from daemon import log
 from daemon.config.schema import Cohort, Group, Guards, Model, Sharing
-from daemon.config.schema import Limits as JobLimits
 from daemon.group.hosting.reverse_proxy import Bounds
 from daemon.group.membership import blob_cache
 from daemon.peers import cards, ingress, peer_state
-from daemon.rounds import member_log
+from daemon.process.limits import MOST_MB
+from daemon.rounds import member_log, newcomer
 from daemon.serve import connection_limit, federation_app
 from federation.aggregator_driver import StageTimeouts
 from federation.errors import Code
@@ -20,6 +20,7 @@ from federation.flower import objects
 from federation.group.epoch_opening import RETRY
 from federation.hello import MAX_HELLO
 from federation.http import load_limits
+from federation.introduction import LIFETIME, MAX_INSTANCES, MAX_INTRODUCTION
 from federation.limits import Limits
 from policies import rates, sharing
 
@@ -91,7 +92,7 @@ PEERS: Final[Sequence[Row]] = [
     (
         "jobs that count",
         (
-            f"{federation_app.COUNTING_AT_ONCE} of all: {JobLimits().job_memory_mb:,} MB, "
+            f"{federation_app.COUNTING_AT_ONCE} of all: half of the memory, at most {MOST_MB:,} MiB, "
             f"{federation_app.COUNT_WITHIN:g} s"
         ),
         "none",
@@ -110,9 +111,18 @@ PEERS: Final[Sequence[Row]] = [
     ("entries of a vector", f"{VECTOR:,} (head of {Model().max_head:,})", "none", "`[model]`"),
     (
         "open sums",
-        f"1, {LIMITS.max_open_sums} of all, {LIMITS.max_lifetime // 3600} h",
+        f"1, {LIMITS.max_open_rounds} of all, {LIMITS.max_lifetime // 3600} h",
         "none",
         "`federation/limits.py`",
+    ),
+    (
+        "sums that it passes on to us",
+        (
+            f"{86400 / newcomer.ASK_EVERY:g} in a day, {LIMITS.max_sub_cohorts} sub-cohorts, "
+            f"{mb(4 * VECTOR)} each, {federation_app.CATCH_UP_WITHIN:,.0f} s"
+        ),
+        "none",
+        "`daemon/rounds/catch_up.py`",
     ),
     (
         "disk of an open sum",
@@ -122,7 +132,7 @@ PEERS: Final[Sequence[Row]] = [
     ),
     (
         "sums on disk, finished ones",
-        f"{LIMITS.max_sums_per_peer}, each under {mb(4 * LIMITS.max_request)}",
+        f"{LIMITS.max_rounds_per_peer}, each under {mb(4 * LIMITS.max_request)}",
         "none",
         "`federation/limits.py`",
     ),
@@ -139,10 +149,10 @@ PEERS: Final[Sequence[Row]] = [
         "`[guards]`, `daemon/peers/ingress.py`",
     ),
     ("rows: traffic", "1 in a month", "none", "`daemon/store/traffic.py`"),
-    ("rows: sessions", f"{rates.PREPARATIONS} in a day", "none", "`policies/rates.py`"),
+    ("rows: rounds", f"{rates.PREPARATIONS} in a day", "none", "`policies/rates.py`"),
     ("rows: refusals", f"{len(Code)} of all", "the same", "one for each code"),
     (
-        "ledger: sessions",
+        "ledger: rounds",
         f"{rates.PREPARATIONS} in a day",
         "none",
         "`daemon/rounds/member_log.py`",
@@ -173,9 +183,30 @@ PEERS: Final[Sequence[Row]] = [
     ),
     ("a hello", mb(MAX_HELLO), "the same", "`federation/hello.py`"),
     (
+        "lists of instances",
+        f"{mb(MAX_INTRODUCTION)}, {MAX_INSTANCES} instances, {rates.INTRODUCTIONS} in a day",
+        "none",
+        "`federation/introduction.py`, `policies/rates.py`",
+    ),
+    (
+        "rows: introduced instances",
+        f"{MAX_INSTANCES}, {LIFETIME // 86400} days each",
+        "none",
+        "`federation/introduction.py`",
+    ),
+    (
+        "cards that we read at others' word",
+        f"{MAX_INSTANCES} introduced, once a day",
+        (
+            f"one for each request, {rates.CARDS_FOR_STRANGERS} of all within an hour at once, "
+            "others with the hourly job"
+        ),
+        "`daemon/peers/contact_job.py`, `policies/rates.py`",
+    ),
+    (
         "what we read of others in public",
         f"{mb(PUBLIC)}, {cards.TIMEOUT:g} s each",
-        "none: nobody is asked at a stranger's word",
+        "the same",
         "`daemon/peers/cards.py`",
     ),
     (
@@ -230,7 +261,7 @@ GROUPS: Final[Sequence[Row]] = [
     (
         "requests to join",
         "1, forgotten after 30 days",
-        f"{GROUP.max_requests_pending} of strangers; {GROUP.max_members:,} members",
+        f"{GUARDS.max_requests_pending} of strangers; {GROUP.max_members:,} members",
         "`[group]`, `daemon/group/hosting/members_join_and_leave.py`",
     ),
     (

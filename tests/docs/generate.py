@@ -41,7 +41,7 @@ from daemon.serve.federation_app import open_service
 from daemon.serve.server import build_apps, build_context
 from daemon.store.migrate import migrate
 from tests import ROOT
-from tests.docs import bounds
+from tests.docs import bounds, noise_picture
 
 BEGIN: Final = "<!-- made by `make docs`: begin -->\n"
 END: Final = "<!-- made by `make docs`: end -->\n"
@@ -125,7 +125,7 @@ def _meaning(parameter: click.Parameter) -> str:
     default = parameter.default
     if isinstance(default, bool):
         text += f" Default: `{parameter.opts[0]}`." if default and parameter.secondary_opts else ""
-    elif default is not None and default != "" and type(default).__name__ != "Sentinel":
+    elif default not in (None, "", []) and type(default).__name__ != "Sentinel":
         text += f" Default: `{_value(default)}`."
     return _cell(text)
 
@@ -196,11 +196,11 @@ def _allowed(field: FieldInfo) -> str:
 
 @dataclass(frozen=True)
 class Served:
-    """What a daemon serves: routes as (method, path, meaning), metrics as (name, type, labels, meaning)."""
+    """What a daemon serves: routes (method, path, meaning), metrics (name, type, labels, reader, meaning)."""
 
     local: list[tuple[str, str, str]]
     peers: list[tuple[str, str, str]]
-    metrics: list[tuple[str, str, str, str]]
+    metrics: list[tuple[str, str, str, str, str]]
 
 
 @cache
@@ -242,16 +242,17 @@ def _admin_routes() -> list[tuple[str, str, str]]:
     return [(row.method, PREFIX + row.path, _cell(f"{row.summary}.")) for row in ROUTES]
 
 
-def _metrics(metrics: Metrics) -> list[tuple[str, str, str, str]]:
+def _metrics(metrics: Metrics) -> list[tuple[str, str, str, str, str]]:
     wrappers = [one for one in vars(metrics).values() if isinstance(one, MetricWrapperBase)]
     labels = {one._name: one._labelnames for one in wrappers}
     found = []
-    for family in metrics.registry.collect():
-        if family.name.startswith("shoal_"):
-            name = f"{family.name}_total" if family.type == "counter" else family.name
-            names = getattr(family, "_labelnames", labels.get(family.name, ()))
-            text = ", ".join(_label(label, family.samples) for label in names)
-            found.append((name, family.type, text, _cell(family.documentation)))
+    for reader, registry in (("anybody", metrics.public), ("admin", metrics.private)):
+        for family in registry.collect():
+            if family.name.startswith("shoal_"):
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                names = getattr(family, "_labelnames", labels.get(family.name, ()))
+                text = ", ".join(_label(label, family.samples) for label in names)
+                found.append((name, family.type, text, reader, _cell(family.documentation)))
     return sorted(found)
 
 
@@ -275,7 +276,7 @@ def api() -> str:
 def metrics() -> str:
     """Return one row for each metric of Shoal's own."""
     rows = [f"| `{name}` | {' | '.join(rest)} |" for name, *rest in served().metrics]
-    return "\n".join(["| Name | Type | Labels | |", "|---|---|---|---|", *rows, ""])
+    return "\n".join(["| Name | Type | Labels | For | |", "|---|---|---|---|---|", *rows, ""])
 
 
 def renewed(text: str, made: str) -> str:
@@ -298,6 +299,7 @@ PAGES: Final[dict[Path, Callable[[str], str]]] = {
     ROOT / "docs" / "api.md": lambda text: renewed(text, api()),
     ROOT / "docs" / "metrics.md": lambda text: renewed(text, metrics()),
     ROOT / "docs" / "bounds.md": bounds.renewed,
+    ROOT / "docs" / "images" / "noise.svg": noise_picture.drawn,
 }
 """Each page, and what makes its new text from its old one."""
 

@@ -55,7 +55,7 @@ def test_a_crash_at_any_write_changes_nothing(at: int, after: bool) -> None:
     assert aggregator.result.lost == {GONE: "no answer in time"}
     expected = sum(table.instance(host).values for host in survivors)
     np.testing.assert_array_equal(aggregator.result.total, expected)
-    again = resume(table.signed.sum_id, table.cohort.aggregator, journal.inner, table.cohort.limits)
+    again = resume(table.signed.round_id, table.cohort.aggregator, journal.inner, table.cohort.limits)
     np.testing.assert_array_equal(again.result.total, expected)
 
 
@@ -71,7 +71,7 @@ def test_an_answer_that_reached_the_disk_late_does_not_undo_a_decision() -> None
         else:
             aggregator.receive(host, table.instance(host).handle(request))
     aggregator.close()
-    again = resume(table.signed.sum_id, table.cohort.aggregator, journal, table.cohort.limits)
+    again = resume(table.signed.round_id, table.cohort.aggregator, journal, table.cohort.limits)
     assert GONE not in again.requests()
     assert again.requests() == aggregator.requests()
 
@@ -138,7 +138,7 @@ def test_our_own_misuse_is_told_apart() -> None:
     with pytest.raises(ProtocolMisuse, match="another aggregator"):
         Aggregator(table.signed, table.instance(GONE).identity, MemoryJournal(), limits)
     with pytest.raises(ProtocolMisuse, match="no such sum"):
-        resume(table.signed.sum_id, table.cohort.aggregator, MemoryJournal(), limits)
+        resume(table.signed.round_id, table.cohort.aggregator, MemoryJournal(), limits)
     aggregator = Aggregator(table.signed, table.cohort.aggregator, MemoryJournal(), limits)
     answer = table.instance(GONE).handle(aggregator.requests()[GONE])
     aggregator.receive(GONE, answer)

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation import cbor, envelope
-from federation.envelope import MAGIC, NO_SUM, Stage
+from federation.envelope import MAGIC, NO_ROUND, Stage
 from federation.errors import Code, Refusal
 from federation.identity import Identity, PublicIdentity
 
 ALICE = Identity("alice.example", b"a" * 32)
 BOB = Identity("bob.example", b"b" * 32)
 PAYLOAD = b"what alice says"
-RAW = envelope.seal(ALICE, sum_id=b"s" * 32, stage=Stage.KEYS, recipient=BOB.host, payload=PAYLOAD)
+RAW = envelope.seal(ALICE, round_id=b"s" * 32, stage=Stage.KEYS, recipient=BOB.host, payload=PAYLOAD)
 LIMIT = 10_000
 
 
@@ -31,8 +31,8 @@ def refusal_of(raw: bytes, sender: PublicIdentity = ALICE.public) -> Code | None
 def with_header(**changes: cbor.Item) -> bytes:
     """Return a validly signed message with another header."""
     content: dict[str, cbor.Item] = {
-        "v": 1,
-        "sum": b"s" * 32,
+        "v": 2,
+        "round": b"s" * 32,
         "stage": "keys",
         "from": ALICE.host,
         "to": BOB.host,
@@ -45,7 +45,7 @@ def with_header(**changes: cbor.Item) -> bytes:
 def test_what_was_sealed_is_what_is_read() -> None:
     message = envelope.parse(RAW, max_size=LIMIT)
     message.verify(ALICE.public)
-    assert (message.sum_id, message.stage) == (b"s" * 32, Stage.KEYS)
+    assert (message.round_id, message.stage) == (b"s" * 32, Stage.KEYS)
     assert (message.sender, message.recipient) == (ALICE.host, BOB.host)
     assert bytes(message.payload) == PAYLOAD
     assert message.digest == hashlib.sha256(RAW).digest()
@@ -60,7 +60,8 @@ def test_no_single_bit_can_change() -> None:
         code = refusal_of(bytes(flipped))
         assert code is not None, f"bit {bit}"
         seen.add(code)
-    assert seen == {Code.MALFORMED, Code.BAD_SIGNATURE}
+    # One bit of the magic is the version.
+    assert seen == {Code.MALFORMED, Code.BAD_SIGNATURE, Code.UPDATE}
 
 
 def test_no_end_can_be_cut_or_added() -> None:
@@ -72,6 +73,16 @@ def test_no_end_can_be_cut_or_added() -> None:
 def test_any_bytes_are_malformed(data: bytes) -> None:
     assert refusal_of(data) is Code.MALFORMED
     assert refusal_of(MAGIC + data) is Code.MALFORMED
+
+
+@pytest.mark.parametrize("version", [0, 1, 3, 255])
+def test_another_version_of_the_protocol_is_told_to_update(version: int) -> None:
+    """Whatever follows, which only that version can read."""
+    for rest in (RAW[len(MAGIC) :], b"", b"\x00\x01", bytes(500)):
+        with pytest.raises(Refusal) as refused:
+            envelope.parse(b"SHOAL" + bytes([version]) + rest + bytes(2), max_size=LIMIT)
+        assert refused.value.code is Code.UPDATE
+        assert f"protocol {version}, this instance speaks 2" in refused.value.sentence
 
 
 def test_size_is_checked_before_anything_else() -> None:
@@ -86,7 +97,7 @@ def test_only_the_named_sender_with_its_key_passes() -> None:
 
 
 def test_a_signature_of_another_message_does_not_fit() -> None:
-    other = envelope.seal(ALICE, sum_id=NO_SUM, stage=Stage.KEYS, recipient=BOB.host, payload=PAYLOAD)
+    other = envelope.seal(ALICE, round_id=NO_ROUND, stage=Stage.KEYS, recipient=BOB.host, payload=PAYLOAD)
     one, two = (envelope.parse(raw, max_size=LIMIT) for raw in (RAW, other))
     assert refusal_of(RAW.replace(one.signature, two.signature)) is Code.BAD_SIGNATURE
 
@@ -94,10 +105,11 @@ def test_a_signature_of_another_message_does_not_fit() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"v": 2},
+        {"v": 1},
+        {"v": 3},
         {"v": True},
-        {"sum": b"short"},
-        {"sum": "s" * 32},
+        {"round": b"short"},
+        {"round": "s" * 32},
         {"stage": "unheard-of"},
         {"stage": 5},
         {"from": ""},
@@ -117,11 +129,11 @@ def test_a_well_signed_header_of_another_shape_is_malformed(changes: dict[str, c
 
 
 def test_a_header_has_a_limit() -> None:
-    header = cbor.encode({"v": 1, "padding": bytes(2000)})
+    header = cbor.encode({"v": 2, "padding": bytes(2000)})
     raw = b"".join((MAGIC, len(header).to_bytes(2, "big"), header, ALICE.sign(header), PAYLOAD))
     assert refusal_of(raw) is Code.MALFORMED
 
 
 def test_an_empty_recipient_is_the_whole_cohort() -> None:
-    raw = envelope.seal(ALICE, sum_id=NO_SUM, stage=Stage.PROPOSE, recipient="", payload=b"")
+    raw = envelope.seal(ALICE, round_id=NO_ROUND, stage=Stage.PROPOSE, recipient="", payload=b"")
     assert envelope.parse(raw, max_size=LIMIT).recipient == ""

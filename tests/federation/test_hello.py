@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation import cbor, envelope
-from federation.envelope import NO_SUM, Envelope, Stage
+from federation.envelope import NO_ROUND, Envelope, Stage
 from federation.errors import Code, Refusal
 from federation.hello import MAX_HELLO, MAX_ROTATIONS, Hello, Rotation, read, say
 from federation.identity import Identity, Purpose
@@ -53,11 +53,12 @@ def with_payload(changes: dict[str, cbor.Item], without: str = "") -> bytes:
         "date": int(NOW * 1000),
         "yours": b"",
         "rotations": [],
+        "group": None,
     }
     content.update(changes)
     content.pop(without, None)
     payload = cbor.encode(content)
-    return envelope.seal(sender, sum_id=NO_SUM, stage=Stage.HELLO, recipient=BOB.host, payload=payload)
+    return envelope.seal(sender, round_id=NO_ROUND, stage=Stage.HELLO, recipient=BOB.host, payload=payload)
 
 
 @given(st.booleans(), st.sampled_from(["", "0.1.0"]), st.sampled_from([b"", b"k" * 32]), st.integers(0, 4))
@@ -124,13 +125,15 @@ def test_it_is_for_one_receiver() -> None:
 
 def test_another_stage_and_a_hello_of_a_sum_are_none() -> None:
     payload = bytes(parsed(say(ALICE, BOB.host, NOW, approves=True)).payload)
-    for sum_id, stage in ((NO_SUM, Stage.PROPOSE), (b"s" * 32, Stage.HELLO)):
-        raw = envelope.seal(ALICE, sum_id=sum_id, stage=stage, recipient=BOB.host, payload=payload)
+    for round_id, stage in ((NO_ROUND, Stage.PROPOSE), (b"s" * 32, Stage.HELLO)):
+        raw = envelope.seal(ALICE, round_id=round_id, stage=stage, recipient=BOB.host, payload=payload)
         assert code_of(raw) is Code.MALFORMED
 
 
 def test_a_padded_one_is_refused_before_it_is_read() -> None:
-    raw = envelope.seal(ALICE, sum_id=NO_SUM, stage=Stage.HELLO, recipient=BOB.host, payload=bytes(MAX_HELLO))
+    raw = envelope.seal(
+        ALICE, round_id=NO_ROUND, stage=Stage.HELLO, recipient=BOB.host, payload=bytes(MAX_HELLO)
+    )
     assert code_of(raw) is Code.OVERSIZED
 
 

@@ -111,7 +111,7 @@ def vectors(members: int, length: int = 100) -> list[np.ndarray]:
 def start(listening: Listening, **changes: object) -> Aggregator:
     cohort = listening.cohort
     signed = cohort.propose(**changes)
-    listening.blob_server.publish(signed.sum_id, {"vocabulary": b"public"} if "blobs" in changes else {})
+    listening.blob_server.publish(signed.round_id, {"vocabulary": b"public"} if "blobs" in changes else {})
     return cohort.aggregate(signed)
 
 
@@ -120,7 +120,7 @@ async def test_a_sum_over_http_with_a_blob_and_slow_preparation(listen) -> None:
     # Slower than a listener waits with its answer: members say 202 and are asked again.
     listening = await listen(inputs, prepare_seconds=0.5)
     aggregator = start(listening, blobs={"vocabulary": reference_to(b"public")})
-    result = await drive(aggregator, listening.carrier(), threshold=3, timeouts=QUICK)
+    result = await drive(aggregator, listening.carrier(), timeouts=QUICK)
     np.testing.assert_array_equal(result.total, sum(inputs))
     assert listening.refusals == []
 
@@ -129,12 +129,12 @@ async def test_a_dead_member_shrinks_the_cohort_and_a_second_one_ends_the_sum(li
     inputs = vectors(4)
     listening = await listen(inputs)
     await listening.servers["m003.example"].cleanup()
-    result = await drive(start(listening), listening.carrier(), threshold=3, timeouts=QUICK)
+    result = await drive(start(listening), listening.carrier(), timeouts=QUICK)
     assert result.lost == {"m003.example": "unreachable"}
     np.testing.assert_array_equal(result.total, sum(inputs[:3]))
     await listening.servers["m002.example"].cleanup()
     with pytest.raises(CohortLost):
-        await drive(start(listening, nonce=b"2" * 16), listening.carrier(), threshold=3, timeouts=QUICK)
+        await drive(start(listening, nonce=b"2" * 16), listening.carrier(), timeouts=QUICK)
 
 
 async def test_a_silent_member_costs_the_grace_and_no_more(listen) -> None:  # type: ignore[no-untyped-def]
@@ -152,7 +152,7 @@ async def test_a_silent_member_costs_the_grace_and_no_more(listen) -> None:  # t
     urls = {**listening.urls, "m000.example": f"http://127.0.0.1:{runner.addresses[0][1]}"}
     began = time.monotonic()
     result = await drive(
-        start(listening), listening.carrier(urls), threshold=3, timeouts=StageTimeouts(propose=30, grace=0.5)
+        start(listening), listening.carrier(urls), timeouts=StageTimeouts(propose=30, grace=0.5)
     )
     assert time.monotonic() - began < 10
     assert result.survivors == ("m001.example", "m002.example", "m003.example")
@@ -171,7 +171,7 @@ async def test_a_proxy_without_its_daemon_is_nobody_there(listen) -> None:  # ty
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     urls = {**listening.urls, "m000.example": f"http://127.0.0.1:{runner.addresses[0][1]}"}
-    result = await drive(start(listening), listening.carrier(urls), threshold=3, timeouts=QUICK)
+    result = await drive(start(listening), listening.carrier(urls), timeouts=QUICK)
     assert result.lost == {"m000.example": "unreachable"}
     await runner.cleanup()
 
@@ -180,7 +180,7 @@ async def test_a_wrong_blob_is_refused_by_every_member(listen) -> None:  # type:
     listening = await listen(vectors(4))
     aggregator = start(listening, blobs={"vocabulary": reference_to(b"other!")})
     with pytest.raises(CohortLost):
-        await drive(aggregator, listening.carrier(), threshold=3, timeouts=QUICK)
+        await drive(aggregator, listening.carrier(), timeouts=QUICK)
     assert {refusal.code for refusal in listening.refusals} == {Code.BLOB_MISMATCH}
     assert set(aggregator.lost.values()) == {"refused: blob-mismatch"}
 
@@ -271,7 +271,7 @@ async def test_slow_senders_keep_nobody_waiting(listen) -> None:  # type: ignore
         writer.write(b"POST /federation/v1/message HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nSHOAL")
         slow.append((reader, writer))
     aggregator = start(listening)
-    result = await drive(aggregator, listening.carrier(), threshold=3, timeouts=QUICK)
+    result = await drive(aggregator, listening.carrier(), timeouts=QUICK)
     assert len(result.survivors) == 3
     for _, writer in slow:
         writer.close()

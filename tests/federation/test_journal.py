@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_what_is_written_is_read(journal: Journal) -> None:
     assert journal.read(SUM, "input") == b"two"
     assert journal.read(SUM, "keys.m1.example:9000") == b""
     assert journal.names(SUM) == ["input", "keys.m1.example:9000"]
-    assert journal.sums() == [SUM, OTHER]
+    assert journal.ids() == [SUM, OTHER]
 
 
 def test_what_is_erased_is_gone(journal: Journal) -> None:
@@ -37,7 +38,7 @@ def test_what_is_erased_is_gone(journal: Journal) -> None:
     assert journal.names(SUM) == ["b", "c"]
     journal.erase(SUM)
     assert journal.names(SUM) == []
-    assert journal.sums() == []
+    assert journal.ids() == []
     journal.erase(SUM)
     journal.erase(OTHER, "absent")
 
@@ -119,4 +120,22 @@ def test_a_failed_write_keeps_the_old_content(
 def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / SUM.hex().upper()).mkdir()
-    assert FileJournal(tmp_path).sums() == []
+    assert FileJournal(tmp_path).ids() == []
+
+
+def test_erasing_takes_nothing_away_that_another_thread_is_writing(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path / "journal")
+    journal.write(SUM, "kept", b"")
+
+    def write(number: int) -> None:
+        for _ in range(50):
+            journal.write(SUM, f"name{number}", b"x" * 1000)
+
+    def erase() -> None:
+        for _ in range(200):
+            journal.erase(SUM, "absent")
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(erase), *(pool.submit(write, number) for number in range(3))]:
+            done.result()
+    assert journal.names(SUM) == ["kept", "name0", "name1", "name2"]

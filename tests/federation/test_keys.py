@@ -6,18 +6,18 @@ import pytest
 
 from federation import keys
 from federation.errors import Code, Refusal
-from federation.keys import Sealer, SumSecrets
+from federation.keys import RoundSecrets, Sealer
 from tests.federation.weak_keys import LOW_ORDER
 
 SUM, OTHER_SUM = b"s" * 32, b"t" * 32
-ALICE = SumSecrets(b"a" * 32, SUM)
-BOB = SumSecrets(b"b" * 32, SUM)
+ALICE = RoundSecrets(b"a" * 32, SUM)
+BOB = RoundSecrets(b"b" * 32, SUM)
 
 
 def test_every_secret_is_another_one() -> None:
     derived = [
         secret
-        for secrets in (ALICE, BOB, SumSecrets(b"a" * 32, OTHER_SUM))
+        for secrets in (ALICE, BOB, RoundSecrets(b"a" * 32, OTHER_SUM))
         for secret in (
             secrets.root,
             secrets.seal_private,
@@ -26,7 +26,7 @@ def test_every_secret_is_another_one() -> None:
             secrets.seal_public,
             secrets.mask_public,
             secrets.seed_commitment,
-            keys.self_mask_key(secrets.self_seed, secrets.sum_id),
+            keys.self_mask_key(secrets.self_seed, secrets.round_id),
         )
     ]
     assert len(set(derived)) == len(derived) - 1, "only the root occurs twice, in two sums"
@@ -46,12 +46,12 @@ def test_what_is_sealed_opens_at_the_other_end_only() -> None:
     at_bob = Sealer(BOB, "bob", "alice", ALICE.seal_public)
     sealed = to_bob.seal(b"share")
     assert at_bob.open(sealed) == b"share"
-    eve = SumSecrets(b"e" * 32, SUM)
+    eve = RoundSecrets(b"e" * 32, SUM)
     strangers = [
         to_bob,  # not back to its sender: each direction has its own key
         Sealer(eve, "bob", "alice", ALICE.seal_public),
         Sealer(BOB, "bob", "eve", ALICE.seal_public),
-        Sealer(SumSecrets(BOB.root, OTHER_SUM), "bob", "alice", ALICE.seal_public),
+        Sealer(RoundSecrets(BOB.root, OTHER_SUM), "bob", "alice", ALICE.seal_public),
     ]
     for stranger in strangers:
         with pytest.raises(Refusal) as refused:

@@ -77,8 +77,8 @@ def test_no_bytes_can_change_what_is_refused(stage: Stage, data: st.DataObject) 
         payload = bytearray(bytes(read(raw).payload))
         place = data.draw(st.integers(0, len(payload) - 1))
         payload[place] ^= data.draw(st.integers(1, 255))
-        sum_id = envelope.NO_SUM if stage is Stage.PROPOSE else None
-        hostile = table.request(stage, bytes(payload), sum_id=sum_id)
+        round_id = envelope.NO_ROUND if stage is Stage.PROPOSE else None
+        hostile = table.request(stage, bytes(payload), round_id=round_id)
         assume(not _means_something_else(Table(4) if stage is Stage.PROPOSE else table_at(stage), hostile))
     table.refusal(ME, hostile)
     assert table.send(ME, raw) == TABLE.answers[stage][ME]
@@ -108,7 +108,7 @@ def test_requests_are_answered_in_their_order_only(order: list[Stage]) -> None:
             assert table.send(ME, SENT[stage]) == TABLE.answers[stage][ME]
         else:
             code = table.refusal(ME, SENT[stage])
-            assert code in (Code.UNKNOWN_SUM, Code.WRONG_STAGE)
+            assert code in (Code.UNKNOWN_ROUND, Code.WRONG_STAGE)
 
 
 def _is_erased(stage: Stage, expected: int) -> bool:
@@ -132,8 +132,8 @@ def test_a_stranger_is_told_nothing_about_sums() -> None:
     raw = table.request(Stage.KEYS, bytes(read(SENT[Stage.KEYS]).payload), identity=stranger)
     assert table.refusal(ME, raw) is Code.UNKNOWN_PEER
     poser = Identity(table.cohort.aggregator.host, b"x" * 32)
-    for sum_id in (table.signed.sum_id, b"?" * 32):
-        raw = table.request(Stage.KEYS, b"", identity=poser, sum_id=sum_id)
+    for round_id in (table.signed.round_id, b"?" * 32):
+        raw = table.request(Stage.KEYS, b"", identity=poser, round_id=round_id)
         assert table.refusal(ME, raw) is Code.BAD_SIGNATURE
 
 
@@ -238,10 +238,10 @@ def test_a_sum_closed_while_it_was_prepared_stays_closed() -> None:
     table = Table(4)
     instance, preparation = prepared(table)
     instance.node.accept(preparation, instance.values)
-    instance.node.abandon(table.signed.sum_id)
+    instance.node.abandon(table.signed.round_id)
     with pytest.raises(Refusal) as refused:
         instance.node.accept(preparation, instance.values)
-    assert refused.value.code is Code.REPLAYED
+    assert refused.value.code is Code.BUSY
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_vector_of_another_shape_or_type_is_our_mistake(values: np.ndarray) ->
 
 
 def test_the_number_of_sums_is_bounded() -> None:
-    cohort = Cohort.of([np.zeros(4, np.int64)] * 4, limits=Limits(max_open_sums=1))
+    cohort = Cohort.of([np.zeros(4, np.int64)] * 4, limits=Limits(max_open_rounds=1))
     member = cohort.members[ME]
     mine = cohort.propose()
     member.handle(mine.raw)
@@ -263,9 +263,9 @@ def test_the_number_of_sums_is_bounded() -> None:
     with pytest.raises(Refusal) as refused:
         member.handle(theirs.raw)
     assert refused.value.code is Code.BUSY
-    member.node.abandon(mine.sum_id)
+    member.node.abandon(mine.round_id)
     member.handle(theirs.raw)
-    assert set(member.node.open_sums()) == {theirs.sum_id}
+    assert set(member.node.open_rounds()) == {theirs.round_id}
 
 
 def test_a_new_sum_takes_the_place_of_one_left_unfinished_but_no_old_one_does() -> None:
@@ -276,12 +276,12 @@ def test_a_new_sum_takes_the_place_of_one_left_unfinished_but_no_old_one_does() 
     cohort.clock.now += 1
     new = cohort.propose(nonce=b"2" * 16)
     member.handle(new.raw)
-    assert set(member.node.open_sums()) == {new.sum_id}
-    for replayed in (old, unseen):
+    assert set(member.node.open_rounds()) == {new.round_id}
+    for replayed, code in ((old, Code.BUSY), (unseen, Code.REPLAYED)):
         with pytest.raises(Refusal) as refused:
             member.handle(replayed.raw)
-        assert refused.value.code is Code.REPLAYED
-    assert set(member.node.open_sums()) == {new.sum_id}
+        assert refused.value.code is code
+    assert set(member.node.open_rounds()) == {new.round_id}
 
 
 def test_a_sum_ends_with_its_time_and_leaves_nothing_but_its_id() -> None:
@@ -289,17 +289,17 @@ def test_a_sum_ends_with_its_time_and_leaves_nothing_but_its_id() -> None:
     instance = table.instance(ME)
     table.cohort.clock.now += 600
     assert table.refusal(ME, SENT[Stage.SURVIVORS]) is Code.EXPIRED
-    assert instance.node.open_sums() == {}
+    assert instance.node.open_rounds() == {}
     instance.node.prune()
-    assert instance.journal.names(table.signed.sum_id) == ["closed"]
-    assert table.refusal(ME, SENT[Stage.SURVIVORS]) is Code.CLOSED
-    assert table.refusal(ME, SENT[Stage.PROPOSE]) is Code.REPLAYED
+    assert instance.journal.names(table.signed.round_id) == ["closed"]
+    assert table.refusal(ME, SENT[Stage.SURVIVORS]) is Code.EXPIRED
+    assert table.refusal(ME, SENT[Stage.PROPOSE]) is Code.EXPIRED
     table.cohort.clock.now += table.cohort.limits.max_clock_skew
     instance.node.prune()
-    assert instance.journal.sums() == [table.signed.sum_id]
+    assert instance.journal.ids() == [table.signed.round_id]
     table.cohort.clock.now += 1
     instance.node.prune()
-    assert instance.journal.sums() == []
+    assert instance.journal.ids() == []
     assert table.refusal(ME, SENT[Stage.PROPOSE]) is Code.EXPIRED
 
 
@@ -308,18 +308,18 @@ def test_after_the_last_answer_no_secret_is_left() -> None:
     for stage in REQUESTS:
         table.send(ME, SENT[stage])
     instance = table.instance(ME)
-    assert instance.journal.names(table.signed.sum_id) == ["confirmations", "propose", "survivors"]
-    assert instance.node.open_sums() == {}
-    member = instance.node._running[table.signed.sum_id].member
+    assert instance.journal.names(table.signed.round_id) == ["confirmations", "propose", "survivors"]
+    assert instance.node.open_rounds() == {}
+    member = instance.node._running[table.signed.round_id].member
     assert member._secrets.root == bytes(32)
 
 
 def test_secrets_on_disk_are_sealed_and_need_the_identity() -> None:
     table = table_at(Stage.SHARES)
     instance = table.instance(ME)
-    root = instance.node._running[table.signed.sum_id].member._secrets.root
-    for name in instance.journal.names(table.signed.sum_id):
-        content = instance.journal.read(table.signed.sum_id, name)
+    root = instance.node._running[table.signed.round_id].member._secrets.root
+    for name in instance.journal.names(table.signed.round_id):
+        content = instance.journal.read(table.signed.round_id, name)
         assert content is not None
         assert root not in content
 
@@ -337,15 +337,15 @@ def blocked_aggregator(instance: Instance) -> None:
 
 
 def lost_root(instance: Instance) -> None:
-    instance.journal.erase(TABLE.signed.sum_id, "root")
+    instance.journal.erase(TABLE.signed.round_id, "root")
 
 
 def lost_stage(instance: Instance) -> None:
-    instance.journal.erase(TABLE.signed.sum_id, "keys")
+    instance.journal.erase(TABLE.signed.round_id, "keys")
 
 
 def damaged_record(instance: Instance) -> None:
-    instance.journal.write(TABLE.signed.sum_id, "shares", b"damaged")
+    instance.journal.write(TABLE.signed.round_id, "shares", b"damaged")
 
 
 @pytest.mark.parametrize(
@@ -357,8 +357,8 @@ def test_what_cannot_be_continued_is_closed_at_the_start(change: Callable[[Insta
     instance = table.instance(ME)
     change(instance)
     instance.start()
-    assert instance.node.open_sums() == {}
-    assert instance.journal.names(table.signed.sum_id) == ["closed"]
+    assert instance.node.open_rounds() == {}
+    assert instance.journal.names(table.signed.round_id) == ["closed"]
     instance.start()
     with pytest.raises(Refusal):
         instance.handle(SENT[Stage.SURVIVORS])
@@ -405,7 +405,7 @@ def test_a_failure_at_any_write_changes_no_answer(at: int, after: bool, restarts
                     instance.handle(raw)
     assert failures == 1
     instance.start()
-    names = instance.journal.names(TABLE.signed.sum_id)
+    names = instance.journal.names(TABLE.signed.round_id)
     assert names == ["confirmations", "propose", "survivors"], "an interrupted erasure is finished"
 
 
@@ -457,7 +457,7 @@ def test_a_crash_lets_nothing_different_be_answered(at: int, after: bool) -> Non
             table.play(stage, others)
         except Refusal:
             break  # The views differ now: the sum goes no further, and that is safe.
-        recorded = instance.journal.read(table.signed.sum_id, stage.value)
+        recorded = instance.journal.read(table.signed.round_id, stage.value)
         if recorded is not None:
             said[stage].add(recorded[8 + int.from_bytes(recorded[:8], "big") :])
     for stage in (Stage.SHARES, Stage.SURVIVORS, Stage.CONFIRMATIONS):
@@ -471,16 +471,16 @@ def test_a_crash_while_leaving_a_sum_leaves_it_or_not(at: int, after: bool) -> N
     instance.journal = journal = FailingJournal(instance.journal, at=at, after=after, error=Crash)
     instance.start()
     with pytest.raises(Crash):
-        instance.node.abandon(TABLE.signed.sum_id)
+        instance.node.abandon(TABLE.signed.round_id)
     instance.journal = journal.inner
     instance.start()
     if (at, after) == (0, False):
         assert instance.handle(SENT[Stage.SURVIVORS]) == TABLE.answers[Stage.SURVIVORS][ME]
         return
-    assert instance.journal.names(TABLE.signed.sum_id) == ["closed"], "no secret stays behind"
+    assert instance.journal.names(TABLE.signed.round_id) == ["closed"], "no secret stays behind"
     with pytest.raises(Refusal) as refused:
         instance.handle(SENT[Stage.PROPOSE])
-    assert refused.value.code is Code.REPLAYED
+    assert refused.value.code is Code.BUSY
 
 
 def test_two_nodes_on_one_journal_give_the_same_bytes() -> None:
@@ -503,6 +503,6 @@ def test_a_node_starts_on_an_empty_journal() -> None:
         clock=instance.clock,
         random=instance.random,
     )
-    assert node.open_sums() == {}
+    assert node.open_rounds() == {}
     node.prune()
     node.abandon(b"?" * 32)

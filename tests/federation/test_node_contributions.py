@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from federation.envelope import Stage
-from federation.errors import Code, Refusal
+from federation.errors import Code, Refusal, silence
 from federation.journal import MemoryJournal
 from federation.node import Contributions, MemberNode, Unlimited
 from federation.proposal import Proposal
@@ -26,9 +26,9 @@ class Record:
     asked: list[tuple[bytes, Stage]] = field(default_factory=list)
     opened: list[tuple[str, ...]] = field(default_factory=list)
 
-    def check(self, sum_id: bytes, proposal: Proposal, stage: Stage) -> None:
+    def check(self, round_id: bytes, proposal: Proposal, stage: Stage) -> None:
         assert proposal.aggregator == "aggregator.example"
-        self.asked.append((sum_id, stage))
+        self.asked.append((round_id, stage))
         if stage in self.refuses:
             raise Refusal(Code.WINDOW_OPEN, "given before")
 
@@ -68,7 +68,7 @@ def test_every_stage_is_asked_about_and_the_opening_told() -> None:
     table = at_stage(Stage.PROPOSE, record)
     for stage in REQUESTS:
         table.play(stage)
-    assert record.asked == [(table.signed.sum_id, stage) for stage in LATER]
+    assert record.asked == [(table.signed.round_id, stage) for stage in LATER]
     assert record.opened == [table.hosts]
 
 
@@ -143,14 +143,17 @@ def test_a_sum_that_must_not_go_on_is_left_for_good(stage: Stage) -> None:
     request = table.honest(stage, ME)
     node = table.instance(ME).node
     node.prune()
-    assert record.asked[-1] == (table.signed.sum_id, Stage.PROPOSE)
-    assert list(node.open_sums()) == [table.signed.sum_id]
+    assert record.asked[-1] == (table.signed.round_id, Stage.PROPOSE)
+    assert list(node.open_rounds()) == [table.signed.round_id]
     record.refuses = {Stage.PROPOSE}
     node.prune()
-    assert not node.open_sums()
-    assert table.instance(ME).journal.names(table.signed.sum_id) == ["closed"]
-    assert table.refusal(ME, request) is Code.CLOSED
-    assert table.refusal(ME, table.signed.raw) is Code.REPLAYED
+    assert not node.open_rounds()
+    assert table.instance(ME).journal.names(table.signed.round_id) == ["closed"]
+    # Like a machine that is overloaded: who proposed it must not learn why.
+    assert table.refused(ME, request).sentence == silence().sentence
+    assert table.refused(ME, table.signed.raw).sentence == silence().sentence
+    table.cohort.clock.now = table.signed.proposal.expires
+    assert table.refusal(ME, request) is table.refusal(ME, table.signed.raw) is Code.EXPIRED
 
 
 def test_a_finished_sum_stays_answered_whatever_the_record_says() -> None:

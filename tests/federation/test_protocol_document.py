@@ -11,7 +11,8 @@ from federation import cbor, envelope
 from federation.envelope import Stage
 from federation.errors import Code
 from federation.hello import MAX_HELLO, say
-from federation.identity import Identity
+from federation.identity import Identity, PublicIdentity
+from federation.introduction import LIFETIME, MAX_INSTANCES, MAX_INTRODUCTION, introduce
 from federation.limits import Limits
 from federation.messages import Advertisement, Confirmation, Revealed, SealedShares
 from federation.node import ANSWERS
@@ -21,6 +22,10 @@ from tests import ROOT
 DOCUMENT = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 
 HELLO = say(Identity("alice.example", b"a" * 32), "bob.example", 0.0, approves=False)
+
+INTRODUCTION = introduce(
+    Identity("alice.example", b"a" * 32), PublicIdentity("b.example", bytes(32)), [], 0.0
+)
 
 REFUSALS = DOCUMENT[DOCUMENT.index("## Refusals") :]
 
@@ -54,10 +59,11 @@ def test_every_field_is_described() -> None:
         Confirmation(b"", b"", b"").to_payload(),
         Revealed({}, {}).to_payload(),
         bytes(envelope.parse(HELLO, max_size=MAX_HELLO).payload),
+        bytes(envelope.parse(INTRODUCTION, max_size=MAX_INTRODUCTION).payload),
     )
     names = {field.name for field in fields(Proposal)} | {
         "v",
-        "sum",
+        "round",
         "stage",
         "from",
         "to",
@@ -74,4 +80,9 @@ def test_every_field_is_described() -> None:
 def test_every_limit_is_the_one_in_use() -> None:
     limits = DOCUMENT[DOCUMENT.index("## Limits") : DOCUMENT.index("## Refusals")]
     numbers = {int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", limits)}
-    assert {getattr(Limits(), field.name) for field in fields(Limits)} | {MAX_HELLO} <= numbers
+    assert {getattr(Limits(), field.name) for field in fields(Limits)} | {
+        MAX_HELLO,
+        MAX_INTRODUCTION,
+        MAX_INSTANCES,
+        LIFETIME // 86400,
+    } <= numbers

@@ -75,8 +75,8 @@ def test_a_crashed_aggregator_comes_to_the_same_sum(stage: str) -> None:
 def test_a_masked_vector_looks_nothing_like_its_input() -> None:
     cohort = Cohort.of([np.zeros(50_000, dtype=np.int64)] * 4)
     cohort.run(cohort.propose())
-    sum_id = cohort.journal.sums()[0]
-    sent = cohort.journal.read(sum_id, "shares.m000.example")
+    round_id = cohort.journal.ids()[0]
+    sent = cohort.journal.read(round_id, "shares.m000.example")
     assert sent is not None
     octets = np.frombuffer(sent[-200_000:], dtype=np.uint8)
     frequency = np.bincount(octets, minlength=256)
@@ -90,29 +90,3 @@ def test_the_largest_cohort_fits_every_limit() -> None:
     result = cohort.run(cohort.propose()).result
     assert len(result.survivors) == 128
     np.testing.assert_array_equal(result.total, sum(values))
-
-
-def test_the_second_round_needs_the_same_survivors() -> None:
-    values = inputs(4, 10)
-    cohort = Cohort.of(values)
-    parent = cohort.run(
-        cohort.propose(), lambda at, host: "lost" if (at, host) == ("keys", "m003.example") else ""
-    )
-    survivors = parent.result.survivors
-    child = {"round": 1, "parent": parent.result.sum_id, "survivors": survivors, "nonce": b"1" * 16}
-    result = cohort.run(cohort.propose(**child)).result
-    assert result.survivors == survivors == ("m000.example", "m001.example", "m002.example")
-    np.testing.assert_array_equal(result.total, sum(values[:3]))
-
-
-@pytest.mark.parametrize("stage", STAGES[:3])
-def test_a_loss_in_the_second_round_abandons_the_session(stage: str) -> None:
-    cohort = Cohort.of(inputs(6, 10))
-    parent = cohort.run(cohort.propose()).result
-    child = {"round": 1, "parent": parent.sum_id, "survivors": parent.survivors, "nonce": b"1" * 16}
-
-    def lose_one(at: str, host: str) -> str:
-        return "lost" if (at, host) == (stage, "m002.example") else ""
-
-    with pytest.raises(CohortLost):
-        cohort.run(cohort.propose(**child), lose_one)

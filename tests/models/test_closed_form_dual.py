@@ -18,9 +18,14 @@ SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 15))
 )
 def test_same_scores_as_the_inverse_over_videos(matrix: NDArray[np.uint8], ridge: float) -> None:
     x = matrix.astype(np.float64)
-    inverse = np.linalg.inv(x.T @ x + ridge * np.eye(x.shape[1]))
-    weights = np.eye(x.shape[1]) - inverse / np.diag(inverse)
-    assert own_scores(csr_array(matrix), ridge) == pytest.approx(x @ weights, abs=1e-8)
+    for each in (np.ones(len(x)), 1 / (1 + np.arange(len(x)))):
+        inverse = np.linalg.inv(x.T @ np.diag(each) @ x + ridge * np.eye(x.shape[1]))
+        weights = np.eye(x.shape[1]) - inverse / np.diag(inverse)
+        assert own_scores(csr_array(matrix), ridge, each) == pytest.approx(x @ weights, abs=1e-8)
+    ones = np.ones(len(x))
+    np.testing.assert_array_equal(
+        own_scores(csr_array(matrix), ridge), own_scores(csr_array(matrix), ridge, ones)
+    )
 
 
 @pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan")])

@@ -12,11 +12,10 @@ from scipy.sparse import csr_array
 
 from models.evaluation import (
     Measured,
-    draw_seeds,
     latest,
     measure,
     next_videos,
-    related_videos,
+    quality,
     size_class,
     top,
 )
@@ -81,10 +80,12 @@ def test_cold_videos_are_ranked_among_themselves() -> None:
     assert measured.summary().coverage == 1.0
 
 
-def test_the_seed_is_not_its_own_related_video() -> None:
-    measured = related_videos(Fixed([3, 2, 1]), np.array([0]), binary([[1]], 3))
-    assert measured.ndcg[0] == 1.0
-    assert measured.lists[0, :3].tolist() == [1, 2, -1]
+def test_quality_of_lists_by_hand() -> None:
+    lists = np.full((3, 20), -1)
+    lists[:, :3] = [[3, 1, 7], [0, 2, -1], [5, 6, 4]]
+    ndcg, recall = quality(lists, binary([[1, 2], [], [4, 5, 6]], 8))
+    assert ndcg == pytest.approx([(1 / math.log2(3)) / (1 + 1 / math.log2(3)), 0.0, 1.0])
+    assert recall == pytest.approx([0.5, 0.0, 1.0])
 
 
 def test_summary_has_standard_errors_and_coverage() -> None:
@@ -131,16 +132,6 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     parts = measure(lambda rows: scores[rows], relevant)
     assert whole.ndcg.tolist() == parts.ndcg.tolist()
     assert (whole.lists == parts.lists).all()
-
-
-def test_seeds_are_drawn_from_the_row_and_leave_the_others() -> None:
-    matrix = binary([[1, 3, 5], [], [2]], 6)
-    seeds, others = draw_seeds(matrix, np.random.default_rng(0))
-    assert seeds[1] == -1
-    assert seeds[2] == 2
-    assert seeds[0] in (1, 3, 5)
-    assert sorted([seeds[0], *others[[0]].indices.tolist()]) == [1, 3, 5]
-    assert others.nnz == 2
 
 
 def test_latest_takes_the_most_recent_video() -> None:

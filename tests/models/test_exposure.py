@@ -23,12 +23,22 @@ from models.exposure import (
     shares,
     typical,
 )
+from models.item_scores import Factorized
+from models.sparse_weights import sparse_weights
+
+NOTHING = (0.0, 0.0)
 
 
 def view(videos: int, seed: int = 0, rank: int = 8) -> View:
     rng = np.random.default_rng(seed)
     U, V = (rng.standard_normal((videos, rank)).astype(np.float32) for _ in range(2))
-    return View(5.0 + rng.pareto(1.0, videos) * 20, U, V)
+    return View(5.0 + rng.pareto(1.0, videos) * 20, Factorized(U, V))
+
+
+def sparse_view(videos: int, seed: int = 0) -> View:
+    rng = np.random.default_rng(seed)
+    weights = rng.standard_normal((videos, videos)).astype(np.float32)
+    return View(5.0 + rng.pareto(1.0, videos) * 20, sparse_weights(weights, 20))
 
 
 def test_profiles_depend_on_the_seed_and_hold_each_video_once() -> None:
@@ -58,15 +68,24 @@ def test_profiles_need_enough_videos() -> None:
         profiles(np.ones(LEAST_VIDEOS - 1), 10, np.random.default_rng(0))
 
 
-def test_lists_are_the_best_ten_without_their_own_videos() -> None:
-    both = view(120, seed=3)
+@pytest.mark.parametrize("both", [view(120, seed=3), sparse_view(120, seed=3)], ids=["factorized", "sparse"])
+def test_lists_are_the_best_ten_without_their_own_videos(both: View) -> None:
     histories = profiles(both.counts, 600, np.random.default_rng(0))
     shown = best(histories, both)
     for history, list_ in zip(histories[::97], shown[::97], strict=True):
         own = history[history >= 0]
-        scores = (both.U[own].sum(axis=0) @ both.V.T).astype(np.float64)
+        scores = both.scoring.scores(own).astype(np.float64)
         scores[own] = -np.inf
         assert set(list_.tolist()) == set(np.argsort(-scores)[:TOP].tolist())
+
+
+def test_a_view_of_some_videos_is_that_of_a_model_of_these_alone() -> None:
+    rows = np.array([7, 3, 90, 41])
+    for whole in (view(120), sparse_view(120)):
+        some, every = whole.among(rows), np.arange(4)
+        assert some.counts.tolist() == whole.counts[rows].tolist()
+        parts = whole.scoring.parts(rows, rows)
+        np.testing.assert_allclose(some.scoring.parts(every, every), parts, atol=1e-6)
 
 
 def test_a_share_counts_lists_not_places() -> None:
@@ -86,7 +105,7 @@ def test_a_cohort_that_grows_evenly_has_no_risen_videos() -> None:
     likely, spread = expected(before, before * 1.6)
     assert likely == pytest.approx(before * 1.6)
     assert spread == pytest.approx(0.0, abs=1e-9)
-    assert not risen(before, before * 1.6, 0.0, own=False).any()
+    assert not risen(before, before * 1.6, NOTHING, own=False).any()
 
 
 def test_growth_is_learnt_from_videos_whose_viewers_are_all_counted() -> None:
@@ -95,9 +114,9 @@ def test_growth_is_learnt_from_videos_whose_viewers_are_all_counted() -> None:
     counted = np.arange(300) % 3 == 0
     after[~counted] = 0.0
     assert expected(before, after, counted)[0] == pytest.approx(before * 1.6)
-    assert not risen(before, after, 0.0, own=False, counted=counted).any()
+    assert not risen(before, after, NOTHING, own=False, counted=counted).any()
     # By the others, which seem to have lost all viewers, everything counted would have risen.
-    assert risen(before, after, 0.0, own=False)[counted].all()
+    assert risen(before, after, NOTHING, own=False)[counted].all()
     nothing = np.zeros(300, np.bool_)
     assert expected(before, after, nothing)[0] == pytest.approx(before)
 
@@ -108,7 +127,17 @@ def test_noise_alone_marks_no_video(seed: int, variance: float) -> None:
     true = 20.0 + rng.pareto(1.0, 400) * 20
     noisy = [true + draw(rng, variance, 400) for _ in range(2)]
     # 4.5 standard deviations: about three in a million draws, here 400 of each example.
-    assert int(risen(noisy[0], noisy[1], variance, own=False).sum()) <= 1
+    assert int(risen(noisy[0], noisy[1], (variance, variance), own=False).sum()) <= 1
+
+
+@given(st.integers(0, 10_000), st.sampled_from([16.0, 400.0]))
+def test_noise_of_a_small_reference_is_no_rise(seed: int, variance: float) -> None:
+    """Own counts carry noise of their own, which the growth to the others' counts multiplies."""
+    rng = np.random.default_rng(seed)
+    true = 20.0 + rng.pareto(1.0, 400) * 20
+    own = np.maximum(true + draw(rng, variance, 400), 0)
+    after = 6 * true + draw(rng, 32.0, 400)
+    assert int(risen(own, after, (variance, 32.0), own=True).sum()) <= 1
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 32.0, 128.0]))
@@ -118,7 +147,7 @@ def test_fake_viewers_by_the_hundred_are_marked(seed: int, variance: float) -> N
     after = true + draw(rng, variance, 400)
     pushed = np.argsort(true)[:5]
     after[pushed] += 200.0
-    marked = risen(true + draw(rng, variance, 400), after, variance, own=False)
+    marked = risen(true + draw(rng, variance, 400), after, (variance, variance), own=False)
     assert marked[pushed].all()
 
 

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from models import statistics
 from models.closed_form import Solved, solve
 from models.factorization import Factors, factorize
-from tests.models.worlds import GROUP, population, two_tastes
+from tests.models.worlds import GROUP, gram, population, two_tastes
 
 
 def solved(users: int = 300, videos: int = 120) -> Solved:
-    G = statistics.gram(population(users, videos).matrix, np.arange(videos))
+    G = gram(population(users, videos))
     return solve(G, 3 * float(G.diagonal().mean()))
 
 
@@ -76,7 +75,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_the_same_scores() -> None
 
 
 def test_two_numbers_per_video_tell_two_tastes_apart() -> None:
-    G = statistics.gram(two_tastes().matrix, np.arange(2 * GROUP))
+    G = gram(two_tastes())
     factors = factorize(solve(G, float(G.diagonal().mean())), 2, seed=0)
     scores = (factors.U @ factors.V.T).numpy()
     same = np.kron(np.eye(2), np.ones((GROUP, GROUP))) == 1

@@ -18,11 +18,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from models import statistics, vectors
+from models import vectors
 from models.closed_form import solve
+from models.denoise import denoise
 from models.errors import ModelFileError, TooLittleDataError
 from models.interactions import Interactions
 from models.noise import SumNoise
+from models.problem import RIDGE_LARGE, RIDGE_SMALL
+from models.released import Released
 from models.statistics import Statistic
 from models.vector_file import (
     MAX_BYTES,
@@ -36,7 +39,9 @@ from models.vector_file import (
     save,
     scores,
 )
+from tests.models import worlds
 from tests.models.made_vectors import CASES, made_vectors
+from tests.models.worlds import summed, with_noise
 
 CREATED = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -57,13 +62,12 @@ def two_tastes(users: int = 400, videos: int = 120, seed: int = 0) -> csr_array:
     return matrix
 
 
-def noisy_sum(matrix: csr_array, variance: int, seed: int = 1) -> Statistic:
-    rng = np.random.default_rng(seed)
-    head = np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]) >= 5)
+def noisy_sum(matrix: csr_array, variance: float = 8.0) -> Released:
+    """What others may have summed: everybody, over the videos of at least five viewers."""
     users = Interactions(matrix)
-    found = statistics.counts(users, head), statistics.pair_counts(users, head)
-    noisy = [v + rng.poisson(variance / 2, v.size) - rng.poisson(variance / 2, v.size) for v in found]
-    return Statistic(head, *noisy)
+    head = np.flatnonzero(np.bincount(matrix.indices, minlength=users.videos) >= 5)
+    noise = SumNoise(variance, variance)
+    return Released(with_noise(summed(users, head), noise), noise)
 
 
 def uuids(count: int, seed: int = 3) -> list[str]:
@@ -72,7 +76,7 @@ def uuids(count: int, seed: int = 3) -> list[str]:
 
 
 def test_one_matrix_stands_for_the_closed_form() -> None:
-    gram = statistics.gram(two_tastes(videos=60), np.arange(60))
+    gram = worlds.gram(Interactions(two_tastes(videos=60)))
     solved = solve(gram, 3.0 * float(np.diagonal(gram).mean()))
     B = solved.weights().numpy()
     W, before, after = vectors.symmetric_factor(solved, rank=60)
@@ -96,11 +100,11 @@ def test_rounding_to_eight_bits_moves_scores_by_less_than_a_hundredth() -> None:
 
 def test_build_learns_two_tastes_through_the_noise() -> None:
     names = uuids(120)
-    summed = noisy_sum(two_tastes(), 8)
-    found = vectors.build(summed, SumNoise(8, 8), names, created=CREATED)
+    others = noisy_sum(two_tastes())
+    found = vectors.build(others, names, created=CREATED)
     place = {name: position for position, name in enumerate(names)}
     positions = np.array([place[name] for name in found.names()])
-    assert set(positions) == set(summed.head)
+    assert set(positions) == set(others.statistic.head)
     assert found.created == CREATED.timestamp()
     for history in ([0, 1, 2], [60, 61, 62]):
         rows = [int(np.flatnonzero(positions == video)[0]) for video in history]
@@ -111,23 +115,37 @@ def test_build_learns_two_tastes_through_the_noise() -> None:
 
 
 def test_the_same_sum_gives_the_same_bytes() -> None:
-    summed = noisy_sum(two_tastes(), 8)
-    first, second = (vectors.build(summed, SumNoise(8, 8), uuids(120), created=CREATED) for _ in range(2))
+    others = noisy_sum(two_tastes())
+    first, second = (vectors.build(others, uuids(120), created=CREATED) for _ in range(2))
     assert first.to_bytes() == second.to_bytes()
+    gram = denoise(others.statistic, others.noise)
+    assert vectors.build(others, uuids(120), created=CREATED, gram=gram).to_bytes() == first.to_bytes()
+
+
+def test_the_smaller_ridge_takes_a_thousand_viewers() -> None:
+    others = noisy_sum(two_tastes())
+
+    def built(viewers: float, ridge: float | None = None) -> bytes:
+        return vectors.build(
+            replace(others, viewers=viewers), uuids(120), created=CREATED, ridge=ridge
+        ).to_bytes()
+
+    assert built(999.0) == built(0.0) == built(0.0, RIDGE_SMALL)
+    assert built(1000.0) == built(0.0, RIDGE_LARGE) != built(0.0)
 
 
 def test_a_sum_without_noise_gives_none() -> None:
-    for noise in (SumNoise(0, 8), SumNoise(8, 0)):
+    for noise in (SumNoise(0, 8), SumNoise(8, 0), SumNoise()):
         with pytest.raises(ValueError, match="noisy"):
-            vectors.build(noisy_sum(two_tastes(), 8), noise, uuids(120), created=CREATED)
+            vectors.build(replace(noisy_sum(two_tastes()), noise=noise), uuids(120), created=CREATED)
 
 
 def test_an_empty_head_gives_none() -> None:
     none = np.zeros(0, np.int64)
-    below = Statistic(np.arange(3), np.array([-4, 0, -1]), np.array([-2, 1, 0]))
-    for summed in (Statistic(none, none, none), below):
+    below = Statistic(np.arange(3), np.array([-40, 0, -1]), np.array([-20, 1, 0]))
+    for found in (Statistic(none, none, none), below):
         with pytest.raises(TooLittleDataError):
-            vectors.build(summed, SumNoise(8, 8), uuids(80), created=CREATED)
+            vectors.build(Released(found, SumNoise(8, 8)), uuids(80), created=CREATED)
 
 
 def test_videos_without_a_usable_uuid_are_left_out_and_the_most_watched_stay(
@@ -135,13 +153,14 @@ def test_videos_without_a_usable_uuid_are_left_out_and_the_most_watched_stay(
 ) -> None:
     names = uuids(120)
     names[0], names[1], names[2] = "", "no uuid", names[3]
-    summed = noisy_sum(two_tastes(), 8)
-    found = vectors.build(summed, SumNoise(8, 8), names, created=CREATED)
-    assert len(found) == summed.head.size - 3
+    others = noisy_sum(two_tastes())
+    head = others.statistic.head
+    found = vectors.build(others, names, created=CREATED)
+    assert len(found) == head.size - 3
     monkeypatch.setattr(vectors, "MAX_VIDEOS", 30)
-    fewer = vectors.build(summed, SumNoise(8, 8), uuids(120), created=CREATED)
-    most = set(np.argsort(-summed.counts, kind="stable")[:30])
-    assert {uuids(120).index(name) for name in fewer.names()} == {int(summed.head[row]) for row in most}
+    fewer = vectors.build(others, uuids(120), created=CREATED)
+    most = np.argsort(-others.statistic.counts, kind="stable")[:30]
+    assert {uuids(120).index(name) for name in fewer.names()} == set(head[most].tolist())
 
 
 def test_five_thousand_videos_fit_into_half_a_megabyte() -> None:

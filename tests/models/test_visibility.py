@@ -61,12 +61,13 @@ def test_beside_a_video_comes_only_what_its_owner_wants(seed: int, history: list
         SERVED.mixed(seed, history, nsfw=nsfw, limit=60),
         SERVED.recommend(history, nsfw=nsfw, limit=60, beside=seed),
     ]
+    sensitive = nsfw and bool(SERVED.labels.nsfw[seed])
     for found in lists:
         assert all(wanted[item.video] for item in found)
-        assert nsfw or not any(SERVED.labels.nsfw[item.video] for item in found)
+        assert sensitive or not any(SERVED.labels.nsfw[item.video] for item in found)
     if SCOPES[seed] > 1:
         # A narrow choice is used up: there is no other reason to leave anything out.
-        allowed = wanted & (nsfw | (SERVED.labels.nsfw == 0))
+        allowed = wanted & (sensitive | (SERVED.labels.nsfw == 0))
         allowed[seed] = False
         assert {item.video for item in lists[0]} == set(np.flatnonzero(allowed).tolist())
 
@@ -116,6 +117,39 @@ def test_a_mix_holds_neither_the_seed_nor_the_history_nor_what_the_caller_exclud
     assert not {seed, *history, *exclude} & set(found)
     if not history:
         assert model.mixed(seed, [], exclude=exclude) == model.related(seed, exclude=exclude)
+
+
+@settings(deadline=None)
+@given(SEEDS, HISTORIES, st.booleans(), st.booleans())
+def test_nothing_sensitive_is_beside_a_safe_video_unless_the_admin_and_the_viewer_allow_it(
+    seed: int, history: list[int], nsfw: bool, beside_safe: bool
+) -> None:
+    model = served(scopes=False)
+    model.visibility.sensitive_beside_safe = beside_safe
+    lists = [
+        model.related(seed, nsfw=nsfw, limit=VIDEOS),
+        model.mixed(seed, history, nsfw=nsfw, limit=VIDEOS),
+        model.recommend(history, nsfw=nsfw, limit=VIDEOS, beside=seed),
+    ]
+    if not nsfw or (model.labels.nsfw[seed] == 0 and not beside_safe):
+        assert not any(model.labels.nsfw[item.video] for found in lists for item in found)
+    # Beside nothing in particular, the viewer's own wish counts.
+    own = model.recommend(history, nsfw=nsfw, limit=VIDEOS)
+    assert any(model.labels.nsfw[item.video] for item in own) == nsfw
+
+
+def test_where_it_is_allowed_sensitive_videos_do_come_beside_safe_and_sensitive_ones() -> None:
+    model = served(scopes=False)
+
+    def sensitive(seed: int) -> bool:
+        found = model.related(seed, nsfw=True, limit=VIDEOS)
+        return any(model.labels.nsfw[item.video] for item in found)
+
+    safe, other = (int(np.flatnonzero(model.labels.nsfw == flag)[0]) for flag in (0, 1))
+    assert not sensitive(safe)
+    assert sensitive(other)
+    model.visibility.sensitive_beside_safe = True
+    assert sensitive(safe)
 
 
 def test_the_wanted_language_comes_first() -> None:

@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from models import statistics
+from models import counting
 from models.features import Features, unknown
 from models.interactions import Interactions
 from models.noise import SumNoise
+from models.released import Released
 from models.statistics import Statistic
+from models.weights import UNIT
+from models.words import title_words
 
 GROUP = 8
 
@@ -44,9 +47,21 @@ def population(users: int, videos: int, seed: int = 0) -> Interactions:
     return interactions(rows, videos)
 
 
+def gram(users: Interactions) -> NDArray[np.float64]:
+    """The plain Gram matrix, in which everybody counts as one."""
+    matrix = users.matrix.astype(np.float64)
+    return np.asarray((matrix.T @ matrix).toarray())
+
+
 def summed(users: Interactions, head: NDArray[np.int64]) -> Statistic:
     """The statistic of these users over a given head."""
-    return Statistic(head, statistics.counts(users, head), statistics.pair_counts(users, head))
+    counts = counting.weighted_counts(users, head)[head]
+    return Statistic(head, counts, counting.pair_counts(users, head))
+
+
+def exactly(users: Interactions, head: NDArray[np.int64]) -> Released:
+    """These users' release over a given head, without noise."""
+    return Released(summed(users, head))
 
 
 def with_noise(sum_: Statistic, noise: SumNoise, seed: int = 0) -> Statistic:
@@ -54,6 +69,7 @@ def with_noise(sum_: Statistic, noise: SumNoise, seed: int = 0) -> Statistic:
     rng = np.random.default_rng([seed, 1])
 
     def draw(variance: float, size: int) -> NDArray[np.int64]:
+        variance *= UNIT**2
         return rng.poisson(variance / 2, size) - rng.poisson(variance / 2, size)
 
     counts = sum_.counts + draw(noise.counts, sum_.counts.size)
@@ -63,28 +79,41 @@ def with_noise(sum_: Statistic, noise: SumNoise, seed: int = 0) -> Statistic:
 def features(
     tags: list[list[int]],
     *,
+    titles: list[str] | None = None,
     channel: list[int] | None = None,
     language: list[int] | None = None,
     published: list[float] | None = None,
+    views: list[int] | None = None,
 ) -> Features:
     """One list of tag numbers per video; nothing else known unless given."""
     videos, width = len(tags), max((t for row in tags for t in row), default=-1) + 1
     dense = np.zeros((videos, width), np.float32)
     for video, row in enumerate(tags):
         dense[video, row] = 1
+    channels = unknown(videos) if channel is None else np.array(channel, np.int32)
+    dates = np.full(videos, np.nan) if published is None else np.array(published, np.float64)
     return Features(
         tags=csr_array(dense),
         tag_names=tuple(f"tag{i}" for i in range(width)),
-        channel=unknown(videos) if channel is None else np.array(channel, np.int32),
+        channel=channels,
         category=unknown(videos),
         language=unknown(videos) if language is None else np.array(language, np.int32),
-        published=np.full(videos, np.nan) if published is None else np.array(published, np.float64),
+        published=dates,
+        views=np.zeros(videos, np.int64) if views is None else np.array(views, np.int64),
+        words=None if titles is None else title_words(titles, channels, dates),
     )
 
 
 def plain(videos: int) -> Features:
     """A catalogue of which nothing is known."""
     return features([[] for _ in range(videos)])
+
+
+def long_rows(seed: int, users: int = 8, videos: int = 90) -> Interactions:
+    """Users of any number of videos, none and all among them: weights matter."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, videos + 1, users)
+    return interactions([rng.choice(videos, length, replace=False).tolist() for length in lengths], videos)
 
 
 @st.composite

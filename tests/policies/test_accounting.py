@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import special
 
+from models.weights import UNIT, weights
 from policies import accounting
 from policies.accounting import (
     Relation,
@@ -21,9 +22,11 @@ from policies.accounting import (
     detection,
     epsilon,
     guess,
+    releases_within,
     spent,
     would_exceed,
 )
+from policies.neighbour_relations import Change
 
 WEEKLY = Release(counts_noise=4, pairs_noise=4, max_videos_per_user=200, head=1000)
 ORDERS = np.array([*range(2, 129), 256])
@@ -35,18 +38,114 @@ def closed_bound(order: float, variance: float, entries: int) -> float:
     return order * entries / (2 * variance) + min(second, 3 * entries / (2 * variance))
 
 
+def weight_of(head_videos: int) -> int:
+    return int(weights(head_videos))
+
+
+def by_hand(release: Release, relation: Relation) -> list[Change]:
+    """Return what changes for each number of a viewer's videos in the head, entry by entry."""
+    found = []
+    for c in range(min(release.max_videos_per_user, release.head) + 1):
+        for tail in range(release.max_videos_per_user - c + 1):
+            without, with_it = row(release, 0, 0), row(release, c, tail)
+            if relation is Relation.VIEW:
+                if c + tail == release.max_videos_per_user:
+                    continue
+                found.append(difference(with_it, row(release, c, tail + 1)))
+                if c < release.head:
+                    found.append(difference(with_it, row(release, c + 1, tail)))
+            else:
+                found.append(difference(without, with_it))
+    return found
+
+
+def row(release: Release, c: int, tail: int) -> dict[tuple[str, int, int], tuple[float, int]]:
+    """Return a viewer's entries, with the variance of the noise: head videos 0 ... c, tail videos below 0."""
+    weight = weight_of(c)
+    entries = {("count", v, v): (release.counts_noise, weight) for v in range(-tail, c)}
+    entries |= {("pair", v, w): (release.pairs_noise, weight) for v in range(c) for w in range(v)}
+    if release.viewers and c + tail:
+        entries["viewers", 0, 0] = (release.counts_noise, UNIT)
+    return entries
+
+
+def difference(
+    one: dict[tuple[str, int, int], tuple[float, int]], other: dict[tuple[str, int, int], tuple[float, int]]
+) -> Change:
+    change: Change = Counter()
+    for place in one.keys() | other.keys():
+        variance, steps = one.get(place) or other[place]
+        shift = abs(other.get(place, (variance, 0))[1] - (steps if place in one else 0))
+        if shift:
+            change[variance, shift] += 1
+    return change
+
+
+def divergence_of(change: Change) -> NDArray[np.float64]:
+    start = np.zeros(len(accounting._ORDERS))
+    return sum((n * accounting._divergence(*key) for key, n in change.items()), start=start)
+
+
+@pytest.mark.parametrize("relation", [Relation.VIEW, Relation.USER])
+@pytest.mark.parametrize(
+    "release",
+    [
+        Release(4, 4, 45, 45),
+        Release(16, 8, 40, 36),
+        Release(16, 64, 45, 40),
+        Release(8, 400, 45, 45),
+        Release(16, 16, 12, 4, viewers=True),
+        Release(16, 16, 3, 0, viewers=True),
+        Release(16, 16, 3, 0),
+    ],
+)
+def test_changes_are_the_largest_of_all_that_a_viewer_can_make(release: Release, relation: Relation) -> None:
+    """Whatever the viewer has, no neighbour costs more at any order than is counted, and one as much."""
+    every = np.array([divergence_of(change) for change in by_hand(release, relation)]).max(axis=0)
+    np.testing.assert_allclose(accounting._of_release(release, relation), every, rtol=1e-12)
+    most = max(sum(n * (s / UNIT) ** 2 / v for (v, s), n in c.items()) for c in by_hand(release, relation))
+    assert release.load(relation) == pytest.approx(most)
+
+
 def test_entries_that_change() -> None:
     release = Release(2, 3, max_videos_per_user=20, head=1000)
-    assert release.entries(Relation.PAIR) == {3: 1}
-    assert release.entries(Relation.VIEW) == {2: 1, 3: 19}
-    assert release.entries(Relation.USER) == {2: 20, 3: 190}
+    assert release.most(Relation.PAIR) == {(3, UNIT): 1}
+    assert release.most(Relation.VIEW) == {(2, UNIT): 1, (3, UNIT): 19}
+    assert release.most(Relation.USER) == {(2, UNIT): 20, (3, UNIT): 190}
     # Pairs exist between the videos of the head only.
-    assert replace(release, head=5).entries(Relation.USER) == {2: 20, 3: 10}
-    assert replace(release, head=5).entries(Relation.VIEW) == {2: 1, 3: 4}
-    assert replace(release, pairs_noise=2).entries(Relation.USER) == {2: 210}
-    counts_only = replace(release, with_pairs=False)
-    assert counts_only.entries(Relation.USER) == {2: 20}
+    assert replace(release, head=5).most(Relation.USER) == {(2, UNIT): 20, (3, UNIT): 10}
+    assert replace(release, head=5).most(Relation.VIEW) == {(2, UNIT): 1, (3, UNIT): 4}
+    assert replace(release, pairs_noise=2).most(Relation.USER) == {(2, UNIT): 210}
+    counts_only = replace(release, head=0)
+    assert counts_only.most(Relation.USER) == {(2, UNIT): 20}
     assert epsilon([counts_only], Relation.PAIR) == 0
+    # A whole viewer is in the number of viewers too.
+    assert replace(release, viewers=True).most(Relation.USER) == {(2, UNIT): 21, (3, UNIT): 190}
+    assert replace(release, viewers=True).most(Relation.VIEW) == release.most(Relation.VIEW)
+    assert replace(counts_only, viewers=True).most(Relation.VIEW) == {(2, UNIT): 2}
+    assert replace(release, viewers=True).most(Relation.PAIR) == release.most(Relation.PAIR)
+
+
+def test_weights_bound_a_long_history() -> None:
+    """Videos beyond thirty of the head cost nothing more, neither one of them nor the whole history."""
+    for relation in (Relation.VIEW, Relation.USER):
+        short = epsilon([Release(8, 8, 200, 30)], relation)
+        assert short <= epsilon([Release(8, 8, 200, 4096)], relation) <= 1.01 * short
+
+
+def test_classes_of_weights_would_cost_more_than_fine_steps() -> None:
+    """If the 31st video halved a whole row, it would change all of it by half a viewer."""
+    halved = Counter({(8.0, UNIT // 2): 1 + 30 + 199 + 435})
+    fine = accounting._of_release(Release(8, 8, 200, 4096), Relation.VIEW)
+    assert (divergence_of(halved) > 5 * fine).all()
+
+
+@pytest.mark.parametrize(("variance", "view", "user"), [(4, 17.2, 143.6), (8, 11.2, 84.8), (16, 7.5, 51.5)])
+def test_epsilon_of_one_sum(variance: float, view: float, user: float) -> None:
+    """A few per cent above what a Gaussian of the same shift would cost: 16.0, 10.6, 7.0 for a view."""
+    found = spent([Release(variance, variance, 200, 4096)])
+    assert found[Relation.VIEW] == pytest.approx(view, abs=0.1)
+    assert found[Relation.USER] == pytest.approx(user, abs=0.1)
 
 
 # google-research/federated, distributed_dp/accounting_utils.py, the code of the paper's authors:
@@ -68,14 +167,10 @@ NOISY_REFERENCE = [
 ]
 
 
-def release_with(variance: float, entries: int) -> tuple[Release, Relation]:
-    """Return a release and a relation in which `entries` entries change."""
-    if entries == 1:
-        return Release(variance, variance, 2, 1000), Relation.PAIR
-    videos = round((math.sqrt(8 * entries + 1) - 1) / 2)
-    if videos * (videos + 1) == 2 * entries:
-        return Release(variance, variance, videos, 1000), Relation.USER
-    return Release(variance, variance, entries, 1000), Relation.VIEW
+def epsilon_of(variance: float, entries: int, releases: int) -> float:
+    """Return the epsilon of entries that change by one step of the grid; `variance` in such steps squared."""
+    divergence = releases * entries * accounting._divergence(variance / UNIT**2, 1)
+    return float(compute_epsilon(accounting._ORDERS.tolist(), divergence.tolist(), 1e-6)[0])
 
 
 @pytest.mark.parametrize(("variance", "entries", "releases", "published"), REFERENCE)
@@ -83,9 +178,7 @@ def test_epsilon_equals_the_published_implementation(
     variance: float, entries: int, releases: int, published: float
 ) -> None:
     """With much noise its bound is nearly exact; orders between the integers make ours a little smaller."""
-    release, relation = release_with(variance, entries)
-    assert sum(release.entries(relation).values()) == entries
-    found = epsilon([release] * releases, relation)
+    found = epsilon_of(variance, entries, releases)
     assert 0.985 * published < found < 1.002 * published
 
 
@@ -95,31 +188,47 @@ def test_epsilon_is_below_the_published_bound_where_that_is_loose(
 ) -> None:
     bound = [releases * closed_bound(order, variance, entries) for order in ORDERS.tolist()]
     assert compute_epsilon(ORDERS.tolist(), bound, 1e-6)[0] == pytest.approx(published)
-    release, relation = release_with(variance, entries)
-    assert epsilon([release] * releases, relation) < published
+    assert epsilon_of(variance, entries, releases) < published
 
 
-@pytest.mark.parametrize("variance", [0.5, 1, 4, 16, 400, 10_000, 1_000_000])
-def test_divergences_are_between_the_least_and_the_closed_bound(variance: float) -> None:
-    found = accounting._divergence(variance)
-    closed = [closed_bound(order, variance, 1) for order in accounting._ORDERS]
-    assert (found <= np.array(closed) * (1 + 1e-6)).all()
+@pytest.mark.parametrize("steps", [1, 2, 29, 32])
+@pytest.mark.parametrize("variance", [0.5, 1, 4, 64, 400, 10_000])
+def test_divergences_are_between_the_least_and_the_closed_bound(variance: float, steps: int) -> None:
+    found = accounting._divergence(variance, steps)
+    on_grid, squared = variance * UNIT**2, steps**2
+    # Agarwal, Kairouz & Liu 2021, Corollary 4.1.
+    second = ((2 * accounting._ORDERS - 1) * squared + 6 * steps) / (4 * on_grid**2)
+    closed = accounting._ORDERS * squared / (2 * on_grid) + np.minimum(second, 3 * steps / (2 * on_grid))
+    assert (found <= closed * (1 + 1e-6) + 1e-12).all()
     assert (np.diff(found) >= 0).all()
     if variance >= 10_000:  # Skellam is nearly Gaussian: order / (2 variance), Mironov 2017
-        np.testing.assert_allclose(found, accounting._ORDERS / (2 * variance), rtol=2e-3)
+        np.testing.assert_allclose(found, accounting._ORDERS * squared / (2 * on_grid), rtol=5e-4, atol=1e-12)
 
 
-@pytest.mark.parametrize("variance", [1, 4, 64])
-def test_divergences_agree_with_a_direct_sum(variance: float) -> None:
-    k = np.arange(-100, 101)
+@pytest.mark.parametrize(("variance", "steps"), [(1, 1), (4, 1), (64, 3), (1000, 32), (16_384, 32)])
+def test_divergences_agree_with_a_direct_sum(variance: float, steps: int) -> None:
+    """Over every place of the grid; `variance` in its steps squared."""
+    k = np.arange(-100 - 20 * math.ceil(variance**0.5), 101 + 20 * math.ceil(variance**0.5))
     law = special.ive(np.abs(k), variance)
-    for order, found in zip(accounting._ORDERS, accounting._divergence(variance), strict=True):
+    found = accounting._divergence(variance / UNIT**2, steps)
+    for order, one in zip(accounting._ORDERS, found, strict=True):
         if order < 10:
-            # Smaller probabilities than 10^-290 are not to be raised to a power; here they add nothing.
-            seen = np.minimum(law[1:], law[:-1]) > 1e-30
-            ratio = law[1:][seen] / law[:-1][seen]
-            direct = math.log((law[:-1][seen] * ratio**order).sum()) / (order - 1)
-            assert found == pytest.approx(direct, rel=1e-5)
+            # Smaller probabilities are no floats any more; here they add nothing.
+            seen = np.minimum(law[steps:], law[:-steps]) > 1e-290
+            shifted, plain = (np.log(part[seen]) for part in (law[steps:], law[:-steps]))
+            direct = math.log(np.exp(plain + order * (shifted - plain)).sum()) / (order - 1)
+            assert one == pytest.approx(direct, rel=1e-5)
+
+
+@pytest.mark.parametrize(("variance", "steps"), [(0.5, 32), (16, 2), (16, 32), (400, 1)])
+def test_a_part_of_the_places_tells_as_much_as_all(variance: float, steps: int) -> None:
+    on_grid = variance * UNIT**2
+    log = accounting._log_law(on_grid, accounting._end(on_grid, steps))
+    found = accounting._divergence(variance, steps)
+    for place in range(0, len(found), 19):
+        terms = log[:-steps] + accounting._ORDERS[place] * (log[steps:] - log[:-steps])
+        whole = (terms.max() + math.log(np.exp(terms - terms.max()).sum())) / (accounting._ORDERS[place] - 1)
+        assert found[place] == pytest.approx(whole, rel=1e-9, abs=1e-11)
 
 
 # go/noise/gaussian_noise_test.go (TestDeltaForGaussian) and python/dp_accounting/dp_accounting/pld/
@@ -137,7 +246,7 @@ GAUSSIAN = [
 def test_loss_distributions_equal_published_gaussian_ones(
     deviation: float, at: float, published: float, entries: int
 ) -> None:
-    loss = accounting._loss(Counter({float(deviation**2 * entries): entries}))
+    loss = accounting._loss(Counter({(float(deviation**2 * entries), UNIT): entries}), Counter())
     assert loss is not None
     found = float(loss.get_delta_for_epsilon(at))
     assert found == pytest.approx(published, rel=5e-3)
@@ -154,8 +263,9 @@ def test_guesses_equal_published_gaussian_ones() -> None:
 @pytest.mark.parametrize("variance", [2, 4, 16, 400])
 def test_a_single_guess_agrees_with_the_likelihoods(variance: float) -> None:
     """One release: guess the pair where its entry is more likely with it than without."""
-    k = np.arange(-600, 601)
-    without, with_pair = law_at(k, variance), law_at(k - 1, variance)
+    reach = 10 * UNIT * math.ceil(variance**0.5)
+    k = np.arange(-reach, reach + 1)
+    without, with_pair = law_at(k, variance), law_at(k - UNIT, variance)
     best = np.maximum(without, with_pair).sum() / 2
     assert guess([replace(WEEKLY, pairs_noise=variance)]) == pytest.approx(best, rel=1e-3)
     # Neyman & Pearson: claim the largest values first, and the last one by lot.
@@ -169,13 +279,14 @@ def test_a_single_guess_agrees_with_the_likelihoods(variance: float) -> None:
 
 
 def law_at(k: NDArray[np.int64], variance: float) -> NDArray[np.float64]:
-    return np.asarray(special.ive(np.abs(k), variance))
+    """Return the law of the noise; `variance` in viewers squared."""
+    return np.asarray(special.ive(np.abs(k), variance * UNIT**2))
 
 
 def test_two_releases_are_guessed_as_well_as_their_joint_law_allows() -> None:
-    k = np.arange(-60, 61)
+    k = np.arange(-700, 701)
     without = np.multiply.outer(law_at(k, 4), law_at(k, 9))
-    with_pair = np.multiply.outer(law_at(k - 1, 4), law_at(k - 1, 9))
+    with_pair = np.multiply.outer(law_at(k - UNIT, 4), law_at(k - UNIT, 9))
     best = np.maximum(without, with_pair).sum() / 2
     found = guess([replace(WEEKLY, pairs_noise=4), replace(WEEKLY, pairs_noise=9)])
     assert best - 1e-9 <= found == pytest.approx(best, rel=1e-3)
@@ -185,10 +296,44 @@ def test_two_releases_are_guessed_as_well_as_their_joint_law_allows() -> None:
 def test_epsilon_is_a_little_above_the_tight_one(variance: float, releases: int) -> None:
     """Privacy loss distributions are tight, divergences lose some per cent in the conversion."""
     given_ = [replace(WEEKLY, pairs_noise=variance)] * releases
-    loss = accounting._loss(Counter({variance: releases}))
+    loss = accounting._loss(Counter({(float(variance), UNIT): releases}), Counter())
     assert loss is not None
     tight = loss.get_epsilon_for_delta(1e-6)
     assert tight <= epsilon(given_, Relation.PAIR) <= 1.1 * tight
+
+
+# -- decisions --------------------------------------------------------------------------------------------
+
+
+def decided(epsilon_of_it: float) -> Release:
+    return Release(0, 0, 0, 0, decision=epsilon_of_it)
+
+
+@pytest.mark.parametrize("relation", Relation)
+def test_a_decision_costs_at_most_its_epsilon_and_many_less_than_their_sum(relation: Relation) -> None:
+    assert epsilon([decided(0.5)], relation) <= 0.52
+    many = epsilon([decided(0.1)] * 100, relation)
+    assert epsilon([decided(0.1)], relation) < many < 100 * 0.1
+    # As a Gaussian with the same mean loss.
+    assert many == pytest.approx(epsilon([Release(1, 1, 2, 9)], Relation.PAIR), rel=0.05)
+    # With a release of numbers it costs more than that alone, and less than both apart.
+    both = epsilon([WEEKLY, decided(0.5)], relation)
+    apart = epsilon([WEEKLY], relation)
+    assert apart < both < apart + 0.52
+    assert epsilon([replace(WEEKLY, decision=0.5)], relation) == both
+
+
+@pytest.mark.parametrize("decision", [0.1, 0.5, 2.0])
+def test_decisions_are_guessed_as_randomised_responses(decision: float) -> None:
+    """One, and three by all eight answers."""
+    right = math.exp(decision) / (1 + math.exp(decision))
+    assert guess([decided(decision)]) == pytest.approx(right, abs=1e-3)
+    answers = np.array([right, 1 - right])
+    with_it = np.multiply.outer(np.multiply.outer(answers, answers), answers)
+    best = np.maximum(with_it, with_it[::-1, ::-1, ::-1]).sum() / 2
+    assert best - 1e-9 <= guess([decided(decision)] * 3) == pytest.approx(best, abs=1e-3)
+    assert detection([decided(decision)]) == pytest.approx(0.05 * math.exp(decision), rel=0.02)
+    assert guess([WEEKLY]) < guess([WEEKLY, decided(decision)])
 
 
 def test_no_noise_hides_nothing() -> None:
@@ -196,8 +341,8 @@ def test_no_noise_hides_nothing() -> None:
     assert epsilon([bare, WEEKLY], Relation.PAIR) == math.inf
     assert guess([bare]) == detection([bare]) == 1
     # The pairs had no noise, but there were none.
-    assert epsilon([replace(bare, with_pairs=False)], Relation.VIEW) < 2
-    assert epsilon([replace(WEEKLY, counts_noise=0)], Relation.PAIR) < 2
+    assert epsilon([replace(bare, head=0)], Relation.VIEW) < 3
+    assert epsilon([replace(WEEKLY, counts_noise=0)], Relation.PAIR) < 3
     assert epsilon([replace(WEEKLY, counts_noise=0)], Relation.VIEW) == math.inf
 
 
@@ -249,5 +394,15 @@ def test_budgets_are_kept_per_relation() -> None:
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="delta"):
         epsilon([WEEKLY], Relation.PAIR, delta=0)
-    with pytest.raises(ValueError, match="variance"):
-        epsilon([replace(WEEKLY, pairs_noise=-1)], Relation.PAIR)
+    for wrong in (replace(WEEKLY, pairs_noise=-1), replace(WEEKLY, decision=-0.1)):
+        with pytest.raises(ValueError, match="variance"):
+            epsilon([wrong], Relation.PAIR)
+
+
+@pytest.mark.parametrize("relation", Relation)
+def test_a_budget_has_room_for_as_many_releases_as_it_says(relation: Relation) -> None:
+    for budget in (0.1, 5.0, 60.0):
+        number = releases_within(budget, WEEKLY, relation)
+        assert epsilon([WEEKLY] * number, relation) <= budget < epsilon([WEEKLY] * (number + 1), relation)
+    assert releases_within(1e9, WEEKLY, relation, most=7) == 7
+    assert releases_within(1e9, replace(WEEKLY, pairs_noise=0, counts_noise=0), relation) == 0

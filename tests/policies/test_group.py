@@ -1,19 +1,18 @@
-"""How many parts a group has, and that its sums are over exactly one of them."""
+"""In a group, sums are over exactly the sub-cohort that a member is in."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from federation.errors import Code, Refusal
 from federation.identity import Identity, PublicIdentity
-from federation.proposal import BlobReference, Proposal
+from federation.proposal import BlobReference, Proposal, Segment
+from models.weights import UNIT
 from policies.base import AllOf, Rule
-from policies.group import GroupPolicy, parts_for
-from policies.sharing import MOST_PARTS, PARAMETERS, SharingPolicy
+from policies.group import GroupPolicy
+from policies.sharing import MOST_SUB_COHORTS, PARAMETERS, SharingPolicy
 
 HOST = "host.example"
 PART = tuple(Identity(f"{name}.example", name[:1].encode() * 32).public for name in ("anna", "bert", "host"))
@@ -27,9 +26,8 @@ def proposal(aggregator: str, roster: tuple[PublicIdentity, ...]) -> Proposal:
         aggregator=aggregator,
         roster=roster,
         threshold=3,
-        trainer="gram/1",
-        round=0,
-        length=10,
+        trainer="gram/2",
+        segments=(Segment(100, UNIT), Segment(45, UNIT)),
         entry_bound=100,
         ring=32,
         nonce=b"n" * 16,
@@ -86,29 +84,10 @@ def test_the_host_itself_is_a_member() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "parts"),
-    [(1, 1), (5, 1), (8, 1), (9, 2), (11, 2), (12, 3), (47, 3), (48, 3), (64, 4), (256, 16), (1000, 16)],
+    ("parts", "code"), [(MOST_SUB_COHORTS, None), (MOST_SUB_COHORTS + 1, Code.PARAMETERS_REFUSED)]
 )
-def test_parts_by_size_as_configured_by_default(members: int, parts: int) -> None:
-    assert parts_for(members, sub_cohorts_from=8, least=4, per_part=16) == parts
-
-
-@given(
-    members=st.integers(1, 1000),
-    sub_cohorts_from=st.integers(1, 100),
-    least=st.integers(3, 64),
-    per_part=st.integers(4, 1000),
-)
-def test_no_part_is_ever_too_small(members: int, sub_cohorts_from: int, least: int, per_part: int) -> None:
-    parts = parts_for(members, sub_cohorts_from=sub_cohorts_from, least=least, per_part=per_part)
-    assert 1 <= parts <= MOST_PARTS
-    assert parts == 1 or members // parts >= least
-    assert members > sub_cohorts_from or parts == 1
-
-
-@pytest.mark.parametrize(("parts", "code"), [(MOST_PARTS, None), (MOST_PARTS + 1, Code.PARAMETERS_REFUSED)])
 def test_a_member_lets_a_cohort_be_summed_in_as_many_parts(parts: int, code: Code | None) -> None:
-    terms = {**dict.fromkeys(PARAMETERS, 0), "max_head": 10, "vocabulary": 100, "parts": parts}
-    blobs = {"vocabulary": BlobReference(b"v" * 32, 10)}
-    asked = replace(proposal(HOST, PART), length=100, parameters=terms, blobs=blobs)
+    terms = {**dict.fromkeys(PARAMETERS, 0), "head": 10, "vocabulary": 100, "sub_cohorts": parts}
+    blobs = {name: BlobReference(b"v" * 32, 10) for name in ("vocabulary", "head")}
+    asked = replace(proposal(HOST, PART), parameters=terms, blobs=blobs)
     assert code_of(SharingPolicy("contribute"), asked) is code

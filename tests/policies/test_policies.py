@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from federation.errors import Code, Refusal
 from federation.identity import PublicIdentity
-from federation.proposal import BlobReference, Proposal, least_threshold
+from federation.proposal import BlobReference, Proposal, Segment, least_threshold
+from models.weights import UNIT
 from policies.allowlist import Allowlist
 from policies.base import AllOf, Policy
 from policies.cohort import CohortPolicy
@@ -20,6 +21,8 @@ from policies.sharing import (
     PUBLIC,
     TRAINER,
     SharingPolicy,
+    check_head,
+    check_known,
     check_vocabulary,
     public_only,
 )
@@ -38,8 +41,7 @@ def proposal(members: int = 4, **changes: object) -> Proposal:
         roster=tuple(sorted(roster)),
         threshold=least_threshold(members),
         trainer=TRAINER,
-        round=0,
-        length=500,
+        segments=(Segment(500, UNIT), Segment(190, UNIT)),
         entry_bound=1000,
         ring=32,
         nonce=bytes(16),
@@ -47,15 +49,15 @@ def proposal(members: int = 4, **changes: object) -> Proposal:
         expires=600,
         parameters={
             "vocabulary": 500,
+            "head": 20,
             "min_users": 5,
-            "max_head": 4096,
             "max_videos_per_user": 200,
-            "counts_noise": 0,
-            "pairs_noise": 0,
-            "parts": 1,
+            "sub_cohorts": 1,
+            "early": 0,
+            "pass_on": 0,
             "publish": 0,
         },
-        blobs={"vocabulary": BlobReference(bytes(32), 10)},
+        blobs={name: BlobReference(bytes(32), 10) for name in ("vocabulary", "head")},
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
@@ -133,22 +135,62 @@ def test_the_terms_of_a_sum() -> None:
     def changed(**values: int) -> Proposal:
         return replace(subject, parameters={**terms, **values})
 
-    assert refused(policy, replace(changed(vocabulary=99), length=99)) is Code.VOCABULARY_TOO_SMALL
-    assert refused(policy, replace(changed(vocabulary=200_001), length=200_001)) is Code.OVERSIZED
-    assert refused(policy, changed(max_head=4097)) is Code.OVERSIZED
-    assert refused(policy, replace(subject, length=499)) is Code.PARAMETERS_REFUSED
-    assert refused(policy, replace(subject, trainer="als/1")) is Code.PARAMETERS_REFUSED
-    assert refused(policy, replace(subject, round=2)) is Code.PARAMETERS_REFUSED
-    assert refused(policy, replace(subject, blobs={})) is Code.PARAMETERS_REFUSED
+    assert refused(policy, replace(subject, trainer="gram/1")) is Code.PARAMETERS_REFUSED
     assert refused(policy, replace(subject, parameters={"vocabulary": 500})) is Code.PARAMETERS_REFUSED
+    assert refused(policy, changed(parent=1)) is Code.PARAMETERS_REFUSED
+    for wrong in (0, 129):
+        assert refused(policy, changed(sub_cohorts=wrong)) is Code.PARAMETERS_REFUSED
+    for name in ("early", "pass_on", "publish"):
+        policy.check(changed(**{name: 1}))
+        assert refused(policy, changed(**{name: 2})) is Code.PARAMETERS_REFUSED
     assert set(terms) == set(PARAMETERS)
 
 
-def test_the_second_round_needs_the_counts() -> None:
-    subject = proposal(round=1, length=100)
+@pytest.mark.parametrize("blobs", [(), ("vocabulary",), ("head",), ("vocabulary", "head", "counts")])
+def test_the_public_data_is_the_vocabulary_and_the_head(blobs: tuple[str, ...]) -> None:
+    subject = replace(proposal(), blobs={name: BlobReference(bytes(32), 10) for name in blobs})
     assert refused(SharingPolicy("contribute"), subject) is Code.PARAMETERS_REFUSED
-    both = {"vocabulary": BlobReference(bytes(32), 10), "counts": BlobReference(bytes(32), 10)}
-    SharingPolicy("contribute").check(replace(subject, blobs=both))
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        (Segment(499, UNIT), Segment(190, UNIT)),
+        (Segment(501, UNIT), Segment(190, UNIT)),
+        (Segment(500, UNIT), Segment(189, UNIT)),
+        (Segment(500, UNIT), Segment(191, UNIT)),
+        (Segment(500, UNIT),),
+        (Segment(190, UNIT), Segment(500, UNIT)),
+        (Segment(690, UNIT),),
+        (Segment(500, UNIT), Segment(100, UNIT), Segment(90, UNIT)),
+        (Segment(500, unit=1), Segment(190, UNIT)),
+        (Segment(500, UNIT), Segment(190, unit=2)),
+        (),
+    ],
+    ids=str,
+)
+def test_segments_that_do_not_fit_vocabulary_and_head(segments: tuple[Segment, ...]) -> None:
+    policy = SharingPolicy("contribute")
+    with pytest.raises(Refusal, match="counts of the vocabulary and the pairs of the head") as caught:
+        policy.check(replace(proposal(), segments=segments))
+    assert caught.value.code is Code.PARAMETERS_REFUSED
+    # Their noise is a matter of the level, not of the layout.
+    policy.check(replace(proposal(), segments=(Segment(500, UNIT, noise=7), Segment(190, UNIT, noise=9))))
+
+
+@given(vocabulary=st.integers(1, 300_000), head=st.integers(2, 6000))
+def test_videos_and_pairs_are_counted_up_to_the_limits(vocabulary: int, head: int) -> None:
+    terms = {**proposal().parameters, "vocabulary": vocabulary, "head": head}
+    subject = replace(
+        proposal(),
+        parameters=terms,
+        segments=(Segment(vocabulary, UNIT), Segment(head * (head - 1) // 2, UNIT)),
+    )
+    policy = SharingPolicy("contribute", max_vocabulary=1000, max_head=100)
+    if vocabulary <= 1000 and head <= 100:
+        policy.check(subject)
+    else:
+        assert refused(policy, subject) is Code.OVERSIZED
 
 
 def test_all_of_gives_the_first_refusal() -> None:
@@ -157,15 +199,14 @@ def test_all_of_gives_the_first_refusal() -> None:
     AllOf(()).check(proposal())
 
 
-@pytest.mark.parametrize(("name", "each"), sorted(BLOB_BYTES.items()))
-def test_public_data_larger_than_its_videos_can_be_is_not_fetched(name: str, each: int) -> None:
+@pytest.mark.parametrize(("name", "most"), [("vocabulary", 256 * 501), ("head", 4 * 21)])
+def test_public_data_larger_than_its_videos_can_be_is_not_fetched(name: str, most: int) -> None:
+    assert name in BLOB_BYTES
     policy = SharingPolicy(mode="contribute")
-    sizes = {"vocabulary": 10, "counts": 10, name: each * 501}
-    blobs = {blob: BlobReference(bytes(32), size) for blob, size in sizes.items()}
-    later = replace(proposal(), round=1, blobs=blobs)
-    policy.check(later)
-    blobs[name] = BlobReference(bytes(32), each * 501 + 1)
-    assert refused(policy, replace(later, blobs=blobs)) is Code.OVERSIZED
+    blobs = dict(proposal().blobs)
+    policy.check(replace(proposal(), blobs={**blobs, name: BlobReference(bytes(32), most)}))
+    larger = {**blobs, name: BlobReference(bytes(32), most + 1)}
+    assert refused(policy, replace(proposal(), blobs=larger)) is Code.OVERSIZED
 
 
 @pytest.mark.parametrize(
@@ -175,8 +216,29 @@ def test_public_data_larger_than_its_videos_can_be_is_not_fetched(name: str, eac
 )
 def test_a_vocabulary_is_sorted_distinct_and_complete(urls: list[str]) -> None:
     check_vocabulary(sorted(f"{n:04}" for n in range(500)), proposal())
-    with pytest.raises(Refusal):
+    with pytest.raises(Refusal) as caught:
         check_vocabulary(urls, proposal())
+    assert caught.value.code is Code.BLOB_MISMATCH
+
+
+@pytest.mark.parametrize(
+    "head",
+    [[], [*range(19)], [*range(21)], [*range(19), 500], [1, 0, *range(2, 20)], [0, *range(19)]],
+    ids=["none", "short", "long", "outside", "order", "twice"],
+)
+def test_a_head_is_ascending_inside_the_vocabulary_and_complete(head: list[int]) -> None:
+    check_head([*range(480, 500)], proposal())
+    with pytest.raises(Refusal) as caught:
+        check_head(head, proposal())
+    assert caught.value.code is Code.BLOB_MISMATCH
+
+
+def test_videos_count_towards_the_least_vocabulary_only_if_they_are_known_here() -> None:
+    known = [f"v{n}" for n in range(5)]
+    check_known(known, known, 5)
+    with pytest.raises(Refusal, match="4 videos of the vocabulary are known here") as caught:
+        check_known([*known[:4], *(f"made up {n}" for n in range(1000))], known, 5)
+    assert caught.value.code is Code.VOCABULARY_TOO_SMALL
 
 
 @given(st.lists(st.tuples(st.integers(), st.integers(1, 5))))

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from federation.errors import Code, Refusal
 from federation.identity import PublicIdentity
 from federation.noise import share_variance
-from federation.proposal import Proposal, least_threshold
+from federation.proposal import Proposal, Segment, least_threshold
+from models.weights import UNIT
 from policies.allowlist import Allowlist
 from policies.cohort import strangers
-from policies.privacy import PROTECTION, Level, PrivacyPolicy, head_minimum
+from policies.privacy import PROTECTION, Level, PrivacyPolicy, head_minimum, noise_of
 
 ME = "me.example"
 
@@ -28,7 +29,13 @@ def peers(number: int) -> tuple[PublicIdentity, ...]:
 
 
 def proposal(
-    level: Level = Level.DEFAULT, *, members: int = 5, round_: int = 0, colluders: int = 1, **terms: int
+    level: Level = Level.DEFAULT,
+    *,
+    members: int = 5,
+    colluders: int = 1,
+    counts: int | None = None,
+    pairs: int | None = None,
+    **terms: int,
 ) -> Proposal:
     roster = tuple(sorted((identity(ME), *peers(members - 1)), key=lambda one: one.host))
     threshold = least_threshold(members)
@@ -37,9 +44,8 @@ def proposal(
     parameters = {
         "min_users": least,
         "max_videos_per_user": protection.max_videos_per_user,
-        "counts_noise": protection.counts_noise,
-        "pairs_noise": protection.pairs_noise,
-        "parts": 1,
+        "sub_cohorts": 1,
+        "pass_on": 0,
         "publish": 0,
         **terms,
     }
@@ -47,15 +53,16 @@ def proposal(
         aggregator="aggregator.example",
         roster=roster,
         threshold=threshold,
-        trainer="gram/1",
-        round=round_,
-        length=500,
+        trainer="gram/2",
+        segments=(
+            Segment(500, UNIT, UNIT**2 * (protection.counts_noise if counts is None else counts)),
+            Segment(45, UNIT, UNIT**2 * (protection.pairs_noise if pairs is None else pairs)),
+        ),
         entry_bound=1000,
         ring=32,
         nonce=bytes(16),
         created=0,
         expires=600,
-        noise=parameters["pairs_noise" if round_ else "counts_noise"],
         colluders=colluders,
         parameters=parameters,
     )
@@ -73,12 +80,10 @@ def refused(subject: PrivacyPolicy, asked: Proposal) -> Refusal:
 
 @pytest.mark.parametrize("mine", Level)
 @pytest.mark.parametrize("proposed", Level)
-@pytest.mark.parametrize("round_", [0, 1])
-def test_a_sum_needs_at_least_the_noise_of_this_instances_level(
-    mine: Level, proposed: Level, round_: int
-) -> None:
-    asked = proposal(proposed, round_=round_)
-    if PROTECTION[proposed].counts_noise >= PROTECTION[mine].counts_noise:
+def test_a_sum_needs_at_least_the_noise_of_this_instances_level(mine: Level, proposed: Level) -> None:
+    asked = proposal(proposed)
+    offered, needed = PROTECTION[proposed], PROTECTION[mine]
+    if offered.counts_noise >= needed.counts_noise and offered.pairs_noise >= needed.pairs_noise:
         policy(mine).check(asked)
     else:
         found = refused(policy(mine), asked)
@@ -86,25 +91,50 @@ def test_a_sum_needs_at_least_the_noise_of_this_instances_level(
         assert f'"{mine}"' in found.sentence
 
 
-@pytest.mark.parametrize("name", ["counts_noise", "pairs_noise"])
-@pytest.mark.parametrize("round_", [0, 1])
-def test_both_sums_are_looked_at_in_each_round(name: str, round_: int) -> None:
-    # Else the pairs of a session could come with less noise than its members agreed to with the counts.
-    less = PROTECTION[Level.DEFAULT].counts_noise - 1
-    asked = proposal(round_=round_, min_users=50)
-    asked = replace(asked, parameters={**asked.parameters, name: less})
-    asked = replace(asked, noise=asked.parameters["pairs_noise" if round_ else "counts_noise"])
-    assert refused(policy(), asked).code is Code.NOISE_TOO_LOW
+def noisy(noise: dict[str, int]) -> Proposal:
+    return proposal(counts=noise.get("counts"), pairs=noise.get("pairs"), min_users=50)
 
 
-@pytest.mark.parametrize("round_", [0, 1])
-def test_what_is_declared_is_what_the_sum_carries(round_: int) -> None:
-    asked = proposal(round_=round_, counts_noise=32, pairs_noise=64, min_users=50)
-    policy().check(asked)
-    for noise in (0, 7, 15, 17):
-        found = refused(policy(), replace(asked, noise=noise))
-        assert found.code is Code.PARAMETERS_REFUSED
-        assert "not the one" in found.sentence
+@pytest.mark.parametrize("name", ["counts", "pairs"])
+def test_each_segment_needs_its_own_noise(name: str) -> None:
+    level = PROTECTION[Level.DEFAULT]
+    enough = {"counts": level.counts_noise, "pairs": level.pairs_noise}
+    policy().check(noisy(enough))
+    more = {**{segment: 4 * noise for segment, noise in enough.items()}, name: enough[name] - 1}
+    found = refused(policy(), noisy(more))
+    assert found.code is Code.NOISE_TOO_LOW
+    assert f"{more['counts']} and {more['pairs']} is proposed" in found.sentence
+
+
+def test_noise_is_compared_in_viewers() -> None:
+    """A variance that would be enough for entries of whole viewers is not, in steps of one 32nd."""
+    asked, level = proposal(min_users=50), PROTECTION[Level.DEFAULT]
+    assert [noise_of(one) for one in asked.segments] == [level.counts_noise, level.pairs_noise]
+    bare = tuple(replace(one, noise=one.noise - 1) for one in asked.segments)
+    assert refused(policy(), replace(asked, segments=bare)).code is Code.NOISE_TOO_LOW
+    whole = tuple(replace(one, noise=64) for one in asked.segments)
+    found = refused(policy(), replace(asked, segments=whole))
+    assert found.code is Code.NOISE_TOO_LOW
+    assert "noise of variance 0.0625 and 0.0625 is proposed" in found.sentence
+    policy().check(replace(asked, segments=tuple(replace(one, unit=1) for one in whole)))
+
+
+def test_who_passes_a_sum_on_lays_its_noise_out_for_two_readers() -> None:
+    policy().check(proposal(pass_on=1, colluders=2))
+    found = refused(policy(), proposal(pass_on=1, colluders=1))
+    assert found.code is Code.NOISE_TOO_LOW
+    assert "whoever reads the sum" in found.sentence
+    # With a stranger among the members, for three.
+    policy(known=3).check(proposal(pass_on=1, colluders=3))
+    assert refused(policy(known=3), proposal(pass_on=1, colluders=2)).code is Code.NOISE_TOO_LOW
+
+
+def test_more_sub_cohorts_need_a_higher_minimum() -> None:
+    """The noise of all of them is in the counts that videos are dropped by."""
+    counts = PROTECTION[Level.DEFAULT].counts_noise
+    policy().check(proposal(sub_cohorts=3, min_users=head_minimum(5, 3 * counts)))
+    found = refused(policy(), proposal(sub_cohorts=3, min_users=head_minimum(5, 3 * counts) - 1))
+    assert found.code is Code.PARAMETERS_REFUSED
 
 
 @given(st.integers(3, 30), st.integers(0, 29), st.integers(1, 10))
@@ -166,7 +196,7 @@ def test_no_consent_publishes_what_carries_no_noise() -> None:
     asked = proposal(Level.NONE, publish=1)
     assert refused(policy(Level.NONE, publish=True), asked).code is Code.PARAMETERS_REFUSED
     # Noise in the counts alone hides no pair.
-    counted = proposal(Level.NONE, publish=1, counts_noise=4, min_users=50)
+    counted = proposal(Level.NONE, publish=1, counts=4, min_users=50)
     assert refused(policy(Level.NONE, publish=True), counted).code is Code.PARAMETERS_REFUSED
 
 
@@ -177,20 +207,15 @@ def test_levels_rise() -> None:
     assert [one.max_videos_per_user for one in rising] == sorted(
         (one.max_videos_per_user for one in rising), reverse=True
     )
-    assert PROTECTION[Level.NONE].noise(0) == PROTECTION[Level.NONE].noise(1) == 0
+    assert PROTECTION[Level.NONE].counts_noise == PROTECTION[Level.NONE].pairs_noise == 0
 
 
 @pytest.mark.parametrize(
-    "terms",
-    [
-        {"pairs_noise": 2**62},
-        {"counts_noise": 2**62},
-        {"max_videos_per_user": 0},
-        {"max_videos_per_user": 2**62},
-    ],
+    "videos",
+    [0, 100_001, 2**62],
 )
-def test_numbers_that_would_cost_the_accounting_its_memory_are_refused(terms: dict[str, int]) -> None:
-    asked = proposal()
-    found = refused(policy(), replace(asked, parameters={**asked.parameters, **terms}))
+def test_numbers_that_would_cost_the_accounting_its_memory_are_refused(videos: int) -> None:
+    policy().check(proposal(max_videos_per_user=100_000))
+    found = refused(policy(), proposal(max_videos_per_user=videos))
     assert found.code is Code.PARAMETERS_REFUSED
     assert "out of range" in found.sentence

@@ -63,7 +63,7 @@ def test_large_answers_count_as_more_requests() -> None:
     clock = Clock()
     rates = RatePolicy(per_peer=600, strangers=6, clock=clock)
     rates.answered("a.example", 67_108_864)
-    # The largest answer there is leaves a session what it needs; a second and third one do not.
+    # The largest answer there is leaves a round what it needs; a second and third one do not.
     assert admitted(rates, "a.example", 600) == 332
     rates.answered("a.example", 67_108_864)
     clock.now += 26

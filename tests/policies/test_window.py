@@ -2,125 +2,185 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+import math
+import random
+from collections import Counter
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation.errors import Code, Refusal
-from policies.window import Closed, Given, Window
+from policies.window import (
+    BETWEEN_EARLY,
+    BETWEEN_LOOKS,
+    CHANGE_EPSILON,
+    Closed,
+    Window,
+    noisy_threshold,
+)
 
-OPENED, ENDS = 1000.0, 2000.0
-V = Fraction(4, 3)
+OPENED, ENDS, LEAST = 1000.0, 2000.0, 5
+LATE = 10 * BETWEEN_LOOKS
 ABC, AB = ("a.example", "b.example", "c.example"), ("a.example", "b.example")
 
-terms = st.sampled_from([b"counts", b"pairs", b"others"])
-variances = st.fractions(0, 100)
+terms = st.sampled_from([b"roster", b"other roster", b"other head"])
 
 
-def window(*given: Given, closed: Closed = Closed.NO, survivors: tuple[str, ...] = ()) -> Window:
-    return Window(OPENED, ENDS, closed, given, survivors)
+def window(**changes: object) -> Window:
+    return replace(Window(OPENED, ENDS, LEAST), **changes)  # type: ignore[arg-type]
 
 
-def sentence(refused: pytest.ExceptionInfo[Refusal]) -> str:
-    assert refused.value.code is Code.WINDOW_OPEN
-    return refused.value.sentence
+def given_out(**changes: object) -> Window:
+    """Return a window of which the masked vector may have left."""
+    return window(terms=b"roster", proposal=b"first", left=True, **changes)
 
 
-@given(terms, variances, terms, variances)
-def test_what_was_given_is_repeated_for_the_same_terms_and_enough_noise_only(
-    first: bytes, had: Fraction, second: bytes, wanted: Fraction
-) -> None:
-    subject = window(Given(first, had))
-    if first == second and wanted <= had:
-        assert subject.repeats(0, second, wanted)
+def refusal(subject: Window, about: bytes = b"roster") -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        subject.repeats(about)
+    return refused.value
+
+
+@given(terms, terms)
+def test_until_something_leaves_nothing_is_frozen(first: bytes, second: bytes) -> None:
+    assert not window().repeats(first)
+    # An attempt that failed early is repeated or counted afresh, with whomever, as nobody has seen anything.
+    assert window().give(first, b"1").repeats(second) == (first == second)
+
+
+@given(terms, terms)
+def test_what_left_is_repeated_for_the_same_terms_only(first: bytes, second: bytes) -> None:
+    subject = replace(window().give(first, b"1"), left=True)
+    if first == second:
+        assert subject.repeats(second)
     else:
-        with pytest.raises(Refusal, match="another sum was given"):
-            subject.repeats(0, second, wanted)
+        found = refusal(subject, second)
+        assert found.code is Code.WINDOW_OPEN
+        assert "the same roster, vocabulary, head and terms" in found.sentence
+        assert "1970-01-01 00:33 UTC" in found.sentence
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), terms, variances), max_size=12))
-def test_no_order_of_questions_gets_a_second_answer_to_one_round(
-    asked: list[tuple[int, bytes, Fraction]],
-) -> None:
-    subject = window()
-    answers: dict[int, Given] = {}
-    for round_, about, variance in asked:
-        try:
-            repeated = subject.repeats(round_, about, variance)
-        except Refusal:
-            continue
-        if not repeated:
-            assert round_ not in answers
-            assert round_ == len(answers)
-            answers[round_] = Given(about, variance)
-            subject = subject.give(answers[round_])
-        assert answers[round_].terms == about
-        assert answers[round_].variance >= variance
-    assert subject.given == tuple(answers.values())
+@settings(max_examples=300)
+@given(st.lists(st.tuples(terms, st.sampled_from(["give", "leave", "open", "void"])), max_size=12))
+def test_no_order_of_events_lets_two_vectors_leave(events: list[tuple[bytes, str]]) -> None:
+    """The vector that leaves is the one that is frozen; a fresh one is counted only while none has."""
+    subject, frozen, left = window(), 0, set[int]()
+    for about, what in events:
+        if what == "give":
+            try:
+                repeated = subject.repeats(about)
+            except Refusal:
+                continue
+            assert not (subject.survivors and subject.left), "it was opened, and answers no new proposal"
+            frozen += not repeated
+            subject = subject.give(about, b"%d" % frozen)
+        elif what == "leave" and subject.terms and subject.closed is Closed.NO:
+            left.add(frozen)
+            subject = replace(subject, left=True)
+        elif what == "open" and subject.left:
+            subject = subject.release(AB)
+        elif what == "void":
+            subject = replace(subject, closed=Closed.VOID)
+        assert len(left) <= 1
 
 
-def test_pairs_follow_counts_of_the_same_window() -> None:
-    assert not window().repeats(0, b"counts", V)
-    with pytest.raises(Refusal, match="no first sum"):
-        window().repeats(1, b"pairs", V)
-    assert not window(Given(b"counts", V)).repeats(1, b"pairs", V)
+def test_after_its_reveal_a_member_answers_no_new_proposal_and_a_withdrawal_changes_nothing() -> None:
+    """Else an aggregator could ask again and again until the answer changes."""
+    opened = given_out(survivors=AB)
+    answers = {str(refusal(replace(opened, closed=closed))) for closed in (Closed.NO, Closed.VOID)}
+    assert len(answers) == 1
+    found = refusal(opened)
+    assert found.code is Code.WINDOW_OPEN
+    assert "was given" in found.sentence
 
 
-@pytest.mark.parametrize("closed", [Closed.VOID, Closed.SERVED])
-def test_a_closed_window_gives_nothing_and_does_not_say_why(closed: Closed) -> None:
-    told = set()
-    for why in (closed, Closed.VOID):
-        subject = window(Given(b"counts", V, b"sum"), closed=why)
-        with pytest.raises(Refusal) as repeating:
-            subject.repeats(0, b"counts", V)
-        with pytest.raises(Refusal) as under_way:
-            subject.require_given(0, b"sum")
-        told |= {sentence(repeating), sentence(under_way)}
-    # A peer must not learn from it that a viewer left.
-    assert len(told) == 1
-    assert "1970-01-01 00:33 UTC" in told.pop()
+def test_a_withdrawal_after_the_vector_left_is_the_silence_of_a_member_that_is_away() -> None:
+    void = given_out(closed=Closed.VOID)
+    assert {refusal(void, about).code for about in (b"roster", b"other head")} == {Code.BUSY}
+    with pytest.raises(Refusal) as under_way:
+        void.require_given(b"first")
+    assert under_way.value.code is Code.BUSY
+    told = refusal(void).sentence + under_way.value.sentence
+    assert not any(word in told for word in ("window", "viewer", "withdr", "left"))
 
 
-def test_a_closed_window_ends_like_any_other() -> None:
-    assert window(closed=Closed.VOID).over(ENDS, changed=5, least=5)
-    assert not window(closed=Closed.VOID).over(ENDS, changed=4, least=5)
-    assert not window(closed=Closed.SERVED).over(ENDS - 1, changed=5, least=5)
+def test_a_withdrawal_before_anything_left_is_counted_again() -> None:
+    void = replace(window().give(b"roster", b"first"), closed=Closed.VOID)
+    assert not void.repeats(b"roster")
+    assert void.give(b"roster", b"second").closed is Closed.NO
 
 
-@given(st.floats(0, 3000), st.integers(0, 10), st.integers(0, 10))
-def test_a_window_ends_with_time_and_change_together(now: float, changed: int, least: int) -> None:
-    assert window().over(now, changed=changed, least=least) == (now >= ENDS and changed >= least)
+@given(st.booleans(), terms)
+def test_what_is_not_known_any_more_counts_as_given(left: bool, about: bytes) -> None:
+    served = window(closed=Closed.SERVED, left=left)
+    assert not served.replaceable
+    assert refusal(served, about).code is Code.WINDOW_OPEN
+    with pytest.raises(Refusal) as under_way:
+        served.require_given(b"")
+    assert under_way.value.code is Code.WINDOW_OPEN
 
 
-def test_a_sum_under_way_needs_what_it_was_given() -> None:
-    subject = window(Given(b"counts", V, b"first"))
-    subject.require_given(0, b"first")
-    again = subject.repeat(0, b"second")
-    again.require_given(0, b"second")
-    assert again.given[0].terms == b"counts"
-    for round_, sum_ in ((0, b"first"), (1, b"first"), (1, b"second")):
-        with pytest.raises(Refusal, match="belongs to a window that is over"):
-            again.require_given(round_, sum_)
+@given(st.floats(0, 2 * LATE), st.sampled_from(Closed), st.integers())
+def test_a_window_ends_with_time_and_change_together(now: float, closed: Closed, seed: int) -> None:
+    subject = window(ends=LATE, closed=closed)
+    assert not subject.over(now)
+    # Far more, or fewer, than noise can make up for.
+    assert not subject.look(now, -1000, random.Random(seed)).over(now)
+    enough = subject.look(now, 1000, random.Random(seed))
+    assert enough.over(now) == (now >= LATE)
+    assert enough == (replace(subject, looked=now, least_changed=0) if now >= LATE else subject)
+    # Once over it stays over, and is not looked at again.
+    assert enough.look(now + 9e9, -1000, random.Random(seed)).over(now + 9e9) == (now >= LATE)
 
 
-def test_repeating_one_round_leaves_the_other_alone() -> None:
-    subject = window(Given(b"counts", V, b"1"), Given(b"pairs", V, b"2")).repeat(0, b"3")
-    assert [one.sum for one in subject.given] == [b"3", b"2"]
+def test_it_is_looked_once_a_day_and_no_oftener_whatever_is_asked() -> None:
+    draw = random.Random(0)
+    first = window(ends=LATE).look(LATE, -1000, draw)
+    assert first.looked == LATE
+    assert first.look(LATE + BETWEEN_LOOKS - 1, 1000, draw) == first
+    assert first.look(LATE + BETWEEN_LOOKS, 1000, draw).over(LATE + BETWEEN_LOOKS)
+
+
+def test_only_the_latest_attempt_goes_on() -> None:
+    subject = window().give(b"roster", b"first").give(b"roster", b"second")
+    subject.require_given(b"second")
+    with pytest.raises(Refusal, match="another attempt") as refused:
+        subject.require_given(b"first")
+    assert refused.value.code is Code.WINDOW_OPEN
 
 
 def test_one_set_of_survivors_per_window() -> None:
-    subject = window().release(ABC)
+    subject = given_out().release(ABC)
     assert subject.release(ABC) == subject
     with pytest.raises(Refusal, match="other survivors") as refused:
         subject.release(AB)
-    assert sentence(refused)
+    assert refused.value.code is Code.WINDOW_OPEN
 
 
-def test_no_sum_that_could_only_be_opened_with_others() -> None:
-    window().require_room(AB)
-    window(survivors=AB).require_room(AB)
-    window(survivors=AB).require_room(ABC)  # c may drop out
-    with pytest.raises(Refusal, match="other survivors"):
-        window(survivors=ABC).require_room(AB)
+def test_one_early_window_a_quarter_and_none_after_a_restore() -> None:
+    now = 2 * BETWEEN_EARLY
+    assert given_out(survivors=AB).may_be_early(now)
+    again = window(early=now)
+    assert not again.may_be_early(now + BETWEEN_EARLY - 1)
+    assert again.may_be_early(now + BETWEEN_EARLY)
+    assert not window(closed=Closed.SERVED).may_be_early(now)
+
+
+def test_how_many_must_change_is_noised_by_what_the_constant_says() -> None:
+    draws = Counter(noisy_threshold(20, random.Random(seed)) for seed in range(40_000))
+    mean = sum(value * number for value, number in draws.items()) / draws.total()
+    # Of a discrete Laplace law: variance 2 a / (1 - a)^2 with a = exp(-epsilon), here 7.8.
+    assert mean == pytest.approx(20, abs=0.1)
+    for value in range(17, 24):
+        step = math.log(draws[value] / draws[value + (1 if value >= 20 else -1)])
+        assert step == pytest.approx(CHANGE_EPSILON, abs=0.12)
+
+
+@given(st.integers(1, 30), st.integers())
+def test_at_least_one_viewer_has_to_change(least: int, seed: int) -> None:
+    drawn = noisy_threshold(least, random.Random(seed))
+    assert drawn >= 1
+    assert drawn == noisy_threshold(least, random.Random(seed))
+    assert noisy_threshold(0, random.Random(seed)) == 0

@@ -14,8 +14,8 @@ from federation.errors import CohortLost, Refusal
 from federation.identity import Identity, PublicIdentity
 from federation.journal import Journal, MemoryJournal
 from federation.limits import Limits
-from federation.node import MemberNode, Preparation
-from federation.proposal import Proposal, SignedProposal, least_threshold
+from federation.node import Contributions, MemberNode, Preparation
+from federation.proposal import Proposal, Segment, SignedProposal, least_threshold
 
 Values = NDArray[np.int64]
 NOW = 1_800_000_000
@@ -43,6 +43,9 @@ class Instance:
     check_policies: Callable[[Proposal], None] = lambda _: None
     journal: Journal = field(default_factory=MemoryJournal)
     limits: Limits = field(default_factory=Limits)
+    count: Callable[[Proposal], Values] | None = None
+    """What it gives to a proposal; without it, always `values`."""
+    contributions: Contributions | None = None
     node: MemberNode = field(init=False)
 
     def start(self) -> None:
@@ -55,13 +58,15 @@ class Instance:
             clock=self.clock,
             random=self.random,
             limits=self.limits,
+            contributions=self.contributions,
         )
 
     def handle(self, raw: bytes) -> bytes:
         """Answer one request, preparing a proposal with this instance's values."""
         answer = self.node.receive(raw)
         if isinstance(answer, Preparation):
-            return self.node.accept(answer, self.values)
+            values = self.values if self.count is None else self.count(answer.proposal)
+            return self.node.accept(answer, values)
         return answer
 
 
@@ -107,8 +112,7 @@ class Cohort:
             "roster": roster,
             "threshold": least_threshold(len(roster)),
             "trainer": "test",
-            "round": 0,
-            "length": len(values),
+            "segments": (Segment(len(values)),),
             "entry_bound": 1000,
             "ring": 32,
             "nonce": bytes(16),
@@ -141,7 +145,7 @@ class Cohort:
             for host, request in aggregator.requests().items():
                 self._ask(aggregator, stage, host, request, fault(stage, host))
                 if stage in crash_aggregator_at:
-                    aggregator = resume(signed.sum_id, self.aggregator, self.journal, self.limits)
+                    aggregator = resume(signed.round_id, self.aggregator, self.journal, self.limits)
             aggregator.close()
         return aggregator
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from federation.journal import Journal, MemoryJournal
+from pathlib import Path
+
+from federation.journal import FileJournal, Journal, MemoryJournal
 
 
 class Crash(BaseException):
@@ -25,38 +27,38 @@ class FailingJournal:
         self._error = error
         self._dead = False
 
-    def write(self, sum_id: bytes, name: str, data: bytes) -> None:
+    def write(self, round_id: bytes, name: str, data: bytes) -> None:
         """Store, or fail."""
         due = self._due()
         if due and not self._after:
             raise self._fail()
-        self.inner.write(sum_id, name, data)
+        self.inner.write(round_id, name, data)
         if due:
             raise self._fail()
 
-    def erase(self, sum_id: bytes, *names: str) -> None:
+    def erase(self, round_id: bytes, *names: str) -> None:
         """Remove, or fail, having removed nothing or only the first name."""
         due = self._due()
         if due:
             if self._after:
-                self.inner.erase(sum_id, *(names[:1] or self.inner.names(sum_id)[:1]))
+                self.inner.erase(round_id, *(names[:1] or self.inner.names(round_id)[:1]))
             raise self._fail()
-        self.inner.erase(sum_id, *names)
+        self.inner.erase(round_id, *names)
 
-    def read(self, sum_id: bytes, name: str) -> bytes | None:
+    def read(self, round_id: bytes, name: str) -> bytes | None:
         """Return what the name holds."""
         self._check()
-        return self.inner.read(sum_id, name)
+        return self.inner.read(round_id, name)
 
-    def names(self, sum_id: bytes) -> list[str]:
+    def names(self, round_id: bytes) -> list[str]:
         """Return the names."""
         self._check()
-        return self.inner.names(sum_id)
+        return self.inner.names(round_id)
 
-    def sums(self) -> list[bytes]:
+    def ids(self) -> list[bytes]:
         """Return the ids."""
         self._check()
-        return self.inner.sums()
+        return self.inner.ids()
 
     def _check(self) -> None:
         if self._dead:
@@ -70,3 +72,13 @@ class FailingJournal:
     def _fail(self) -> BaseException:
         self._dead = self._error is Crash
         return self._error("injected")
+
+
+class FailingFiles(FailingJournal):
+    """The same over files, which data windows look at."""
+
+    def path(self, round_id: bytes, name: str) -> Path:
+        """Return the file of a name."""
+        self._check()
+        assert isinstance(self.inner, FileJournal)
+        return self.inner.path(round_id, name)

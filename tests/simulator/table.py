@@ -22,7 +22,10 @@ Snapshot = dict[bytes, dict[str, bytes | None]]
 
 def snapshot(journal: Journal) -> Snapshot:
     """Return everything a journal holds."""
-    return {sum_id: {n: journal.read(sum_id, n) for n in journal.names(sum_id)} for sum_id in journal.sums()}
+    return {
+        round_id: {n: journal.read(round_id, n) for n in journal.names(round_id)}
+        for round_id in journal.ids()
+    }
 
 
 def read(raw: bytes) -> Envelope:
@@ -63,13 +66,13 @@ class Table:
         payload: bytes,
         *,
         recipient: str = "",
-        sum_id: bytes | None = None,
+        round_id: bytes | None = None,
         identity: Identity | None = None,
     ) -> bytes:
         """Return a signed request, the aggregator's where nobody else is named."""
         return envelope.seal(
             identity or self.cohort.aggregator,
-            sum_id=self.signed.sum_id if sum_id is None else sum_id,
+            round_id=self.signed.round_id if round_id is None else round_id,
             stage=stage,
             recipient=recipient,
             payload=payload,
@@ -145,4 +148,4 @@ class Table:
 
 
 def _states(instance: Instance) -> dict[bytes, object]:
-    return {sum_id: running.member.state for sum_id, running in instance.node._running.items()}
+    return {round_id: running.member.state for round_id, running in instance.node._running.items()}

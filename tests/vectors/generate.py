@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from federation import keys, masks, member, shamir
+from federation import envelope, introduction, keys, masks, member, shamir
 from federation.aggregator import Aggregator
 from federation.group.epoch_document import EpochDocument, draw_places, partition_seed, sub_cohorts_of
 from federation.group.epoch_opening import (
@@ -28,10 +28,11 @@ from federation.group.epoch_opening import (
 from federation.group.published import Published, PublishedSubCohort
 from federation.identity import Identity, format_key
 from federation.journal import MemoryJournal
-from federation.keys import Sealer, SumSecrets, commitment
+from federation.keys import RoundSecrets, Sealer, commitment
 from federation.limits import Limits
 from federation.node import MemberNode, Preparation
-from federation.proposal import BlobReference, Proposal, SignedProposal
+from federation.passed_on import PassedOn
+from federation.proposal import BlobReference, Proposal, Segment, SignedProposal
 
 FOLDER = Path(__file__).parent
 NOW = 1_800_000_000
@@ -45,14 +46,14 @@ def seed(name: str) -> bytes:
 
 def derivations() -> dict[str, Any]:
     """Return every derived key of two members of one sum."""
-    alice, bob = (SumSecrets(seed(f"root {name}"), SUM_ID) for name in ("alice", "bob"))
+    alice, bob = (RoundSecrets(seed(f"root {name}"), SUM_ID) for name in ("alice", "bob"))
     sealed = Sealer(alice, "alice", "bob", bob.seal_public).seal(b"two shares")
     randomness = masks.keystream(
         keys.derive(alice.root, SUM_ID, "shamir self seed"), shamir.randomness_size(3)
     )
     identity = Identity("alice.example", seed("identity"))
     return {
-        "sum_id": SUM_ID.hex(),
+        "round_id": SUM_ID.hex(),
         "root_alice": alice.root.hex(),
         "root_bob": bob.root.hex(),
         "seal_private": alice.seal_private.hex(),
@@ -100,7 +101,7 @@ def whole_sum() -> dict[str, Any]:
     aggregator = Identity("aggregator.example", seed("aggregator"))
     identities = [Identity(f"{name}.example", seed(name)) for name in ("alice", "bob", "carol")]
     inputs = {
-        identity.host: np.arange(4, dtype=np.int64) * (number + 1)
+        identity.host: np.array([0, 1, 2, 3, 32, -64, 96], dtype=np.int64) * (number + 1)
         for number, identity in enumerate(identities)
     }
     peers = {aggregator.host: aggregator.public}
@@ -121,16 +122,19 @@ def whole_sum() -> dict[str, Any]:
         aggregator=aggregator.host,
         roster=tuple(identity.public for identity in identities),
         threshold=3,
-        trainer="gram",
-        round=0,
-        length=4,
+        trainer="gram/2",
+        # What is asked: counts of four videos, and the three pairs of a head of three.
+        segments=(Segment(4, unit=1, noise=16), Segment(3, unit=32, noise=64)),
         entry_bound=1000,
         ring=32,
+        colluders=2,
         nonce=seed("nonce")[:16],
         created=NOW,
         expires=NOW + 3600,
-        parameters={"min_users": 5, "max_head": 4096},
-        blobs={"vocabulary": BlobReference(hashlib.sha256(b"vocabulary").digest(), 10)},
+        parameters={"head": 3, "min_users": 5, "vocabulary": 4},
+        blobs={
+            name: BlobReference(hashlib.sha256(name.encode()).digest(), 10) for name in ("head", "vocabulary")
+        },
     )
     signed = SignedProposal.sign(proposal, aggregator, limits)
     aggregation = Aggregator(signed, aggregator, MemoryJournal(), limits)
@@ -147,7 +151,7 @@ def whole_sum() -> dict[str, Any]:
             aggregation.receive(host, answer)
         aggregation.close()
     return {
-        "sum_id": signed.sum_id.hex(),
+        "round_id": signed.round_id.hex(),
         "seeds": {identity.host: identity.seed.hex() for identity in [aggregator, *identities]},
         "roots": {
             identity.host: hashlib.shake_256(b"root of " + identity.host.encode()).hexdigest(32)
@@ -160,7 +164,7 @@ def whole_sum() -> dict[str, Any]:
 
 
 def partitions() -> list[dict[str, Any]]:
-    """Return who is summed together, from seeds: nobody, then some late and gone, then a part too small."""
+    """Return who is summed together, from seeds: all, then some late and gone, then one too small."""
     hosts = [f"m{number:02}.example" for number in range(13)]
     rows: list[dict[str, Any]] = []
     for drawn, late, gone, parts, least in (
@@ -199,16 +203,18 @@ def group() -> dict[str, Any]:
     listed = MembershipList(gather.group, gather.number, gather.opened, 2, 3, tuple(sorted(entries)))
     reveals = {one.host: Reveal.of(listed, host.host, one).seal(one, host.host) for one in members}
     late = (Identity("late.example", seed("late")).public,)
-    document = EpochDocument(host.public, listed.seal(host), reveals, late, ("m03.example",), 2)
+    document = EpochDocument(
+        host.public, listed.seal(host), reveals, late, ("m03.example",), ("m04.example",), 2
+    )
     published = Published(
         group=gather.group,
-        batch=seed("batch"),
+        run=seed("run"),
         epoch=document.hash,
         made=NOW * 1000,
-        parts=(PublishedSubCohort(seed("session"), tuple(one.host for one in document.rosters[0])),),
+        sub_cohorts=(PublishedSubCohort(seed("round"), tuple(one.host for one in document.rosters[0])),),
         blobs={
             "head": BlobReference(seed("head"), 100),
-            "proposal.0": BlobReference(seed("session"), 1000),
+            "proposal.0": BlobReference(seed("round"), 1000),
             "counts.0": BlobReference(seed("counts"), 12),
             "pairs.0": BlobReference(seed("pairs"), 12),
         },
@@ -226,6 +232,24 @@ def group() -> dict[str, Any]:
         "rosters": [[one.host for one in part] for part in document.rosters],
         "published": published.seal(host).hex(),
         "published_hash": published.hash.hex(),
+        "passed_on": PassedOn(published.run, published.made, published.sub_cohorts, published.blobs)
+        .seal(host, "newcomer.example")
+        .hex(),
+    }
+
+
+def introductions() -> dict[str, Any]:
+    """Return what an introducer says to a peer, and the answer."""
+    introducer, recipient = (Identity(f"{name}.example", seed(name)) for name in ("alice", "bob"))
+    instances = [Identity(f"{name}.example", seed(name)).public for name in ("carol", "dave")]
+    raw = introduction.introduce(introducer, recipient.public, instances, NOW)
+    message = envelope.parse(raw, max_size=introduction.MAX_INTRODUCTION)
+    said = introduction.read(message, introducer.public, recipient.public, NOW, Limits())
+    return {
+        "seeds": {one.host: one.seed.hex() for one in (introducer, recipient)},
+        "instances": {one.host: format_key(one.key) for one in instances},
+        "introduce": raw.hex(),
+        "introduced": introduction.acknowledge(recipient, said).hex(),
     }
 
 
@@ -237,6 +261,7 @@ def everything() -> dict[str, Any]:
         "whole_sum": whole_sum(),
         "partitions": partitions(),
         "group": group(),
+        "introductions": introductions(),
     }
 
 

@@ -31,6 +31,27 @@ def test_every_stage_is_in_the_fixed_sum() -> None:
     assert stages == expected
 
 
+def test_the_fixed_sum_is_that_of_the_inputs() -> None:
+    fixed = json.loads((FOLDER / "whole_sum.json").read_text(encoding="utf-8"))
+    assert fixed["total"] == np.sum(list(fixed["inputs"].values()), axis=0).tolist()
+    assert min(fixed["total"]) < 0, "noise goes below zero"
+
+
+def test_messages_are_framed_as_in_the_document() -> None:
+    """From docs/protocol.md alone: magic with the version, length, header, signature, payload."""
+    fixed = json.loads((FOLDER / "whole_sum.json").read_text(encoding="utf-8"))
+    for row in fixed["messages"]:
+        for raw in (bytes.fromhex(row["request"]), bytes.fromhex(row["answer"])):
+            assert raw[:6] == b"SHOAL\x02"
+            end = 8 + int.from_bytes(raw[6:8], "big")
+            assert hashlib.sha256(raw[end + 64 :]).digest() in raw[8:end]
+    proposal = bytes.fromhex(fixed["messages"][0]["request"])
+    assert hashlib.sha256(proposal).hexdigest() == fixed["round_id"]
+    # Two segments in deterministic CBOR: of 4 and 3 entries, in units of 1 and 32, with noise 16 and 64.
+    assert b"hsegments" in proposal
+    assert bytes.fromhex("8283040110830318201840") in proposal
+
+
 def test_fixed_shares_give_their_secrets() -> None:
     for row in json.loads((FOLDER / "sharings.json").read_text(encoding="utf-8")):
         points = list(range(1, row["threshold"] + 1))
@@ -43,7 +64,7 @@ def test_partitions_by_another_hand() -> None:
 
     def place(draw: bytes, host: str) -> bytes:
         parts = b"".join(len(part).to_bytes(8, "big") + part for part in (draw, host.encode()))
-        return hashlib.sha256(b"shoal/1 epoch place\x00" + parts).digest()
+        return hashlib.sha256(b"shoal/2 epoch place\x00" + parts).digest()
 
     for row in json.loads((FOLDER / "partitions.json").read_text(encoding="utf-8")):
         draw, parts = bytes.fromhex(row["seed"]), row["parts"]
@@ -123,6 +144,6 @@ def test_hkdf_rfc_5869_appendix_a_1() -> None:
 
 def test_our_derivation_is_hkdf_with_the_sum_as_salt() -> None:
     """Written out from RFC 5869: extract, then expand by one block."""
-    secret, salt, info = b"s" * 32, b"i" * 32, b"shoal/1 mask key"
+    secret, salt, info = b"s" * 32, b"i" * 32, b"shoal/2 mask key"
     extracted = hmac.digest(salt, secret, "sha256")
     assert keys.derive(secret, salt, "mask key") == hmac.digest(extracted, info + b"\x01", "sha256")

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -78,6 +79,20 @@ def _print(found: Sequence[Judged]) -> None:
                 ", ".join(sorted({name for one in rows for name in (*one.generous, *one.refused)})),
             )
     console.print("An honest instance joins", honest)
+    limits = Table("level", "observer", "against own model", "against a month ago", "could not be checked")
+    for level in dict.fromkeys(one.level for one in found):
+        for observer in range(OBSERVERS):
+            rows = [one for one in found if one.level == level and one.observer == observer]
+            unchecked = Counter(name for one in rows for name in one.unchecked)
+            limits.add_row(
+                level,
+                str(observer),
+                *(_limit(rows, against) for against in ("local", "month")),
+                ", ".join(f"{name} {times} of {len(rows)}" for name, times in sorted(unchecked.items())),
+            )
+    console.print(
+        "Part of the lists that the video nearest to its limit may gain, the least and the most", limits
+    )
     attacks = Table(
         "level",
         "attack",
@@ -109,6 +124,12 @@ def _print(found: Sequence[Judged]) -> None:
         "with caps of 10,000, and without an earlier model",
         attacks,
     )
+
+
+def _limit(rows: Sequence[Judged], against: str) -> str:
+    rule = f"exposure-videos-{against}"
+    found = [one.limits[rule] for one in rows if rule in one.limits]
+    return f"{min(found):.2f} to {max(found):.2f}" if found else "none"
 
 
 def _exposures(one: Judged) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The demo's viewers split into six communities, and sums of some of them with the noise of a level."""
+"""The demo's viewers split into six communities; own releases, and sums of some, with a level's noise."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from daemon.lab import experiment
 from daemon.lab.demo.instances import SHIPPED
 from daemon.lab.experiment import active_users, by_address, by_taste, likes_of, poisson_noise, tags_of
 from daemon.source.dataset import addresses
-from daemon.source.dataset_columns import positive_from
+from daemon.source.dataset_columns import positive_from, views
 from daemon.source.dataset_files import read
-from models import statistics
 from models.features import Features, unknown
-from models.interactions import Interactions
+from models.interactions import Interactions, stack
 from models.labels import Labels
 from models.noise import SumNoise
-from models.statistics import Statistic
+from models.released import Released
 from policies.privacy import PROTECTION, Level, head_minimum
 
 SIZES = (0.5, 0.24, 0.11, 0.057, 0.03)
@@ -67,7 +67,8 @@ def load(folder: Path = SHIPPED) -> World:
         host=numbers % _HOSTS,
         hosts=[f"{number}.example" for number in range(_HOSTS)],
     )
-    features = Features(tags_of(found), found.tag_names, none, none, none, np.full(len(urls), np.nan))
+    published = np.full(len(urls), np.nan)
+    features = Features(tags_of(found), found.tag_names, none, none, none, published, views(found))
     return World(everybody, features, labels, numbers % _CHANNELS)
 
 
@@ -83,28 +84,23 @@ def split(world: World, joining: int, seed: int) -> Communities:
     return Communities(tuple(parts[:5]), parts[5])
 
 
-def head_of(
-    others: NDArray[np.int64], own: Interactions, level: Level, share: float, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return the head by the others' noisy counts and those of `own`, noise of one share included."""
-    total = others + statistics.counts(own) + poisson_noise(SumNoise(share), rng)(0, others.size)
-    least = head_minimum(_MIN_USERS, PROTECTION[level].counts_noise)
-    return statistics.head(total, min_users=least, max_head=_MAX_HEAD)
+def released(own: Interactions, level: Level, views: NDArray[np.int64], rng: np.random.Generator) -> Released:
+    """Release own numbers as a daemon at this level does."""
+    least = PROTECTION[level]
+    noise = SumNoise(least.counts_noise, least.pairs_noise)
+    return experiment.released(own, noise, rng, views=views, max_head=_MAX_HEAD)
 
 
-def summed(
-    parts: Sequence[tuple[Interactions, int]], own: Interactions, level: Level, rng: np.random.Generator
-) -> tuple[Statistic, SumNoise]:
-    """Return the sum that an aggregator with `own` viewers gets of members' parts, each with a factor."""
+def summed(parts: Sequence[tuple[Interactions, int]], level: Level, rng: np.random.Generator) -> Released:
+    """Return the sum that an aggregator gets of members' parts, each with a factor."""
     least, members = PROTECTION[level], len(parts)
     # As daemons propose it: a threshold of two thirds, one member that may collude.
-    enough = 2 * members // 3
-    shares = least.counts_noise / enough, least.pairs_noise / enough
-    noise = SumNoise(members * shares[0], members * shares[1])
-    drawn = poisson_noise(noise, rng)
-    counts = drawn(0, own.videos)
-    counts += np.sum([statistics.counts(part) * factor for part, factor in parts], axis=0)
-    head = head_of(counts, own, level, shares[0], rng)
-    pairs = drawn(1, statistics.pairs(head.size))
-    pairs += np.sum([statistics.pair_counts(part, head) * factor for part, factor in parts], axis=0)
-    return Statistic(head, counts[head], pairs), noise
+    shares = members / (2 * members // 3)
+    noise = SumNoise(shares * least.counts_noise, shares * least.pairs_noise)
+    found = experiment.summed(
+        [stack([part] * factor) for part, factor in parts],
+        min_users=head_minimum(_MIN_USERS, least.counts_noise),
+        max_head=_MAX_HEAD,
+        noise=poisson_noise(noise, rng),
+    )
+    return Released(found, noise)

@@ -29,6 +29,8 @@ def judged(case: str, *, generous: tuple[str, ...] = (), refused: tuple[str, ...
         after=0.21,
         mean=0.05,
         margins={"exposure-videos-month": 0.5},
+        limits={"exposure-videos-month": 0.1},
+        unchecked=("local",),
     )
 
 
@@ -56,5 +58,6 @@ def test_it_fails_when_somebody_honest_is_refused(
     shown = capsys.readouterr().out
     assert ("0 of 1" if failing else "1 of 1") in shown
     assert "1 of 1 (1 by totals)" in shown
+    assert "local 3 of 3" in shown
     # Refused, an attack leaves what was there; let through, it gains.
     assert [one["guarded"] for one in json.loads(file.read_text())] == [0.01 if failing else 0.21, 0.01, 0.21]

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
 
 from daemon.config.schema import Acceptance
 from daemon.lab.demo import poisoning
 from daemon.lab.demo.instances import SHIPPED
 from daemon.training.acceptance.judge import Report, judge
-from models import artefact, statistics
-from models.evaluation import top
+from models import artefact, counting
+from models.evaluation import top, without
 from models.interactions import Interactions
-from models.noise import NO_NOISE, SumNoise
-from models.statistics import Statistic
+from models.recommender import ServedItems
+from models.released import Released
 from models.trained import Recipe, TrainedModel, TrainingData
 from models.training import train
 from policies.privacy import Level
@@ -43,6 +44,8 @@ class Judged:
         before, after: share of honest viewers with a target in their ten; without guards in the second.
         mean: what one target gained in the mean of the five.
         margins: the largest part of what is allowed that each rule used, by rule, with generous caps.
+        limits: what is allowed, likewise.
+        unchecked: rules that could not be checked with true caps, and references that could not be used.
     """
 
     level: str
@@ -57,6 +60,8 @@ class Judged:
     after: float
     mean: float
     margins: dict[str, float]
+    limits: dict[str, float]
+    unchecked: tuple[str, ...]
 
     @property
     def guarded(self) -> float:
@@ -71,11 +76,8 @@ def run(
     world = cohorts.load(data)
     newcomer = NEWCOMERS[seed % len(NEWCOMERS)]
     people = cohorts.split(world, newcomer, seed)
-    local = trained(world, people.five[observer], None, NO_NOISE)
     return [
-        one
-        for level in levels
-        for one in Trial(world, people, observer, level, seed, local).run(attacks=attacks)
+        one for level in levels for one in Trial(world, people, observer, level, seed).run(attacks=attacks)
     ]
 
 
@@ -84,31 +86,30 @@ class Learnt:
     """A model learnt with a newcomer, from a sum of members with so many viewers."""
 
     candidate: TrainedModel
-    others: Statistic
-    noise: SumNoise
+    others: Released
     sizes: dict[str, int]
 
 
 class Trial:
-    """An observer with its own model and one learnt with four others; `head` and `counts` are theirs."""
+    """An observer with its own model and one learnt with four others; `head` and `counts` are theirs.
+
+    It released its own numbers twice: a month ago, and now.
+    """
 
     def __init__(
-        self,
-        world: World,
-        people: cohorts.Communities,
-        observer: int,
-        level: Level,
-        seed: int,
-        local: TrainedModel,
+        self, world: World, people: cohorts.Communities, observer: int, level: Level, seed: int
     ) -> None:
         self._world, self._level, self._seed, self._observer = world, level, seed, observer
-        self._own, self._people, self._local = people.five[observer], people, local
+        self._people = people
         self._members = [(part, 1) for place, part in enumerate(people.five) if place != observer]
         self._rng = np.random.default_rng([seed, observer, list(Level).index(level)])
-        before, noise = cohorts.summed(self._members, self._own, level, self._rng)
-        self._month = trained(world, self._own, before, noise)
-        self.head = before.head
-        self.counts: NDArray[np.int64] = np.sum([statistics.counts(part) for part in people.five], axis=0)
+        mine, views = people.five[observer], world.features.views
+        earlier, self.own = (cohorts.released(mine, level, views, self._rng) for _ in range(2))
+        before = cohorts.summed(self._members, level, self._rng)
+        self.local = trained(world, self.own, None)
+        self._month = trained(world, earlier, before)
+        self.head = before.statistic.head
+        self.counts: NDArray[np.int64] = np.sum([counting.counts(part) for part in people.five], axis=0)
 
     def run(self, *, attacks: bool) -> list[Judged]:
         newcomer = self._people.joining.users
@@ -125,20 +126,22 @@ class Trial:
     def learnt(self, joining: Sequence[tuple[Interactions, int]]) -> Learnt:
         """Learn with newcomers, each with a factor for its part."""
         members = [*self._members, *joining]
-        others, noise = cohorts.summed(members, self._own, self._level, self._rng)
-        candidate = trained(self._world, self._own, others, noise)
+        others = cohorts.summed(members, self._level, self._rng)
+        candidate = trained(self._world, self.own, others)
         sizes = {f"{place}.example": part.users for place, (part, _) in enumerate(members)}
-        return Learnt(candidate, others, noise, sizes)
+        return Learnt(candidate, others, sizes)
 
     def report(self, learnt: Learnt, *, cap: int | None = None, first: bool = False) -> Report:
         """Judge it; members are capped at their true sizes, or at `cap` each."""
         declared = learnt.sizes if cap is None else dict.fromkeys(learnt.sizes, cap)
         return judge(
             learnt.candidate,
-            self._local,
+            self.local,
             None if first else artefact.in_memory(self._month, self._world.labels),
             others=learnt.others,
-            noise=learnt.noise,
+            own=self.own,
+            # Nobody here has viewers enough for a decision by their likes.
+            good_enough=None,
             declared=declared,
             max_videos_per_user=200,
             labels=self._world.labels,
@@ -160,29 +163,38 @@ class Trial:
             before, one = exposed(self._month, viewers, pushed)
             after, other = exposed(learnt.candidate, viewers, pushed)
             mean = other - one
+        truly = self.report(learnt)
         return Judged(
             self._level.value,
             self._seed,
             self._observer,
             joining[0][0].users,
             case,
-            _failed(self.report(learnt)),
+            _failed(truly),
             _failed(generous),
             _failed(self.report(learnt, cap=GENEROUS, first=True)),
             before,
             after,
             mean,
             {check.id: check.value / check.bound for check in generous.checks if check.bound > 0},
+            {check.id: check.bound for check in generous.checks if check.bound > 0},
+            _unchecked(truly),
         )
 
 
 def _failed(report: Report) -> tuple[str, ...]:
-    return tuple(check.id for check in report.checks if not check.ok)
+    return tuple(check.id for check in report.checks if check.failed)
 
 
-def trained(world: World, own: Interactions, others: Statistic | None, noise: SumNoise) -> TrainedModel:
+def _unchecked(report: Report) -> tuple[str, ...]:
+    used = {gains.against for gains in report.gains}
+    unused = (against for against in ("local", "month") if against not in used)
+    return (*(check.id for check in report.checks if check.ok is None), *unused)
+
+
+def trained(world: World, own: Released, others: Released | None) -> TrainedModel:
     """Train as a daemon with one thread does."""
-    model = train(TrainingData(world.features, own, others, noise), Recipe(threads=1))
+    model = train(TrainingData(world.features, own, others), Recipe(threads=1))
     return replace(model, channel=world.channel)
 
 
@@ -190,11 +202,10 @@ def exposed(
     model: TrainedModel, viewers: Sequence[Interactions], pushed: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Return the share of viewers with any of some videos in their ten, and the mean share per video."""
-    rows = np.concatenate([part.matrix[:, model.items].toarray() for part in viewers]).astype(np.float32)
-    scores = (rows @ model.U) @ model.V.T
-    scores[rows > 0] = -np.inf
-    hits = np.isin(model.items[top(scores.astype(np.float64), _TEN)], pushed)
-    return float(hits.any(axis=1).mean()), float(hits.sum() / len(rows) / len(pushed))
+    rows = csr_array(vstack([part.matrix for part in viewers], format="csr"))
+    lists = top(without(ServedItems(model).scores(rows), rows), _TEN)
+    hits = np.isin(lists, pushed)
+    return float(hits.any(axis=1).mean()), float(hits.sum() / rows.shape[0] / len(pushed))
 
 
 def plain(judged: Judged) -> dict[str, Any]:

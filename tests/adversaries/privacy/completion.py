@@ -5,10 +5,11 @@ the sum alone: popularity; the item model that instances train (EASE, from a lig
 what a recommender knows of everybody; and popularity or the model plus the personal evidence of the target's
 pairs (`law`). The best way is chosen on other targets, once for the sum and once for its twin without the
 target. What is gained over the twin is the loss of privacy; what is gained over popularity is what
-recommenders do for a living.
+recommenders do for a living. The attacker is given the weight w of the target, which follows from how many
+videos the target has.
 
 Taking the target out changes the model by a matrix of rank one, so the twin's ranking is exact and cheap:
-(A - x x^T)^-1 = P + P x x^T P / (1 - x^T P x) (Sherman, Morrison 1950).
+(A - w x x^T)^-1 = P + w P x x^T P / (1 - w x^T P x) (Sherman, Morrison 1950).
 """
 
 from __future__ import annotations
@@ -86,35 +87,39 @@ def prepare(release: Release) -> Knowledge:
 
 
 def attack(
-    matrix: csr_array, knowledge: Knowledge, targets: Places, known: int | None, seed: int
+    matrix: csr_array,
+    knowledge: Knowledge,
+    targets: Places,
+    known: int | None,
+    seed: int,
+    *,
+    counted: Matrix | None = None,
 ) -> Completed:
     """Complete the history of each target, a row of the (users, videos) `matrix`.
 
     `known`: how many videos the attacker knows; None for half of them. Targets with fewer than ten others in
-    the head are left out.
+    the head are left out. `counted`: (h,) 1 where members count a video, 0 where they do not; None for all.
     """
     rng = np.random.default_rng(seed)
     rows = matrix[:, knowledge.release.head][targets].toarray().astype(np.float32)
     sizes = rows.sum(axis=1).astype(np.int64)
     numbers = sizes // 2 if known is None else np.full(sizes.size, known)
     enough = sizes >= numbers + NAMED
-    rows, numbers = rows[enough], numbers[enough]
+    rows, numbers, weights = rows[enough], numbers[enough], knowledge.release.weights[targets[enough]]
     given = np.zeros_like(rows)
     for target, number in enumerate(numbers):
         given[target, rng.permutation(np.flatnonzero(rows[target]))[:number]] = 1
-    figures = []
+    summed = rows if counted is None else rows * counted
+    heavy = np.sqrt(weights)[:, None] * summed
+    figures: list[list[list[float]]] = []
     for without in (False, True):
-        models = [_model(inverse, given, rows if without else None) for inverse in knowledge.inverses]
-        figures.append(
-            [
-                _precisions(
-                    _rankings(knowledge, [model[:, target] for model in models], known_row, row, without),
-                    known_row,
-                    row,
-                )
-                for target, (known_row, row) in enumerate(zip(given, rows, strict=True))
-            ]
-        )
+        models = [_model(inverse, given, heavy if without else None) for inverse in knowledge.inverses]
+        found = []
+        for target, (known_row, row, part) in enumerate(zip(given, rows, summed, strict=True)):
+            scores = [model[:, target] for model in models]
+            rankings = _rankings(knowledge, scores, known_row, part, float(weights[target]), without)
+            found.append(_precisions(rankings, known_row, row))
+        figures.append(found)
     inside, outside = (np.array(part, np.float64).reshape(-1, len(ways())) for part in figures)
     return Completed(inside, outside, ways())
 
@@ -127,17 +132,18 @@ def ways() -> tuple[str, ...]:
 
 
 def _rankings(
-    knowledge: Knowledge, models: list[Matrix], given: Matrix, row: Matrix, without: bool
+    knowledge: Knowledge, models: list[Matrix], given: Matrix, row: Matrix, weight: float, without: bool
 ) -> list[Matrix]:
-    """Scores of all head videos by every way, from those of the models; `without` the target in the sum."""
+    """Scores of all head videos by every way, from those of the models; `without` the row in the sum."""
     release = knowledge.release
     counts, others = release.head_counts, knowledge.others
     places = np.flatnonzero(given)
     pairs = release.pairs[places]
     if without:
-        counts, others, pairs = np.maximum(counts - row, 1), others.without(row), pairs - row
+        counts, pairs = np.maximum(counts - weight * row, 1), pairs - weight * row
+        others = others.without(row, weight)
     popularity = np.log(counts)
-    seen = evidence(pairs, others.expected_rows(places), release.pairs_variance)
+    seen = evidence(pairs, others.expected_rows(places), release.pairs_variance, weight)
     seen[np.arange(places.size), places] = 0
     personal = seen.sum(axis=0)
     mixed = [weight * models[0] + 0.3 * popularity + personal for weight in _MODEL_WEIGHTS]
@@ -147,7 +153,7 @@ def _rankings(
 def _model(inverse: Matrix, given: Matrix, rows: Matrix | None) -> Matrix:
     """Scores x B by the closed form, B = I - P / diag P, one column per row of `given`.
 
-    `rows`: each one's whole history is taken out of the sum.
+    `rows`: each one's whole history, times the root of its weight, is taken out of the sum.
     """
     projected = inverse @ given.T
     diagonal = np.diagonal(inverse)[:, None]

@@ -4,7 +4,8 @@ Enough puppets lift the video into the head. Its row of pairs is then the target
 else is in it. Several such videos, or one through several data windows, give several rows with independent
 noise, and the evidence adds up. The attacker ranks videos by that evidence and by what is popular, which is
 the baseline when it stands alone. That a video has to be public for a week costs the attacker a week. The
-smallest noise, `Release.pairs_variance`, is what counts: no number of other viewers hides the row.
+smallest noise, `Release.pairs_variance`, is what counts: no number of other viewers hides the row. The
+attacker is given the weight of the target.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ def attack(
         (n,) precision with the honeypots' rows, and (n,) precision of naming what is popular.
     """
     truth = matrix[:, release.head][targets].toarray().astype(np.float32)
-    truth = truth[truth.sum(axis=1) >= _NAMED]
+    enough = truth.sum(axis=1) >= _NAMED
+    truth, weights = truth[enough], release.weights[targets[enough]].tolist()
     share = np.clip(release.head_counts / release.users, 1e-3, 0.95)
     prior = np.log(share / (1 - share))
     named, popular = np.zeros(len(truth)), np.zeros(len(truth))
-    for number, history in enumerate(truth):
-        drawn = noise(int(release.pairs_variance), rows * history.size, (*seed, number))
-        seen = history + drawn.reshape(rows, -1).astype(np.float32)
-        found = evidence(seen, np.zeros_like(seen), release.pairs_variance).sum(axis=0)
+    for number, (history, weight) in enumerate(zip(truth, weights, strict=True)):
+        drawn = noise(release.pairs_variance, rows * history.size, (*seed, number))
+        seen = np.float32(weight) * history + drawn.reshape(rows, -1)
+        found = evidence(seen, np.zeros_like(seen), release.pairs_variance, weight).sum(axis=0)
         named[number] = precision(prior + found, history)
         popular[number] = precision(prior, history)
     return named, popular

@@ -1,18 +1,13 @@
 """What one number of a noisy sum says: is a given person in it?
 
-A pair count is the others' part, Poisson with mean `expected`, plus Skellam noise of variance V, plus 1 if
-the person has the pair. The sum of the first two is Skellam with means a = expected + V/2 and b = V/2, so the
-evidence of a value g is
+A pair count is the others' part, about Poisson with mean `expected`, plus noise of variance V, plus the
+weight w of the person who has the pair. Noise comes in steps of 1/32 of a viewer, so that from V = 1 on it is
+as good as normal, and the evidence of a value g, log P(g | person) / P(g | others alone), is
 
-    log P(g - 1) / P(g) = log I_{|g-1|}(z) / I_{|g|}(z) - log(a / b) / 2,    z = 2 sqrt(a b).
+    w (g - expected - w / 2) / (V + expected).
 
-The ratio of neighbouring Bessel functions comes from the sharp bound of Amos (Math. Comp. 28, 1974, 239),
-
-    r_k = I_{k+1}(z) / I_k(z)  ~  z / (k + 1/2 + sqrt((k + 3/2)^2 + z^2)),
-
-taken two orders up and brought down by the recurrence 1 / r_k = 2 (k + 1) / z + r_{k+1}; right to 1 % of it.
-Without noise this becomes log(g / expected), and minus infinity for g = 0: cut off at 12, so that one wrong
-guess does not end an attack.
+Without noise it is log(g / expected), and minus infinity for g < w: cut off at 12, so that one wrong guess
+does not end an attack.
 """
 
 from __future__ import annotations
@@ -24,26 +19,25 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import eigsh
 
 _MOST = 12.0
-_NO_NOISE = 1e-7
+_LEAST = 1e-4
 Matrix = NDArray[np.float32]
 
 
-def evidence(values: Matrix, expected: Matrix, variance: float) -> Matrix:
+def evidence(values: Matrix, expected: Matrix, variance: float, weight: float = 1.0) -> Matrix:
     """Log likelihood ratio that the person is in each value rather than not; shapes broadcast.
 
     Args:
-        values: of the noisy sum.
+        values: of the noisy sum, in viewers.
         expected: mean of everybody else's part, not negative.
-        variance: of the noise.
+        variance: of the noise, in viewers squared.
+        weight: of the person, in (0, 1].
     """
-    b = np.float32(max(variance / 2, _NO_NOISE))
-    a = np.maximum(expected, np.float32(1e-4)) + b
-    least = np.minimum(np.abs(values), np.abs(values - 1))
-    z = 2 * np.sqrt(a * b)
-    quotient = z / (least + 2.5 + np.sqrt((least + 3.5) ** 2 + z * z))
-    quotient = 1 / (2 * (least + 2) / z + quotient)
-    step = np.log(2 * (least + 1) / z + quotient)
-    ratio = np.where(values >= 1, step, -step) - 0.5 * np.log(a / b)
+    mean = np.maximum(expected, np.float32(_LEAST))
+    if not variance:
+        enough = values >= weight - _LEAST
+        ratio = np.where(enough, np.log(np.maximum(values, np.float32(_LEAST)) / mean), -_MOST)
+        return np.asarray(np.clip(ratio, -_MOST, _MOST), np.float32)
+    ratio = weight * (values - mean - weight / 2) / (variance + mean)
     return np.asarray(np.clip(ratio, -_MOST, _MOST), np.float32)
 
 
@@ -73,15 +67,16 @@ class Background:
         estimate = (self.basis[places] @ self.core) @ self.basis.T if self.basis.size else independent
         return np.asarray(np.maximum(estimate, 0.2 * independent), np.float32)
 
-    def without(self, row: Matrix) -> Background:
-        """Without a person of that (h,) binary row, in the same basis: one person hardly turns it.
+    def without(self, row: Matrix, weight: float) -> Background:
+        """Without a person of that (h,) binary row and weight, in the same basis: one hardly turns it.
 
         Keeping the person in the estimate of everybody else's part would make their absence visible as a
         deficit, which is no fair picture of a sum that they never were in.
         """
         inside = self.basis.T @ row
-        rows = np.maximum(self.rows - row * (row.sum() - 1), 1e-3)
-        return Background(self.basis, self.core - np.outer(inside, inside), rows)
+        rows = np.maximum(self.rows - weight * row * (row.sum() - 1), 1e-3)
+        core = np.asarray(self.core - weight * np.outer(inside, inside), np.float32)
+        return Background(self.basis, core, np.asarray(rows, np.float32))
 
 
 def background(pairs: Matrix, rank: int = 16) -> Background:

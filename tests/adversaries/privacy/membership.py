@@ -3,7 +3,8 @@
 The evidence of all pairs and counts of the history is added up and compared between the sum and its twin
 without the person: every target is a member in one and a stranger in the other. Two attackers: one who knows
 the sum alone, estimates everybody else's part from its largest eigenvectors, and standardises by what the law
-of the noise lets expect; and one who knows everybody else's history, the strongest there can be.
+of the noise lets expect; and one who knows everybody else's history, the strongest there can be. Who knows a
+history knows its weight.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ def attack(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(n,) scores of the targets as members and as strangers; higher means member."""
     people = matrix[:, release.head][targets].toarray().astype(np.float32)
-    exact = gram(matrix, release.head) if everybody_known else None
+    exact_counts, exact_pairs = gram(matrix, release.head, release.weights)
     others = background(release.pairs)
-    exact_counts = np.asarray(matrix[:, release.head].sum(axis=0)).ravel().astype(np.float32)
     inside: list[float] = []
     outside: list[float] = []
-    for row in people:
+    for row, weight in zip(people, release.weights[targets].tolist(), strict=True):
         own = np.flatnonzero(row)
         if own.size < 2:
             continue
@@ -36,25 +36,28 @@ def attack(
         pairs = release.pairs[np.ix_(own, own)][upper]
         counts = release.head_counts[own]
         for scores, here in ((inside, 1), (outside, 0)):
-            if exact is None:
-                fitted = others if here else others.without(row)
+            gone = (1 - here) * weight
+            if not everybody_known:
+                fitted = others if here else others.without(row, weight)
                 expected = fitted.expected_rows(own)[:, own][upper]
                 spread = release.pairs_variance + expected
-                seen = evidence(pairs - (1 - here), expected, release.pairs_variance)
+                seen = evidence(pairs - gone, expected, release.pairs_variance, weight)
                 # Mean and variance of the evidence of a stranger, to second order.
-                scores.append(float((seen.sum() + 0.5 * (1 / spread).sum()) / np.sqrt((1 / spread).sum())))
+                told = weight**2 * float((1 / spread).sum())
+                scores.append((float(seen.sum()) + 0.5 * told) / np.sqrt(told))
             else:
-                rest = exact[np.ix_(own, own)][upper] - 1
+                rest = exact_pairs[np.ix_(own, own)][upper] - weight
+                left = counts - gone - (exact_counts[own] - weight)
                 seen = np.concatenate(
                     (
-                        _exact(pairs - (1 - here) - rest, release.pairs_variance),
-                        _exact(counts - (1 - here) - (exact_counts[own] - 1), release.counts_variance),
+                        _exact(pairs - gone - rest, release.pairs_variance, weight),
+                        _exact(left, release.counts_variance, weight),
                     )
                 )
                 scores.append(float(seen.sum()))
     return np.array(inside), np.array(outside)
 
 
-def _exact(left: Matrix, variance: float) -> Matrix:
+def _exact(left: Matrix, variance: float, weight: float) -> Matrix:
     """Evidence of what is left when everybody else's part is taken away."""
-    return evidence(left, np.zeros_like(left), variance)
+    return evidence(left, np.zeros_like(left), variance, weight)

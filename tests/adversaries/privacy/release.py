@@ -1,4 +1,4 @@
-"""What an aggregator holds after a session: the noisy sum, and the same sum without one person.
+"""What an aggregator holds after a round: the noisy sum, and the same sum without one person.
 
 Noise is drawn at the *declared* variance: the least that the honest survivors reach, with everybody else
 working for the attacker. With five members all alive it is 5/3 of that; `REALISED` says so, and the quality
@@ -7,16 +7,17 @@ beside the table is measured with it.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from federation.noise import skellam
-from models import statistics
+from daemon.lab.experiment import Noise, poisson_noise, summed_over
+from models import counting, statistics
+from models.interactions import Interactions
+from models.noise import SumNoise
+from models.weights import UNIT, weights
 from policies.privacy import Protection, head_minimum
 
 MEMBERS, THRESHOLD, COLLUDERS = 5, 4, 1
@@ -28,66 +29,112 @@ Matrix = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Release:
-    """A noisy sum.
+    """A noisy sum, in viewers.
 
     Attributes:
-        counts: (videos,) noisy number of users of each video of the vocabulary.
         head: (h,) positions of the videos whose pairs were summed, ascending.
+        counts: (h,) noisy numbers of users.
         pairs: (h, h) noisy numbers of users of both videos, symmetric, diagonal 0.
         counts_variance, pairs_variance: of the noise in them.
-        users: size of the cohort.
+        weights: (users,) of everybody in it: the truth, for twins and for attackers who may know it.
     """
 
-    counts: NDArray[np.int64]
     head: NDArray[np.int64]
+    counts: Matrix
     pairs: Matrix
     counts_variance: float
     pairs_variance: float
-    users: int
+    weights: Matrix
 
     @property
     def head_counts(self) -> Matrix:
-        """(h,) noisy counts of the head, at least 1."""
-        return np.maximum(self.counts[self.head], 1).astype(np.float32)
+        """(h,) noisy counts, at least 1."""
+        return np.maximum(self.counts, np.float32(1))
 
-    def without_rows(self, people: Matrix) -> Release:
-        """The same sum, same noise and head, without some people: (people, h) binary rows over it."""
-        part = people.T @ people
+    @property
+    def users(self) -> float:
+        """Users behind it, each with its weight."""
+        return float(self.weights.sum())
+
+    def without_rows(self, people: Matrix, weights: Matrix) -> Release:
+        """The same sum, same noise and head, without some people: (people, h) binary rows, (people,)."""
+        heavy = people * weights[:, None]
+        part = people.T @ heavy
         np.fill_diagonal(part, 0)
-        counts = self.counts.copy()
-        counts[self.head] -= people.sum(axis=0).astype(np.int64)
-        return replace(self, counts=counts, pairs=self.pairs - part)
+        return replace(self, counts=self.counts - heavy.sum(axis=0), pairs=self.pairs - part)
 
     def of(self, columns: NDArray[np.int64]) -> Release:
         """Only these head videos, given as positions within the head."""
-        return replace(self, head=self.head[columns], pairs=self.pairs[np.ix_(columns, columns)])
+        pairs = self.pairs[np.ix_(columns, columns)]
+        return replace(self, head=self.head[columns], counts=self.counts[columns], pairs=pairs)
 
 
-def release(matrix: csr_array, level: Protection, seed: tuple[int, ...]) -> Release:
-    """Sum the rows of a (users, videos) matrix that is already limited, with fresh noise."""
-    users = int(matrix.shape[0])
-    exact = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)
-    counts = exact + noise(level.counts_noise, exact.size, (*seed, 1))
-    least = head_minimum(MIN_USERS, level.counts_noise)
-    head = statistics.head(counts, min_users=least, max_head=MAX_HEAD)
-    pairs = gram(matrix, head) + noise_matrix(level.pairs_noise, head.size, (*seed, 2))
-    return Release(counts, head, pairs, float(level.counts_noise), float(level.pairs_noise), users)
+def release(
+    matrix: csr_array,
+    level: Protection,
+    seed: tuple[int, ...],
+    *,
+    head: NDArray[np.int64] | None = None,
+) -> Release:
+    """Sum the rows of a (users, videos) matrix that is already limited, with fresh noise.
+
+    Without a `head`, (h,) ascending, it is that of the videos whose pairs are used.
+    """
+    likes, law = Interactions(matrix), noise_law(noise_of(level), seed)
+    least = UNIT * head_minimum(MIN_USERS, level.counts_noise)
+    asked = head
+    if asked is None:
+        plain = UNIT * counting.counts(likes) + law(0, likes.videos)
+        asked = statistics.head(plain, min_users=least, max_head=MAX_HEAD)
+    found = summed_over(asked, [likes], law)
+    if head is None:
+        found = found.of(np.flatnonzero(found.counts >= least))
+    pairs = statistics.to_matrix(np.zeros_like(found.counts), found.triangle).astype(np.float32)
+    return Release(
+        found.head,
+        (found.counts / UNIT).astype(np.float32),
+        pairs,
+        float(level.counts_noise),
+        float(level.pairs_noise),
+        weights_of(matrix, asked),
+    )
 
 
-def gram(matrix: csr_array, head: NDArray[np.int64]) -> Matrix:
-    """Exact numbers of users of both videos, (h, h), diagonal 0."""
-    dense = statistics.gram(matrix, head).astype(np.float32)
+def gram(matrix: csr_array, head: NDArray[np.int64], weights: Matrix) -> tuple[Matrix, Matrix]:
+    """Exact (h,) counts and (h, h) pairs with diagonal 0, of users with these (users,) weights."""
+    columns = matrix[:, head].toarray().astype(np.float32)
+    heavy = columns * weights[:, None]
+    dense = columns.T @ heavy
     np.fill_diagonal(dense, 0)
-    return dense
+    return heavy.sum(axis=0), dense
 
 
-def noise(variance: int, size: int, seed: tuple[int, ...]) -> NDArray[np.int64]:
-    """(size,) of the noise that members add, drawn with the very code they use."""
-    key = hashlib.sha256(repr(("attack", *seed)).encode()).digest()
-    return skellam(Fraction(variance), size, key)
+def weights_of(matrix: csr_array, head: NDArray[np.int64]) -> Matrix:
+    """(users,) weights in viewers, by how many videos of a head each has."""
+    found = weights(np.diff(csr_array(matrix[:, head]).indptr)) / UNIT
+    return np.asarray(found, np.float32)
 
 
-def noise_matrix(variance: int, size: int, seed: tuple[int, ...]) -> Matrix:
+def noise_of(level: Protection) -> SumNoise:
+    """Variances that a level declares, in viewers squared."""
+    return SumNoise(level.counts_noise, level.pairs_noise)
+
+
+def noise_law(noise: SumNoise, seed: tuple[int, ...]) -> Noise:
+    """Return the law of `poisson_noise`; each segment is drawn from a seed, the same whenever it is asked."""
+
+    def drawn(segment: int, size: int) -> NDArray[np.int64]:
+        return poisson_noise(noise, np.random.default_rng([*seed, segment]))(segment, size)
+
+    return drawn
+
+
+def noise(variance: float, size: int, seed: tuple[int, ...]) -> Matrix:
+    """(size,) noise of this variance, in viewers, on the grid of 1/32."""
+    return np.asarray(noise_law(SumNoise(variance), seed)(0, size) / UNIT, np.float32)
+
+
+def noise_matrix(variance: float, size: int, seed: tuple[int, ...]) -> Matrix:
     """(size, size) symmetric noise, diagonal 0."""
     dense = np.zeros((size, size), np.float32)
     if variance and size > 1:

@@ -1,9 +1,9 @@
-"""Runs attacks against one cohort at one level and turns what they return into rows of the table."""
+"""Runs attacks against one cohort at one setting and turns what they return into rows of the table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,19 +11,21 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from daemon.lab.experiment import Population
-from policies.privacy import Level
+from models.head import LEAST_VIEWS
 from tests.adversaries.privacy import (
     als,
     clique,
     completion,
+    crafted_head,
     honeypot,
     membership,
     related_lists,
+    sock_puppets,
     windows,
 )
 from tests.adversaries.privacy.cohorts import Cohort
 from tests.adversaries.privacy.release import Release, release
-from tests.adversaries.privacy.settings import LEVELS, Effort
+from tests.adversaries.privacy.settings import Effort, Setting
 from tests.adversaries.privacy.stats import Interval, auc_interval, caught, mean_interval
 
 _SMALL_MEMBER = 5
@@ -37,18 +39,19 @@ class Outcome:
     Attributes:
         attack: its number.
         name: what it tries, with its figure.
-        level, users: where.
+        level, users: where; the name of the setting.
         targets: how many were attacked; 0 where there was nothing to attack.
         reached: the attack's figure.
         baseline: the figure that it is compared with.
         gain: their difference.
         against: the baseline in words.
         note: more about this cell.
+        accounts, lists: of attack 8: how many made-up accounts, and how many lists were read; else 0.
     """
 
     attack: int
     name: str
-    level: Level
+    level: str
     users: int
     targets: int
     reached: float
@@ -56,27 +59,29 @@ class Outcome:
     gain: Interval
     against: str
     note: str = ""
+    accounts: int = 0
+    lists: int = 0
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One cohort at one level; what several attacks need is computed once."""
+    """One cohort at one setting; what several attacks need is computed once."""
 
     population: Population
     cohort: Cohort
-    level: Level
+    setting: Setting
     effort: Effort
     seed: int
 
     @cached_property
     def matrix(self) -> csr_array:
         """(users, videos) as they are counted."""
-        return self.cohort.limited(LEVELS[self.level].max_videos_per_user)
+        return self.cohort.limited(self.setting.protection.max_videos_per_user)
 
     @cached_property
     def release(self) -> Release:
         """The sum at the declared noise."""
-        return release(self.matrix, LEVELS[self.level], (self.seed, self.users))
+        return release(self.matrix, self.setting.protection, (self.seed, self.users))
 
     @cached_property
     def smaller(self) -> Release:
@@ -103,13 +108,14 @@ class Scene:
             return self.nothing(attack, name, against)
         gain = mean_interval(reached - baseline)
         means = float(reached.mean()), float(baseline.mean())
-        return Outcome(attack, name, self.level, self.users, reached.size, *means, gain, against, note)
+        return Outcome(attack, name, self.setting.name, self.users, reached.size, *means, gain, against, note)
 
     def nothing(self, attack: int, name: str, against: str) -> Outcome:
         """The head is too small to attack anybody, or to recommend anything."""
         nan = float("nan")
         empty = Interval(nan, nan, nan)
-        return Outcome(attack, name, self.level, self.users, 0, nan, nan, empty, against, "head too small")
+        where = self.setting.name, self.users
+        return Outcome(attack, name, *where, 0, nan, nan, empty, against, "head too small")
 
 
 def clique_rows(scene: Scene) -> Iterator[Outcome]:
@@ -155,7 +161,7 @@ def membership_rows(scene: Scene) -> Iterator[Outcome]:
         note = f"TPR {rates[0]:.2f} at 1 % FPR, {rates[1]:.2f} at 5 %"
         gain = Interval(area.value - 0.5, area.low - 0.5, area.high - 0.5)
         size = inside.size
-        yield Outcome(3, name, scene.level, scene.users, size, area.value, 0.5, gain, "coin", note)
+        yield Outcome(3, name, scene.setting.name, scene.users, size, area.value, 0.5, gain, "coin", note)
 
 
 def window_rows(scene: Scene) -> Iterator[Outcome]:
@@ -163,6 +169,9 @@ def window_rows(scene: Scene) -> Iterator[Outcome]:
     number = scene.effort.windows
     viewers = windows.one_viewer(scene.matrix, scene.smaller, scene.targets(number), (scene.seed, 4))
     yield scene.outcome(4, "two windows, a viewer: precision@10", "popularity", viewers)
+    everybody = scene.targets(scene.users)
+    changed = windows.changed_weight(scene.matrix, scene.smaller, everybody, number, (scene.seed, 14))
+    yield scene.outcome(4, "two windows, a changed weight: precision@10", "popularity", changed)
     users = scene.targets(min(number * _SMALL_MEMBER, scene.users))
     users = users[: users.size // _SMALL_MEMBER * _SMALL_MEMBER].reshape(-1, _SMALL_MEMBER)
     member = windows.one_member(scene.matrix, scene.smaller, users, (scene.seed, 5))
@@ -176,7 +185,7 @@ def als_rows(scene: Scene) -> Iterator[Outcome]:
     both = als.attack(
         matrix,
         als.item_factors(csr_array(matrix[:600]), scene.seed),
-        variance=float(LEVELS[scene.level].pairs_noise),
+        variance=float(scene.setting.protection.pairs_noise),
         length=3,
         targets=scene.effort.inversions,
         seed=scene.seed,
@@ -201,12 +210,59 @@ def list_rows(scene: Scene) -> Iterator[Outcome]:
         both = related_lists.attack(
             scene.matrix,
             scene.population.features,
-            LEVELS[scene.level],
+            scene.setting.protection,
             own=own,
             targets=scene.effort.lists,
-            seed=(scene.seed, 8),
+            seed=(scene.seed, 7),
         )
         yield scene.outcome(7, f"related lists, {words}: hit@10", "popularity", both)
+
+
+def puppet_rows(scene: Scene) -> Iterator[Outcome]:
+    """Attack 8."""
+    for federated, words in ((False, "alone"), (True, "federated")):
+        for accounts, effort in scene.effort.puppets.items():
+            for found in sock_puppets.attack(
+                scene.matrix,
+                scene.population.features,
+                scene.setting.protection,
+                accounts=accounts,
+                federated=federated,
+                effort=effort,
+                seed=(scene.seed, 8, accounts),
+            ):
+                lists = f"{found.windows} list" + "s" * (found.windows > 1)
+                name = f"sock puppets, {words}, {accounts} accounts, {lists}: precision@10"
+                # Against whichever of the two guesses better.
+                popular = not found.reached.size or found.popular.mean() >= found.twin.mean()
+                against, baseline = (
+                    ("popularity", found.popular) if popular else ("instance without target", found.twin)
+                )
+                outcome = scene.outcome(8, name, against, (found.reached, baseline), found.note)
+                yield replace(outcome, accounts=accounts, lists=found.windows)
+
+
+def crafted_head_rows(scene: Scene) -> Iterator[Outcome]:
+    """Attack 9."""
+    seed, views = (scene.seed, 9, scene.users), scene.population.views
+    few = views < LEAST_VIEWS
+    against, targets = "sum without target", scene.targets(scene.users)
+    for counters, among, words in (
+        (views, few, f"under {LEAST_VIEWS} views"),
+        (np.full_like(views, LEAST_VIEWS), None, "all counted"),
+    ):
+        name = f"head of rare videos, {words}: precision@10"
+        head = crafted_head.craft(scene.matrix, scene.effort.rare, seed, among=among)
+        if head.size < 2 * completion.NAMED:
+            yield scene.nothing(9, name, against)
+            continue
+        crafted = crafted_head.ask(scene.matrix, head, counters, scene.setting.protection, seed)
+        done = crafted_head.attack(scene.matrix, crafted, targets, scene.seed)
+        if len(done.with_target) < 2:
+            yield scene.nothing(9, name, against)
+            continue
+        way, inside, outside, _ = done.best()
+        yield scene.outcome(9, name, against, (inside, outside), f"{way}; {head.size} videos")
 
 
 ATTACKS: dict[int, Callable[[Scene], Iterator[Outcome]]] = {
@@ -217,4 +273,6 @@ ATTACKS: dict[int, Callable[[Scene], Iterator[Outcome]]] = {
     5: als_rows,
     6: honeypot_rows,
     7: list_rows,
+    8: puppet_rows,
+    9: crafted_head_rows,
 }

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import ive
+from scipy.stats import norm, poisson
 
 from tests.adversaries.privacy.law import evidence
 from tests.adversaries.privacy.release import noise
@@ -56,28 +57,48 @@ def test_few_false_alarms_are_few() -> None:
     assert caught(outside + 200, outside, 0.01) == 1
 
 
-@pytest.mark.parametrize(("expected", "variance"), [(0.0, 4.0), (0.3, 1.0), (5.0, 16.0), (40.0, 2.0)])
-def test_evidence_is_the_log_likelihood_ratio(expected: float, variance: float) -> None:
-    a, b = expected + variance / 2, variance / 2
+@pytest.mark.parametrize(("weight", "variance"), [(1.0, 4.0), (0.5, 4.0), (0.25, 8.0), (1 / 32, 16.0)])
+def test_evidence_is_the_log_likelihood_ratio(weight: float, variance: float) -> None:
+    unit = 32
+
+    def log_law(entries: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.log(ive(np.abs(entries).astype(np.float64), variance * unit**2))
+
+    entries = np.arange(-6 * unit, 6 * unit, 7)
+    exact = log_law(entries - round(weight * unit)) - log_law(entries)
+    values = (entries / unit).astype(np.float32)
+    found = evidence(values, np.zeros_like(values), variance, weight)
+    np.testing.assert_allclose(found, exact, atol=0.001)
+
+
+def test_evidence_takes_the_others_into_account() -> None:
+    mean, variance = 5.0, 16.0
+    others = np.arange(60)
+    share = poisson.pmf(others, mean)
 
     def log_law(value: NDArray[np.float64]) -> NDArray[np.float64]:
-        bessel = ive(np.abs(value), 2 * np.sqrt(a * b))
-        return np.asarray(value / 2 * np.log(a / b) + np.log(bessel))
+        return np.log(norm.pdf(value[:, None], others, np.sqrt(variance)) @ share)
 
-    values = np.arange(-6, 12).astype(np.float64) + round(expected)
+    values = np.arange(-4.0, 15.0)
     exact = log_law(values - 1) - log_law(values)
-    found = evidence(values.astype(np.float32), np.full(values.size, expected, np.float32), variance)
-    np.testing.assert_allclose(found, exact, atol=0.01)
+    found = evidence(values.astype(np.float32), np.full(values.size, mean, np.float32), variance)
+    np.testing.assert_allclose(found, exact, atol=0.06)
 
 
-def test_without_noise_a_zero_rules_a_person_out() -> None:
-    found = evidence(np.array([0, 1], np.float32), np.array([0.1, 0.1], np.float32), 0.0)
-    assert found[0] == -12
-    assert found[1] > 2
+def test_without_noise_less_than_the_weight_rules_a_person_out() -> None:
+    values, expected = np.array([0, 0.25, 1], np.float32), np.full(3, 0.1, np.float32)
+    found = evidence(values, expected, 0.0)
+    assert found[:2].tolist() == [-12, -12]
+    assert found[2] > 2
+    light = evidence(values, expected, 0.0, 0.25)
+    assert light[0] == -12
+    assert 0 < light[1] < light[2]
 
 
 def test_the_noise_of_the_attacks_has_the_declared_variance() -> None:
     drawn = noise(16, 40_000, (1, 2))
+    assert np.array_equal(drawn * 32, np.rint(drawn * 32))
+    assert not np.array_equal(drawn, np.rint(drawn))
     # Var of a sample variance is about (kurtosis - 1 + ...) v^2 / n; five standard errors.
     assert drawn.var() == pytest.approx(16, abs=5 * 16 * np.sqrt(2.1 / 40_000))
     assert not np.array_equal(drawn, noise(16, 40_000, (1, 3)))

@@ -22,7 +22,7 @@ from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds.aggregator_window import group_windows
 from daemon.store import sums
-from daemon.store.activity import SessionRecord, save_session
+from daemon.store.activity import RoundRecord, save_round
 from federation.group.node_key import new_node_key, public_node_key
 from federation.identity import Identity, format_key
 from federation.key_words import words
@@ -104,7 +104,7 @@ async def test_from_an_invitation_to_members_who_approve_each_other(three: list[
     again = await typed(a, "group", "approve", "--all", "--yes")
     assert "All members are approved here." in again.stdout
 
-    none = await typed(a, "sessions", "list")
+    none = await typed(a, "rounds", "list")
     assert ("shoal group status" in none.stdout, "Approve peers" in none.stdout) == (True, False)
     listing = await typed(a, "peers", "list")
     assert (f"whose host {host.host} takes the sums" in listing.stdout, "both sides" in listing.stdout) == (
@@ -234,20 +234,20 @@ async def test_a_sum_is_announced_by_command(three: list[Neighbour]) -> None:
 async def test_a_sum_that_cannot_be_learnt_from_is_said(three: list[Neighbour]) -> None:
     host, *_ = three
     await typed(host, "group", "host", GROUP)
-    batch = "ab" * 32
-    repository.change(host.engine, lambda group: group and replace(group, batch=batch))
+    run = "ab" * 32
+    repository.change(host.engine, lambda group: group and replace(group, run=run))
     hosts = ["m1.example", "m2.example"]
-    save_session(host.engine, SessionRecord(batch, "host", host.host, 1.0, 1.0, "done", "", hosts, hosts))
+    save_round(host.engine, RoundRecord(run, "host", host.host, 1.0, 1.0, "done", "", hosts, hosts))
     sums.save(
         host.engine,
         host.config.sums_dir,
-        session_id=batch,
+        round_id=run,
         urls=("https://v.example/1", "https://v.example/2"),
         counts=np.array([7, 8]),
         triangle=np.array([6]),
         privacy=EXACT_SUM,
         now=1.0,
-        run=batch,
+        run=run,
         sub_cohort=0,
         verdict="new",
     )
@@ -256,7 +256,7 @@ async def test_a_sum_that_cannot_be_learnt_from_is_said(three: list[Neighbour]) 
         assert "Nothing new is learnt from the group: the newest sum contains" in told
         peers.save(host.engine, Peer(known, "https://m", format_key(bytes(32)), state="approved"))
     assert "Nothing new is learnt" not in (await typed(host, "group", "status")).stdout
-    listing = await typed(host, "sessions", "list")
+    listing = await typed(host, "rounds", "list")
     assert "the group's sum" in listing.stdout
 
 
@@ -264,12 +264,13 @@ async def test_no_sum_is_announced_for_a_window_that_has_its_sum(three: list[Nei
     host, *_ = three
     await typed(host, "group", "host", GROUP)
     record = group_windows(host.config, time.time)
-    record.open(b"")
-    record.answered("ab" * 32)
+    record.open("ab" * 32, [], b"", b"")
+    record.note_left()
+    record.answered()
     refused = await typed(host, "group", "start", "--in", "1m", "-o", "json")
     assert (refused.returncode, "for this data window" in refused.json["message"]) == (3, True)
     # What it says to type is late enough: now only members are missing.
-    line = refused.json["advice"].split(": ")[1].removesuffix(". See privacy.window.").split()[1:]
+    line = refused.json["advice"].split(": ")[1].removesuffix(". See privacy.window_max.").split()[1:]
     later = await typed(host, *line, "-o", "json")
     assert "the group has 1 members" in later.json["message"]
 
@@ -298,9 +299,7 @@ async def test_everything_fits_a_narrow_screen(
     )
     repository.change(
         host.engine,
-        lambda group: (
-            group and replace(group, batch="ab" * 32, published="cd" * 32, next_at=host.clock() + 90)
-        ),
+        lambda group: group and replace(group, run="ab" * 32, published="cd" * 32, next_at=host.clock() + 90),
     )
     found = status.status(host.config, host.engine, host.clock())
     assert len(found["published"]["words"]) == 8

@@ -64,6 +64,8 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
         "daemon.cli.main",
         "daemon.errors",
         "daemon.own_packages",
+        "models",
+        "models.errors",
     }
     # A third of a second is the aim; a busy machine gets three times that.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
@@ -140,7 +142,11 @@ def test_init_asks_the_plugin_and_leaves_a_working_pair(tmp_path: Path) -> None:
         assert answer["host"] == fake_peertube.HOST
         assert fake_peertube.SECRET not in str(answer)
         assert (folder / "shoal.toml").stat().st_mode & 0o777 == 0o600
-        assert sorted(path.name for path in folder.iterdir()) == ["identity.key", "shoal.toml"]
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "identity.fresh",
+            "identity.key",
+            "shoal.toml",
+        ]
         assert shoal("sync", "-c", folder, "-o", "json").json["videos"] == 30
         assert shoal("train", "-c", folder, "-o", "json").json["kind"] == "local"
         seed = fake_peertube.video_uuid(8)
@@ -251,7 +257,7 @@ def test_nothing_but_the_result_reaches_standard_output(tmp_path: Path) -> None:
         (["models", "show"], 4, "shoal train"),
         (["models", "list"], 6, "shoal run"),
         (["peers", "list"], 6, "shoal run"),
-        (["sessions", "start"], 3, "mode ="),
+        (["rounds", "start"], 3, "mode ="),
     ],
 )
 def test_exit_statuses_mean_something(tmp_path: Path, words: list[str], status: int, hint: str) -> None:
@@ -263,7 +269,7 @@ def test_exit_statuses_mean_something(tmp_path: Path, words: list[str], status: 
 
 def test_too_few_peers_are_a_refusal(tmp_path: Path) -> None:
     config = instance(tmp_path, extra='mode = "contribute"')
-    done = shoal("sessions", "start", "-c", config, "-o", "json")
+    done = shoal("rounds", "start", "-c", config, "-o", "json")
     assert done.returncode == 3
     assert done.json["code"] == "refused"
 
@@ -303,6 +309,9 @@ def test_kinds_of_data_take_the_options_of_their_neighbours(tmp_path: Path) -> N
         (["demo", "--attack", "push", "--serve"], "--attack"),
         (["demo", "--level", "user-level"], "--level"),
         (["evaluate", "--data", "/nope"], "--data"),
+        (["evaluate", "--data", ".", "--heads", "--together"], "--together"),
+        (["evaluate", "--data", ".", "--together", "--instances", "5"], "--instances"),
+        (["evaluate", "--data", ".", "--heads", "--instances", "5"], "exclude each other"),
     ],
 )
 def test_wrong_arguments_are_noticed_before_the_laboratory_is_loaded(words: list[str], hint: str) -> None:
@@ -362,8 +371,9 @@ def test_answers_come_from_the_running_daemon(tmp_path: Path) -> None:
         assert answer["videos"] == running.call(f"/v1/related?video={LABELS.uuid[3]}&limit=3")[1]["videos"]
         why = shoal("explain", LABELS.uuid[3], "--history", LABELS.uuid[4], "-c", config, "-o", "json").json
         assert why["model"] == "one"
-        assert len(why["by_video"]) == 1
-        assert 'route="/v1/explain",status="200"' in running.call("/metrics")[1]
+        assert set(why) == {"model", "uuid", "url", "by_video", "popularity", "by_feature"}
+        assert [set(part) for part in why["by_video"]] == [{"uuid", "share"}]
+        assert 'route="/v1/explain",status="200"' in running.call("/metrics", admin=True)[1]
     direct = shoal("related", LABELS.uuid[3], "-c", config, "-n", "3", "-o", "json").json
     assert direct == answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,42 @@ def test_an_id_is_known_by_how_it_begins_unless_several_begin_so() -> None:
         assert "shoal x" in raised.value.advice
 
 
+async def test_one_introduces_and_the_other_approves_in_one_decision(tmp_path: Path) -> None:
+    async with neighbours(tmp_path, 4) as (hub, one, two, three):
+        for other in (one, two, three):
+            await other.approve(hub)
+            await hub.approve(other)
+        nothing = await typed(one, "peers", "circle", "--yes")
+        assert (nothing.returncode, "No peer introduces" in nothing.stdout) == (0, True)
+        asked = await typed(hub, "peers", "introduce")
+        assert (asked.returncode, two.host in asked.stdout) == (2, True)
+        done = await typed(hub, "peers", "introduce", one.host, "--yes", "-o", "json")
+        assert (done.returncode, done.json["waiting"]) == (0, [])
+        assert set(done.json["introduced"][one.host]) == {two.host, three.host}
+        await one.settled()
+        one.follow(two.host, since=one.clock() - 40 * 86400)
+        # Looking decides nothing, and nor does asking nobody.
+        seen = (await typed(one, "peers", "circle", hub.host, "-o", "json")).json
+        assert {i["host"]: i["ticked"] for i in seen["instances"]} == {two.host: True, three.host: False}
+        asked = await typed(one, "peers", "circle")
+        assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
+        assert f"[x]  {two.host}" in asked.stdout
+        assert f"[ ]  {three.host}" in asked.stdout
+        assert "counts as a stranger" in " ".join(asked.stdout.split())
+        assert one.peer(two).state == "candidate"
+        wrong = await typed(one, "peers", "circle", "--tick", "nobody.example", "--yes")
+        assert wrong.returncode == 2
+        done = await typed(one, "peers", "circle", "--yes")
+        assert "Approved 1 instance." in done.stdout
+        assert (one.peer(two).state, one.peer(three).state) == ("approved", "candidate")
+        ticked = await typed(one, "peers", "circle", "--tick", three.host, "--yes", "-o", "json")
+        assert (ticked.json["approved"], ticked.json["cohort"]["on_word_alone"]) == ([three.host], 1)
+        assert "asks to be approved" in three.shown(one)["sentence"]
+        stopped = await typed(hub, "peers", "introduce", "--stop", "-o", "json")
+        assert stopped.json == {"told": [one.host]}
+        assert (await typed(one, "peers", "circle", "-o", "json")).json["instances"] == []
+
+
 async def test_a_key_is_replaced_only_while_the_daemon_is_stopped(pair: list[Neighbour]) -> None:
     _, b = pair
     before = b.identity.public
@@ -188,6 +225,23 @@ def test_what_works_with_so_many(theirs: tuple[str, ...], mutual: int, parts: li
         assert part in found.sentence
 
 
+def test_a_finished_sum_shows_that_they_approve_one_another() -> None:
+    book = book_of(*("approved",) * 5)
+    hosts = sorted(book.peers)
+    assert "The newest sum had 4 of them in it." in cohort(book, 4, summed=hosts[:4]).sentence
+    for summed in (hosts[:3], [], ["elsewhere.example"] * 9):
+        assert "must also approve one another" in cohort(book, 4, summed=summed).sentence
+
+
+def test_whoever_was_only_introduced_is_missing_from_the_minimum() -> None:
+    book = book_of(*("approved",) * 5)
+    alone = {h: replace(peer, introduced_by=("x.example",)) for h, peer in list(book.peers.items())[:2]}
+    found = cohort(KnownPeers({**book.peers, **alone}), 4, summed=sorted(book.peers))
+    assert (found.approved, found.mutual, found.on_word_alone) == (5, 5, 2)
+    assert "2 peers were only introduced and count as strangers" in found.sentence
+    assert "A sum needs 4, so 1 more must be approved by both sides." in found.sentence
+
+
 @pytest.mark.parametrize(
     ("peer", "part"),
     [
@@ -195,7 +249,16 @@ def test_what_works_with_so_many(theirs: tuple[str, ...], mutual: int, parts: li
         (Peer("x", failures=1), "could not be reached"),
         (Peer("x", version="1"), "daemon does not answer"),
         (Peer("x", key="k", url="u"), "It runs Shoal"),
-        (Peer("x", key="k", theirs="asked"), "Add it to read its card"),
+        (Peer("x", key="k", theirs="asked"), "Its card is being read"),
+        (Peer("x", key="k", theirs="asked", failures=1), "its domain does not show its card"),
+        (
+            Peer("x", state="approved", theirs="approved", introduced_by=("a.example", "b.example")),
+            "It was only introduced, and counts as a stranger",
+        ),
+        (
+            Peer("x", state="approved", theirs="approved", introduced_by=("a.example",), evidence="followed"),
+            "You approve each other.",
+        ),
         (Peer("x", key="k", url="u", theirs="asked"), "Compare its words"),
         (Peer("x", state="approved", theirs="unknown"), "not known whether it approves you"),
         (

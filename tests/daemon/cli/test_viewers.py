@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
 from daemon.errors import RequestError
-from daemon.identity import open_identity
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.maintenance import forget_viewer, sync
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
 from daemon.rounds.contribution_job import noisy, windows_of
-from daemon.rounds.counts_then_pairs import Rounds
+from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.own_statistics import own_viewers
-from daemon.store import content_arrays
+from daemon.store import engagement_arrays
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.viewers import Pseudonyms, viewer_states
+from federation.blob_access import reference_to
+from federation.envelope import Stage
 from federation.errors import Refusal
 from federation.identity import Identity, format_key
-from federation.journal import MemoryJournal
+from federation.masks import RING
+from federation.proposal import Proposal, least_threshold
+from models.weights import UNIT
+from policies.sharing import TRAINER
 from tests.daemon.running_daemon import instance
 from tests.daemon.shoal_command import shoal
 from tests.daemon.small_dataset import write_set
@@ -50,7 +53,8 @@ def config_file(tmp_path: Path) -> Path:
         for p in PEERS
     )
     path = instance(folder, extra='mode = "contribute"')
-    path.write_text(path.read_text() + '[privacy]\nmin_video_age = "0s"\nlevel = "none"\n' + peers)
+    settings = '[sharing]\nmin_vocabulary = 2\n[privacy]\nmin_video_age = "0s"\nlevel = "none"\n'
+    path.write_text(path.read_text() + settings + peers)
     return path
 
 
@@ -72,18 +76,33 @@ def context_of(config: Config, engine: Engine) -> JobContext:
     return JobContext(config, engine, lambda _stage, _part: None, lambda: NOW)
 
 
-def give(config: Config, engine: Engine, aggregator: str) -> Any:
-    """Give an aggregator this instance's counts, as in a session; returns the proposal."""
+def give(config: Config, engine: Engine, aggregator: str) -> NDArray[np.int64]:
+    """Give an aggregator this instance's numbers, until they are about to leave; returns the counts."""
     context = context_of(config, engine)
     own = own_viewers(engine, config, now=NOW)
-    blob = round_config.encode_vocabulary(own.catalogue.urls)
-    identity = open_identity(config.identity_file, config.instance.host)
-    rounds = Rounds(
-        config, identity, MemoryJournal(), round_config.limits(config), context.clock, context.progress
+    vocabulary, head = len(own.catalogue), 2
+    blobs = {
+        round_config.VOCABULARY: round_config.encode_vocabulary(own.catalogue.urls),
+        round_config.HEAD: round_config.encode_head(np.arange(head)),
+    }
+    proposal = Proposal(
+        aggregator=aggregator,
+        roster=tuple(peer.public for peer in PEERS),
+        threshold=least_threshold(len(PEERS)),
+        trainer=TRAINER,
+        segments=round_config.segments(config, vocabulary, head),
+        entry_bound=config.sharing.max_users,
+        ring=RING,
+        nonce=bytes(16),
+        created=int(NOW),
+        expires=int(NOW) + 600,
+        parameters=round_config.parameters(config, vocabulary, head, pass_on=False),
+        blobs={name: reference_to(blob) for name, blob in blobs.items()},
     )
-    (part,) = rounds.propose(blob, (tuple(peer.public for peer in PEERS),))
-    proposal = replace(part.first.proposal, aggregator=aggregator)
-    return noisy(context, proposal, {round_config.VOCABULARY: blob}, own, windows_of(context))
+    windows = windows_of(context)
+    vector = noisy(context, proposal, blobs, own, windows)
+    ContributionLog(windows, engine, context.clock).check(aggregator.encode(), proposal, Stage.SHARES)
+    return vector[:vocabulary] // UNIT
 
 
 def pseudonym(config: Config) -> bytes:
@@ -102,11 +121,11 @@ def test_everything_of_the_viewer_goes_and_what_peers_were_to_get_is_void(
     raw = b"".join(path.read_bytes() for path in config.data_dir.glob("shoal.db*"))
     assert pseudonym(config) not in raw
     # Neither the same counts nor new ones that differ by this viewer leave before the window is over.
-    with pytest.raises(Refusal, match="nothing more is given in this data window"):
+    with pytest.raises(Refusal, match="cannot take part now"):
         give(config, engine, "p0.example")
     ends = sorted(kept.window.ends for kept in windows_of(context_of(config, engine)).all())
     assert report["next_contribution"] == ends[0] > NOW
-    assert np.asarray(before).sum() == 600
+    assert before.sum() == 600
 
 
 def test_nothing_names_the_viewer(config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +141,7 @@ def test_who_is_not_stored_cannot_be_forgotten(config: Config, engine: Engine) -
     with pytest.raises(RequestError) as raised:
         forget_viewer.forget(engine, config, "u999", NOW)
     assert "u999" not in raised.value.message + raised.value.advice
-    assert content_arrays.read(engine)[1].user_count == 60
+    assert engagement_arrays.read(engine)[1].user_count == 60
     assert not [e for e in ledger.entries(engine) if e.kind == Kind.WITHDRAWAL]
 
 
@@ -137,19 +156,20 @@ def test_the_next_statistic_is_without_the_viewer_and_the_window_opens_when_othe
     windows = windows_of(JobContext(config, engine, lambda _s, _p: None, lambda: later))
     kept = windows.read("p0.example")
     assert kept is not None
-    assert kept.window.over(later, changed=0, least=0)
+    assert kept.window.over(later)
     assert own_viewers(engine, config, now=NOW).interactions.users == 59
-    assert np.asarray(before).sum() - own_viewers(engine, config, now=NOW).interactions.matrix.sum() == 10
+    assert before.sum() - own_viewers(engine, config, now=NOW).interactions.matrix.sum() == 10
 
 
 def test_the_command_reads_the_name_from_a_pipe_and_trains_at_once(config_file: Path, engine: Engine) -> None:
     report = shoal("viewers", "forget", "-c", config_file, "-o", "json", typed=f"{SOMEBODY}\n").json
     assert (report["engagements"], report["trained"]) == (10, True)
     assert report["serves_now"]
-    assert report["older_models"] == []
+    assert report["models"] == []
     done = shoal("viewers", "forget", "--no-train", "-c", config_file, typed="u8\n")
     assert done.returncode == 0, done
-    assert "until the next: shoal train" in done.said
+    assert "off the disk with the next training" in done.said
+    assert "own viewers are counted anew at the first training after" in done.said
     assert report["serves_now"] in done.said
     assert "u8" not in done.stdout + done.stderr
     done = shoal("viewers", "check", "-c", config_file)

@@ -160,17 +160,17 @@ def test_real_viewers_are_in_sums_with_noise_only(tmp_path: Path) -> None:
         assert load(write(tmp_path, f'{contribute}[privacy]\nlevel = "{level}"\n'), {}).privacy.level == level
 
 
-@pytest.mark.parametrize("settings", ['window = "23h"', 'window = "1s"', "min_changed_users = 0"])
+@pytest.mark.parametrize("settings", ['window_max = "23h"', 'window_max = "1s"', "min_changed_users = 0"])
 def test_sums_with_real_viewers_do_not_follow_each_other_closely(tmp_path: Path, settings: str) -> None:
     (refused,) = problems(tmp_path, f'mode = "contribute"\n{PEERTUBE}[privacy]\n{settings}\n')
-    assert "privacy.window is under a day, or privacy.min_changed_users is 0" in refused
-    fine = '[privacy]\nwindow = "1d"\nmin_changed_users = 1\n'
+    assert "privacy.window_max is under a day, or privacy.min_changed_users is 0" in refused
+    fine = '[privacy]\nwindow_max = "1d"\nmin_changed_users = 1\n'
     load(write(tmp_path, f'mode = "contribute"\n{PEERTUBE}{fine}'), {})
 
 
 @pytest.mark.parametrize("mode", ["off", "simulate", "consume"])
 def test_where_nobody_is_in_a_sum_anything_goes(tmp_path: Path, mode: str) -> None:
-    unsafe = '[privacy]\nlevel = "none"\nwindow = "1s"\nmin_changed_users = 0\n'
+    unsafe = '[privacy]\nlevel = "none"\nwindow_max = "1s"\nmin_changed_users = 0\n'
     assert load(write(tmp_path, f'mode = "{mode}"\n{PEERTUBE}{unsafe}'), {}).mode == mode
     # A data set has no viewers who could mind.
     assert load(write(tmp_path, f'mode = "contribute"\n{MINIMAL}{unsafe}'), {}).mode == "contribute"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from daemon.group import repository
@@ -23,7 +24,7 @@ from federation.errors import Refusal
 from federation.group.epoch_opening import Gather
 from federation.identity import format_key
 from policies.window import Window
-from tests.daemon.disclosure.test_disclosure import (
+from tests.daemon.disclosure.sharing_instance import (
     NOW,
     PEERS,
     Place,
@@ -62,7 +63,7 @@ def join(place: Place, role: repository.Role, *, epoch: bytes = b"") -> None:
 
 
 def draw(place: Place, *, least: int = 4, parts: int = 1) -> tuple[str, ...]:
-    """Have the group agree on an epoch; returns the part that this instance is in."""
+    """Have the group agree on an epoch; returns the sub-cohort that this instance is in."""
     me = place.identity
     everybody = [Member(one) for one in (HOST, me, *PEERS)]
     document = Group(everybody, now=NOW - 60, least=least, parts=parts).draw()
@@ -75,22 +76,22 @@ def verdicts(place: Place) -> dict[str, tuple[bool, str]]:
     return {one["policy"]: (one["allowed"], one["sentence"]) for one in found}
 
 
-def test_only_the_host_asks_and_with_the_part_of_the_epoch(place: Place) -> None:
+def test_only_the_host_asks_and_with_the_sub_cohort_of_the_epoch(place: Place) -> None:
     everybody = sorted([place.identity.host, *HOSTS])
     before = place.report()["next"]
     assert (before["aggregators"], before["group"], before["drawn"]) == ([HOST.host], GROUP, "listed")
     assert before["members"] == everybody
-    assert "drawn before the sum" in verdicts(place)["group"][1]
+    assert "drawn before the round" in verdicts(place)["group"][1]
 
-    part = draw(place, least=3, parts=2)
+    ours = draw(place, least=3, parts=2)
     after = place.report()["next"]
-    assert (after["aggregators"], after["drawn"], after["members"]) == ([HOST.host], "epoch", list(part))
-    assert len(part) == 3
+    assert (after["aggregators"], after["drawn"], after["members"]) == ([HOST.host], "epoch", list(ours))
+    assert len(ours) == 3
     rules = verdicts(place)
     assert list(rules) == ["members", "group", "sharing", "cohort", "privacy", "window", "budget"]
     assert rules["group"][0]
-    assert "one of 3 members, a part of" in rules["group"][1]
-    assert "Sums of peers are refused" in rules["group"][1]
+    assert "one of 3 members, a sub-cohort of" in rules["group"][1]
+    assert "Rounds of peers are refused" in rules["group"][1]
     assert not rules["cohort"][0]
 
     assert draw(place) == tuple(everybody)
@@ -100,14 +101,14 @@ def test_only_the_host_asks_and_with_the_part_of_the_epoch(place: Place) -> None
     assert "which adds up, is approved here" in rules["members"][1]
 
 
-def test_strangers_in_the_part_are_too_many_for_the_noise(place: Place) -> None:
+def test_strangers_in_the_sub_cohort_are_too_many_for_the_noise(place: Place) -> None:
     draw(place)
     for one in PEERS[:2]:
         peers.save(place.engine, Peer(one.host, "", "", "removed"))
     rules = verdicts(place)
     assert not rules["cohort"][0]
     assert not rules["privacy"][0]
-    assert f"{round_config.GROUP_COLLUDERS} members that work together" in rules["privacy"][1]
+    assert f"{round_config.READ_BY_OTHERS} members that work together" in rules["privacy"][1]
 
 
 def test_a_host_that_is_not_approved_any_more_gets_nothing(place: Place) -> None:
@@ -118,10 +119,10 @@ def test_a_host_that_is_not_approved_any_more_gets_nothing(place: Place) -> None
 
 
 def test_what_the_window_of_the_host_says_counts_and_not_that_of_a_peer(place: Place) -> None:
-    place.give(place.first_proposal(), b"s" * 32)
+    place.give(place.proposal(), b"s" * 32)
     assert "same again" not in verdicts(place)[Window.name][1].split(",")[0]
-    first = replace(place.first_proposal(), aggregator=HOST.host, colluders=round_config.GROUP_COLLUDERS)
-    place.give(first, b"u" * 32)
+    proposal = replace(place.proposal(aggregator=HOST.host), colluders=round_config.READ_BY_OTHERS)
+    place.give(proposal, b"u" * 32)
     told = verdicts(place)[Window.name]
     assert told[0]
     assert told[1].startswith(f"{HOST.host} gets the same again until")
@@ -136,8 +137,9 @@ def test_the_host_is_told_what_its_group_is_asked_about_and_no_bytes_to_itself(p
     assert verdicts(place)["members"][0]
     assert not asked_before(place.config, hosted=True)
     record = group_windows(place.config, lambda: NOW)
-    record.open(round_config.encode_vocabulary((url_of(0), url_of(1))))
-    assert place.report()["next"]["entries"] == 2
+    asked = round_config.encode_vocabulary((url_of(0), url_of(1)))
+    record.open("00" * 32, [place.proposal(aggregator=me)], asked, round_config.encode_head(np.arange(2)))
+    assert place.report()["next"]["vocabulary"] == 2
     traffic.add(place.engine, traffic.month_of(NOW), me, 70, 80)
     traffic.add(place.engine, traffic.month_of(NOW), PEERS[0].host, 5, 6)
     assert [(one["peer"], one["sent"]) for one in place.report()["traffic"]] == [(PEERS[0].host, 5)]
@@ -157,7 +159,7 @@ def test_the_command_says_it_in_words(place: Place) -> None:
     told = " ".join(run("share", "show", place=place).split())
     assert f"Who may ask for a sum: {HOST.host}, the host of the group {GROUP}." in told
     assert "It would be summed with" in told
-    assert "For a sum over 30 public videos of this instance, it would get" in told
+    assert "For a sum over 30 public videos of this instance, it would get one vector" in told
 
 
 # -- bandwidth ----------------------------------------------------------------------------------------------
@@ -174,7 +176,7 @@ def test_what_comes_over_flower_beside_the_sums_is_counted_for_the_host(place: P
     def exchanged(host: str, sent: int, received: int) -> None:
         counted.append((host, sent, received))
 
-    with PublishedStore(place.config).filling(published.batch, published.seal(HOST), document.seal(HOST)):
+    with PublishedStore(place.config).filling(published.run, published.seal(HOST), document.seal(HOST)):
         pass
     messages = HostMessages(place.identity, place.engine, place.config, LIMITS, lambda: NOW, exchanged)
     assert messages.blob(reference(vocabulary)) == vocabulary

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array, vstack
 
 from daemon.config import load
 from daemon.group import commands, learning, repository, schedule
-from daemon.group.hosting.session import GroupSession
+from daemon.group.hosting.group_run import GroupRun
 from daemon.group.membership import host_client, join_and_leave, key_verification
 from daemon.group.membership.blob_cache import FOLDER, BlobCache
 from daemon.group.membership.key_verification import KeyEvidence
@@ -26,26 +26,25 @@ from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.maintenance import sync
 from daemon.serve import federation_app
-from daemon.store import content_arrays, sums
+from daemon.store import content_arrays, engagement_arrays, sums
+from daemon.store.engagement_arrays import interactions
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.model_inputs import interactions
 from daemon.store.sums import StoredSum
 from federation import envelope
 from federation.carrier import Carrier, PeerUnreachable
 from federation.envelope import Stage
 from federation.http.client import PeerClient, Retry, new_session
 from federation.identity import Identity, format_key
-from models import statistics
+from models import counting
 from models.interactions import Interactions
 from tests.daemon.in_process_federation import DAY, Clock, Member, _count_here
 from tests.daemon.small_dataset import write_overlapping_tastes
 
 NAME = "video-cooperative"
-EXACT: Mapping[str, str | int] = {"level": "none", "window": "7d", "min_changed_users": 0}
+EXACT: Mapping[str, str | int] = {"level": "none", "window_max": "7d", "min_changed_users": 0}
 """Without noise a sum can be compared to the last digit; whoever stays the same may be counted again."""
 SETTINGS = '[cohort]\nstage_timeout = "20s"\n[guards]\nstrangers_per_minute = 1000\n'
-ROUNDS = ("counts", "pairs")
 
 
 @dataclass
@@ -129,23 +128,23 @@ class Islander(Member):
         """What the supervisor does after it was away: ask, and fetch what was missed."""
         await self.polls()
         assert schedule.missed(self.config, self.group, self.clock())
-        return await self.learns(batch=self.group.offered)
+        return await self.learns(run=self.group.offered)
 
     def users(self) -> Interactions:
-        catalogue, engagements = content_arrays.read(self.engine)
+        catalogue, engagements = engagement_arrays.read(self.engine)
         return interactions(engagements, len(catalogue), limit=200)
 
     def urls(self) -> tuple[str, ...]:
-        return tuple(content_arrays.read(self.engine)[0].urls)
+        return tuple(content_arrays.read_urls(self.engine))
 
-    def stored(self, batch: str) -> list[StoredSum]:
-        """Return the stored parts of a batch."""
-        found = [part.session_id for part in sums.records(self.engine) if part.run == batch]
+    def stored(self, run: str) -> list[StoredSum]:
+        """Return the stored parts of a run."""
+        found = [part.round_id for part in sums.records(self.engine) if part.run == run]
         return [sums.load(self.engine, self.config.sums_dir, [one]) for one in found]
 
 
 Before = Callable[[str, str, Stage], Any]
-"""Called with round (`counts`, `pairs`, `published` or `documents`), host and stage; may raise or await."""
+"""Called with kind (`round`, `published` or `documents`), host and stage; may raise or await."""
 
 
 @dataclass
@@ -174,9 +173,9 @@ class _Boat:
 
     @property
     def kind(self) -> str:
-        if "head" in self.blobs:
-            return "published"
-        return "documents" if not self.blobs else "pairs" if "counts" in self.blobs else "counts"
+        if not self.blobs:
+            return "documents"
+        return "round" if "vocabulary" in self.blobs else "published"
 
     async def send(self, host: str, request: bytes, *, max_answer: int, timeout: float) -> bytes:  # noqa: ASYNC109
         stage = envelope.parse(request, max_size=len(request)).stage
@@ -229,17 +228,17 @@ class Islands:
     def next_window(self) -> None:
         self.clock.ahead += 8 * DAY
 
-    async def session(self) -> dict[str, Any]:
+    async def ask(self) -> dict[str, Any]:
         """Run the host's job, and have everybody who is there learn what was published."""
-        result = await self.host_session()
+        result = await self.host_run()
         for one in self.people:
             if one.up and one.host in result["delivered"]:
                 await one.learns()
         return result
 
-    async def host_session(self) -> dict[str, Any]:
+    async def host_run(self) -> dict[str, Any]:
         group = self.host.group
-        run = GroupSession(self.host.context(), group, self.ferry)  # type: ignore[arg-type]
+        run = GroupRun(self.host.context(), group, self.ferry)  # type: ignore[arg-type]
         return await run.run(self.ferry.online())
 
 
@@ -285,13 +284,13 @@ def assert_plain(group: Islands, one: Islander, stored: StoredSum) -> None:
     place = {url: at for at, url in enumerate(one.urls())}
     head = np.array([place[url] for url in stored.urls], np.int64)
     assert head.size > 10
-    np.testing.assert_array_equal(stored.counts, statistics.counts(together, head))
-    np.testing.assert_array_equal(stored.triangle, statistics.pair_counts(together, head))
+    np.testing.assert_array_equal(stored.counts, counting.weighted_counts(together, head)[head])
+    np.testing.assert_array_equal(stored.triangle, counting.pair_counts(together, head))
 
 
-def assert_learnt(group: Islands, one: Islander, batch: str, parts: Iterable[Iterable[str]]) -> None:
+def assert_learnt(group: Islands, one: Islander, run: str, parts: Iterable[Iterable[str]]) -> None:
     """Check that exactly these parts are stored, each the plain sum of the others in it."""
-    found = one.stored(batch)
+    found = one.stored(run)
     assert sorted(part.survivors for part in found) == sorted(
         tuple(sorted(set(hosts) - {one.host})) for hosts in parts
     )

@@ -11,23 +11,19 @@ import pytest_asyncio
 
 from daemon.errors import JobError, PolicyRefusedError
 from daemon.group import repository
-from daemon.group.hosting.session import GroupSession
 from daemon.group.published_sums import PublishedStore, not_learnt
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.rounds import round_config
 from daemon.rounds.abort import Left, leave_all
 from daemon.rounds.aggregator_window import AggregatorWindows
-from daemon.rounds.counts_then_pairs import SubCohort
 from daemon.store import activity
 from federation.aggregator import REQUESTS
 from federation.carrier import PeerUnreachable
 from federation.envelope import Stage
-from tests.daemon.group.in_process_group import ROUNDS, Islander, Islands, assert_learnt, islands
+from tests.daemon.group.in_process_group import Islander, Islands, assert_learnt, islands
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
-
-STEPS = [(round_, stage) for round_ in ROUNDS for stage in REQUESTS]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -52,7 +48,7 @@ def everybody(group: Islands) -> list[str]:
     return sorted(group.ferry.people)
 
 
-def dies_at(group: Islands, victim: Islander, round_: str, stage: Stage, *, answers: bool) -> None:
+def dies_at(group: Islands, victim: Islander, kind: str, stage: Stage, *, answers: bool) -> None:
     """Let a member end when a request arrives, before it is handled or when its answer is on the way."""
 
     async def die() -> None:
@@ -60,7 +56,7 @@ def dies_at(group: Islands, victim: Islander, round_: str, stage: Stage, *, answ
         raise PeerUnreachable(f"{victim.host} died")
 
     def point(*step: object) -> object:
-        return die() if step == (round_, victim.host, stage) else None
+        return die() if step == (kind, victim.host, stage) else None
 
     if answers:
         group.ferry.after = point
@@ -74,101 +70,101 @@ async def test_everybody_dies_before_every_request_and_is_started_again(group: I
         await one.start()
 
     group.ferry.before = lambda _round, host, _stage: again(group[host])
-    result = await group.session()
+    result = await group.ask()
     assert result["lost"] == {}
     assert result["delivered"] == everybody(group)
     for one in group.people:
-        assert_learnt(group, one, result["session"], [everybody(group)])
+        assert_learnt(group, one, result["run"], [everybody(group)])
 
 
 @pytest.mark.parametrize(
-    ("round_", "stage", "answers", "counted"),
+    ("stage", "answers", "counted"),
     [
-        ("counts", Stage.PROPOSE, False, False),
-        ("counts", Stage.SHARES, False, False),
-        ("counts", Stage.SHARES, True, False),
-        ("pairs", Stage.CONFIRMATIONS, False, True),
-        ("pairs", Stage.CONFIRMATIONS, True, True),
+        (Stage.PROPOSE, False, False),
+        (Stage.SHARES, False, False),
+        (Stage.SHARES, True, False),
+        (Stage.SURVIVORS, False, True),
+        (Stage.CONFIRMATIONS, False, True),
+        (Stage.CONFIRMATIONS, True, True),
     ],
 )
 async def test_the_others_finish_without_who_died_and_it_fetches_what_it_missed(
-    group: Islands, round_: str, stage: Stage, *, answers: bool, counted: bool
+    group: Islands, stage: Stage, *, answers: bool, counted: bool
 ) -> None:
     victim = group.people[3]
-    dies_at(group, victim, round_, stage, answers=answers)
-    result = await group.session()
+    dies_at(group, victim, "round", stage, answers=answers)
+    result = await group.ask()
     assert set(result["lost"]) == {victim.host}
     survivors = [host for host in everybody(group) if counted or host != victim.host]
     assert result["survivors"] == survivors
     assert result["delivered"] == [host for host in everybody(group) if host != victim.host]
     for one in group.people:
         if one is not victim:
-            assert_learnt(group, one, result["session"], [survivors])
-    assert not victim.stored(result["session"])
+            assert_learnt(group, one, result["run"], [survivors])
+    assert not victim.stored(result["run"])
     await victim.start()
     await victim.catches_up()
-    assert_learnt(group, victim, result["session"], [survivors])
+    assert_learnt(group, victim, result["run"], [survivors])
     assert victim.group.published == group.host.group.published != ""
 
 
-@pytest.mark.parametrize(
-    ("round_", "stage"),
-    [("counts", Stage.CONFIRMATIONS), ("pairs", Stage.PROPOSE), ("pairs", Stage.SHARES)],
-)
-async def test_once_the_counts_are_open_nobody_can_be_missing_and_all_come_again_in_the_same_window(
-    group: Islands, round_: str, stage: Stage
-) -> None:
-    """A second sum without one of those in the first would tell of that one: members give none."""
-    victim = group.people[2]
-    dies_at(group, victim, round_, stage, answers=False)
+async def test_with_too_many_lost_at_the_end_the_same_round_is_resumed(group: Islands) -> None:
+    """Confirmations are out: a sum over anybody else would tell of single members, and members give none."""
+    victims = group.people[2:4]
+
+    async def die(one: Islander) -> None:
+        await one.stop()
+        raise PeerUnreachable(f"{one.host} died")
+
+    group.ferry.before = lambda kind, host, stage: (
+        die(group[host])
+        if (kind, stage) == ("round", Stage.CONFIRMATIONS) and group[host] in victims
+        else None
+    )
     with pytest.raises(JobError, match="abandoned"):
-        await group.host_session()
-    hosted = next(one for one in activity.sessions(group.host.engine) if one.role == "host")
-    assert (hosted.outcome, hosted.survivors) == ("abandoned", [])
-    assert not round_config.hosted_journal(group.host.config).sums()
+        await group.host_run()
+    hosted = next(one for one in activity.rounds(group.host.engine) if one.role == "host")
+    assert (hosted.outcome, hosted.survivors) == ("waiting", [])
     group.ferry.before = lambda *_: None
-    with pytest.raises(JobError, match="abandoned"):
-        await group.host_session()
-    await victim.start()
-    result = await group.session()
+    await victims[0].start()
+    result = await group.ask()
+    again = next(one for one in activity.rounds(group.host.engine) if one.role == "host")
+    assert (again.id, again.outcome) == (hosted.id, "done")
+    await victims[1].start()
+    await victims[1].catches_up()
     for one in group.people:
-        assert_learnt(group, one, result["session"], [everybody(group)])
+        assert_learnt(group, one, result["run"], [everybody(group)])
 
 
 async def test_the_hosts_job_dies_after_the_first_answer_to_every_request(group: Islands) -> None:
     """Started again it sends the same proposals, and members answer what they answered before."""
-    waiting = list(STEPS)
+    waiting = list(REQUESTS)
     deaths = []
     running: asyncio.Task[dict[str, object]] | None = None
 
-    def point(round_: str, _host: str, stage: Stage) -> None:
-        if (round_, stage) in waiting and running is not None:
-            waiting.remove((round_, stage))
-            deaths.append((round_, stage))
+    def point(kind: str, _host: str, stage: Stage) -> None:
+        if kind == "round" and stage in waiting and running is not None:
+            waiting.remove(stage)
+            deaths.append(stage)
             running.cancel()
 
     group.ferry.after = point
     sums = set()
     while True:
-        running = asyncio.create_task(group.host_session())
+        running = asyncio.create_task(group.host_run())
         await asyncio.wait({running})
         if not running.cancelled():
             break
-        sums.add(frozenset(one.first.sum_id for one in _open(group)))
-    assert deaths == STEPS
+        sums.add(frozenset(round_config.hosted_journal(group.host.config).ids()))
+    assert deaths == list(REQUESTS)
     assert len(sums) == 1
     result = running.result()
-    batch = str(result["session"])
+    run = str(result["run"])
     assert result["lost"] == {}
     for one in group.people:
         await one.learns()
-        assert_learnt(group, one, batch, [everybody(group)])
-    assert not round_config.hosted_journal(group.host.config).sums()
-
-
-def _open(group: Islands) -> list[SubCohort]:
-    session = GroupSession(group.host.context(), group.host.group, group.ferry)  # type: ignore[arg-type]
-    return list(session.rounds.open_sub_cohorts())
+        assert_learnt(group, one, run, [everybody(group)])
+    assert not round_config.hosted_journal(group.host.config).ids()
 
 
 async def test_a_host_that_dies_while_it_publishes_has_published(group: Islands) -> None:
@@ -177,95 +173,95 @@ async def test_a_host_that_dies_while_it_publishes_has_published(group: Islands)
 
     first = group.people[1]
 
-    def only_one(round_: str, host: str, _stage: Stage) -> None:
-        if round_ == "published" and host != first.host:
+    def only_one(kind: str, host: str, _stage: Stage) -> None:
+        if kind == "published" and host != first.host:
             raise PeerUnreachable(f"{host} is not there at this moment")
 
-    def point(round_: str, _host: str, _stage: Stage) -> None:
-        if round_ == "published" and running is not None:
+    def point(kind: str, _host: str, _stage: Stage) -> None:
+        if kind == "published" and running is not None:
             running.cancel()
 
     group.ferry.before, group.ferry.after = only_one, point
-    running = asyncio.create_task(group.host_session())
+    running = asyncio.create_task(group.host_run())
     await asyncio.wait({running})
     assert running.cancelled()
     group.ferry.before = group.ferry.after = lambda *_: None
-    batch = group.host.group.offered
+    run = group.host.group.offered
     with pytest.raises(PolicyRefusedError, match="window"):
-        await group.host_session()
+        await group.host_run()
     # What the host publishes is in its own store before any member gets it.
     told = [one for one in group.people if not_learnt(one.config)]
     assert told == [group.host, first]
     for one in group.people:
         await (one.learns() if one in told else one.catches_up())
-        assert_learnt(group, one, batch, [everybody(group)])
+        assert_learnt(group, one, run, [everybody(group)])
 
 
 async def test_a_host_that_dies_after_it_signed_says_the_same_again(
     group: Islands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody may have fetched it already: two versions of one batch would look like a lie."""
+    """Somebody may have fetched it already: two versions of one run would look like a lie."""
     answered = AggregatorWindows.answered
 
-    def dies(_self: AggregatorWindows, _session: str) -> None:
+    def dies(_self: AggregatorWindows) -> None:
         raise asyncio.CancelledError
 
     monkeypatch.setattr(AggregatorWindows, "answered", dies)
     with pytest.raises(asyncio.CancelledError):
-        await group.host_session()
+        await group.host_run()
     monkeypatch.setattr(AggregatorWindows, "answered", answered)
-    batch, store = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
-    signed = store.message(batch)
+    run, store = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
+    signed = store.message(run)
     assert signed
     early = group.people[1]
     await early.catches_up()
-    result = await group.session()
-    assert result["session"] == batch.hex()
-    assert store.message(batch) == signed
+    result = await group.ask()
+    assert result["run"] == run.hex()
+    assert store.message(run) == signed
     assert result["delivered"] == everybody(group)
     for one in group.people:
-        assert_learnt(group, one, batch.hex(), [everybody(group)])
+        assert_learnt(group, one, run.hex(), [everybody(group)])
 
 
 async def test_what_was_missed_is_fetched_from_a_host_that_takes_no_sums_now(group: Islands) -> None:
     """Its SuperLink may not have started yet, or not start at all."""
     victim = group.people[3]
     dies_at(group, victim, "published", Stage.PUBLISH, answers=False)
-    result = await group.session()
+    result = await group.ask()
     await victim.start()
     repository.change(group.host.engine, lambda known: known and replace(known, proxy=""))
     await victim.catches_up()
     assert "not ready" in victim.group.problem
-    assert_learnt(group, victim, result["session"], [everybody(group)])
+    assert_learnt(group, victim, result["run"], [everybody(group)])
     repository.change(group.host.engine, lambda known: known and replace(known, proxy="127.0.0.1:9"))
 
 
 async def test_an_admin_who_stops_the_host_leaves_the_groups_sum_as_well(group: Islands) -> None:
     running: asyncio.Task[dict[str, object]] | None = None
 
-    def point(round_: str, _host: str, stage: Stage) -> None:
-        if (round_, stage) == ("pairs", Stage.KEYS) and running is not None:
+    def point(kind: str, _host: str, stage: Stage) -> None:
+        if (kind, stage) == ("round", Stage.KEYS) and running is not None:
             running.cancel()
 
     group.ferry.after = point
-    running = asyncio.create_task(group.host_session())
+    running = asyncio.create_task(group.host_run())
     await asyncio.wait({running})
     journal = round_config.hosted_journal(group.host.config)
-    assert len(journal.sums()) == 2
+    assert len(journal.ids()) == 1
     await group.host.stop()
     as_member = sum(
-        one.outcome == "running" and one.role == "member" for one in activity.sessions(group.host.engine)
+        one.outcome == "running" and one.role == "member" for one in activity.rounds(group.host.engine)
     )
     # It is a member of the sum that it hosts.
     assert as_member
     assert leave_all(group.host.engine, group.host.config, now=group.clock()) == Left(as_member, 1)
-    assert not journal.sums()
-    assert not any(one.outcome == "running" for one in activity.sessions(group.host.engine))
+    assert not journal.ids()
+    assert not any(one.outcome == "running" for one in activity.rounds(group.host.engine))
     [stopped] = ledger.newest(group.host.engine, limit=1)
-    assert (stopped.kind, stopped.details) == (Kind.STOPPED, {"sums_of_others": as_member, "own_sessions": 1})
+    assert (stopped.kind, stopped.details) == (Kind.STOPPED, {"rounds_of_others": as_member, "own_rounds": 1})
     await group.host.start()
     group.ferry.after = lambda *_: None
     # The window holds the members to what they gave, so that the same sum can be taken anew.
-    result = await group.session()
+    result = await group.ask()
     for one in group.people:
-        assert_learnt(group, one, result["session"], [everybody(group)])
+        assert_learnt(group, one, result["run"], [everybody(group)])

@@ -25,7 +25,7 @@ from daemon.group.membership.blob_cache import BlobCache
 from daemon.group.membership.fleet_client import REFUSED_STATUS, Delivery
 from federation import cbor
 from federation.carrier import Carrier, PeerRefused, PeerUnreachable
-from federation.envelope import NO_SUM, Stage, seal
+from federation.envelope import NO_ROUND, Stage, seal
 from federation.errors import Code, Refusal
 from federation.flower.grid import open_run
 from federation.group.node_key import new_node_key
@@ -161,11 +161,11 @@ def start(superlink: SuperLink, tmp_path: Path) -> Iterator[Start]:
 
 
 def request_for(wish: str, stage: Stage = Stage.KEYS) -> bytes:
-    return seal(ME, sum_id=NO_SUM, stage=stage, recipient="", payload=b":" + wish.encode())
+    return seal(ME, round_id=NO_ROUND, stage=stage, recipient="", payload=b":" + wish.encode())
 
 
 async def asked(carrier: Carrier, wish: str, stage: Stage = Stage.KEYS, **limits: Any) -> bytes:
-    bounds = {"max_answer": 1000, "timeout": 20.0} | limits
+    bounds = {"max_answer": 1000, "timeout": 60.0} | limits
     return await carrier.send(HOST, request_for(wish, stage), **bounds)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -18,20 +19,21 @@ from daemon.group.membership.host_client import HostRefusedError, HostSilentErro
 from daemon.group.repository import Membership
 from daemon.ledger import chain as ledger
 from daemon.ledger.messages import sentence
+from daemon.peers import ingress
 from daemon.peers import repository as peers
 from daemon.peers.cards import PeerSilentError
+from daemon.rounds import rotate_key
 from daemon.serve.admin.notices import current as notices
 from daemon.store.engine import reads
 from daemon.store.tables import GroupMemberRow
-from federation.carrier import PeerRefused
-from federation.group.enrolment import ANY_GROUP, Admission, Enrolment
+from federation.group.enrolment import ANY_GROUP, Admission
 from federation.group.node_key import new_node_key
 from federation.http.client import new_session
 from federation.identity import Identity, format_key
 from tests.daemon.group.join_neighbours import GROUP, admits, asks, fetches_offer, joined, leaves, polls
 from tests.daemon.peer_instances import Neighbour, neighbours
 
-GUARDS = "[guards]\nstrangers_per_minute = 200\n[group]\nmax_requests_pending = 3\nmax_members = 4\n"
+GUARDS = "[guards]\nstrangers_per_minute = 200\nmax_requests_pending = 3\n[group]\nmax_members = 4\n"
 DAY = 86400.0
 
 
@@ -66,7 +68,8 @@ async def says(
     """Say something to a host as anybody can, and read its answer by its key."""
     async with new_session() as session:
         client = host_client.HostClient(identity, pem or new_node_key(), session, lambda: now or host.clock())
-        return await client.ask(host.identity.public, host.url, group, wish)  # type: ignore[arg-type]
+        _, admission = await client.ask(host.identity.public, host.url, group, wish)  # type: ignore[arg-type]
+        return admission
 
 
 async def test_an_invitation_becomes_a_membership(three: list[Neighbour]) -> None:
@@ -199,7 +202,7 @@ async def test_ejected_refused_and_let_in_again(three: list[Neighbour]) -> None:
     await joined(a, host)
     repository.change_member(host.engine, a.host, lambda one: replace(one, node_id=2**64 - 5))  # type: ignore[type-var]
     commands.eject(host.config, host.engine, a.host, now=host.clock())
-    # What the next session unregisters is still known.
+    # What the next round unregisters is still known.
     assert repository.member(host.engine, a.host).node_id == 2**64 - 5  # type: ignore[union-attr]
     out = await polls(a)
     assert out is not None
@@ -299,7 +302,7 @@ async def test_only_the_pinned_key_of_the_host_is_believed(three: list[Neighbour
     after = await polls(a)
     assert after is not None
     assert before is not None
-    assert "bad-signature" in after.problem
+    assert "key-mismatch" in after.problem
     assert replace(after, problem="", polled=0.0) == replace(before, problem="", polled=0.0)
 
 
@@ -331,7 +334,7 @@ async def test_what_is_no_address_or_no_shoal(three: list[Neighbour]) -> None:
     with pytest.raises(HostRefusedError, match="closed"):
         await fetches_offer(a, host, group="some-other")
     host.front.key = format_key(bytes(range(32)))
-    with pytest.raises(HostRefusedError, match="bad-signature"):
+    with pytest.raises(HostRefusedError, match="key-mismatch"):
         await fetches_offer(a, host)
     host.front.down = True
     with pytest.raises((PeerSilentError, HostSilentError)):
@@ -354,6 +357,8 @@ async def test_requests_of_strangers_are_bounded_and_end(three: list[Neighbour])
     await host.approve(a)
     assert (await asks(a, host)).state == "asked"
     host.clock.ahead += 31 * DAY
+    # What the scheduler runs each hour.
+    await host.job()
     assert (await says(stranger(4), host, "join")).state == "asked"
     assert set(states(host)) == {host.host, stranger(4).host}
     with reads(host.engine) as connection:
@@ -380,16 +385,31 @@ async def test_strangers_learn_who_is_in_it_and_nothing_else(three: list[Neighbo
 async def test_what_was_said_before_counts_once(three: list[Neighbour]) -> None:
     host, a, _ = three
     pem, now = new_node_key(), host.clock()
-    old = Enrolment.say(a.identity, pem, GROUP, host.host, now - 60, "leave")
     await says(a.identity, host, "join", now=now, pem=pem)
-    # The same again is a retry.
-    await says(a.identity, host, "join", now=now, pem=pem)
-    with pytest.raises(PeerRefused, match="replayed"):
-        await host.post(old)
-    late = Enrolment.say(a.identity, pem, GROUP, host.host, now - 3600, "join")
-    with pytest.raises(PeerRefused, match="expired"):
-        await host.post(late)
+    with pytest.raises(HostRefusedError, match="replayed"):
+        await says(a.identity, host, "join", now=now, pem=pem)
+    with pytest.raises(HostRefusedError, match="replayed"):
+        await says(a.identity, host, "leave", now=now - 60, pem=pem)
+    with pytest.raises(HostRefusedError, match="expired"):
+        await says(a.identity, host, "leave", now=now - 3600, pem=pem)
     assert states(host)[a.host] == "asked"
+
+
+async def test_a_hello_that_was_overtaken_is_said_again(three: list[Neighbour]) -> None:
+    """The hourly job says hello to the host as well; which of the two arrives first is chance."""
+    host, a, _ = three
+    now = host.clock()
+    await says(a.identity, host, "join", now=now)
+    times = iter([now - 1])
+    async with new_session() as session:
+        client = host_client.HostClient(
+            a.identity, new_node_key(), session, lambda: next(times, host.clock())
+        )
+        _, admission = await client.ask(host.identity.public, host.url, GROUP, "leave")
+    assert admission.state == "left"
+    # Once: what is refused again has another reason.
+    with pytest.raises(HostRefusedError, match="replayed"):
+        await says(a.identity, host, "status", now=now - 1)
 
 
 async def test_a_name_that_somebody_else_took_first(three: list[Neighbour]) -> None:
@@ -414,7 +434,7 @@ async def test_an_approval_is_of_the_key_that_was_compared(three: list[Neighbour
     await says(second, host, "join")
     with pytest.raises(PolicyRefusedError, match="another key"):
         commands.admit(host.config, host.engine, seen, now=host.clock())
-    assert peers.find(host.engine, host.config, first.host) is None
+    assert not peers.read(host.engine, host.config).approved()
     assert states(host)[first.host] == "asked"
 
 
@@ -468,6 +488,44 @@ async def test_a_former_member_comes_back_with_a_new_node_key(three: list[Neighb
     assert back is not None
     assert back.state == "member"
     assert repository.member(host.engine, a.host).node_key not in (b"", first, second)  # type: ignore[union-attr]
+
+
+async def test_the_hello_that_joins_tells_both_that_they_are_approved(three: list[Neighbour]) -> None:
+    """No job says hello besides; one message is all there is."""
+    host, a, _ = three
+    await asks(a, host)
+    assert (host.peer(a).theirs, host.peer(a).state) == ("asked", "candidate")
+    assert a.peer(host).theirs == "declined"
+    await admits(host, a.host)
+    await polls(a)
+    assert a.peer(host).theirs == host.peer(a).theirs == "approved"
+    peers.change(host.engine, host.config, a.host, lambda peer: replace(peer, state="paused"))
+    await polls(a)
+    assert a.peer(host).theirs == "declined"
+
+
+async def test_a_member_with_a_new_key_stays_one_once_the_key_was_handed_over(
+    three: list[Neighbour], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It was looked at when it asked to join, a moment ago.
+    monkeypatch.setattr(ingress, "CONTACT_EVERY", 0.0)
+    host, a, _ = three
+    await joined(a, host)
+    await a.stop()
+    rotate_key.rotate(a.config, a.engine, a.clock())
+    await a.start()
+    new = format_key(a.identity.public.key)
+    await polls(a)
+    assert repository.current(a.engine).state == "member"  # type: ignore[union-attr]
+    for _ in range(200):
+        # The host asks the domain of the member for its card, in a job of its own.
+        if host.peer(a).key == new:
+            break
+        await asyncio.sleep(0.05)
+    after = await polls(a)
+    assert after is not None
+    assert (after.state, after.problem) == ("member", "the host is not ready for sums yet")
+    assert repository.member(host.engine, a.host).key == new  # type: ignore[union-attr]
 
 
 async def test_a_sum_is_announced_only_to_enough_members(three: list[Neighbour]) -> None:

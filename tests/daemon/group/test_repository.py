@@ -92,7 +92,6 @@ def test_who_is_registered_is_not_forgotten(engine: Engine) -> None:
         one = GroupMember(host, "k", node_id=number, state=state, since=5.0)  # type: ignore[arg-type]
         repository.change_member(engine, host, lambda _one, one=one: one)  # type: ignore[misc]
     with writes(engine) as connection:
-        assert repository.count_strangers(connection) == 3
         repository.forget_requests(connection, 5.0)
         assert len(repository.members_in(connection)) == 4
         repository.forget_requests(connection, 6.0)
@@ -118,7 +117,7 @@ def test_every_event_has_a_sentence(engine: Engine) -> None:
         for number, event in enumerate(EVENTS):
             note_in_ledger(connection, ME, event, "h.example", "g", float(number))
         note_in_ledger(
-            connection, ME, "epoch", "h.example", "g", 20.0, parts=2, members=[["a", "b"], ["c", "d"]]
+            connection, ME, "epoch", "h.example", "g", 20.0, sub_cohorts=2, members=[["a", "b"], ["c", "d"]]
         )
         note_in_ledger(connection, ME, "published", "h.example", "g", 21.0, survivors=[["a", "b"]])
         note_in_ledger(connection, ME, "approved", "a.example", "g", 22.0, invited=True)

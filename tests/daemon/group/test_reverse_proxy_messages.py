@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation.envelope import NO_SUM, Stage, seal
+from federation.envelope import NO_ROUND, Stage, seal
 from federation.flower.grid import open_run
 from federation.identity import Identity
 from tests.daemon.group import proxy_client
@@ -53,7 +53,7 @@ def proposal(recipient: str) -> bytes:
     """A signed message of the stage with which blobs travel."""
     return seal(
         Identity("host.example", bytes(32)),
-        sum_id=NO_SUM,
+        round_id=NO_ROUND,
         stage=Stage.PROPOSE,
         recipient=recipient,
         payload=b"hello",

@@ -23,7 +23,7 @@ WEEK = 7 * 86400.0
 
 def config(**group: Any) -> Config:
     settings = {"lead": timedelta(minutes=2), "stay": timedelta(minutes=15), **group}
-    schedule = Schedule(session=timedelta(days=7))
+    schedule = Schedule()
     return Config(
         instance=Instance(host="one.example:9001"),
         source=DatasetSource(kind="dataset", path=Path("nowhere")),
@@ -75,11 +75,11 @@ def test_a_link_is_made_again_soon_when_the_sum_begins(failures: int, ahead: flo
         assert pause == 2.0
 
 
-def test_sums_are_announced_by_the_schedule_to_enough_members() -> None:
+def test_rounds_are_announced_to_enough_members_once_the_window_allows_one() -> None:
     notice = 7200.0
     assert schedule.announce(config(), HOST, 5, 0.0, NOW) == NOW + notice
-    assert schedule.announce(config(), HOST, 5, NOW - 86400, NOW) == NOW - 86400 + WEEK
-    assert schedule.announce(config(), HOST, 5, NOW - 2 * WEEK, NOW) == NOW + notice
+    assert schedule.announce(config(), HOST, 5, NOW + WEEK, NOW) == NOW + WEEK
+    assert schedule.announce(config(), HOST, 5, NOW - WEEK, NOW) == NOW + notice
     assert schedule.announce(config(), HOST, 4, 0.0, NOW) == 0.0
     assert schedule.announce(config(), MEMBER, 5, 0.0, NOW) == 0.0
     assert schedule.announce(config(), replace(HOST, next_at=NOW), 5, 0.0, NOW) == 0.0
@@ -88,8 +88,8 @@ def test_sums_are_announced_by_the_schedule_to_enough_members() -> None:
 
 
 def test_what_was_announced_meanwhile_stays() -> None:
-    assert schedule.after_session(MEMBER, NOW, "").next_at == 0.0
-    assert schedule.after_session(MEMBER, NOW - 60, "why").next_at == NOW
+    assert schedule.after_round(MEMBER, NOW, "").next_at == 0.0
+    assert schedule.after_round(MEMBER, NOW - 60, "why").next_at == NOW
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_member_is_linked_until_it_has_the_sum() -> None:
     play.group = replace(play.group, next_at=NOW + 30)
     end, begin = play.due()
     assert "link" in end & begin
-    play.group = replace(play.group, batch="taken")
+    play.group = replace(play.group, run="taken")
     assert "link" in play.due(ahead=60)[1]
     assert "link" in play.due(ahead=29)[1]
     end, begin = play.due(ahead=1)

@@ -17,9 +17,13 @@ from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds import round_config
 from daemon.serve.admin.notices import current as notices
+from daemon.store import waits
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
+from daemon.store.waits import WaitRecord
 from federation.errors import Refusal
+from federation.group.epoch_document import EpochDocument
+from federation.group.epoch_opening import Commitment, Gather, Listed, MembershipList, Reveal
 from federation.identity import Identity, PublicIdentity, format_key
 from federation.proposal import Proposal, least_threshold
 from policies.cohort import CohortPolicy
@@ -79,16 +83,14 @@ def refused(store: tuple[Engine, Config]) -> str:
         roster=roster,
         threshold=least_threshold(len(roster)),
         trainer="shoal-counts",
-        round=0,
-        length=100,
+        segments=round_config.segments(config, 100, 10),
         entry_bound=100,
         ring=32,
         nonce=bytes(16),
         created=0,
         expires=1,
-        noise=round_config.protection(config).counts_noise,
-        colluders=round_config.GROUP_COLLUDERS,
-        parameters=round_config.parameters(config, 100),
+        colluders=round_config.READ_BY_OTHERS,
+        parameters=round_config.parameters(config, 100, 10, pass_on=True),
     )
     known = peers.read(engine, config).allowlist()
     try:
@@ -165,6 +167,76 @@ def test_another_key_is_not_approved(store: tuple[Engine, Config]) -> None:
     assert "d.example is listed with another key than the one approved here" in text
     assert "group approve" not in text
     assert found["counted"]["missing"] == 1
+
+
+def waiting(store: tuple[Engine, Config]) -> None:
+    """Store an epoch in which this instance waits."""
+    engine, config = store
+    host = Identity(HOST, HOST.encode().ljust(32, b"x")[:32])
+    me = open_identity(config.identity_file, config.instance.host)
+    others = [Identity(name, name.encode().ljust(32, b"x")[:32]) for name in OTHERS]
+    gather = Gather("g", 1, int(NOW * 1000))
+    people = (host, me, *others)
+    rows = [Listed(one.host, one.public.key, Commitment.to(gather, HOST, one).commitment) for one in people]
+    listed = MembershipList("g", 1, gather.opened, 1, 4, tuple(sorted(rows)))
+    reveals = {one.host: Reveal.of(listed, HOST, one).seal(one, HOST) for one in people}
+    document = EpochDocument(host.public, listed.seal(host), reveals, (), (), (me.host,), 2)
+    repository.change(engine, lambda group: group and replace(group, epoch=document.seal(host)))
+
+
+def told(store: tuple[Engine, Config], **what: Any) -> None:
+    record = {"rejected_by": [], "rejects": [], "too_many": False, **what}
+    waits.save(store[0], WaitRecord(HOST, NOW, NOW + 28 * 86400, **record))
+
+
+def test_who_waits_is_told_until_when_why_and_what_to_do(store: tuple[Engine, Config]) -> None:
+    waiting(store)
+    text, found = said(store)
+    assert "left out of the next sum: it and a member that is in the group for longer do not both" in text
+    assert found["waits"]["until"] is None
+    told(store, rejected_by=["a.example"], rejects=["b.example", "c.example"])
+    text, found = said(store)
+    assert (
+        "This instance is left out of the group's sums until 2027-02-12: a.example, in the group for longer, "
+        "does not approve this instance. Ask its admin to."
+    ) in text
+    assert "does not approve b.example, c.example, in the group for longer." in text
+    assert found["waits"]["contradicted"] == []
+    assert "join later" not in text
+    assert [one["waits"] for one in status.members(store[1], store[0])].count(True) == 1
+    told(store, too_many=True)
+    assert "more than a third of the members that it would be summed with are not approved" in said(store)[0]
+
+
+def test_a_host_that_lies_about_who_is_there_for_longer_is_contradicted(store: tuple[Engine, Config]) -> None:
+    """The dates are the host's to say. What this instance saw itself says otherwise, and is shown."""
+    waiting(store)
+    later = GroupMember("d.example", key("d.example"), state="member", since=NOW + 1)
+    repository.change_member(store[0], "d.example", lambda _one: later)
+    told(store, rejected_by=["a.example", "d.example"])
+    text, found = said(store)
+    assert found["waits"]["contradicted"] == ["d.example"]
+    assert f"saw d.example join later than itself. Ask the admin of {HOST} why it waits." in text
+
+
+def test_a_stranger_that_joined_later_costs_this_instance_nothing(store: tuple[Engine, Config]) -> None:
+    later = GroupMember("new.example", key("new.example"), state="member", since=NOW + 1)
+    repository.change_member(store[0], "new.example", lambda _one: later)
+    text, found = said(store)
+    assert (
+        "new.example is not approved here and joined the group later: until it is, sums with this instance "
+        "leave it out."
+    ) in text
+    assert "shoal group approve new.example" in text
+    assert found["counted"] == {
+        "approved": 5,
+        "of": 5,
+        "needed": 5,
+        "missing": 0,
+        "strangers": ["new.example"],
+    }
+    peers.save(store[0], Peer("new.example", state="paused"))
+    assert "new.example" not in said(store)[0]
 
 
 @pytest.mark.parametrize("as_", ["removed", "reverted", "paused"])

@@ -1,4 +1,4 @@
-"""A group of ten that is summed in parts: who is in which, who learns what, who comes, goes or is taken out.
+"""A group of ten in sub-cohorts: who is in which, who learns what, who comes, goes or is taken out.
 
 The tests follow one another, as the windows of a group do.
 """
@@ -25,8 +25,8 @@ from daemon.ledger.messages import sentence
 from daemon.peers import repository as peers
 from daemon.revert import job, proof
 from daemon.rounds import rotate_key, round_config
-from daemon.rounds.aggregate_job import _Session
-from daemon.rounds.counts_then_pairs import Rounds, SubCohort
+from daemon.rounds.aggregate_job import _PeerRun
+from daemon.rounds.attempts import Attempt, Attempts
 from daemon.store import sums
 from daemon.training import sum_selection
 from federation.blob_access import fetch_request
@@ -81,9 +81,9 @@ def states(one: Islander, other: Islander, state: Any) -> None:
     peers.change(one.engine, one.config, other.host, lambda peer: replace(peer, state=state))
 
 
-def learnt_from(one: Islander, batch: str) -> list[list[str]]:
-    """Return the survivors of the parts of a batch that training takes."""
-    stored = [part for part in sums.records(one.engine) if part.run == batch]
+def learnt_from(one: Islander, run: str) -> list[list[str]]:
+    """Return the survivors of the parts of a run that training takes."""
+    stored = [part for part in sums.records(one.engine) if part.run == run]
     found = sum_selection.choose(stored, peers.read(one.engine, one.config))
     return [list(part.survivors) for part in found.fresh]
 
@@ -92,8 +92,10 @@ def inside(group: Islands) -> list[Islander]:
     return [one for one in group.people if repository.current(one.engine) is not None and one.group.active]
 
 
-async def test_all_are_summed_in_the_parts_of_the_epoch_and_everybody_learns_both(group: Islands) -> None:
-    result = await group.session()
+async def test_all_are_summed_in_the_sub_cohorts_of_the_epoch_and_everybody_learns_both(
+    group: Islands,
+) -> None:
+    result = await group.ask()
     members = group.people[:MEMBERS]
     rosters = parts_of(group.host, group.host)
     assert [len(roster) for roster in rosters] == [5, 5]
@@ -101,7 +103,7 @@ async def test_all_are_summed_in_the_parts_of_the_epoch_and_everybody_learns_bot
     assert told(result, "roster") == told(result, "survivors") == rosters
     for one in members:
         assert parts_of(one, group.host) == rosters
-        assert_learnt(group, one, result["session"], rosters)
+        assert_learnt(group, one, result["run"], rosters)
         assert one.group.epoch == group.host.group.epoch
         assert one.group.published == group.host.group.published != ""
         entry = ledger.newest(one.engine, limit=1, kind=Kind.GROUP)[0]
@@ -110,61 +112,118 @@ async def test_all_are_summed_in_the_parts_of_the_epoch_and_everybody_learns_bot
         assert entry.details["survivors"] == [[h for h in roster if h != one.host] for roster in rosters]
         assert "learnt from" in sentence(entry)
         assert "[" not in sentence(entry)
-    stored = [part for part in sums.records(group.people[1].engine) if part.run == result["session"]]
-    assert [(part.sub_cohort, part.of) for part in stored] == [(0, 2), (1, 2)]
+    stored = [part for part in sums.records(group.people[1].engine) if part.run == result["run"]]
+    assert [part.sub_cohort for part in stored] == [0, 1]
 
 
 async def test_a_host_that_dies_while_it_tidies_up_has_no_second_sum_of_one_part(
     group: Islands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget = Rounds.forget
+    forget = Attempts.forget
     left: list[int] = []
 
-    def dies(self: Rounds, part: SubCohort) -> None:
+    def dies(self: Attempts, attempt: Attempt) -> None:
         if left:
             raise asyncio.CancelledError
-        left.append(part.number)
-        forget(self, part)
+        left.append(attempt.number)
+        forget(self, attempt)
 
-    monkeypatch.setattr(Rounds, "forget", dies)
+    monkeypatch.setattr(Attempts, "forget", dies)
     with pytest.raises(asyncio.CancelledError):
-        await group.host_session()
-    monkeypatch.setattr(Rounds, "forget", forget)
-    batch, store = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
-    signed = store.message(batch)
+        await group.host_run()
+    monkeypatch.setattr(Attempts, "forget", forget)
+    run, store = bytes.fromhex(group.host.group.offered), PublishedStore(group.host.config)
+    signed = store.message(run)
     journal = round_config.hosted_journal(group.host.config)
-    assert journal.sums()
+    assert journal.ids()
     with pytest.raises(PolicyRefusedError, match="window"):
-        await group.host_session()
-    assert not journal.sums()
-    assert store.message(batch) == signed
+        await group.host_run()
+    assert not journal.ids()
+    assert store.message(run) == signed
     one = group.people[1]
     await one.catches_up()
-    assert_learnt(group, one, batch.hex(), parts_of(group.host, group.host))
+    assert_learnt(group, one, run.hex(), parts_of(group.host, group.host))
 
 
 async def test_the_parts_stay_and_nobody_learns_from_whom_they_do_not_approve(group: Islands) -> None:
-    """A stranger in another part costs that part; one in its own costs a member its place, and the part."""
+    """A stranger in another part costs a member that part, and nobody waits."""
     rosters = parts_of(group.host, group.host)
     mine, others = rosters if group.host.host in rosters[0] else rosters[::-1]
-    careful, strict, near = [group[host] for host in mine if host != group.host.host][:3]
+    careful = next(group[host] for host in mine if host != group.host.host)
     stranger = group[others[0]]
     states(careful, stranger, "candidate")
-    states(strict, near, "candidate")
-    result = await group.session()
-    assert parts_of(group.host, group.host) == rosters
-    assert result["lost"] == {strict.host: "refused: cohort-too-small"}
-    left = [host for host in mine if host != strict.host]
-    batch = result["session"]
+    result = await group.ask()
+    assert parts_of(group.host, group.host) == told(result, "survivors") == rosters
+    assert (result["lost"], result["waiting"]) == ({}, [])
+    run = result["run"]
     for one in inside(group):
-        assert_learnt(group, one, batch, [left, others])
-    assert learnt_from(careful, batch) == [[host for host in left if host != careful.host]]
-    assert learnt_from(strict, batch) == [others]
-    assert strict.refusals.count("cohort-too-small") == 1
+        assert_learnt(group, one, run, rosters)
+    assert learnt_from(careful, run) == [[host for host in mine if host != careful.host]]
     states(careful, stranger, "approved")
-    states(strict, near, "approved")
     # Approved later, the stored sub-cohort counts.
-    assert len(learnt_from(careful, batch)) == 2
+    assert len(learnt_from(careful, run)) == 2
+
+
+def by_age(group: Islands, hosts: list[str]) -> list[Islander]:
+    """Return members, those that are in the group for longest first."""
+    since = {one.host: one.since for one in repository.members(group.host.engine)}
+    return [group[host] for host in sorted(hosts, key=lambda host: since[host])]
+
+
+async def test_of_two_in_a_part_the_junior_waits_and_is_told_until_they_approve_each_other(
+    group: Islands,
+) -> None:
+    """Four are too few for a part: the rest of it is merged with the other, and asked about that as well."""
+    rosters = parts_of(group.host, group.host)
+    serial = document_of(group.host, group.host).serial
+    mine, others = rosters if group.host.host in rosters[0] else rosters[::-1]
+    _, senior, junior, third, _ = by_age(group, mine)
+    states(senior, junior, "candidate")
+    # These two meet only where the parts are merged.
+    elder, younger = by_age(group, [third.host, others[0]])
+    states(elder, younger, "candidate")
+    result = await group.ask()
+    out = [junior.host, younger.host]
+    assert result["waiting"] == sorted(out)
+    assert result["lost"] == {}
+    expected = [sorted({*mine, *others} - {*out})]
+    assert told(result, "survivors") == parts_of(junior, group.host) == expected
+    for one in inside(group):
+        assert_learnt(group, one, result["run"], expected)
+        assert not one.refusals
+    found = status.status(junior.config, junior.engine, group.clock())
+    [waits] = [said for said in found["sentences"] if "left out" in said]
+    assert f"{senior.host}, in the group for longer, does not approve this instance" in waits
+    assert found["waits"]["rejected_by"] == [senior.host]
+    assert status.status(senior.config, senior.engine, group.clock())["waits"] is None
+    # The same again takes no more editions than the first window did.
+    group.next_window()
+    assert (await group.ask())["waiting"] == sorted(out)
+    assert document_of(group.host, group.host).serial == serial + len(out)
+    group.next_window()
+    states(senior, junior, "approved")
+    states(elder, younger, "approved")
+    result = await group.ask()
+    assert (result["waiting"], told(result, "survivors")) == ([], rosters)
+    assert status.status(junior.config, junior.engine, group.clock())["waits"] is None
+
+
+async def test_a_member_that_rejects_everybody_is_left_out_alone(group: Islands) -> None:
+    rosters = parts_of(group.host, group.host)
+    mine = rosters[0] if group.host.host in rosters[0] else rosters[1]
+    _, oldest = by_age(group, mine)[:2]
+    rest = [group[host] for host in mine if group[host] not in (oldest, group.host)]
+    for other in rest:
+        states(oldest, other, "paused")
+    result = await group.ask()
+    assert result["waiting"] == [oldest.host]
+    assert result["survivors"] == sorted(one.host for one in inside(group) if one is not oldest)
+    said = " ".join(status.status(oldest.config, oldest.engine, group.clock())["sentences"])
+    assert "more than a third of the members that it would be summed with are not approved here" in said
+    for other in rest:
+        states(oldest, other, "approved")
+    group.next_window()
+    assert told(await group.ask(), "survivors") == rosters
 
 
 async def test_who_comes_later_is_in_the_part_that_its_name_gives_and_nobody_moves(group: Islands) -> None:
@@ -174,14 +233,14 @@ async def test_who_comes_later_is_in_the_part_that_its_name_gives_and_nobody_mov
     late.approves(group.people)
     for one in group.people[:MEMBERS]:
         one.approves([late])
-    result = await group.session()
+    result = await group.ask()
     after = parts_of(group.host, group.host)
     assert sorted(map(len, after)) == [5, 6]
     assert sorted([host for host in roster if host != late.host] for roster in after) == sorted(before)
     assert told(result, "survivors") == after
     for one in group.people:
-        assert document_of(one, group.host).serial == 2
-        assert_learnt(group, one, result["session"], after)
+        assert document_of(one, group.host).late == (late.identity.public,)
+        assert_learnt(group, one, result["run"], after)
 
 
 async def test_who_left_is_in_no_sum_and_gives_to_its_peers_again(group: Islands) -> None:
@@ -190,17 +249,17 @@ async def test_who_left_is_in_no_sum_and_gives_to_its_peers_again(group: Islands
     gone = next(group[host] for host in large if host not in (group.host.host, group.people[MEMBERS].host))
     await gone.leaves()
     assert repository.current(gone.engine) is None
-    result = await group.session()
+    result = await group.ask()
     after = [[host for host in roster if host != gone.host] for roster in before]
     assert sorted(told(result, "survivors")) == sorted(after)
     assert document_of(group.host, group.host).gone == (gone.host,)
-    assert not gone.stored(result["session"])
+    assert not gone.stored(result["run"])
     assert gone.host not in result["delivered"]
     for one in inside(group):
-        assert_learnt(group, one, result["session"], after)
+        assert_learnt(group, one, result["run"], after)
     # All its peers are in the group still: they give to the group alone, and their admins see it.
     with pytest.raises(JobError, match="abandoned"):
-        await _Session(gone.context()).run()
+        await _PeerRun(gone.context()).run()
     for one in inside(group):
         assert "sharing-off" in one.refusals
         refused = ledger.newest(one.engine, limit=1, kind=Kind.REFUSED)[0]
@@ -213,33 +272,33 @@ async def test_a_revert_drops_the_parts_with_the_host_at_once_and_for_good(group
     one = next(group[host] for host in rosters[0] if host != group.host.host)
     bad = next(group[host] for host in rosters[1] if host != group.host.host)
     # Something is waiting to be learnt in the moment of the decision.
-    result = await group.host_session()
+    result = await group.host_run()
     assert not_learnt(one.config)
-    older = {part.session_id for part in sums.records(one.engine)}
+    older = {part.round_id for part in sums.records(one.engine)}
     report = job.run(one.context(host=bad.host))
     assert report["basis"] == "sub-cohorts"
     left = sums.records(one.engine)
-    assert {part.session_id for part in left} < older
+    assert {part.round_id for part in left} < older
     assert all(bad.host not in part.survivors for part in left)
     assert proof.prove(one.engine, one.config, bad.host).holds
     # The store holds the sums of all sub-cohorts; what is still to be learnt is fetched from the host again.
     assert not not_learnt(one.config)
     await one.catches_up()
-    [part] = one.stored(result["session"])
+    [part] = one.stored(result["run"])
     assert part.survivors == tuple(host for host in rosters[0] if host != one.host)
     assert_plain(group, one, part)
     entry = ledger.newest(one.engine, limit=1, kind=Kind.GROUP)[0]
     assert bad.host in entry.details["left_out"][0]
     assert "left out" in sentence(entry)
     group.next_window()
-    result = await group.session()
+    result = await group.ask()
     assert bad.host in result["survivors"]
-    assert learnt_from(one, result["session"]) == [[host for host in rosters[0] if host != one.host]]
+    assert learnt_from(one, result["run"]) == [[host for host in rosters[0] if host != one.host]]
     assert all(bad.host not in part.survivors for part in sums.records(one.engine))
     assert proof.prove(one.engine, one.config, bad.host).holds
     for other in inside(group):
         if other is not one:
-            assert_learnt(group, other, result["session"], rosters)
+            assert_learnt(group, other, result["run"], rosters)
 
 
 async def test_who_is_ejected_is_in_no_sum_from_the_next_on_and_gets_nothing(group: Islands) -> None:
@@ -247,8 +306,8 @@ async def test_who_is_ejected_is_in_no_sum_from_the_next_on_and_gets_nothing(gro
     out = next(group[host] for host in before[1] if host != group.host.host)
     host = group.host
     commands.eject(host.config, host.engine, out.host, now=group.clock())
-    result = await group.host_session()
-    batch = bytes.fromhex(result["session"])
+    result = await group.host_run()
+    run = bytes.fromhex(result["run"])
     # Four are too few for a part of their own.
     [roster] = told(result, "survivors")
     assert roster == sorted({one for part in before for one in part} - {out.host})
@@ -259,13 +318,13 @@ async def test_who_is_ejected_is_in_no_sum_from_the_next_on_and_gets_nothing(gro
         if one is not out:
             assert out.host in document_of(one, host).gone
     client = PeerClient(group.ferry.http)
-    asks = fetch_request(out.identity, batch, host.host, MESSAGE)
+    asks = fetch_request(out.identity, run, host.host, MESSAGE)
     with pytest.raises(PeerRefused) as refused:
         await client.send(host.host, host.url, asks, max_answer=300_000, timeout=30)
     assert refused.value.code == "unknown-peer"
     await out.polls()
     assert (out.group.state, out.group.next_at) == ("ejected", 0.0)
-    assert out.group.offered != result["session"]
+    assert out.group.offered != result["run"]
     assert "ejected it" in status.status(out.config, out.engine, group.clock())["sentence"]
 
 
@@ -273,8 +332,8 @@ async def test_whom_the_hosts_admin_does_not_approve_any_more_gets_nothing_eithe
     host = group.host
     shunned = next(one for one in inside(group) if one is not host)
     states(host, shunned, "paused")
-    batch = bytes.fromhex(host.group.offered)
-    asks = fetch_request(shunned.identity, batch, host.host, MESSAGE)
+    run = bytes.fromhex(host.group.offered)
+    asks = fetch_request(shunned.identity, run, host.host, MESSAGE)
     client = PeerClient(group.ferry.http)
     with pytest.raises(PeerRefused) as refused:
         await client.send(host.host, host.url, asks, max_answer=300_000, timeout=30)
@@ -286,42 +345,42 @@ async def test_whom_the_hosts_admin_does_not_approve_any_more_gets_nothing_eithe
 async def test_when_the_group_is_closed_its_instances_add_up_with_their_peers_again(group: Islands) -> None:
     host = group.host
     with pytest.raises(PolicyRefusedError, match="learns through the group"):
-        JOBS["session"](host.context())
+        JOBS["round"](host.context())
     others = [one for one in inside(group) if one is not host]
     for one in others:
         await one.leaves()
     commands.close(host.config, host.engine, now=group.clock())
-    result = await _Session(host.context()).run()
+    result = await _PeerRun(host.context()).run()
     assert len(result["survivors"]) >= len(others) - 2
-    for part in host.stored(result["session"]):
+    for part in host.stored(result["run"]):
         assert_plain(group, host, part)
 
 
 async def test_a_second_group_of_the_same_host_draws_its_own_parts(group: Islands) -> None:
     members = group.people[:6]
     await group.form(members, name="second-group")
-    result = await group.session()
+    result = await group.ask()
     assert document_of(group.host, group.host).listed.group == "second-group"
     assert told(result, "survivors") == [sorted(one.host for one in members)]
     for one in members:
-        assert_learnt(group, one, result["session"], told(result, "survivors"))
+        assert_learnt(group, one, result["run"], told(result, "survivors"))
 
 
 async def test_a_host_whose_key_was_replaced_says_what_to_do(group: Islands) -> None:
     """Were the parts drawn anew for a new key, a host could have them drawn anew whenever it liked."""
     host, interrupted = group.host, asyncio.Event()
 
-    def point(round_: str, _host: str, stage: Stage) -> None:
-        if (round_, stage) == ("pairs", Stage.KEYS):
+    def point(kind: str, _host: str, stage: Stage) -> None:
+        if (kind, stage) == ("round", Stage.KEYS):
             interrupted.set()
             running.cancel()
 
     group.ferry.after = point
-    running = asyncio.create_task(group.host_session())
+    running = asyncio.create_task(group.host_run())
     await asyncio.wait({running})
     group.ferry.after = lambda *_: None
     assert interrupted.is_set()
-    assert round_config.hosted_journal(host.config).sums()
+    assert round_config.hosted_journal(host.config).ids()
     await host.stop()
     rotate_key.rotate(host.config, host.engine, group.clock())
     await host.restart()
@@ -329,13 +388,13 @@ async def test_a_host_whose_key_was_replaced_says_what_to_do(group: Islands) -> 
     for one in others:
         peers.change(one.engine, one.config, host.host, lambda peer: replace(peer, key=host.evidence.key))
     with pytest.raises(PolicyRefusedError, match="this instance's present key") as told_so:
-        await group.host_session()
+        await group.host_run()
     assert "shoal group close" in told_so.value.advice
     group.next_window()
     for one in others:
         await one.leaves()
     commands.close(host.config, host.engine, now=group.clock())
     await group.form(group.people[:6], name="third-group")
-    result = await group.session()
+    result = await group.ask()
     for one in group.people[:6]:
-        assert_learnt(group, one, result["session"], told(result, "survivors"))
+        assert_learnt(group, one, result["run"], told(result, "survivors"))

@@ -16,11 +16,11 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.store import activity, releases
 from daemon.store.sums import StoredSum
-from models import statistics
+from models import counting
 from models.interactions import Interactions
 from tests.daemon.group.in_process_group import SETTINGS, Islander, Islands, islands
 
-PRIVATE: dict[str, str | int] = {"level": "default", "window": "7d", "min_changed_users": 3}
+PRIVATE: dict[str, str | int] = {"level": "default", "window_max": "7d", "min_changed_users": 3}
 SITS_OUT = 3
 
 
@@ -35,8 +35,9 @@ async def six(tmp_path: Path) -> AsyncIterator[Islands]:
         yield found
 
 
-def noise(members: Sequence[Islander], host: Islander, round_: int, size: int) -> Any:
-    return members_noise(cast("Sequence[DemoInstance]", members), host.host)(round_, size)
+def noise(members: Sequence[Islander], host: Islander, stored: StoredSum, segment: int, size: int) -> Any:
+    drawn = members_noise(cast("Sequence[DemoInstance]", members), host.host, stored.privacy)
+    return drawn(segment, size)
 
 
 def assert_noisy(group: Islands, one: Islander, stored: StoredSum) -> None:
@@ -46,17 +47,17 @@ def assert_noisy(group: Islands, one: Islander, stored: StoredSum) -> None:
     urls = one.urls()
     place = {url: at for at, url in enumerate(urls)}
     head = np.array([place[url] for url in stored.urls], np.int64)
-    counts = statistics.counts(together) + noise(members, group.host, 0, len(urls))
+    counts = counting.weighted_counts(together, head) + noise(members, group.host, stored, 0, len(urls))
     np.testing.assert_array_equal(stored.counts, counts[head])
-    pairs = statistics.pair_counts(together, head)
-    np.testing.assert_array_equal(stored.triangle, pairs + noise(members, group.host, 1, pairs.size))
+    pairs = counting.pair_counts(together, head)
+    np.testing.assert_array_equal(stored.triangle, pairs + noise(members, group.host, stored, 1, pairs.size))
     assert np.any(stored.triangle != pairs)
 
 
 async def test_every_member_stores_the_others_sum_with_their_noise_and_who_only_learns_the_whole(
     six: Islands,
 ) -> None:
-    result = await six.session()
+    result = await six.ask()
     everybody = sorted(six.ferry.people)
     out = six.people[SITS_OUT]
     givers = [host for host in everybody if host != out.host]
@@ -65,10 +66,10 @@ async def test_every_member_stores_the_others_sum_with_their_noise_and_who_only_
     assert result["lost"] == result["not_in_epoch"] == {}
     assert result["delivered"] == everybody
     for one in six.people:
-        [stored] = one.stored(result["session"])
+        [stored] = one.stored(result["run"])
         assert stored.survivors == tuple(host for host in givers if host != one.host)
         assert_noisy(six, one, stored)
-        record = activity.session(one.engine, stored.session_id)
+        record = activity.round_(one.engine, stored.round_id)
         assert record is not None
         assert (record.role, record.aggregator, record.outcome) == ("group", six.host.host, "done")
         # Half of what is declared comes from each member but this one, which is not in it.
@@ -79,10 +80,10 @@ async def test_every_member_stores_the_others_sum_with_their_noise_and_who_only_
         [published] = [e for e in entries if e.kind == Kind.GROUP and e.details["event"] == "published"]
         assert published.details["hash"] == six.host.group.published != ""
         assert published.details["survivors"] == [list(stored.survivors)]
-        as_member = [r for r in activity.sessions(one.engine) if r.role == "member" and r.outcome == "done"]
+        as_member = [r for r in activity.rounds(one.engine) if r.role == "member" and r.outcome == "done"]
         assert len(as_member) == (0 if one is out else 1)
         assert releases.any_given(one.engine) == (one is not out)
-    hosted = [record for record in activity.sessions(six.host.engine) if record.role == "host"]
+    hosted = [record for record in activity.rounds(six.host.engine) if record.role == "host"]
     assert [(r.aggregator, r.outcome, r.survivors) for r in hosted] == [(six.host.host, "done", givers)]
     [epoch] = [
         entry

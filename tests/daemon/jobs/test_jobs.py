@@ -36,7 +36,7 @@ def run(name: str, config: Path, **more: object) -> JobOutcome:
 
 
 def urls(config: Path) -> tuple[str, ...]:
-    return content_arrays.read(open_checked(config.parent / "shoal.db"))[0].urls
+    return content_arrays.read_urls(open_checked(config.parent / "shoal.db"))
 
 
 def start(name: str, config: Path) -> subprocess.Popen[bytes]:
@@ -67,7 +67,11 @@ def test_sync_then_train_puts_a_model_into_service(config: Path) -> None:
     models = config.parent / "models"
     current = trained.result["model"]
     assert current_model.read(models) == current
-    assert read_manifest(models / current)["provenance"] == {"host": "one.example", "kind": "local"}
+    assert read_manifest(models / current)["provenance"] == {
+        "host": "one.example",
+        "kind": "local",
+        "exact": False,
+    }
     model = load(models / current)
     seed = model.index(urls(config)[0])
     assert seed is not None
@@ -126,7 +130,7 @@ def test_training_that_is_killed_leaves_the_old_model(config: Path) -> None:
 def test_pruning_keeps_what_is_served_and_a_local_model(config: Path) -> None:
     run_here("migrate", config)
     engine = open_checked(config.parent / "shoal.db")
-    activity.save_session(engine, activity.SessionRecord("s", "aggregator", "one.example", 1.0))
+    activity.save_round(engine, activity.RoundRecord("s", "aggregator", "one.example", 1.0))
     for age, (name, kind) in enumerate(
         [("newest", "federated"), ("served", "federated"), ("local", "local"), ("older", "local")]
     ):

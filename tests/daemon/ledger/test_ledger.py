@@ -58,7 +58,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     migrate(path)
     engine = open_checked(path)
     chain.append(engine, OLD, Kind.PEER_APPROVED, "bob.example", {"key": format_key(MALLORY.public.key)}, NOW)
-    chain.append(engine, OLD, Kind.SESSION, "ab" * 32, {"roster": ["bob.example"], "users": 12}, NOW)
+    chain.append(engine, OLD, Kind.ROUND, "ab" * 32, {"roster": ["bob.example"], "users": 12}, NOW)
     chain.append(engine, OLD, Kind.MODEL, "20261121-local", {"quality": 0.25, "sum": None}, NOW)
     chain.rotate(engine, OLD, NEW, NOW)
     chain.append(engine, NEW, Kind.SERVED, "20261121-local", {}, NOW)
@@ -217,7 +217,7 @@ def test_a_signature_for_another_purpose_is_none(engine: Engine) -> None:
 
 def test_a_history_of_somebody_elses_cannot_be_put_in_front_of_ours(engine: Engine) -> None:
     """A handover to our key that our key did not agree to: its owner may have invented all before it."""
-    chain.append(engine, MALLORY, Kind.SESSION, "ab" * 32, {}, NOW)
+    chain.append(engine, MALLORY, Kind.ROUND, "ab" * 32, {}, NOW)
     consented = OLD.sign(b"\x05" * 32 + MALLORY.public.key, Purpose.HANDOVER).hex()
     forged = {"old": format_key(MALLORY.public.key), "new": format_key(OLD.public.key), "consent": consented}
     with writes(engine) as connection:
@@ -281,7 +281,7 @@ def test_appends_of_several_processes_take_turns(engine: Engine, tmp_path: Path)
         "engine = open_checked(Path(sys.argv[1]))\n"
         f"identity = Identity({HOST!r}, {OLD.seed!r})\n"
         "for number in range(25):\n"
-        "    chain.append(engine, identity, chain.Kind.SESSION, sys.argv[2], {'n': number}, 1.0)\n"
+        "    chain.append(engine, identity, chain.Kind.ROUND, sys.argv[2], {'n': number}, 1.0)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "shoal.db")]
     running = [subprocess.Popen([*command, str(number)], cwd=ROOT) for number in range(3)]
@@ -327,7 +327,7 @@ SECRETS = {
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_details_hold_no_viewer_title_address_or_secret(engine: Engine, tmp_path: Path, name: str) -> None:
-    chain.append(engine, OLD, Kind.SESSION, "from 192.0.2.7", {name: SECRETS[name], "users": 17}, NOW)
+    chain.append(engine, OLD, Kind.ROUND, "from 192.0.2.7", {name: SECRETS[name], "users": 17}, NOW)
     entry = chain.entries(engine)[-1]
     told = canonical(chain.signed_part(entry)).decode()
     for secret in ("u17", "5f3a", "secret film", "192.0.2.7", "2001:db8", "hunter2", "9c9de5e8", "watch/17"):
@@ -495,13 +495,13 @@ def test_what_happened_is_shown_in_sentences_newest_first(instance: Path) -> Non
 
 @pytest.mark.parametrize("kind", Kind)
 def test_every_kind_has_a_sentence_whatever_its_details_are(kind: Kind) -> None:
-    for details in ({}, {"reason": "it is so.", "survivors": ["b.example"], "viewers": 3, "sessions": 0}):
+    for details in ({}, {"reason": "it is so.", "survivors": ["b.example"], "viewers": 3, "rounds": 0}):
         entry = rows.Row(1, 1.0, kind.value, "bob.example", details, b"", b"", b"")
         told = sentence(entry)
         assert told.endswith(".")
         assert not told.startswith(f"{kind.value}:")
         assert ".." not in told
-        assert "None" not in told or kind in (Kind.KEY_ROTATED, Kind.OPENED, Kind.SESSION)
+        assert "None" not in told or kind in (Kind.KEY_ROTATED, Kind.OPENED, Kind.ROUND)
 
 
 def test_a_sum_of_a_group_is_told_by_whose_it_is() -> None:
@@ -512,8 +512,8 @@ def test_a_sum_of_a_group_is_told_by_whose_it_is() -> None:
         "group": "what the other members of the group of a.example gave",
     }.items():
         details = {"role": role, "aggregator": "a.example", "outcome": "abandoned"}
-        entry = rows.Row(1, 1.0, "session", "f" * 64, details, b"", b"", b"")
-        assert sentence(entry) == f"Session {'f' * 12}, {told}, was abandoned."
+        entry = rows.Row(1, 1.0, "round", "f" * 64, details, b"", b"", b"")
+        assert sentence(entry) == f"Round {'f' * 12}, {told}, was abandoned."
 
 
 def test_a_check_tells_the_head_and_knows_one_that_was_noted(instance: Path) -> None:
@@ -583,12 +583,12 @@ def test_an_exported_ledger_can_be_checked_as_the_document_says(instance: Path, 
         if number == 1:
             assert entry["kind"] == "opened"
             key = base64.b64decode(entry["details"]["key"].removeprefix("ed25519:"))
-        VerifyKey(key).verify(b"shoal/1 ledger\x00" + bytes.fromhex(digest), signature)
+        VerifyKey(key).verify(b"shoal/2 ledger\x00" + bytes.fromhex(digest), signature)
         if entry["kind"] == "key-rotated":
             details = entry["details"]
             old, new = (base64.b64decode(details[name].removeprefix("ed25519:")) for name in ("old", "new"))
             assert old == key
-            said = b"shoal/1 handover\x00" + bytes.fromhex(previous) + old
+            said = b"shoal/2 handover\x00" + bytes.fromhex(previous) + old
             VerifyKey(new).verify(said, bytes.fromhex(details["consent"]))
             key = new
         previous = digest

@@ -11,6 +11,7 @@ from daemon.peers.cards import PeerAnswerError
 from daemon.peers.commands import UnknownPeerError
 from daemon.revert.artifacts import artifacts_of
 from daemon.store import traffic
+from daemon.store.activity import RoundRecord, save_round
 from federation import hello as hellos
 from federation.errors import Code
 from federation.identity import Identity, format_key
@@ -48,6 +49,22 @@ async def test_two_instances_approve_each_other(pair: list[Neighbour]) -> None:
     assert (of_a.peer, of_b.peer) == (b.host, a.host)
     assert of_a.sent > of_b.received > 0
     assert of_a.received > of_b.sent > 0
+
+
+async def test_what_was_summed_is_known_from_the_newest_sum_of_ours(pair: list[Neighbour]) -> None:
+    a, b = pair
+    await a.approve(b)
+    await b.approve(a)
+    a.config = a.config.model_copy(update={"cohort": a.config.cohort.model_copy(update={"min_cohort": 1})})
+    assert "must also approve one another" in a.listing()["cohort"]["sentence"]
+    now = a.clock()
+    for number, (role, outcome) in enumerate(
+        [("aggregator", "done"), ("aggregator", "failed"), ("member", "done")]
+    ):
+        name, survivors = str(number) * 64, [b.host] if number == 0 else []
+        record = RoundRecord(name, role, a.host, now + number, now, outcome, survivors=survivors)  # type: ignore[arg-type]
+        save_round(a.engine, record)
+    assert "The newest sum had 1 of them in it." in a.listing()["cohort"]["sentence"]
 
 
 async def test_taking_it_back_is_told_and_what_it_changes(pair: list[Neighbour]) -> None:
@@ -95,7 +112,10 @@ async def test_a_key_is_read_from_its_own_domain_before_it_can_be_approved(pair:
     """Who says hello first in the name of another instance gains nothing by it."""
     a, b = pair
     poser = Identity(b.host, b"p" * 32)
+    b.front.down = True
     await a.hears(poser)
+    await a.settled()
+    b.front.down = False
     assert a.peer(b).theirs == "asked"
     assert a.shown(b)["words"] == []
     with pytest.raises(RequestError, match="card"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.peers import candidates
+from daemon.peers import cards
 from federation.identity import format_key
 from tests.daemon.peer_instances import neighbours
 
@@ -44,8 +44,8 @@ async def test_a_decision_stands_whatever_the_follow_list_shows(tmp_path: Path) 
 
 
 def test_a_followed_name_of_this_machine_is_not_asked_by_an_instance_elsewhere() -> None:
-    assert not candidates._askable("localhost:9000", "tube.example")
-    assert not candidates._askable("127.0.0.1", "tube.example")
-    assert not candidates._askable("tube.example", "tube.example")
-    assert candidates._askable("localhost:9001", "localhost:9000")
-    assert candidates._askable("other.example", "tube.example")
+    assert not cards.may_be_asked("localhost:9000", "tube.example")
+    assert not cards.may_be_asked("127.0.0.1", "tube.example")
+    assert not cards.may_be_asked("tube.example", "tube.example")
+    assert cards.may_be_asked("localhost:9001", "localhost:9000")
+    assert cards.may_be_asked("other.example", "tube.example")

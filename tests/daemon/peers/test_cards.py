@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from daemon.peers import cards
 from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError, read_card
+from federation.envelope import VERSION
 from federation.http.client import new_session
 from federation.identity import Identity, format_key
 from tests import ROOT
@@ -83,7 +84,7 @@ def day(after: timedelta) -> str:
 @pytest.mark.parametrize(
     ("what", "changes", "message"),
     [
-        ("changed", {"version": 2}, "not show a card"),
+        ("changed", {"version": "2"}, "not show a card"),
         ("changed", {"key": "ed25519:short"}, "not show a card"),
         ("changed", {"key": None}, "not show a card"),
         ("changed", {"host": "other.example"}, "not that of"),
@@ -206,7 +207,7 @@ async def test_the_plugin_s_own_card_holds(
     made = {
         "web": f"http://{front.host}",
         "actor": {"url": front.address, "privateKey": pem},
-        "card": {"version": 1, "host": front.host, "key": KEY},
+        "card": {"version": VERSION, "host": front.host, "key": KEY},
     }
     script = (
         "const { InstanceCard } = require(process.argv[1] + '/server/identity.js');const { systemClock } = "
@@ -219,3 +220,15 @@ async def test_the_plugin_s_own_card_holds(
     done = subprocess.run(command, input=json.dumps(made), capture_output=True, text=True, check=True)  # noqa: ASYNC221
     monkeypatch.setattr(front, "card", lambda: json.loads(done.stdout))
     assert (await read(session, front)).bound
+
+
+async def test_an_instance_of_another_protocol_is_said_to_need_an_update(
+    session: ClientSession, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for spoken, older in ((1, front.host), (VERSION + 1, "this instance")):
+        monkeypatch.setattr(
+            front, "card", lambda spoken=spoken: {"version": spoken, "host": front.host, "key": KEY}
+        )
+        with pytest.raises(PeerAnswerError, match=f"speaks protocol {spoken}") as told:
+            await read(session, front)
+        assert f"Update Shoal on {older}" in told.value.advice

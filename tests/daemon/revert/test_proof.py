@@ -20,7 +20,7 @@ from daemon.peers import repository
 from daemon.revert import job, proof
 from daemon.rounds import crash_points, round_config
 from daemon.store import sums
-from daemon.store.activity import SessionRecord, save_session
+from daemon.store.activity import RoundRecord, save_round
 from federation.identity import Identity
 from models import artefact
 from tests.daemon.instance_with_peer import (
@@ -53,38 +53,37 @@ def test_an_open_sum_with_the_peer_is_given_up(one: Instance) -> None:
     journal.write(raw[0], "proposal", raw[1])
     other = proposal(one, [peer for peer in PEERS if peer.host != HOST])
     journal.write(other[0], "proposal", other[1])
-    save_session(one.engine, SessionRecord(raw[0].hex(), "aggregator", "one.example", NOW - 9))
+    save_round(one.engine, RoundRecord(raw[0].hex(), "aggregator", "one.example", NOW - 9))
     assert any("open sum" in line for line in proof.prove(one.engine, one.config, HOST).problems)
     switch = out_of_service(one)
     assert switch.abandoned == (raw[0].hex(),)
-    assert journal.sums() == [other[0]]
+    assert journal.ids() == [other[0]]
 
 
 def proposal(one: Instance, roster: list[Identity]) -> tuple[bytes, bytes]:
     """Return a signed proposal of ours, its id and its bytes."""
     from daemon.identity import open_identity
     from federation.proposal import Proposal, SignedProposal, least_threshold
+    from policies.sharing import TRAINER
 
     identity = open_identity(one.config.identity_file, one.config.instance.host)
     asked = Proposal(
         aggregator=identity.host,
         roster=tuple(sorted((peer.public for peer in roster), key=lambda peer: peer.host)),
         threshold=least_threshold(len(roster)),
-        trainer="gram-1",
-        round=0,
-        length=6,
+        trainer=TRAINER,
+        segments=round_config.segments(one.config, 6, 3),
         entry_bound=100,
         ring=32,
         nonce=os.urandom(16),
         created=int(NOW),
         expires=int(NOW) + 3600,
-        noise=0,
         colluders=1,
-        parameters=round_config.parameters(one.config, 6),
+        parameters=round_config.parameters(one.config, 6, 3, pass_on=False),
         blobs={},
     )
     signed = SignedProposal.sign(asked, identity, round_config.limits(one.config))
-    return signed.sum_id, signed.raw
+    return signed.round_id, signed.raw
 
 
 # -- crashes ------------------------------------------------------------------------------------------------
@@ -155,11 +154,11 @@ def test_the_proof_names_the_model_its_hash_and_its_sums(one: Instance) -> None:
     take_out(one)
     shown = proof.prove(one.engine, one.config, HOST)
     sha256 = hashlib.sha256((one.config.models_dir / older / artefact.MODEL).read_bytes()).hexdigest()
-    session = next(part.session_id for part in sums.records(one.engine))
-    assert (shown.model_sha256, shown.sums, shown.hosts) == (sha256, (session,), tuple(OTHERS))
+    round_ = next(part.round_id for part in sums.records(one.engine))
+    assert (shown.model_sha256, shown.sums, shown.hosts) == (sha256, (round_,), tuple(OTHERS))
     assert shown.sentence == (
         f"proof: no stored sum or model names {HOST}; served model {older} sha256 {sha256[:12]} was trained "
-        f"from own viewers and sums [{session[:12]}] of [{', '.join(OTHERS)}]"
+        f"from own viewers and sums [{round_[:12]}] of [{', '.join(OTHERS)}]"
     )
 
 
@@ -168,7 +167,7 @@ def planted_sum(one: Instance) -> None:
 
 
 def planted_model(one: Instance) -> None:
-    one.model("federated", [*OTHERS, HOST], session_id=one.session(9, OTHERS), state="quarantined")
+    one.model("federated", [*OTHERS, HOST], round_id=one.ask(9, OTHERS), state="quarantined")
 
 
 def planted_folder(one: Instance) -> None:

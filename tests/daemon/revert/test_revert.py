@@ -25,6 +25,7 @@ from daemon.store import model_records, sums
 from daemon.store.model_records import State
 from daemon.training.deploy import put_into_service
 from models import artefact
+from models.item_scores import Factorized
 from tests.daemon.instance_with_peer import (
     HOST,
     NOW,
@@ -62,7 +63,7 @@ def test_the_newest_model_that_never_had_the_peer_serves_at_once(one: Instance) 
 
 def test_without_such_a_sum_the_local_model_serves(one: Instance) -> None:
     local = one.model("local")
-    one.serve(one.model("federated", [*OTHERS, HOST], session_id=one.sum(1, [*OTHERS, HOST])))
+    one.serve(one.model("federated", [*OTHERS, HOST], round_id=one.sum(1, [*OTHERS, HOST])))
     switch = out_of_service(one)
     assert (switch.now, switch.basis) == (local, "local")
 
@@ -70,8 +71,8 @@ def test_without_such_a_sum_the_local_model_serves(one: Instance) -> None:
 @pytest.mark.parametrize("state", ["awaiting", "quarantined", "deleted"])
 def test_what_the_admin_has_not_accepted_does_not_begin_to_serve(one: Instance, state: State) -> None:
     local = one.model("local")
-    one.serve(one.model("federated", [*OTHERS, HOST], session_id=one.session(1, [*OTHERS, HOST])))
-    one.model("federated", OTHERS, session_id=one.session(2, OTHERS), state=state)
+    one.serve(one.model("federated", [*OTHERS, HOST], round_id=one.ask(1, [*OTHERS, HOST])))
+    one.model("federated", OTHERS, round_id=one.ask(2, OTHERS), state=state)
     assert out_of_service(one).now == local
 
 
@@ -82,10 +83,10 @@ def test_neither_a_damaged_model_nor_one_of_unknown_origin_nor_one_of_a_removed_
     peer = repository.read(one.engine, one.config).find(OTHERS[0])
     assert peer is not None
     repository.save(one.engine, replace(peer, state="removed"))
-    one.model("federated", OTHERS, session_id=one.session(1, OTHERS))
-    one.model("federated", [], session_id=None)
-    damaged = one.model("federated", OTHERS[1:], session_id=one.session(2, OTHERS[1:]))
-    one.serve(one.model("federated", [*OTHERS, HOST], session_id=one.session(3, [*OTHERS, HOST])))
+    one.model("federated", OTHERS, round_id=one.ask(1, OTHERS))
+    one.model("federated", [], round_id=None)
+    damaged = one.model("federated", OTHERS[1:], round_id=one.ask(2, OTHERS[1:]))
+    one.serve(one.model("federated", [*OTHERS, HOST], round_id=one.ask(3, [*OTHERS, HOST])))
     with (one.config.models_dir / damaged / artefact.MODEL).open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\xff")
@@ -94,10 +95,10 @@ def test_neither_a_damaged_model_nor_one_of_unknown_origin_nor_one_of_a_removed_
 
 def test_a_row_that_forgot_the_peer_does_not_hide_it(one: Instance) -> None:
     local = one.model("local")
-    by_session = one.model("federated", OTHERS, session_id=one.session(1, [*OTHERS, HOST]))
-    by_manifest = one.model("federated", [*OTHERS, HOST], session_id=one.session(2, OTHERS))
-    one.serve(by_session)
-    assert artifacts_of(one.engine, one.config, HOST).models == (by_manifest, by_session)
+    by_round = one.model("federated", OTHERS, round_id=one.ask(1, [*OTHERS, HOST]))
+    by_manifest = one.model("federated", [*OTHERS, HOST], round_id=one.ask(2, OTHERS))
+    one.serve(by_round)
+    assert artifacts_of(one.engine, one.config, HOST).models == (by_manifest, by_round)
     assert out_of_service(one).now == local
 
 
@@ -112,7 +113,7 @@ def test_what_serves_goes_on_serving_where_the_peer_was_never_in_it(one: Instanc
 
 @pytest.mark.asyncio
 async def test_with_no_model_left_the_serving_process_drops_the_one_it_has(one: Instance) -> None:
-    newer = one.model("federated", [*OTHERS, HOST], session_id=one.session(1, [*OTHERS, HOST]))
+    newer = one.model("federated", [*OTHERS, HOST], round_id=one.ask(1, [*OTHERS, HOST]))
     one.serve(newer)
     current = CurrentModel(one.config.models_dir)
     assert await current.refresh()
@@ -137,14 +138,14 @@ def test_nobody_can_be_taken_out_who_was_never_there_nor_the_instance_itself(one
 def test_a_peer_that_is_no_peer_any_more_can_still_be_taken_out(one: Instance) -> None:
     strangers = ["gone.example", *OTHERS]
     local = one.model("local")
-    one.serve(one.model("federated", strangers, session_id=one.sum(1, strangers)))
+    one.serve(one.model("federated", strangers, round_id=one.sum(1, strangers)))
     switch = take_out_of_service(one.engine, one.config, "gone.example", NOW)
     assert switch.now == local
 
 
 def test_a_model_trained_meanwhile_from_the_peer_does_not_come_into_service(one: Instance) -> None:
     _, older, _ = tainted(one)
-    late = one.model("federated", [*OTHERS, HOST], session_id=one.session(2, [*OTHERS, HOST]))
+    late = one.model("federated", [*OTHERS, HOST], round_id=one.ask(2, [*OTHERS, HOST]))
     out_of_service(one)
     with pytest.raises(JobError, match="was taken out"):
         put_into_service(one.engine, one.config, late)
@@ -157,9 +158,9 @@ def test_a_model_trained_meanwhile_from_the_peer_does_not_come_into_service(one:
 def test_every_sum_and_model_that_had_the_peer_is_deleted_whatever_its_state(one: Instance) -> None:
     local, older, newer = tainted(one)
     everybody = [*OTHERS, HOST]
-    waiting = one.model("federated", everybody, session_id=one.session(3, everybody), state="awaiting")
+    waiting = one.model("federated", everybody, round_id=one.ask(3, everybody), state="awaiting")
     refused = one.sum(4, everybody, verdict="quarantined")
-    bad = one.model("federated", everybody, session_id=refused, state="quarantined")
+    bad = one.model("federated", everybody, round_id=refused, state="quarantined")
     stray = one.model("federated", everybody, row=False)
     (one.config.models_dir / newer / "vectors.bin").write_bytes(b"SHLV")
     (one.config.sums_dir / "half.partial").write_bytes(b"x")
@@ -177,9 +178,9 @@ def test_every_sum_and_model_that_had_the_peer_is_deleted_whatever_its_state(one
 def test_other_parts_of_the_same_sums_stay(one: Instance) -> None:
     first, second = OTHERS[:3], [*OTHERS[3:], HOST]
     one.model("local")
-    batch = one.sum(1, first)
-    one.sum(2, second, batch=batch)
-    one.serve(one.model("federated", [*first, *second], session_id=batch))
+    run = one.sum(1, first)
+    one.sum(2, second, run=run)
+    one.serve(one.model("federated", [*first, *second], round_id=run))
     assert take_out(one)["basis"] == "sub-cohorts"
     assert [part.survivors for part in sums.records(one.engine)] == [tuple(first)]
 
@@ -212,8 +213,9 @@ def test_exposure_is_that_of_made_up_viewers_where_there_are_enough_videos(one: 
         hosts=hosts_named([HOST, "one.example"]),
     )
     pushed, plain = (artefact.in_memory(made_model(size, size, seed=3), labels) for _ in range(2))
-    mine = changed_lists.videos_of(labels, HOST)[pushed.factors[0]]
-    pushed.factors[2][mine] *= 50
+    mine = changed_lists.videos_of(labels, HOST)[pushed.items]
+    assert isinstance(pushed.scoring, Factorized)
+    pushed.scoring.V[mine] *= 50
     change = changed_lists.changes(pushed, plain, HOST)
     before, after = change.exposure
     assert before > 0.9

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,16 @@ from daemon.errors import RequestError
 from daemon.ledger import chain as ledger
 from daemon.peers import rotation
 from daemon.rounds import rotate_key
-from daemon.rounds.data_windows import open_windows
+from daemon.rounds.data_windows import DataWindows, open_windows
 from federation import hello as hellos
 from federation.carrier import PeerRefused
 from federation.errors import Code, Refusal
 from federation.hello import Rotation
 from federation.identity import Identity, format_key
-from federation.proposal import Proposal, least_threshold
+from federation.proposal import Proposal, Segment, least_threshold
+from policies.sharing import TRAINER
 from tests.daemon.peer_instances import Neighbour, neighbours
+from tests.daemon.rounds.window_store import EVERYBODY, Viewers
 
 
 @pytest.fixture
@@ -199,15 +200,13 @@ def proposal(aggregator: Identity, member: Identity) -> Proposal:
         aggregator=aggregator.host,
         roster=roster,
         threshold=least_threshold(4),
-        trainer="gram/1",
-        round=0,
-        length=4,
+        trainer=TRAINER,
+        segments=(Segment(4), Segment(1)),
         entry_bound=10,
         ring=32,
         nonce=b"n" * 16,
         created=0,
         expires=1000,
-        noise=0,
         colluders=1,
         parameters={"max_videos_per_user": 5},
         blobs={},
@@ -219,21 +218,25 @@ async def test_what_was_given_under_the_old_key_counts_as_given(pair: list[Neigh
     a, b = pair
     await b.stop()
 
-    def windows() -> object:
+    def windows() -> DataWindows:
         return open_windows(b.config, b.identity, b.engine, b.clock)
 
-    asked = proposal(a.identity, b.identity)
-    there = {b"v" * 16: b"w" * 16}
-    given = windows().contribution(asked, lambda _key: there, lambda: np.arange(4))  # type: ignore[attr-defined]
-    assert given.shape == (4,)
+    asked, there = proposal(a.identity, b.identity), Viewers.some()
+    given = windows().contribution(asked, there, lambda: np.arange(5))
+    assert given.tolist() == [0, 1, 2, 3, 4]
+    windows().leave(asked)
     rotate_key.rotate(b.config, b.engine, b.clock())
     asked = proposal(a.identity, b.identity)
-    for ahead in (0.0, 6 * 86400.0):
+    window = b.config.privacy.window_max.total_seconds()
+    for ahead in (0.0, window - 60):
         b.clock.ahead = ahead
+        there.change(EVERYBODY)
         with pytest.raises(Refusal) as caught:
-            windows().contribution(asked, lambda _key: there, lambda: np.arange(4))  # type: ignore[attr-defined]
+            windows().contribution(asked, there, lambda: np.arange(5))
         assert caught.value.code is Code.WINDOW_OPEN
-    assert Fraction(0) == asked.noise
+    b.clock.ahead = window + 60
+    there.change(EVERYBODY)
+    assert windows().contribution(asked, there, lambda: np.arange(5)).shape == (5,)
 
 
 async def test_nothing_given_costs_no_window(pair: list[Neighbour]) -> None:
@@ -244,7 +247,7 @@ async def test_nothing_given_costs_no_window(pair: list[Neighbour]) -> None:
     assert windows.served_until() is None
 
 
-@pytest.mark.parametrize("at", ["sums", "proof", "ledger", "key"])
+@pytest.mark.parametrize("at", ["rounds", "proof", "ledger", "key"])
 async def test_a_crash_anywhere_leaves_one_key_or_the_other(
     pair: list[Neighbour], at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,7 +263,7 @@ async def test_a_crash_anywhere_leaves_one_key_or_the_other(
 
     places = {
         "ledger": (ledger, "rotate"),
-        "sums": (rotate_key, "_leave_sums"),
+        "rounds": (rotate_key, "_leave_rounds"),
         "proof": (rotation, "hand_over"),
         "key": (rotate_key, "_put_in_place"),
     }

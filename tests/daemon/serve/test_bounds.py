@@ -27,7 +27,7 @@ def test_the_listener_and_the_protocol_have_one_limit() -> None:
     )
 
 
-def test_what_a_session_asks_of_a_member_is_far_below_what_a_peer_may() -> None:
+def test_what_a_round_asks_of_a_member_is_far_below_what_a_peer_may() -> None:
     # Five stages of two sums, blobs that are fetched, and a poll at the end of each wait for the preparation.
     polls = 2 * StageTimeouts.propose / load_limits.ANSWER_WITHIN
     assert 10 + polls + 4 < Guards().requests_per_minute / 5

@@ -188,18 +188,18 @@ async def test_the_host_runs_flower_and_takes_announced_sums(pair: list[Neighbou
             assert here.jobs.ran == []
             host.clock.ahead += 60.0
             await here.looks(lambda: here.group.next_at == 0.0)
-            assert here.jobs.ran == ["group-session"]
+            assert here.jobs.ran == ["group-round"]
             await here.looks(lambda: here.supervisor.live.link == "")
             # A sum that fails is told of, and was announced once.
-            failed = JobOutcome("group-session", ok=False, exit_code=5, message="nobody came")
-            here.jobs.outcomes["group-session"] = failed
+            failed = JobOutcome("group-round", ok=False, exit_code=5, message="nobody came")
+            here.jobs.outcomes["group-round"] = failed
             here.change(next_at=host.clock())
             await here.looks(lambda: "nobody came" in here.group.problem)
             assert here.group.next_at == 0.0
             # One that fell into a time without power is not made up for.
             here.change(next_at=host.clock() - 600, problem="")
             await here.looks(lambda: "was missed" in here.group.problem)
-            assert here.jobs.ran == ["group-session"] * 2
+            assert here.jobs.ran == ["group-round"] * 2
             commands.close(host.config, host.engine, now=host.clock())
             await here.looks(lambda: here.supervisor.live.hosting == "")
 

@@ -14,7 +14,7 @@ import pytest
 
 from daemon.jobs.run import run_job
 from daemon.process.job_context import JobOutcome
-from daemon.store import content_arrays
+from daemon.store import engagement_arrays
 from daemon.store.engine import open_checked
 from tests import ROOT
 from tests.daemon import fake_peertube as pt
@@ -106,7 +106,13 @@ def test_the_plugin_and_a_daemon_work_together(tmp_path: Path, plugin: Plugin) -
         _, why = plugin.call(3, "GET", f"why/v1/reasons?video={videos[0]}")
         assert any(found["text"] for found in why["reasons"].values())
         _, about = plugin.call(3, "GET", "viewer/v1/about")
-        assert (about["participants"], about["enough"], about["mode"]) == (14, True, "off")
+        assert about == {
+            "consent": "opt-in",
+            "exact": False,
+            "mode": "off",
+            "peers": [],
+            "daemon": True,
+        }
 
         engine = open_checked(config.parent / "shoal.db")
         # Each of the three ways out, and the one that does not wait for a check.
@@ -114,12 +120,12 @@ def test_the_plugin_and_a_daemon_work_together(tmp_path: Path, plugin: Plugin) -
         plugin.ask("delete", user=5)
         plugin.ask("call", user=6, method="PUT", path="viewer/v1/choice", json={"training": False})
         assert run("consent", config).result["removed"] == 3
-        assert content_arrays.read(engine)[1].user_count == 11
+        assert engagement_arrays.read(engine)[1].user_count == 11
         assert plugin.call(3, "POST", "viewer/v1/withdraw")[0] == 204
-        assert content_arrays.read(engine)[1].user_count == 10
+        assert engagement_arrays.read(engine)[1].user_count == 10
         assert run("consent", config).result["removed"] == 0
         # What is left of the one who cleared the history: the rates.
         assert run("sync", config).result["viewers"] == 11
-        until(lambda: running.call("/v1/status")[1]["source"]["participants"] == 11)
-        assert running.call("/v1/status")[1]["source"]["follows"] == 1
+        until(lambda: running.call("/v1/status", admin=True)[1]["source"]["participants"] == 11)
+        assert running.call("/v1/status", admin=True)[1]["source"]["follows"] == 1
         assert plugin.about["secret"] not in running.logged()

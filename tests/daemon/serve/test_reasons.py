@@ -14,10 +14,9 @@ CASES = json.loads((ROOT / "tests" / "plugin" / "reasons.json").read_text("utf-8
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["english"])
 def test_a_reason_is_said_as_agreed(case: dict[str, Any]) -> None:
-    said = dict(case["reason"])
-    estimated = bool(said.pop("estimated"))
-    why = Reason(said["kind"], said["users"], tuple(said["tags"]))
-    assert sentence(why, estimated=estimated) == case["english"]
+    said = case["reason"]
+    why = Reason(said["kind"], said["users"], tuple(said["tags"]), tuple(said["words"]))
+    assert sentence(why) == case["english"]
 
 
 def test_every_kind_is_agreed_on() -> None:

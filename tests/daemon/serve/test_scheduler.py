@@ -21,7 +21,14 @@ from daemon.config import Config, load
 from daemon.process.job_context import JobOutcome, Progress
 from daemon.serve.context import ServeContext
 from daemon.serve.runner import Runner
-from daemon.serve.scheduler import Rule, Scheduler, brings_sync_forward, first_run, rules
+from daemon.serve.scheduler import (
+    AFTER_A_FAILED_ROUND,
+    Rule,
+    Scheduler,
+    brings_sync_forward,
+    first_run,
+    rules,
+)
 from daemon.serve.server import build_context
 from daemon.store import activity
 from daemon.store.activity import JobRecord, save_job
@@ -76,12 +83,10 @@ class World:
     runner: Runner
     schedulers: list[Scheduler] = field(default_factory=list)
 
-    def started(
-        self, *, interrupted: bool = False, due: Callable[[float], float] = lambda now: now
-    ) -> Scheduler:
-        """Start a scheduler by the settings; `due` tells when a session may be."""
-        found = rules(self.context.config, interrupted=interrupted)
-        scheduler = Scheduler(self.context, self.runner, found, session_due=due, rng=random.Random(1))
+    def started(self, *, due: Callable[[float], float] = lambda now: now) -> Scheduler:
+        """Start a scheduler by the settings; `due` tells when a round may be."""
+        found = rules(self.context.config)
+        scheduler = Scheduler(self.context, self.runner, found, round_due=due, rng=random.Random(1))
         scheduler.start()
         self.schedulers.append(scheduler)
         return scheduler
@@ -121,7 +126,7 @@ def test_the_settings_say_which_jobs_there_are(world: World, tmp_path: Path) -> 
     def names(config: Config) -> list[str]:
         return [rule.job for rule in rules(config)]
 
-    assert names(config) == ["sync", "prune", "consent", "session", "peers"]
+    assert names(config) == ["sync", "prune", "consent", "round", "peers"]
     assert names(config.model_copy(update={"mode": "off"})) == ["sync", "prune", "consent"]
     assert names(with_schedule(config, enabled=False)) == []
     of_a_data_set = load(instance(tmp_path / "other"))
@@ -143,22 +148,21 @@ def test_a_first_run_is_one_interval_after_the_last_success(
     rule = Rule("sync", timedelta(seconds=every))
     if last is None:
         assert first(rule) == NOW + 1
-        assert first(Rule("session", rule.every, first="later")) == NOW + 1 + spread
+        assert first(Rule("round", rule.every, first="later")) == NOW + 1 + spread
     else:
         due = last + rule.every.total_seconds()
         assert first(rule) == max(due, NOW + 1) + share * spread
     # Whatever there was: its members wait.
-    assert first(Rule("session", rule.every, first="each start")) == NOW + 1
+    assert first(Rule("round", rule.every, first="each start")) == NOW + 1
 
 
 async def test_a_new_instance_reads_and_trains_before_it_asks_others(world: World) -> None:
     planned = world.started().upcoming()
-    spread = world.context.config.schedule.session.total_seconds() * world.context.config.schedule.jitter
     assert planned == {
         "sync": NOW + 1,
         "prune": NOW + 1,
         "consent": NOW + 1,
-        "session": NOW + 1 + spread,
+        "round": NOW + 1,
         "peers": NOW + 1,
     }
     assert dict(world.context.upcoming()) == planned
@@ -169,22 +173,21 @@ async def test_a_restart_neither_repeats_nor_skips_work(world: World) -> None:
     every, jitter = settings.sync.total_seconds(), settings.jitter
     world.succeeded("sync", ago=60.0)
     world.succeeded("prune", ago=100 * DAY)
-    world.succeeded("session", ago=60.0)
+    world.succeeded("round", ago=60.0)
     planned = world.started().upcoming()
     assert NOW - 60 + every <= planned["sync"] <= NOW - 60 + every * (1 + jitter)
     assert NOW + 1 <= planned["prune"] <= NOW + 1 + settings.prune.total_seconds() * jitter
-    assert planned["session"] >= NOW - 60 + settings.session.total_seconds()
-    # An interrupted session goes on at once all the same.
-    again = world.started(interrupted=True).upcoming()
-    assert again["session"] == NOW + 1
-    assert again["sync"] >= NOW - 60 + every
+    # A round starts when nothing is in its way any more, and one that was interrupted goes on at once.
+    assert planned["round"] == NOW + 1
+    assert world.started(due=lambda _now: NOW + DAY).upcoming()["round"] == NOW + DAY
+    assert "round" not in world.started(due=lambda _now: math.inf).upcoming()
 
 
 async def test_a_training_follows_what_brings_something_to_learn(world: World) -> None:
     scheduler = world.started()
-    for name in ("sync", "session", "prune", "peers", "consent"):
+    for name in ("sync", "round", "prune", "peers", "consent"):
         await scheduler.run(name)
-    assert world.jobs.began == ["sync", "train", "session", "train", "prune", "peers", "consent"]
+    assert world.jobs.began == ["sync", "train", "round", "train", "prune", "peers", "consent"]
     world.jobs.began.clear()
     world.jobs.outcomes["sync"] = JobOutcome("sync", ok=False, exit_code=5, code="source")
     await scheduler.run("sync")
@@ -209,13 +212,33 @@ async def test_jobs_take_turns_but_for_those_that_must_not_wait(world: World) ->
 
 async def test_peers_are_not_asked_twice_in_a_window_nor_while_a_group_asks(world: World) -> None:
     scheduler = world.started(due=lambda now: now + HOUR)
-    await scheduler.run("session")
-    assert scheduler.upcoming()["session"] == NOW + HOUR
+    await scheduler.run("round")
+    assert scheduler.upcoming()["round"] == NOW + HOUR
     scheduler = world.started(due=lambda _now: math.inf)
-    planned = scheduler.upcoming()["session"]
-    await scheduler.run("session")
-    assert scheduler.upcoming()["session"] == planned
+    await scheduler.run("round")
+    assert "round" not in scheduler.upcoming()
     assert world.jobs.began == []
+
+
+async def test_a_round_that_failed_is_not_tried_again_every_minute(world: World) -> None:
+    scheduler = world.started()
+    world.jobs.outcomes["round"] = JobOutcome("round", ok=False, exit_code=5, code="job-failed")
+    await scheduler.run("round")
+    await scheduler.run("round")
+    assert world.jobs.began == ["round"]
+    assert scheduler.upcoming()["round"] == NOW + AFTER_A_FAILED_ROUND
+
+
+async def test_a_failed_round_comes_again_when_its_window_says(world: World) -> None:
+    world.jobs.outcomes["round"] = JobOutcome("round", ok=False, exit_code=5, code="job-failed")
+
+    def due(now: float) -> float:
+        return NOW + 60 if world.jobs.began else now
+
+    scheduler = world.started(due=due)
+    await scheduler.run("round")
+    assert world.jobs.began == ["round"]
+    assert scheduler.upcoming()["round"] == NOW + 60
 
 
 async def test_many_viewers_who_are_gone_bring_the_next_sync_forward(world: World) -> None:
@@ -249,7 +272,7 @@ async def test_how_a_job_ended_is_logged_and_counted(world: World, caplog: pytes
         await world.runner.job("prune")
     assert [(line["msg"], line["job"]) for line in lines] == [("job failed", "sync"), ("job done", "prune")]
     assert [lines[0][name] for name in ("code", "problem", "advice")] == ["source", "no file", "Look."]
-    metrics = world.context.metrics.render().decode()
+    metrics = world.context.metrics.render(private=True).decode()
     assert 'shoal_jobs_total{code="source",job="sync"} 1.0' in metrics
     assert 'shoal_jobs_total{code="ok",job="prune"} 1.0' in metrics
     assert 'shoal_job_seconds{job="prune"} 2.0' in metrics
@@ -291,11 +314,13 @@ def test_a_new_daemon_becomes_ready_by_itself(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("[schedule]\nenabled = false\n", ""))
     with daemon(config) as running:
         until(lambda: running.call("/health/ready")[0] == 200, 90)
-        _, status = running.call("/v1/status")
+        _, status = running.call("/v1/status", admin=True)
         assert status["model"]["videos"] == 40
         assert {"sync", "prune"} == set(status["next"])
         assert min(status["next"].values()) > 0
-        until(lambda: 'shoal_jobs_total{code="ok",job="train"} 1.0' in running.call("/metrics")[1])
+        until(
+            lambda: 'shoal_jobs_total{code="ok",job="train"} 1.0' in running.call("/metrics", admin=True)[1]
+        )
         assert running.forbidden() == []
     names = {job.name for job in activity.jobs(open_checked(tmp_path / "shoal.db"))}
     assert names == {"sync", "train", "prune"}

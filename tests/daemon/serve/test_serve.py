@@ -17,6 +17,7 @@ from daemon.store.rows import EngagementRow, VideoRow
 from daemon.store.snapshot import replace
 from daemon.store.viewers import Pseudonyms
 from models.errors import ModelFileError
+from models.related_order import DISCOVERY
 from tests.daemon.running_daemon import Daemon, daemon, instance, put_model, until
 from tests.models.made import made_labels, made_model
 
@@ -43,17 +44,18 @@ def ids(answer: dict[str, list[dict[str, str]]]) -> list[str]:
     return [item["uuid"] for item in answer["videos"]]
 
 
-def test_related_videos_come_with_address_score_and_reason(served: Daemon) -> None:
+def test_related_videos_come_with_address_and_reason(served: Daemon) -> None:
     status, answer = served.call(f"/v1/related?video={SEED}&limit=4")
     assert status == 200
     assert answer["model"] == "first"
     assert len(answer["videos"]) == 4
     assert SEED not in ids(answer)
     for item in answer["videos"]:
-        assert set(item) == {"uuid", "url", "score", "reason"}
-        assert set(item["reason"]) == {"kind", "text", "users", "estimated", "tags", "via"}
+        assert set(item) == {"uuid", "url", "reason"}
+        assert set(item["reason"]) == {"kind", "text", "users", "tags", "words", "share", "via"}
         assert item["url"].endswith(item["uuid"])
         assert item["reason"]["text"]
+        assert 0 <= item["reason"]["share"] <= 1
 
 
 def test_a_url_means_the_same_as_a_uuid(served: Daemon) -> None:
@@ -78,10 +80,30 @@ def test_recommendations_follow_a_history(served: Daemon) -> None:
     assert answer["videos"]
 
 
-def test_the_parts_of_an_explanation_add_up(served: Daemon) -> None:
+def test_a_viewer_may_choose_how_far_lists_lead(served: Daemon) -> None:
+    item = made_model().items[0]
+    path = f"/v1/related?video={LABELS.uuid[int(item)]}"
+    history = {"history": [LABELS.uuid[int(item)]]}
+    lists = {}
+    for discovery in DISCOVERY:
+        status, related = served.call(f"{path}&discovery={discovery}")
+        assert status == 200
+        status, own = served.call("/v1/recommendations", body={**history, "discovery": discovery})
+        assert status == 200
+        lists[discovery] = ids(related), ids(own)
+    assert lists["familiar"] != lists["explore"]
+    # Who says nothing gets what the admin has set: balanced unless told otherwise.
+    own = served.call("/v1/recommendations", body=history)[1]
+    assert lists["balanced"] == (ids(served.call(path)[1]), ids(own))
+
+
+def test_what_speaks_for_a_video_adds_up_to_all_of_it(served: Daemon) -> None:
     status, answer = served.call(f"/v1/explain?video={SEED}&history={OTHER},{LABELS.uuid[9]}")
     assert status == 200
-    assert sum(part["part"] for part in answer["by_video"]) == pytest.approx(answer["score"], abs=1e-9)
+    assert set(answer) == {"model", "uuid", "url", "by_video", "popularity", "by_feature"}
+    shares = [*(part["share"] for part in answer["by_video"]), answer["popularity"]]
+    assert len(shares) == 3
+    assert sum(share for share in shares if share > 0) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +117,8 @@ def test_the_parts_of_an_explanation_add_up(served: Daemon) -> None:
         (f"/v1/related?video={SEED}&limit=²", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&exclude=1,2,3,4,5,6", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&nsfw=perhaps", None, 400, "bad-request"),
+        (f"/v1/related?video={SEED}&discovery=perhaps", None, 400, "bad-request"),
+        (f"/v1/related?video={SEED}&discovery=", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&video={OTHER}", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&without={OTHER}", None, 400, "bad-request"),
         (f"/v1/related?video={SEED}&viewer={'x' * 201}", None, 400, "bad-request"),
@@ -108,6 +132,7 @@ def test_the_parts_of_an_explanation_add_up(served: Daemon) -> None:
         ("/v1/recommendations", {"history": ["x"] * 6}, 400, "bad-request"),
         ("/v1/recommendations", {"limit": True}, 400, "bad-request"),
         ("/v1/recommendations", {"viewer": 7}, 400, "bad-request"),
+        ("/v1/recommendations", {"discovery": "perhaps"}, 400, "bad-request"),
         ("/v1/recommendations", b'{"viewer": "\\ud800"}', 400, "bad-request"),
         ("/v1/recommendations", {"history": ["x" * 200_000]}, 413, "request-entity-too-large"),
         ("/v1/explain?video=x", None, 404, "unknown-video"),
@@ -143,11 +168,11 @@ def test_a_web_page_cannot_read_answers_through_another_name(served: Daemon) -> 
 
 
 def test_status_and_metrics_tell_how_it_is_doing(served: Daemon) -> None:
-    status, answer = served.call("/v1/status")
+    status, answer = served.call("/v1/status", admin=True)
     assert status == 200
     assert answer["model"]["id"] == "first"
     assert answer["addresses"] == {"api": served.running.api}
-    _, text = served.call("/metrics")
+    _, text = served.call("/metrics", admin=True)
     assert "shoal_model_loaded 1.0" in text
     assert 'shoal_requests_total{route="/v1/status",status="200"}' in text
     assert "process_resident_memory_bytes" in text
@@ -158,7 +183,7 @@ def test_neither_logs_nor_metrics_tell_about_viewers_or_videos(served: Daemon) -
     served.call(f"/v1/related?video={SEED}&exclude={OTHER}", headers={"X-Forwarded-For": "203.0.113.9"})
     served.call("/secret-path-of-a-viewer")
     until(lambda: "unknown" in served.logged())
-    told = served.logged() + served.call("/metrics")[1]
+    told = served.logged() + served.call("/metrics", admin=True)[1]
     assert "/v1/related" in told
     for secret in (SEED, OTHER, "alice", "203.0.113.9", "secret-path", LABELS.title[3]):
         assert secret not in told
@@ -176,10 +201,10 @@ def test_what_admins_need_is_loaded_when_the_first_one_asks(served: Daemon) -> N
     topics = {f"daemon.serve.admin.{name}" for name in ("routes", "routing", "peers", "group", "reverts")}
     served.call("/admin/")
     for headers in ({}, {"X-Shoal-Admin": "wrong"}):
-        assert served.call("/v1/admin/sessions", headers=headers)[1]["code"] == "admin-refused"
+        assert served.call("/v1/admin/rounds", headers=headers)[1]["code"] == "admin-refused"
     assert served.modules() & topics == set()
     token = (served.config.parent / "admin.token").read_text()
-    assert served.call("/v1/admin/sessions", headers={"X-Shoal-Admin": token})[0] == 200
+    assert served.call("/v1/admin/rounds", headers={"X-Shoal-Admin": token})[0] == 200
     assert served.modules() >= topics
     assert served.forbidden() == []
 
@@ -220,6 +245,21 @@ def test_a_stored_history_is_used_for_its_own_viewer_only(tmp_path: Path) -> Non
             snapshot.add_engagements([EngagementRow("42", LABELS.url[3], liked=True)])
         assert running.call("/v1/recommendations", body={"viewer": "42"})[1]["history"] == 1
         assert running.call("/v1/recommendations", body={"viewer": "43"})[1]["history"] == 0
+
+
+def test_the_admin_says_how_lists_are_arranged(tmp_path: Path) -> None:
+    """Sensitive videos beside safe ones, for viewers who see such; and what holds where nobody has chosen."""
+    labels = made_labels(nsfw=0.2)
+    put_model(tmp_path, "one", labels=labels)
+    sensitive = {labels.uuid[video] for video in range(len(labels)) if labels.nsfw[video]}
+    safe = next(labels.uuid[int(item)] for item in made_model().items if not labels.nsfw[int(item)])
+    path = f"/v1/related?video={safe}&limit=50"
+    config = instance(tmp_path, extra='serve.discovery = "explore"\nserve.sensitive_beside_safe = true')
+    with daemon(config) as running:
+        usual, explored = (running.call(f"{path}{more}")[1] for more in ("", "&discovery=explore"))
+        assert ids(usual) == ids(explored) != ids(running.call(f"{path}&discovery=familiar")[1])
+        assert not sensitive & set(ids(usual))
+        assert sensitive & set(ids(running.call(f"{path}&nsfw=1")[1]))
 
 
 def test_two_daemons_never_share_a_data_directory(tmp_path: Path) -> None:
@@ -275,6 +315,6 @@ def test_an_instance_that_contributes_loads_no_more_than_it_needs(tmp_path: Path
     config.write_text(config.read_text() + peers)
     put_model(tmp_path, "one")
     with daemon(config) as running:
-        assert running.call("/v1/status")[1]["addresses"].keys() == {"api", "federation"}
+        assert running.call("/v1/status", admin=True)[1]["addresses"].keys() == {"api", "federation"}
         assert running.call(f"/v1/related?video={SEED}")[0] == 200
         assert running.forbidden() == []

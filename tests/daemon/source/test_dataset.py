@@ -1,5 +1,6 @@
 """A data-set folder as a source: every instance gives the same video the same address."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def test_pages_hold_every_video_and_like_once(tmp_path: Path) -> None:
     assert videos[3].tags == ("jazz",)
     assert videos[3].channel == "channel 3"
     assert videos[3].published is not None
+    assert videos[3].stored == videos[3].published
+    assert not videos[3].own
     likes = [row for _, page in source.engagements() for row in page]
     assert len(likes) == 3000
     assert all(row.liked and row.at >= 1_600_000_000 for row in likes)
@@ -44,6 +47,29 @@ def test_columns_of_the_set_win_over_made_up_addresses(tmp_path: Path) -> None:
     source = DatasetFiles(tmp_path / "set", like_at=6)
     assert source.urls()[0] == "https://x.example/w/1"
     assert list(source.engagements()) == []
+
+
+def test_views_are_rows_of_everybody_unless_the_set_tells_the_networks(tmp_path: Path) -> None:
+    write_set(tmp_path / "set")
+    counted = {"v0": 0, "v1": 0}
+    with gzip.open(tmp_path / "set" / "interactions.csv.gz", "rt") as file:
+        for line in file:
+            if (item := line.split(",")[1]) in counted:
+                counted[item] += 1
+    (tmp_path / "set" / "items.csv.gz").unlink()
+
+    def views(items: str) -> list[int]:
+        (tmp_path / "set" / "items.csv").write_text(items)
+        # Likes alone are no views: here nothing counts as liked.
+        return [
+            video.views for _, page in DatasetFiles(tmp_path / "set", like_at=6).videos() for video in page
+        ]
+
+    assert views("item\nv0\nv1\nunseen\n")[:3] == [counted["v0"], counted["v1"], 0]
+    assert min(counted.values()) > 0
+    # What is not in the table of videos, or no number, is not known to be seen.
+    found = views("item,views\nv0,1234\nv1,many\nunseen,-3\nv2,99999999999999999999\n")
+    assert found == [1234, 0, 0, 2**53] + [0] * 37
 
 
 def test_a_broken_set_names_the_file(tmp_path: Path) -> None:

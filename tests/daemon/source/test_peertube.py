@@ -7,6 +7,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,11 @@ import pytest
 from aiohttp import web
 
 from daemon.process.child import python_module
-from daemon.store import activity, content_arrays, source_state
+from daemon.store import activity, content_arrays, engagement_arrays, source_state
+from daemon.store.engagement_arrays import interactions
 from daemon.store.engine import open_checked
-from daemon.store.model_inputs import interactions
 from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers
-from models.statistics import counts
+from models.counting import counts
 from tests.daemon import fake_peertube as pt
 from tests.daemon.fake_peertube import PeerTube, address, configure, made_video, peertube, small_world, viewer
 from tests.daemon.jobs_in_process import run_here
@@ -36,8 +37,8 @@ def config(tmp_path: Path, server: PeerTube) -> Path:
     return configure(tmp_path / "one", server.url)
 
 
-def stored(config: Path) -> tuple[content_arrays.Catalogue, content_arrays.Engagements]:
-    return content_arrays.read(open_checked(config.parent / "shoal.db"))
+def stored(config: Path) -> tuple[content_arrays.Catalogue, engagement_arrays.Engagements]:
+    return engagement_arrays.read(open_checked(config.parent / "shoal.db"))
 
 
 def raw(config: Path) -> bytes:
@@ -79,7 +80,8 @@ def test_a_sync_stores_what_the_plugin_sends(server: PeerTube, config: Path) -> 
     facts = source_state.read(open_checked(config.parent / "shoal.db"))
     assert facts is not None
     assert (facts.kind, facts.rates, facts.history, facts.participants) == ("peertube", 40, 200, 40)
-    assert source_state.follows(open_checked(config.parent / "shoal.db")) == ["two.example"]
+    followed = source_state.followed_since(open_checked(config.parent / "shoal.db"))
+    assert followed == {"two.example": datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC).timestamp()}
 
 
 def test_the_order_of_reading_keeps_withdrawals_safe(server: PeerTube, config: Path) -> None:
@@ -137,7 +139,7 @@ def test_after_the_next_check_nothing_of_a_viewer_is_left(server: PeerTube, conf
     expected = traces(config, world, 3)
     assert all(trace in raw(config) for trace in [expected[0], *expected[3:]])
     engine = open_checked(config.parent / "shoal.db")
-    catalogue, before = content_arrays.read(engine)
+    catalogue, before = engagement_arrays.read(engine)
     if how == "opts out":
         world.participants.discard(3)
     elif how == "deletes one row":
@@ -152,7 +154,7 @@ def test_after_the_next_check_nothing_of_a_viewer_is_left(server: PeerTube, conf
     assert done.result == {"viewers": 40, "removed": 1, "windows_voided": 0, "exclusions_changed": True}
     assert not any(trace in raw(config) for trace in expected)
     assert all(trace in raw(config) for trace in [traces(config, world, 4)[0], *traces(config, world, 4)[3:]])
-    catalogue, after = content_arrays.read(engine)
+    catalogue, after = engagement_arrays.read(engine)
     assert after.user_count == before.user_count - 1
     # The next statistic is a sum over the others only.
     gone = interactions(before, len(catalogue), limit=None), interactions(after, len(catalogue), limit=None)

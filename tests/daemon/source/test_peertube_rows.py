@@ -21,7 +21,7 @@ from daemon.errors import SourceError
 from daemon.source import peertube_rows as rows
 from daemon.source.peertube import PeerTubeExport, read_pages
 from daemon.source.peertube_client import ExportClient, Pace, _retry_after
-from daemon.store.content_arrays import read
+from daemon.store.engagement_arrays import read
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from daemon.store.rows import EngagementRow, VideoRow
@@ -58,6 +58,7 @@ def test_a_video_with_any_field_is_a_row_nothing_or_a_named_error(key: str, valu
     assert isinstance(row, VideoRow)
     assert rows.address_host(row.url) == row.host == pt.HOST
     assert row.published is None or math.isfinite(row.published)
+    assert row.stored is None or math.isfinite(row.stored)
     assert 1 <= row.scope <= 4
     assert 0 <= row.views <= 2**53
     for text in (row.title, row.channel, row.category, row.language, *row.tags):
@@ -90,7 +91,7 @@ def test_whole_answers_of_any_shape_are_refused_by_name(
 ) -> None:
     answer = value if isinstance(value, dict) else dict.fromkeys(keys, value)
     if value == [] and reader is rows.follows:
-        assert reader(answer) == ([], 0)
+        assert reader(answer) == ({}, 0)
     elif isinstance(value, list) and all(isinstance(v, str) for v in value) and reader is rows.exclusions:
         # What no video can have is left out; texts as short as these are no addresses.
         found = rows.exclusions(answer)
@@ -132,6 +133,12 @@ def test_whole_answers_of_any_shape_are_refused_by_name(
 def test_addresses_of_another_form_are_left_out(url: str) -> None:
     assert rows.address_host(url) is None
     assert rows.video({**made_video(1), "url": url}) is None
+
+
+@pytest.mark.parametrize("date", [None, 5, "", "yesterday", "2026-01-02T03:04:05", "9999-99-99T00:00:00Z"])
+def test_a_follow_without_a_date_is_one_of_unknown_age(date: object) -> None:
+    entry = {"following": {"name": "peertube", "host": "two.example"}, "createdAt": date}
+    assert rows.follows({"data": [entry]}) == ({"two.example": None}, 1)
 
 
 def test_an_address_must_be_on_the_host_that_is_named() -> None:

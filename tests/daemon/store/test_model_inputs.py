@@ -11,17 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.maintenance.sync import run as sync
+from daemon.maintenance.training import run as train
 from daemon.process.job_context import JobContext
-from daemon.store import activity, content_arrays, model_records, sums
+from daemon.store import activity, engagement_arrays, model_records, sums
 from daemon.store.content_arrays import Catalogue
+from daemon.store.engagement_arrays import interactions
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.model_inputs import features, interactions, statistic
+from daemon.store.model_inputs import features, placed
 from daemon.store.sums import StoredSum, SumPrivacy
-from daemon.training.job import run as train
 from models import vector_file
-from models.statistics import counts, pair_counts, to_matrix
+from models.counting import counts, pair_counts, weighted_counts
 from models.statistics import head as head_of
+from models.statistics import to_matrix
+from models.weights import UNIT
+from models.words import title_words
 from tests.daemon.running_daemon import instance
 from tests.daemon.small_dataset import write_set
 from tests.daemon.stored_sums import EXACT_SUM
@@ -56,7 +60,7 @@ def catalogue(urls: list[str]) -> Catalogue:
     )
 
 
-@given(st.lists(st.integers(0, 30), unique=True, max_size=12), st.sets(st.integers(0, 30)))
+@given(st.lists(st.integers(0, 30), unique=True, max_size=12).map(sorted), st.sets(st.integers(0, 30)))
 def test_a_stored_sum_keeps_its_meaning_in_another_catalogue(head: list[int], known: set[int]) -> None:
     size = len(head)
     diagonal = np.array([100 + video for video in head], np.int64)
@@ -66,7 +70,7 @@ def test_a_stored_sum_keeps_its_meaning_in_another_catalogue(head: list[int], kn
     urls = tuple(f"https://v.example/{video:02}" for video in head)
     stored = StoredSum("s", 0.0, urls, diagonal, np.array(pairs, np.int64), (), EXACT_SUM)
     now = catalogue([f"https://v.example/{video:02}" for video in sorted(known)])
-    found = statistic(stored, now)
+    found = placed(stored.urls, stored.counts, stored.triangle, now.urls)
     videos = [int(now.urls[position][-2:]) for position in found.head]
     assert videos == sorted(set(head) & known)
     matrix = to_matrix(found.counts, found.triangle)
@@ -74,7 +78,7 @@ def test_a_stored_sum_keeps_its_meaning_in_another_catalogue(head: list[int], kn
         assert found.counts[i] == 100 + one
         for j, other in enumerate(videos):
             if i != j:
-                assert matrix[i, j] == min(one, other) * 31 + max(one, other)
+                assert UNIT * matrix[i, j] == min(one, other) * 31 + max(one, other)
 
 
 @pytest.fixture
@@ -92,17 +96,17 @@ def context(tmp_path: Path) -> JobContext:
 
 
 def add_sum(context: JobContext, *survivors: str, privacy: SumPrivacy = EXACT_SUM) -> None:
-    stored, engagements = content_arrays.read(context.engine)
+    stored, engagements = engagement_arrays.read(context.engine)
     own = interactions(engagements, len(stored), limit=None)
     head = head_of(counts(own), min_users=5, max_head=99)
-    record = activity.SessionRecord("session", "aggregator", "one.example", 1.0, survivors=list(survivors))
-    activity.save_session(context.engine, record)
+    record = activity.RoundRecord("round", "aggregator", "one.example", 1.0, survivors=list(survivors))
+    activity.save_round(context.engine, record)
     sums.save(
         context.engine,
         context.config.sums_dir,
-        session_id="session",
+        round_id="round",
         urls=tuple(stored.urls[video] for video in head),
-        counts=counts(own)[head],
+        counts=weighted_counts(own, head)[head],
         triangle=pair_counts(own, head),
         privacy=privacy,
         now=2.0,
@@ -111,11 +115,17 @@ def add_sum(context: JobContext, *survivors: str, privacy: SumPrivacy = EXACT_SU
 
 
 def test_the_columns_of_the_store_become_the_models_types(context: JobContext) -> None:
-    stored, engagements = content_arrays.read(context.engine)
+    stored, engagements = engagement_arrays.read(context.engine)
     own = interactions(engagements, len(stored), limit=3)
     assert own.matrix.shape == (60, 40)
     assert own.matrix.sum(axis=1).tolist() == [3] * 60
-    assert features(stored).tags.sum(axis=0).tolist() == [20.0, 20.0]
+    known = features(stored)
+    assert known.tags.sum(axis=0).tolist() == [20.0, 20.0]
+    assert known.words is not None
+    expected = title_words(stored.titles, stored.channel, stored.published)
+    assert known.words.hashes.tolist() == expected.hashes.tolist()
+    np.testing.assert_array_equal(known.words.rows.toarray(), expected.rows.toarray())
+    assert known.words.hashes.size > 0
 
 
 def test_a_sum_gives_a_federated_model_beside_a_local_one(context: JobContext) -> None:
@@ -123,8 +133,8 @@ def test_a_sum_gives_a_federated_model_beside_a_local_one(context: JobContext) -
     result = train(context)
     assert result["kind"] == "federated"
     known = model_records.models(context.engine)
-    assert sorted((model.kind, model.state, model.session_id) for model in known) == [
-        ("federated", "current", "session"),
+    assert sorted((model.kind, model.state, model.round_id) for model in known) == [
+        ("federated", "current", "round"),
         ("local", "ready", None),
     ]
 
@@ -170,7 +180,6 @@ def test_a_model_says_which_noise_it_was_trained_with(context: JobContext) -> No
     add_sum(context, "two.example", privacy=NOISY)
     result = train(context)
     manifest = json.loads((context.config.models_dir / result["model"] / "manifest.json").read_text())
-    assert manifest["noise"] == {"counts": 30.0, "pairs": 0.5}
     assert manifest["provenance"]["privacy"] == asdict(NOISY)
 
 

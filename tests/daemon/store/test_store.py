@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, select, text
 
 from daemon.errors import StoreError
-from daemon.store import activity, content_arrays, sums
-from daemon.store.activity import SessionRecord
+from daemon.store import activity, content_arrays, engagement_arrays, sums
+from daemon.store.activity import RoundRecord
 from daemon.store.engine import connect, open_checked
 from daemon.store.migrate import migrate
 from daemon.store.rows import ENGAGEMENT_COLUMNS, VIDEO_COLUMNS, EngagementRow, VideoRow
@@ -86,8 +86,12 @@ def test_foreign_and_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="another program"):
         migrate(tmp_path / "foreign.db")
     (tmp_path / "noise.db").write_bytes(b"noise" * 1000)
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match=r"shoal\.db is damaged") as caught:
         open_checked(tmp_path / "noise.db")
+    assert "backup" in caught.value.advice
+    (tmp_path / "folder.db").mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        open_checked(tmp_path / "folder.db")
 
 
 def test_connections_are_durable_private_and_checked(engine: Engine) -> None:
@@ -115,7 +119,7 @@ def test_what_was_stored_comes_back_in_the_order_of_addresses(engine: Engine) ->
         ],
         [like("v2", "b"), like("v1", "a"), like("v1", "unknown"), like("v2", "a")],
     )
-    catalogue, engagements = content_arrays.read(engine)
+    catalogue, engagements = engagement_arrays.read(engine)
     assert catalogue.urls == ("https://v.example/a", "https://v.example/b")
     assert catalogue.titles == ("Title a", "Title b")
     assert catalogue.tag_names == ("blues", "jazz")
@@ -146,7 +150,7 @@ def test_every_field_of_a_row_is_stored_in_the_column_of_its_name(engine: Engine
 
 
 def test_an_empty_store_reads_as_empty(engine: Engine) -> None:
-    catalogue, engagements = content_arrays.read(engine)
+    catalogue, engagements = engagement_arrays.read(engine)
     assert len(catalogue) == 0
     assert engagements.user_count == 0
 
@@ -155,7 +159,7 @@ def test_engagements_of_one_viewer_and_video_combine(engine: Engine) -> None:
     first = EngagementRow("v", "https://v.example/a", watched=0.7, at=2.0)
     second = EngagementRow("v", "https://v.example/a", disliked=True, watched=0.1, at=9.0)
     fill(engine, [video("a")], [first, second])
-    _, engagements = content_arrays.read(engine)
+    _, engagements = engagement_arrays.read(engine)
     assert engagements.disliked.tolist() == [True]
     assert engagements.watched.tolist() == [0.7]
     assert engagements.when.tolist() == [9.0]
@@ -184,19 +188,19 @@ def test_a_sync_that_fails_leaves_the_old_content(engine: Engine) -> None:
 
     with pytest.raises(OSError, match="broke"), replace(engine, SECRET) as snapshot:
         snapshot.add_videos(broken_source())
-    assert content_arrays.read(engine)[0].urls == ("https://v.example/a",)
+    assert content_arrays.read_urls(engine) == ("https://v.example/a",)
     fill(engine, [video("c")], [])
-    assert content_arrays.read(engine)[0].urls == ("https://v.example/c",)
+    assert content_arrays.read_urls(engine) == ("https://v.example/c",)
 
 
 def test_readers_go_on_with_the_old_content_meanwhile(engine: Engine) -> None:
     fill(engine, [video("a")], [])
     with replace(engine, SECRET) as snapshot:
         snapshot.add_videos([video("b")])
-        assert content_arrays.read(engine)[0].urls == ("https://v.example/a",)
+        assert content_arrays.read_urls(engine) == ("https://v.example/a",)
         # A slow source must not keep the server from counting.
         activity.count_refusal(engine, "replayed", now=1.0)
-    assert content_arrays.read(engine)[0].urls == ("https://v.example/b",)
+    assert content_arrays.read_urls(engine) == ("https://v.example/b",)
 
 
 def test_viewers_are_stored_under_a_keyed_hash(tmp_path: Path, engine: Engine) -> None:
@@ -217,7 +221,7 @@ def test_hostile_text_is_cut_and_broken_numbers_dropped(engine: Engine) -> None:
     with replace(engine, SECRET) as snapshot:
         snapshot.add_videos([wild, VideoRow("", "", "no address"), VideoRow("x" * 9999, "", "long address")])
         snapshot.add_engagements([bad])
-    catalogue, engagements = content_arrays.read(engine)
+    catalogue, engagements = engagement_arrays.read(engine)
     assert len(catalogue) == 1
     assert np.isnan(catalogue.published[0])
     assert catalogue.views[0] == 0
@@ -227,19 +231,19 @@ def test_hostile_text_is_cut_and_broken_numbers_dropped(engine: Engine) -> None:
     assert snapshot.counts.skipped == 3
 
 
-def session(name: str, started: float = 1.0) -> SessionRecord:
-    return SessionRecord(name, "aggregator", "one.example", started, ended=2.0, survivors=["two.example"])
+def round_(name: str, started: float = 1.0) -> RoundRecord:
+    return RoundRecord(name, "aggregator", "one.example", started, ended=2.0, survivors=["two.example"])
 
 
 def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> None:
     folder = tmp_path / "sums"
     for number, name in enumerate(("older", "newer")):
-        activity.save_session(engine, session(name))
+        activity.save_round(engine, round_(name))
         counts, triangle = np.array([9, 8, 7]) + number, np.array([3, 2, 1])
         sums.save(
             engine,
             folder,
-            session_id=name,
+            round_id=name,
             urls=("a", "b", "c"),
             counts=counts,
             triangle=triangle,
@@ -248,7 +252,7 @@ def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> N
         )
     found = sums.newest(engine, folder)
     assert found is not None
-    assert (found.session_id, found.counts.tolist(), found.triangle.tolist()) == (
+    assert (found.round_id, found.counts.tolist(), found.triangle.tolist()) == (
         "newer",
         [10, 9, 8],
         [3, 2, 1],
@@ -266,21 +270,19 @@ def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> N
     assert sums.newest(engine, folder) is None
 
 
-def test_sessions_and_refusals_are_remembered(engine: Engine) -> None:
-    activity.save_session(engine, session("abcdef-1"))
-    activity.save_session(
-        engine, SessionRecord("abcdef-1", "aggregator", "one.example", 1.0, outcome="aborted")
-    )
-    activity.save_session(engine, session("abcdef-2", started=5.0))
-    assert [s.id for s in activity.sessions(engine)] == ["abcdef-2", "abcdef-1"]
-    found = activity.session(engine, "abcdef-1")
+def test_rounds_and_refusals_are_remembered(engine: Engine) -> None:
+    activity.save_round(engine, round_("abcdef-1"))
+    activity.save_round(engine, RoundRecord("abcdef-1", "aggregator", "one.example", 1.0, outcome="aborted"))
+    activity.save_round(engine, round_("abcdef-2", started=5.0))
+    assert [s.id for s in activity.rounds(engine)] == ["abcdef-2", "abcdef-1"]
+    found = activity.round_(engine, "abcdef-1")
     assert found is not None
     assert found.outcome == "aborted"
-    assert activity.session(engine, "abcdef") is None
-    assert sorted(activity.session_ids(engine, "abcdef")) == ["abcdef-1", "abcdef-2"]
-    assert activity.session_ids(engine, "abc%") == []
+    assert activity.round_(engine, "abcdef") is None
+    assert sorted(activity.round_ids(engine, "abcdef")) == ["abcdef-1", "abcdef-2"]
+    assert activity.round_ids(engine, "abc%") == []
     for _ in range(3):
         activity.count_refusal(engine, "replayed", peer="two.example", now=1.0)
     activity.count_refusal(engine, "replayed", now=1.0)
     assert activity.refusals(engine) == {"replayed": 4}
-    assert activity.prune_sessions(engine, before=9.0) == 1
+    assert activity.prune_rounds(engine, before=9.0) == 1

@@ -16,17 +16,18 @@ from daemon.config import load
 from daemon.errors import JobError
 from daemon.ledger.chain import Kind, newest
 from daemon.maintenance import sync
+from daemon.maintenance.training import run as train
 from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.process.job_context import JobContext
-from daemon.store import activity, content_arrays, current_model, model_records, sums
+from daemon.store import activity, current_model, engagement_arrays, model_records, sums
+from daemon.store.engagement_arrays import interactions
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
-from daemon.store.model_inputs import interactions
 from daemon.store.model_records import ModelRecord
 from daemon.training import deploy
-from daemon.training.job import run as train
-from models.statistics import counts, head, pair_counts
+from models.counting import counts, pair_counts, weighted_counts
+from models.statistics import head
 from tests.daemon.running_daemon import instance
 from tests.daemon.small_dataset import write_set
 from tests.daemon.stored_sums import EXACT_SUM
@@ -59,36 +60,36 @@ def first_may_serve(context: JobContext) -> JobContext:
 
 def add(
     context: JobContext,
-    session: str,
+    round_: str,
     survivor: str,
     *,
-    batch: str = "",
+    run: str = "",
     times: int = 1,
     at: float = 0.0,
     pairs: NDArray[np.int64] | None = None,
 ) -> None:
     """Store a part as if another instance had the same viewers, so many times over."""
-    stored, engagements = content_arrays.read(context.engine)
+    stored, engagements = engagement_arrays.read(context.engine)
     own = interactions(engagements, len(stored), limit=None)
     videos = head(counts(own), min_users=5, max_head=99)
-    record = activity.SessionRecord(session, "aggregator", "one.example", 1.0, survivors=[survivor])
-    activity.save_session(context.engine, record)
+    record = activity.RoundRecord(round_, "aggregator", "one.example", 1.0, survivors=[survivor])
+    activity.save_round(context.engine, record)
     sums.save(
         context.engine,
         context.config.sums_dir,
-        session_id=session,
+        round_id=round_,
         urls=tuple(stored.urls[video] for video in videos),
-        counts=times * counts(own)[videos],
+        counts=times * weighted_counts(own, videos)[videos],
         triangle=times * pair_counts(own, videos) if pairs is None else pairs,
         privacy=EXACT_SUM,
         now=at or time.time(),
-        run=batch,
-        sub_cohort=int(session[-1]),
+        run=run,
+        sub_cohort=int(round_[-1]),
     )
 
 
 def verdicts(context: JobContext) -> dict[str, str]:
-    return {part.session_id: part.verdict for part in sums.records(context.engine)}
+    return {part.round_id: part.verdict for part in sums.records(context.engine)}
 
 
 def served(context: JobContext) -> ModelRecord:
@@ -131,7 +132,7 @@ def test_a_sum_that_people_cannot_be_behind_is_quarantined_and_the_one_before_st
     result = train(context)
     assert result["acceptance"] == "quarantined"
     assert "two.example" in result["sum_not_used"]
-    assert served(context).session_id == before.session_id == "s0"
+    assert served(context).round_id == before.round_id == "s0"
     assert verdicts(context) == {"s0": "accepted", "s1": "quarantined"}
     told = last_acceptance(context)
     assert (told["verdict"], told["survivors"], bool(told["failed"])) == (
@@ -154,8 +155,8 @@ def test_a_sum_that_cannot_even_be_trained_on_is_quarantined(context: JobContext
 
 def test_of_a_sum_in_parts_the_bad_one_is_left_out(context: JobContext) -> None:
     context = first_may_serve(context)
-    add(context, "s0", "two.example", batch="b")
-    add(context, "s1", "three.example", batch="b", times=20)
+    add(context, "s0", "two.example", run="b")
+    add(context, "s1", "three.example", run="b", times=20)
     result = train(context)
     assert result["acceptance"] == "accepted"
     assert verdicts(context) == {"s0": "accepted", "s1": "quarantined"}

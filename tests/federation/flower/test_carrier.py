@@ -18,7 +18,7 @@ from federation.aggregator import Aggregator, SumResult
 from federation.aggregator_driver import StageTimeouts, drive
 from federation.blob_access import reference_to
 from federation.carrier import Carrier, PeerUnreachable
-from federation.envelope import NO_SUM, Stage, parse, seal
+from federation.envelope import NO_ROUND, Stage, parse, seal
 from federation.errors import Code, Refusal
 from federation.flower import control, fleet, serverapp, wire
 from federation.flower.grid import FlowerRun, open_run
@@ -36,7 +36,6 @@ from tests.simulator.cohort import Cohort
 pytestmark = pytest.mark.flower
 
 HOSTS = [f"m{number:03}.example" for number in range(4)]
-THRESHOLD = 3
 STAGES = ["propose", "keys", "shares", "survivors", "confirmations"]
 PATIENT = StageTimeouts(propose=20, stage=20, grace=20)
 HASTY = StageTimeouts(propose=20, stage=20, grace=3.0)
@@ -109,9 +108,7 @@ async def over_http(cohort: Cohort) -> AsyncIterator[Carrier]:
 async def summed(
     cohort: Cohort, carrier: Carrier, timeouts: StageTimeouts = PATIENT, **changes: object
 ) -> SumResult:
-    return await drive(
-        cohort.aggregate(cohort.propose(**changes)), carrier, threshold=THRESHOLD, timeouts=timeouts
-    )
+    return await drive(cohort.aggregate(cohort.propose(**changes)), carrier, timeouts=timeouts)
 
 
 def expected(length: int, out: frozenset[str] = frozenset()) -> NDArray[np.int64]:
@@ -132,9 +129,7 @@ async def outcome_of(flower: Fleet, cohort: Cohort, host: str) -> str:
 
     async with open_run(flower.superlink.access, flower.nodes) as run, asyncio.timeout(60):
         aggregator, carrier = cohort.aggregate(cohort.propose()), run.carrier()
-        driving = asyncio.create_task(
-            drive(aggregator, carrier, threshold=THRESHOLD, timeouts=HASTY, on_stage=on_stage)
-        )
+        driving = asyncio.create_task(drive(aggregator, carrier, timeouts=HASTY, on_stage=on_stage))
         try:
             return await told
         finally:
@@ -142,7 +137,7 @@ async def outcome_of(flower: Fleet, cohort: Cohort, host: str) -> str:
             await asyncio.wait({driving})
 
 
-async def test_both_sums_of_a_session_are_those_of_http_bit_for_bit(flower: Fleet) -> None:
+async def test_both_sums_of_a_round_are_those_of_http_bit_for_bit(flower: Fleet) -> None:
     totals: list[list[bytes]] = []
     survivors = []
     ours, theirs = cohort_of(), cohort_of()
@@ -354,7 +349,9 @@ async def test_hosts_without_a_node_cannot_be_reached(flower: Fleet) -> None:
     _, gone = flower.superlink.new_node()
     nodes = flower.nodes | {"gone.example": gone, "never.example": 12345}
     control.unregister(flower.superlink.access, gone)
-    raw = seal(Identity("a.example", bytes(32)), sum_id=NO_SUM, stage=Stage.KEYS, recipient="", payload=b"")
+    raw = seal(
+        Identity("a.example", bytes(32)), round_id=NO_ROUND, stage=Stage.KEYS, recipient="", payload=b""
+    )
     async with open_run(flower.superlink.access, nodes) as run:
         online = await asyncio.to_thread(run.online)
         carrier = run.carrier()
@@ -368,7 +365,9 @@ async def test_a_node_that_comes_back_in_time_is_asked_again(flower: Fleet) -> N
     member = flower.members[HOSTS[0]]
     member.handler = lambda request, _blobs: request
     member.leave()
-    raw = seal(Identity("a.example", bytes(32)), sum_id=NO_SUM, stage=Stage.KEYS, recipient="", payload=b"")
+    raw = seal(
+        Identity("a.example", bytes(32)), round_id=NO_ROUND, stage=Stage.KEYS, recipient="", payload=b""
+    )
     async with open_run(flower.superlink.access, flower.nodes) as run:
         asked = asyncio.create_task(run.carrier().send(HOSTS[0], raw, max_answer=1000, timeout=15))
         await asyncio.to_thread(wait_until, lambda: any(ask.sent for ask in run._asks))
@@ -402,7 +401,7 @@ async def test_a_member_whose_key_is_not_the_pinned_one_is_left_out(flower: Flee
         answer = parse(inner(request, blobs), max_size=1_000_000)
         return seal(
             stranger,
-            sum_id=answer.sum_id,
+            round_id=answer.round_id,
             stage=answer.stage,
             recipient=answer.recipient,
             payload=answer.payload,
@@ -411,7 +410,7 @@ async def test_a_member_whose_key_is_not_the_pinned_one_is_left_out(flower: Flee
     flower.members[foreign].handler = handle
     async with open_run(flower.superlink.access, flower.nodes) as run:
         aggregator = pinned.aggregate(signed)
-        result = await drive(aggregator, run.carrier(), threshold=THRESHOLD, timeouts=HASTY)
+        result = await drive(aggregator, run.carrier(), timeouts=HASTY)
     assert result.lost == {foreign: "bad-signature"}
     assert result.total.tobytes() == expected(300, frozenset({foreign})).tobytes()
 
@@ -435,7 +434,6 @@ async def test_a_superlink_that_is_started_again_in_the_middle_costs_time_only(f
         result = await drive(
             cohort.aggregate(cohort.propose()),
             run.carrier(),
-            threshold=THRESHOLD,
             timeouts=StageTimeouts(propose=40, stage=40, grace=40),
             on_stage=on_stage,
         )

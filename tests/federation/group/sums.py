@@ -15,7 +15,7 @@ from federation.group.published import (
     proposal_blob,
 )
 from federation.identity import Identity, PublicIdentity
-from federation.proposal import BlobReference, Proposal, SignedProposal, least_threshold
+from federation.proposal import BlobReference, Proposal, Segment, SignedProposal, least_threshold
 from tests.federation.group.table import HOST, LIMITS, NOW
 
 VIDEOS = 10
@@ -26,9 +26,8 @@ def proposed(roster: tuple[PublicIdentity, ...], by: Identity = HOST, **changes:
         "aggregator": by.host,
         "roster": roster,
         "threshold": least_threshold(len(roster)),
-        "trainer": "gram/1",
-        "round": 0,
-        "length": VIDEOS,
+        "trainer": "gram/2",
+        "segments": (Segment(VIDEOS), Segment(VIDEOS * (VIDEOS - 1) // 2)),
         "entry_bound": 1000,
         "ring": 32,
         "nonce": b"n" * 16,
@@ -44,19 +43,19 @@ def signed(proposal: Proposal, by: Identity = HOST) -> bytes:
 
 def publish(document: EpochDocument, *raws: bytes, head: int = VIDEOS) -> Published:
     """Return what an honest host would publish of these proposals: everybody survived."""
-    parts, blobs = [], {HEAD: BlobReference(b"h" * 32, 100)}
+    sub_cohorts, blobs = [], {HEAD: BlobReference(b"h" * 32, 100)}
     for number, raw in enumerate(raws):
         digest = hashlib.sha256(raw).digest()
         roster = document.rosters[number]
-        parts.append(PublishedSubCohort(digest, tuple(member.host for member in roster)))
+        sub_cohorts.append(PublishedSubCohort(digest, tuple(member.host for member in roster)))
         blobs[proposal_blob(number)] = BlobReference(digest, len(raw))
         blobs[counts_blob(number)] = BlobReference(b"c" * 32, 4 * head)
         blobs[pairs_blob(number)] = BlobReference(b"p" * 32, 2 * head * (head - 1))
     return Published(
         group=document.listed.group,
-        batch=b"b" * 32,
+        run=b"b" * 32,
         epoch=document.hash,
         made=int(NOW * MILLISECONDS),
-        parts=tuple(parts),
+        sub_cohorts=tuple(sub_cohorts),
         blobs=blobs,
     )

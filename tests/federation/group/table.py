@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from federation import cbor, envelope
-from federation.envelope import NO_SUM, Envelope
+from federation.envelope import NO_ROUND, Envelope
 from federation.group.epoch_document import EpochDocument, read_epoch
 from federation.group.epoch_opening import (
     Gather,
@@ -44,7 +44,7 @@ def altered(raw: bytes, changes: dict[str, cbor.Item], without: str = "", by: Id
     content = {name: item for name, item in (content | changes).items() if name != without}
     return envelope.seal(
         by,
-        sum_id=NO_SUM,
+        round_id=NO_ROUND,
         stage=message.stage,
         recipient=message.recipient,
         payload=cbor.encode(content),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from federation import cbor
 from federation.errors import Code, Refusal
 from federation.group.documents import EVERYBODY
-from federation.group.epoch_document import MAX_EPOCH, Accepted, EpochDocument, read_accepted, read_epoch
+from federation.group.epoch_document import MAX_EPOCH, EpochDocument, read_epoch
 from federation.group.epoch_opening import (
     GATHERING,
     MAX_LIST,
@@ -331,12 +332,12 @@ def test_a_list_has_sorted_members_and_parts_that_they_fill() -> None:
         replace(good, members=()),
         replace(good, members=(rows[0], *rows)),
         replace(good, members=(rows[0], rows[1]._replace(key=rows[0].key), *rows[2:])),
-        replace(good, parts=3),
-        replace(good, parts=0),
+        replace(good, sub_cohorts=3),
+        replace(good, sub_cohorts=0),
         replace(good, least=2),
     ):
         assert refusal(wrong.seal, HOST) is Code.ROSTER_INVALID
-    replace(good, members=rows[:3], parts=1).check()
+    replace(good, members=rows[:3], sub_cohorts=1).check()
 
 
 def test_a_list_names_me_as_i_am_with_what_i_committed_to() -> None:
@@ -378,11 +379,43 @@ def test_a_commitment_is_of_this_gathering_and_a_reveal_of_this_list() -> None:
     assert refusal(read_reveal, unlisted, listed, HOST.host) is Code.WRONG_SENDER
 
 
-def test_a_receipt_names_the_document() -> None:
-    alice = person(0)
-    raw = parsed(Accepted(BEGUN.hash).seal(alice, HOST.host))
-    assert read_accepted(raw, alice.public, HOST.host).hash == BEGUN.hash
-    assert refusal(read_accepted, raw, person(1).public, HOST.host) is Code.BAD_SIGNATURE
+def test_who_waits_is_in_no_part_and_comes_back_to_its_own() -> None:
+    one, two = (part[0].host for part in BEGUN.rosters)
+    waiting = replace(BEGUN, waiting=tuple(sorted((one, two))), serial=2)
+    member = Member(person(50), BEGUN)
+    member.take(waiting.seal(HOST), NOW)
+    assert read_epoch(parsed(waiting.seal(HOST)), HOST.public) == waiting
+    assert [len(part) for part in waiting.rosters] == [4, 4]
+    assert waiting.roster_of(one) is waiting.roster_of(two) is None
+    back = replace(waiting, waiting=(), serial=3)
+    member.take(back.seal(HOST), NOW)
+    assert back.rosters == BEGUN.rosters
+
+
+def test_a_member_judges_its_part_and_whoever_that_is_merged_with() -> None:
+    first, second = BEGUN.rosters
+    assert BEGUN.judged_by(first[0].host) == first
+    few = replace(BEGUN, waiting=tuple(one.host for one in first[:2]), serial=2)
+    assert len(few.rosters) == 1
+    assert few.rosters[0] == tuple(sorted((*first[2:], *second)))
+    # All of both, so that who waits is asked about again before it comes back.
+    for one in (first[0], first[2], second[0]):
+        assert few.judged_by(one.host) == tuple(sorted((*first, *second)))
+    assert BEGUN.judged_by("nobody.example") == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"waiting": ("m002.example", "m001.example")},
+        {"waiting": ("m001.example", "m001.example")},
+        {"waiting": ("nobody.example",)},
+        {"waiting": ("m001.example",), "gone": ("m001.example",)},
+        {"waiting": ("m001.example",), "serial": 1},
+    ],
+)
+def test_who_waits_is_a_sorted_subset_of_the_members_who_are_there(changes: dict[str, Any]) -> None:
+    assert refusal(replace(BEGUN, **{"serial": 2, **changes}).check) is Code.ROSTER_INVALID
 
 
 def test_the_longest_small_messages_fit() -> None:
@@ -408,8 +441,13 @@ def test_a_thousand_members_fit() -> None:
     listed = MembershipList(gather.group, gather.number, gather.opened, 16, 4, rows)
     raw = listed.seal(host)
     assert len(raw) <= MAX_LIST
+    # No roster could be proposed with more than 128.
+    replace(listed, sub_cohorts=8).check()
+    assert refusal(replace(listed, sub_cohorts=7).check) is Code.ROSTER_INVALID
     reveals = {p.host: Reveal.of(listed, host.host, p).seal(p, host.host) for p in people}
     document = EpochDocument(host.public, raw, reveals)
     sealed = document.seal(host)
     assert len(sealed) <= MAX_EPOCH
+    waiting = replace(document, waiting=tuple(document.reveals), serial=2)
+    assert len(waiting.seal(host)) <= MAX_EPOCH
     assert sorted(map(len, document.rosters)) == [62] * 8 + [63] * 8

@@ -8,6 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation.group.documents import MAX_ROSTER
 from federation.group.epoch_document import draw_places, partition_seed, sub_cohorts_of
 
 HOSTS = st.lists(st.text("abcdefgh0123.-", min_size=1, max_size=8), min_size=1, max_size=40, unique=True)
@@ -61,6 +62,24 @@ def test_a_small_part_joins_the_smallest_other() -> None:
     assert sub_cohorts_of(placed, ("e",), 2) == (("a", "f"), ("b", "c", "d"))
     assert sub_cohorts_of(placed, (), 1) == (("a",), ("b", "c", "d"), ("e", "f"))
     assert sub_cohorts_of(placed, "abcdef", 2) == ()
+
+
+def test_who_finds_its_sub_cohort_full_has_no_place_and_moves_nobody() -> None:
+    seed, drawn, late = b"s" * 32, [f"d{n:03}" for n in range(200)], [f"l{n:03}" for n in range(400)]
+    placed = draw_places(seed, drawn, 2, late)
+    assert Counter(placed.values()) == {0: MAX_ROSTER, 1: MAX_ROSTER}
+    room = draw_places(seed, drawn, 2, late[:20])
+    assert len(room) == 220
+    assert room.items() <= placed.items()
+    # Who leaves frees no place: it would depend on who left, and the host says who did.
+    groups = sub_cohorts_of(placed, drawn[:20], 4)
+    assert sum(map(len, groups)) == 2 * MAX_ROSTER - 20
+
+
+def test_a_small_part_that_nobody_has_room_for_is_not_summed() -> None:
+    full = {f"f{n:03}": 0 for n in range(MAX_ROSTER)}
+    assert sub_cohorts_of({**full, "a": 1, "b": 1}, (), 3) == (tuple(full),)
+    assert sub_cohorts_of({**full, "a": 1, "b": 1}, ("f000", "f001"), 3) == (("a", "b", *sorted(full)[2:]),)
 
 
 def test_every_nonce_and_the_list_change_the_seed() -> None:

@@ -1,4 +1,4 @@
-"""Published sums are of parts of the epoch, of enough survivors, over proposals of the host and one head."""
+"""Published sums: of the epoch, of enough survivors, over proposals of the host and one head."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation import cbor
+from federation import cbor, envelope
+from federation.envelope import Stage
 from federation.errors import Code, Refusal
 from federation.group.documents import EVERYBODY
 from federation.group.published import (
@@ -32,6 +33,7 @@ DOCUMENT = Group.of(10, parts=2).begin()
 RAWS = tuple(signed(proposed(part)) for part in DOCUMENT.rosters)
 PROPOSALS = dict(enumerate(RAWS))
 PUBLISHED = publish(DOCUMENT, *RAWS)
+FIRST, SECOND = PUBLISHED.sub_cohorts
 
 
 def read(raw: bytes, limits: Limits = LIMITS) -> Published:
@@ -44,8 +46,8 @@ def code_of(published: Published, proposals: dict[int, bytes] = PROPOSALS) -> Co
     return refused.value.code
 
 
-def with_part(number: int, raw: bytes) -> tuple[Published, dict[int, bytes]]:
-    """Return what is published when the host puts another proposal in a part's place, hashes and all."""
+def with_sub_cohort(number: int, raw: bytes) -> tuple[Published, dict[int, bytes]]:
+    """Return what is published when the host puts another proposal in a place, hashes and all."""
     other = publish(DOCUMENT, *(raw if n == number else RAWS[n] for n in range(2)))
     return other, PROPOSALS | {number: raw}
 
@@ -54,15 +56,15 @@ def test_what_is_published_is_read_and_its_proposals_are_those_of_the_epoch() ->
     raw = PUBLISHED.seal(HOST)
     again = read(raw)
     assert again == PUBLISHED
-    assert (again.hash, again.made_at) == (PUBLISHED.hash, NOW)
+    assert (again.hash, again.made) == (PUBLISHED.hash, int(NOW * 1000))
     assert again.seal(HOST) == raw
     assert parsed(raw).recipient == EVERYBODY
     proposals = again.check_sub_cohorts(DOCUMENT, PROPOSALS, LIMITS)
     assert [p.proposal.roster for p in proposals] == list(DOCUMENT.rosters)
-    assert [p.sum_id for p in proposals] == [part.session for part in again.parts]
+    assert [p.round_id for p in proposals] == [one.round_id for one in again.sub_cohorts]
 
 
-def test_one_part_of_two_may_have_failed() -> None:
+def test_one_sub_cohort_of_two_may_have_failed() -> None:
     one = publish(DOCUMENT, RAWS[0])
     [only] = read(one.seal(HOST)).check_sub_cohorts(DOCUMENT, PROPOSALS, LIMITS)
     assert only.raw == RAWS[0]
@@ -73,34 +75,33 @@ def test_of_another_epoch_or_group() -> None:
     assert code_of(replace(PUBLISHED, group="another")) is Code.ROSTER_INVALID
 
 
-def test_another_proposal_than_the_sessions() -> None:
+def test_another_proposal_than_the_rounds() -> None:
     assert code_of(PUBLISHED, {0: RAWS[1], 1: RAWS[0]}) is Code.BLOB_MISMATCH
     fetched = {**PUBLISHED.blobs, "proposal.0": BlobReference(b"x" * 32, len(RAWS[0]))}
     assert code_of(replace(PUBLISHED, blobs=fetched)) is Code.BLOB_MISMATCH
-    named = replace(PUBLISHED.parts[0], session=b"s" * 32)
-    assert code_of(replace(PUBLISHED, parts=(named, PUBLISHED.parts[1]))) is Code.BLOB_MISMATCH
+    named = replace(FIRST, round_id=b"s" * 32)
+    assert code_of(replace(PUBLISHED, sub_cohorts=(named, SECOND))) is Code.BLOB_MISMATCH
 
 
-def test_another_signer_a_later_round_another_roster() -> None:
+def test_another_signer_no_proposal_another_roster() -> None:
     part = DOCUMENT.rosters[0]
     forged = signed(proposed(part), Identity(HOST.host, b"f" * 32))
-    assert code_of(*with_part(0, forged)) is Code.BAD_SIGNATURE
-    later = proposed(part, round=1, parent=b"p" * 32, survivors=tuple(m.host for m in part))
-    assert code_of(*with_part(0, signed(later))) is Code.WRONG_STAGE
-    assert code_of(*with_part(0, signed(proposed(part[1:])))) is Code.ROSTER_INVALID
+    assert code_of(*with_sub_cohort(0, forged)) is Code.BAD_SIGNATURE
+    no_proposal = envelope.seal(HOST, round_id=b"s" * 32, stage=Stage.KEYS, recipient="", payload=b"")
+    assert code_of(*with_sub_cohort(0, no_proposal)) is Code.WRONG_STAGE
+    assert code_of(*with_sub_cohort(0, signed(proposed(part[1:])))) is Code.ROSTER_INVALID
     mixed = tuple(sorted((*part[1:], DOCUMENT.rosters[1][0])))
-    assert code_of(*with_part(0, signed(proposed(mixed)))) is Code.ROSTER_INVALID
+    assert code_of(*with_sub_cohort(0, signed(proposed(mixed)))) is Code.ROSTER_INVALID
 
 
 def test_survivors_are_enough_and_in_the_roster() -> None:
-    first, second = PUBLISHED.parts
-    few = replace(first, survivors=first.survivors[:3])
-    assert code_of(replace(PUBLISHED, parts=(few, second))) is Code.SURVIVORS_INVALID
-    replace(PUBLISHED, parts=(replace(first, survivors=first.survivors[:4]), second)).check_sub_cohorts(
+    few = replace(FIRST, survivors=FIRST.survivors[:3])
+    assert code_of(replace(PUBLISHED, sub_cohorts=(few, SECOND))) is Code.SURVIVORS_INVALID
+    replace(PUBLISHED, sub_cohorts=(replace(FIRST, survivors=FIRST.survivors[:4]), SECOND)).check_sub_cohorts(
         DOCUMENT, PROPOSALS, LIMITS
     )
-    foreign = replace(first, survivors=tuple(sorted((*first.survivors, "zoe.example"))))
-    assert code_of(replace(PUBLISHED, parts=(foreign, second))) is Code.SURVIVORS_INVALID
+    foreign = replace(FIRST, survivors=tuple(sorted((*FIRST.survivors, "zoe.example"))))
+    assert code_of(replace(PUBLISHED, sub_cohorts=(foreign, SECOND))) is Code.SURVIVORS_INVALID
 
 
 def blobs_with(**changes: int | None) -> Published:
@@ -117,17 +118,21 @@ def blobs_with(**changes: int | None) -> Published:
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [
-        (replace(PUBLISHED, parts=()), Code.MALFORMED),
-        (replace(PUBLISHED, parts=PUBLISHED.parts[:1]), Code.MALFORMED),
-        (replace(PUBLISHED, parts=PUBLISHED.parts * 2), Code.SURVIVORS_INVALID),
+        (replace(PUBLISHED, sub_cohorts=()), Code.MALFORMED),
+        (replace(PUBLISHED, sub_cohorts=PUBLISHED.sub_cohorts[:1]), Code.MALFORMED),
+        (replace(PUBLISHED, sub_cohorts=PUBLISHED.sub_cohorts * 2), Code.SURVIVORS_INVALID),
         (
             replace(
-                PUBLISHED, parts=(PUBLISHED.parts[0], PublishedSubCohort(PUBLISHED.parts[0].session, ("z",)))
+                PUBLISHED,
+                sub_cohorts=(
+                    FIRST,
+                    PublishedSubCohort(FIRST.round_id, ("z",)),
+                ),
             ),
             Code.MALFORMED,
         ),
         (
-            replace(PUBLISHED, parts=(PublishedSubCohort(b"s" * 32, ("b", "a")), PUBLISHED.parts[1])),
+            replace(PUBLISHED, sub_cohorts=(PublishedSubCohort(b"s" * 32, ("b", "a")), SECOND)),
             Code.SURVIVORS_INVALID,
         ),
         (blobs_with(head=None), Code.MALFORMED),
@@ -148,10 +153,10 @@ def test_sums_are_distinct_and_over_one_head(wrong: Published, code: Code) -> No
     "changes",
     [
         {"group": ""},
-        {"batch": b"short"},
+        {"run": b"short"},
         {"epoch": b""},
         {"made": -1},
-        {"parts": [[b"s" * 32]]},
+        {"sub_cohorts": [[b"s" * 32]]},
         {"blobs": {"head": [b"h" * 32]}},
         {"extra": 1},
     ],
@@ -186,12 +191,12 @@ def test_a_thousand_survivors_with_the_longest_names_fit() -> None:
     reference = BlobReference(b"r" * 32, 0)
     names = [name(n) for n in range(16) for name in (proposal_blob, counts_blob, pairs_blob)]
     full = Published(
-        GROUP,
-        b"b" * 32,
-        b"e" * 32,
-        int(NOW * 1000),
-        tuple(PublishedSubCohort(bytes([n]) * 32, tuple(part)) for n, part in enumerate(cut)),
-        dict.fromkeys([HEAD, *names], reference),
+        group=GROUP,
+        run=b"b" * 32,
+        epoch=b"e" * 32,
+        made=int(NOW * 1000),
+        sub_cohorts=tuple(PublishedSubCohort(bytes([n]) * 32, tuple(part)) for n, part in enumerate(cut)),
+        blobs=dict.fromkeys([HEAD, *names], reference),
     )
     raw = full.seal(HOST)
     assert len(raw) <= MAX_PUBLISHED
@@ -200,8 +205,8 @@ def test_a_thousand_survivors_with_the_longest_names_fit() -> None:
 
 def test_a_receipt_is_of_what_was_taken() -> None:
     alice = person(0)
-    raw = Taken(PUBLISHED.batch, PUBLISHED.hash).seal(alice, HOST.host)
-    assert read_taken(parsed(raw), alice.public, HOST.host) == Taken(PUBLISHED.batch, PUBLISHED.hash)
+    raw = Taken(PUBLISHED.run, PUBLISHED.hash).seal(alice, HOST.host)
+    assert read_taken(parsed(raw), alice.public, HOST.host) == Taken(PUBLISHED.run, PUBLISHED.hash)
     with pytest.raises(Refusal) as refused:
         read_taken(parsed(raw), alice.public, "other.example")
     assert refused.value.code is Code.NOT_FOR_ME

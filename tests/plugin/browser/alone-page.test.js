@@ -86,7 +86,7 @@ describe('the page that the daemon serves', needsBrowser, () => {
     // Only what follows the number sign is new: the page loads itself again for it.
     await page.goto(`${site.url}/admin/#token=${TOKEN}`)
     await page.waitForFunction(() => document.title === 'here.example · Shoal')
-    for (const tab of ['peers', 'shared', 'sessions', 'models', 'ledger', 'lookup', 'revert', 'overview']) {
+    for (const tab of ['peers', 'shared', 'rounds', 'models', 'ledger', 'lookup', 'revert', 'overview']) {
       await page.evaluate(tab => { location.hash = tab }, tab)
       await rested(page)
     }
@@ -102,7 +102,7 @@ describe('the page that the daemon serves', needsBrowser, () => {
     page = await site.alone()
     await rested(page)
     assert.deepEqual(await page.getByRole('tab').allTextContents(),
-      ['Overview', 'Peers', 'Group', 'Shared', 'Sessions', 'Models', 'Ledger', 'Look up', 'Revert'])
+      ['Overview', 'Peers', 'Group', 'Shared', 'Rounds', 'Models', 'Ledger', 'Look up', 'Revert'])
   })
 
   it('asks for the token where it has none, or one that holds no more', async () => {
@@ -181,7 +181,7 @@ describe('the page with a daemon behind it', {
       await rested(page)
       assert.equal(await page.getByRole('button', { name: 'Try again' }).count(), 0, tab)
     }
-    for (const tab of ['overview', 'shared', 'sessions', 'models', 'lookup', 'revert']) await turn(tab)
+    for (const tab of ['overview', 'shared', 'rounds', 'models', 'lookup', 'revert']) await turn(tab)
     await turn('lookup')
     await page.getByRole('searchbox').fill('title')
     await page.keyboard.press('Enter')

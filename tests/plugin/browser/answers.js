@@ -9,17 +9,20 @@ export const VIDEO_URL = `https://far.example/videos/watch/${VIDEO}`
 
 /** How the instance stands: what `viewer/v1/about` says. */
 export const about = {
-  consent: 'opt-in', participants: 42, enough: true, min_users: 5, mode: 'contribute', peers: ['far.example', 'near.example'], daemon: true
+  consent: 'opt-in', exact: false, mode: 'contribute', peers: ['far.example', 'near.example'], daemon: true
 }
 
 /** @param {any} site made by `openSite` */
 export function viewerRoutes (site) {
   const noon = Date.UTC(2026, 10, 12, 12) / 1000
+  let discovery = { discovery: null }
   let choice = { training: false, personal: false, chosen: false, history: true, consent: 'opt-in' }
   set(site, {
     'GET viewer/v1/about': () => about,
     'GET viewer/v1/choice': () => choice,
     'PUT viewer/v1/choice': ({ body }) => { choice = { ...choice, ...body }; return choice },
+    'GET viewer/v1/discovery': () => discovery,
+    'PUT viewer/v1/discovery': ({ body }) => { discovery = body; return discovery },
     'GET viewer/v1/known': () => ({
       videos: [
         { uuid: VIDEO, url: VIDEO_URL, title: 'Sailing <b>home</b>', liked: true, disliked: false, watched: 0.8, at: noon },
@@ -72,7 +75,7 @@ export function adminRoutes (site) {
       checks: [
         { id: 'daemon', ok: true, message: 'The daemon answers.', advice: '' },
         { id: 'secret', ok: false, message: '', advice: 'Copy the secret from the settings into [source] of the daemon\'s shoal.toml and restart it.' },
-        { id: 'participants', ok: null, message: '', advice: 'Viewers who take part: 3; 5 are needed before what they watch counts. Until then suggestions rest on tags, channels and languages. Tell viewers about the choice in their account.' },
+        { id: 'participants', ok: null, message: '', advice: 'Viewers who take part: 3. With fewer than about 100, noise hides most of what they watch, and suggestions rest on tags, channels and languages. Tell viewers about the choice in their account.' },
         { id: 'of tomorrow', ok: true, message: '<b>new</b>', advice: '' }
       ]
     }),

@@ -40,7 +40,9 @@ export async function lostKeyboard (page, ours = '[class^=shoal]') {
     document.body.prepend(start)
     start.focus()
   })
-  const controls = `:is(${ours}) :is(button, input, textarea, select, summary, pre, a[href]):not([tabindex="-1"])`
+  // Of radio buttons that belong together, Tab reaches the one that is chosen.
+  const controls = `:is(${ours}) :is(button, input, textarea, select, summary, pre, a[href]):not([tabindex="-1"])` +
+    ':not([type=radio]:not(:checked))'
   const count = await page.locator(controls).evaluateAll(
     found => new Set(found.filter(element => element.checkVisibility())).size)
   const seen = []

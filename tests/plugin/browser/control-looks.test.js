@@ -50,7 +50,7 @@ for (const [place, open] of Object.entries(PLACES)) {
     it('is readable and named, and reached by keyboard from top to bottom', () => each({}, async (page, tab) => {
       assert.deepEqual(await unreadable(page, OURS), { faint: [], small: [] }, tab)
       assert.deepEqual(await nameless(page, OURS), [], tab)
-      // Thirty sessions with all of it open are the same thirty times.
+      // Thirty rounds with all of it open are the same thirty times.
       await page.evaluate(() => {
         for (const [place, box] of document.querySelectorAll('.shoal-panel:not([hidden]) details').entries()) box.open = place === 0
       })

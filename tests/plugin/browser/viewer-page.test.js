@@ -41,10 +41,9 @@ describe('viewer page', needsBrowser, () => {
     assert.match(text, /history switched off in PeerTube takes no part either way/)
     assert.equal(await page.locator('.alert').count(), 0)
 
-    site.routes.set('GET viewer/v1/about', () => ({ ...about, consent: 'opt-out', participants: 1 }))
+    site.routes.set('GET viewer/v1/about', () => ({ ...about, consent: 'opt-out' }))
     await open()
     assert.match(await region('Your choice').textContent(), /take part unless they opt out/)
-    await says('Learning together', '1 viewer of this instance takes part.')
   })
 
   it('says that history is off, and where to change it', async () => {
@@ -62,7 +61,7 @@ describe('viewer page', needsBrowser, () => {
     await page.getByRole('status').filter({ hasText: 'Saved.' }).waitFor({ state: 'attached' })
     assert.deepEqual(site.asked('PUT viewer/v1/choice')[0].body, { training: true, personal: false })
     await page.getByRole('switch', { name: 'Personal suggestions' }).click()
-    await page.waitForFunction(() => document.querySelectorAll('input:checked').length === 2)
+    await page.waitForFunction(() => document.querySelectorAll('[role=switch]:checked').length === 2)
     assert.deepEqual(site.asked('PUT viewer/v1/choice')[1].body, { training: true, personal: true })
   })
 
@@ -81,7 +80,6 @@ describe('viewer page', needsBrowser, () => {
   it('names the instances that receive sums, and says when nobody does', async () => {
     await open()
     assert.deepEqual(await region('Learning together').getByRole('listitem').allTextContents(), ['far.example', 'near.example'])
-    await says('Learning together', '42 viewers of this instance take part.')
 
     for (const [mode, expected] of [
       ['off', /No other instance/], ['simulate', /No other instance/], ['consume', /sends them nothing/],
@@ -94,17 +92,18 @@ describe('viewer page', needsBrowser, () => {
     }
   })
 
-  it('says that too few take part', async () => {
-    site.routes.set('GET viewer/v1/about', () => ({ ...about, participants: 3, enough: false }))
+  it('says what suggestions rest on, and nothing that nobody knows', async () => {
     await open()
-    await says('Learning together', /Too few viewers take part yet.*Until there are 5,/)
+    await says('Learning together', /numbers of viewers with random noise added/)
 
-    site.routes.set('GET viewer/v1/about', () => ({
-      ...about, participants: 3, enough: false, min_users: null, mode: null, peers: [], daemon: false
-    }))
+    site.routes.set('GET viewer/v1/about', () => ({ ...about, exact: true }))
+    await open()
+    await says('Learning together', /rest on exact numbers, and only members see them/)
+
+    site.routes.set('GET viewer/v1/about', () => ({ ...about, exact: null, mode: null, peers: [], daemon: false }))
     await open()
     await says('Learning together', 'cannot be told right now')
-    assert.equal(await page.locator('.alert').count(), 0, 'nothing is claimed that nobody knows')
+    assert.doesNotMatch(await region('Learning together').textContent() ?? '', /noise|exact/)
   })
 
   it('shows what is known when asked, as a list to read', async () => {
@@ -173,6 +172,78 @@ describe('viewer page', needsBrowser, () => {
     assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Hidden from your suggestions')
   })
 
+  const positions = () => region('Familiar or new').getByRole('radio')
+  const position = name => region('Familiar or new').getByRole('radio', { name, exact: true })
+  const chosen = () => positions().evaluateAll(found => (
+    found.filter(radio => radio.checked).map(radio => radio.labels[0].textContent)))
+  const saved = () => site.asked('PUT viewer/v1/discovery').map(({ body }) => body)
+
+  it('lets a viewer choose how far suggestions lead, and says what each choice means', async () => {
+    await open()
+    assert.deepEqual(await positions().evaluateAll(found => found.map(radio => [
+      radio.labels[0].textContent, document.getElementById(radio.getAttribute('aria-describedby')).textContent
+    ])), [
+      ['As this site sets it', 'You get what the administrators have chosen, also when they change it.'],
+      ['Familiar', 'More of what many people watch, and hardly any new videos.'],
+      ['Balanced', 'Some of what many people watch, some of what few know, and now and then a new video.'],
+      ['Explore', 'More of what few people have seen, and more new videos.']
+    ])
+    assert.equal(await page.getByRole('group', { name: 'Familiar or new' }).count(), 1)
+    assert.deepEqual(await chosen(), ['As this site sets it'])
+
+    await position('Explore').click()
+    await page.getByRole('status').filter({ hasText: 'Saved.' }).waitFor({ state: 'attached' })
+    await region('Familiar or new').getByText('As this site sets it').click()
+    await page.waitForFunction(() => document.querySelector('.shoal-radio').checked)
+    assert.deepEqual(saved(), [{ discovery: 'explore' }, { discovery: null }])
+
+    for (const [discovery, label] of [['familiar', 'Familiar'], ['balanced', 'Balanced'], ['explore', 'Explore']]) {
+      site.routes.set('GET viewer/v1/discovery', () => ({ discovery }))
+      await open()
+      assert.deepEqual(await chosen(), [label])
+    }
+    site.routes.set('GET viewer/v1/discovery', () => ({ discovery: 'else' }))
+    await open()
+    await region('Familiar or new').getByRole('alert').filter({ hasText: 'does not understand' }).waitFor()
+  })
+
+  it('saves the last of several choices made in a hurry, one at a time', async () => {
+    const waiting = []
+    site.routes.set('PUT viewer/v1/discovery', ({ body }) => new Promise(resolve => waiting.push(() => resolve(body))))
+    await open()
+    await position('As this site sets it').focus()
+    for (const _ of [1, 2, 3]) await page.keyboard.press('ArrowDown')
+    assert.deepEqual(await chosen(), ['Explore'])
+    while (waiting.length === 0) await page.waitForTimeout(5)
+    await page.waitForTimeout(100)
+    assert.deepEqual(saved(), [{ discovery: 'familiar' }])
+    waiting.pop()()
+    while (waiting.length === 0) await page.waitForTimeout(5)
+    waiting.pop()()
+    await page.getByRole('status').filter({ hasText: 'Saved.' }).waitFor({ state: 'attached' })
+    await page.waitForTimeout(100)
+    assert.deepEqual(saved(), [{ discovery: 'familiar' }, { discovery: 'explore' }])
+    assert.deepEqual(await chosen(), ['Explore'])
+  })
+
+  it('goes back to the choice that holds when another cannot be saved', async () => {
+    site.routes.set('GET viewer/v1/discovery', () => ({ discovery: 'balanced' }))
+    const works = site.routes.get('PUT viewer/v1/discovery')
+    site.routes.set('PUT viewer/v1/discovery', () => answer(503))
+    await open()
+    await position('Balanced').focus()
+    await page.keyboard.press('ArrowDown')
+    await region('Familiar or new').getByRole('alert').filter({ hasText: 'Try again later' }).waitFor()
+    assert.deepEqual(await chosen(), ['Balanced'])
+    assert.equal(await page.evaluate(() => document.activeElement.labels[0].textContent), 'Balanced')
+
+    site.routes.set('PUT viewer/v1/discovery', works)
+    await page.keyboard.press('ArrowDown')
+    await page.getByRole('status').filter({ hasText: 'Saved.' }).waitFor({ state: 'attached' })
+    assert.deepEqual(await chosen(), ['Explore'])
+    assert.equal(await region('Familiar or new').getByRole('alert').filter({ hasText: /./ }).count(), 0)
+  })
+
   it('offers channel owners, and nobody else, to take channels out', async () => {
     await open()
     assert.equal(await region('Your channels').count(), 0)
@@ -215,19 +286,21 @@ describe('viewer page', needsBrowser, () => {
     await page.waitForFunction(() => !document.querySelector('[aria-busy]'))
 
     site.routes.set('POST viewer/v1/withdraw', () => answer(204, ''))
-    const before = site.asked('GET viewer/v1/choice').length
+    const parts = ['choice', 'discovery', 'hidden'].map(name => `GET viewer/v1/${name}`)
+    const before = parts.map(part => site.asked(part).length)
     await button.click()
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
     await region('Withdraw and erase').getByRole('status').filter({ hasText: 'has been erased' }).waitFor()
     await page.waitForFunction(() => !document.querySelector('[aria-busy]'))
-    assert.equal(site.asked('GET viewer/v1/choice').length, before + 1)
+    assert.deepEqual(parts.map(part => site.asked(part).length), before.map(count => count + 1))
   })
 
   it('says of each part what to do when it does not load, and loads it when asked again', async () => {
     for (const [route, part] of [
       ['GET viewer/v1/about', 'Learning together'],
       ['GET viewer/v1/choice', 'Your choice'],
+      ['GET viewer/v1/discovery', 'Familiar or new'],
       ['GET viewer/v1/hidden', 'Hidden from your suggestions'],
       ['GET owner/v1/channels', 'Your channels']
     ]) {
@@ -252,7 +325,7 @@ describe('viewer page', needsBrowser, () => {
       await open({ videoChannels: [{ url: CHANNEL, displayName: 'News' }] })
       await page.getByRole('button', { name: 'Show it' }).click()
       await page.waitForTimeout(100)
-      assert.ok(await page.getByRole('alert').filter({ hasText: 'does not understand' }).count() >= 3, nonsense)
+      assert.ok(await page.getByRole('alert').filter({ hasText: 'does not understand' }).count() >= 4, nonsense)
     }
   })
 })

@@ -4,7 +4,7 @@ import { TOKEN } from './browser.js'
 import { SECOND_VIDEO, TOPICS, VIDEO, adminRoutes, browserRoutes, viewerRoutes } from './answers.js'
 
 /** Tabs of the administrators' page that it has wherever it is. */
-export const TABS = ['overview', 'peers', 'group', 'shared', 'sessions', 'models', 'ledger', 'lookup', 'revert']
+export const TABS = ['overview', 'peers', 'group', 'shared', 'rounds', 'models', 'ledger', 'lookup', 'revert']
 
 export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page']
 
@@ -32,9 +32,9 @@ export async function show (site, page, view) {
 async function watch (site, page) {
   site.routes.set('GET why/v1/reasons', () => ({
     reasons: {
-      [VIDEO]: { kind: 'co-engagement', text: '', users: 23, tags: [] },
-      [SECOND_VIDEO]: { kind: 'tags', text: '', users: null, tags: ['sailing', 'North Sea', LONG] },
-      [THIRD]: { kind: 'channel', text: '', users: null, tags: [] }
+      [VIDEO]: { kind: 'co-engagement', text: '', users: 20, tags: [], words: [], share: 0.4 },
+      [SECOND_VIDEO]: { kind: 'tags', text: '', users: null, tags: ['sailing', 'North Sea', LONG], words: [], share: 0.4 },
+      [THIRD]: { kind: 'words', text: '', users: null, tags: [], words: ['knots', 'sea'], share: 0.9 }
     }
   }))
   await page.evaluate(() => window.shell.login({}))
@@ -130,7 +130,7 @@ async function fill (page, tab) {
     await page.locator('.shoal-ranked').waitFor()
   }
   if (tab === 'revert') {
-    await page.locator('select').selectOption(BAD)
+    await page.locator('[role=tabpanel]:not([hidden]) select').selectOption(BAD)
     await page.locator('.shoal-panel:not([hidden]) .shoal-block .primary-button').click()
     await page.locator('.shoal-confirm').waitFor()
   }

@@ -52,6 +52,15 @@ describe('pages and server', needsBrowser, () => {
     const choice = async () => (await world.call('GET', 'viewer/v1/choice', { user: anna })).body.training
     assert.equal(await choice(), true)
 
+    const discovery = async () => (await world.call('GET', 'viewer/v1/discovery', { user: anna })).body.discovery
+    const said = page.getByRole('status').filter({ hasText: 'Saved.' })
+    for (const [name, expected] of [['Explore', 'explore'], ['As this site sets it', null], ['Familiar', 'familiar']]) {
+      await page.evaluate(() => { document.querySelector('.shoal-page [role=status]').textContent = '' })
+      await page.getByRole('radio', { name }).click()
+      await said.waitFor({ state: 'attached' })
+      assert.equal(await discovery(), expected)
+    }
+
     await page.getByRole('button', { name: 'Show it' }).click()
     await page.getByText('1 video', { exact: true }).waitFor()
     const known = page.getByRole('region', { name: 'What is known about you' }).getByRole('listitem')
@@ -64,7 +73,8 @@ describe('pages and server', needsBrowser, () => {
     await page.getByRole('button', { name: 'Withdraw and erase…' }).click()
     await page.getByRole('button', { name: 'Erase', exact: true }).click()
     await page.getByText('what was known about you has been erased').waitFor()
-    assert.equal(await choice(), false)
+    assert.deepEqual([await choice(), await discovery()], [false, null])
+    await page.waitForFunction(() => document.querySelector('.shoal-radio')?.checked)
     assert.deepEqual(page.errors, [])
   })
 

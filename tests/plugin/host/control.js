@@ -5,6 +5,7 @@
  *   const control = new Control()
  *   control.answer({ method: 'GET', path: 'peers', query: {} })   // { status, body }
  */
+import { Circle } from './circle.js'
 import { Group } from './group.js'
 import { DAY, NOW, key, sha, words } from './story.js'
 
@@ -43,7 +44,7 @@ const REPORT = {
   at: NOW - 3 * 3600,
   checks: [
     { id: 'pairs', ok: true, sentence: 'Every pair is at most the smaller of its two counts, within the noise.', value: 0, bound: 12.4 },
-    { id: 'quality', ok: true, sentence: 'On your own held-out viewers it is not worse than the margin allows.', value: 0.012, bound: -0.05 },
+    { id: 'quality', ok: null, sentence: 'Could not be checked: how well own viewers\' likes are predicted.', value: null, bound: null },
     { id: 'exposure', ok: true, sentence: 'No video, channel or host gains more than its share of the first ten places.', value: 0.011, bound: 0.03 }
   ],
   warnings: ['One channel gains 1.6% of the first ten places: news@reef.example.'],
@@ -119,6 +120,7 @@ export class Control {
       peer(6, ASKING, { state: 'candidate', source: 'asked', followed: false, theirs: 'asked', sentence: 'tide.example asks to learn together with this instance.' }),
       peer(7, 'far-away.example', { state: 'candidate', theirs: 'unknown', key: '', words: [], bound: false, version: '', seen: null, users: null, sentence: 'It is followed; whether it runs Shoal is not known yet.' }),
       peer(8, 'cove.example', { next_key: key(18), next_key_words: words(9), sentence: 'It uses a new key without a proof that it may.' }),
+      peer(10, 'isle.example', { bound: true, source: 'circle', followed: false, introduced_by: ['reef.example'], evidence: '', on_word_alone: true, sentence: 'You approve each other. It was only introduced, and counts as a stranger until more stands for it.' }),
       peer(9, 'old.example', { state: 'removed', theirs: 'declined', sentence: 'You removed it.' })
     ]
     this.models = [
@@ -131,10 +133,10 @@ export class Control {
       seq: i + 1,
       at: NOW - (60 - i) * 9000,
       ...[
-        { kind: 'session', subject: sha(i), details: { roster: ['reef.example', 'harbour.example'], outcome: 'done', noise: 5.2 } },
+        { kind: 'round', subject: sha(i), details: { roster: ['reef.example', 'harbour.example'], outcome: 'done', noise: 5.2 } },
         { kind: 'peer-approved', subject: 'reef.example', details: { key: key(1), max_users: 500 } },
         { kind: 'model', subject: '20261101-090000-federated-0a0b0c', details: { sha256: sha(i + 100) } },
-        i % 8 === 7 ? { kind: 'group', subject: 'reef.example', details: { event: 'epoch', group: 'coast', parts: 2 } } : { kind: 'of-tomorrow', subject: '', details: {} }
+        i % 8 === 7 ? { kind: 'group', subject: 'reef.example', details: { event: 'epoch', group: 'coast', sub_cohorts: 2 } } : { kind: 'of-tomorrow', subject: '', details: {} }
       ][i % 4],
       hash: sha(i + 200)
     }))
@@ -142,6 +144,7 @@ export class Control {
     this.running = null
     this.last = null
     this.group = new Group()
+    this.circle = new Circle()
   }
 
   answer ({ method, path, query = {}, body }) {
@@ -154,6 +157,7 @@ export class Control {
 
   #find (method, [what, subject, order, last], query, body) {
     if (what === 'group') return this.group.answer(method, subject, order, last, body)
+    if (what === 'circle' || what === 'introductions') return this.circle.answer(method, what, subject, body)
     const asked = [method, what, order].filter(Boolean).join(' ')
     switch (asked) {
       case 'GET overview': return this.overview()
@@ -162,12 +166,13 @@ export class Control {
       case 'POST peers approve': return this.#change(subject, {
         state: 'approved', key: body.key, ...(body.max_users ? { max_users: body.max_users } : {}), next_key: '', next_key_words: [], sentence: 'Both sides approve: it takes part in sums.'
       })
+      case 'POST peers resume': return this.#change(subject, { state: 'approved', sentence: 'Both sides approve: it takes part in sums.' })
       case 'POST peers pause': return this.#change(subject, { state: 'paused', sentence: 'You paused it: it takes part in no sum.' })
       case 'POST peers remove': return this.#change(subject, { state: 'removed', sentence: 'You removed it.' })
       case 'POST peers revert': return this.#revert(subject, body)
       case 'GET reverts': return { reverts: this.reverts, running: this.running, last: this.last }
       case 'GET share': return this.share()
-      case 'GET sessions': return { sessions: this.sessions().slice(0, Number(query.limit ?? 50)) }
+      case 'GET rounds': return { rounds: this.rounds().slice(0, Number(query.limit ?? 50)) }
       case 'GET models': return { models: this.models }
       case 'POST models accept':
       case 'POST models reject': return this.#decide(subject, order)
@@ -184,9 +189,17 @@ export class Control {
     return {
       approved: approved.length,
       mutual: mutual.length,
+      on_word_alone: approved.filter(peer => peer.on_word_alone).length,
       needed: 4,
       sentence: mutual.length < 4 ? 'Until there are enough, this instance learns alone.' : 'That is enough for a sum.'
     }
+  }
+
+  waiting () {
+    const videos = { cause: 'videos', sentence: '60 of 340 videos are old enough on 7 December', at: NOW + 6 * DAY, count: 60, total: 340, hosts: [], blocks: true }
+    const approvals = { cause: 'approvals', sentence: '1 of 4 approvals is missing', at: null, count: 1, total: 4, hosts: ['delta.example'], blocks: true }
+    const later = { cause: 'of-tomorrow', sentence: 'something new is missing', at: null, count: 0, total: 0, hosts: [], blocks: true }
+    return { first: true, at: null, sentence: 'First shared suggestions about 7 December.', waits: [videos, approvals, later] }
   }
 
   overview () {
@@ -199,6 +212,7 @@ export class Control {
       mode: 'contribute',
       model: { id: '20261101-090000-federated-0a0b0c', kind: 'federated', since: NOW - 19 * DAY, videos: 1430, survivors: REPORT.survivors },
       cohort: this.cohort(),
+      waiting: this.waiting(),
       group: this.group.membership?.state === 'member' ? { group: 'coast', host: this.group.membership.host, role: this.group.membership.role } : null,
       notices: [
         ...waiting.map(({ id, state, created }) => ({
@@ -206,8 +220,10 @@ export class Control {
         })),
         ...asking.map(({ host, since }) => ({ id: host, kind: 'peer-request', at: since, subject: host, sentence: `${host} asks to learn together with this instance.`, advice: '' })),
         { id: 'k', kind: 'key-changed', at: NOW - DAY, subject: 'cove.example', sentence: 'cove.example uses a new key, without proof that it may: sums leave it out until you decide.', advice: '' },
+        ...(this.circle.waits ? [{ id: 'i', kind: 'introductions', at: NOW - DAY, subject: 'reef.example', sentence: 'reef.example introduces 3 instances.', advice: '' }] : []),
         { id: 'u', kind: 'unreachable', at: NOW - 2 * DAY, subject: 'delta.example', sentence: 'delta.example has not answered for more than a day.', advice: '' },
         { id: 'b', kind: 'budget', at: NOW - 2 * DAY, subject: '', sentence: 'The yearly budget for reef.example is spent.', advice: '' },
+        { id: 'l', kind: 'database-lost', at: NOW - 2 * DAY, subject: 'here.example', sentence: 'shoal.db was missing, and a new one was begun. Approvals, the ledger, and what was decided against peers are lost. Every peer is paused until you approve it again.', advice: '' },
         { id: 't', kind: 'of-tomorrow', at: NOW - 2 * DAY, subject: '', sentence: 'Something new.', advice: 'Do something new.' }
       ],
       quality: Array.from({ length: 12 }, (_, i) => ({
@@ -236,16 +252,24 @@ export class Control {
         shown: titles.length,
         total: 1310,
         users: 214,
-        entries: 857395,
-        bytes: 3429580,
-        sha256: sha(55),
+        vocabulary: 1402,
+        head_at_most: 1402,
+        pairs_at_most: 982101,
+        bytes_at_most: 3934012,
         verdicts: [
           { policy: 'members', reason: 'approved', allowed: true, sentence: 'All 4 members are approved by you.' },
           { policy: 'window', reason: 'same-window', allowed: false, sentence: 'New numbers leave from 24 November on; until then the same ones are given again.' }
         ]
       },
       left: Array.from({ length: 4 }, (_, i) => ({
-        at: NOW - i * 7 * DAY, aggregator: i % 2 ? 'harbour.example' : 'reef.example', session: sha(60 + i), round: 1 + i % 2, videos: 1290 + i, bytes: 3400000 + i * 1000, sha256: sha(65 + i), window_ends: i ? null : NOW + 4 * DAY
+        at: NOW - i * 7 * DAY,
+        aggregator: ['reef.example', 'harbour.example', 'reef.example', 'own release'][i],
+        round: i < 3 ? sha(60 + i) : '',
+        vocabulary: 1290 + i,
+        head: i < 3 ? 1000 : 0,
+        bytes: 2000000 + i * 1000,
+        sha256: sha(65 + i),
+        window_ends: i ? null : NOW + 4 * DAY
       })),
       traffic: [
         { month: '2026-11', peer: 'reef.example', sent: 7412300, received: 512340 },
@@ -255,21 +279,21 @@ export class Control {
     }
   }
 
-  sessions () {
+  rounds () {
     return Array.from({ length: 33 }, (_, i) => ({
       id: sha(i + 300),
       role: { 4: 'host', 5: 'group' }[i] ?? (i % 2 ? 'member' : 'aggregator'),
       aggregator: i % 2 ? 'reef.example' : 'here.example',
       started: NOW - i * 40000,
       ended: i ? NOW - i * 40000 + 90 : null,
-      outcome: ['running', 'done', 'abandoned', 'refused'][i % 4],
-      reason: i % 4 === 2 ? 'Fewer than 4 members answered in time.' : i % 4 === 3 ? 'reef.example asked with a vocabulary of 12 videos.' : '',
+      outcome: ['running', 'done', 'abandoned', 'waiting'][i % 4],
+      reason: i % 4 === 2 ? 'Fewer than 4 members answered in time.' : i % 4 === 3 ? 'Other sub-cohorts are tried again.' : '',
       // Only in a group does whoever adds up stand in its own roster.
       roster: [i % 2 && i !== 7 ? 'here.example' : 'reef.example', 'harbour.example', 'lagoon.example', 'delta.example', BAD],
       survivors: [i % 2 && i !== 7 ? 'here.example' : 'reef.example', 'harbour.example', 'delta.example', BAD],
       bytes_in: 120000 * i,
       bytes_out: 3400000,
-      batch: '',
+      run: '',
       sub_cohort: i % 2 ? null : i % 3
     }))
   }
@@ -277,7 +301,7 @@ export class Control {
   suspects () {
     return {
       suspects: [{
-        batch: sha(400),
+        run: sha(400),
         at: NOW - 2 * DAY,
         sentence: 'Together the sub-cohorts did not pass; without sub-cohort 2 they do.',
         sub_cohorts: [
@@ -289,13 +313,13 @@ export class Control {
   }
 
   related () {
-    const reason = (kind, users, tags = []) => ({ kind, text: 'x', users, estimated: true, tags, via: [] })
+    const reason = (kind, users, { tags = [], words = [], share = 1 } = {}) => ({ kind, text: 'x', users, tags, words, share, via: [] })
     return {
       model: 'm',
       videos: [
-        { uuid: '1', url: 'https://reef.example/videos/watch/tides', score: 1, title: 'Tides and winds', channel: 'https://reef.example/video-channels/sea', reason: reason('co-engagement', 23) },
-        { uuid: '2', url: 'https://here.example/videos/watch/knots', score: 0.9, title: 'Knots for beginners', channel: 'https://here.example/video-channels/sea', reason: reason('tags', null, ['sea', 'boats']) },
-        { uuid: '3', url: 'https://here.example/videos/watch/gone', score: 0.8, title: '', channel: '', reason: reason('channel', null) }
+        { uuid: '1', url: 'https://reef.example/videos/watch/tides', title: 'Tides and winds', channel: 'https://reef.example/video-channels/sea', reason: reason('co-engagement', 20) },
+        { uuid: '2', url: 'https://here.example/videos/watch/knots', title: 'Knots for beginners', channel: 'https://here.example/video-channels/sea', reason: reason('tags', null, { tags: ['sea', 'boats'] }) },
+        { uuid: '3', url: 'https://here.example/videos/watch/gone', title: '', channel: '', reason: reason('channel', null) }
       ]
     }
   }

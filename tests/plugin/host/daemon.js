@@ -24,10 +24,8 @@ export class FakeDaemon {
   }
 
   /** Answer `related` with these videos, best first. */
-  suggests (videos, reason = { kind: 'tags', text: 'Same tags', users: null, tags: ['sea'], via: [1] }) {
-    return this.on('/v1/related', () => ({
-      model: 'm1', videos: videos.map(({ uuid, url }, i) => ({ uuid, url, score: 1 / (i + 1), reason }))
-    }))
+  suggests (videos, reason = { kind: 'tags', text: 'Same tags', users: null, tags: ['sea'], words: [], share: 1, via: [1] }) {
+    return this.on('/v1/related', () => ({ model: 'm1', videos: videos.map(({ uuid, url }) => ({ uuid, url, reason })) }))
   }
 
   /** The questions about one path. */

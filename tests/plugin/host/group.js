@@ -13,7 +13,7 @@ export const WISHES = ['tide.example', 'cove.example']
 const seen = (host, seed, voucher) => ({ host, key: key(seed), voucher, url: `https://${host}`, why: '', words: words(seed) })
 const member = (host, seed, values = {}) => ({
   host, key: key(seed), words: words(seed), state: 'member', role: host === HOST ? 'host' : 'member', me: host === ME,
-  approved: 'no', part: null, since: NOW - 9 * DAY, seen: null, ...values
+  approved: 'no', part: null, waits: false, since: NOW - 9 * DAY, seen: null, ...values
 })
 
 export class Group {
@@ -34,15 +34,24 @@ export class Group {
     this.membership = this.#standing({ role: 'member', state, host: HOST })
     if (state !== 'member') return
     this.membership.epoch = {
-      number: 2, opened_at: NOW - 5 * DAY, parts: 2, members: 9, mine: 1, gone: [], hash: sha(31)
+      number: 2, opened_at: NOW - 5 * DAY, sub_cohorts: 2, members: 9, mine: 1, gone: [], waiting: [], hash: sha(31)
     }
-    this.membership.published = { batch: sha(32), hash: sha(33), words: words(8) }
+    this.membership.published = { run: sha(32), hash: sha(33), words: words(8) }
     this.members = [
       member(HOST, 1, { approved: 'yes', part: 2 }), member('harbour.example', 2, { approved: 'yes', part: 1 }),
       member(ME, 99, { approved: 'yes', part: 1 }),
       member('lagoon.example', 3, { part: 1 }), member('delta.example', 4, { part: 1 }),
       member('spam.example', 5, { approved: 'other-key', part: 2 }), member('old.example', 9, { part: 2 })
     ]
+  }
+
+  /** Its sums leave this instance out, for a reason: what the host said of it. */
+  waits (why) {
+    this.isMember()
+    const told = { until: NOW + 20 * DAY, rejected_by: [], rejects: [], too_many: false, contradicted: [] }
+    this.membership.waits = { ...told, ...why }
+    Object.assign(this.membership.epoch, { mine: null, waiting: [ME] })
+    Object.assign(this.members.find(({ me }) => me), { part: null, waits: true })
   }
 
   hosts (name = 'coast') {
@@ -60,9 +69,9 @@ export class Group {
   #standing (values) {
     return {
       group: 'coast', url: `https://${HOST}`, since: NOW - 9 * DAY, next_at: null, polled: values.role === 'member' ? NOW - 600 : null,
-      problem: '', connected: false, live: { link: '', hosting: values.role === 'host' ? 'ready' : '', session: false, problem: '' },
+      problem: '', connected: false, live: { link: '', hosting: values.role === 'host' ? 'ready' : '', running: false, problem: '' },
       epoch: null, gives: true, members_needed: 5, counted: { approved: 2, of: 3, needed: 4, missing: 2, strangers: ['lagoon.example', 'delta.example'] },
-      published: null, ...values
+      published: null, waits: null, ...values
     }
   }
 

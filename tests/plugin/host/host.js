@@ -49,6 +49,8 @@ class Host {
   users = new Map()
   registered = false
   nsfwPolicy = 'do_not_list'
+  signup = { allowed: true, requiresApproval: false }
+  logins = { registered: [], registeredExternalAuths: [], registeredIdAndPassAuths: [] }
   #library
   router
   #settingCallbacks = []
@@ -259,7 +261,9 @@ class Host {
           getServerListeningConfig: () => ({ hostname: '127.0.0.1', port: this.port }),
           getServerConfig: async () => ({
             serverVersion: VERSIONS[this.major],
-            instance: { name: 'Host', defaultNSFWPolicy: this.nsfwPolicy }
+            instance: { name: 'Host', defaultNSFWPolicy: this.nsfwPolicy },
+            signup: this.signup,
+            plugin: this.logins
           })
         },
         moderation: {},

@@ -81,6 +81,19 @@ export function schema (major) {
     );
     CREATE INDEX video_published ON video ("publishedAt" DESC, id ASC);
     CREATE INDEX video_channel ON video ("channelId");
+    CREATE TABLE "videoStreamingPlaylist" (
+      id serial PRIMARY KEY,
+      "createdAt" timestamptz NOT NULL DEFAULT now(),
+      "videoId" integer NOT NULL REFERENCES video (id) ON DELETE CASCADE
+    );
+    CREATE INDEX streaming_playlist_video ON "videoStreamingPlaylist" ("videoId");
+    CREATE TABLE "videoFile" (
+      id serial PRIMARY KEY,
+      "createdAt" timestamptz NOT NULL DEFAULT now(),
+      "videoId" integer REFERENCES video (id) ON DELETE CASCADE,
+      "videoStreamingPlaylistId" integer REFERENCES "videoStreamingPlaylist" (id) ON DELETE CASCADE
+    );
+    CREATE INDEX file_video ON "videoFile" ("videoId") WHERE "videoId" IS NOT NULL;
     CREATE TABLE tag (id serial PRIMARY KEY, name varchar(255) NOT NULL UNIQUE);
     CREATE INDEX tag_lower_name ON tag (lower(name));
     CREATE TABLE "videoTag" (

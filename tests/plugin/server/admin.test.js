@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 
+import { PLUGIN } from '../host/host.js'
 import { fixture, pages, shown } from './fixture.js'
 
 describe('the admin', () => {
@@ -40,9 +43,16 @@ describe('the admin', () => {
     assert.equal(first.checks.secret.ok, null)
     assert.ok(!JSON.stringify(first).includes(world.host.secret))
 
+    // With another secret the daemon says of viewers and peers nothing.
+    world.daemon.on('/v1/status', () => ({ mode: 'consume' }))
+    const { checks: { sync, participants } } = await checks()
+    for (const { ok, advice, message } of [sync, participants]) {
+      assert.deepEqual([ok, message + advice], [null, 'Not known before the daemon has the same secret.'])
+    }
+
     let refuses = true
     world.daemon.on('/v1/status', () => ({
-      federation: { mode: 'consume', peers: [] }, source: { kind: 'peertube', min_users: 5, last_sync: null }
+      mode: 'consume', peers: [], source: { kind: 'peertube', last_sync: null }
     })).on('/v1/viewers/known', (_request, response) => {
       if (!refuses) return { videos: [] }
       response.writeHead(404).end()
@@ -50,11 +60,11 @@ describe('the admin', () => {
     const second = await checks()
     assert.deepEqual(Object.entries(second.checks).filter(([, { ok }]) => ok === false).map(([id]) => id),
       ['secret', 'sync', 'federation'])
-    assert.match(second.checks.participants.advice, /Viewers who take part: 0; 5 are needed/)
+    assert.match(second.checks.participants.advice, /Viewers who take part: 0\. With fewer than about 100, noise/)
 
     refuses = false
     world.daemon.on('/v1/status', () => ({
-      federation: { mode: 'off' }, source: { kind: 'peertube', min_users: 0, last_sync: 1700000000 }
+      mode: 'off', peers: [], source: { kind: 'peertube', last_sync: 1700000000 }
     }))
     const third = await checks()
     assert.equal(third.ok, true, JSON.stringify(third.checks))
@@ -65,6 +75,44 @@ describe('the admin', () => {
     assert.match(fourth.checks.settings.advice, /longer secret/)
     assert.equal((await world.export('status')).status, 404, 'a short secret opens nothing')
     await world.host.save({ 'daemon-url': world.daemon.url, 'federation-url': world.daemon.url, 'related-list': true })
+  })
+
+  test('has viewers take part unasked only after typing that they do', async () => {
+    const silent = await world.seed.user('silent')
+    await world.seed.watch(silent, video)
+    const urls = { 'daemon-url': world.daemon.url, 'federation-url': world.daemon.url, 'related-list': true }
+    const takesPart = async () => {
+      const { effective } = (await world.call('GET', 'viewer/v1/choice', { user: silent })).body
+      const { consent, participants } = (await world.export('status')).body
+      assert.deepEqual([consent === 'opt-out', participants > 0], Array(2).fill(effective.training))
+      return effective.training
+    }
+    assert.match((await checks()).checks.consent.message, /only after they agreed/)
+
+    for (const typed of [undefined, null, '', 'yes', true, ['viewers take part'], 'viewers take part without having said',
+      'viewers take part without having said yes!']) {
+      await world.host.save({ ...urls, consent: 'opt-out', 'opt-out-confirmation': typed })
+      assert.equal(await takesPart(), false, String(typed))
+      const { ok, checks: { consent } } = await checks()
+      assert.deepEqual([ok, consent.ok], [false, false])
+      assert.match(consent.advice, /only after they agreed, because the confirmation .* is missing/)
+    }
+
+    // Each language's description shows the sentence that it asks for.
+    const { descriptionHTML } = world.host.declared.find(({ name }) => name === 'opt-out-confirmation')
+    const french = JSON.parse(readFileSync(join(PLUGIN, 'languages/fr.json'), 'utf8'))[descriptionHTML]
+    const sentences = [descriptionHTML, french].map(text => /<code>(.+)<\/code>/.exec(text)[1])
+    assert.notEqual(sentences[0], sentences[1])
+    for (const sentence of [...sentences, ` ${sentences[0].toUpperCase()} `]) {
+      await world.host.save({ ...urls, consent: 'opt-out', 'opt-out-confirmation': sentence })
+      assert.equal(await takesPart(), true, sentence)
+      const { consent } = (await checks()).checks
+      assert.equal(consent.ok, true)
+      assert.match(consent.message, /that is no consent/)
+      await world.host.save({ ...urls, consent: 'opt-in', 'opt-out-confirmation': sentence })
+      assert.equal(await takesPart(), false)
+    }
+    await world.host.save(urls)
   })
 
   test('learns when pages do not say which video they show', async () => {
@@ -78,6 +126,7 @@ describe('the admin', () => {
   test('erases everything, and nothing comes back', async () => {
     const viewer = await world.seed.user('viewer')
     await world.call('PUT', 'viewer/v1/choice', { user: viewer, json: { training: true } })
+    await world.call('PUT', 'viewer/v1/discovery', { user: viewer, json: { discovery: 'explore' } })
     await world.seed.watch(viewer, video)
     const { secret } = world.host
     const key = world.host.storage.get('pseudonym-key')
@@ -100,6 +149,7 @@ describe('the admin', () => {
       assert.deepEqual((await get(path)).body, { items: [], next: null })
     }
     assert.equal((await world.call('PUT', 'viewer/v1/choice', { user: viewer, json: { training: true } })).status, 410)
+    assert.equal((await world.call('PUT', 'viewer/v1/discovery', { user: viewer, json: { discovery: 'explore' } })).status, 410)
     assert.equal((await put({})).status, 410)
     world.daemon.suggests([video, other])
     assert.deepEqual(await shown(world, video.uuid, { tags: ['sea'] }), [other.uuid, video.uuid])
@@ -109,5 +159,6 @@ describe('the admin', () => {
     await world.host.load()
     assert.notEqual(world.host.secret, secret)
     assert.equal((await world.export('status')).body.participants, 0)
+    assert.deepEqual((await world.call('GET', 'viewer/v1/discovery', { user: viewer })).body, { discovery: null })
   })
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 
-import { fixture, pages, planted } from './fixture.js'
+import { OPT_OUT, fixture, pages, planted } from './fixture.js'
 
 for (const major of [7, 8]) {
   describe(`export on PeerTube ${major}`, () => {
@@ -12,7 +12,7 @@ for (const major of [7, 8]) {
       hidden = await planted(world)
       open = await seed.video(creator.channel, {
         name: 'open', tags: ['sea', 'wind'], category: 15, language: 'fr', nsfw: true, views: 12, likes: 3,
-        publishedAt: '2026-01-02T03:04:05Z'
+        publishedAt: '2026-01-02T03:04:05Z', createdAt: '2026-01-02T03:00:00Z'
       })
       const server = await seed.remote('far.example')
       far = await seed.video(server.channel, { host: 'far.example', duration: 0 })
@@ -44,7 +44,7 @@ for (const major of [7, 8]) {
       const { version } = world.host.package
       assert.deepEqual({ ...body, marks: undefined }, {
         plugin: version, peertube: major === 7 ? '7.2.1' : '8.2.3', host: new URL(world.host.url).host,
-        consent: 'opt-in', participants: 1, nsfw: 'hide', marks: undefined
+        consent: 'opt-in', participants: 1, nsfw: 'hide', closed: false, marks: undefined
       })
       assert.ok(body.marks.rates >= 7 && body.marks.history >= 7)
     })
@@ -55,9 +55,28 @@ for (const major of [7, 8]) {
       assert.deepEqual(items[0], {
         url: open.url, uuid: open.uuid, title: 'open', channel: world.creator.channel.url,
         host: new URL(world.host.url).host, category: 'Science & Technology', language: 'fr', nsfw: true,
-        published: Date.UTC(2026, 0, 2, 3, 4, 5) / 1000, views: 12, likes: 3, tags: ['sea', 'wind'], scope: null
+        published: Date.UTC(2026, 0, 2, 3, 4, 5) / 1000, views: 12, likes: 3, tags: ['sea', 'wind'], scope: null,
+        own: true, stored: Date.UTC(2026, 0, 2, 3) / 1000
       })
       assert.equal(items[1].host, 'far.example')
+    })
+
+    test('a remote video was stored when its playlist or files were, whatever dates its origin gives', async () => {
+      const old = '2001-02-03T04:05:06Z'
+      await world.database.rows('UPDATE video SET "createdAt" = $1, "publishedAt" = $1 WHERE id = $2', [old, far.id])
+      const stored = async () => {
+        const item = (await pages(world, 'videos')).find(({ uuid }) => uuid === far.uuid)
+        assert.deepEqual([item.own, item.published], [false, Date.parse(old) / 1000])
+        return item.stored
+      }
+      assert.equal(await stored(), null, 'nothing of this instance tells when')
+      const file = await world.seed.insert('videoFile', { videoId: far.id, createdAt: '2026-03-01T00:00:00Z' })
+      assert.equal(await stored(), Date.UTC(2026, 2, 1) / 1000)
+      const playlist = await world.seed.insert('videoStreamingPlaylist',
+        { videoId: far.id, createdAt: '2026-02-01T00:00:00Z' })
+      assert.equal(await stored(), Date.UTC(2026, 1, 1) / 1000)
+      await world.database.rows('DELETE FROM "videoFile" WHERE id = $1', [file.id])
+      await world.database.rows('DELETE FROM "videoStreamingPlaylist" WHERE id = $1', [playlist.id])
     })
 
     test('engagements are those of participants on public videos, under pseudonyms', async () => {
@@ -81,7 +100,7 @@ for (const major of [7, 8]) {
     })
 
     test('who may opt out takes part until they do', async () => {
-      await world.host.save({ ...world.host.saved, consent: 'opt-out' })
+      await world.host.save({ ...world.host.saved, ...OPT_OUT })
       const { body } = await world.export('status')
       // The creator, the blocked creator, anna, silent; not refuses, nohistory, blockeduser.
       assert.deepEqual([body.consent, body.participants], ['opt-out', 4])

@@ -148,31 +148,31 @@ describe('the instance\'s card', () => {
   const host = () => new URL(world.host.url).host
 
   test('is signed by the actor over a fixed prefix, and verifies with the public key alone', async () => {
-    says({ version: 1, host: host(), key: KEY })
+    says({ version: 2, host: host(), key: KEY })
     const { body, text } = await world.call('GET', 'federation/v1/card')
     const { actor, publicKey, privateKey } = { ...world.host.actor, actor: world.host.actor.url }
     assert.deepEqual({ ...body, signature: undefined }, {
-      version: 1, host: host(), key: KEY, actor, statement: JSON.stringify({ actor, host: host(), key: KEY, date: '2026-01-31' }),
+      version: 2, host: host(), key: KEY, actor, statement: JSON.stringify({ actor, host: host(), key: KEY, date: '2026-01-31' }),
       signature: undefined
     })
     const options = { key: publicKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }
     const signature = Buffer.from(body.signature, 'base64')
     const check = signed => verify('sha256', Buffer.from(signed), options, signature)
-    assert.ok(check(`shoal/1 instance card\0${body.statement}`))
+    assert.ok(check(`shoal/2 instance card\0${body.statement}`))
     assert.ok(!check(body.statement))
-    assert.ok(!check(`shoal/1 instance card\0${body.statement.replace('01-31', '02-01')}`))
+    assert.ok(!check(`shoal/2 instance card\0${body.statement.replace('01-31', '02-01')}`))
     assert.ok(!text.includes(privateKey.slice(100, 160)))
     assert.deepEqual((await world.call('GET', 'federation/v1/card')).body, body, 'and is the same all day')
   })
 
   test('is not given for what the daemon should not say', async () => {
-    for (const card of [{ version: 1, host: 'other.example', key: KEY }, { version: 2, host: host(), key: KEY },
-      { version: 1, host: host(), key: 'text to be signed' }, { version: 1, host: host(), key: `${KEY}\n` }, {}, null]) {
+    for (const card of [{ version: 2, host: 'other.example', key: KEY }, { version: '2', host: host(), key: KEY },
+      { version: 2, host: host(), key: 'text to be signed' }, { version: 2, host: host(), key: `${KEY}\n` }, {}, null]) {
       says(card)
       const { status, body } = await world.call('GET', 'federation/v1/card')
       assert.deepEqual([status, Object.keys(body)], [503, ['error']], JSON.stringify(card))
     }
-    says({ version: 1, host: host(), key: KEY })
+    says({ version: 2, host: host(), key: KEY })
     const { privateKey } = world.host.actor
     world.host.actor.privateKey = null
     clock.today = () => '2026-02-01'

@@ -4,6 +4,9 @@ import { FakeDaemon } from '../host/daemon.js'
 import { createHost } from '../host/host.js'
 import { Seed } from '../host/seed.js'
 
+/** What an admin saves so that viewers take part unless they refuse. */
+export const OPT_OUT = { consent: 'opt-out', 'opt-out-confirmation': 'viewers take part without having said yes' }
+
 /** A host with an instance account, one creator, a fake daemon, and the plugin registered. */
 export async function fixture ({ major = 8, saved = {}, parts } = {}) {
   const daemon = await FakeDaemon.start()

@@ -4,13 +4,14 @@ import { after, before, describe, test } from 'node:test'
 import { fixture } from './fixture.js'
 
 const DAEMON = ['status', 'videos', 'engagements?kind=rates&upto=1', 'participants?rates=1&history=1', 'exclusions']
-const VIEWER = [['GET', 'viewer/v1/choice'], ['PUT', 'viewer/v1/choice'], ['GET', 'viewer/v1/known'],
+const VIEWER = [['GET', 'viewer/v1/choice'], ['PUT', 'viewer/v1/choice'],
+  ['GET', 'viewer/v1/discovery'], ['PUT', 'viewer/v1/discovery'], ['GET', 'viewer/v1/known'],
   ['POST', 'viewer/v1/withdraw'], ['GET', 'viewer/v1/hidden'], ['POST', 'viewer/v1/hidden'],
   ['DELETE', 'viewer/v1/hidden'], ['GET', 'viewer/v1/about'], ['GET', 'owner/v1/channels'], ['PUT', 'owner/v1/channels']]
 const ADMIN = [['GET', 'admin/v1/diagnostics'], ['GET', 'admin/v1/exclusions'], ['PUT', 'admin/v1/exclusions'],
   ['POST', 'admin/v1/erase']]
-const READ = ['group', 'overview', 'peers', 'reverts', 'share', 'sessions', 'models', 'suspects', 'ledger', 'videos', 'related']
-const CHANGE = ['peers', 'peers/candidates', 'peers/:host/approve', 'peers/:host/pause', 'peers/:host/remove',
+const READ = ['group', 'overview', 'peers', 'circle', 'introductions', 'reverts', 'share', 'rounds', 'models', 'suspects', 'ledger', 'videos', 'related']
+const CHANGE = ['peers', 'peers/candidates', 'circle/look', 'circle/approve', 'introductions', 'peers/:host/resume', 'peers/:host/approve', 'peers/:host/pause', 'peers/:host/remove',
   'peers/:host/revert', 'models/:model/accept', 'models/:model/reject']
 const GROUP = ['look', 'join', 'leave', 'host', 'close', 'start', 'key', 'invite', 'approve', 'members/:host/admit',
   'members/:host/refuse', 'members/:host/eject']

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 
 import { ManualClock } from '../host/clock.js'
 import { createHost } from '../host/host.js'
-import { fixture, shown } from './fixture.js'
+import { OPT_OUT, fixture, shown } from './fixture.js'
 
 test('a fresh installation works with its own defaults', async () => {
   const host = await createHost({ shared: true, saved: null })
@@ -11,7 +11,7 @@ test('a fresh installation works with its own defaults', async () => {
     await host.load()
     assert.equal(host.saved, null, 'no setting is written: PeerTube would take the others away')
     assert.match(host.secret, /^[0-9a-f]{64}$/)
-    assert.deepEqual(host.publicSettings(), { 'related-list': true, 'browser-suggestions': false, consent: 'opt-in' })
+    assert.deepEqual(host.publicSettings(), { 'related-list': true, 'browser-suggestions': false })
     for (const setting of host.declared) assert.equal(typeof setting.private, 'boolean', setting.name)
     assert.ok(!JSON.stringify(host.publicSettings()).includes(host.secret))
     const { secret } = host
@@ -28,10 +28,10 @@ describe('settings', () => {
   test('that were never saved keep their defaults after others were', async () => {
     const world = await fixture()
     try {
-      await world.host.save({ consent: 'opt-out' })
+      await world.host.save(OPT_OUT)
       assert.equal((await world.export('status')).body.consent, 'opt-out')
       assert.match(world.host.storage.get('secret'), /^[0-9a-f]{64}$/)
-      await world.host.save({ 'related-list': 'true', consent: 'whatever', secret: '' })
+      await world.host.save({ 'related-list': 'true', ...OPT_OUT, consent: 'whatever', secret: '' })
       const headers = { 'x-shoal-secret': world.host.storage.get('secret') }
       const { body } = await world.call('GET', 'export/v1/status', { headers })
       assert.equal(body.consent, 'opt-in')

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 
 import { ManualClock } from '../host/clock.js'
 import { fixture, planted, shown, until } from './fixture.js'
@@ -190,7 +191,12 @@ for (const major of [7, 8]) {
       for (const [scope, wanted] of Object.entries(expected)) {
         await world.database.rows('UPDATE video SET "recommendationScope" = $1 WHERE id = $2', [Number(scope), scoped.id])
         await world.host.save(world.host.saved)
-        assert.deepEqual(await shown(world, scoped.uuid), uuids(wanted), `scope ${scope}`)
+        // On a loaded machine the page may have had to go on without the list.
+        let found = await shown(world, scoped.uuid)
+        for (let again = 0; again < 5 && !isDeepStrictEqual(found, uuids(wanted)); again++) {
+          found = await shown(world, scoped.uuid)
+        }
+        assert.deepEqual(found, uuids(wanted), `scope ${scope}`)
       }
     })
   })
@@ -233,7 +239,8 @@ describe('a video that is not public', () => {
     assert.deepEqual(await shown(world, current.uuid), uuids([once, ...open]))
     const before = await world.call('GET', `why/v1/reasons?video=${current.uuid}`)
     assert.deepEqual(Object.keys(before.body.reasons), uuids([once, ...open]))
-    assert.deepEqual(before.body.reasons[once.uuid], { kind: 'tags', text: 'Same tags', users: null, tags: ['sea'] })
+    assert.deepEqual(before.body.reasons[once.uuid],
+      { kind: 'tags', text: 'Same tags', users: null, tags: ['sea'], words: [], share: 1 })
     await world.database.rows('UPDATE video SET privacy = 3 WHERE id = $1', [once.id])
     const answer = await world.call('GET', `why/v1/reasons?video=${current.uuid}`)
     assert.deepEqual(Object.keys(answer.body.reasons), uuids(open))
@@ -304,12 +311,21 @@ describe('reasons', () => {
     try {
       const [current, a, b] = await Promise.all([1, 2, 3].map(() => world.seed.video(world.creator.channel)))
       world.daemon.suggests([a, b], {
-        kind: '<script>', text: `a\u0000b\n${'x'.repeat(9000)}`, users: -3, tags: [{}, 'y'.repeat(500), 'z', 'w', 'v'], via: [a.url]
+        kind: '<script>', text: `a\u0000b\n${'x'.repeat(9000)}`, users: -3, tags: [{}, 'y'.repeat(500), 'z', 'w', 'v'],
+        words: ['w'.repeat(500), 7, 'a\u0000b', 'v'], share: '0.3', via: [a.url]
       })
       await shown(world, current.uuid)
-      const { body } = await world.call('GET', `why/v1/reasons?video=${current.uuid}`)
-      assert.deepEqual(body.reasons[a.uuid],
-        { kind: '', text: `a b ${'x'.repeat(196)}`, users: null, tags: ['y'.repeat(60), 'z'] })
+      const reason = async () => (await world.call('GET', `why/v1/reasons?video=${current.uuid}`)).body.reasons[a.uuid]
+      assert.deepEqual(await reason(), {
+        kind: '', text: `a b ${'x'.repeat(196)}`, users: null, tags: ['y'.repeat(60), 'z'], words: ['w'.repeat(60), 'a b'], share: null
+      })
+      for (const [share, expected] of [[-1, 0], [0, 0], [0.25, 0.25], [7, 1], [undefined, null], [true, null]]) {
+        world.daemon.suggests([a, b], { kind: 'words', text: 'x', users: null, tags: [], words: 'sea', share })
+        await world.host.save(world.host.saved)
+        await shown(world, current.uuid)
+        const { words, share: told } = await reason()
+        assert.deepEqual([words, told], [[], expected])
+      }
     } finally {
       await world.close()
     }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 
-import { fixture, pages } from './fixture.js'
+import { OPT_OUT, fixture, pages } from './fixture.js'
 
 for (const major of [7, 8]) {
   describe(`a viewer's say on PeerTube ${major}`, () => {
@@ -21,7 +21,7 @@ for (const major of [7, 8]) {
       const initial = { training: false, personal: false, chosen: false, history: true, consent: 'opt-in',
         effective: { training: false, personal: false } }
       assert.deepEqual(await get('viewer/v1/choice'), initial)
-      await world.host.save({ ...world.host.saved, consent: 'opt-out' })
+      await world.host.save({ ...world.host.saved, ...OPT_OUT })
       assert.deepEqual(await get('viewer/v1/choice'),
         { ...initial, training: true, consent: 'opt-out', effective: { training: true, personal: false } })
       await world.host.save({ ...world.host.saved, consent: 'opt-in' })
@@ -71,6 +71,49 @@ for (const major of [7, 8]) {
       assert.equal(status, 502)
       assert.match(body.error, /^You no longer take part/)
       assert.deepEqual(await exported(), [])
+    })
+
+    test('how far lists lead is kept apart from the consent and its time, and goes with a withdrawal', async () => {
+      const user = await world.seed.user()
+      const discovery = async () => (await world.call('GET', 'viewer/v1/discovery', { user })).body
+      const choose = json => world.call('PUT', 'viewer/v1/discovery', { user, json })
+      const consented = () => world.database.rows('SELECT * FROM plugin_shoal_choice WHERE "userId" = $1', [user.id])
+      assert.deepEqual(await discovery(), { discovery: null }, 'nothing is chosen')
+      await choose({ discovery: 'explore' })
+      assert.deepEqual(await consented(), [])
+      assert.equal((await world.call('GET', 'viewer/v1/choice', { user })).body.chosen, false)
+
+      await world.call('PUT', 'viewer/v1/choice', { user, json: { training: true } })
+      const before = await consented()
+      for (const position of ['familiar', 'balanced', 'explore', null, 'familiar']) {
+        const { status, body } = await choose({ discovery: position })
+        assert.deepEqual([status, body], [200, { discovery: position }])
+        assert.deepEqual(await discovery(), { discovery: position })
+      }
+      assert.deepEqual(await consented(), before)
+      const { body } = await world.call('GET', 'viewer/v1/discovery', { user: world.creator })
+      assert.deepEqual(body, { discovery: null }, 'nobody chooses for another')
+
+      for (const json of [{}, [], { discovery: 'Explore' }, { discovery: '' }, { discovery: 1 }, { discovery: ['explore'] },
+        { discovery: {} }, { discovery: 'toString' }, { discovery: false }, { training: true }]) {
+        const { status, body: { error } } = await choose(json)
+        assert.deepEqual([status, error], [400, 'Give discovery as familiar, balanced, explore, or null for what the site sets.'])
+      }
+      assert.deepEqual(await discovery(), { discovery: 'familiar' }, 'what is refused changes nothing')
+      await world.call('POST', 'viewer/v1/withdraw', { user })
+      assert.deepEqual(await discovery(), { discovery: null })
+    })
+
+    test('goes with the user', async () => {
+      const gone = await world.seed.user()
+      await world.call('PUT', 'viewer/v1/choice', { user: gone, json: { training: true } })
+      await world.call('PUT', 'viewer/v1/discovery', { user: gone, json: { discovery: 'explore' } })
+      await world.call('POST', 'viewer/v1/hidden', { user: gone, json: { kind: 'video', id: video.uuid } })
+      const rows = () => Promise.all(['choice', 'discovery', 'hidden'].map(async name => (
+        (await world.database.rows(`SELECT * FROM plugin_shoal_${name} WHERE "userId" = $1`, [gone.id])).length)))
+      assert.deepEqual(await rows(), [1, 1, 1])
+      await world.database.rows('DELETE FROM "user" WHERE id = $1', [gone.id])
+      assert.deepEqual(await rows(), [0, 0, 0])
     })
 
     test('what is known comes from the daemon, under the pseudonym of this viewer, readable', async () => {
@@ -128,17 +171,23 @@ for (const major of [7, 8]) {
       assert.deepEqual((await world.export('exclusions')).body.channels, [])
     })
 
-    test('about says who receives sums and whether enough take part', async () => {
-      await put({ training: true })
-      assert.deepEqual(await get('viewer/v1/about'), {
-        consent: 'opt-in', participants: 1, enough: false, min_users: null, mode: null, peers: [], daemon: false
-      })
+    test('about says who receives sums, and nothing about how many take part', async () => {
+      const silent = { consent: 'opt-in', exact: null, mode: null, peers: [], daemon: false }
+      assert.deepEqual(await get('viewer/v1/about'), silent)
+      world.daemon.on('/v1/status', () => ({ mode: 'contribute' }))
+      assert.deepEqual(await get('viewer/v1/about'), { ...silent, daemon: true }, 'a daemon with another secret')
+
       world.daemon.on('/v1/status', () => ({
-        federation: { mode: 'consume', peers: ['a.example', 7] }, source: { kind: 'peertube', min_users: 1 }
+        mode: 'contribute', peers: ['a.example', 7], source: { kind: 'peertube', exact_own: false, participants: 77, viewers: 77 }
       }))
-      assert.deepEqual(await get('viewer/v1/about'), {
-        consent: 'opt-in', participants: 1, enough: true, min_users: 1, mode: 'consume', peers: ['a.example'], daemon: true
-      })
+      const answers = []
+      for (const training of [false, true]) {
+        await put({ training })
+        answers.push((await world.call('GET', 'viewer/v1/about', { user: anna })).text)
+      }
+      assert.deepEqual(JSON.parse(answers[0]),
+        { consent: 'opt-in', exact: false, mode: 'contribute', peers: ['a.example'], daemon: true })
+      assert.equal(answers[1], answers[0], 'one more or less shows nowhere')
     })
   })
 }

@@ -89,28 +89,28 @@ def test_no_route_answers_without_a_credential(served: Daemon, row: Route) -> No
 
 def test_only_the_whole_token_in_its_own_header_counts(served: Daemon) -> None:
     good = token(served)
-    assert served.call("/v1/admin/sessions", headers=knows(served))[0] == 200
+    assert served.call("/v1/admin/rounds", headers=knows(served))[0] == 200
     for wrong in (good[:-1], good + "x", good.swapcase(), "x" * len(good), good.encode().hex(), "\u00fc" * 9):
         header = wrong.encode().decode("latin-1")
-        assert refused(served.call("/v1/admin/sessions", headers={"X-Shoal-Admin": header}))
+        assert refused(served.call("/v1/admin/rounds", headers={"X-Shoal-Admin": header}))
     for elsewhere in (
         {"Authorization": f"Bearer {good}"},
         {"Cookie": f"token={good}; X-Shoal-Admin={good}"},
         {"X-Shoal-Secret": good},
     ):
-        assert refused(served.call("/v1/admin/sessions", headers=elsewhere))
-    assert refused(served.call(f"/v1/admin/sessions?token={good}&X-Shoal-Admin={good}"))
+        assert refused(served.call("/v1/admin/rounds", headers=elsewhere))
+    assert refused(served.call(f"/v1/admin/rounds?token={good}&X-Shoal-Admin={good}"))
 
 
 def test_the_plugin_gets_in_by_the_secret_and_nobody_by_the_lack_of_one(
     beside_peertube: Daemon, served: Daemon
 ) -> None:
-    assert beside_peertube.call("/v1/admin/sessions", headers=SECRET)[0] == 200
-    assert beside_peertube.call("/v1/admin/sessions", headers=knows(beside_peertube))[0] == 200
+    assert beside_peertube.call("/v1/admin/rounds", headers=SECRET)[0] == 200
+    assert beside_peertube.call("/v1/admin/rounds", headers=knows(beside_peertube))[0] == 200
     for wrong in (pt.SECRET + "x", pt.SECRET[:-1], ""):
-        assert refused(beside_peertube.call("/v1/admin/sessions", headers={"X-Shoal-Secret": wrong}))
+        assert refused(beside_peertube.call("/v1/admin/rounds", headers={"X-Shoal-Secret": wrong}))
     # Of one daemon the token opens no other.
-    assert refused(beside_peertube.call("/v1/admin/sessions", headers=knows(served)))
+    assert refused(beside_peertube.call("/v1/admin/rounds", headers=knows(served)))
 
 
 def test_a_name_that_resolves_to_this_machine_is_no_way_in(served: Daemon) -> None:
@@ -136,13 +136,13 @@ def test_a_page_of_another_site_gets_nothing_even_with_the_token(served: Daemon)
         {"Origin": "file://"},
         {"Origin": "http://["},
     ):
-        assert refused(served.call("/v1/admin/sessions", headers={**knows(served), **foreign})), foreign
+        assert refused(served.call("/v1/admin/rounds", headers={**knows(served), **foreign})), foreign
         order = served.call(
             "/v1/admin/peers/peer.example/pause", body={}, headers={**knows(served), **foreign}
         )
         assert refused(order), foreign
     for same in ({"Sec-Fetch-Site": "same-origin", "Origin": own}, {"Sec-Fetch-Site": "none"}):
-        assert served.call("/v1/admin/sessions", headers={**knows(served), **same})[0] == 200, same
+        assert served.call("/v1/admin/rounds", headers={**knows(served), **same})[0] == 200, same
 
 
 def test_no_browser_is_ever_told_that_another_site_may_ask(served: Daemon) -> None:
@@ -180,7 +180,7 @@ def test_others_on_this_machine_cannot_read_the_token_and_an_old_one_is_worth_no
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert token(running) != first
         assert opened_before.read() == first
-        assert refused(running.call("/v1/admin/sessions", headers={"X-Shoal-Admin": first}))
+        assert refused(running.call("/v1/admin/rounds", headers={"X-Shoal-Admin": first}))
 
 
 def test_neither_token_nor_secret_nor_what_was_searched_is_ever_told(
@@ -190,12 +190,12 @@ def test_neither_token_nor_secret_nor_what_was_searched_is_ever_told(
         (served, knows(served), token(served)),
         (beside_peertube, SECRET, pt.SECRET),
     ):
-        told = [running.call("/v1/admin/sessions", headers={"X-Shoal-Admin": hidden + "x"})[1]]
+        told = [running.call("/v1/admin/rounds", headers={"X-Shoal-Admin": hidden + "x"})[1]]
         for path in ("overview", "nothing", "videos?q=needle-title", "ledger?after=x", "peers/%00/pause"):
             for body in (None, {"host": "x", "needle-title": hidden}):
                 told += [running.call(f"/v1/admin/{path}", headers=headers, body=body)[1]]
         assert (running is beside_peertube) or "message=request" in running.logged()
-        told += [running.call("/metrics")[1], running.call("/admin/")[1], running.logged()]
+        told += [running.call("/metrics", admin=True)[1], running.call("/admin/")[1], running.logged()]
         for text in map(str, told):
             assert hidden not in text
             assert "needle" not in text
@@ -219,6 +219,45 @@ def test_without_a_daemon_the_command_says_what_to_do(tmp_path: Path) -> None:
     done = shoal("admin", "-c", config, "-o", "json")
     assert done.returncode == 4
     assert done.json["code"] == "not-running"
+
+
+# What a local program learns without a credential.
+
+
+def test_without_a_credential_status_and_metrics_tell_of_model_and_process_alone(
+    served: Daemon, beside_peertube: Daemon
+) -> None:
+    public = {"host", "mode", "uptime_seconds", "model", "problem"}
+    private = {"addresses", "next", "peers", "jobs", "rounds", "refusals", "source"}
+    for running, good in ((served, knows(served)), (beside_peertube, SECRET)):
+        assert running.call("/v1/status", headers=good)[1].keys() == public | private
+        assert metric_names(running, good) > {"shoal_requests_total", "shoal_jobs_total", "shoal_peers"}
+        for bad in (
+            {},
+            {"X-Shoal-Admin": "x"},
+            {"X-Shoal-Secret": ""},
+            {"Authorization": f"Bearer {token(running)}"},
+            {**good, "Sec-Fetch-Site": "cross-site"},
+            {**good, "Origin": "https://evil.example"},
+        ):
+            status, answer = running.call("/v1/status", headers=bad)
+            assert (status, answer.keys()) == (200, public), bad
+            assert {name for name in metric_names(running, bad) if not name.startswith("process_")} == {
+                "shoal_model_loaded",
+                "shoal_model_since_seconds",
+                "shoal_model_videos",
+                "shoal_model_load_failures",
+            }, bad
+    # Of a daemon without a plugin no secret opens anything.
+    assert served.call("/v1/status", headers=SECRET)[1].keys() == public
+
+
+def metric_names(running: Daemon, headers: dict[str, str]) -> set[str]:
+    text = running.call("/metrics", headers=headers)[1]
+    # One description each: a second one would make the text unreadable for Prometheus.
+    described = re.findall(r"^# TYPE (\S+)", text, flags=re.MULTILINE)
+    assert len(described) == len(set(described))
+    return set(re.findall(r"^(\w+)[{ ]", text, flags=re.MULTILINE)) | set(described)
 
 
 # The page itself: static files that hold nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,17 +12,19 @@ from urllib.parse import quote
 
 import pytest
 from openapi_spec_validator import validate
-from sqlalchemy import Engine, delete
+from sqlalchemy import Engine, delete, insert
 
 from daemon.identity import open_identity
+from daemon.peers import repository
+from daemon.peers.repository import Peer
 from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.overview import Trained, quality
 from daemon.serve.admin.routes import ROUTES
 from daemon.serve.admin.videos import search
 from daemon.store import model_records
 from daemon.store.engine import open_checked, writes
-from daemon.store.tables import Video, VideoTag
-from federation.identity import format_key
+from daemon.store.tables import IntroductionRow, Video, VideoTag
+from federation.identity import Identity, format_key
 from federation.key_words import words
 from models.labels import Labels
 from tests.daemon.daemon_with_history import ASKS, AWAY, BAD, GOOD, furnish
@@ -105,7 +108,7 @@ def test_everything_can_be_looked_at(world: World) -> None:
         "group",
         "reverts",
         "share",
-        "sessions",
+        "rounds",
         "models",
         "suspects",
         "ledger",
@@ -141,22 +144,24 @@ def test_the_overview_says_who_this_is_what_serves_and_what_waits(world: World) 
 
 def test_each_notice_is_told_once_in_the_log_and_counted(world: World) -> None:
     until(lambda: world.daemon.logged().count("for the admin") == 6)
-    _, metrics = world.daemon.call("/metrics")
+    _, metrics = world.daemon.call("/metrics", admin=True)
     for kind in ("peer-request", "key-changed", "unreachable", "quarantine", "awaiting", "budget"):
         assert f'shoal_notices{{kind="{kind}"}} 1.0' in metrics
         assert world.daemon.logged().count(f"code={kind} ") == 1
     assert 'shoal_peers{state="approved"} 3.0' in metrics
-    assert 'shoal_session_last_seconds{outcome="done",role="aggregator"}' in metrics
+    assert 'shoal_round_last_seconds{outcome="done",role="aggregator"}' in metrics
     for host in (ASKS.host, GOOD.host):
         assert host not in metrics
+    assert GOOD.host in world.daemon.call("/v1/status", admin=True)[1]["peers"]
+    assert ".example" not in str(world.daemon.call("/v1/status")[1] | {"host": ""})
 
 
-def test_sessions_tell_which_run_they_belong_to(world: World) -> None:
-    found = {one["id"][0]: one for one in world.good("sessions?limit=10")["sessions"]}
+def test_rounds_tell_which_run_they_belong_to(world: World) -> None:
+    found = {one["id"][0]: one for one in world.good("rounds?limit=10")["rounds"]}
     # Summed as one cohort, it was no sub-cohort of anything.
-    assert (found["0"]["batch"], found["0"]["sub_cohort"]) == ("0" * 64, None)
-    assert (found["f"]["batch"], found["f"]["sub_cohort"]) == ("", None)
-    assert len(world.good("sessions?limit=1")["sessions"]) == 1
+    assert (found["0"]["run"], found["0"]["sub_cohort"]) == ("0" * 64, None)
+    assert (found["f"]["run"], found["f"]["sub_cohort"]) == ("", None)
+    assert len(world.good("rounds?limit=1")["rounds"]) == 1
 
 
 def test_the_ledger_is_told_page_by_page_and_a_change_shows(world: World) -> None:
@@ -199,12 +204,46 @@ def test_an_instance_is_got_to_know_approved_paused_and_removed(world: World) ->
     peer = world.good("peers/two.example/approve", {"key": peer["key"], "max_users": 70}, route=route)
     assert (peer["state"], peer["max_users"]) == ("approved", 70)
     assert world.good("peers/two.example/pause", {}, route="peers/{host}/pause")["state"] == "paused"
+    assert world.good("peers/two.example/resume", {}, route="peers/{host}/resume")["state"] == "approved"
+    assert world.bad("peers/two.example/resume", {}) == (400, "bad-request")
     assert world.good("peers/two.example/remove", {}, route="peers/{host}/remove")["state"] == "removed"
     kinds = [
         entry["kind"] for entry in world.good("ledger?limit=500")["entries"] if "two." in entry["subject"]
     ]
-    assert kinds == ["peer-added", "peer-approved", "peer-paused", "peer-removed"]
+    assert kinds == ["peer-added", "peer-approved", "peer-paused", "peer-approved", "peer-removed"]
     world.good("peers/candidates", {})
+
+
+def test_a_circle_is_looked_at_and_approved_and_peers_are_introduced(world: World) -> None:
+    known = Identity("known.example", b"k" * 32).public
+    away = Identity("unread.example", b"u" * 32).public
+    now = time.time()
+    with writes(world.engine) as connection:
+        row = {"introducer": GOOD.host, "said": now, "until": now + 99, "answered": []}
+        row["instances"] = {one.host: format_key(one.key) for one in (known, away)}
+        connection.execute(insert(IntroductionRow), row)
+    where = f"http://{world.other.running.federation}"
+    repository.save(world.engine, Peer(known.host, where, format_key(known.key), source="circle"))
+    found = {i["host"]: i for i in world.good("circle")["instances"]}
+    assert (found[known.host]["open"], found[known.host]["vouchers"]) == (True, [GOOD.host])
+    assert (found[away.host]["open"], found[away.host]["key"]) == (False, "")
+    # The instance that answers there is another one.
+    world.good("circle/look", {})
+    order = {"ticked": [{"host": known.host, "key": KEY}], "left": []}
+    assert world.bad("circle/approve", order) == (403, "refused")
+    order["ticked"] = [{"host": known.host, "key": format_key(known.key)}]
+    found = {i["host"]: i for i in world.good("circle/approve", order)["instances"]}
+    assert found[known.host]["state"] == "approved"
+    peer = next(p for p in world.good("peers")["peers"] if p["host"] == known.host)
+    assert (peer["on_word_alone"], peer["introduced_by"]) == (True, [GOOD.host])
+    possible = world.good("introductions")["possible"]
+    assert GOOD.host in possible
+    assert known.host not in possible
+    given = world.good("introductions", {"to": GOOD.host})["introduced"]
+    assert [(one["recipient"], GOOD.host in one["hosts"]) for one in given] == [(GOOD.host, False)]
+    assert world.bad("introductions", {"to": "nobody.example"}) == (400, "bad-request")
+    assert world.good("introductions", {"stop": True})["introduced"] == []
+    world.good(f"peers/{known.host}/remove", {}, route="peers/{host}/remove")
 
 
 def test_a_model_that_awaits_can_be_accepted_and_rejected(world: World) -> None:
@@ -251,7 +290,7 @@ def test_a_peer_is_taken_out_with_preview_and_report(world: World) -> None:
 
 def _words_to_peers(world: World) -> float:
     """Return how many jobs that speak to peers have ended."""
-    _, metrics = world.daemon.call("/metrics")
+    _, metrics = world.daemon.call("/metrics", admin=True)
     found = [
         line
         for line in metrics.splitlines()
@@ -301,10 +340,10 @@ def test_every_route_was_seen_to_keep_its_word(world: World) -> None:
         ("peers/none.example/revert", {"dry_run": "no", "confirm": "none.example"}, 400, "bad-request"),
         ("models/..%2f..%2fx/accept", {}, 400, "bad-request"),
         ("models/x/accept", {"why": ""}, 400, "bad-request"),
-        ("sessions?limit=0", None, 400, "bad-request"),
-        ("sessions?limit=501", None, 400, "bad-request"),
-        ("sessions?limit=1&limit=2", None, 400, "bad-request"),
-        ("sessions?more=1", None, 400, "bad-request"),
+        ("rounds?limit=0", None, 400, "bad-request"),
+        ("rounds?limit=501", None, 400, "bad-request"),
+        ("rounds?limit=1&limit=2", None, 400, "bad-request"),
+        ("rounds?more=1", None, 400, "bad-request"),
         ("ledger?after=-1", None, 400, "bad-request"),
         ("ledger?after=99999999999999999999", None, 400, "bad-request"),
         ("videos", None, 400, "bad-request"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,24 +10,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from daemon.config import Config, load
-from daemon.peers import repository
+from daemon.peers import circle, repository
 from daemon.peers.repository import Peer
 from daemon.serve.admin.notice_watcher import LOGGED_NAME, NoticeLog
 from daemon.serve.admin.notices import UNREACHABLE_SECONDS, current
 from daemon.store import model_records, sums
-from daemon.store.activity import SessionRecord, count_refusal, save_session
-from daemon.store.engine import open_checked
+from daemon.store.activity import RoundRecord, count_refusal, save_round
+from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate
 from daemon.store.model_records import ModelRecord
+from daemon.store.tables import IntroductionRow
 from daemon.training.acceptance.suspect_sub_cohorts import suspects
 from tests.daemon.running_daemon import instance
 from tests.daemon.stored_sums import EXACT_SUM
 
 NOW = 1_800_000_000.0
-WINDOW = 7 * 86400.0
+WINDOW = 28 * 86400.0
 
 
 @pytest.fixture
@@ -40,26 +42,26 @@ def kinds(store: tuple[Engine, Config], now: float = NOW) -> list[tuple[str, str
     return [(notice.kind, notice.subject) for notice in current(*store, now)]
 
 
-def model(engine: Engine, name: str, state: Any, *, at: float, session: str | None = None) -> None:
-    record = ModelRecord(name, at, "federated", session, name, "", {}, state, ["a.example", "b.example"])
+def model(engine: Engine, name: str, state: Any, *, at: float, round_: str | None = None) -> None:
+    record = ModelRecord(name, at, "federated", round_, name, "", {}, state, ["a.example", "b.example"])
     model_records.save(engine, record)
 
 
 def stored(
-    engine: Engine, config: Config, name: str, verdict: Any, *, at: float, batch: str = "", number: int = 0
+    engine: Engine, config: Config, name: str, verdict: Any, *, at: float, run: str = "", number: int = 0
 ) -> None:
     hosts = [f"{name[0]}{n}.example" for n in range(2)]
-    save_session(engine, SessionRecord(name, "aggregator", "one.example", at, at, "done", "", hosts, hosts))
+    save_round(engine, RoundRecord(name, "aggregator", "one.example", at, at, "done", "", hosts, hosts))
     sums.save(
         engine,
         config.sums_dir,
-        session_id=name,
+        round_id=name,
         urls=("https://v.example/1", "https://v.example/2"),
         counts=np.array([7, 8]),
         triangle=np.array([6]),
         privacy=EXACT_SUM,
         now=at,
-        run=batch,
+        run=run,
         sub_cohort=number,
         verdict=verdict,
     )
@@ -99,6 +101,32 @@ def test_a_changed_key_waits_only_where_the_old_one_counted(store: tuple[Engine,
     assert current(*store, NOW)[0].id != first
 
 
+def test_who_is_introduced_waits_until_the_admin_saw_it(store: tuple[Engine, Config]) -> None:
+    engine, config = store
+    keys = {name: "ed25519:" + base64.b64encode(name.encode() * 32).decode() for name in "abcd"}
+    for name in "ab":
+        repository.save(engine, Peer(f"{name}.example", "https://x", keys[name], "approved"))
+    for name in "cd":
+        repository.save(engine, Peer(f"{name}.example", "https://x", keys[name], bound=True, source="circle"))
+
+    def introduces(name: str, *named: str) -> None:
+        row = {"introducer": f"{name}.example", "said": NOW - 9, "until": NOW + 9, "answered": []}
+        row["instances"] = {f"{one}.example": keys[one] for one in named}
+        with writes(engine) as connection:
+            connection.execute(insert(IntroductionRow), row)
+
+    introduces("a", "c")
+    assert [(n.subject, n.sentence) for n in current(engine, config, NOW)] == [
+        ("a.example", "a.example introduces 1 instance.")
+    ]
+    introduces("b", "c", "d")
+    (notice,) = current(engine, config, NOW)
+    assert (notice.kind, notice.sentence) == ("introductions", "Your peers introduce 2 instances.")
+    assert kinds(store, NOW + 10) == []
+    circle.decide(engine, config, {}, left=["c.example", "d.example"], now=NOW)
+    assert kinds(store) == []
+
+
 def test_silence_is_told_after_a_day_of_trying(store: tuple[Engine, Config]) -> None:
     peer = Peer("a.example", state="approved", seen=NOW - UNREACHABLE_SECONDS - 1)
     repository.save(store[0], peer)
@@ -114,7 +142,7 @@ def test_what_was_quarantined_waits_until_something_newer_passes(store: tuple[En
     engine, config = store
     stored(engine, config, "a" * 64, "quarantined", at=NOW - 9)
     stored(engine, config, "b" * 64, "quarantined", at=NOW - 8)
-    model(engine, "held", "quarantined", at=NOW - 7, session="b" * 64)
+    model(engine, "held", "quarantined", at=NOW - 7, round_="b" * 64)
     model(engine, "waits", "awaiting", at=NOW - 6)
     # A sum that has a model is told of by its model.
     assert kinds(store) == [("awaiting", "waits"), ("quarantine", "held"), ("quarantine", "a" * 64)]
@@ -161,8 +189,8 @@ def test_suspects_are_sub_cohorts_of_what_did_not_pass(store: tuple[Engine, Conf
     engine, config = store
     stored(engine, config, "a" * 64, "accepted", at=NOW - 9)
     assert suspects(engine) == []
-    stored(engine, config, "b" * 64, "quarantined", at=NOW - 8, batch="run", number=2)
-    stored(engine, config, "c" * 64, "accepted", at=NOW - 8, batch="run", number=1)
+    stored(engine, config, "b" * 64, "quarantined", at=NOW - 8, run="run", number=2)
+    stored(engine, config, "c" * 64, "accepted", at=NOW - 8, run="run", number=1)
     stored(engine, config, "d" * 64, "quarantined", at=NOW - 7)
     alone, run = suspects(engine)
     assert [group["number"] for group in run["sub_cohorts"]] == [1, 2]
@@ -174,6 +202,6 @@ def test_suspects_are_sub_cohorts_of_what_did_not_pass(store: tuple[Engine, Conf
     assert run["sentence"].startswith("Without sub-cohort 2 the sum passes")
     assert "c0.example" not in run["sentence"]
     assert "any of them" in alone["sentence"]
-    stored(engine, config, "e" * 64, "quarantined", at=NOW - 6, batch="both", number=1)
-    stored(engine, config, "f" * 64, "quarantined", at=NOW - 6, batch="both", number=2)
+    stored(engine, config, "e" * 64, "quarantined", at=NOW - 6, run="both", number=1)
+    stored(engine, config, "f" * 64, "quarantined", at=NOW - 6, run="both", number=2)
     assert suspects(engine)[0]["sentence"].startswith("No single sub-cohort")

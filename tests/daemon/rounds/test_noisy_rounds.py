@@ -1,4 +1,4 @@
-"""Sessions between real daemons with noise: what is stored is the plain sum and exactly what members drew.
+"""Rounds between real daemons with noise: what is stored is the plain sum and exactly what members drew.
 
 A member and an aggregator are killed on the way. The tests follow one another: a data window remembers what
 was given in it.
@@ -28,16 +28,19 @@ from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.ledger import chain as ledger
 from daemon.ledger.canonical import canonical
-from daemon.rounds import round_config
-from daemon.rounds.contribution_job import read_counts
+from daemon.rounds import head_history, own_release
 from daemon.rounds.crash_points import VARIABLE
 from daemon.rounds.data_windows import DataWindows, StoredWindow, open_windows
 from daemon.store import activity, content_arrays, releases, sums
 from daemon.store.engine import connect, open_checked
+from daemon.store.releases import OWN
 from daemon.store.sums import StoredSum
+from federation.keys import derive
 from federation.noise import pmf, skellam
-from models import statistics
+from models import counting, statistics
+from models import head as heads
 from models.interactions import Interactions
+from models.weights import UNIT
 from policies.privacy import PROTECTION, Level
 from policies.window import Closed
 from tests.daemon import plain_sums
@@ -47,10 +50,11 @@ pytestmark = [pytest.mark.daemon, pytest.mark.asyncio(loop_scope="module")]
 
 LEVEL = PROTECTION[Level.DEFAULT]
 MEMBERS, THRESHOLD = 4, 3
-SHARE = Fraction(LEVEL.pairs_noise, THRESHOLD - 1)
-"""Variance of what each member adds; counts and pairs are alike."""
+DECLARED = (LEVEL.counts_noise, LEVEL.pairs_noise)
+SHARES = tuple(Fraction(noise * UNIT**2, THRESHOLD - 1) for noise in DECLARED)
+"""Variance of what each member adds to counts and pairs, in entries squared."""
 VIDEOS = 120
-PRIVATE: dict[str, str | int] = {"level": "default", "window": "7d", "min_changed_users": 3}
+PRIVATE: dict[str, str | int] = {"level": "default", "window_max": "7d", "min_changed_users": 3}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -96,10 +100,10 @@ def kept_for(daemon: Daemon, aggregator: Daemon) -> StoredWindow:
     return kept
 
 
-def noise_of(members: Sequence[Daemon], aggregator: Daemon, round_: int, size: int) -> NDArray[np.int64]:
+def noise_of(members: Sequence[Daemon], aggregator: Daemon, segment: int, size: int) -> NDArray[np.int64]:
     """Return what these drew for an aggregator, from what they keep sealed."""
-    keys = [kept_for(member, aggregator).noise_key(round_) for member in members]
-    return sum((skellam(SHARE, size, key) for key in keys), np.zeros(size, np.int64))
+    keys = [derive(kept_for(one, aggregator).seed, b"storage", f"noise {segment}") for one in members]
+    return sum((skellam(SHARES[segment], size, key) for key in keys), np.zeros(size, np.int64))
 
 
 def together(members: Sequence[Daemon]) -> Interactions:
@@ -116,7 +120,7 @@ def hosts(daemons: Sequence[Daemon], *but: Daemon) -> set[str]:
 
 def frozen(daemons: Sequence[Daemon]) -> dict[Path, bytes]:
     """Return the sealed vectors of all instances."""
-    paths = [path for d in daemons for path in (d.instance.folder / "windows").rglob("given-*")]
+    paths = [path for d in daemons for path in (d.instance.folder / "windows").rglob("given")]
     return {path: path.read_bytes() for path in paths}
 
 
@@ -124,15 +128,23 @@ def stored_sum(aggregator: Daemon) -> tuple[StoredSum | None, tuple[str, ...]]:
     config = config_of(aggregator)
     engine = open_checked(config.database)
     try:
-        return sums.newest(engine, config.sums_dir), content_arrays.read(engine)[0].urls
+        return sums.newest(engine, config.sums_dir), content_arrays.read_urls(engine)
     finally:
         engine.dispose()
 
 
-def newest_session(daemon: Daemon) -> activity.SessionRecord:
+def catalogue_of(daemon: Daemon) -> content_arrays.Catalogue:
     engine = open_checked(config_of(daemon).database)
     try:
-        return activity.sessions(engine, limit=1)[0]
+        return content_arrays.read(engine)
+    finally:
+        engine.dispose()
+
+
+def newest_round(daemon: Daemon) -> activity.RoundRecord:
+    engine = open_checked(config_of(daemon).database)
+    try:
+        return activity.rounds(engine, limit=1)[0]
     finally:
         engine.dispose()
 
@@ -145,32 +157,29 @@ def releases_of(daemon: Daemon) -> list[releases.ReleaseRecord]:
         engine.dispose()
 
 
-async def test_a_session_in_which_a_member_and_then_the_aggregator_was_killed_has_the_same_noise(
+async def test_a_round_in_which_the_aggregator_and_then_a_member_was_killed_is_completed(
     daemons: list[Daemon],
 ) -> None:
     aggregator, victim = daemons[0], daemons[3]
+    with fault("aggregator.shares"):
+        died = await aggregator.job("round")
+    assert died.code == "job-died"
+    begun = newest_round(aggregator)
+    assert begun.outcome == "running"
+    before = frozen(daemons)
+    # One for each member, and the aggregator's own release.
+    assert len(before) == MEMBERS + 1
     await victim.stop()
     await victim.start(die_at="member.survivors")
-    failed = await aggregator.job("session")
-    # The counts could be opened without it; the pairs cannot.
-    assert failed.code == "job-failed", failed.message
-    assert stored_sum(aggregator)[0] is None
-    before = frozen(daemons)
-    # Own viewers of the aggregator are in the counts that members are shown. The victim gave no pairs.
-    assert sorted(path.name for path in before) == ["given-0"] * (MEMBERS + 1) + ["given-1"] * (MEMBERS - 1)
-    await victim.start()
-    with fault("aggregator.counts.survivors"):
-        died = await aggregator.job("session")
-    assert died.code == "job-died"
-    begun = newest_session(aggregator)
-    assert begun.outcome == "running"
-    done = await aggregator.job("session")
+    done = await aggregator.job("round")
     assert done.ok, done.message
-    assert done.result["session"] == begun.id
+    assert not victim.alive
+    assert [told["round"] for told in done.result["sub_cohorts"]] == [begun.id]
+    # It gave its vector before it died, and the others open the sum without it.
     assert set(done.result["survivors"]) == hosts(daemons, aggregator)
-    after = frozen(daemons)
-    assert before.items() <= after.items()
-    assert len(after) == 2 * MEMBERS + 1
+    assert done.result["lost"] == {victim.host: "unreachable"}
+    assert frozen(daemons) == before
+    await victim.start()
 
 
 async def test_what_is_stored_is_the_plain_sum_and_what_the_survivors_drew(daemons: list[Daemon]) -> None:
@@ -182,12 +191,35 @@ async def test_what_is_stored_is_the_plain_sum_and_what_the_survivors_drew(daemo
     assert len(head) > 5
     size = statistics.pairs(len(head))
     counts, pairs = noise_of(members, aggregator, 0, VIDEOS), noise_of(members, aggregator, 1, size)
-    np.testing.assert_array_equal(stored.counts, statistics.counts(plain, head) + counts[head])
-    np.testing.assert_array_equal(stored.triangle, statistics.pair_counts(plain, head) + pairs)
-    # The head follows from what members were shown, the aggregator's own noise in it as well.
-    everyone = statistics.counts(together(daemons)) + noise_of(daemons, aggregator, 0, VIDEOS)
-    least = stored.privacy.min_users
-    np.testing.assert_array_equal(head, statistics.head(everyone, min_users=least, max_head=4096))
+    np.testing.assert_array_equal(stored.counts, counting.weighted_counts(plain, head)[head] + counts[head])
+    np.testing.assert_array_equal(stored.triangle, counting.pair_counts(plain, head) + pairs)
+    # Heads of later windows are chosen from what was released: these counts.
+    (released,) = head_history.of_peers(config_of(aggregator)).newest()
+    np.testing.assert_array_equal(released.counts, counting.weighted_counts(plain, head) + counts)
+
+
+async def test_the_first_head_follows_from_public_counters_and_its_own_release(
+    daemons: list[Daemon],
+) -> None:
+    aggregator = daemons[0]
+    stored, urls = stored_sum(aggregator)
+    assert stored is not None
+    windows = windows_of(aggregator)
+    own, kept = own_release.known(config_of(aggregator), windows), windows.read(OWN)
+    assert own is not None
+    assert kept is not None
+    noise = skellam(Fraction(LEVEL.counts_noise * UNIT**2), VIDEOS, derive(kept.seed, b"storage", "noise 0"))
+    assert np.count_nonzero(noise) > VIDEOS / 4
+    exact = counting.weighted_counts(users_of(aggregator), own.question.head)
+    np.testing.assert_array_equal(own.counts - noise, exact)
+    catalogue = catalogue_of(aggregator)
+    head = heads.first_head(
+        catalogue.views,
+        catalogue.likes,
+        own.counts_over(urls),
+        own_variance=float(LEVEL.counts_noise),
+    )
+    assert stored.urls == tuple(urls[place] for place in head)
 
 
 async def test_the_noise_in_a_sum_has_the_law_that_is_declared(daemons: list[Daemon]) -> None:
@@ -196,13 +228,18 @@ async def test_the_noise_in_a_sum_has_the_law_that_is_declared(daemons: list[Dae
     assert stored is not None
     head = np.array([urls.index(url) for url in stored.urls], np.int64)
     # Of the pairs, since a high draw lets a count into the head.
-    noise = stored.triangle - statistics.pair_counts(together(members), head)
-    law = pmf(MEMBERS * SHARE)
-    edge = 12
-    expected = [2 * law[edge:].sum(), law[0], *(2 * law[1:edge])]
-    found = [(np.abs(noise) >= edge).sum(), *((np.abs(noise) == k).sum() for k in range(edge))]
+    noise = stored.triangle - counting.pair_counts(together(members), head)
+    variance = MEMBERS * SHARES[1]
+    law = pmf(variance)
+    # In bins of a quarter of the standard deviation: single entries are too many for a test.
+    width = round(float(variance) ** 0.5 / 4)
+    edges = range(0, 12 * width, width)
+    expected = [2 * law[12 * width :].sum(), *(2 * law[k : k + width].sum() for k in edges)]
+    expected[1] -= law[0]
+    size = np.abs(noise)
+    found = [(size >= 12 * width).sum(), *((size // width == k // width).sum() for k in edges)]
     assert chisquare(found, np.array(expected) / np.sum(expected) * noise.size).pvalue > 1e-6
-    assert abs(noise.mean()) < 6 * float(MEMBERS * SHARE / noise.size) ** 0.5
+    assert abs(noise.mean()) < 6 * float(variance / noise.size) ** 0.5
 
 
 async def test_the_sum_says_what_noise_is_in_it(daemons: list[Daemon]) -> None:
@@ -210,9 +247,9 @@ async def test_the_sum_says_what_noise_is_in_it(daemons: list[Daemon]) -> None:
     assert stored is not None
     privacy = stored.privacy
     assert (privacy.counts_noise, privacy.pairs_noise) == (LEVEL.counts_noise, LEVEL.pairs_noise)
-    realised = float(MEMBERS * SHARE)
-    assert (privacy.counts_noise_realised, privacy.pairs_noise_realised) == (realised, realised)
-    assert realised >= LEVEL.pairs_noise
+    realised = tuple(float(MEMBERS * share / UNIT**2) for share in SHARES)
+    assert (privacy.counts_noise_realised, privacy.pairs_noise_realised) == realised
+    assert realised[1] >= LEVEL.pairs_noise
     expected = {
         "max_videos_per_user": LEVEL.max_videos_per_user,
         "members": MEMBERS,
@@ -231,40 +268,42 @@ async def test_each_release_is_on_record_once(daemons: list[Daemon]) -> None:
     for member in members:
         found = releases_of(member)
         kept = kept_for(member, aggregator)
-        assert [(one.window, one.round) for one in found] == [(kept.id, 0), (kept.id, 1)]
-        assert {one.aggregator for one in found} == {aggregator.instance.host}
-        assert {one.share_variance for one in found} == {float(SHARE)}
-        assert {one.noise for one in found} == {LEVEL.pairs_noise}
-        assert [one.videos for one in found] == [VIDEOS, len(stored.urls)]
-        assert found[1].session_id == stored.session_id
-    # Pairs of own viewers never leave; their counts are shown to members, so they cost as well.
+        assert [one.window for one in found] == [kept.id]
+        assert (found[0].aggregator, found[0].round_id) == (aggregator.instance.host, stored.round_id)
+        assert (found[0].counts_noise, found[0].pairs_noise) == (LEVEL.counts_noise, LEVEL.pairs_noise)
+        assert found[0].share * LEVEL.pairs_noise * UNIT**2 == float(SHARES[1])
+        assert (found[0].vocabulary, found[0].head) == (VIDEOS, len(stored.urls))
+    # Nothing of own viewers leaves but the head that was chosen by their noisy counts, so these cost as well.
     (own,) = releases_of(aggregator)
-    assert (own.round, own.aggregator) == (0, aggregator.instance.host)
+    assert (own.aggregator, own.share, own.viewers) == (OWN, 1.0, True)
 
 
 async def test_both_sides_can_show_what_left(daemons: list[Daemon]) -> None:
-    """The aggregator its own counts, which members are shown in the totals; each member both vectors."""
+    """The aggregator its own release, of which others see the head; each member its vector."""
     aggregator = daemons[0]
     for daemon in daemons:
         config = config_of(daemon)
         engine = open_checked(config.database)
         report = gather(config, engine, time.time()).as_json()
         engine.dispose()
-        raw = [windows_of(daemon).frozen(aggregator.instance.host, number) for number in (0, 1)]
-        given = [hashlib.sha256(one).hexdigest() for one in raw if one is not None]
-        assert len(given) == (1 if daemon is aggregator else 2)
+        receiver = OWN if daemon is aggregator else aggregator.instance.host
+        raw = windows_of(daemon).frozen(receiver) or b""
+        sha256 = hashlib.sha256(raw).hexdigest()
         (window,) = report["windows"]
-        assert [vector["sha256"] for vector in window["vectors"]] == given
-        assert sorted(one["sha256"] for one in report["left"]) == sorted(given)
-        counts = np.frombuffer(raw[0] or b"", "<i4")
-        catalogue = users_of(daemon)
-        exact = statistics.counts(catalogue)
+        assert window["vector"]["sha256"] == sha256
+        assert [one["sha256"] for one in report["left"]] == [sha256]
+        counts = np.frombuffer(raw, "<i4")[:VIDEOS] / UNIT
+        exact = counting.counts(users_of(daemon))
         shown = report["next"]["videos"]
         assert sorted(video["users"] for video in shown) == sorted(exact[exact > 0].tolist())
-        assert {video["given"][aggregator.instance.host] for video in shown} <= set(counts.tolist())
-        # What one side sent, the other received, except for answers that a killed daemon never gave.
+        assert {video["given"][receiver] for video in shown} <= set(counts.tolist())
         others = {one["peer"] for one in report["traffic"]}
-        assert others == (hosts(daemons, aggregator) if daemon is aggregator else {aggregator.instance.host})
+        if daemon is aggregator:
+            # The job that was killed took its counts along. Who had answered it was not asked again, and the
+            # victim never answered the second.
+            assert others | {daemons[3].instance.host} == hosts(daemons, aggregator)
+        else:
+            assert others == {aggregator.instance.host}
 
 
 async def test_both_sides_keep_a_ledger_that_names_nobody(daemons: list[Daemon]) -> None:
@@ -277,11 +316,13 @@ async def test_both_sides_keep_a_ledger_that_names_nobody(daemons: list[Daemon])
         entries = ledger.entries(engine)
         given = {one.vector_sha256 for one in releases.since(engine, 0.0)}
         engine.dispose()
-        done = [e for e in entries if e.kind == ledger.Kind.SESSION and e.details["outcome"] == "done"]
-        assert len(done) == 1
-        assert set(done[0].details["survivors"]) == hosts(daemons, daemons[0])
-        if daemon is not daemons[0]:
-            assert {one["sha256"] for one in done[0].details["given"]} == given
+        done = [e for e in entries if e.kind == ledger.Kind.ROUND and e.details["outcome"] == "done"]
+        # One died before the end, and knows of none.
+        assert len(done) == (0 if daemon is daemons[3] else 1)
+        for entry in done:
+            assert set(entry.details["survivors"]) == hosts(daemons, daemons[0])
+            if daemon is not daemons[0]:
+                assert {entry.details["given"]["sha256"]} == given
         told = " ".join(canonical(ledger.signed_part(entry)).decode() for entry in entries)
         assert "Secret title" not in told
         assert "/videos/watch/" not in told
@@ -290,32 +331,13 @@ async def test_both_sides_keep_a_ledger_that_names_nobody(daemons: list[Daemon])
         assert not any(kept.seed.hex() in told for kept in windows_of(daemon).all())
 
 
-async def test_no_second_session_in_a_window(daemons: list[Daemon]) -> None:
+async def test_no_second_round_in_a_window(daemons: list[Daemon]) -> None:
     before = frozen(daemons)
-    again = await daemons[0].job("session")
+    again = await daemons[0].job("round")
     assert not again.ok
     assert "gave their sum for this data window" in again.message
     assert "shoal train" in again.advice
     assert frozen(daemons) == before
-
-
-async def test_own_viewers_are_shown_to_members_with_noise_only(daemons: list[Daemon]) -> None:
-    aggregator = daemons[1]
-    members = [daemon for daemon in daemons if daemon is not aggregator]
-    with fault("aggregator.pairs.propose"):
-        died = await aggregator.job("session")
-    assert died.code == "job-died"
-    journal = round_config.aggregator_journal(config_of(aggregator))
-    (blob,) = filter(None, (journal.read(sum_id, f"blob.{round_config.COUNTS}") for sum_id in journal.sums()))
-    shown = read_counts(blob, VIDEOS)
-    others = statistics.counts(together(members)) + noise_of(members, aggregator, 0, VIDEOS)
-    own_plain, own_noise = users_of(aggregator), noise_of([aggregator], aggregator, 0, VIDEOS)
-    assert np.count_nonzero(own_noise) > VIDEOS / 4
-    np.testing.assert_array_equal(shown - others, statistics.counts(own_plain) + own_noise)
-    # What was drawn for one aggregator is not what was drawn for the other.
-    assert not np.array_equal(
-        noise_of(daemons[2:], daemons[0], 0, VIDEOS), noise_of(daemons[2:], aggregator, 0, VIDEOS)
-    )
 
 
 def without(daemon: Daemon, leaving: Callable[[str], bool]) -> None:
@@ -327,28 +349,38 @@ def without(daemon: Daemon, leaving: Callable[[str], bool]) -> None:
     path.write_bytes(gzip.compress("\n".join([header, *kept, ""]).encode()))
 
 
-async def test_who_withdraws_between_the_two_sums_ends_them_and_is_in_nothing(daemons: list[Daemon]) -> None:
-    # The session that the test before left open: its counts are summed, its pairs proposed.
+async def test_who_withdraws_before_the_vector_leaves_is_in_nothing(daemons: list[Daemon]) -> None:
     aggregator, member = daemons[1], daemons[0]
-    given = frozen([member])
+    with fault("aggregator.keys"):
+        died = await aggregator.job("round")
+    assert died.code == "job-died"
+    assert len(frozen([member])) == 2
     path = member.instance.folder / "dataset" / "interactions.csv.gz"
     somebody = gzip.decompress(path.read_bytes()).decode().splitlines()[1].split(",")[0]
     without(member, lambda user: user == somebody)
     require([await member.job("sync")])
-    # For every aggregator, its own sums included: sealed vectors and hashes are gone.
+    # For every aggregator, its own release included: sealed vectors and hashes are gone.
     kept = windows_of(member).all()
     assert len(kept) == 2
     assert {one.window.closed for one in kept} == {Closed.VOID}
-    assert given
     assert frozen([member]) == {}
-    outcome = await aggregator.job("session")
-    assert outcome.code == "job-failed", outcome.message
-    assert stored_sum(aggregator)[0] is None
+    # The round goes on without this member, which is as silent as if it was away.
+    done = await aggregator.job("round")
+    assert done.ok, done.message
+    assert done.result["lost"] == {member.host: "unreachable"}
+    others = [one for one in daemons if one not in (aggregator, member)]
+    assert set(done.result["survivors"]) == {one.host for one in others}
+    stored, urls = stored_sum(aggregator)
+    assert stored is not None
+    head = np.array([urls.index(url) for url in stored.urls], np.int64)
+    noise = noise_of(others, aggregator, 0, VIDEOS)
+    np.testing.assert_array_equal(
+        stored.counts, counting.weighted_counts(together(others), head)[head] + noise[head]
+    )
     assert frozen([member]) == {}
-    # The others are not told that somebody left.
-    log = (member.instance.folder / "daemon.log").read_text()
-    # Half a minute after the withdrawal the sum is closed, and what belongs to it is old.
-    assert "code=window-open" in log or "code=replayed" in log
+    assert [one.aggregator for one in releases_of(member)] == [OWN]
+    # What was drawn for one aggregator is not what was drawn for the other.
+    assert not np.array_equal(noise, noise_of(others[:1], daemons[0], 0, VIDEOS))
 
 
 async def test_logs_name_no_viewer_title_or_secret(daemons: list[Daemon]) -> None:

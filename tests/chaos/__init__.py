@@ -1,0 +1,1 @@
+"""Rounds between real daemons that are killed at random: `python -m tests.chaos`."""
