@@ -110,7 +110,7 @@ def evaluate(
 ) -> None:
     """Compare models on a data set.
 
-    Popularity, nearest neighbours and PeerTube's own rule are measured beside them.
+    Popularity, nearest neighbours, implicit ALS and PeerTube's own rule are measured beside them.
     """
     if sum((heads, together, instances is not None)) > 1:
         raise RequestError(

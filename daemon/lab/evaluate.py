@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ from daemon.source.dataset_files import DataSet
 from models import counting
 from models.baselines import ItemKNN, PeerTubeRule, Popularity
 from models.evaluation import Measured, Summary, next_videos
+from models.implicit_als import ImplicitALS
 from models.interactions import Interactions, split_interactions
 from models.item_scores import Sparse
 from models.recommender import ItemWeights, Recommender, ServedItems
@@ -41,9 +44,20 @@ from models.training import dense_threads, prepare, train
 POPULARITY = "popularity"
 PEERTUBE = "PeerTube's rule"
 ITEM_KNN = "item-kNN"
+IMPLICIT_ALS = "implicit ALS"
 CLOSED_FORM = "closed form"
 SERVED = "served"
 USER_TAGS = 0.5
+KNN_SETTINGS: Final[Mapping[str, tuple[float, ...]]] = {
+    "neighbours": (50, 100, 200),
+    "shrinkage": (0, 10, 50),
+}
+"""Tried on the validation part, as the lambda of what is served is."""
+ALS_SETTINGS: Final[Mapping[str, tuple[float, ...]]] = {
+    "factors": (64, 128),
+    "regularisation": (10, 30, 100),
+    "confidence": (1, 5, 40),
+}
 
 
 @dataclass(frozen=True)
@@ -237,9 +251,25 @@ class _Bench:
         train = self.split.train
         return (
             self._next(POPULARITY, lambda: Popularity(counting.counts(train))),
-            self._next(ITEM_KNN, lambda: ItemKNN(train.matrix)),
+            self._best(ITEM_KNN, lambda matrix, **chosen: ItemKNN(matrix, **chosen), KNN_SETTINGS),
+            self._best(IMPLICIT_ALS, lambda matrix, **chosen: ImplicitALS(matrix, **chosen), ALS_SETTINGS),
             self._peertube(detail=f"newest by {self.split.order.rule}"),
         )
+
+    def _best(
+        self, name: str, fit: Callable[..., Recommender], settings: Mapping[str, tuple[float, ...]]
+    ) -> Row:
+        """Fit with the settings that do best on the validation part."""
+        started = time.perf_counter()
+        kept, held_out = self._validation()
+        tried = [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
+        found: list[float] = []
+        for one in tried:
+            found.append(next_videos(fit(kept, **one), kept, held_out).ndcg.mean())
+            self.progress(name, len(found) / (len(tried) + 1))
+        best = tried[int(np.argmax(found))]
+        detail = ", ".join(f"{setting} {value:g}" for setting, value in best.items())
+        return self._next(name, lambda: fit(self.split.train.matrix, **best), detail=detail, started=started)
 
     def closed_form(self) -> tuple[Row, float]:
         """Yardstick: the full closed form on the head, without tags; returns its lambda as well."""
@@ -272,12 +302,15 @@ class _Bench:
 
     def _tuned(self) -> float:
         options = self.options
-        kept, held_out = split_interactions(
-            self.split.train.matrix, options.validation, np.random.default_rng([options.seed, 3])
-        )
+        kept, held_out = self._validation()
         exact = exactly(Interactions(kept), min_users=options.min_users, max_head=options.max_head)
         ready = prepare(TrainingData(self.population.features, exact, None), options.recipe)
         return max(LAMBDAS, key=lambda ridge: next_videos(ready.candidate(ridge), kept, held_out).ndcg.mean())
+
+    def _validation(self) -> tuple[csr_array, csr_array]:
+        return split_interactions(
+            self.split.train.matrix, self.options.validation, np.random.default_rng([self.options.seed, 3])
+        )
 
     def limited(self, ridge: float, tuned: float) -> tuple[Row, ...]:
         """Fit the same settings to at most `limit` videos per user."""
@@ -340,6 +373,12 @@ def _row(name: str, measured: Measured, detail: str, started: float) -> Row:
     return Row(name, measured.summary(), detail, time.perf_counter() - started)
 
 
+def _grid(settings: Mapping[str, tuple[float, ...]]) -> str:
+    return ", ".join(
+        f"{name} {' or '.join(format(value, 'g') for value in values)}" for name, values in settings.items()
+    )
+
+
 def _notes(population: Population, options: Options) -> tuple[str, ...]:
     held_out = (
         f"Each interaction is held out for the test with probability {options.test:g} (seed {options.seed}). "
@@ -349,9 +388,10 @@ def _notes(population: Population, options: Options) -> tuple[str, ...]:
     )
     fitted = (
         f"Lambda is chosen on {options.validation:.0%} of the training part, separately for the closed form "
-        f"and for what is served. The head holds at most {options.max_head:,} videos with at least "
-        f"{options.min_users} users each. Both learn from exact numbers, and pairs with few users count: "
-        "nobody is shown what an evaluation learns. A daemon's model learns from released numbers."
+        f"and for what is served, and so are the settings of item-kNN ({_grid(KNN_SETTINGS)}) and of "
+        f"implicit ALS ({_grid(ALS_SETTINGS)}). The head holds at most {options.max_head:,} videos with at "
+        f"least {options.min_users} users each. All learn from exact numbers, and pairs with few users "
+        "count: nobody is shown what an evaluation learns. A daemon's model learns from released numbers."
     )
     dated = (
         "The times in the set decide which video a viewer watched last and which ones a limit keeps."
