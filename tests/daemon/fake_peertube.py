@@ -20,8 +20,11 @@ from typing import Any
 
 from aiohttp import web
 
+from tests import ROOT
+
 SECRET = "a-secret-of-the-plugin-0123456789"
 HOST = "one.example"
+PLUGIN = json.loads((ROOT / "peertube-plugin" / "package.json").read_text("utf-8"))["version"]
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
@@ -135,6 +138,8 @@ class PeerTube:
         asked: time (monotonic) and path of every request.
         secrets: the secret header of every request to the public API; must stay empty.
         faults: by the last part of a path, what to do before the page is made.
+        plugin: release of the plugin, None where it is not installed.
+        started: whether the plugin's routes are there.
     """
 
     world: World
@@ -142,7 +147,8 @@ class PeerTube:
     asked: list[tuple[float, str]] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     faults: dict[str, Fault] = field(default_factory=dict)
-    page_cache: dict[tuple[int, int], dict[int, str]] = field(default_factory=dict)
+    plugin: str | None = PLUGIN
+    started: bool = True
 
     def paths(self) -> list[str]:
         return [path.rsplit("/", 1)[-1] for _, path in self.asked]
@@ -164,9 +170,16 @@ class PeerTube:
             answer = await fault(request)
             if answer is not None:
                 return answer
-        if request.path == "/api/v1/server/following":
+        if request.path.startswith("/api/"):
             self.secrets += request.headers.getall("X-Shoal-Secret", [])
+        if request.path == "/api/v1/server/following":
             return web.json_response(self.following(request))
+        if request.path == "/api/v1/config":
+            return web.json_response(self.config())
+        if not self.started or self.plugin is None:
+            return web.json_response({"error": "Not found"}, status=404)
+        if request.path == "/plugins/shoal/router/why/v1/reasons":
+            return web.json_response({"error": "video is the uuid"}, status=400)
         if request.headers.get("X-Shoal-Secret") != SECRET:
             return web.json_response({"error": "Not found"}, status=404)
         page = getattr(self, f"_{name}", None)
@@ -189,9 +202,14 @@ class PeerTube:
             ],
         }
 
+    def config(self) -> dict[str, Any]:
+        """Return what anybody may read of PeerTube's configuration, as far as the daemon looks at it."""
+        plugin = {"npmName": "peertube-plugin-shoal", "name": "shoal", "version": self.plugin}
+        return {"serverVersion": "7.2.1", "plugin": {"registered": [plugin] if self.plugin else []}}
+
     def _status(self, _query: dict[str, str]) -> dict[str, Any]:
         return {
-            "plugin": "0.1.0",
+            "plugin": self.plugin,
             "peertube": "7.2.1",
             "host": HOST,
             "consent": "opt-in",

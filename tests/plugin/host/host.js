@@ -341,6 +341,11 @@ class Host {
     app.use(`/plugins/${this.name}/router`, this.#authenticate, custom)
     app.use(`${this.versioned}router`, this.#authenticate, custom)
 
+    app.get('/api/v1/config', (_req, res) => {
+      const { name: npmName, version } = this.package
+      const registered = this.registered ? [{ npmName, name: this.name, version }] : []
+      res.json({ serverVersion: VERSIONS[this.major], plugin: { registered } })
+    })
     app.get(`/api/v1/plugins/${this.package.name}/public-settings`, (_req, res) => {
       res.json({ publicSettings: this.publicSettings() })
     })
