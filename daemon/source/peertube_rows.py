@@ -36,6 +36,7 @@ class Status:
     plugin: str
     peertube: str
     host: str
+    name: str
     consent: str
     participants: int
     rates: int
@@ -86,6 +87,7 @@ def status(answer: Item) -> Status:
         plugin=_text(answer, "plugin")[:50],
         peertube=_text(answer, "peertube")[:50],
         host=host,
+        name=clean(_text(answer, "name", unknown=""))[:200],
         consent=_text(answer, "consent")[:20],
         participants=_count(answer, "participants"),
         rates=_count(marks, "rates"),

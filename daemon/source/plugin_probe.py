@@ -73,7 +73,9 @@ class Probe:
         peertube: version of PeerTube, "" where it is not known.
         plugin: version of the plugin, "" where it is not known.
         daemon: version of this daemon.
-        host: what the instance calls itself, "" before the secret was accepted.
+        host: host name of the instance, "" before the secret was accepted.
+        name: what its admin calls it, "" before the secret was accepted.
+        participants: how many viewers take part.
         clock_ahead: seconds by which PeerTube's clock is ahead of ours, None where it told no time.
         status: the HTTP status of the answer that did not fit, 0 without one.
         wanted_host: the host that was expected, "" for any.
@@ -85,6 +87,8 @@ class Probe:
     plugin: str = ""
     daemon: str = ""
     host: str = ""
+    name: str = ""
+    participants: int = 0
     clock_ahead: float | None = None
     status: int = 0
     wanted_host: str = ""
@@ -235,7 +239,7 @@ def _judged(found: Probe, answer: Mapping[str, Any]) -> Probe:
         status = rows.status(answer)
     except SourceError:
         return replace(found, outcome=Outcome.MISFIT)
-    found = replace(found, host=status.host)
+    found = replace(found, host=status.host, name=status.name, participants=status.participants)
     if found.wanted_host not in {"", status.host}:
         return replace(found, outcome=Outcome.OTHER_HOST)
     off = found.clock_ahead is not None and abs(found.clock_ahead) > CLOCK_LIMIT

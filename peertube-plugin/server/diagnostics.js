@@ -62,7 +62,9 @@ class Diagnostics {
   /** @returns {Check} */
   #settings () {
     const { daemonUrl, federationUrl, secret } = this.parts.settings.values
-    if (!secret) return check('settings', false, '', 'Type a longer secret in the settings, or empty it.')
+    if (!secret) {
+      return check('settings', false, '', 'Type a secret of 16 to 200 characters without spaces in the settings, or empty it.')
+    }
     return check('settings', daemonUrl !== null && federationUrl !== null,
       'The addresses of the daemon are usable.',
       'Give both addresses in the settings as http://host:port.')

@@ -49,6 +49,7 @@ class Export {
       plugin: this.version,
       peertube: serverVersion,
       host: hostOf(this.config.getWebserverUrl()),
+      name: instance?.name ?? '',
       consent: this.settings.values.consent,
       participants: this.isErased() ? 0 : await this.sql.countParticipants(this.#byDefault),
       nsfw: instance?.defaultNSFWPolicy === 'display' ? 'display' : 'hide',

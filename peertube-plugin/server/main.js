@@ -59,7 +59,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   const { config } = helpers
   const query = /** @type {any} */ (helpers.database.query)
   const settings = await Settings.load({ settings: settingsManager, storage: storageManager })
-  declare(options.registerSetting, settings.generated)
+  declare(options.registerSetting, settings, config)
   const consent = new Consent(query)
   await consent.createTables()
   const pseudonyms = await Pseudonyms.load(storageManager)

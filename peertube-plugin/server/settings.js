@@ -2,11 +2,13 @@
 
 const { randomBytes } = require('node:crypto')
 
+const { addressesOf, pairingCode } = require('./pairing-code.js')
+
 /**
  * @typedef {object} Values
  * @property {string | null} daemonUrl base address of the daemon's local API, null when what was typed is no address
  * @property {string | null} federationUrl base address of the daemon's listener for peers, null likewise
- * @property {string} secret shared with the daemon; empty, and good for nothing, when the admin's is too short
+ * @property {string} secret shared with the daemon; empty, and good for nothing, when the admin's is not usable
  * @property {boolean} relatedList
  * @property {boolean} membersOnly suggestions are shown to nobody who is not logged in
  * @property {boolean} browserSuggestions suggestions computed in the browser for people who are not logged in
@@ -28,6 +30,8 @@ const DEFAULTS = {
 const NAMES = Object.keys(DEFAULTS)
 const SECRET = 'secret'
 const MIN_SECRET = 16
+// What can stand in an HTTP header, and the daemon takes.
+const USABLE_SECRET = /^[!-~]{16,200}$/
 const ERASED = /** @type {const} */ ([
   ['secret', ''], ['related-list', false], ['browser-suggestions', false], ['consent', 'opt-in'],
   ['opt-out-confirmation', '']
@@ -62,7 +66,7 @@ class Settings {
   static async load (managers) {
     const { settings: manager, storage } = managers
     const stored = await storage.getData(SECRET)
-    const generated = typeof stored === 'string' && stored ? stored : randomBytes(32).toString('hex')
+    const generated = typeof stored === 'string' && stored ? stored : randomBytes(24).toString('base64url')
     if (generated !== stored) await storage.storeData(SECRET, generated)
     const settings = new Settings(managers, generated)
     settings.values = read(await manager.getSettings(NAMES), generated)
@@ -104,7 +108,7 @@ function read (saved, generated) {
   return {
     daemonUrl: address(value('daemon-url')),
     federationUrl: address(value('federation-url')),
-    secret: typed === '' ? generated : typed.length < MIN_SECRET ? '' : typed,
+    secret: typed === '' ? generated : USABLE_SECRET.test(typed) ? typed : '',
     relatedList: isOn('related-list'),
     membersOnly: isOn('members-only'),
     browserSuggestions: isOn('browser-suggestions'),
@@ -126,15 +130,20 @@ function address (text) {
 }
 
 /**
+ * Everything that PeerTube shows on the plugin's settings page, which administrators alone may open.
+ *
  * @param {(setting: import('@peertube/peertube-types').RegisterServerSettingOptions) => void} registerSetting
- * @param {string} secret the generated one, shown to the admin until another is saved
+ * @param {Settings} settings
+ * @param {import('@peertube/peertube-types').PeerTubeHelpers['config']} config
  */
-function declare (registerSetting, secret) {
+function declare (registerSetting, settings, config) {
   registerSetting({
+    name: 'links',
     type: 'html',
     html: '<p><a href="/p/shoal">Diagnostics, exclusions, erasing everything</a></p>',
     private: true
   })
+  declarePairing(registerSetting, settings, config)
   registerSetting({
     name: 'related-list',
     label: 'Fill "Other videos" on the watch page',
@@ -208,11 +217,39 @@ function declare (registerSetting, secret) {
     name: 'secret',
     label: 'Secret shared with the daemon',
     type: 'input-password',
-    descriptionHTML: 'Generated here; give it to <code>shoal init --secret</code>. Type another of at least ' +
-      `${MIN_SECRET} characters to change it; emptied, the generated one holds again.`,
-    default: secret,
+    descriptionHTML: 'Generated here, and part of the pairing code above. Type another of at least ' +
+      `${MIN_SECRET} characters, without spaces, to change it; emptied, the generated one holds again. A daemon that is ` +
+      'already set up needs the new one as <code>source.secret</code> in its shoal.toml.',
+    default: settings.generated,
     private: true
   })
+}
+
+/**
+ * The code that `shoal init` asks for.
+ *
+ * @param {(setting: import('@peertube/peertube-types').RegisterServerSettingOptions) => void} registerSetting
+ * @param {Settings} settings
+ * @param {import('@peertube/peertube-types').PeerTubeHelpers['config']} config
+ */
+function declarePairing (registerSetting, settings, config) {
+  registerSetting({
+    name: 'pairing',
+    type: 'html',
+    html: '<p><strong>Pairing code</strong>: beside the daemon, run <code>shoal init</code> and paste this code when it ' +
+      'asks. Keep it to yourself: it holds the secret below, which lets a program read what viewers who take part ' +
+      'watched.</p>',
+    private: true
+  })
+  // Apart from the text: PeerTube translates a setting as a whole.
+  const html = () => {
+    const { secret } = settings.values
+    return secret ? `<pre><code>${pairingCode(secret, addressesOf(config))}</code></pre>` : ''
+  }
+  // PeerTube keeps the object, and reads it whenever the page is opened.
+  const code = { name: 'pairing-code', type: /** @type {const} */ ('html'), html: html(), private: true }
+  registerSetting(code)
+  settings.onChange(() => { code.html = html() })
 }
 
 module.exports = { Settings, declare }

@@ -7,6 +7,7 @@ be put in front of any page.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import json
@@ -27,6 +28,13 @@ HOST = "one.example"
 PLUGIN = json.loads((ROOT / "peertube-plugin" / "package.json").read_text("utf-8"))["version"]
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+
+
+def pairing_code(url: str, secret: str = SECRET) -> str:
+    """Return what the plugin's settings page would show."""
+    content = f"{secret} {url}".encode()
+    check = hashlib.sha256(content).digest()[:4]
+    return f"shoal1_{base64.urlsafe_b64encode(check + content).decode().rstrip('=')}"
 
 
 def viewer(number: int) -> str:
@@ -212,6 +220,7 @@ class PeerTube:
             "plugin": self.plugin,
             "peertube": "7.2.1",
             "host": HOST,
+            "name": "Ones & Others",
             "consent": "opt-in",
             "participants": len(self.world.participants),
             "nsfw": "hide",

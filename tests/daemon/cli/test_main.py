@@ -19,7 +19,6 @@ from daemon.process.child import python_module
 from daemon.process.daemon_lock import find
 from models.labels import Labels
 from tests import ROOT
-from tests.daemon import fake_peertube
 from tests.daemon.running_daemon import daemon, instance, put_model, until
 from tests.daemon.shoal_command import process, shoal
 from tests.daemon.small_dataset import write_set
@@ -125,75 +124,6 @@ def test_a_mistyped_command_is_corrected_once(words: list[str], hint: str) -> No
     assert hint in done.stderr
     assert done.stderr.count("Did you mean") <= 1
     assert "--help" in done.stderr or "-h" in done.stderr
-
-
-# `shoal init`.
-
-
-def test_init_asks_the_plugin_and_leaves_a_working_pair(tmp_path: Path) -> None:
-    folder = tmp_path / "pair"
-    with fake_peertube.peertube(fake_peertube.small_world()) as server:
-        address = ("--peertube", server.url, "--secret")
-        wrong = shoal("init", folder, *address, "another-secret-0123456789")
-        assert (wrong.returncode, wrong.stdout) == (5, "")
-        assert "secret" in wrong.stderr
-        assert not folder.exists()
-        answer = shoal("init", folder, *address, fake_peertube.SECRET, "-o", "json").json
-        assert answer["host"] == fake_peertube.HOST
-        assert fake_peertube.SECRET not in str(answer)
-        assert (folder / "shoal.toml").stat().st_mode & 0o777 == 0o600
-        assert sorted(path.name for path in folder.iterdir()) == [
-            "identity.fresh",
-            "identity.key",
-            "shoal.toml",
-        ]
-        assert shoal("sync", "-c", folder, "-o", "json").json["videos"] == 30
-        assert shoal("train", "-c", folder, "-o", "json").json["kind"] == "local"
-        seed = fake_peertube.video_uuid(8)
-        found = shoal("related", seed, "-c", folder, "-o", "json").json["videos"]
-        # Without a daemon, the command line keeps to the exclusions too.
-        server.world.exclusions["videos"] = [found[0]["url"]]
-        assert shoal("sync", "-c", folder, "-o", "json").returncode == 0
-        after = shoal("related", seed, "-c", folder, "-o", "json").json["videos"]
-        assert found[0]["uuid"] not in {item["uuid"] for item in after}
-    gone = shoal("sync", "-c", folder)
-    assert gone.returncode == 5
-    assert "cannot be reached" in gone.stderr
-
-
-def test_init_writes_a_usable_folder_once(tmp_path: Path) -> None:
-    folder = tmp_path / "new"
-    answer = shoal("init", folder, "--host", "one.example", "-o", "json").json
-    assert answer["host"] == "one.example"
-    assert answer["key"].startswith("ed25519:")
-    assert (folder / "identity.key").stat().st_mode & 0o077 == 0
-    again = shoal("init", folder, "--host", "one.example")
-    assert again.returncode == 2
-    assert "exists already" in again.stderr
-
-
-@pytest.mark.parametrize(
-    ("words", "hint"),
-    [
-        # Never a placeholder that would be wrong for everybody.
-        ([], "Give --host"),
-        (["--host", "https://x"], "--host: "),
-        (["--host", "one.example", "--data", "/nope"], "--data"),
-        (["--peertube", "ftp://x", "--secret", "s" * 20], "--peertube: "),
-        (["--peertube", "http://127.0.0.1:1", "--secret", "short"], "--secret: "),
-        (["--peertube", "http://127.0.0.1:1", "--data", "."], "exclude each other"),
-        (["--host", "one.example", "--secret", "s" * 20], "--secret needs --peertube"),
-    ],
-)
-def test_init_names_the_option_that_is_wrong_and_makes_no_folder(
-    tmp_path: Path, words: list[str], hint: str
-) -> None:
-    folder = tmp_path / "new"
-    done = shoal("init", folder, *words)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert hint in done.stderr
-    assert "draft" not in done.stderr
-    assert not folder.exists()
 
 
 # An instance without a daemon.

@@ -72,7 +72,7 @@ describe('the admin', () => {
 
     await world.host.save({ ...world.host.saved, 'daemon-url': 'ftp://x', secret: 'short' })
     const fourth = await checks()
-    assert.match(fourth.checks.settings.advice, /longer secret/)
+    assert.match(fourth.checks.settings.advice, /secret of 16 to 200 characters/)
     assert.equal((await world.export('status')).status, 404, 'a short secret opens nothing')
     await world.host.save({ 'daemon-url': world.daemon.url, 'federation-url': world.daemon.url, 'related-list': true })
   })

@@ -44,7 +44,7 @@ for (const major of [7, 8]) {
       const { version } = world.host.package
       assert.deepEqual({ ...body, marks: undefined }, {
         plugin: version, peertube: major === 7 ? '7.2.1' : '8.2.3', host: new URL(world.host.url).host,
-        consent: 'opt-in', participants: 1, nsfw: 'hide', closed: false, marks: undefined
+        name: 'Host', consent: 'opt-in', participants: 1, nsfw: 'hide', closed: false, marks: undefined
       })
       assert.ok(body.marks.rates >= 7 && body.marks.history >= 7)
     })
