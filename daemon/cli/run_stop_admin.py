@@ -10,7 +10,7 @@ import typer
 from daemon.cli.command import Commands
 from daemon.cli.instance import HERE, Instance, InstanceOption
 from daemon.cli.terminal import count, line, prose, result, say
-from daemon.errors import AlreadyRunningError, NotRunningError, ShoalError
+from daemon.errors import AlreadyRunningError, NotRunningError, RequestError, ShoalError
 from daemon.process.child import python_module
 from daemon.process.daemon_lock import Running, find
 from daemon.serve.admin import token
@@ -86,6 +86,11 @@ def admin(instance: InstanceOption = HERE) -> None:
 
     The address works on this machine until the daemon stops.
     """
+    if not instance.config.listen.api_is_local:
+        raise RequestError(
+            "other machines can reach this daemon, so that it answers PeerTube's plugin alone",
+            advice="Open the page in PeerTube: /p/shoal",
+        )
     data_dir = instance.config.data_dir
     address = token.page_address(_running(instance).api, token.read(data_dir))
 

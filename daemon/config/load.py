@@ -1,6 +1,7 @@
 """Reading shoal.toml and the environment, and saying precisely what is wrong with them.
 
-Order: defaults, then the file, then `SHOAL_SECTION__KEY` variables. Every problem becomes one line
+Order: defaults, then the file, then `SHOAL_SECTION__KEY` variables. A secret may be in a file of its own, as
+Docker's are, which `SHOAL_SECTION__KEY_FILE` names. Every problem becomes one line
 `key: what is wrong. How to correct it.`, where a setting from a variable goes by the variable's name; values
 appear only where they cannot be secret.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -28,6 +29,9 @@ RESERVED: Final = frozenset({"SHOAL_CONFIG", "SHOAL_REQUIRE_BROWSER"})
 """No settings: the first is the command line's, the second says that browser tests must not be skipped."""
 FILE_NAME: Final = "shoal.toml"
 MAX_FILE_BYTES: Final = 1_000_000
+MAX_SECRET_BYTES: Final = 10_000
+_FILE: Final = "_file"
+"""How the name of a variable ends whose value is the file with a secret."""
 _SECRET_WORDS: Final = ("secret", "token", "password", "key")
 
 Steps = tuple[str, ...]
@@ -47,8 +51,9 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
         for name in sorted(environ)
         if name.startswith(PREFIX) and name not in RESERVED
     }
-    problems = [_apply(tree, steps, name, environ[name]) for steps, name in variables.items()]
-    lines = [problem for problem in problems if problem]
+    variables, texts, lines = _with_secret_files(variables, environ)
+    problems = [_apply(tree, steps, name, texts[name]) for steps, name in variables.items()]
+    lines += [problem for problem in problems if problem]
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
@@ -112,6 +117,43 @@ def _plain(steps: Steps) -> Steps:
 
 
 _KINDS: Final = (("dataset",), ("peertube",))
+
+
+def _with_secret_files(
+    variables: Mapping[Steps, str], environ: Mapping[str, str]
+) -> tuple[dict[Steps, str], dict[str, str], list[str]]:
+    """Return variables by the setting that they are for, their texts by name, and problems with files."""
+    secrets = {_plain(at) for at, field in _settings() if field.annotation is SecretStr}
+    found: dict[Steps, str] = {}
+    texts = {name: environ[name] for name in variables.values()}
+    problems: list[str] = []
+    for steps, name in variables.items():
+        setting = (*steps[:-1], steps[-1].removesuffix(_FILE))
+        if not steps[-1].endswith(_FILE) or setting not in secrets:
+            found[steps] = name
+        elif setting in variables:
+            problems.append(f"{name}: {variables[setting]} is set as well. Keep one of them.")
+        else:
+            try:
+                texts[name] = _secret_in(Path(environ[name]))
+                found[setting] = name
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
+    return found, texts, problems
+
+
+def _secret_in(path: Path) -> str:
+    """Return the only line of a file. Raises ValueError with what is wrong, and nothing of the content."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_SECRET_BYTES + 1)
+    except OSError as error:
+        kind = os.strerror(error.errno or 0)
+        raise ValueError(f"{path} cannot be read ({kind}). Check the path, and who may read it.") from None
+    lines = raw.decode("utf-8", "replace").splitlines()
+    if len(raw) > MAX_SECRET_BYTES or len(lines) != 1:
+        raise ValueError(f"{path} does not hold one line. Write the secret into it, and nothing else.")
+    return lines[0].strip()
 
 
 def _apply(tree: dict[str, Any], steps: Steps, name: str, text: str) -> str:

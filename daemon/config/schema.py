@@ -74,28 +74,19 @@ class Listen(Section):
     """Where the daemon listens. By default only this machine can connect."""
 
     api_host: str = "127.0.0.1"
-    """Address of the local API. Only PeerTube's plugin uses it."""
+    """Address of the local API. Only PeerTube's plugin uses it. If other machines can reach it, as in a
+    network of containers, every request needs the plugin's secret, which the plugin sends anyway."""
     api_port: int = Field(default=9731, ge=0, le=65535)
     """Port of the local API. 0 picks a free port, which `shoal admin` and the log show."""
     federation_host: str = "127.0.0.1"
     """Address of the listener for peers. The plugin forwards their requests, so loopback is enough."""
     federation_port: int = Field(default=9732, ge=0, le=65535)
     """Port of the listener for peers. 0 picks a free port."""
-    dangerously_expose_api: bool = False
-    """Allow an api_host that other machines can reach. The API has no password, so set this only inside a
-    private network, such as one of Docker Compose."""
-    api_allowed_hosts: list[str] = []
-    """More names to accept in the Host header, such as the service name in Docker Compose. All others are
-    rejected, or a web page could reach the API through a name that resolves to 127.0.0.1."""
 
-    @model_validator(mode="after")
-    def _api_stays_local(self) -> Self:
-        if not self.dangerously_expose_api and not is_loopback(self.api_host):
-            raise ValueError(
-                f'api_host is "{self.api_host}": other machines can reach it, and the API has no password. '
-                'Set api_host = "127.0.0.1", or dangerously_expose_api = true inside a private network'
-            )
-        return self
+    @property
+    def api_is_local(self) -> bool:
+        """Whether only this machine can reach the local API."""
+        return is_loopback(self.api_host)
 
 
 class Peer(Section):
@@ -395,6 +386,16 @@ class Config(Section):
                 shown = f" {twice}" if what == "host" else ""
                 raise ValueError(f"names the same {what}{shown} twice; keep one entry per peer")
         return peers
+
+    @model_validator(mode="after")
+    def _api_has_a_secret(self) -> Self:
+        if not self.listen.api_is_local and not isinstance(self.source, PeerTubeSource):
+            raise ValueError(
+                f'listen.api_host is "{self.listen.api_host}": other machines can reach it, so every request '
+                "needs the plugin's secret, and there is none without PeerTube as source. Set "
+                'listen.api_host = "127.0.0.1"'
+            )
+        return self
 
     @model_validator(mode="after")
     def _not_its_own_peer(self) -> Self:

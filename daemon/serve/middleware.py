@@ -1,4 +1,4 @@
-"""What every request passes: Host check, errors as JSON, timing. Addresses and queries are never logged."""
+"""What every request passes: who may ask, errors as JSON, timing. Addresses and queries are never logged."""
 
 import json
 import logging
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from daemon.config.types import is_loopback
 from daemon.errors import ShoalError
+from daemon.serve import plugin_secret
 from daemon.serve.context import CONTEXT
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,16 @@ _ADVICE: Final = {
 }
 ROUTE = web.RequestKey("route", str)
 """The route that answered, where it was found below the one that aiohttp knows."""
+HEALTH: Final = frozenset({"/health/live", "/health/ready"})
+"""What containers and load balancers ask, who have no secret."""
 HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class HostRefusedError(ShoalError):
+    """A request came under the name of another machine."""
+
+    code = "host-refused"
+    status = 403
 
 
 def json_answer(body: Any, status: int = 200) -> web.Response:
@@ -41,7 +51,7 @@ def error_answer(status: int, code: str, message: str, advice: str) -> web.Respo
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Check the Host header, answer errors as JSON, count and time."""
+    """Let through who may ask, answer errors as JSON, count and time."""
     began = time.perf_counter()
     answer = await _guarded(request, handler)
     seconds = time.perf_counter() - began
@@ -54,14 +64,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if not _host_allowed(request):
-        return error_answer(
-            403,
-            "host-refused",
-            "the Host header names another machine",
-            "Call the API by its loopback address.",
-        )
     try:
+        _admit(request)
         return await handler(request)
     except ShoalError as error:
         return error_answer(error.status, error.code, error.message, error.advice)
@@ -76,12 +80,24 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
         return error_answer(500, "bug", "the daemon could not answer this", "Its log has the details.")
 
 
-def _host_allowed(request: web.Request) -> bool:
-    """Refuse names that are not loopback: a web page under a re-bound name must not read answers."""
-    name = request.host.lower()
-    bare = name.rsplit(":", 1)[0] if not name.endswith("]") else name
-    settings = request.app[CONTEXT].config.listen
-    return is_loopback(bare) or bare in settings.api_allowed_hosts or name in settings.api_allowed_hosts
+def _admit(request: web.Request) -> None:
+    """Let a request through.
+
+    On loopback, by the Host header: a web page under a re-bound name must not read answers. Elsewhere by the
+    plugin's secret, which no web page has; only whether the daemon is up and ready is told without.
+
+    Raises:
+        HostRefusedError: the Host header names another machine.
+        SecretRefusedError: other machines can reach the API, and the secret is missing.
+    """
+    if request.app[CONTEXT].config.listen.api_is_local:
+        name = request.host.lower()
+        if not is_loopback(name if name.endswith("]") else name.rsplit(":", 1)[0]):
+            raise HostRefusedError(
+                "the Host header names another machine", advice="Call the API by its loopback address."
+            )
+    elif request.path not in HEALTH:
+        plugin_secret.require_always(request)
 
 
 def _route(request: web.Request) -> str:

@@ -1,4 +1,7 @@
-"""Requests about viewers are answered for the plugin alone, which knows the shared secret."""
+"""Requests about viewers are answered for the plugin alone, which knows the shared secret.
+
+Where other machines can reach the API, so is everything else.
+"""
 
 import hmac
 from typing import Final
@@ -13,7 +16,7 @@ HEADER: Final = "X-Shoal-Secret"
 
 
 class SecretRefusedError(ShoalError):
-    """A request about a viewer came without the plugin's secret."""
+    """A request that only the plugin may send came without its secret."""
 
     code = "secret-refused"
     status = 403
@@ -26,9 +29,15 @@ def require(request: web.Request) -> None:
         SecretRefusedError: the secret is missing or another one; how much of it is right takes no time to
         tell.
     """
-    if isinstance(request.app[CONTEXT].config.source, PeerTubeSource) and not matches(request):
+    if isinstance(request.app[CONTEXT].config.source, PeerTubeSource):
+        require_always(request)
+
+
+def require_always(request: web.Request) -> None:
+    """Let a request of the plugin through, and nobody's where there is none. Raises SecretRefusedError."""
+    if not matches(request):
         raise SecretRefusedError(
-            f"requests about viewers need the header {HEADER}",
+            f"this request needs the header {HEADER}",
             advice="Set source.secret to the secret from the plugin's settings page.",
         )
 

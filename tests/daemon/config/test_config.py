@@ -63,7 +63,7 @@ def test_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("[schedule]\nsync = 'soon'\n", 'schedule.sync: is not a duration; write it like "30m"'),
         ("[model]\nrank = 'x'\n", 'model.rank: "x" is not a whole number. The default is 256.'),
         ("[schedule]\nenabled = 'perhaps'\n", 'schedule.enabled: "perhaps" is neither true nor false.'),
-        ("[listen]\napi_host = '0.0.0.0'\n", "dangerously_expose_api = true"),
+        ("[listen]\napi_host = '0.0.0.0'\n", "so every request needs the plugin's secret, and there is none"),
         ("listen = 3\n", "source.listen: there is no such setting. Remove it; known here: kind, path"),
     ],
 )
@@ -136,6 +136,55 @@ PEERTUBE = (
     '[instance]\nhost = "one.example"\n'
     '[source]\nkind = "peertube"\nurl = "http://127.0.0.1:9000"\nsecret = "0123456789abcdef"\n'
 )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "shoal"])
+def test_other_machines_may_be_let_in_where_there_is_a_secret(tmp_path: Path, host: str) -> None:
+    config = load(write(tmp_path, f'{PEERTUBE}[listen]\napi_host = "{host}"\n'), {})
+    assert config.listen.api_host == host
+    assert not config.listen.api_is_local
+
+
+def test_a_secret_may_be_in_a_file_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("fedcba9876543210\n")
+    path = write(tmp_path, PEERTUBE)
+    source = load(path, {"SHOAL_SOURCE__SECRET_FILE": str(file)}).source
+    assert isinstance(source, PeerTubeSource)
+    assert source.secret.get_secret_value() == "fedcba9876543210"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read (No such file or directory)"),
+        ("", "does not hold one line"),
+        ("fedcba9876543210\nand more\n", "does not hold one line"),
+        ("f" * 20_000, "does not hold one line"),
+        ("fedcba\n", "is not a secret of the plugin"),
+        ("fedcba 9876543210", "is not a secret of the plugin"),
+    ],
+)
+def test_what_is_wrong_with_the_file_of_a_secret_is_said_without_it(
+    tmp_path: Path, content: str | None, said: str
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_text(content)
+    (found,) = problems(tmp_path, PEERTUBE, {"SHOAL_SOURCE__SECRET_FILE": str(file)})
+    assert found.startswith("SHOAL_SOURCE__SECRET_FILE: ")
+    assert said in found
+    assert "fedcba" not in found
+
+
+def test_a_secret_comes_from_one_place_and_other_settings_from_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("fedcba9876543210")
+    both = {"SHOAL_SOURCE__SECRET": "f" * 16, "SHOAL_SOURCE__SECRET_FILE": str(file)}
+    (found,) = problems(tmp_path, PEERTUBE, both)
+    assert "SHOAL_SOURCE__SECRET is set as well" in found
+    (found,) = problems(tmp_path, PEERTUBE, {"SHOAL_SOURCE__URL_FILE": str(file)})
+    assert "there is no such setting" in found
 
 
 def test_a_peertube_is_a_source_with_careful_defaults(tmp_path: Path) -> None:
