@@ -3,26 +3,32 @@
 import os
 import signal
 import time
-from typing import Annotated
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Final
 
 import typer
 
 from daemon.cli.command import Commands
 from daemon.cli.instance import HERE, Instance, InstanceOption
 from daemon.cli.terminal import count, line, prose, result, say
+from daemon.config import Config, PeerTubeSource
 from daemon.errors import AlreadyRunningError, NotRunningError, RequestError, ShoalError
+from daemon.process import preflight
 from daemon.process.child import python_module
 from daemon.process.daemon_lock import Running, find
 from daemon.serve.admin import token
 
 app = Commands()
+_SOURCE_WITHIN: Final = 3.0
+"""Seconds that PeerTube has to answer, of the five in which `run` says what is wrong."""
 
 
 @app.command()
 def run(instance: InstanceOption = HERE) -> None:
     """Serve until stopped.
 
-    The daemon answers the plugin and peers, and runs scheduled jobs. It migrates the database first.
+    The daemon answers the plugin and peers, and runs scheduled jobs. It migrates the database first, and says
+    within five seconds what is wrong.
     """
     config = instance.config
     if (running := find(config.data_dir)) is not None:
@@ -30,12 +36,35 @@ def run(instance: InstanceOption = HERE) -> None:
             f"a daemon with process id {running.pid} already serves {config.data_dir}",
             advice=f"Stop it with: shoal stop -c {instance}",
         )
-    if lost := instance.job("migrate").result["lost"]:
-        say(lost)
+    preflight.require_writable(config.data_dir)
+    preflight.require_free_ports(config)
+    with ThreadPoolExecutor(1) as executor:
+        # Meanwhile, and said as soon as it is known: a large migration takes its time.
+        executor.submit(_say_source_problem, config)
+        lost = instance.job("migrate").result["lost"]
+    for problem in filter(None, (lost, preflight.nearly_full(config.data_dir))):
+        say(problem)
     say(f"Serving {config.instance.host}. Stop with Ctrl+C, or: shoal stop -c {instance}")
     command, environment = python_module("daemon.serve", "--config", str(instance))
     # Replacing this process leaves the command line's packages behind.
     os.execve(command[0], command, environment)  # noqa: S606 (no shell is wanted)
+
+
+def _say_source_problem(config: Config) -> None:
+    """Ask PeerTube and the plugin whether all is well, and say what is wrong and what to do.
+
+    The daemon serves in any case: PeerTube may only be starting, and later jobs try again.
+    """
+    source = config.source
+    if not isinstance(source, PeerTubeSource):
+        return
+    # Loads aiohttp.
+    from daemon.source.plugin_probe import probe_now
+
+    secret = source.secret.get_secret_value()
+    found = probe_now(source.url, secret, host=config.instance.host, within=_SOURCE_WITHIN)
+    if not found.ok:
+        say(f"{found.message[:1].upper()}{found.message[1:]}. {found.advice}")
 
 
 @app.command()

@@ -17,8 +17,8 @@ from aiohttp import web
 
 from daemon import log
 from daemon.config import Config
-from daemon.errors import ShoalError
 from daemon.process.daemon_lock import Running, announce, only_daemon
+from daemon.process.preflight import listen_error
 from daemon.serve.admin import mount as admin
 from daemon.serve.admin.notice_watcher import watch
 from daemon.serve.api import health, recommendations, vectors, viewers
@@ -137,10 +137,10 @@ async def _serve(context: ServeContext, runner: Runner, scheduler: Scheduler, st
     tasks: list[asyncio.Task[None]] = []
     listen = config.listen
     try:
-        context.addresses["api"] = await _listen(listeners, apps.api, listen.api_host, listen.api_port)
+        context.addresses["api"] = await _listen(listeners, apps.api, "api", listen.api_host, listen.api_port)
         if apps.federation is not None:
             where = (listen.federation_host, listen.federation_port)
-            context.addresses["federation"] = await _listen(listeners, apps.federation, *where)
+            context.addresses["federation"] = await _listen(listeners, apps.federation, "federation", *where)
         announce(
             config.data_dir,
             Running(
@@ -171,7 +171,9 @@ async def _serve(context: ServeContext, runner: Runner, scheduler: Scheduler, st
         context.engine.dispose()
 
 
-async def _listen(listeners: list[web.AppRunner], app: web.Application, host: str, port: int) -> str:
+async def _listen(
+    listeners: list[web.AppRunner], app: web.Application, name: str, host: str, port: int
+) -> str:
     # aiohttp's own access log would write addresses and queries. Bodies are not unpacked: a small one must
     # not become a large one.
     listener = web.AppRunner(
@@ -189,19 +191,9 @@ async def _listen(listeners: list[web.AppRunner], app: web.Application, host: st
         site = LimitedSite(listener, limit, host, port) if limit else web.TCPSite(listener, host, port)
         await site.start()
     except OSError as error:
-        raise ListenError(
-            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)})",
-            advice="If another program uses that port, choose another one under [listen].",
-        ) from error
+        raise listen_error(name, host, port, error) from error
     bound = listener.addresses[0]
     return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
-
-
-class ListenError(ShoalError):
-    """A configured address cannot be used."""
-
-    code = "cannot-listen"
-    exit_code = 2
 
 
 def run(config: Config, config_file: Path) -> None:

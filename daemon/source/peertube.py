@@ -12,7 +12,8 @@ from typing import Final
 from daemon.config import PeerTubeSource
 from daemon.errors import SourceError
 from daemon.source import peertube_rows as rows
-from daemon.source.peertube_client import ExportClient, Pace
+from daemon.source.peertube_client import KEPT, ExportClient, Pace
+from daemon.source.plugin_probe import Outcome, probe_now
 from daemon.store.rows import EngagementRow, Exclusions, SourceFacts, VideoRow
 
 KIND: Final = "peertube"
@@ -23,10 +24,21 @@ FOLLOWS_PAGE: Final = 100
 
 @contextmanager
 def open_client(settings: PeerTubeSource) -> Iterator[ExportClient]:
-    """Connect as the settings say."""
-    pace = Pace(settings.requests_per_second)
-    with ExportClient(settings.url, settings.secret.get_secret_value(), pace) as client:
-        yield client
+    """Connect as the settings say.
+
+    Raises:
+        SourceError: what the block could not read; where the probe knows why, with its sentence.
+    """
+    secret = settings.secret.get_secret_value()
+    try:
+        with ExportClient(settings.url, secret, Pace(settings.requests_per_second)) as client:
+            yield client
+    except SourceError:
+        # A page that is missing may mean another secret, no plugin, or one that did not start.
+        found = probe_now(settings.url, secret)
+        if found.outcome in {Outcome.OK, Outcome.CLOCK}:
+            raise
+        raise SourceError(found.message, advice=f"{found.advice} {KEPT}") from None
 
 
 class PeerTubeExport:

@@ -23,7 +23,7 @@ from daemon.source import peertube_rows as rows
 from daemon.source.peertube_client import EXPORT, MAX_ANSWER, SECRET_HEADER
 
 WITHIN: Final = 3.5
-"""Seconds for all requests together: `shoal run` has five in which to say what is wrong."""
+"""Seconds for all requests together."""
 CLOCK_LIMIT: Final = 300.0
 """Seconds that the clocks may differ: peers refuse messages that are dated further off."""
 PLUGIN: Final = "peertube-plugin-shoal"
@@ -361,7 +361,8 @@ def _off(ahead: float) -> str:
 
 def _span(seconds: float) -> str:
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= size:
+        # A little less than a day is a day, and not 24 hours.
+        if seconds >= 0.97 * size:
             number = round(seconds / size)
             return f"{number} {unit}{'' if number == 1 else 's'}"
     return f"{round(seconds)} seconds"

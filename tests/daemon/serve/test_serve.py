@@ -301,8 +301,8 @@ def test_a_taken_port_is_told_with_advice(tmp_path: Path) -> None:
         command, environment = python_module("daemon.serve", "--config", str(config))
         second = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert second.returncode == 2
-    assert "cannot listen" in second.stderr
-    assert "[listen]" in second.stderr
+    assert "is taken: another program listens" in second.stderr
+    assert "listen.api_port" in second.stderr
 
 
 def test_an_instance_that_contributes_loads_no_more_than_it_needs(tmp_path: Path) -> None:

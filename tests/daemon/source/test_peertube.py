@@ -304,10 +304,11 @@ def test_an_unreachable_peertube_and_a_wrong_secret_are_told_apart(server: PeerT
     text = config.read_text()
     config.write_text(text.replace(pt.SECRET, "another-secret-0123456789"))
     wrong = run_here("sync", config)
-    assert "secret" in wrong.advice
+    assert wrong.message == "the plugin does not accept this daemon's secret"
+    assert wrong.advice.endswith("The stored data was kept.")
     config.write_text(text.replace(server.url, "http://127.0.0.1:1"))
     nobody = run_here("sync", config)
-    assert "cannot be reached" in nobody.message
+    assert nobody.message == "nothing answers at http://127.0.0.1:1"
 
 
 def test_too_many_requests_are_waited_out(server: PeerTube, config: Path) -> None:
