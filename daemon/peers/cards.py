@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from daemon.config.types import check_host, is_loopback
 from daemon.errors import ShoalError
+from daemon.source.plugin_probe import PLUGIN
 from federation.envelope import VERSION
 from federation.http import CARD_PATH
 from federation.identity import parse_key
@@ -35,7 +36,6 @@ from federation.identity import parse_key
 if TYPE_CHECKING:
     import aiohttp
 
-PLUGIN: Final = "peertube-plugin-shoal"
 ROUTER: Final = "/plugins/shoal/router"
 PREFIX: Final = b"shoal/2 instance card\x00"
 """Prefix of a statement that an actor signs; the plugin's `identity.js` has the same."""

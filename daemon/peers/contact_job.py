@@ -2,7 +2,8 @@
 
 Arguments: `add=HOST` (with `url=URL`) reads the card of one instance, `candidates=1` looks for candidates
 among followed instances, `circle=1` reads the cards of those that peers introduce, `host=HOST` does at once
-what there is to do about one host; without any, that is done about all that are due.
+what there is to do about one host, or about several after commas; without any, that is done about all that
+are due.
 """
 
 from __future__ import annotations
@@ -69,9 +70,11 @@ async def _run(context: JobContext) -> dict[str, Any]:
             return await candidates.find(context, session)
         if arguments.get("circle"):
             return {"read": await contact.read_cards(again=contact.introduced())}
-        if host := arguments.get("host"):
-            found = await contact.say_hello([host])
-            found["cards"] = await contact.read_cards(only={host, *contact.introduced(by=host)})
+        if named := arguments.get("host"):
+            hosts = named.split(",")
+            found = await contact.say_hello(hosts)
+            introduced = {one for host in hosts for one in contact.introduced(by=host)}
+            found["cards"] = await contact.read_cards(only={*hosts, *introduced})
             return found
         _forget(context)
         found = await contact.say_hello(None)

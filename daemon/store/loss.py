@@ -28,7 +28,7 @@ Cause = Literal["missing", "empty", "damaged"]
 
 KEEP_DAMAGED_SECONDS: Final = 7 * 86400.0
 """A damaged file still holds viewers who may have left since: what an admin wants of it has to be soon."""
-_NOTE = "database-lost.json"
+NOTE_NAME = "database-lost.json"
 _BESIDE = ("", "-wal", "-shm")
 
 
@@ -66,7 +66,7 @@ def find(config: Config, *, thorough: bool = False) -> Cause | None:
 def begin_anew(config: Config, cause: Cause, now: float) -> Loss:
     """Note the loss durably, then move what is left of the database aside, so that a new one can be made."""
     loss = Loss(now, cause, "" if cause == "missing" else f"shoal.db.{cause}-{_stamp(now)}")
-    replace_file(config.data_dir / _NOTE, json.dumps(asdict(loss)).encode())
+    replace_file(config.data_dir / NOTE_NAME, json.dumps(asdict(loss)).encode())
     for end in _BESIDE:
         left = config.database.with_name(config.database.name + end)
         if not left.exists():
@@ -82,7 +82,7 @@ def begin_anew(config: Config, cause: Cause, now: float) -> Loss:
 def noted(config: Config) -> Loss | None:
     """Return a loss whose note is not in the database yet."""
     try:
-        return Loss(**json.loads((config.data_dir / _NOTE).read_bytes()))
+        return Loss(**json.loads((config.data_dir / NOTE_NAME).read_bytes()))
     except FileNotFoundError:
         return None
 
@@ -94,7 +94,7 @@ def record(connection: Connection, loss: Loss) -> None:
 
 def settle(config: Config) -> None:
     """Remove the file with the note, and the mark of an instance that has had no database."""
-    (config.data_dir / _NOTE).unlink(missing_ok=True)
+    (config.data_dir / NOTE_NAME).unlink(missing_ok=True)
     fresh_mark(config.identity_file).unlink(missing_ok=True)
 
 

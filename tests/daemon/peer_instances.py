@@ -38,6 +38,7 @@ from daemon.process.job_context import JobContext, JobOutcome
 from daemon.revert.artifacts import artifacts_of
 from daemon.serve import federation_app
 from daemon.serve.federation_app import open_service
+from daemon.source.plugin_probe import PLUGIN
 from daemon.store.engine import connect, writes
 from daemon.store.migrate import migrate
 from daemon.store.tables import FollowedHost
@@ -108,7 +109,7 @@ class Front:
         async def config(_request: web.Request) -> web.Response:
             registered = [{"npmName": "peertube-plugin-other", "name": "other", "version": "9"}]
             if self.plugin:
-                registered.append({"npmName": cards.PLUGIN, "name": "shoal", "version": self.plugin})
+                registered.append({"npmName": PLUGIN, "name": "shoal", "version": self.plugin})
             return web.json_response({"plugin": {"registered": registered}})
 
         async def nodeinfo(_request: web.Request) -> web.Response:
