@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from daemon.config.types import check_host, is_loopback
 from daemon.errors import ShoalError
-from daemon.source.plugin_probe import PLUGIN
+from daemon.source import PLUGIN
 from federation.envelope import VERSION
 from federation.http import CARD_PATH
 from federation.identity import parse_key

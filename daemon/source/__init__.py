@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from daemon.config import Config, PeerTubeSource
 from daemon.store.rows import EngagementRow, SourceFacts, VideoRow
+
+PLUGIN: Final = "peertube-plugin-shoal"
+"""Package name of the plugin, by which PeerTube lists it."""
 
 
 class Source(Protocol):

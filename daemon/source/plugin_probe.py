@@ -19,6 +19,7 @@ from typing import Any, Final
 import aiohttp
 
 from daemon.errors import SourceError
+from daemon.source import PLUGIN
 from daemon.source import peertube_rows as rows
 from daemon.source.peertube_client import EXPORT, MAX_ANSWER, SECRET_HEADER
 
@@ -26,7 +27,6 @@ WITHIN: Final = 3.5
 """Seconds for all requests together."""
 CLOCK_LIMIT: Final = 300.0
 """Seconds that the clocks may differ: peers refuse messages that are dated further off."""
-PLUGIN: Final = "peertube-plugin-shoal"
 CONFIG_PATH: Final = "/api/v1/config"
 _ANY_CALLER: Final = "/plugins/shoal/router/why/v1/reasons"
 """A page of the plugin that needs no secret; without a video it answers 400."""

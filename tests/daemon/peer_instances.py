@@ -38,7 +38,7 @@ from daemon.process.job_context import JobContext, JobOutcome
 from daemon.revert.artifacts import artifacts_of
 from daemon.serve import federation_app
 from daemon.serve.federation_app import open_service
-from daemon.source.plugin_probe import PLUGIN
+from daemon.source import PLUGIN
 from daemon.store.engine import connect, writes
 from daemon.store.migrate import migrate
 from daemon.store.tables import FollowedHost
