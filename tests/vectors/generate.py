@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from federation import envelope, introduction, keys, masks, member, shamir
+from federation import envelope, introduction
 from federation.aggregator import Aggregator
 from federation.group.epoch_document import EpochDocument, draw_places, partition_seed, sub_cohorts_of
 from federation.group.epoch_opening import (
@@ -28,72 +28,16 @@ from federation.group.epoch_opening import (
 from federation.group.published import Published, PublishedSubCohort
 from federation.identity import Identity, format_key
 from federation.journal import MemoryJournal
-from federation.keys import RoundSecrets, Sealer, commitment
 from federation.limits import Limits
 from federation.node import MemberNode, Preparation
 from federation.passed_on import PassedOn
 from federation.proposal import BlobReference, Proposal, Segment, SignedProposal
+from federation.self_test import VECTORS, derivations, seed, sharings
 
 FOLDER = Path(__file__).parent
 NOW = 1_800_000_000
-SUM_ID = hashlib.sha256(b"a sum").digest()
-
-
-def seed(name: str) -> bytes:
-    """Return the 32 bytes that stand for a random seed here."""
-    return hashlib.sha256(f"shoal test vector {name}".encode()).digest()
-
-
-def derivations() -> dict[str, Any]:
-    """Return every derived key of two members of one sum."""
-    alice, bob = (RoundSecrets(seed(f"root {name}"), SUM_ID) for name in ("alice", "bob"))
-    sealed = Sealer(alice, "alice", "bob", bob.seal_public).seal(b"two shares")
-    randomness = masks.keystream(
-        keys.derive(alice.root, SUM_ID, "shamir self seed"), shamir.randomness_size(3)
-    )
-    identity = Identity("alice.example", seed("identity"))
-    return {
-        "round_id": SUM_ID.hex(),
-        "root_alice": alice.root.hex(),
-        "root_bob": bob.root.hex(),
-        "seal_private": alice.seal_private.hex(),
-        "seal_public": alice.seal_public.hex(),
-        "mask_private": alice.mask_private.hex(),
-        "mask_public": alice.mask_public.hex(),
-        "self_seed": alice.self_seed.hex(),
-        "self_mask_key": keys.self_mask_key(alice.self_seed, SUM_ID).hex(),
-        "seed_commitment": alice.seed_commitment.hex(),
-        "pairwise_mask_key": keys.mask_key(alice.mask_private, bob.mask_public, SUM_ID, "alice", "bob").hex(),
-        "sealed_from_alice_to_bob": sealed.hex(),
-        "sealed_plain": b"two shares".hex(),
-        "shamir_randomness_self_seed_threshold_3": randomness.hex(),
-        "share_commitment": member.share_commitment("self seed", SUM_ID, "alice", "bob", bytes(33)).hex(),
-        "commitment_of_parts": commitment("purpose", b"one", b"", b"three").hex(),
-        "journal_key": keys.derive(identity.seed, b"storage", "journal").hex(),
-        "identity_seed": identity.seed.hex(),
-        "identity_key": format_key(identity.public.key),
-        "signature_of_hello": identity.sign(b"hello").hex(),
-        "keystream_of_pairwise_mask_80": masks.keystream(
-            keys.mask_key(alice.mask_private, bob.mask_public, SUM_ID, "alice", "bob"), 80
-        ).hex(),
-    }
-
-
-def sharings() -> list[dict[str, Any]]:
-    """Return splits of several secrets."""
-    rows = []
-    for shares, threshold, secret in ((1, 1, seed("a")), (3, 3, bytes(32)), (5, 4, b"\xff" * 32)):
-        randomness = masks.keystream(seed(f"split {shares}"), shamir.randomness_size(threshold))
-        dealt = shamir.split(secret, shares=shares, threshold=threshold, randomness=randomness)
-        rows.append(
-            {
-                "secret": secret.hex(),
-                "threshold": threshold,
-                "randomness": randomness.hex(),
-                "shares": [share.hex() for share in dealt],
-            }
-        )
-    return rows
+PACKAGED = ("derivations", "sharings")
+"""What `federation.self_test` computes anew at each start of a daemon."""
 
 
 def whole_sum() -> dict[str, Any]:
@@ -265,10 +209,15 @@ def everything() -> dict[str, Any]:
     }
 
 
+def path_of(name: str) -> Path:
+    """Return where a file is."""
+    return (VECTORS if name in PACKAGED else FOLDER) / f"{name}.json"
+
+
 def main() -> None:
     """Write the files."""
     for name, content in everything().items():
-        (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        path_of(name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nacl.signing import SigningKey, VerifyKey
 
 from federation import keys, masks, shamir
-from tests.vectors.generate import FOLDER, everything
+from tests.vectors.generate import everything, path_of
 
 FRESH = everything()
 
 
 @pytest.mark.parametrize("name", sorted(FRESH))
 def test_no_byte_has_changed(name: str) -> None:
-    fixed = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    fixed = json.loads(path_of(name).read_text(encoding="utf-8"))
     assert FRESH[name] == fixed, "the protocol changed: that takes a new version, not new vectors"
 
 
@@ -32,14 +32,14 @@ def test_every_stage_is_in_the_fixed_sum() -> None:
 
 
 def test_the_fixed_sum_is_that_of_the_inputs() -> None:
-    fixed = json.loads((FOLDER / "whole_sum.json").read_text(encoding="utf-8"))
+    fixed = json.loads(path_of("whole_sum").read_text(encoding="utf-8"))
     assert fixed["total"] == np.sum(list(fixed["inputs"].values()), axis=0).tolist()
     assert min(fixed["total"]) < 0, "noise goes below zero"
 
 
 def test_messages_are_framed_as_in_the_document() -> None:
     """From docs/protocol.md alone: magic with the version, length, header, signature, payload."""
-    fixed = json.loads((FOLDER / "whole_sum.json").read_text(encoding="utf-8"))
+    fixed = json.loads(path_of("whole_sum").read_text(encoding="utf-8"))
     for row in fixed["messages"]:
         for raw in (bytes.fromhex(row["request"]), bytes.fromhex(row["answer"])):
             assert raw[:6] == b"SHOAL\x02"
@@ -53,7 +53,7 @@ def test_messages_are_framed_as_in_the_document() -> None:
 
 
 def test_fixed_shares_give_their_secrets() -> None:
-    for row in json.loads((FOLDER / "sharings.json").read_text(encoding="utf-8")):
+    for row in json.loads(path_of("sharings").read_text(encoding="utf-8")):
         points = list(range(1, row["threshold"] + 1))
         shares = [bytes.fromhex(share) for share in row["shares"][: row["threshold"]]]
         assert shamir.combine(points, shares) == bytes.fromhex(row["secret"])
@@ -66,7 +66,7 @@ def test_partitions_by_another_hand() -> None:
         parts = b"".join(len(part).to_bytes(8, "big") + part for part in (draw, host.encode()))
         return hashlib.sha256(b"shoal/2 epoch place\x00" + parts).digest()
 
-    for row in json.loads((FOLDER / "partitions.json").read_text(encoding="utf-8")):
+    for row in json.loads(path_of("partitions").read_text(encoding="utf-8")):
         draw, parts = bytes.fromhex(row["seed"]), row["parts"]
         dealt = sorted(row["drawn"], key=lambda host: place(draw, host))
         expected = {host: number % parts for number, host in enumerate(dealt)}
@@ -77,7 +77,7 @@ def test_partitions_by_another_hand() -> None:
 
 
 def test_the_hash_of_a_document_is_that_of_its_payload() -> None:
-    fixed = json.loads((FOLDER / "group.json").read_text(encoding="utf-8"))
+    fixed = json.loads(path_of("group").read_text(encoding="utf-8"))
     for name in ("list", "epoch", "published"):
         raw = bytes.fromhex(fixed[name])
         payload = raw[8 + int.from_bytes(raw[6:8], "big") + 64 :]
