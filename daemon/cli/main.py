@@ -19,6 +19,8 @@ COMMANDS: Final = {
     "Run an instance": {
         "init": Entry("daemon.cli.init", "Write shoal.toml and create the key of a new instance."),
         "run": Entry("daemon.cli.run_stop_admin", "Serve until stopped."),
+        "status": Entry("daemon.cli.status", "Show how the instance is, what comes next, and what is wrong."),
+        "doctor": Entry("daemon.cli.status", "Check everything, and say what to do about what is wrong."),
         "stop": Entry("daemon.cli.run_stop_admin", "Stop the running daemon."),
         "admin": Entry("daemon.cli.run_stop_admin", "Print the address of the admin page."),
         "uninstall": Entry(
@@ -73,6 +75,7 @@ Exit status:
   4    not running, already running, or no model yet
   5    a job or its source failed
   6    the database cannot be used, or was changed by somebody else
+  7    status or doctor found something wrong
   130  interrupted
 """
 

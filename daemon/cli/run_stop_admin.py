@@ -27,10 +27,15 @@ _SOURCE_WITHIN: Final = 3.0
 def run(instance: InstanceOption = HERE) -> None:
     """Serve until stopped.
 
-    The daemon answers the plugin and peers, and runs scheduled jobs. It migrates the database first, and says
-    within five seconds what is wrong.
+    The daemon answers the plugin and peers, and runs scheduled jobs. First it tests the cryptography of this
+    installation and migrates the database, and says within five seconds what is wrong.
     """
+    # Loads NumPy, which goes with this process.
+    from daemon.doctor import cryptography
+    from federation import self_test
+
     config = instance.config
+    cryptography.require(self_test.failures)
     if (running := find(config.data_dir)) is not None:
         raise AlreadyRunningError(
             f"a daemon with process id {running.pid} already serves {config.data_dir}",

@@ -95,9 +95,11 @@ def paragraph(text: str, *, indent: int = 2, hanging: int = 0, bold: bool = Fals
         max(min(out.width, _WIDEST), 30),
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + hanging),
+        # A path, an address or a command has to stay in one piece, to be copied.
         break_on_hyphens=False,
+        break_long_words=False,
     ):
-        out.print(Text(wrapped, style="bold" if bold else ""))
+        out.print(Text(wrapped, style="bold" if bold else ""), soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

@@ -81,7 +81,10 @@ def _run(
         except Exception as error:
             code = error.code if isinstance(error, ShoalError) else "bug"
             if name not in UNRECORDED:
-                record = JobRecord(name, started, time.time(), "failed", code, {})
+                # What a bug has to say is for the log: nobody knows what is in it.
+                told = (error.message, error.advice) if isinstance(error, ShoalError) else ("", "")
+                why = dict(zip(("message", "advice"), told, strict=True))
+                record = JobRecord(name, started, time.time(), "failed", code, why)
                 save_job(engine, record, only=name in RECORDED_ONCE)
             if "allocate memory" in str(error):
                 raise _out_of_memory() from error

@@ -30,6 +30,8 @@ class Runner:
         self._run = run
         self._turn = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._jobs: dict[str, float] = {}
+        context.running = lambda: dict(self._jobs)
 
     def running(self, name: str) -> bool:
         """Tell whether a task of that name runs."""
@@ -75,7 +77,13 @@ class Runner:
         """
         limit = min(self._context.config.limits.job_time.total_seconds(), at_most)
         async with self._turn if in_turn else nullcontext():
-            outcome = await self._run(name, self._context.config_file, time_limit=limit, arguments=arguments)
+            self._jobs[name] = self._context.clock()
+            try:
+                outcome = await self._run(
+                    name, self._context.config_file, time_limit=limit, arguments=arguments
+                )
+            finally:
+                self._jobs.pop(name, None)
         self._context.metrics.job_ended(outcome)
         if outcome.ok:
             logger.info("job done", extra={"job": name, "seconds": outcome.seconds})

@@ -35,7 +35,10 @@ class RoundRecord:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job that ended: `outcome` is "done" or "failed", `code` the error code of a failure."""
+    """A job that ended: `outcome` is "done" or "failed", `code` the error code of a failure.
+
+    The `result` of a failure is its `message` and `advice`, for people.
+    """
 
     name: str
     started: float
@@ -131,6 +134,15 @@ def jobs(engine: Engine, *, names: Sequence[str] = (), limit: int = 50) -> list[
         query = query.where(JobRun.name.in_(names))
     with reads(engine) as connection:
         return [JobRecord(*row) for row in connection.execute(query)]
+
+
+def last_runs(engine: Engine) -> dict[str, JobRecord]:
+    """Return how each job that ever ran ended last, by name."""
+    columns = (JobRun.name, JobRun.started, JobRun.ended, JobRun.outcome, JobRun.code, JobRun.result)
+    newest = select(func.max(JobRun.id)).group_by(JobRun.name)
+    with reads(engine) as connection:
+        rows = connection.execute(select(*columns).where(JobRun.id.in_(newest)).order_by(JobRun.name))
+        return {row.name: JobRecord(*row) for row in rows}
 
 
 def last_success(engine: Engine, name: str) -> float | None:

@@ -34,8 +34,8 @@ from daemon.ledger import chain as ledger
 from daemon.process.job_context import JobContext, JobOutcome
 from daemon.rounds import round_config
 from daemon.serve import federation_app as rounds
-from daemon.serve.admin import notices
-from daemon.serve.admin.notices import Notice
+from daemon.status import notices
+from daemon.status.notices import Notice
 from daemon.store import activity
 from daemon.store.engine import open_checked
 from daemon.store.ledger_rows import Row as Entry

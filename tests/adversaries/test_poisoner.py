@@ -18,7 +18,7 @@ from daemon.maintenance.training import run as train
 from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.process.job_context import JobContext
-from daemon.serve.admin import notices
+from daemon.status import notices
 from daemon.store import activity, content_arrays, current_model, engagement_arrays, model_records, sums
 from daemon.store.engagement_arrays import interactions
 from daemon.store.engine import open_checked

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.ledger import chain as ledger
-from daemon.serve.admin import notices
+from daemon.status import notices
 from daemon.store import activity
 from federation import envelope
 from federation.carrier import PeerRefused

@@ -12,9 +12,13 @@ const host = await createHost({ major: Number(process.argv[2]) })
 host.app.get('/api/v1/server/following', (_req, res) => {
   res.json({ total: 1, data: [{ following: { name: 'peertube', host: 'two.example' }, state: 'accepted' }] })
 })
+host.app.get('/accounts/peertube', (_req, res) => {
+  const { url, publicKey } = host.actor
+  res.json({ id: url, type: 'Application', publicKey: { owner: url, publicKeyPem: publicKey } })
+})
 // In front of the host's own answer to what it does not know.
 const { stack } = host.app._router
-stack.splice(2, 0, stack.pop())
+stack.splice(2, 0, ...stack.splice(-2))
 await host.load()
 const seed = new Seed(host)
 await seed.instance()
@@ -46,7 +50,9 @@ for (let n = 0; n < 14; n++) await route(n, 'PUT', 'viewer/v1/choice', { trainin
 say({ url: host.url, secret: host.secret, videos: videos.map(v => v.uuid), hidden: hidden.map(v => v.uuid) })
 
 const actions = {
-  daemon: ({ url }) => host.save({ ...host.saved, 'secret': host.secret, 'daemon-url': url }),
+  daemon: ({ url, federation }) => host.save({
+    ...host.saved, 'secret': host.secret, 'daemon-url': url, ...(federation && { 'federation-url': federation })
+  }),
   call: async ({ user, method, path, json }) => {
     const response = await route(user, method, path, json)
     const text = await response.text()

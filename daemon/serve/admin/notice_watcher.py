@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from daemon.errors import ShoalError
 from daemon.peers import repository
 from daemon.process.daemon_lock import replace_file
-from daemon.serve.admin import notices
-from daemon.serve.admin.notices import Notice
 from daemon.serve.context import ServeContext
+from daemon.status import notices
+from daemon.status.notices import Notice
 from daemon.store.engine import reads
 from daemon.store.tables import Round
 

@@ -8,23 +8,16 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
-from daemon.disclosure import waiting
-from daemon.group import messages
-from daemon.group import repository as groups
 from daemon.identity import open_identity
-from daemon.peers import commands, repository
-from daemon.serve.admin import notices
 from daemon.serve.admin.responses import Overview
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.context import ServeContext
-from daemon.serve.model_loader import Loaded
+from daemon.status import view
+from daemon.status.view import MEASURE
 from daemon.store import ledger_rows, model_records
-from federation.identity import format_key
-from federation.key_words import words
 
 table = Table()
 
-MEASURE: Final = "held_out_ndcg10"
 MOST_ENTRIES: Final = 2_000
 MOST_POINTS: Final = 400
 
@@ -36,38 +29,10 @@ async def overview(request: AdminRequest) -> dict[str, Any]:
 
 
 def _overview(context: ServeContext) -> dict[str, Any]:
-    config, engine, now = context.config, context.engine, context.clock()
-    key = open_identity(config.identity_file, config.instance.host).public.key
-    group = groups.current(engine)
-    through = messages.learns_in_group(group)
-    return {
-        "host": config.instance.host,
-        "key": format_key(key),
-        "words": list(words(key)),
-        "mode": config.mode,
-        "model": served(context.model.loaded),
-        "cohort": commands.cohort(engine, repository.read(engine, config), config, through),
-        "waiting": waiting.gather(config, engine, now).as_json(),
-        "group": {"group": group.group, "host": group.host, "role": group.role}
-        if group is not None and group.active
-        else None,
-        "notices": [vars(notice) for notice in notices.current(engine, config, now)],
-        "quality": quality(trained(engine)),
-    }
-
-
-def served(loaded: Loaded | None) -> dict[str, Any] | None:
-    """Describe the model in service by its own manifest."""
-    if loaded is None:
-        return None
-    provenance = loaded.model.manifest.get("provenance", {})
-    return {
-        "id": loaded.id,
-        "kind": provenance.get("kind", "local"),
-        "since": loaded.since,
-        "videos": len(loaded.model.labels),
-        "survivors": list(provenance.get("survivors", ())),
-    }
+    config = context.config
+    public = open_identity(config.identity_file, config.instance.host).public
+    found = view.gather(config, context.engine, public, context.live(), context.clock())
+    return {**found.as_json(), "quality": quality(trained(context.engine))}
 
 
 @dataclass(frozen=True)

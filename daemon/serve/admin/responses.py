@@ -13,7 +13,8 @@ from typing_extensions import TypedDict
 
 from daemon.config import Mode
 from daemon.disclosure.waiting import Cause
-from daemon.serve.admin.notices import Kind as NoticeKind
+from daemon.status.next_dates import What
+from daemon.status.notices import Kind as NoticeKind
 
 Words = Annotated[list[str], Field(description="The key as words, to compare on the telephone.")]
 PeerState = Literal["candidate", "approved", "paused", "removed", "reverted"]
@@ -78,8 +79,10 @@ class ServedModel(TypedDict):
 
     id: str
     kind: ModelKind
-    since: float
+    trained: Annotated[float, Field(description="When it was made.")]
+    since: Annotated[float, Field(description="When it began to serve.")]
     videos: int
+    quality: Annotated[float | None, Field(description="NDCG@10 on likes that were left out of training.")]
     survivors: Annotated[list[str], Field(description="Other instances whose viewers it was learnt from.")]
 
 
@@ -105,6 +108,32 @@ class Quality(TypedDict):
     federated: float | None
 
 
+class NextDate(TypedDict):
+    """What happens next by itself."""
+
+    what: Annotated[What, Field(description="What it is.")]
+    at: Annotated[float | None, Field(description="Unix seconds; null while it has no date.")]
+    cause: Annotated[str, Field(description="Why then, as a part of a sentence.")]
+
+
+class FailedJob(TypedDict):
+    """A job that failed when it last ran."""
+
+    job: str
+    at: float
+    code: str
+    message: Annotated[str, Field(description="What went wrong, empty for a bug.")]
+    advice: str
+
+
+class PeerNumbers(TypedDict):
+    """How many instances there are, by what was decided."""
+
+    approved: int
+    paused: int
+    asking: Annotated[int, Field(description="Those that wait for this admin's decision.")]
+
+
 class Overview(TypedDict):
     """How the instance is doing."""
 
@@ -112,10 +141,17 @@ class Overview(TypedDict):
     key: str
     words: Words
     mode: Mode
+    running: Annotated[
+        dict[str, float] | None,
+        Field(description="Jobs that run now, and since when; null without a daemon."),
+    ]
     model: ServedModel | None
     cohort: Cohort
+    peers: PeerNumbers
     waiting: Waiting
+    next: list[NextDate]
     group: LearntThrough | None
+    failed: list[FailedJob]
     notices: list[Notice]
     quality: list[Quality]
 

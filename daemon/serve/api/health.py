@@ -77,6 +77,8 @@ def _for_the_admin(context: ServeContext) -> dict[str, Any]:
     return {
         "addresses": context.addresses,
         "next": dict(context.upcoming()),
+        "running": dict(context.running()),
+        "list_filled": context.list_filled,
         "peers": [peer.host for peer in repository.read(context.engine, context.config).approved()],
         "jobs": [vars(job) for job in jobs],
         "rounds": [

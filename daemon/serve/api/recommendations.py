@@ -45,7 +45,11 @@ async def related(request: web.Request) -> web.Response:
     )
     # The plugin shows lists from exact numbers to members alone, also when its settings have just changed.
     answer = {"model": loaded.id, "exact": is_exact(loaded.model)}
-    return json_answer({**answer, "videos": suggestions.suggestions(loaded.model, found)})
+    videos = suggestions.suggestions(loaded.model, found)
+    if videos:
+        # When, and nothing else: not for whom, nor beside what.
+        context.list_filled = context.clock()
+    return json_answer({**answer, "videos": videos})
 
 
 @routes.post("/v1/recommendations")

@@ -23,7 +23,7 @@ from daemon.peers import ingress
 from daemon.peers import repository as peers
 from daemon.peers.cards import PeerSilentError
 from daemon.rounds import rotate_key
-from daemon.serve.admin.notices import current as notices
+from daemon.status.notices import current as notices
 from daemon.store.engine import reads
 from daemon.store.tables import GroupMemberRow
 from federation.group.enrolment import ANY_GROUP, Admission

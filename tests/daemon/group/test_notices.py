@@ -14,7 +14,7 @@ from daemon.group import repository, status
 from daemon.group.repository import GroupMember, Membership
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
-from daemon.serve.admin.notices import KINDS, Notice, current
+from daemon.status.notices import KINDS, Notice, current
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from federation.identity import Identity, format_key

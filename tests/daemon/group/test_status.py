@@ -16,7 +16,7 @@ from daemon.identity import open_identity
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds import round_config
-from daemon.serve.admin.notices import current as notices
+from daemon.status.notices import current as notices
 from daemon.store import waits
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate

@@ -25,7 +25,7 @@ from daemon.process.child import python_module
 from daemon.process.daemon_lock import find
 from daemon.process.job_context import JobContext
 from daemon.rounds.data_windows import open_windows
-from daemon.serve.admin.notices import current
+from daemon.status.notices import current
 from daemon.store import loss, releases
 from daemon.store.engine import open_checked, truncate_wal
 from daemon.store.migrate import migrate

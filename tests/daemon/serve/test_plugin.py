@@ -19,6 +19,7 @@ from daemon.store.engine import open_checked
 from tests import ROOT
 from tests.daemon import fake_peertube as pt
 from tests.daemon.running_daemon import daemon, until
+from tests.daemon.shoal_command import shoal
 
 NODE = shutil.which("node")
 
@@ -129,3 +130,36 @@ def test_the_plugin_and_a_daemon_work_together(tmp_path: Path, plugin: Plugin) -
         until(lambda: running.call("/v1/status", admin=True)[1]["source"]["participants"] == 11)
         assert running.call("/v1/status", admin=True)[1]["source"]["follows"] == 1
         assert plugin.about["secret"] not in running.logged()
+
+
+def test_the_whole_chain_is_found_fine(tmp_path: Path, plugin: Plugin) -> None:
+    url = plugin.about["url"]
+    config = pt.configure(tmp_path / "one", url, "[limits]\njob_memory_mb = 512\n")
+    config.write_text(
+        config.read_text().replace(pt.SECRET, plugin.about["secret"]).replace("one.example", url[7:])
+    )
+    run("sync", config)
+    run("train", config)
+    with daemon(config) as running:
+        plugin.ask("daemon", url=f"http://{running.running.api}")
+        assert len(plugin.ask("related", user=None, video=plugin.about["videos"][0])) >= 5
+        done = shoal("doctor", "-c", config)
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Everything is fine."), done
+        assert shoal("status", "-c", config).returncode == 0
+
+    config.write_text(f'mode = "consume"\n{config.read_text()}')
+    with daemon(config) as running:
+        addresses = {"url": f"http://{running.running.api}"}
+        plugin.ask("daemon", **addresses, federation="http://127.0.0.1:9")
+        found = outcomes(config)
+        assert (found["listener"], found["key"]) == ("failure", "unchecked")
+        plugin.ask("daemon", **addresses, federation=f"http://{running.running.federation}")
+        found = outcomes(config)
+        assert (found["listener"], found["key"]) == ("ok", "ok"), shoal("doctor", "-c", config).stdout
+        assert found["peers"] == "warning"
+
+
+def outcomes(config: Path) -> dict[str, str]:
+    return {
+        one["check"]: one["outcome"] for one in shoal("doctor", "-c", config, "-o", "json").json["checks"]
+    }

@@ -22,8 +22,8 @@ from daemon.process.job_context import JobContext
 from daemon.revert.out_of_service import choose
 from daemon.rounds import own_release
 from daemon.rounds.own_statistics import own_viewers
-from daemon.serve.admin import notices
 from daemon.serve.model_loader import CurrentModel
+from daemon.status import notices
 from daemon.store import content_arrays, current_model, model_records, source_state
 from daemon.store.engine import open_checked
 from daemon.store.model_records import ModelRecord

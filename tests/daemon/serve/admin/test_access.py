@@ -228,7 +228,7 @@ def test_without_a_credential_status_and_metrics_tell_of_model_and_process_alone
     served: Daemon, beside_peertube: Daemon
 ) -> None:
     public = {"host", "mode", "uptime_seconds", "model", "problem"}
-    private = {"addresses", "next", "peers", "jobs", "rounds", "refusals", "source"}
+    private = {"addresses", "next", "running", "list_filled", "peers", "jobs", "rounds", "refusals", "source"}
     for running, good in ((served, knows(served)), (beside_peertube, SECRET)):
         assert running.call("/v1/status", headers=good)[1].keys() == public | private
         assert metric_names(running, good) > {"shoal_requests_total", "shoal_jobs_total", "shoal_peers"}

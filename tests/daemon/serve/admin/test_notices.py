@@ -16,7 +16,7 @@ from daemon.config import Config, load
 from daemon.peers import circle, repository
 from daemon.peers.repository import Peer
 from daemon.serve.admin.notice_watcher import LOGGED_NAME, NoticeLog
-from daemon.serve.admin.notices import UNREACHABLE_SECONDS, current
+from daemon.status.notices import UNREACHABLE_SECONDS, current
 from daemon.store import model_records, sums
 from daemon.store.activity import RoundRecord, count_refusal, save_round
 from daemon.store.engine import open_checked, writes

@@ -1,0 +1,169 @@
+"""How the instance is, read from the store and from what the running daemon says of itself.
+
+The admin page and `shoal status` show this one view.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Engine
+
+from daemon.config import Config
+from daemon.disclosure import waiting
+from daemon.disclosure.waiting import Waiting
+from daemon.group import messages
+from daemon.group import repository as groups
+from daemon.peers import commands, repository
+from daemon.process.live import Live
+from daemon.status import notices
+from daemon.status.next_dates import NextDate, next_dates
+from daemon.status.notices import Notice
+from daemon.store import activity, current_model, model_records
+from daemon.store.activity import JobRecord
+from daemon.store.model_records import ModelRecord
+from federation.identity import PublicIdentity, format_key
+from federation.key_words import words
+from models.artefact import read_manifest
+from models.errors import ModelError
+
+MEASURE: Final = "held_out_ndcg10"
+"""Quality of a model: NDCG@10 on likes of own viewers that were left out."""
+
+
+@dataclass(frozen=True)
+class ModelInService:
+    """The model that serves.
+
+    Attributes:
+        kind: "local", or "federated" where others' sums are in it.
+        trained: when it was made, `since` when it began to serve, Unix seconds.
+        videos: how many it covers; `survivors` are the other instances whose viewers it was learnt from.
+        quality: NDCG@10, None where it was not measured.
+    """
+
+    id: str
+    kind: str
+    trained: float
+    since: float
+    videos: int
+    survivors: tuple[str, ...]
+    quality: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), "survivors": list(self.survivors)}
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the instance is; times in Unix seconds.
+
+    Attributes:
+        key: 32 bytes.
+        live: what the running daemon says of itself, None where none runs.
+        cohort: peers for a sum, as `daemon.peers.messages.Cohort`.
+        peers: number of approved and paused instances, and of those that are `asking` to be approved.
+        failed: jobs that failed when they last ran.
+    """
+
+    host: str
+    key: bytes
+    mode: str
+    live: Live | None
+    model: ModelInService | None
+    group: groups.Membership | None
+    waiting: Waiting
+    next: tuple[NextDate, ...]
+    cohort: Mapping[str, Any]
+    peers: Mapping[str, int]
+    failed: tuple[JobRecord, ...]
+    notices: tuple[Notice, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        group = self.group
+        return {
+            "host": self.host,
+            "key": format_key(self.key),
+            "words": list(words(self.key)),
+            "mode": self.mode,
+            "running": None if self.live is None else dict(self.live.running),
+            "model": None if self.model is None else self.model.as_json(),
+            "cohort": self.cohort,
+            "peers": dict(self.peers),
+            "waiting": self.waiting.as_json(),
+            "next": [asdict(one) for one in self.next],
+            "group": None
+            if group is None
+            else {"group": group.group, "host": group.host, "role": group.role},
+            "failed": [
+                {"job": run.name, "at": run.ended, "code": run.code, **_why(run)} for run in self.failed
+            ],
+            "notices": [vars(notice) for notice in self.notices],
+        }
+
+
+def gather(config: Config, engine: Engine, public: PublicIdentity, live: Live | None, now: float) -> Status:
+    """Read how the instance is, which is known to others as `public`.
+
+    Raises:
+        StoreError: the database cannot be used.
+
+    """
+    group, known = groups.current(engine), repository.read(engine, config)
+    states = Counter(peer.state for peer in known.peers.values())
+    asking = [p for p in known.peers.values() if p.state == "candidate" and p.theirs in {"asked", "approved"}]
+    found = waiting.gather(config, engine, now)
+    return Status(
+        host=public.host,
+        key=public.key,
+        mode=config.mode,
+        live=live,
+        model=model_in_service(config.models_dir, live, model_records.models(engine)),
+        group=group if group is not None and group.active else None,
+        waiting=found,
+        next=next_dates(config, live, found),
+        cohort=commands.cohort(engine, known, config, messages.learns_in_group(group)),
+        peers={"approved": states["approved"], "paused": states["paused"], "asking": len(asking)},
+        failed=tuple(run for run in activity.last_runs(engine).values() if run.outcome == "failed"),
+        notices=tuple(notices.current(engine, config, now)),
+    )
+
+
+def model_in_service(
+    models_dir: Path, live: Live | None, records: Iterable[ModelRecord]
+) -> ModelInService | None:
+    """Return the model that serves, or where no daemon runs the one that would; None where none can."""
+    name = current_model.read(models_dir) if live is None else live.model
+    if name is None:
+        return None
+    try:
+        since = None if live is None else live.model_since
+        pointer = models_dir / current_model.POINTER_NAME
+        found = _described(name, read_manifest(models_dir / name), since or pointer.stat().st_mtime)
+    except (ModelError, OSError, KeyError, ValueError):
+        return None
+    measured = next((one.quality.get(MEASURE) for one in records if one.directory == name), None)
+    return replace(found, quality=float(measured) if isinstance(measured, (int, float)) else None)
+
+
+def _described(name: str, manifest: Mapping[str, Any], since: float) -> ModelInService:
+    provenance = manifest.get("provenance", {})
+    return ModelInService(
+        id=name,
+        kind=provenance.get("kind", "local"),
+        trained=datetime.fromisoformat(manifest["created"]).timestamp(),
+        since=since,
+        videos=manifest["sizes"]["videos"],
+        survivors=tuple(provenance.get("survivors", ())),
+    )
+
+
+def _why(run: JobRecord) -> dict[str, str]:
+    return {key: str(run.result.get(key, "")) for key in ("message", "advice")}
