@@ -105,7 +105,7 @@ def test_no_module_is_long() -> None:
 HEAVY: Final = frozenset({"torch", "scipy", "flwr", "alembic", "dp_accounting", "typer", "click", "rich"})
 
 
-WITHOUT_AN_ADMIN: Final = frozenset({"access", "mount", "notice_watcher", "page", "token"})
+WITHOUT_AN_ADMIN: Final = frozenset({"access", "mount", "notice_watcher", "page", "store_metrics", "token"})
 """Of `daemon.serve.admin`, what a daemon needs that no admin has asked anything."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -25,8 +25,7 @@ Free = Callable[[Path], int]
 
 def free_bytes(folder: Path) -> int:
     """Return the bytes that this user may still write below a folder. Raises OSError."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    return shutil.disk_usage(folder).free
 
 
 def disk(folder: Path, written: int, free: Free = free_bytes) -> Result:

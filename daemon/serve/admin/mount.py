@@ -14,7 +14,7 @@ from aiohttp import web
 
 from daemon.serve.admin import page
 from daemon.serve.admin.access import ACCESS, Access
-from daemon.serve.admin.notice_watcher import StoreMetrics
+from daemon.serve.admin.store_metrics import StoreMetrics
 from daemon.serve.context import ServeContext
 
 if TYPE_CHECKING:

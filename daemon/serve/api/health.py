@@ -1,6 +1,8 @@
 """Whether the daemon is up and can answer, and how it is doing; only the admin hears of viewers and peers."""
 
 import asyncio
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -39,10 +41,16 @@ async def metrics(request: web.Request) -> web.Response:
     numbers.model_failures.set(context.model.failures)
     if loaded is not None:
         numbers.model_since.set(loaded.since)
+        numbers.model_trained.set(_trained(loaded.model.manifest))
         numbers.model_videos.set(len(loaded.model.labels))
     private = request.app[ACCESS].admits(request)
     text = await asyncio.to_thread(numbers.render, private=private)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+
+def _trained(manifest: Mapping[str, Any]) -> float:
+    made = manifest.get("created")
+    return datetime.fromisoformat(made).timestamp() if made else 0.0
 
 
 @routes.get("/v1/status")

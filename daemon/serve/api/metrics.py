@@ -31,21 +31,42 @@ class Metrics:
             "shoal_requests", "Requests to the local API.", ["route", "status"], registry=self.private
         )
         self.latency = Histogram(
-            "shoal_request_seconds", "Time to answer.", ["route"], buckets=BUCKETS, registry=self.private
+            "shoal_request_seconds",
+            "Seconds to answer a request to the local API.",
+            ["route"],
+            buckets=BUCKETS,
+            registry=self.private,
         )
         self.model_loaded = Gauge("shoal_model_loaded", "1 while a model serves.", registry=self.public)
         self.model_since = Gauge(
-            "shoal_model_since_seconds", "When it began to serve, Unix time.", registry=self.public
+            "shoal_model_in_service_timestamp_seconds",
+            "When the model in service began to serve, Unix time; 0 before the first.",
+            registry=self.public,
         )
-        self.model_videos = Gauge("shoal_model_videos", "Videos it knows.", registry=self.public)
+        self.model_trained = Gauge(
+            "shoal_model_trained_timestamp_seconds",
+            "When the model in service was made, Unix time; 0 before the first.",
+            registry=self.public,
+        )
+        self.model_videos = Gauge(
+            "shoal_model_videos", "Videos that the model in service covers.", registry=self.public
+        )
         self.model_failures = Gauge(
-            "shoal_model_load_failures", "Models that did not load since the start.", registry=self.public
+            "shoal_model_load_failures",
+            "Models that did not load since the start, and were left out of service.",
+            registry=self.public,
         )
         self.jobs = Counter(
-            "shoal_jobs", "Finished jobs by outcome code.", ["job", "code"], registry=self.private
+            "shoal_jobs",
+            "Jobs that ended since the start, by error code, or ok.",
+            ["name", "code"],
+            registry=self.private,
         )
         self.job_seconds = Gauge(
-            "shoal_job_seconds", "Duration of the last run that ended well.", ["job"], registry=self.private
+            "shoal_job_seconds",
+            "Seconds that the last run that ended well took.",
+            ["name"],
+            registry=self.private,
         )
         ProcessCollector(registry=self.public)
         self.private.register(_Refusals(refusals))
@@ -68,7 +89,11 @@ class _Refusals(Collector):
         self._read = read
 
     def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily("shoal_refusals", "Refused messages and requests.", labels=["code"])
+        family = CounterMetricFamily(
+            "shoal_refusals",
+            "Messages and requests of others that were refused, by error code.",
+            labels=["code"],
+        )
         for code, count in sorted(self._read().items()):
             family.add_metric([code], count)
         yield family

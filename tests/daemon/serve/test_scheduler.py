@@ -273,10 +273,10 @@ async def test_how_a_job_ended_is_logged_and_counted(world: World, caplog: pytes
     assert [(line["msg"], line["job"]) for line in lines] == [("job failed", "sync"), ("job done", "prune")]
     assert [lines[0][name] for name in ("code", "problem", "advice")] == ["source", "no file", "Look."]
     metrics = world.context.metrics.render(private=True).decode()
-    assert 'shoal_jobs_total{code="source",job="sync"} 1.0' in metrics
-    assert 'shoal_jobs_total{code="ok",job="prune"} 1.0' in metrics
-    assert 'shoal_job_seconds{job="prune"} 2.0' in metrics
-    assert 'shoal_job_seconds{job="sync"}' not in metrics
+    assert 'shoal_jobs_total{code="source",name="sync"} 1.0' in metrics
+    assert 'shoal_jobs_total{code="ok",name="prune"} 1.0' in metrics
+    assert 'shoal_job_seconds{name="prune"} 2.0' in metrics
+    assert 'shoal_job_seconds{name="sync"}' not in metrics
 
 
 async def test_one_of_a_name_runs_at_a_time_and_closing_ends_all(
@@ -319,7 +319,7 @@ def test_a_new_daemon_becomes_ready_by_itself(tmp_path: Path) -> None:
         assert {"sync", "prune"} == set(status["next"])
         assert min(status["next"].values()) > 0
         until(
-            lambda: 'shoal_jobs_total{code="ok",job="train"} 1.0' in running.call("/metrics", admin=True)[1]
+            lambda: 'shoal_jobs_total{code="ok",name="train"} 1.0' in running.call("/metrics", admin=True)[1]
         )
         assert running.forbidden() == []
     names = {job.name for job in activity.jobs(open_checked(tmp_path / "shoal.db"))}

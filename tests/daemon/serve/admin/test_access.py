@@ -244,7 +244,8 @@ def test_without_a_credential_status_and_metrics_tell_of_model_and_process_alone
             assert (status, answer.keys()) == (200, public), bad
             assert {name for name in metric_names(running, bad) if not name.startswith("process_")} == {
                 "shoal_model_loaded",
-                "shoal_model_since_seconds",
+                "shoal_model_in_service_timestamp_seconds",
+                "shoal_model_trained_timestamp_seconds",
                 "shoal_model_videos",
                 "shoal_model_load_failures",
             }, bad

@@ -149,7 +149,7 @@ def test_each_notice_is_told_once_in_the_log_and_counted(world: World) -> None:
         assert f'shoal_notices{{kind="{kind}"}} 1.0' in metrics
         assert world.daemon.logged().count(f"code={kind} ") == 1
     assert 'shoal_peers{state="approved"} 3.0' in metrics
-    assert 'shoal_round_last_seconds{outcome="done",role="aggregator"}' in metrics
+    assert 'shoal_round_ended_timestamp_seconds{outcome="done",role="aggregator"}' in metrics
     for host in (ASKS.host, GOOD.host):
         assert host not in metrics
     assert GOOD.host in world.daemon.call("/v1/status", admin=True)[1]["peers"]
@@ -294,7 +294,7 @@ def _words_to_peers(world: World) -> float:
     found = [
         line
         for line in metrics.splitlines()
-        if line.startswith("shoal_jobs_total{") and 'job="peers"' in line
+        if line.startswith("shoal_jobs_total{") and 'name="peers"' in line
     ]
     return sum(float(line.split()[-1]) for line in found)
 
