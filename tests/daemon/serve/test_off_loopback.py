@@ -103,3 +103,8 @@ def test_a_data_set_stays_on_loopback(tmp_path: Path) -> None:
     done = shoal("run", "-c", config)
     assert done.returncode == 2
     assert "every request needs the plugin's secret, and there is none" in " ".join(done.stderr.split())
+
+
+def test_commands_on_this_machine_are_answered(open_to_all: Daemon) -> None:
+    found = shoal("doctor", "-c", open_to_all.config, "-o", "json").json["checks"]
+    assert [one["outcome"] for one in found if one["check"] == "daemon"] == ["ok"]
