@@ -42,7 +42,7 @@ COMMANDS: Final = {
         "rounds": Entry("daemon.cli.rounds", "List rounds, the secure sums with others, and start one."),
     },
     "See what viewers get": {
-        "models": Entry("daemon.cli.models", "List, accept and export models."),
+        "models": Entry("daemon.cli.models", "List, accept, roll back and export models."),
         "related": Entry("daemon.cli.related", "List the videos that are suggested beside a video."),
         "explain": Entry("daemon.cli.related", "Explain why a video is suggested to a viewer, exactly."),
     },
