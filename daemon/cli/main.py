@@ -21,6 +21,7 @@ COMMANDS: Final = {
         "run": Entry("daemon.cli.run_stop_admin", "Serve until stopped."),
         "stop": Entry("daemon.cli.run_stop_admin", "Stop the running daemon."),
         "admin": Entry("daemon.cli.run_stop_admin", "Print the address of the admin page."),
+        "config": Entry("daemon.cli.config", "Show the settings in effect, and where each comes from."),
         "logs": Entry("daemon.cli.logs", "Show what the daemon and its jobs logged last."),
         "sync": Entry("daemon.cli.sync_and_train", "Read videos and engagements from the source."),
         "train": Entry("daemon.cli.sync_and_train", "Train a model from what is stored."),

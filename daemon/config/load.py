@@ -40,13 +40,8 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
         ConfigError: with one line per problem.
     """
     environ = os.environ if environ is None else environ
-    path = path / FILE_NAME if path.is_dir() else path
-    tree = _read(path)
-    variables = {
-        tuple(name.removeprefix(PREFIX).lower().split("__")): name
-        for name in sorted(environ)
-        if name.startswith(PREFIX) and name not in RESERVED
-    }
+    path = _file(path)
+    tree, variables = _read(path), _variables(environ)
     problems = [_apply(tree, steps, name, environ[name]) for steps, name in variables.items()]
     lines = [problem for problem in problems if problem]
     try:
@@ -57,6 +52,33 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
         where = f"{path.name} or the SHOAL_* variables" if variables else path.name
         raise ConfigError(tuple(lines), where=where)
     return _resolved(config, path.resolve().parent)
+
+
+def origins(path: Path, environ: Mapping[str, str]) -> dict[Steps, str]:
+    """Return what set each setting that is no default: the name of the file, or of a variable.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    path = _file(path)
+
+    def below(tree: Mapping[str, Any], at: Steps) -> Iterator[Steps]:
+        for name, value in tree.items():
+            yield from below(value, (*at, name)) if isinstance(value, dict) else [(*at, name)]
+
+    return dict.fromkeys(below(_read(path), ()), path.name) | _variables(environ)
+
+
+def _file(path: Path) -> Path:
+    return path / FILE_NAME if path.is_dir() else path
+
+
+def _variables(environ: Mapping[str, str]) -> dict[Steps, str]:
+    return {
+        tuple(name.removeprefix(PREFIX).lower().split("__")): name
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in RESERVED
+    }
 
 
 def _resolved(config: Config, base: Path) -> Config:
