@@ -23,6 +23,7 @@ COMMANDS: Final = {
         "admin": Entry("daemon.cli.run_stop_admin", "Print the address of the admin page."),
         "config": Entry("daemon.cli.config", "Show the settings in effect, and where each comes from."),
         "logs": Entry("daemon.cli.logs", "Show what the daemon and its jobs logged last."),
+        "support": Entry("daemon.cli.support", "Make a redacted report about a fault."),
         "sync": Entry("daemon.cli.sync_and_train", "Read videos and engagements from the source."),
         "train": Entry("daemon.cli.sync_and_train", "Train a model from what is stored."),
     },

@@ -8,6 +8,7 @@ appear only where they cannot be secret.
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -126,6 +127,11 @@ def _settings(table: type[Section] = Config, at: Steps = ()) -> Iterator[tuple[S
         for below in tables:
             kind = get_args(below.model_fields["kind"].annotation) if len(tables) > 1 else ()
             yield from _settings(below, (*at, name, *kind))
+
+
+def is_setting(key: str) -> bool:
+    """Tell whether a key, as in a problem's line, is that of a setting; others hold what somebody typed."""
+    return re.sub(r"\[\d+\]", "", key) in {".".join(_plain(at)) for at, _ in _settings()}
 
 
 def _plain(steps: Steps) -> Steps:
