@@ -40,7 +40,15 @@ COMMANDS: Final = {
                 "suspects": Entry("daemon.cli.peers_revert", "List who was in sums that were quarantined."),
             },
         ),
-        "group": Entry("daemon.cli.group", "Learn in a group, with one sum that a member hosts."),
+        "group": Entry(
+            "daemon.cli.group",
+            "Learn in a group, with one sum that a member hosts.",
+            {
+                "check": Entry(
+                    "daemon.cli.group_check", "Try a group out before you join it, with made-up data."
+                )
+            },
+        ),
         "identity": Entry("daemon.cli.identity", "Show or replace the key of this instance."),
         "rounds": Entry("daemon.cli.rounds", "List rounds, the secure sums with others, and start one."),
     },
