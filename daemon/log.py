@@ -5,17 +5,22 @@ that varies is a named field. Fields that could name a person or hold a secret a
 by shape.
 """
 
+import fcntl
 import ipaddress
 import json
 import logging
+import os
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable
+from io import TextIOWrapper
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import Any, Final
 
-from daemon.config.schema import Log
+from daemon.config.schema import Config
 
 FORBIDDEN: Final = frozenset(
     {
@@ -37,6 +42,10 @@ REDACTED: Final = "[redacted]"
 LINES_A_MINUTE: Final = 20
 """Of one kind; warnings and errors that repeat as well."""
 MAX_KINDS: Final = 500
+FILE_NAME: Final = "shoal.log"
+FILE_BYTES: Final = 1_000_000
+OLDER_FILES: Final = 3
+"""That are kept beside the one that is written: `shoal.log.1` is the newest of them."""
 _MINUTE: Final = 60.0
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -147,14 +156,83 @@ class AtMost(logging.Filter):
             return count < LINES_A_MINUTE
 
 
-def configure(settings: Log) -> None:
-    """Send every log of this process to standard error in the configured form."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(AtMost())
-    handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+class RotatedFile(WatchedFileHandler):
+    """Appends to a file that the daemon and its jobs write together; whoever fills it moves it away.
+
+    Readable by its owner only. A full disk costs lines of the file and nothing else: they went to standard
+    error as well.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        super().__init__(folder / FILE_NAME, encoding="utf-8")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            super().emit(record)
+            if self.stream is not None and os.fstat(self.stream.fileno()).st_size >= FILE_BYTES:
+                self._move_away(self.stream.fileno())
+        except OSError:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's own name)
+        """Stay silent: what logging would print here is not redacted."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(descriptor, "a", encoding=self.encoding)
+
+    def _move_away(self, mine: int) -> None:
+        path = Path(self.baseFilename)
+        # Another process that is just doing so makes this an OSError, and the next line goes to its new file.
+        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            if path.stat().st_ino == os.fstat(mine).st_ino:
+                kept = [path, *(path.with_name(f"{FILE_NAME}.{n}") for n in range(1, OLDER_FILES + 1))]
+                for older, newer in zip(kept[:0:-1], kept[-2::-1], strict=True):
+                    if newer.exists():
+                        newer.replace(older)
+        finally:
+            fcntl.flock(mine, fcntl.LOCK_UN)
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the log files that there are, oldest first."""
+    older = [folder / f"{FILE_NAME}.{number}" for number in range(OLDER_FILES, 0, -1)]
+    return [path for path in (*older, folder / FILE_NAME) if path.is_file()]
+
+
+def tail(folder: Path, lines: int) -> list[str]:
+    """Return the last lines of the log, oldest first."""
+    found: list[str] = []
+    for path in reversed(files(folder)):
+        if len(found) >= lines:
+            break
+        found = path.read_text("utf-8", "replace").splitlines() + found
+    return found[-lines:] if lines else []
+
+
+def configure(config: Config, *, level: str = "") -> None:
+    """Send every log of this process to standard error, and to a file in the data folder.
+
+    `level` replaces the configured one.
+    """
+    settings = config.log
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    problem = ""
+    try:
+        handlers.append(RotatedFile(config.log_dir))
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    for handler in handlers:
+        handler.addFilter(AtMost())
+        handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(settings.level.upper())
+    root.handlers[:] = handlers
+    root.setLevel((level or settings.level).upper())
     # Their info level would tell of every run and every connection.
     for name in ("apscheduler", "aiohttp.access", "asyncio", "filelock", "alembic", "httpx", "flwr"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    if problem:
+        logging.getLogger(__name__).warning("the log file cannot be written", extra={"problem": problem})

@@ -23,11 +23,14 @@ COMMANDS: Final = {
         "doctor": Entry("daemon.cli.status", "Check everything, and say what to do about what is wrong."),
         "stop": Entry("daemon.cli.run_stop_admin", "Stop the running daemon."),
         "admin": Entry("daemon.cli.run_stop_admin", "Print the address of the admin page."),
+        "config": Entry("daemon.cli.config", "Show the settings in effect, and where each comes from."),
+        "logs": Entry("daemon.cli.logs", "Show what the daemon and its jobs logged last."),
+        "support": Entry("daemon.cli.support", "Make a redacted report about a fault."),
+        "sync": Entry("daemon.cli.sync_and_train", "Read videos and engagements from the source."),
+        "train": Entry("daemon.cli.sync_and_train", "Train a model from what is stored."),
         "uninstall": Entry(
             "daemon.cli.uninstall", "Tell peers that this instance leaves, and delete its data."
         ),
-        "sync": Entry("daemon.cli.sync_and_train", "Read videos and engagements from the source."),
-        "train": Entry("daemon.cli.sync_and_train", "Train a model from what is stored."),
     },
     "Learn together": {
         "peers": Entry(
@@ -42,12 +45,20 @@ COMMANDS: Final = {
                 "suspects": Entry("daemon.cli.peers_revert", "List who was in sums that were quarantined."),
             },
         ),
-        "group": Entry("daemon.cli.group", "Learn in a group, with one sum that a member hosts."),
+        "group": Entry(
+            "daemon.cli.group",
+            "Learn in a group, with one sum that a member hosts.",
+            {
+                "check": Entry(
+                    "daemon.cli.group_check", "Try a group out before you join it, with made-up data."
+                )
+            },
+        ),
         "identity": Entry("daemon.cli.identity", "Show or replace the key of this instance."),
         "rounds": Entry("daemon.cli.rounds", "List rounds, the secure sums with others, and start one."),
     },
     "See what viewers get": {
-        "models": Entry("daemon.cli.models", "List, accept and export models."),
+        "models": Entry("daemon.cli.models", "List, accept, roll back and export models."),
         "related": Entry("daemon.cli.related", "List the videos that are suggested beside a video."),
         "explain": Entry("daemon.cli.related", "Explain why a video is suggested to a viewer, exactly."),
     },

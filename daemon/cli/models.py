@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from daemon.cli.command import Commands
 from daemon.cli.instance import HERE, Instance, InstanceOption, one_id
 from daemon.cli.terminal import ago, count, facts, heading, line, out, paragraph, prose, result, table
+from daemon.config.types import format_duration
 from daemon.errors import NoModelError, RequestError
+from daemon.process.running_daemon import answers_from
 from daemon.store import current_model, model_records
 from daemon.training.acceptance.report import with_titles
 
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from daemon.training.rollback import Rollback
+
 app = Commands()
+
+_SEE = "shoal models list"
 
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help='Id of a model, its first characters, or "current".')
@@ -79,8 +88,42 @@ def accept(model: Model, instance: InstanceOption = HERE) -> None:
 
 @app.command()
 def reject(model: Model, instance: InstanceOption = HERE) -> None:
-    """Keep a model that waits for you out of service. The one in service stays."""
+    """Keep a model out of service, and its sums out of later ones. The one in service stays."""
     _decide("reject", model, instance, "{} will not serve. The model in service stays.")
+
+
+@app.command()
+def rollback(
+    instance: InstanceOption = HERE,
+    *,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Id of a model, or its first characters. Default: the one that served before.",
+        ),
+    ] = "",
+) -> None:
+    """Go back to a model that served before.
+
+    A running daemon serves it a second later. A model that holds a peer that was removed or reverted, or a
+    viewer who withdrew, does not come back. The next training makes a new model, which then serves.
+    """
+    # Loads NumPy.
+    from daemon.training.rollback import roll_back
+
+    config, store = instance.config, instance.store
+    chosen = one_id([one.id for one in model_records.models(store)], model, "model", _SEE) if model else ""
+    done = roll_back(store, config, chosen)
+    follows = asyncio.run(answers_from(config.data_dir, done.now.id))
+    found = {
+        "before": None if done.before is None else done.before.id,
+        "model": done.now.id,
+        "created": done.now.created,
+        "learnt_again": list(done.learnt_again),
+        "daemon_follows": follows,
+    }
+    result(found, lambda: _show_rollback(done, config, follows=follows))
 
 
 @app.command()
@@ -125,7 +168,23 @@ def model_folder(instance: Instance, name: str) -> Path:
         return models_dir / current
     folders = models_dir.iterdir() if models_dir.is_dir() else ()
     known = [path.name for path in folders if path.is_dir() and not path.name.startswith(".")]
-    return models_dir / one_id(known, name, "model", "shoal models list")
+    return models_dir / one_id(known, name, "model", _SEE)
+
+
+def _show_rollback(done: Rollback, config: Config, *, follows: bool) -> None:
+    line(f"{done.now.id} serves again, trained {ago(time.time() - done.now.created)}.")
+    if not follows:
+        prose("The running daemon did not confirm that it changed over; see shoal logs, or restart it.")
+    schedule = config.schedule
+    when = "when you run shoal train"
+    if schedule.enabled and schedule.train_after_sync:
+        when = f"after the next sync, within {format_duration(schedule.sync)} (schedule.train_after_sync)"
+    prose(f"The next training puts a new model into service: {when}.")
+    if done.before is not None and done.learnt_again:
+        prose(
+            f"It learns again from {count(len(done.learnt_again), 'sum')} that this model does not hold. To "
+            f"prevent that: shoal models reject {done.before.id}"
+        )
 
 
 def _decide(decision: Literal["accept", "reject"], name: str, instance: Instance, told: str) -> None:

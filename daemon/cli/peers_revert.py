@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.command import Commands, printable
-from daemon.cli.instance import HERE, Instance, InstanceOption, host_name, quiet_job
+from daemon.cli.command import Commands, human, printable
+from daemon.cli.instance import HERE, Instance, InstanceOption, Yes, host_name, quiet_job
 from daemon.cli.peers import tell
 from daemon.cli.terminal import (
     ago,
+    confirm,
     count,
     facts,
     heading,
@@ -26,8 +27,9 @@ from daemon.cli.terminal import (
     utc,
 )
 from daemon.errors import RequestError, ShoalError
-from daemon.revert import orchestrate, proof
+from daemon.revert import orchestrate, outlook, proof
 from daemon.revert.out_of_service import require_known
+from daemon.revert.outlook import Outlook
 from daemon.revert.report import with_titles
 from daemon.training.acceptance import suspect_sub_cohorts
 
@@ -66,12 +68,14 @@ def revert(
     verify: Annotated[
         bool, typer.Option("--verify", help="Only check that nothing of the peer is stored.")
     ] = False,
+    yes: Yes = False,
 ) -> None:
     """Take out a peer and what was learnt with it.
 
-    The peer is blocked, and a model without it serves at once. Then everything that contains its contribution
-    is deleted, a new model is trained, and the result is proven. What was deleted does not come back when you
-    approve the peer again. If interrupted, run it again to finish.
+    You are shown what would be deleted, and asked. Then the peer is blocked, and a model without it serves at
+    once. Everything that contains its contribution is deleted, a new model is trained, and the result is
+    proven. What was deleted does not come back when you approve the peer again. If interrupted, run it again
+    to finish.
     """
     if dry_run and verify:
         raise RequestError("--dry-run and --verify exclude each other", advice="Give one of them.")
@@ -81,6 +85,8 @@ def revert(
     if verify:
         _verify(instance, host)
         return
+    if not (dry_run or yes):
+        _ask(outlook.look(store, config, host))
     with progress_bar(f"{'looking at' if dry_run else 'taking out'} {host}") as progress:
         if dry_run:
             run = orchestrate.rehearse(config, instance.config_file, host, quiet_job, progress)
@@ -108,6 +114,43 @@ def suspects(instance: InstanceOption = HERE) -> None:
     """
     found = suspect_sub_cohorts.suspects(instance.store)
     result({"suspects": found}, lambda: _show_suspects(found))
+
+
+def _ask(found: Outlook) -> None:
+    """Show what would be deleted, and ask. Raises RequestError, typer.Exit: see `confirm`."""
+    if human():
+        _show_outlook(found)
+    confirm(
+        f"Take out {found.host}?",
+        yes=False,
+        advice="See what would change with --dry-run, then confirm it with --yes.",
+    )
+
+
+def _show_outlook(found: Outlook) -> None:
+    line(f"Taking out {found.host} blocks it, and deletes what its viewers are in:")
+    out.print()
+    serves = found.serves_next or "no model; PeerTube's own lists"
+    rows = [
+        ("sums", f"{found.sums:,}"),
+        ("models", f"{found.models:,}"),
+        ("counts that heads are chosen from", count(found.runs, "run")),
+        ("rounds in progress", f"{found.open_rounds:,}"),
+        ("serves now", found.serving or "no model"),
+        ("serves next", "the same" if found.serves_next == found.serving else serves),
+        ("learns from", _BASIS[found.basis]),
+    ]
+    if found.early:
+        rows.append(("data window", "ends early; the next sum is without it"))
+    facts(rows)
+    out.print()
+    if found.too_few:
+        verb = "stays" if found.left == 1 else "stay"
+        prose(
+            f"Then {count(found.left, 'peer')} {verb} approved, and a sum needs {found.needed}: there is no "
+            "new one until you approve others."
+        )
+    prose("What is deleted does not come back when you approve the peer again.")
 
 
 def _verify(instance: Instance, host: str) -> None:

@@ -9,6 +9,7 @@ appear only where they cannot be secret.
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -44,14 +45,9 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
         ConfigError: with one line per problem.
     """
     environ = os.environ if environ is None else environ
-    path = path / FILE_NAME if path.is_dir() else path
+    path = _file(path)
     tree = _read(path)
-    variables = {
-        tuple(name.removeprefix(PREFIX).lower().split("__")): name
-        for name in sorted(environ)
-        if name.startswith(PREFIX) and name not in RESERVED
-    }
-    variables, texts, lines = _with_secret_files(variables, environ)
+    variables, texts, lines = _with_secret_files(_variables(environ), environ)
     problems = [_apply(tree, steps, name, texts[name]) for steps, name in variables.items()]
     lines += [problem for problem in problems if problem]
     try:
@@ -62,6 +58,34 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
         where = f"{path.name} or the SHOAL_* variables" if variables else path.name
         raise ConfigError(tuple(lines), where=where)
     return _resolved(config, path.resolve().parent)
+
+
+def origins(path: Path, environ: Mapping[str, str]) -> dict[Steps, str]:
+    """Return what set each setting that is no default: the name of the file, or of a variable.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    path = _file(path)
+
+    def below(tree: Mapping[str, Any], at: Steps) -> Iterator[Steps]:
+        for name, value in tree.items():
+            yield from below(value, (*at, name)) if isinstance(value, dict) else [(*at, name)]
+
+    variables, _texts, _problems = _with_secret_files(_variables(environ), environ)
+    return dict.fromkeys(below(_read(path), ()), path.name) | variables
+
+
+def _file(path: Path) -> Path:
+    return path / FILE_NAME if path.is_dir() else path
+
+
+def _variables(environ: Mapping[str, str]) -> dict[Steps, str]:
+    return {
+        tuple(name.removeprefix(PREFIX).lower().split("__")): name
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in RESERVED
+    }
 
 
 def _resolved(config: Config, base: Path) -> Config:
@@ -109,6 +133,11 @@ def _settings(table: type[Section] = Config, at: Steps = ()) -> Iterator[tuple[S
         for below in tables:
             kind = get_args(below.model_fields["kind"].annotation) if len(tables) > 1 else ()
             yield from _settings(below, (*at, name, *kind))
+
+
+def is_setting(key: str) -> bool:
+    """Tell whether a key, as in a problem's line, is that of a setting; others hold what somebody typed."""
+    return re.sub(r"\[\d+\]", "", key) in {".".join(_plain(at)) for at, _ in _settings()}
 
 
 def _plain(steps: Steps) -> Steps:

@@ -311,7 +311,10 @@ class Schedule(Section):
 
 
 class Log(Section):
-    """Logs go to standard error, one line per event, without addresses, viewers, titles or secrets."""
+    """Logs go to standard error, one line per event, without addresses, viewers, titles or secrets.
+
+    They are kept in log/ in data_dir as well, at most 4 MB. To read them, run: shoal logs.
+    """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe events to log."""
@@ -437,6 +440,11 @@ class Config(Section):
     def group_dir(self) -> Path:
         """Keys and files of the group that this instance is in, or hosts."""
         return self.data_dir / "group"
+
+    @property
+    def log_dir(self) -> Path:
+        """What this daemon and its jobs logged, in a few files of limited size."""
+        return self.data_dir / "log"
 
     @property
     def identity_file(self) -> Path:

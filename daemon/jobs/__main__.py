@@ -43,9 +43,7 @@ def main(argv: list[str], jobs: Mapping[str, JobFunction] = JOBS) -> int:
     events = EventWriter(claim_stdout())
     try:
         config = load(options.config)
-        log.configure(config.log)
-        if options.quiet:
-            logging.getLogger().setLevel(logging.ERROR)
+        log.configure(config, level="error" if options.quiet else "")
         arguments = dict(item.split("=", 1) for item in options.argument)
         result, seconds = _run(options.name, jobs[options.name], config, events, arguments)
     except ShoalError as error:

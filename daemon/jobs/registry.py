@@ -46,7 +46,7 @@ JOBS: dict[str, JobFunction] = {
     "migrate": lazy("daemon.maintenance.database_loss:run"),  # every job migrates first
 }
 
-UNRECORDED: frozenset[str] = frozenset({"migrate", "share", "measure"})
+UNRECORDED: frozenset[str] = frozenset({"migrate", "share", "measure", "group-check"})
 """Jobs without a record: they change nothing, and what would leave does not belong in a list of jobs."""
 
 RECORDED_ONCE: frozenset[str] = frozenset({"consent", "peers", "group-nodes", "catch-up"})

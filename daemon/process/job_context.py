@@ -75,13 +75,14 @@ LOCKS: Mapping[str, str] = {
     "contribution": "",
     "share": "",
     "measure": "",
+    "group-check": "",
     "consent": "check.lock",
     "peers": "",
     "catch-up": "catch-up.lock",
 }
 """Jobs that do not take the data directory's job lock, but another or none. A round waits for peers, whose
 own rounds may wait for a contribution of ours: so a contribution only reads and never waits, nor do the
-look at what would leave and a measurement. The check of consent does not wait for a training either; what it
+look at what would leave and measurements. The check of consent does not wait for a training either; what it
 must not overlap with is in `daemon.store.viewers`. A message to one peer does not wait while hundreds
 of others are asked: each peer is changed in a transaction of its own."""
 

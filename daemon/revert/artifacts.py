@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +11,10 @@ from sqlalchemy import Engine, select
 from daemon.config import Config
 from daemon.group.published_sums import PublishedStore
 from daemon.rounds import crash_points
-from daemon.store import current_model, model_records, sums
+from daemon.store import activity, current_model, model_records, sums
 from daemon.store.engine import reads, truncate_wal
-from daemon.store.model_records import ModelRecord
-from daemon.store.tables import Round, Sum
-from models.artefact import MANIFEST, read_manifest
-from models.errors import ModelError
+from daemon.store.tables import Sum
+from daemon.training.kept_models import hosts_in_model, named_in
 
 _LOG_PATIENCE = 2.0
 """Seconds that are waited for readers, before the log of the database is left as it is."""
@@ -42,7 +39,7 @@ def artifacts_of(engine: Engine, config: Config, host: str) -> Artifacts:
     from, counts as holding it.
     """
     records = model_records.models(engine)
-    summed = survivors_by_round(engine)
+    summed = activity.survivors_by_round(engine)
     models = [
         record
         for record in records
@@ -52,37 +49,13 @@ def artifacts_of(engine: Engine, config: Config, host: str) -> Artifacts:
     folders = [
         path.name
         for path in _folders(config.models_dir)
-        if path.name not in known and ((named := _named_in(path)) is None or host in named)
+        if path.name not in known and ((named := named_in(path)) is None or host in named)
     ]
     return Artifacts(
         sums=tuple(one.round_id for one in sums.records(engine) if host in one.sources),
         models=tuple(record.id for record in models),
         folders=tuple(sorted(folders)),
     )
-
-
-def survivors_by_round(engine: Engine) -> dict[str, tuple[str, ...]]:
-    """Return who was summed in each round on record, and who passed its sum on to this instance."""
-    with reads(engine) as connection:
-        rows = connection.execute(select(Round.id, Round.survivors, Round.role, Round.aggregator)).all()
-    return {
-        round_id: (*survivors, *((aggregator,) if role == "newcomer" else ()))
-        for round_id, survivors, role, aggregator in rows
-    }
-
-
-def hosts_in_model(
-    record: ModelRecord, summed: Mapping[str, tuple[str, ...]], models_dir: Path
-) -> frozenset[str] | None:
-    """Return the other instances whose viewers are in a model; None where nobody knows any more.
-
-    Its row, its round and its manifest must each name them; whoever one of the three names counts.
-    """
-    if record.kind == "local":
-        return frozenset(_named_in(models_dir / record.directory) or ())
-    found = {*record.survivors, *summed.get(record.round_id or "", ())}
-    found |= _named_in(models_dir / record.directory) or frozenset()
-    return frozenset(found) or None
 
 
 @dataclass(frozen=True)
@@ -117,18 +90,6 @@ def delete(engine: Engine, config: Config, held: Artifacts) -> Deleted:
     _sweep(engine, config, current)
     truncate_wal(engine, patience=_LOG_PATIENCE)
     return Deleted(tuple(held.sums), {name: hashes[name] for name in held.models})
-
-
-def _named_in(directory: Path) -> frozenset[str] | None:
-    """Return the hosts that a model's manifest names as its sources; None where it cannot be read."""
-    if not (directory / MANIFEST).exists():
-        return None
-    try:
-        manifest = read_manifest(directory)
-    except ModelError:
-        return None
-    named = manifest.get("provenance", {}).get("survivors", [])
-    return frozenset(str(host) for host in named)
 
 
 def _folders(models_dir: Path) -> list[Path]:

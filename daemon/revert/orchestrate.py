@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +12,11 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import JobError
-from daemon.process import daemon_lock
 from daemon.process.job_context import JobOutcome, Progress, RunJob
+from daemon.process.running_daemon import answers_from
 from daemon.revert.out_of_service import take_out_of_service
 
 JOB = "revert"
-FOLLOW_SECONDS = 15.0
-_ASK_EVERY = 0.05
 
 
 class UnfinishedRevertError(JobError):
@@ -67,7 +62,7 @@ async def carry_out(
     began = time.monotonic()
     progress("out of service", 0.0)
     switch = await asyncio.to_thread(take_out_of_service, engine, config, host, clock())
-    follows = await answers_from(config, switch.now)
+    follows = await answers_from(config.data_dir, switch.now)
     arguments = {"host": host, "seconds": f"{time.monotonic() - began:.3f}"}
     outcome = await _job(run, config, config_file, arguments, progress)
     if not outcome.ok:
@@ -80,30 +75,6 @@ async def carry_out(
         sentence = "The running daemon did not confirm that it changed over; see its log, or restart it."
         report["limits"] = [*report["limits"], sentence]
     return report
-
-
-async def answers_from(config: Config, model: str | None) -> bool:
-    """Wait until the running daemon answers from a model, None from none; True at once where none runs."""
-    deadline = time.monotonic() + FOLLOW_SECONDS
-    while time.monotonic() < deadline:
-        found = daemon_lock.find(config.data_dir)
-        if found is None or await asyncio.to_thread(_serves, found.api) == (model or ""):
-            return True
-        await asyncio.sleep(_ASK_EVERY)
-    return False
-
-
-def _serves(api: str) -> str | None:
-    """Return the model that a daemon answers from, empty where it has none, None where it does not answer."""
-    # No proxy: this is a call to this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"http://{api}/health/ready", timeout=2.0) as answer:
-            return str(json.loads(answer.read()).get("model", ""))
-    except urllib.error.HTTPError as error:
-        return "" if error.code == 503 else None
-    except (OSError, ValueError):
-        return None
 
 
 async def _job(

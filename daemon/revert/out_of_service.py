@@ -23,18 +23,17 @@ from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.process.job_context import LOCKS
 from daemon.revert import report
-from daemon.revert.artifacts import hosts_in_model, survivors_by_round
 from daemon.revert.report import Basis
 from daemon.rounds import crash_points, head_history, round_config
 from daemon.rounds.aggregator_window import asked_before, group_windows, peer_windows
 from daemon.store import activity, current_model, ledger_rows, model_records, sums
 from daemon.store.model_records import ModelRecord
 from daemon.training import deploy
+from daemon.training.deploy import MayServe
+from daemon.training.kept_models import loads
 from federation import envelope
 from federation.errors import Refusal
 from federation.proposal import SignedProposal
-from models import artefact
-from models.errors import ModelError
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ def require_known(engine: Engine, config: Config, host: str) -> None:
             advice='Set mode = "off" to serve without federation, or see: shoal viewers.',
         )
     known = repository.read(engine, config).find(host) is not None
-    if not known and not any(host in hosts for hosts in survivors_by_round(engine).values()):
+    if not known and not any(host in hosts for hosts in activity.survivors_by_round(engine).values()):
         raise RequestError(f"{host} was never a peer here", advice="See: shoal peers list.")
 
 
@@ -109,20 +108,16 @@ def choose(engine: Engine, config: Config, without: str = "") -> ModelRecord | N
     learnt from own viewers alone; None where there is neither. Its files are checked: the serving process
     would go on with the old model rather than with a damaged one.
     """
-    known = repository.read(engine, config)
-    summed = survivors_by_round(engine)
+    may_serve = MayServe(engine, config)
     current = current_model.read(config.models_dir)
 
     def usable(record: ModelRecord) -> bool:
-        hosts = hosts_in_model(record, summed, config.models_dir)
-        if hosts is None or without in hosts or record.state not in ("ready", "current"):
+        if record.state not in ("ready", "current") or without in (may_serve.hosts(record) or ()):
             return False
-        if deploy.too_exact(engine, config, record):
-            return False
-        # What serves goes at the end of the next training; nothing of its kind comes back until then.
-        if record.directory != current and deploy.holds_withdrawn(record, config):
-            return False
-        return not known.unusable(tuple(hosts)) and _loads(config, record)
+        # What serves goes at the end of the next training, should somebody have left it since; nothing of its
+        # kind comes back until then.
+        refused = may_serve.refusal(record, serving=record.directory == current)
+        return refused is None and loads(config, record)
 
     records = model_records.models(engine)
     ordered = [r for r in records if r.kind == "federated"] + [r for r in records if r.kind == "local"]
@@ -215,15 +210,6 @@ def _begun(engine: Engine, host: str, before: str | None, now: float) -> str | N
         return first
     report.begin_record(engine, host, {"served_before": before, "finished": False}, now)
     return before
-
-
-def _loads(config: Config, record: ModelRecord) -> bool:
-    try:
-        artefact.load(config.models_dir / record.directory)
-    except (ModelError, OSError):
-        log.warning("a model is damaged and cannot serve: %s", record.id)
-        return False
-    return True
 
 
 def _abandon(engine: Engine, config: Config, host: str, now: float) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ from daemon.identity import open_identity
 from daemon.ledger import chain as ledger
 from daemon.ledger import manifests
 from daemon.peers import repository
-from daemon.revert.artifacts import artifacts_of, survivors_by_round
+from daemon.revert.artifacts import artifacts_of
 from daemon.revert.out_of_service import open_rounds_with
-from daemon.store import current_model, model_records
+from daemon.store import activity, current_model, model_records
 from daemon.store.engine import reads
 from daemon.store.tables import Sum
 from models import artefact
@@ -75,7 +75,7 @@ def prove(engine: Engine, config: Config, host: str) -> Proof:
     rounds = provenance.get("rounds") or [provenance.get("round")]
     trained = tuple(str(round_) for round_ in rounds if round_)
     hosts = tuple(sorted(str(name) for name in provenance.get("survivors", ())))
-    summed = survivors_by_round(engine)
+    summed = activity.survivors_by_round(engine)
     for round_ in trained:
         if host in summed.get(round_, ()):
             problems.append(

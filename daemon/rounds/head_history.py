@@ -82,10 +82,14 @@ class HeadHistory:
 
     def forget(self, hosts: Collection[str]) -> int:
         """Forget every run that one of these hosts is in; returns how many."""
-        gone = [one for one in self.newest() if set(one.survivors) & set(hosts)]
+        gone = self.with_any(hosts)
         for one in gone:
             self._journal.erase(bytes.fromhex(one.run))
         return len(gone)
+
+    def with_any(self, hosts: Collection[str]) -> list[ReleasedCounts]:
+        """Return the runs that one of these hosts is in."""
+        return [one for one in self.newest() if set(one.survivors) & set(hosts)]
 
     def _read(self, run: bytes) -> ReleasedCounts | None:
         raw = self._journal.read(run, _NAME)
@@ -120,8 +124,18 @@ def of_group(config: Config) -> HeadHistory:
 
 def forget(config: Config, hosts: Collection[str]) -> int:
     """Forget, in all histories, every run that one of these hosts is in; returns how many."""
+    return sum(history.forget(hosts) for history in _with_others(config))
+
+
+def count(config: Config, hosts: Collection[str]) -> int:
+    """Return how many runs, in all histories, one of these hosts is in."""
+    return sum(len(history.with_any(hosts)) for history in _with_others(config))
+
+
+def _with_others(config: Config) -> list[HeadHistory]:
+    """Return the histories that hold others; looking makes no folder."""
     folders = (
         (config.journal_dir / "head-history", of_peers),
         (config.group_dir / "host" / "head-history", of_group),
     )
-    return sum(open_(config).forget(hosts) for folder, open_ in folders if folder.is_dir())
+    return [open_(config) for folder, open_ in folders if folder.is_dir()]

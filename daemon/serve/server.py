@@ -198,6 +198,6 @@ async def _listen(
 
 def run(config: Config, config_file: Path) -> None:
     """Serve in this process, as the only daemon of its data directory."""
-    log.configure(config.log)
+    log.configure(config)
     with only_daemon(config.data_dir):
         asyncio.run(serve(config, config_file))

@@ -71,6 +71,16 @@ def round_(engine: Engine, round_id: str) -> RoundRecord | None:
         return None if row is None else RoundRecord(**row)
 
 
+def survivors_by_round(engine: Engine) -> dict[str, tuple[str, ...]]:
+    """Return who was summed in each round on record, and who passed its sum on to this instance."""
+    with reads(engine) as connection:
+        rows = connection.execute(select(Round.id, Round.survivors, Round.role, Round.aggregator)).all()
+    return {
+        round_id: (*survivors, *((aggregator,) if role == "newcomer" else ()))
+        for round_id, survivors, role, aggregator in rows
+    }
+
+
 def newest_survivors(engine: Engine) -> list[str]:
     """Return who is in the newest sum that this instance asked for and received, nobody before the first."""
     query = select(Round.survivors).where(Round.role == "aggregator", Round.outcome == "done")

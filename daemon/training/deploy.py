@@ -20,9 +20,10 @@ from daemon.errors import JobBusyError, JobError
 from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
 from daemon.peers import repository
-from daemon.store import current_model, model_records, sums, withdrawn
+from daemon.store import activity, current_model, model_records, sums, withdrawn
 from daemon.store.model_records import ModelRecord
 from daemon.training import exact_own
+from daemon.training.kept_models import hosts_in_model
 
 LOCK_NAME = "service.lock"
 PATIENCE = 10.0
@@ -51,10 +52,58 @@ def turn(config: Config) -> Iterator[None]:
         lock.release()
 
 
+class MayServe:
+    """Tells whether models may serve; peers and rounds are read once."""
+
+    def __init__(self, engine: Engine, config: Config) -> None:
+        self._engine, self._config = engine, config
+        self._book = repository.read(engine, config)
+        self._summed = activity.survivors_by_round(engine)
+
+    def hosts(self, record: ModelRecord) -> frozenset[str] | None:
+        """Return whose viewers are in a model beside our own; None where nobody knows any more."""
+        return hosts_in_model(record, self._summed, self._config.models_dir)
+
+    def refusal(self, record: ModelRecord, *, serving: bool = False) -> tuple[str, str] | None:
+        """Return why a model must not serve, and what to do then; None where it may.
+
+        One that is `serving` may go on with somebody in it who withdrew, until the next training is over.
+        """
+        hosts = self.hosts(record)
+        if hosts is None:
+            return (
+                "nobody knows any more whom this model was learnt from; it does not serve",
+                "What serves now stays. Run `shoal train` for a new model.",
+            )
+        if out := self._book.unusable(tuple(sorted(hosts))):
+            return _taken_out(", ".join(out))
+        if not serving and holds_withdrawn(record, self._config):
+            return (
+                "somebody withdrew who is in this model; it does not serve",
+                "Run `shoal train` for a model without them.",
+            )
+        if too_exact(self._engine, self._config, record):
+            return (
+                (
+                    "this model was learnt from exact numbers of own viewers, and people whom you did not "
+                    "let in could see its lists; it does not serve"
+                ),
+                "Run `shoal train` for a model from noisy numbers.",
+            )
+        return None
+
+
+def _taken_out(who: str) -> tuple[str, str]:
+    return (
+        f"this model was learnt from {who}, whose learning was taken out; it does not serve",
+        "What serves now stays. Run `shoal train` for a model without it.",
+    )
+
+
 def put_into_service(
-    engine: Engine, config: Config, model_id: str, *, trained_from: Sequence[str] = ()
+    engine: Engine, config: Config, model_id: str, *, trained_from: Sequence[str] = (), reason: str = ""
 ) -> ModelRecord:
-    """Let a model serve; `trained_from` are stored sums that must still be there.
+    """Let a model serve; `trained_from` are stored sums that must still be there, `reason` is for the ledger.
 
     Raises:
         JobError: it is not known any more, was learnt from somebody whose learning was taken out, or from
@@ -65,28 +114,17 @@ def put_into_service(
         record = model_records.model(engine, model_id)
         if record is None or not (config.models_dir / record.directory).is_dir():
             raise JobError("this model is gone", advice="See: shoal models list")
-        out = repository.read(engine, config).unusable(tuple(record.survivors))
-        if out or not sums.exist(engine, trained_from):
-            who = ", ".join(out) or "a peer"
-            raise JobError(
-                f"this model was learnt from {who}, whose learning was taken out; it does not serve",
-                advice="What serves now stays. Run `shoal train` for a model without it.",
-            )
-        if holds_withdrawn(record, config):
-            raise JobError(
-                "somebody withdrew who is in this model; it does not serve",
-                advice="Run `shoal train` for a model without them.",
-            )
-        if too_exact(engine, config, record):
-            raise JobError(
-                "this model was learnt from exact numbers of own viewers, and people whom you did not let in "
-                "could see its lists; it does not serve",
-                advice="Run `shoal train` for a model from noisy numbers.",
-            )
+        refused = MayServe(engine, config).refusal(record)
+        if refused is None and not sums.exist(engine, trained_from):
+            refused = _taken_out("a peer")
+        if refused is not None:
+            problem, advice = refused
+            raise JobError(problem, advice=advice)
         if current_model.read(config.models_dir) != record.directory:
             current_model.write(config.models_dir, record.directory)
             identity = open_identity(config.identity_file, config.instance.host, create=False)
             details = {"kind": record.kind, "manifest": record.manifest_sha256, "survivors": record.survivors}
+            details |= {"reason": reason} if reason else {}
             append(engine, identity, Kind.SERVED, record.id, details, now=time.time())
         model_records.make_current(engine, record.id)
         return record

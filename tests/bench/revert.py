@@ -71,7 +71,7 @@ def _measure(folder: Path, *, federated: bool) -> float:
         before = _model(running, video)
         # Not waited for to its end: what it deletes and trains afterwards changes nothing for viewers.
         command, environment = python_module(
-            "daemon.cli.main", "peers", "revert", HOST, "--config", str(config)
+            "daemon.cli.main", "peers", "revert", HOST, "--yes", "--config", str(config)
         )
         began = time.monotonic()
         with (folder / "revert.log").open("wb") as log:

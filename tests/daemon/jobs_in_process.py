@@ -30,7 +30,7 @@ def run_here(name: str, config_file: Path, arguments: Mapping[str, str] | None =
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry, "claim_stdout", lambda: events)
         patch.setattr(limits, "be_modest", lambda _memory_mb: None)
-        patch.setattr(log, "configure", lambda _settings: None)
+        patch.setattr(log, "configure", lambda _config, level="": None)
         status = entry.main([name, "--config", str(config_file), *extra])
     last = read_event(events.getvalue().splitlines()[-1])
     assert last is not None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,22 @@ def shoal(*words: str | Path, typed: str = "", columns: int = 100) -> Done:
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return Done(done.exit_code, done.stdout, done.stderr)
+
+
+def at_terminal(*words: str | Path, answer: str) -> Done:
+    """Run a command in a process of its own, at a terminal where somebody types an answer when asked."""
+    command, environment = python_module("daemon.cli.main", *map(str, words))
+    environment |= {"COLUMNS": "80", "TERM": "dumb"}
+    keyboard, terminal = pty.openpty()
+    try:
+        os.write(keyboard, f"{answer}\n".encode())
+        done = subprocess.run(
+            command, env=environment, stdin=terminal, capture_output=True, text=True, check=False, timeout=120
+        )
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def process(*words: str | Path, cwd: Path | None = None) -> Done:

@@ -91,7 +91,7 @@ def main(argv: list[str]) -> int:
     events = EventWriter(claim_stdout())
     try:
         config = load(options.config)
-        log.configure(config.log)
+        log.configure(config)
         with _only_one(config):
             asyncio.run(_host(config, events))
     except ShoalError as error:

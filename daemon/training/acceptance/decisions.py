@@ -10,7 +10,7 @@ from daemon.config import Config
 from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
-from daemon.store import model_records, sums
+from daemon.store import current_model, model_records, sums
 from daemon.store.model_records import ModelRecord
 from daemon.training import deploy
 
@@ -39,24 +39,33 @@ def reject(engine: Engine, config: Config, model_id: str, now: float) -> ModelRe
     """Keep a model from serving; what serves now stays, and its sums are not learnt from.
 
     Raises:
-        RequestError: there is no such model, or it needs no decision.
+        RequestError: there is no such model, or it serves.
 
     """
-    record = _open(engine, model_id)
     with deploy.turn(config):
+        record = _known(engine, model_id)
+        if record.directory == current_model.read(config.models_dir):
+            raise RequestError(
+                "this model serves", advice="Go back to another one first: shoal models rollback"
+            )
         model_records.set_state(engine, record.id, "quarantined")
         _write(engine, config, record, "quarantined", now)
     return _again(engine, record)
 
 
-def _open(engine: Engine, model_id: str) -> ModelRecord:
+def _known(engine: Engine, model_id: str) -> ModelRecord:
     record = model_records.model(engine, model_id)
     if record is None:
         raise RequestError(f"there is no model {model_id}", advice="See: shoal models list")
+    return record
+
+
+def _open(engine: Engine, model_id: str) -> ModelRecord:
+    record = _known(engine, model_id)
     if record.state not in ("awaiting", "quarantined"):
         raise RequestError(
             "this model waits for no decision: it serves, or it may serve",
-            advice="Only models that await a decision, or are quarantined, can be accepted or rejected.",
+            advice="To let another model serve that may: shoal models rollback MODEL",
         )
     return record
 

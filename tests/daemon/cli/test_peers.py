@@ -43,7 +43,7 @@ async def test_who_was_taken_out_hears_of_it(pair: list[Neighbour]) -> None:
     await a.approve(b)
     await b.approve(a)
     assert b.peer(a).theirs == "approved"
-    reverted = await typed(a, "peers", "revert", b.host)
+    reverted = await typed(a, "peers", "revert", b.host, "--yes")
     assert (reverted.returncode, a.peer(b).state, b.peer(a).theirs) == (0, "reverted", "declined"), (
         reverted.stderr
     )

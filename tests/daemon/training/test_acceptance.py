@@ -301,13 +301,15 @@ def test_rejecting_keeps_what_serves(config: Config, engine: Engine, report: dic
     assert newest(engine, limit=1, kind=Kind.ACCEPTANCE)[0].details["verdict"] == "quarantined"
 
 
-def test_only_models_that_wait_can_be_decided_on(
+def test_neither_can_what_serves_be_rejected_nor_what_waits_for_nothing_be_accepted(
     config: Config, engine: Engine, report: dict[str, Any]
 ) -> None:
     waiting(config, engine, "awaiting", report)
+    with pytest.raises(RequestError, match="no decision"):
+        decisions.accept(engine, config, BEFORE, 1.0)
+    with pytest.raises(RequestError, match="this model serves"):
+        decisions.reject(engine, config, BEFORE, 1.0)
     for decide in (decisions.accept, decisions.reject):
-        with pytest.raises(RequestError, match="no decision"):
-            decide(engine, config, BEFORE, 1.0)
         with pytest.raises(RequestError, match="no model"):
             decide(engine, config, "nothing", 1.0)
 
