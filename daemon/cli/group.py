@@ -15,7 +15,7 @@ from daemon.cli.key_words import show_words
 from daemon.cli.terminal import confirm, line, out, prose, result, say
 from daemon.config.types import parse_duration
 from daemon.errors import PolicyRefusedError, RequestError, ShoalError
-from daemon.group import commands, repository
+from daemon.group import commands, flower_installed, repository
 from daemon.group import status as group_status
 from daemon.group.commands import NoGroupError, UnknownMemberError
 from daemon.group.membership import join_and_leave, key_verification
@@ -160,6 +160,8 @@ def join(
 ) -> None:
     """Ask to join a group, after comparing the words of the host's key. The members are shown first."""
     config, store = instance.config, instance.store
+    # Before anybody compares words.
+    flower_installed.require()
     offer = instance.online(
         lambda http: join_and_leave.fetch_offer(config, store, http, url, group, time.time)
     )

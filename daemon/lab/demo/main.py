@@ -19,12 +19,14 @@ from pathlib import Path
 from rich.console import Console
 
 from daemon.errors import RequestError, ShoalError
+from daemon.group import flower_installed
 from daemon.lab.demo import attack as attacked
 from daemon.lab.demo.compare import Compared, compare
 from daemon.lab.demo.group import DemoGroup
 from daemon.lab.demo.instances import DemoInstance, DemoSetup, build
 from daemon.lab.demo.processes import Daemon, admin_pages, every, require, sum_details, until_interrupted
 from daemon.lab.demo.report import DemoReport, Listing
+from daemon.lab.made_up import NOTE, SHIPPED
 from daemon.store import activity
 from federation.node import ANSWERS
 from federation.proposal import least_threshold
@@ -52,8 +54,12 @@ def main(
     Raises:
         ShoalError: it could not be run; the daemons' logs are kept, and the message says where.
     """
+    if group:
+        flower_installed.require()
     victim = parse_kill(kill, instances) if kill else None
     console = Console(stderr=True, highlight=False, quiet=as_json)
+    if data is None and not SHIPPED.is_dir():
+        console.print(NOTE, markup=False)
     folder = Path(tempfile.mkdtemp(prefix="shoal-demo-"))
 
     def show(report: DemoReport | attacked.AttackReport) -> None:
