@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -131,6 +132,16 @@ def start(
             prose("Members that do not ask again before then miss it; they ask every group.poll.")
 
     result({"group": after.group, "next_at": after.next_at}, show)
+
+
+@app.command()
+def superlink(instance: InstanceOption = HERE) -> None:
+    """Run Flower's SuperLink as a service of its own, at the address in group.superlink_service."""
+    from daemon.group.hosting import host_process, superlink_service
+
+    config = instance.config
+    command, environment = superlink_service.command(config, host_process.folder_of(config))
+    os.execve(command[0], command, environment)  # noqa: S606 (no shell is wanted)
 
 
 @app.command()
