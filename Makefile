@@ -3,9 +3,13 @@
 #             and are skipped without
 # make test-fast  the tests that start no daemon, no Flower and no browser: under two minutes
 # make check  ruff, spelling, glossary, import contract, mypy, tsc, eslint
+# make test-flower FLOWER=1.42  the tests of groups on another version of Flower, in an environment of its own
+# make test-install  the README's install commands in a clean Debian: needs root and debootstrap, takes minutes
 # make bench  speed, as ratios against named baselines
 # make chaos  rounds of five real daemons, killed at random: no wrong sum, nothing given twice (20 to 30 minutes)
 # make privacy  attacks on our own sums, by privacy level, with what each level costs in quality
+# make lock   writes docker/requirements.txt: versions and hashes of all that the image holds
+# make release  builds wheel, plugin and checksums of the newest commit into dist/, if nothing in them is untrue
 # make docs   writes the pages of docs/ that are made from the code
 # make changelog  prints what the next release will say; with VERSION=0.2.0 writes it into CHANGELOG.md
 #
@@ -20,7 +24,7 @@ JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test test-fast check bench chaos privacy docs changelog clean
+.PHONY: demo test test-fast test-flower test-install check bench chaos privacy lock release docs changelog clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
@@ -43,6 +47,20 @@ test: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 test-fast: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(call run_tests,-n 2 --dist loadfile -m "not daemon and not flower and not slow",test:fast)
 
+# Whoever widens the bounds of flwr in pyproject.toml runs it for each version within them.
+FLOWER ?= 1.41
+test-flower: $(VENV)-flower-$(FLOWER)/.installed
+	$(subst $(BIN),$(<D)/bin,$(PYTEST)) tests/federation/flower tests/daemon/group tests/adversaries/test_flower_attacks.py \
+		-n 2 --dist loadfile $(PYTEST_ARGS)
+
+$(VENV)-flower-%/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(@D)
+	$(subst $(BIN),$(@D)/bin,$(PIP_INSTALL)) --editable '.[dev]' 'flwr[simulation]==$*.*'
+	touch $@
+
+test-install: $(VENV)/.installed-dev $(JS)/node_modules/.installed
+	$(BIN)/python -m tests.install $(INSTALL_ARGS)
+
 check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,6 +80,20 @@ chaos: $(VENV)/.installed-dev
 privacy: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.adversaries.privacy $(PRIVACY_ARGS)
 
+# Torch is looked for in its own index, and nothing else is. Where that cannot be reached, TORCH_WHEELS names a folder
+# with the wheel; the line for torch then stays without a hash.
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command 'make lock' \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	$(if $(TORCH_WHEELS),--find-links $(TORCH_WHEELS),--torch-backend cpu)
+lock: $(VENV)/.installed-dev
+	@torch=$$(mktemp --suffix=.in); trap 'rm -f $$torch' EXIT; sed -n 's/^torch==.*/&+cpu/p' constraints.txt > $$torch; \
+	$(LOCK) --extra group --override $$torch --no-emit-package torch --upgrade \
+		--output-file docker/requirements.txt pyproject.toml \
+	$(if $(TORCH_WHEELS),,&& $(LOCK) --no-deps --output-file docker/requirements-torch.txt $$torch)
+
+release: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.release
+
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.docs.generate
 
@@ -74,7 +106,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) --editable '.[group]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
@@ -86,4 +118,4 @@ $(JS)/node_modules/.installed: $(JS)/package-lock.json
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(JS)/node_modules build *.egg-info
+	rm -rf $(VENV) $(VENV)-flower-* $(JS)/node_modules build dist *.egg-info

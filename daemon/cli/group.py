@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ from daemon.cli.key_words import show_words
 from daemon.cli.terminal import confirm, line, out, prose, result, say
 from daemon.config.types import parse_duration
 from daemon.errors import PolicyRefusedError, RequestError, ShoalError
-from daemon.group import commands, repository
+from daemon.group import commands, flower_installed, repository
 from daemon.group import status as group_status
 from daemon.group.commands import NoGroupError, UnknownMemberError
 from daemon.group.membership import join_and_leave, key_verification
@@ -134,6 +135,16 @@ def start(
 
 
 @app.command()
+def superlink(instance: InstanceOption = HERE) -> None:
+    """Run Flower's SuperLink as a service of its own, at the address in group.superlink_service."""
+    from daemon.group.hosting import host_process, superlink_service
+
+    config = instance.config
+    command, environment = superlink_service.command(config, host_process.folder_of(config))
+    os.execve(command[0], command, environment)  # noqa: S606 (no shell is wanted)
+
+
+@app.command()
 def close(instance: InstanceOption = HERE, *, yes: Yes = False) -> None:
     """Close the group that this instance hosts. What was learnt stays, here and at its members."""
     commands.require_speaking(instance.config)
@@ -160,6 +171,8 @@ def join(
 ) -> None:
     """Ask to join a group, after comparing the words of the host's key. The members are shown first."""
     config, store = instance.config, instance.store
+    # Before anybody compares words.
+    flower_installed.require()
     offer = instance.online(
         lambda http: join_and_leave.fetch_offer(config, store, http, url, group, time.time)
     )

@@ -13,6 +13,8 @@ from daemon.cli.instance import HERE, Instance, InstanceOption
 from daemon.cli.terminal import count, line, prose, result, say
 from daemon.config import Config, PeerTubeSource
 from daemon.errors import AlreadyRunningError, NotRunningError, RequestError, ShoalError
+from daemon.group import repository
+from daemon.group.flower_installed import missing
 from daemon.process import preflight
 from daemon.process.child import python_module
 from daemon.process.daemon_lock import Running, find
@@ -49,6 +51,8 @@ def run(instance: InstanceOption = HERE) -> None:
         lost = instance.job("migrate").result["lost"]
     for problem in filter(None, (lost, preflight.nearly_full(config.data_dir))):
         say(problem)
+    if config.federates and (lacks := missing()) and repository.current(instance.store):
+        say(f"{lacks.message}. {lacks.advice} Everything but the group works without it.")
     say(f"Serving {config.instance.host}. Stop with Ctrl+C, or: shoal stop -c {instance}")
     command, environment = python_module("daemon.serve", "--config", str(instance))
     # Replacing this process leaves the command line's packages behind.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from daemon.cli.terminal import (
     table,
 )
 from daemon.errors import SourceError
-from daemon.lab.demo.instances import SHIPPED
+from daemon.lab import made_up
 from daemon.lab.simulate import sizes as instance_sizes
 from daemon.lab.simulate.alone import Alone, Estimate
 from daemon.lab.simulate.costs import Cost
+from daemon.lab.simulate.flower_engine import require_engine
 from daemon.lab.simulate.losses import Shares
 from daemon.lab.simulate.main import Completion, GroupReport, Options, SimulationReport, simulate
 from daemon.lab.simulate.quality import Band
@@ -47,8 +49,10 @@ def run(
 
     Raises:
         RequestError: the file of sizes cannot be used. SourceError: the data set cannot be used.
+        JobError: Flower's simulation engine is not installed, or failed.
 
     """
+    require_engine()
     known = None if sizes is None else instance_sizes.read(sizes)
     options = Options(
         instances=tuple(instances) or ((10, 100, 1000) if known is None else (len(known),)),
@@ -60,12 +64,12 @@ def run(
         recipe=Recipe(threads=os.cpu_count() or 1),
     )
     try:
-        tables = read(data or SHIPPED)
+        with tempfile.TemporaryDirectory() as folder:
+            tables = read(data or made_up.shipped_or_made_up(Path(folder)))
         with progress_bar("simulate", every=PROGRESS_SECONDS) as progress:
             report = simulate(tables, options, progress)
     except DataSetError as error:
-        advice = "" if data else "Wheels do not contain the data of the demo: use a checkout, or --data DIR."
-        raise SourceError(str(error), advice=advice) from error
+        raise SourceError(str(error)) from error
     except ValueError as error:
         raise SourceError(
             f"this data set cannot be used: {error}", advice="Give one with more viewers."
@@ -76,6 +80,8 @@ def run(
 def _show(report: SimulationReport) -> None:
     """Print all tables, then what they rest on."""
     groups = report.groups
+    if report.data == made_up.NAME:
+        prose(made_up.NOTE)
     prose(f'{report.data}, level "{report.level}", seed {report.seed}')
     _columns("The groups", groups, _GROUP)
     heads = ", ".join(f"{group.here.videos.head:,}" for group in groups)

@@ -180,6 +180,9 @@ class Group(Section):
     """Hosting: PEM file with the private key of the certificate."""
     superlink_port: int = Field(default=0, ge=0, le=65535)
     """Hosting: loopback port of Flower's SuperLink. 0 picks a free port."""
+    superlink_service: str = Field(default="", pattern=r"^([a-zA-Z0-9._-]+:[0-9]{1,5})?$")
+    """Hosting: address of a SuperLink that is a service of its own, run by: shoal group superlink. Such as
+    "127.0.0.1:9744". Only the daemon may reach it: it asks nobody who they are. Empty: the daemon runs it."""
     max_members: int = Field(default=1000, ge=4, le=1000)
     """Hosting: most members of the group."""
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from daemon.config import Config
 from daemon.errors import PolicyRefusedError, RequestError
-from daemon.group import repository
+from daemon.group import flower_installed, repository
 from daemon.group.hosting.members_join_and_leave import require_own_key
 from daemon.group.membership import key_verification
 from daemon.group.membership.host_client import open_node_key
@@ -53,11 +53,12 @@ def host(config: Config, engine: Engine, name: str, *, url: str = "", now: float
 
     Raises:
         RequestError: the name cannot be used, or this instance is in a group already.
-        PolicyRefusedError: the mode forbids it.
+        PolicyRefusedError: the mode forbids it. FlowerMissingError: it is not installed.
 
     """
     require_speaking(config)
     check_name(name)
+    flower_installed.require()
     identity = open_identity(config.identity_file, config.instance.host)
     node_key = public_node_key(open_node_key(config))
     key = format_key(identity.public.key)
@@ -235,9 +236,11 @@ def start(config: Config, engine: Engine, *, at: float, now: float) -> Membershi
     Raises:
         NoGroupError: this instance hosts none.
         RequestError: the time has passed. PolicyRefusedError: there are too few members.
+        FlowerMissingError: it is not installed.
 
     """
     require_speaking(config)
+    flower_installed.require()
     if at < now:
         raise RequestError("that time has passed", advice="Give a later one, such as: --in 2h")
     with writes(engine) as connection:

@@ -37,7 +37,7 @@ class Live:
         link: state of the connection to the host's reverse proxy, empty for none.
         hosting: state of the hosting process, empty for none.
         round: whether this instance takes a sum as host now.
-        problem: why hosting failed, one sentence, or two with the advice.
+        problem: why this instance cannot host or take part, one sentence, or two with the advice.
     """
 
     link: Literal["", "waiting", "connected", "busy", "refused", "ended"] = ""

@@ -29,6 +29,8 @@ def resolve(target: str) -> Callable[[JobContext], Any]:
     return function
 
 
+_FLOWER = "daemon.group.flower_installed:require"
+
 JOBS: dict[str, JobFunction] = {
     "sync": lazy("daemon.maintenance.sync:run"),
     "train": lazy("daemon.maintenance.training:run"),
@@ -38,8 +40,8 @@ JOBS: dict[str, JobFunction] = {
     "round": lazy("daemon.rounds.aggregate_job:run", unless="daemon.group.membership.rules:require_no_group"),
     "contribution": lazy("daemon.rounds.contribution_job:run"),
     "catch-up": lazy("daemon.rounds.catch_up:run"),
-    "group-round": lazy("daemon.group.hosting.group_run:run"),
-    "group-nodes": lazy("daemon.group.hosting.node_registration:run"),
+    "group-round": lazy("daemon.group.hosting.group_run:run", unless=_FLOWER),
+    "group-nodes": lazy("daemon.group.hosting.node_registration:run", unless=_FLOWER),
     "group-learn": lazy("daemon.group.learning:run"),
     "share": lazy("daemon.disclosure.share_report:run"),
     "peers": lazy("daemon.peers.contact_job:run"),

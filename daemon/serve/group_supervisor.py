@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, get_args
 
-from daemon.group import repository, schedule
+from daemon.group import flower_installed, repository, schedule
 from daemon.group.hosting import members_join_and_leave
 from daemon.group.membership import blob_cache, host_client
 from daemon.group.repository import Membership
@@ -33,6 +33,7 @@ from federation.http.client import new_session
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
+_OVER_FLOWER: Final[frozenset[Task]] = frozenset({"hosting", "link", "nodes", "sum"})
 _MISSED: Final = "the last announced sum was missed: the daemon, or the host's part of it, did not run"
 
 
@@ -55,6 +56,7 @@ class GroupSupervisor:
         self._rng = rng or random.Random()  # noqa: S311 (spreads load; nothing secret depends on it)
         self._schedule = GroupSchedule(context.config)
         self._live = Live()
+        self._lacks = flower_installed.missing()
         self._listens = ""
         self._work: dict[Task, Callable[[Membership], Awaitable[bool | None]]] = {
             "announce": self._announce,
@@ -90,6 +92,10 @@ class GroupSupervisor:
             self._schedule = GroupSchedule(self._config)
             self._tell(Live())
             return
+        if self._lacks is not None and group.active and not self._live.problem:
+            problem = f"{self._lacks.message}. {self._lacks.advice}"
+            log.error("this instance can take part in no sum of its group", extra={"problem": problem})
+            self._tell(replace(self._live, problem=problem))
         end, begin = self._schedule.due(
             group,
             self._context.clock(),
@@ -101,7 +107,7 @@ class GroupSupervisor:
         await self._runner.end(*map(_name, end))
         if "link" in end:
             self._tell(replace(self._live, link=""))
-        for task in begin:
+        for task in begin - (_OVER_FLOWER if self._lacks is not None else set()):
             self._runner.begin(_name(task), partial(self._do, task, group))
 
     async def _do(self, task: Task, group: Membership) -> None:

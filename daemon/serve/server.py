@@ -29,6 +29,7 @@ from daemon.serve.middleware import guard
 from daemon.serve.model_loader import CurrentModel, arrange
 from daemon.serve.runner import Runner
 from daemon.serve.scheduler import Scheduler, rules
+from daemon.serve.service_manager import ServiceManager
 from daemon.serve.store_cache import StoreCache
 from daemon.store.activity import refusals
 from daemon.store.engine import open_checked
@@ -133,6 +134,7 @@ async def _serve(context: ServeContext, runner: Runner, scheduler: Scheduler, st
     # The first model is loaded before anybody can ask, so that a restart is never "not ready" for long.
     await context.stored.refresh(None)
     await context.model.refresh()
+    manager = ServiceManager()
     listeners: list[web.AppRunner] = []
     tasks: list[asyncio.Task[None]] = []
     listen = config.listen
@@ -150,6 +152,7 @@ async def _serve(context: ServeContext, runner: Runner, scheduler: Scheduler, st
         tasks.append(asyncio.create_task(context.model.follow(context.stored.refresh)))
         tasks.append(asyncio.create_task(watch(context)))
         scheduler.start()
+        tasks.append(asyncio.create_task(manager.live()))
         # What is there now stays: looking through it again and again would delay answers by milliseconds.
         gc.collect()
         gc.freeze()
@@ -157,9 +160,11 @@ async def _serve(context: ServeContext, runner: Runner, scheduler: Scheduler, st
         if config.serve.exact_own:
             # Not what is missing for it: that may change any minute, and a notice says it.
             logger.warning("serve.exact_own is on: lists may show what single viewers watched")
+        manager.ready()
         await stop.wait()
         logger.info("stopping")
     finally:
+        manager.stopping()
         scheduler.stop()
         await runner.close()
         for task in tasks:

@@ -2,8 +2,8 @@
 
 `import flwr` takes 57 MB and a second, nearly all of it for frameworks that a carrier of bytes never calls.
 The generated modules below `flwr.proto` depend on protobuf alone, so they are loaded past the package's
-`__init__`. What is spoken is the wire format of flwr 1.41; its client classes, which send SIGINT to their own
-process on HTTP status 401 and retry without end, stay out of it.
+`__init__`. What is spoken is the wire format of flwr 1.41 and 1.42; its client classes, which send SIGINT to
+their own process on HTTP status 401 and retry without end, stay out of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _load() -> dict[str, Any]:
     if _PACKAGE not in sys.modules:
         found = importlib.util.find_spec(_PACKAGE)
         if found is None or found.submodule_search_locations is None:
-            raise ProtocolMisuse("Flower is not installed: install shoal with its dependencies")
+            raise ProtocolMisuse("Flower is not installed: pip install 'shoal[group]'")
         stand_in = ModuleType(_PACKAGE)
         stand_in.__path__ = list(found.submodule_search_locations)
         sys.modules[_PACKAGE] = stand_in

@@ -1,8 +1,9 @@
-"""Flower's stock SuperLink as a child process on loopback: its files, its command line, how to reach it.
+"""Flower's stock SuperLink, normally on loopback: its files, its command line, how to reach it.
 
 The SuperLink has Fleet, Control and Runtime API on one port. The Control API asks nobody who they are
-(`superlink/auth_plugin/noop_auth_plugin.py` of flwr 1.41), so the port is for this machine alone; members
-connect to the reverse proxy (`daemon.group.hosting.reverse_proxy`).
+(`superlink/auth_plugin/noop_auth_plugin.py` of flwr 1.41 and 1.42), so the port is for this machine alone, or
+for a network of SuperLink and daemon alone. Members connect to the reverse proxy
+(`daemon.group.hosting.reverse_proxy`).
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ _KEPT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 @dataclass(frozen=True)
 class SuperLinkAccess:
-    """How processes of this machine reach the SuperLink of a hosted group, which listens on loopback only.
+    """How processes of this machine reach the SuperLink of a hosted group.
 
     Attributes:
-        address: `127.0.0.1:PORT`, TLS.
+        address: `HOST:PORT`, TLS; on loopback unless it is a service of its own.
         ca: PEM file with the authority that signed its certificate.
         secret: file with the secret by which an outside ServerApp takes its task.
     """
@@ -36,14 +37,14 @@ class SuperLinkAccess:
     secret: Path
 
 
-def prepare(folder: Path, now: datetime | None = None) -> None:
-    """Make the folder, the certificate for loopback and the ServerApp's secret; what is good stays.
+def prepare(folder: Path, now: datetime | None = None, *, host: str = HOST) -> None:
+    """Make the folder, the certificate for `host` and the ServerApp's secret; what is good stays.
 
     Raises:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ensure(folder / "tls", (HOST,), now or datetime.now(UTC))
+    ensure(folder / "tls", (host,), now or datetime.now(UTC))
     (folder / "flwr").mkdir(exist_ok=True, mode=0o700)
     secret = _secret(folder)
     # Flower reads the bytes as they are and refuses an empty file.
@@ -51,7 +52,7 @@ def prepare(folder: Path, now: datetime | None = None) -> None:
         write_secret(secret, secrets.token_hex(32).encode())
 
 
-def command(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+def command(folder: Path, port: int, host: str = HOST) -> tuple[list[str], dict[str, str]]:
     """Return arguments and environment of `flower-superlink` of this very installation.
 
     With `--isolation process` the SuperLink starts no program itself: whoever knows the secret takes a run's
@@ -59,7 +60,7 @@ def command(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
     """
     server, home = str(folder / "tls" / "server.pem"), str(folder / "flwr")
     arguments = [str(Path(sys.executable).parent / "flower-superlink")]
-    arguments += ["--host", HOST, "--port", str(port)]
+    arguments += ["--host", host, "--port", str(port)]
     arguments += ["--ssl-ca-certfile", str(folder / "tls" / "ca.pem")]
     arguments += ["--ssl-certfile", server, "--ssl-keyfile", server]
     arguments += ["--database", str(folder / "superlink.sqlite")]
@@ -80,9 +81,9 @@ def command(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
     }
 
 
-def access(folder: Path, port: int) -> SuperLinkAccess:
+def access(folder: Path, port: int, host: str = HOST) -> SuperLinkAccess:
     """Return how processes of this machine reach the SuperLink."""
-    return SuperLinkAccess(f"{HOST}:{port}", folder / "tls" / "ca.pem", _secret(folder))
+    return SuperLinkAccess(f"{host}:{port}", folder / "tls" / "ca.pem", _secret(folder))
 
 
 def _secret(folder: Path) -> Path:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.stats import t as student
 
-from daemon.lab.demo.instances import SHIPPED
 from daemon.lab.experiment import load, poisson_noise, split
+from daemon.lab.made_up import SHIPPED
 from daemon.source.dataset_files import read
 from models import statistics
 from models.closed_form import solve

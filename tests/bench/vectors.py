@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.lab.demo.instances import SHIPPED
 from daemon.lab.experiment import load, split
+from daemon.lab.made_up import SHIPPED
 from daemon.source.dataset_files import read
 from federation.noise import share_variance, skellam
 from models import counting, statistics, vectors

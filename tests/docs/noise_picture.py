@@ -7,8 +7,8 @@ from html import escape
 
 import numpy as np
 
-from daemon.lab.demo.instances import SHIPPED
 from daemon.lab.experiment import likes_of
+from daemon.lab.made_up import SHIPPED
 from daemon.source.dataset_columns import positive_from
 from daemon.source.dataset_files import read
 from federation.noise import skellam

@@ -1,7 +1,8 @@
 """The process of a group's host: `python -m daemon.group.hosting.host_process --config FILE --parent PID`.
 
 It runs Flower's SuperLink on loopback and the reverse proxy in front of it, restarts the SuperLink when it
-dies or hangs, and ends with its parent, the SuperLink with it. Its stdout is JSON lines: `ready` or `failed`.
+dies or hangs, and ends with its parent, the SuperLink with it. With `group.superlink_service` another service
+runs the SuperLink. Its stdout is JSON lines: `ready` or `failed`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from filelock import FileLock, Timeout
 from daemon import log
 from daemon.config import Config, load
 from daemon.errors import ConfigError, ShoalError
+from daemon.group import flower_installed
 from daemon.group.hosting.reverse_proxy import ReverseProxy
 from daemon.group.hosting.superlink_process import HostingError, SuperLink
+from daemon.group.hosting.superlink_service import SuperLinkService
 from daemon.process.daemon_lock import replace_file
 from daemon.process.events import EventWriter, claim_stdout
 from daemon.process.limits import end_with
@@ -55,7 +58,7 @@ class Hosting:
 
 def running(config: Config) -> Hosting | None:
     """Return the hosting process of this instance, None if there is none, or it is not ready yet."""
-    folder = _folder(config)
+    folder = folder_of(config)
     if not folder.is_dir():
         return None
     lock = FileLock(folder / _LOCK_NAME)
@@ -64,8 +67,8 @@ def running(config: Config) -> Hosting | None:
     except Timeout:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             state = json.loads((folder / STATE_NAME).read_text("utf-8"))
-            port = int(str(state["superlink"]).rpartition(":")[2])
-            return Hosting(str(state["address"]), superlink.access(folder, port))
+            host, _, port = str(state["superlink"]).rpartition(":")
+            return Hosting(str(state["address"]), superlink.access(folder, int(port), host))
         return None
     lock.release()
     return None
@@ -92,6 +95,7 @@ def main(argv: list[str]) -> int:
     try:
         config = load(options.config)
         log.configure(config)
+        flower_installed.require()
         with _only_one(config):
             asyncio.run(_host(config, events))
     except ShoalError as error:
@@ -113,13 +117,14 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _folder(config: Config) -> Path:
+def folder_of(config: Config) -> Path:
+    """Return the folder of a host's files."""
     return config.group_dir / "host"
 
 
 @contextlib.contextmanager
 def _only_one(config: Config) -> Iterator[None]:
-    folder = _folder(config)
+    folder = folder_of(config)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(folder / _LOCK_NAME)
     try:
@@ -139,12 +144,13 @@ def _only_one(config: Config) -> Iterator[None]:
 
 
 async def _host(config: Config, events: EventWriter) -> None:
-    folder, settings = _folder(config), config.group
+    folder, settings = folder_of(config), config.group
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     context, files = _context(config)
-    link = SuperLink(folder, settings.superlink_port)
+    service = settings.superlink_service
+    link = SuperLinkService(folder, service) if service else SuperLink(folder, settings.superlink_port)
     proxy = ReverseProxy(context, lambda: link.upstream)
     try:
         address = proxy.bind(settings.listen_host, settings.listen_port)
@@ -204,7 +210,7 @@ def _context(config: Config) -> tuple[ssl.SSLContext, tuple[Path, Path]]:
 
 
 def _own_material(config: Config) -> Material:
-    folder = _folder(config)
+    folder = folder_of(config)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Two processes that both find nothing must not both make an authority.
     with FileLock(folder / _TLS_LOCK_NAME, timeout=_LOCK_SECONDS):

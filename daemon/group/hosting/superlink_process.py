@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 START_SECONDS: Final = 60.0
 _START_POLL_SECONDS: Final = 0.1
 CHECK_SECONDS: Final = 10.0
-_MISSED_CHECKS: Final = 3
+MISSED_CHECKS: Final = 3
 """After this many checks in a row without an answer the SuperLink counts as hung."""
-_ANSWER_SECONDS: Final = 60.0
+ANSWER_SECONDS: Final = 60.0
 _TERMINATE_SECONDS: Final = 5.0
 _LONGEST_PAUSE: Final = 60.0
 _TAIL: Final = 5
@@ -147,7 +147,7 @@ class SuperLink:
         process, upstream, missed = self._process, self.upstream, 0
         if process is None or upstream is None:
             raise ValueError("the SuperLink was not started")
-        while missed < _MISSED_CHECKS:
+        while missed < MISSED_CHECKS:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._check):
                     await process.wait()
@@ -166,7 +166,7 @@ class SuperLink:
 
     def _upstream(self) -> Upstream:
         ca = superlink.access(self._folder, self._port).ca
-        return Upstream(self.address, str(ca), answer_within=_ANSWER_SECONDS)
+        return Upstream(self.address, str(ca), answer_within=ANSWER_SECONDS)
 
     async def _read_output(self, process: asyncio.subprocess.Process) -> None:
         """Keep the last lines of its output; a pipe that nobody reads would block it."""

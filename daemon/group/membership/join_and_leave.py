@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.config.types import check_host, check_peer_url
 from daemon.errors import PolicyRefusedError, RequestError
-from daemon.group import repository
+from daemon.group import flower_installed, repository
 from daemon.group.commands import NoGroupError, require_in_no_group, require_speaking
 from daemon.group.membership import host_client, key_verification
 from daemon.group.membership.host_client import HostClient, HostRefusedError
@@ -132,10 +132,11 @@ async def join(
 
     Raises:
         PolicyRefusedError: the mode forbids it, or the host is known by another key, or was reverted.
-        RequestError: this instance is in another group.
+        RequestError: this instance is in another group. FlowerMissingError: it is not installed.
 
     """
     require_speaking(config)
+    flower_installed.require()
     now = clock()
 
     def begin(before: Membership | None) -> Membership:

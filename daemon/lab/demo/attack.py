@@ -96,7 +96,7 @@ class AttackReport:
     def show(self, console: Console) -> None:
         """Print it for people."""
         table = Table(
-            title=f"Viewers with one of the five pushed films in their top ten on {_short(self.observer)}",
+            title=f"Viewers with one of the five pushed videos in their top ten on {_short(self.observer)}",
             box=box.SIMPLE_HEAD,
             title_justify="left",
             pad_edge=False,

@@ -34,6 +34,7 @@ from daemon.lab.experiment import (
     likes_of,
     tags_of,
 )
+from daemon.lab.made_up import shipped_or_made_up
 from daemon.source.dataset import addresses
 from daemon.source.dataset_columns import Positive, positive_from, views
 from daemon.source.dataset_files import DataSet, DataSetError, read
@@ -42,9 +43,8 @@ from federation.identity import format_key
 from models.interactions import Interactions
 from models.splits import heavy_tailed_sizes
 
-SHIPPED = Path(__file__).parent / "data" / "ml-latest-small"
 SIZES = (330, 150, 70, 36, 18)
-"""Users per instance of the shipped set: one large instance, and one that can do little alone."""
+"""Users per instance of either set of ours: one large instance, and one that can do little alone."""
 NAMES = ("harbour", "lagoon", "reef", "cove", "tidepool")
 SEED = 1
 CHANGED = 8
@@ -120,12 +120,11 @@ def build(
     Raises:
         SourceError: the data set is missing, broken, or has too few users.
     """
-    source = data or SHIPPED
+    source = data or shipped_or_made_up(folder)
     try:
         listed = read(source)
     except DataSetError as error:
-        advice = "" if data else "Wheels do not contain the demo's data: use a checkout, or --data DIR."
-        raise SourceError(str(error), advice=advice) from error
+        raise SourceError(str(error)) from error
     found, positive = by_address(listed), positive_from(listed)
     everybody = likes_of(found, positive)
     active = active_users(everybody)

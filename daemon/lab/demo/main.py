@@ -16,18 +16,22 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from daemon.errors import RequestError, ShoalError
+from daemon.group import flower_installed
 from daemon.lab.demo import attack as attacked
 from daemon.lab.demo.compare import Compared, compare
 from daemon.lab.demo.group import DemoGroup
 from daemon.lab.demo.instances import DemoInstance, DemoSetup, build
 from daemon.lab.demo.processes import Daemon, admin_pages, every, require, sum_details, until_interrupted
 from daemon.lab.demo.report import DemoReport, Listing
+from daemon.lab.made_up import NOTE, SHIPPED
 from daemon.store import activity
 from federation.node import ANSWERS
 from federation.proposal import least_threshold
+from models import counting
 
 WELL_KNOWN = ("Matrix, The", "Toy Story", "Pulp Fiction", "Spirited Away", "Portal 2", "Skyrim")
 LISTINGS = 3
@@ -52,8 +56,12 @@ def main(
     Raises:
         ShoalError: it could not be run; the daemons' logs are kept, and the message says where.
     """
+    if group:
+        flower_installed.require()
     victim = parse_kill(kill, instances) if kill else None
     console = Console(stderr=True, highlight=False, quiet=as_json)
+    if data is None and not SHIPPED.is_dir():
+        console.print(NOTE, markup=False)
     folder = Path(tempfile.mkdtemp(prefix="shoal-demo-"))
 
     def show(report: DemoReport | attacked.AttackReport) -> None:
@@ -221,12 +229,21 @@ class _Demo:
 
 
 async def _listings(setup: DemoSetup, daemon: Daemon) -> list[Listing]:
-    """Ask a daemon for its related videos of the first few titles that many people know."""
+    """Ask a daemon for its related videos of a few titles that many people know, else of what most like."""
     listings: list[Listing] = []
-    for wanted in WELL_KNOWN:
-        url = next((url for url, title in setup.titles.items() if title.startswith(wanted)), None)
-        if url is not None and len(listings) < LISTINGS:
-            videos = await daemon.related(url, LISTED)
-            shown = ((setup.titles.get(v["url"], v["url"]), v["reason"]["text"]) for v in videos)
-            listings.append(Listing(setup.titles[url], tuple(shown)))
+    for url in (_well_known(setup) or _most_liked(setup))[:LISTINGS]:
+        videos = await daemon.related(url, LISTED)
+        shown = ((setup.titles.get(v["url"], v["url"]), v["reason"]["text"]) for v in videos)
+        listings.append(Listing(setup.titles[url], tuple(shown)))
     return listings
+
+
+def _well_known(setup: DemoSetup) -> list[str]:
+    found = ([url for url, title in setup.titles.items() if title.startswith(name)] for name in WELL_KNOWN)
+    return [urls[0] for urls in found if urls]
+
+
+def _most_liked(setup: DemoSetup) -> list[str]:
+    liked = sum((counting.counts(one.history) for one in setup.instances), np.zeros(1, np.int64))
+    urls = sorted(setup.titles)
+    return [urls[video] for video in np.argsort(-liked, kind="stable")[: len(urls)]]

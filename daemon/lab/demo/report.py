@@ -57,6 +57,7 @@ class DemoReport:
         """Return the object that `--json` prints; NDCG is the mean over instances."""
         equal = [found.equality for found in self.compared if found.equality]
         return {
+            "data_set": self.data_set,
             "instances": [
                 {
                     "host": found.host,

@@ -23,12 +23,19 @@ from daemon.process.events import EventWriter, claim_stdout
 from daemon.process.limits import end_with
 from federation.errors import FederationError
 from federation.flower.app.laboratory import Laboratory
-from federation.flower.app.simulation import LEAST_STORE, EngineMissing, Machine, Measured, run
+from federation.flower.app.simulation import LEAST_STORE, Machine, Measured, run
+from federation.flower.installed import lacking
 
 _MODULE = "daemon.lab.simulate.flower_engine"
 _ENTRY_BYTES = 16
 """A node's state passes through ray with its vector and its masked vector in it, there and back."""
 _LOG_END = 400
+
+
+def require_engine() -> None:
+    """Return if Flower's simulation engine is installed. Raises JobError."""
+    if problem := lacking(simulation=True):
+        raise JobError(problem, advice="To simulate, install it: pip install 'shoal[simulation]'")
 
 
 def engine(
@@ -52,6 +59,7 @@ def engine(
         JobError: the engine is not installed, or failed.
 
     """
+    require_engine()
     found: list[Measured] = []
     last: dict[str, Any] = {}
 
@@ -89,8 +97,6 @@ def engine(
 
 def _failure(last: Mapping[str, Any], log: Path) -> JobError:
     message = str(last.get("message", ""))
-    if last.get("event") == "missing":
-        return JobError(message, advice="Install it with `pip install 'shoal[simulation]'`.")
     if not message:
         with contextlib.suppress(OSError):
             message = " ".join(log.read_text("utf-8", errors="replace")[-_LOG_END:].split())
@@ -101,7 +107,7 @@ def _failure(last: Mapping[str, Any], log: Path) -> JobError:
 
 
 def main(argv: list[str]) -> int:
-    """Run the sums that the settings ask for; exit status 3 where the engine is missing."""
+    """Run the sums that the settings ask for."""
     parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description=__doc__)
     parser.add_argument("--parent", type=int, required=True, help="end when this process ends")
     end_with(parser.parse_args(argv).parent)
@@ -116,9 +122,6 @@ def main(argv: list[str]) -> int:
             machine,
             lambda found: events.send("sum", sum=asdict(found)),
         )
-    except EngineMissing as error:
-        events.send("missing", message=str(error))
-        return 3
     except (FederationError, RuntimeError, OSError) as error:
         events.send("failed", message=str(error)[:300])
         return 5

@@ -6,7 +6,6 @@ Ray keeps its files in a folder that the caller removes, and listens on loopback
 from __future__ import annotations
 
 import functools
-import importlib
 import logging
 import os
 import time
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from federation.aggregator import Aggregator
-from federation.errors import FederationError
 from federation.flower.app.laboratory import ENTRY_BOUND, Laboratory
 from federation.journal import MemoryJournal
 
@@ -31,10 +29,6 @@ _QUIET = {
 }
 LEAST_STORE = 80 << 20
 """Bytes: ray refuses an object store below 75 MiB."""
-
-
-class EngineMissing(FederationError):
-    """Flower's simulation engine is not installed."""
 
 
 @dataclass(frozen=True)
@@ -105,18 +99,12 @@ def run(
     Changes the environment of this process and starts others: meant for a process of its own.
 
     Raises:
-        EngineMissing: flwr or ray is not installed.
         CohortLost, Refusal, RuntimeError: a sum failed.
 
     """
     os.environ.update(_QUIET, FLWR_HOME=str(machine.folder / "home"))
-    try:
-        importlib.import_module("ray")
-        from flwr.simulation import run_simulation
-    except ImportError as error:
-        raise EngineMissing(
-            f"Flower's simulation engine is not installed ({error.name} is missing)"
-        ) from None
+    from flwr.simulation import run_simulation
+
     from federation.flower.app.client import client_app
     from federation.flower.app.server import server_app
 

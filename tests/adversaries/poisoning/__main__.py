@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from daemon.lab.demo.instances import SHIPPED
+from daemon.lab.made_up import SHIPPED
 from policies.privacy import Level
 from tests.adversaries.poisoning.trial import OBSERVERS, Judged, plain, run
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from daemon.lab import experiment
-from daemon.lab.demo.instances import SHIPPED
 from daemon.lab.experiment import active_users, by_address, by_taste, likes_of, poisson_noise, tags_of
+from daemon.lab.made_up import SHIPPED
 from daemon.source.dataset import addresses
 from daemon.source.dataset_columns import positive_from, views
 from daemon.source.dataset_files import read

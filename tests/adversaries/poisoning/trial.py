@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, vstack
 
 from daemon.config.schema import Acceptance
 from daemon.lab.demo import poisoning
-from daemon.lab.demo.instances import SHIPPED
+from daemon.lab.made_up import SHIPPED
 from daemon.training.acceptance.judge import Report, judge
 from models import artefact, counting
 from models.evaluation import top, without

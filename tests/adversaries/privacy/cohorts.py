@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from daemon.lab import experiment
-from daemon.lab.demo.instances import SHIPPED
 from daemon.lab.experiment import Population
+from daemon.lab.made_up import SHIPPED
 from daemon.source.dataset_files import read
 from models.interactions import Interactions
 

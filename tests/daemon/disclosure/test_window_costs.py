@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from daemon.config import Config, load
 from daemon.disclosure.privacy_plan import planned_release
 from daemon.disclosure.window_costs import FEWEST_PLAYS, LENGTHS, MEASURED, MEASURED_ON, gather, too_new
-from daemon.lab.demo.instances import SHIPPED
+from daemon.lab.made_up import SHIPPED
 from daemon.rounds import yearly_budget
 from daemon.source.dataset_columns import positive_from
 from daemon.source.dataset_files import read

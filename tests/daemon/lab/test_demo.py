@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import RequestError, SourceError
-from daemon.lab.demo.instances import SHIPPED, SIZES, build
+from daemon.lab.demo.instances import SIZES, build
 from daemon.lab.demo.main import main, parse_kill
+from daemon.lab.made_up import SHIPPED
 from daemon.source.dataset import DatasetFiles, addresses
 from daemon.source.dataset_files import read
 from policies.privacy import PROTECTION, Level

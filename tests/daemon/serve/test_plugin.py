@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,55 +12,12 @@ from daemon.jobs.run import run_job
 from daemon.process.job_context import JobOutcome
 from daemon.store import engagement_arrays
 from daemon.store.engine import open_checked
-from tests import ROOT
 from tests.daemon import fake_peertube as pt
+from tests.daemon.plugin_process import NODE, Plugin
 from tests.daemon.running_daemon import daemon, until
 from tests.daemon.shoal_command import shoal
 
-NODE = shutil.which("node")
-
 pytestmark = [pytest.mark.daemon, pytest.mark.skipif(NODE is None, reason="node is not installed")]
-
-
-class Plugin:
-    """The host's process."""
-
-    def __init__(self, major: int) -> None:
-        modules = ROOT / "tests" / "plugin" / "node_modules"
-        assert modules.is_dir(), "run first: npm --prefix tests/plugin ci"
-        self.process = subprocess.Popen(
-            [str(NODE), str(ROOT / "tests" / "daemon" / "plugin_host.mjs"), str(major)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.about = self._line()
-
-    def ask(self, action: str, **parameters: Any) -> Any:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"do": action, **parameters}) + "\n")
-        self.process.stdin.flush()
-        return self._line()["result"]
-
-    def call(self, user: int, method: str, path: str) -> tuple[int, Any]:
-        found = self.ask("call", user=user, method=method, path=path)
-        return found["status"], found["body"]
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        try:
-            self.process.wait(15)
-        finally:
-            self.process.kill()
-            self.process.stdout.close()
-
-    def _line(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, "the host ended"
-        return json.loads(line)
 
 
 @pytest.fixture(params=[7, 8])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,19 +54,6 @@ def test_the_engine_gives_exact_sums_and_leaves_nothing_behind(short: Path) -> N
     assert list(short.iterdir()) == []
     assert any("gcs_server" in line for line in during)
     assert mentioning(str(short)) == []
-
-
-def test_a_machine_without_the_engine_is_told_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hidden = tmp_path / "hidden" / "ray"
-    hidden.mkdir(parents=True)
-    # As where it is not installed: the first `ray` that Python finds cannot be imported.
-    (hidden / "__init__.py").write_text("raise ModuleNotFoundError('No module named ray', name='ray')\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(hidden.parent), os.environ.get("PYTHONPATH", ""))))
-    with pytest.raises(JobError, match="ray is missing") as caught:
-        engine(Laboratory(4, seed=3), (100,), parent=tmp_path)
-    assert "shoal[simulation]" in caught.value.advice
 
 
 def test_an_engine_that_cannot_start_is_no_endless_wait(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What is published: `python -m tests.release` checks that it may be, and builds it."""
