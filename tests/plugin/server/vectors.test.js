@@ -145,6 +145,8 @@ for (const major of [7, 8]) {
     test('show in the diagnostics', async () => {
       const admin = await world.seed.user('root', { role: 0 })
       const check = async () => (await world.call('GET', 'admin/v1/diagnostics', { user: admin })).body.checks.find(({ id }) => id === 'browser')
+      assert.equal((await check()).ok, null, 'without the daemon')
+      world.daemon.on('/v1/status', () => ({ mode: 'consume' }))
       assert.equal((await check()).ok, true)
       offered = null
       await switchTo(true)
