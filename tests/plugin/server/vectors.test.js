@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, beforeEach, describe, test } from 'node:test'
 
-import { parseVectors, rank, rowOf, uuidAt } from '../../../peertube-plugin/client/lib/vectors.js'
+import { parseVectors, rank, rowOf, uuidAt } from '../../../peertube-plugin/client/watch/vectors.js'
 import { ManualClock } from '../host/clock.js'
 import { CASES, arrayBuffer, madeVectors, patched } from '../host/vectors.js'
 import { fixture } from './fixture.js'
