@@ -3,64 +3,25 @@
 const { DaemonError } = require('./daemon.js')
 const { RouteError } = require('./guards.js')
 
-const BASE = '/admin/v1/control/'
+const BASE = '/admin/v1/control'
 const MAX_BODY = 100 * 1024
-const MAX_QUERY = 300
-const MAX_SAID = 1000
-const READ_MS = 30_000
-const CHANGE_MS = 60_000
-const REVERT_MS = 300_000
-const HOST = /^(?=.{1,255}$)[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::\d{1,5})?$/
-const MODEL = /^[\w-]{1,100}$/
-
-/** What can be asked, with the parameters that go along. */
-const READ = /** @type {const} */ ({
-  overview: [],
-  peers: [],
-  circle: [],
-  introductions: [],
-  group: [],
-  reverts: [],
-  share: [],
-  rounds: ['limit'],
-  models: [],
-  suspects: [],
-  ledger: ['after', 'limit'],
-  videos: ['q', 'limit'],
-  related: ['video', 'limit']
-})
-
-/** What can be ordered, with the time it may take. */
-const CHANGE = /** @type {const} */ ({
-  peers: CHANGE_MS,
-  'peers/candidates': CHANGE_MS,
-  'circle/look': CHANGE_MS,
-  'circle/approve': CHANGE_MS,
-  introductions: CHANGE_MS,
-  'peers/:host/approve': CHANGE_MS,
-  'peers/:host/pause': CHANGE_MS,
-  'peers/:host/resume': CHANGE_MS,
-  'peers/:host/remove': CHANGE_MS,
-  'peers/:host/revert': REVERT_MS,
-  'group/look': CHANGE_MS,
-  'group/join': CHANGE_MS,
-  'group/leave': CHANGE_MS,
-  'group/host': CHANGE_MS,
-  'group/close': CHANGE_MS,
-  'group/start': CHANGE_MS,
-  'group/key': CHANGE_MS,
-  'group/invite': CHANGE_MS,
-  'group/approve': CHANGE_MS,
-  'group/members/:host/admit': CHANGE_MS,
-  'group/members/:host/refuse': CHANGE_MS,
-  'group/members/:host/eject': CHANGE_MS,
-  'models/:model/accept': CHANGE_MS,
-  'models/:model/reject': CHANGE_MS
-})
+const MAX_QUERY = 2000
+const READ_MS = 60_000
+/** A revert may take this long. */
+const CHANGE_MS = 300_000
+const MOST_PARTS = 6
+const AWAY = /** @type {const} */ ([502, 'daemon-away', 'The daemon gives no usable answer',
+  'Start it, and check its address in the plugin\'s settings'])
+const SLOW = /** @type {const} */ ([504, 'daemon-slow', 'The daemon takes too long to answer',
+  'It may still be working: look again in a minute'])
+const OLD = /** @type {const} */ ([502, 'daemon-old', 'The daemon has no page for administrators',
+  'It is older than this plugin: update it'])
+/** Names of routes, hosts and models. Nothing that could lead out of the admin API. */
+const PART = /^(?!\.+$)[A-Za-z0-9._:-]{1,255}$/
 
 /**
- * The administrator's page asks the daemon through here: a fixed list of questions and orders, small bodies in, bounded
- * JSON out. Everything that decides is in the daemon.
+ * Carries what the administrators' page asks to the daemon's admin API: JSON of a bounded size, both ways. Which routes
+ * there are, and everything that decides, is in the daemon, as the page is.
  */
 class Control {
   /** @param {{ daemon: import('./daemon.js').Daemon, log: import('./log.js').Log }} parts */
@@ -71,14 +32,12 @@ class Control {
 
   /** @param {import('express').Router} router @param {import('./guards.js').Guards} guards */
   mount (router, guards) {
-    for (const [path, parameters] of Object.entries(READ)) {
-      router.get(BASE + path, guards.admin((req, res) => (
-        this.#pass(res, path + queryOf(req, parameters), { timeout: READ_MS }))))
-    }
-    for (const [path, timeout] of Object.entries(CHANGE)) {
-      router.post(BASE + path, guards.admin((req, res) => (
-        this.#pass(res, filled(path, req.params), { timeout, body: bodyOf(req) }))))
-    }
+    router.use(BASE, guards.admin((req, res) => {
+      const path = pathOf(req) + queryOf(req)
+      if (req.method === 'GET') return this.#pass(res, path, { timeout: READ_MS })
+      if (req.method === 'POST') return this.#pass(res, path, { timeout: CHANGE_MS, body: bodyOf(req) })
+      throw new RouteError(405, 'Ask with GET, order with POST.')
+    }))
   }
 
   /**
@@ -93,28 +52,34 @@ class Control {
     })
     res.set('X-Content-Type-Options', 'nosniff')
     // The daemon's own "who are you" is about the plugin's secret, not about who asks here.
-    res.status([401, 403].includes(status) ? 502 : status).json(status < 400 ? body : told(body))
+    res.status([401, 403].includes(status) ? 502 : status).json(body)
   }
 }
 
-/** @param {import('express').Request} req @param {readonly string[]} parameters */
-function queryOf (req, parameters) {
-  const query = new URLSearchParams()
-  for (const name of parameters) {
-    const value = req.query[name]
-    if (value === undefined) continue
-    if (typeof value !== 'string' || value.length > MAX_QUERY) throw new RouteError(400, `${name} is not usable.`)
-    query.set(name, value)
+/** @param {import('express').Request} req @returns {string} path below the admin API */
+function pathOf (req) {
+  const parts = req.path.slice(1).split('/').map(decoded)
+  if (parts.length > MOST_PARTS || !parts.every(part => PART.test(part))) {
+    throw new RouteError(400, 'This is no route of the admin API: name hosts as video.example, and models by their id.')
   }
-  return query.size ? `?${query}` : ''
+  return parts.map(encodeURIComponent).join('/')
 }
 
-/** @param {string} path @param {Record<string, string>} params */
-function filled (path, { host, model }) {
-  const name = host?.toLowerCase()
-  if (name !== undefined && !HOST.test(name)) throw new RouteError(400, 'Name a host, such as video.example.')
-  if (model !== undefined && !MODEL.test(model)) throw new RouteError(400, 'Name a model by its id.')
-  return path.replace(':host', encodeURIComponent(name ?? '')).replace(':model', model ?? '')
+/** @param {string} text @returns {string} empty if it cannot be decoded */
+function decoded (text) {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return ''
+  }
+}
+
+/** @param {import('express').Request} req */
+function queryOf (req) {
+  const at = req.url.indexOf('?')
+  const query = at < 0 ? '' : new URLSearchParams(req.url.slice(at)).toString()
+  if (query.length > MAX_QUERY) throw new RouteError(414, 'Ask for less: the question is too long.')
+  return query && `?${query}`
 }
 
 /** @param {import('express').Request} req @returns {object} */
@@ -127,21 +92,12 @@ function bodyOf (req) {
   return req.body
 }
 
-/** @param {any} error @returns {{ status: number, body: object }} */
+/** What to say of a daemon that gave no usable answer. @param {any} error @returns {{ status: number, body: object }} */
 function failure (error) {
-  if (error instanceof DaemonError && error.code === 'TIMEOUT') {
-    return { status: 504, body: { code: 'daemon-slow', message: 'The daemon takes too long to answer',
-      advice: 'It may still be working: look again in a minute.' } }
-  }
-  return { status: 502, body: { code: 'daemon-away', message: 'The daemon gives no usable answer',
-    advice: 'Start it, and check its address in the plugin\'s settings.' } }
+  const [status, code, message, advice] = !(error instanceof DaemonError)
+    ? AWAY
+    : error.code === 'TIMEOUT' ? SLOW : error.status === 404 ? OLD : AWAY
+  return { status, body: { code, message, advice } }
 }
 
-/** An error in the daemon's form, and in the one of this plugin's other routes. @param {any} body */
-function told (body) {
-  const [code, message, advice] = [body?.code, body?.message, body?.advice].map(text => (
-    typeof text === 'string' ? text.slice(0, MAX_SAID) : ''))
-  return { code, message, advice, error: [message, advice].filter(Boolean).join('. ') }
-}
-
-module.exports = { Control }
+module.exports = { Control, failure }

@@ -15,6 +15,7 @@ const MAX_KNOWN = 8 * 1024 * 1024
 const MAX_CANDIDATES = 100
 const MAX_VECTORS = 500_000
 const MAX_ADMIN = 2 * 1024 * 1024
+const PAGE_VERSION = /^[0-9a-f]{32}$/
 // Which kinds there are, and their words, is known to client/lib/reasons.js alone.
 const KIND = /^[a-z][a-z-]{0,29}$/
 
@@ -112,6 +113,24 @@ class Daemon {
   async admin (path, { timeout, body }) {
     const { status, content } = await this.#exchange(`/v1/admin/${path}`, { timeout, most: MAX_ADMIN, body })
     return { status, body: JSON.parse(content.toString('utf8')) }
+  }
+
+  /** Which version of the administrators' page it has. @returns {Promise<string>} 32 hexadecimal digits */
+  async pageVersion () {
+    const answer = await this.#json('/admin/page.json', { timeout: 3000, most: MAX_ANSWER })
+    if (typeof answer?.version !== 'string' || !PAGE_VERSION.test(answer.version)) throw new DaemonError('UNEXPECTED_ANSWER')
+    return answer.version
+  }
+
+  /**
+   * A file of the administrators' page.
+   *
+   * @param {string} version the only one that it is given of
+   * @param {string} name its path within the page
+   * @returns {Promise<Buffer>}
+   */
+  pageFile (version, name) {
+    return this.#call(`/admin/${version}/${name}`, { timeout: 5000, most: MAX_ANSWER })
   }
 
   /** End every call; later ones fail at once. */

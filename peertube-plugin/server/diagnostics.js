@@ -44,8 +44,8 @@ class Diagnostics {
       this.#secret(status.value),
       this.#sync(status.value),
       this.#participants(status.value),
-      this.#related(),
-      this.#browser(),
+      this.#related(status.value),
+      this.#browser(status.value),
       this.#audience(status.value),
       this.#searchIndex(),
       this.#federation(status.value)
@@ -125,10 +125,12 @@ class Diagnostics {
       'rest on tags, channels and languages. Tell viewers about the choice in their account.')
   }
 
-  /** @returns {Check} */
-  #related () {
+  /** @param {any} status @returns {Check} */
+  #related (status) {
     const { settings, related, lists } = this.parts
     if (!settings.values.relatedList) return unknown('related', 'The related list is switched off in the settings.')
+    // What fails for want of a daemon is said once.
+    if (!status) return unknown('related', 'Viewers see PeerTube\'s own list until the daemon answers.')
     const { filled, stock, withoutVideo } = related.counts
     if (filled + stock < 10) return unknown('related', 'Not enough pages watched since PeerTube\'s start to tell.')
     if (withoutVideo > (filled + stock) / 2) {
@@ -139,8 +141,8 @@ class Diagnostics {
       'The daemon fails to answer within 100 ms: look at its log and at the load of its machine.')
   }
 
-  /** @returns {Promise<Check>} */
-  async #browser () {
+  /** @param {any} status @returns {Promise<Check>} */
+  async #browser (status) {
     const { settings, vectors } = this.parts
     if (!settings.values.browserSuggestions) {
       return unknown('browser', 'Suggestions in the browser are switched off in the settings.')
@@ -148,6 +150,7 @@ class Diagnostics {
     if (settings.values.membersOnly) {
       return unknown('browser', 'Suggestions are shown to logged-in members only, so browsers get no vectors.')
     }
+    if (!status) return unknown('browser', 'Not known before the daemon answers.')
     return check('browser', await vectors.current() !== null, 'Browsers can rank by themselves.',
       'The daemon has no vectors to offer: they come with a model whose sum was proposed with their publication and ' +
       'with noise.')

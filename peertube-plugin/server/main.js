@@ -1,6 +1,7 @@
 'use strict'
 
 const { AdminRoutes } = require('./admin.js')
+const { AdminPage } = require('./admin-page.js')
 const { Audience } = require('./audience.js')
 const { systemClock } = require('./clock.js')
 const { Consent } = require('./consent.js')
@@ -105,6 +106,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     new ViewerRoutes({ settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, log, isErased }),
     new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
     new Control({ daemon, log }),
+    new AdminPage({ daemon, log, key: settings.generated }),
     identity,
     vectors,
     proxy

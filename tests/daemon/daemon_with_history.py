@@ -1,7 +1,7 @@
 """A daemon with a past, for tests of the admin page: `python -m tests.daemon.daemon_with_history`.
 
-Writes one line of JSON when it answers, `{"url", "token", "host", "asking", "bad"}`, and runs until its
-standard input ends.
+Writes one line of JSON when it answers, `{"url", "token", "secret", "host", "asking", "bad"}`, and runs until
+its standard input ends. A plugin gets in by the secret; the PeerTube that is configured is never there.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from federation.identity import Identity, format_key
 from models import artefact
 from models.content import Content, ProfileWeights
 from models.trained import TrainedModel
+from tests.daemon import fake_peertube
 from tests.daemon.jobs_in_process import run_here
 from tests.daemon.running_daemon import daemon, instance
 from tests.daemon.small_dataset import write_set
@@ -152,10 +153,18 @@ def main() -> None:
         engine = open_checked(folder / "shoal.db")
         furnish(folder, engine)
         engine.dispose()
-        with daemon(config) as running:
+        beside_peertube = fake_peertube.configure(folder, "http://127.0.0.1:9", host=HOST)
+        with daemon(beside_peertube) as running:
             token = (folder / "admin.token").read_text("ascii").strip()
-            about = {"url": f"http://{running.running.api}", "token": token, "host": HOST}
-            sys.stdout.write(json.dumps({**about, "asking": ASKS.host, "bad": BAD.host}) + "\n")
+            about = {
+                "url": f"http://{running.running.api}",
+                "token": token,
+                "secret": fake_peertube.SECRET,
+                "host": HOST,
+                "asking": ASKS.host,
+                "bad": BAD.host,
+            }
+            sys.stdout.write(json.dumps(about) + "\n")
             sys.stdout.flush()
             sys.stdin.read()
 

@@ -305,12 +305,14 @@ def peertube(world: World) -> Iterator[PeerTube]:
         thread.join(10)
 
 
-def configure(folder: Path, url: str, more: str = "", *, rate: float = 40, page: int = 100) -> Path:
+def configure(
+    folder: Path, url: str, more: str = "", *, host: str = HOST, rate: float = 40, page: int = 100
+) -> Path:
     """Write a configuration that reads from that server; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "shoal.toml"
     path.write_text(
-        f'[instance]\nhost = "{HOST}"\n'
+        f'[instance]\nhost = "{host}"\n'
         f'[source]\nkind = "peertube"\nurl = "{url}"\nsecret = "{SECRET}"\n'
         f"requests_per_second = {rate}\npage = {page}\n"
         f"[listen]\napi_port = 0\nfederation_port = 0\n[schedule]\nenabled = false\n{more}",

@@ -31,7 +31,7 @@ export default [
     rules: { ...rules, strict: ['error', 'global'] }
   },
   {
-    files: ['peertube-plugin/client/**/*.js', 'peertube-plugin/standalone/**/*.js'],
+    files: ['peertube-plugin/client/**/*.js', 'daemon/admin_page/**/*.js'],
     languageOptions: { sourceType: 'module', globals: globals.browser },
     rules
   },

@@ -28,7 +28,7 @@ def add_to(app: web.Application, context: ServeContext) -> None:
     app[ACCESS] = Access.create(context.config.data_dir)
     mount = AdminMount(context, app[ACCESS])
     app.router.add_route("*", PREFIX + "/{path:.*}", mount.answer)
-    app.add_routes(page.routes(page.root()))
+    app.add_routes(page.routes(page.Page.load()))
     app.on_cleanup.append(mount.close)
     context.metrics.private.register(StoreMetrics(context))
 

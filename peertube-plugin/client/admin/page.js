@@ -1,22 +1,20 @@
-import { Admin } from '../control/admin.js'
-import { control } from '../control/parts.js'
+import { RequestError, problemText } from '../lib/api.js'
+import { actionButton, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
 import { Page } from '../lib/page.js'
 import { diagnostics } from './diagnostics.js'
 import { erase } from './erase.js'
-import { exclusions } from './exclusions.js'
-import { relatedList } from './related-list.js'
 import { SENTENCES } from './sentences.js'
+
+/** @typedef {import('@peertube/peertube-types/client').RegisterClientHelpers} Helpers */
 
 const ADMINISTRATOR = 0
 
-/** Parts of the plugin's own tab, from top to bottom. */
-const PARTS = [diagnostics, relatedList, exclusions, erase]
-
 /**
- * Show the administrators' page. PeerTube lets everybody open it; what it shows is protected by the routes it asks.
+ * Show the administrators' page: the daemon's own, or without it what is wrong. PeerTube lets everybody open it; what it
+ * shows is protected by the routes it asks.
  *
- * @param {import('@peertube/peertube-types/client').RegisterClientHelpers} helpers PeerTube's helpers
+ * @param {Helpers} helpers PeerTube's helpers
  * @param {HTMLElement} rootEl where it goes
  * @returns {Promise<void>} when its frame is shown; its parts load afterwards
  */
@@ -30,11 +28,55 @@ export async function show (helpers, rootEl) {
     return
   }
 
-  const admin = await Admin.open(helpers, (method, path, body, deadline) => (
-    page.api.plugin(method, `admin/v1/control/${path}`, body, deadline)))
-  const { element, start } = control(admin, [
-    { id: 'plugin', title: page.say('plugin'), make: () => ({ content: PARTS.map(part => part(page)) }) }
-  ])
-  frame(page.live, admin.page.live, element)
-  start()
+  const place = el('div', { 'aria-busy': 'true' }, el('p', { class: 'muted-2' }, page.sayLoading('loading')))
+  frame(page.live, place)
+  await fill(page, place)
+}
+
+/**
+ * @param {import('./sentences.js').AdminPage} page the page
+ * @param {HTMLElement} place for all but its title
+ */
+async function fill (page, place) {
+  try {
+    await mountDaemonPage(page, place)
+  } catch (error) {
+    place.replaceChildren(withoutDaemon(page, error, () => fill(page, place)), diagnostics(page), erase(page))
+  } finally {
+    place.removeAttribute('aria-busy')
+  }
+}
+
+/**
+ * The page comes from the daemon, under an address that no other version of it has: a daemon that was updated never gets
+ * questions from the page of the one before.
+ *
+ * @param {import('./sentences.js').AdminPage} page the page
+ * @param {HTMLElement} place for it
+ * @throws {RequestError} when there is none
+ */
+async function mountDaemonPage (page, place) {
+  const { api, helpers } = page
+  const base = new URL(helpers.getBaseRouterRoute(), location.origin).href
+  const { path } = await api.plugin('GET', 'admin/v1/page') ?? {}
+  if (typeof path !== 'string') throw new RequestError('nonsense')
+  const module = await import(`${base}/${path}/mounted.js`).catch(() => { throw new RequestError('daemonAway') })
+  await module.mount(place, {
+    api: `${base}/admin/v1/control`,
+    headers: () => helpers.getAuthHeader(),
+    plugin: { routes: base, state: () => [diagnostics(page)], leaving: () => [erase(page)] }
+  })
+}
+
+/**
+ * @param {import('./sentences.js').AdminPage} page the page
+ * @param {unknown} error why the daemon's page is not here
+ * @param {() => Promise<void>} again tries once more
+ */
+function withoutDaemon (page, error, again) {
+  const { say, sayProblem } = page
+  const problem = problemLine()
+  const button = actionButton({ text: page.sayLoading('retry'), small: true, problem, sayProblem, run: again })
+  problem.textContent = problemText(error, sayProblem)
+  return page.section(say('away'), problem, el('p', {}, say('awayText')), button)
 }

@@ -1,7 +1,8 @@
 export const SENTENCES = {
   title: 'Suggestions (Shoal)',
-  plugin: 'Plugin',
   adminsOnly: 'This page is for administrators of this instance.',
+  away: 'The daemon',
+  awayText: 'Peers, models and everything that is shared are on the daemon’s page, which is shown here as soon as it answers. What is wrong, and what to do, is below.',
 
   state: 'Does it work?',
   allWell: 'Nothing needs attention.',
@@ -23,24 +24,6 @@ export const SENTENCES = {
   check_search: 'Search',
   check_federation: 'Other instances',
   checkAgain: 'Check again',
-
-  list: 'Related videos',
-  related: 'Fill “Other videos” on the watch page',
-  relatedText: 'When this is off, PeerTube shows its own list and nothing is asked of the daemon.',
-  settings: 'All settings of the plugin',
-  saved: 'Saved.',
-
-  exclusions: 'Never suggest',
-  exclusionsText: 'What is listed here is left out of suggestions and of training. One entry per line.',
-  channels: 'Channels',
-  channelsText: 'Address of a channel or its name and host, for example https://video.example/video-channels/news or news@video.example',
-  hosts: 'Instances',
-  hostsText: 'Host name, for example video.example',
-  videos: 'Videos',
-  videosText: 'Address of a video, for example https://video.example/w/abc',
-  save: 'Save',
-  badLine: 'Line {line} is not understood: {text}',
-  notSaved: 'Nothing was saved. Correct the marked lists, then save again.',
 
   erase: 'Erase everything',
   eraseText: 'Removes everything that the plugin stored: choices of viewers, what they have hidden, exclusions, the secret, and the key that links viewers to what the daemon knows. Do this before uninstalling, because uninstalling leaves it in the database. To erase the daemon’s own data, delete its data directory.',

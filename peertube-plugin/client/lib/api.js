@@ -1,4 +1,10 @@
-/** @typedef {import('@peertube/peertube-types/client').RegisterClientHelpers} Helpers */
+/**
+ * What a request needs to know, as PeerTube's helpers tell it.
+ *
+ * @typedef {object} Helpers
+ * @property {() => Record<string, string> | undefined} getAuthHeader headers that say who asks
+ * @property {() => string} getBaseRouterRoute address that the routes are below, without a slash at its end
+ */
 
 /** What went wrong, as far as what to do about it differs. */
 export const SENTENCES = {
@@ -55,9 +61,9 @@ export function listIn (answer, name) {
   return list
 }
 
-/** Requests to the plugin's routes and to PeerTube, with the viewer's token when there is one. */
+/** Requests to routes and to PeerTube, with the viewer's token when there is one. */
 export class Api {
-  /** @param {Helpers} helpers PeerTube's helpers */
+  /** @param {Helpers} helpers PeerTube's, or what stands for them */
   constructor (helpers) {
     this.helpers = helpers
   }

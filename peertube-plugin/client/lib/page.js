@@ -8,14 +8,17 @@ export const SENTENCES = {
   retry: 'Try again'
 }
 
+/** @typedef {import('./texts.js').Translator & import('./api.js').Helpers} Helpers */
+
 /**
  * What every part of a page works with.
  *
  * @template {string} N
+ * @template {Helpers} [H=import('@peertube/peertube-types/client').RegisterClientHelpers]
  */
 export class Page {
   /**
-   * @param {import('./texts.js').Helpers} helpers PeerTube's helpers
+   * @param {H} helpers PeerTube's, or what stands for them
    * @param {import('./texts.js').Say<N>} say the page's own sentences
    * @param {import('./controls.js').SayProblem} sayProblem sentences for failures
    * @param {import('./texts.js').Say<keyof typeof SENTENCES>} sayLoading sentences of this module
@@ -33,9 +36,10 @@ export class Page {
    * Load the viewer's language and make a page.
    *
    * @template {string} N
-   * @param {import('./texts.js').Helpers} helpers PeerTube's helpers
+   * @template {Helpers} H
+   * @param {H} helpers PeerTube's, or what stands for them
    * @param {Record<N, string>} sentences the page's English sentences
-   * @returns {Promise<Page<N>>} the page
+   * @returns {Promise<Page<N, H>>} the page
    */
   static async open (helpers, sentences) {
     const [say, sayProblem, sayLoading] = await Promise.all([

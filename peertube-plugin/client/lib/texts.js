@@ -1,4 +1,4 @@
-/** @typedef {import('@peertube/peertube-types/client').RegisterClientHelpers} Helpers */
+/** What translates a sentence: PeerTube's helpers do. @typedef {{ translate: (text: string) => Promise<string> }} Translator */
 
 /**
  * Sentences in the viewer's language. Calling it with a name gives the sentence; `{word}` in it is replaced by a value.
@@ -12,13 +12,13 @@
  * Load the viewer's language for a set of sentences. What has no translation, or cannot be loaded, stays English.
  *
  * @template {string} N
- * @param {Helpers} helpers PeerTube's helpers
+ * @param {Translator} translator into the viewer's language
  * @param {Record<N, string>} sentences English sentences by name
  * @returns {Promise<Say<N>>} the sentences, ready to say
  */
-export async function loadTexts (helpers, sentences) {
+export async function loadTexts (translator, sentences) {
   const names = /** @type {N[]} */ (Object.keys(sentences))
-  const translated = await Promise.all(names.map(name => translate(helpers, sentences[name])))
+  const translated = await Promise.all(names.map(name => translate(translator, sentences[name])))
   const texts = new Map(names.map((name, place) => [name, translated[place] ?? sentences[name]]))
 
   /** @type {(name: N, values?: Record<string, string | number>) => string} */
@@ -33,13 +33,13 @@ export async function loadTexts (helpers, sentences) {
 /**
  * One sentence in the viewer's language, or as it is.
  *
- * @param {Helpers} helpers PeerTube's helpers
+ * @param {Translator} translator into the viewer's language
  * @param {string} sentence English
  * @returns {Promise<string>} translated
  */
-export async function translate (helpers, sentence) {
+export async function translate (translator, sentence) {
   try {
-    return await helpers.translate(sentence) || sentence
+    return await translator.translate(sentence) || sentence
   } catch {
     return sentence
   }
@@ -83,75 +83,34 @@ export function day (seconds) {
 }
 
 /**
- * @param {number} seconds Unix seconds
- * @returns {string} the day and the time of day
- */
-export function moment (seconds) {
-  return new Intl.DateTimeFormat(language(), { dateStyle: 'medium', timeStyle: 'short' })
-    .format(new Date(seconds * 1000))
-}
-
-/**
- * @param {number} value any number
- * @param {number} digits after the point
- * @returns {string} as written in the viewer's language, with exactly so many
- */
-export function decimal (value, digits = 3) {
-  return new Intl.NumberFormat(language(), { minimumFractionDigits: digits, maximumFractionDigits: digits })
-    .format(value)
-}
-
-/**
- * @param {number} value a fraction between 0 and 1
- * @returns {string} as a percentage with one digit after the point
- */
-export function finePercent (value) {
-  return new Intl.NumberFormat(language(), { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 })
-    .format(value)
-}
-
-const SIZES = /** @type {const} */ (['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'])
-
-/**
- * @param {number} count of bytes
- * @returns {string} in a unit that people read
- */
-export function size (count) {
-  const power = Math.min(SIZES.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3))
-  return new Intl.NumberFormat(language(), {
-    style: 'unit', unit: SIZES[power], unitDisplay: power === 0 ? 'long' : 'short', maximumFractionDigits: 1
-  }).format(count / 1000 ** power)
-}
-
-/**
  * What a server says in English, in the viewer's language where there is a translation of all of it or of each of its
  * sentences. In a translation numbers are gaps `{0}`, `{1}`, and what is talked about is the gap `{subject}`.
  *
- * @param {Helpers} helpers PeerTube's helpers
+ * @param {Translator} translator into the viewer's language
  * @param {string} text of the server
  * @param {string} [subject] a host or an id that it may name
  * @returns {Promise<string>} translated, or as it is
  */
-export async function serverText (helpers, text, subject = '') {
-  const whole = await serverSentence(helpers, text, subject)
+export async function serverText (translator, text, subject = '') {
+  const whole = await serverSentence(translator, text, subject)
   if (whole !== text) return whole
   const sentences = text.split(/(?<=[.!?]) (?=\p{Lu})/u)
-  const said = await Promise.all(sentences.map(sentence => serverSentence(helpers, sentence, subject)))
+  const said = await Promise.all(sentences.map(sentence => serverSentence(translator, sentence, subject)))
   // Half in one language and half in another is worse than English.
   return said.every((sentence, place) => sentence !== sentences[place]) ? said.join(' ') : text
 }
 
 /**
- * @param {Helpers} helpers PeerTube's helpers
+ * @param {Translator} translator into the viewer's language
  * @param {string} text of the server
  * @param {string} subject a host or an id that it may name
  */
-async function serverSentence (helpers, text, subject) {
+async function serverSentence (translator, text, subject) {
   /** @type {string[]} */
   const numbers = []
   const named = subject ? text.replaceAll(subject, '{subject}') : text
   const pattern = named.replace(/\d+/g, digits => `{${numbers.push(digits) - 1}}`)
-  const translated = await translate(helpers, pattern)
+  const translated = await translate(translator, pattern)
   return translated.replace(/\{(\w+)\}/g, (gap, name) => name === 'subject' ? subject : numbers[Number(name)] ?? gap)
 }
 

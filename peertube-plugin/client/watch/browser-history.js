@@ -1,4 +1,4 @@
-import { MOST_HISTORY } from '../lib/vectors.js'
+import { MOST_HISTORY } from './vectors.js'
 
 /**
  * What this browser knows by itself: what was watched here without being logged in, which PeerTube keeps for 30 days, and

@@ -2,7 +2,7 @@ import { savingSwitch } from '../lib/controls.js'
 import { el, isWebAddress, uniqueId } from '../lib/dom.js'
 import { videoOf } from '../lib/ids.js'
 import { isolated } from '../lib/texts.js'
-import { parseVectors, rank, rowOf, uuidAt } from '../lib/vectors.js'
+import { parseVectors, rank, rowOf, uuidAt } from './vectors.js'
 import { isOn, note, switchTo, watchHistory } from './browser-history.js'
 
 export const SENTENCES = {
@@ -40,7 +40,7 @@ const RETRY_MS = 10 * 60 * 1000
  * for everybody, ranks them by its own history, and asks PeerTube for the few videos to show.
  */
 export class BrowserSuggestions {
-  /** @type {{ until: number, vectors: Promise<import('../lib/vectors.js').Vectors | null> } | null} */
+  /** @type {{ until: number, vectors: Promise<import('./vectors.js').Vectors | null> } | null} */
   #kept = null
   /** @type {HTMLElement | null} */
   #section = null
@@ -178,7 +178,7 @@ export class BrowserSuggestions {
  * The same request for everybody: no session, no page it came from, nothing of the history.
  *
  * @param {string} address of the file
- * @returns {Promise<import('../lib/vectors.js').Vectors | null>} `null` when there are none, or broken ones
+ * @returns {Promise<import('./vectors.js').Vectors | null>} `null` when there are none, or broken ones
  */
 async function fetchVectors (address) {
   try {

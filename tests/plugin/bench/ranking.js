@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 
 const CHROMIUM = process.env.SHOAL_CHROMIUM ?? '/usr/bin/chromium'
-const SOURCE = readFileSync(new URL('../../../peertube-plugin/client/lib/vectors.js', import.meta.url), 'utf8')
+const SOURCE = readFileSync(new URL('../../../peertube-plugin/client/watch/vectors.js', import.meta.url), 'utf8')
 
 const [path = ''] = process.argv.slice(2)
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })

@@ -1,19 +1,16 @@
 /** The administrators' page as the daemon serves it: how it is opened, and that it needs nothing but the daemon. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { after, before, beforeEach, describe, it } from 'node:test'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-import { addressOf, instancesIn, parseOpening } from '../../../peertube-plugin/standalone/fragment.js'
+import { addressOf, instancesIn, parseOpening } from '../../../daemon/admin_page/standalone/fragment.js'
 import { Control } from '../host/control.js'
 import { TOKEN, needsBrowser, openSite } from './browser.js'
+import { needsDaemon, startDaemon } from './real-daemon.js'
 import { rested } from './views.js'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-const PYTHON = `${ROOT}.venv/bin/python`
 
 describe('what opens the page', () => {
   it('is a token after the number sign, perhaps with other instances and a tab', () => {
@@ -130,8 +127,10 @@ describe('the page that the daemon serves', needsBrowser, () => {
     page = await site.alone({ language: 'de' })
     await page.getByRole('tab', { name: 'Overview' }).waitFor()
     assert.equal(await page.evaluate(() => document.documentElement.lang), 'en')
-    const languages = /const LANGUAGES = (.*)/.exec(readFileSync(`${ROOT}peertube-plugin/standalone/helpers.js`, 'utf8'))[1]
-    assert.deepEqual(eval(languages), Object.keys(site.package.translations)) // eslint-disable-line no-eval
+    const languages = /const LANGUAGES = (.*)/.exec(readFileSync(`${ROOT}daemon/admin_page/translations.js`, 'utf8'))[1]
+    const files = readdirSync(`${ROOT}daemon/admin_page/languages`).map(name => name.replace('.json', ''))
+    assert.deepEqual(eval(languages), files) // eslint-disable-line no-eval
+    assert.deepEqual(files, Object.keys(site.package.translations), 'it speaks what the plugin speaks')
   })
 
   it('leads to the other instances of a demonstration, at the same tab', async () => {
@@ -150,25 +149,19 @@ describe('the page that the daemon serves', needsBrowser, () => {
   })
 })
 
-describe('the page with a daemon behind it', {
-  ...needsBrowser, skip: needsBrowser.skip || (existsSync(PYTHON) ? false : `no Python at ${PYTHON}`)
-}, () => {
-  let site, page, daemon, at
+describe('the page with a daemon behind it', needsDaemon, () => {
+  let site, page, daemon
   before(async () => {
     site = await openSite()
-    daemon = spawn(PYTHON, ['-m', 'tests.daemon.daemon_with_history'], { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] })
-    const failed = once(daemon, 'exit').then(() => Promise.reject(new Error('the daemon did not start')))
-    const [line] = await Promise.race([once(createInterface(daemon.stdout), 'line'), failed])
-    failed.catch(() => {})
-    at = JSON.parse(line)
+    daemon = await startDaemon()
   })
   after(async () => {
     await site?.close()
-    daemon?.stdin.end()
-    if (daemon?.exitCode === null) await once(daemon, 'exit')
+    await daemon?.stop()
   })
 
   it('shows every tab, approves a peer and previews a revert', async () => {
+    const { at } = daemon
     const context = await site.browser.newContext()
     page = await context.newPage()
     const errors = []

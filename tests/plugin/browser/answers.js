@@ -1,6 +1,6 @@
 /** What the plugin's routes answer when all is well, for tests and screenshots. */
 import { vectorsAbout } from '../host/vectors.js'
-import { answer } from './browser.js'
+import { MOUNTED, answer } from './browser.js'
 
 export const VIDEO = '0b6d7d0e-2f5a-4d0f-8f6c-1d2e3f4a5b6c'
 export const SECOND_VIDEO = '11111111-2222-4333-8444-555555555555'
@@ -70,6 +70,7 @@ export function adminRoutes (site) {
   let settings = { 'related-list': true, 'daemon-url': 'http://127.0.0.1:9731', secret: 'kept' }
   let exclusions = { channels: [CHANNEL], hosts: ['spam.example'], videos: [] }
   set(site, {
+    'GET admin/v1/page': () => ({ path: MOUNTED }),
     'GET admin/v1/diagnostics': () => ({
       ok: false,
       checks: [

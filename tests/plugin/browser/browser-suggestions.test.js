@@ -336,7 +336,7 @@ describe('suggestions in the browser', needsBrowser, () => {
     site.routes.set('GET case', ({ query }) => answer(200, madeVectors(CASES[query.number])))
     for (const [number, { count, history, listed }] of CASES.entries()) {
       const { found, times } = await page.evaluate(async ({ base, number, history }) => {
-        const { parseVectors, rank } = await import(`${base}client-scripts/client/lib/vectors.js`)
+        const { parseVectors, rank } = await import(`${base}client-scripts/client/watch/vectors.js`)
         const content = await (await fetch(`${base}router/case?number=${number}`)).arrayBuffer()
         const times = []
         let found

@@ -17,6 +17,8 @@ const CHROMIUM = process.env.SHOAL_CHROMIUM ?? ['/usr/bin/chromium-headless-shel
 const REQUIRED = process.env.SHOAL_REQUIRE_BROWSER === '1'
 const PLUGIN = fileURLToPath(new URL('../../../peertube-plugin/', import.meta.url))
 const PAGE = fileURLToPath(new URL('./page/', import.meta.url))
+/** The administrators' page, as the daemon has it. */
+export const ADMIN_PAGE = fileURLToPath(new URL('../../../daemon/admin_page/', import.meta.url))
 
 /** Options of a test that needs the browser. */
 export const needsBrowser = {
@@ -28,6 +30,8 @@ export const needsBrowser = {
 export const answer = (status, body = {}) => ({ [STATUS]: status, body })
 const STATUS = Symbol('status')
 const BEHIND = 'admin/v1/control/'
+/** Where the daemon's page is inside PeerTube. */
+export const MOUNTED = 'admin/v1/page/version-mark'
 
 /** Start the page's server and a browser; call `close` at the end. */
 export async function openSite () {
@@ -62,7 +66,7 @@ class Browser {
 class Site {
   /** What routes answer: `'METHOD path'` to a function of `{ body, query, headers }`. */
   routes = new Map()
-  /** Answers what no route does; by default nothing. @type {((request: any) => unknown) | undefined} */
+  /** Answers what no route does, also with a response of another server; by default nothing. @type {((request: any) => unknown) | undefined} */
   fallback
   /** What the daemon's admin API answers, on PeerTube's page and on the daemon's. @type {import('../host/control.js').Control | undefined} */
   control
@@ -155,6 +159,8 @@ class Site {
       if (script) res.sendFile(join(PLUGIN, script.script))
       else res.status(404).end()
     })
+    // What the plugin hands on of the daemon: with-server.test.js has the plugin itself do it.
+    app.use(`${this.base}router/${MOUNTED}`, express.static(ADMIN_PAGE))
     app.use(`${this.base}router/`, (req, res) => this.#answer(req, res))
     // The daemon's own side, with the headers that it sends.
     app.use('/v1/admin/', (req, res) => (
@@ -165,8 +171,7 @@ class Site {
       res.set({ 'Content-Security-Policy': POLICY, 'X-Content-Type-Options': 'nosniff' })
       next()
     })
-    app.get('/admin/', (_req, res) => res.sendFile(join(PLUGIN, 'standalone/index.html')))
-    for (const folder of ['assets', 'client', 'languages', 'standalone']) app.use(`/admin/${folder}`, express.static(join(PLUGIN, folder)))
+    app.use('/admin', express.static(ADMIN_PAGE))
     app.use('/api/v1/', (req, res) => this.#answer(req, res, 'api '))
     // A picture for each video, in a colour of its own.
     app.get('/lazy-static/thumbnails/:name', (req, res) => {
@@ -196,6 +201,10 @@ class Site {
     const found = await (this.routes.get(key) ?? this.#control(prefix, request) ?? this.fallback)?.(request)
     if (found === undefined) return res.status(404).json({ error: 'not found' })
     if (found === DROPPED) return req.socket.destroy()
+    if (found instanceof Response) {
+      for (const name of ['content-type', 'cache-control']) res.set(name, found.headers.get(name) ?? '')
+      return res.status(found.status).send(Buffer.from(await found.arrayBuffer()))
+    }
     if (found && STATUS in found) return res.status(found[STATUS]).send(found.body)
     res.json(found)
   }

@@ -1,22 +1,39 @@
 /** What holds for the client's files and texts without a browser. */
 import assert from 'node:assert/strict'
-import { readFileSync, readdirSync } from 'node:fs'
+import { readFileSync, readdirSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-const PLUGIN = fileURLToPath(new URL('../../../peertube-plugin/', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+const PLUGIN = join(ROOT, 'peertube-plugin')
+const PAGE = join(ROOT, 'daemon/admin_page')
 const PACKAGE = JSON.parse(readFileSync(join(PLUGIN, 'package.json'), 'utf8'))
-const FRENCH = JSON.parse(readFileSync(join(PLUGIN, 'languages/fr.json'), 'utf8'))
-const filesIn = folder => readdirSync(join(PLUGIN, folder), { recursive: true, withFileTypes: true })
+const filesIn = folder => readdirSync(folder, { recursive: true, withFileTypes: true })
   .filter(entry => entry.name.endsWith('.js')).map(entry => join(entry.parentPath, entry.name))
-const CLIENT = filesIn('client')
-// What starts at once when it is loaded has no sentences of its own.
-const FILES = [...CLIENT, ...filesIn('standalone').filter(file => !file.endsWith('standalone.js'))]
+const frenchOf = folder => JSON.parse(readFileSync(join(folder, 'languages/fr.json'), 'utf8'))
+const CLIENT = filesIn(join(PLUGIN, 'client'))
+const SHARED = filesIn(join(PLUGIN, 'client/lib'))
+const OF_PAGE = [...new Set([...filesIn(PAGE), ...SHARED].map(file => realpathSync(file)))]
+/** What starts at once when it is loaded has no sentences of its own. */
+const STARTS = join(PAGE, 'standalone/standalone.js')
+const FRENCH = frenchOf(PLUGIN)
+
+/** What is translated, by who shows it: modules, and the other files that say something. */
+const PLACES = {
+  plugin: { french: FRENCH, modules: CLIENT, others: filesIn(join(PLUGIN, 'server')) },
+  'daemon\'s page': {
+    french: frenchOf(PAGE),
+    modules: OF_PAGE.filter(file => file !== STARTS),
+    others: ['daemon', 'policies'].flatMap(folder => readdirSync(join(ROOT, folder), { recursive: true })
+      .filter(name => name.endsWith('.py')).map(name => join(ROOT, folder, name)))
+  }
+}
 
 globalThis.location ??= /** @type {any} */ (new URL('https://here.example/p/shoal'))
 const load = path => import(pathToFileURL(join(PLUGIN, 'client', path)).href)
+const loadPage = path => import(pathToFileURL(join(PAGE, path)).href)
 
 describe('client files', () => {
   it('are all in package.json, since PeerTube serves no others', () => {
@@ -25,8 +42,12 @@ describe('client files', () => {
       CLIENT.map(file => relative(PLUGIN, file)).sort())
   })
 
+  it('that plugin and page share are the same files', () => {
+    assert.equal(realpathSync(join(PAGE, 'lib')), realpathSync(join(PLUGIN, 'client/lib')))
+  })
+
   it('make no markup from text', () => {
-    for (const file of [...FILES, join(PLUGIN, 'standalone/standalone.js')]) {
+    for (const file of [...CLIENT, ...OF_PAGE]) {
       const text = readFileSync(file, 'utf8')
       assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment/, file)
       assert.doesNotMatch(text, /DOMParser|srcdoc|markdownRenderer|showModal\(\{/, file)
@@ -34,45 +55,51 @@ describe('client files', () => {
   })
 
   it('use only colours of the theme', () => {
-    const css = readFileSync(join(PLUGIN, 'assets/shoal.css'), 'utf8')
-    const paint = /(?:color|background|border|outline)[\w-]*:([^;]+);/g
-    const painted = [...css.matchAll(paint)].map(([, value]) => value)
-    assert.ok(painted.length > 10)
-    for (const value of painted) {
-      const own = value.replaceAll(/var\([^)]*\)+/g, '').replace('rgb(0 0 0 / 60%)', '')
-      assert.doesNotMatch(own, /#|rgb|hsl|white|black|red|green|blue|gr[ae]y/, value)
+    for (const file of ['peertube-plugin/assets/shoal.css', 'peertube-plugin/client/lib/controls.css', 'daemon/admin_page/page.css']) {
+      const css = readFileSync(join(ROOT, file), 'utf8')
+      const paint = /(?:color|background|border|outline)[\w-]*:([^;]+);/g
+      const painted = [...css.matchAll(paint)].map(([, value]) => value)
+      assert.ok(painted.length > 10, file)
+      for (const value of painted) {
+        const own = value.replaceAll(/var\([^)]*\)+/g, '').replace('rgb(0 0 0 / 60%)', '')
+        assert.doesNotMatch(own, /#|rgb|hsl|white|black|red|green|blue|gr[ae]y/, `${file}: ${value}`)
+      }
+      const sides = /(?:margin|padding|border)-(?:left|right)|[^-](?:left|right):|align: (?:left|right)|float/
+      assert.doesNotMatch(css, sides, file)
     }
-    assert.doesNotMatch(css, /(?:margin|padding|border)-(?:left|right)|[^-](?:left|right):|align: (?:left|right)|float/)
   })
 })
 
 describe('texts', () => {
-  it('are all in French, with the same gaps', async () => {
-    for (const file of FILES) {
-      const { SENTENCES = {} } = await import(pathToFileURL(file).href)
-      for (const sentence of Object.values(SENTENCES)) {
-        const french = FRENCH[sentence]
-        assert.ok(french, `no French for “${sentence}”`)
-        assert.deepEqual(gaps(french), gaps(sentence), sentence)
+  for (const [name, { french, modules, others }] of Object.entries(PLACES)) {
+    it(`of the ${name} are all in French, with the same gaps`, async () => {
+      for (const file of modules) {
+        const { SENTENCES = {} } = await import(pathToFileURL(file).href)
+        for (const sentence of Object.values(SENTENCES)) {
+          assert.ok(french[sentence], `no French for “${sentence}”`)
+          assert.deepEqual(gaps(french[sentence]), gaps(sentence), sentence)
+        }
       }
-    }
-  })
+    })
 
-  it('are those that something says', async () => {
-    const read = files => files.map(file => readFileSync(file, 'utf8')).join('\n')
-    const javascript = read([...FILES, ...readdirSync(join(PLUGIN, 'server')).map(name => join(PLUGIN, 'server', name))])
-    const python = read(['daemon', 'policies'].flatMap(folder => readdirSync(join(PLUGIN, '..', folder), { recursive: true })
-      .filter(name => name.endsWith('.py')).map(name => join(PLUGIN, '..', folder, name))))
-    const said = [
-      javascript.replace(/['"`] \+\s+['"`]/g, '').replace(/\\'/g, '\''),
-      // Literals beside each other are one.
-      python.replace(/(["'])\n\s*f?\1/g, '')
-    ].join('\n')
-    for (const sentence of Object.keys(FRENCH)) {
-      // Numbers are gaps in what the server says; a constant's value is one in its source.
-      const parts = sentence.split(/\{(?:\d+|subject)\}|\b16\b/)
-      assert.ok(parts.every(part => said.includes(part)), `nothing says “${sentence}”`)
-    }
+    it(`of the ${name} are those that something says`, () => {
+      const said = [...modules, ...others].map(file => readFileSync(file, 'utf8')).join('\n')
+        .replace(/['"`] \+\s+['"`]/g, '').replace(/\\'/g, '\'')
+        // In Python, literals beside each other are one.
+        .replace(/(["'])\n\s*f?\1/g, '')
+      for (const sentence of Object.keys(french)) {
+        // Numbers are gaps in what the server says; a constant's value is one in its source.
+        const parts = sentence.split(/\{(?:\d+|subject)\}|\b16\b/)
+        assert.ok(parts.every(part => said.includes(part)), `nothing says “${sentence}”`)
+      }
+    })
+  }
+
+  it('that both have are the same in both', () => {
+    const [one, other] = Object.values(PLACES).map(({ french }) => french)
+    const both = Object.keys(one).filter(sentence => sentence in other)
+    assert.ok(both.length > 0)
+    for (const sentence of both) assert.equal(one[sentence], other[sentence])
   })
 
   it('of the server are said in the viewer\'s language, all or nothing', async () => {
@@ -123,7 +150,7 @@ describe('ids and addresses', () => {
   })
 
   it('of what administrators type are understood or refused', async () => {
-    const { parseChannel, parseHost, parseVideo } = await load('admin/entries.js')
+    const { parseChannel, parseHost, parseVideo } = await loadPage('tabs/entries.js')
     assert.equal(parseHost('Video.Example'), 'video.example')
     assert.equal(parseHost('video.example:9000'), 'video.example:9000')
     assert.equal(parseHost('https://video.example/a/b'), 'video.example')

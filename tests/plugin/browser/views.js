@@ -1,12 +1,12 @@
 /** The views that tests look at and screenshots are taken of. */
 import { BAD, Control } from '../host/control.js'
-import { TOKEN } from './browser.js'
+import { TOKEN, answer } from './browser.js'
 import { SECOND_VIDEO, TOPICS, VIDEO, adminRoutes, browserRoutes, viewerRoutes } from './answers.js'
 
 /** Tabs of the administrators' page that it has wherever it is. */
 export const TABS = ['overview', 'peers', 'group', 'shared', 'rounds', 'models', 'ledger', 'lookup', 'revert']
 
-export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page']
+export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page', 'admin away']
 
 /** The others of the administrators' page inside PeerTube. */
 export const CONTROL_VIEWS = TABS.map(tab => `admin ${tab}`)
@@ -26,6 +26,7 @@ export async function show (site, page, view) {
   if (view === 'watch page') await watch(site, page)
   else if (view === 'browser suggestions') await browser(site, page)
   else if (view === 'viewer page') await viewer(site, page)
+  else if (view === 'admin away') await away(site, page)
   else await admin(site, page)
 }
 
@@ -83,6 +84,24 @@ async function admin (site, page) {
   await page.waitForFunction(() => document.querySelector('.shoal-section') && !document.querySelector('[aria-busy]'))
   await page.getByRole('textbox').nth(1).fill(`spam.example\nnot a host ${'x'.repeat(80)}`)
   await page.locator('.primary-button').click()
+}
+
+/** The administrators' page inside PeerTube while the daemon is away. */
+async function away (site, page) {
+  adminRoutes(site)
+  site.routes.set('GET admin/v1/page', () => answer(502, { code: 'daemon-away', message: 'no answer', advice: 'Start it.' }))
+  site.routes.set('GET admin/v1/diagnostics', () => ({
+    ok: false,
+    checks: [
+      { id: 'settings', ok: true, message: 'The addresses of the daemon are usable.', advice: '' },
+      { id: 'daemon', ok: false, message: '', advice: 'Start the daemon, and check its address in the settings, as PeerTube\'s machine or container sees it.' },
+      { id: 'secret', ok: null, message: 'Not known before the daemon answers.', advice: '' },
+      { id: 'related', ok: null, message: 'Viewers see PeerTube\'s own list until the daemon answers.', advice: '' }
+    ]
+  }))
+  await page.evaluate(() => window.shell.login({ role: { id: 0, label: 'Administrator' } }))
+  await page.evaluate(() => window.shell.open('/', 'shoal'))
+  await rested(page)
 }
 
 /** The hosting page has more to show inside PeerTube, a member's where the daemon serves it: both are looked at. */

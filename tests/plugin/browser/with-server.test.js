@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 
 import { fixture } from '../server/fixture.js'
-import { answer, needsBrowser, openSite } from './browser.js'
+import { needsBrowser, openSite } from './browser.js'
+import { needsDaemon, startDaemon } from './real-daemon.js'
+import { TABS, rested } from './views.js'
 
 describe('pages and server', needsBrowser, () => {
   let site, world, anna, admin, video
@@ -25,18 +27,7 @@ describe('pages and server', needsBrowser, () => {
     await world?.close()
   })
 
-  /** Sends what the page asks to the plugin on the host, as this user. */
-  const serve = user => {
-    site.fallback = async ({ key, path, method, body }) => {
-      const base = key.startsWith('api ') ? '/api/v1/' : world.host.base
-      const json = method === 'GET' ? undefined : body
-      const response = await world.host.fetch(base + path, { method, user, json })
-      const text = await response.text()
-      return response.ok && text ? JSON.parse(text) : answer(response.status, text)
-    }
-  }
-  const rested = page => page.waitForFunction(() => (
-    document.querySelector('.shoal-section') && !document.querySelector('[aria-busy]')))
+  const serve = user => { site.fallback = handedTo(world.host, user) }
 
   it('let a viewer choose, look, bring back and withdraw', async () => {
     serve(anna)
@@ -90,26 +81,121 @@ describe('pages and server', needsBrowser, () => {
     assert.equal(channels.filter(({ excluded }) => excluded).length, 1)
   })
 
-  it('let an administrator see and exclude, with every sentence in French', async () => {
+  it('tell an administrator what is wrong while the daemon is away, with every sentence in French', async () => {
     serve(admin)
     const page = await site.page({ language: 'fr' })
-    await page.evaluate(() => window.shell.login({ role: { id: 0, label: 'Administrator' } }))
-    site.routes.set('api GET plugins/peertube-plugin-shoal', () => ({ settings: {} }))
-    await page.evaluate(() => history.replaceState({}, '', '#plugin'))
-    await page.evaluate(() => window.shell.open('/', 'shoal'))
-    await rested(page)
+    await openAdmin(page)
     const { checks } = (await world.call('GET', 'admin/v1/diagnostics', { user: admin })).body
     const said = await page.locator('.shoal-check p').allTextContents()
     assert.equal(said.length, checks.length)
     for (const [place, { message, advice }] of checks.entries()) {
       assert.notEqual(said[place], message || advice, 'in French')
     }
-
-    await page.getByRole('textbox', { name: 'Instances' }).fill('spam.example')
-    await page.getByRole('button', { name: 'Enregistrer' }).click()
-    await page.getByText('Enregistré.').waitFor()
-    const { hosts } = (await world.call('GET', 'admin/v1/exclusions', { user: admin })).body
-    assert.deepEqual(hosts, ['spam.example'])
     assert.deepEqual(page.errors, [])
   })
 })
+
+describe('the daemon\'s page inside PeerTube', needsDaemon, () => {
+  let site, world, admin, daemon
+  before(async () => {
+    site = await openSite()
+    daemon = await startDaemon()
+    world = await fixture({ saved: { 'daemon-url': daemon.at.url, secret: daemon.at.secret } })
+    admin = await world.seed.user('admin', { role: 0 })
+    site.fallback = handedTo(world.host, admin)
+    site.routes.set('api GET plugins/peertube-plugin-shoal', () => ({ settings: {} }))
+  })
+  after(async () => {
+    await site?.close()
+    await daemon?.stop()
+    await world?.close()
+  })
+
+  it('shows every tab, passes on a decision and excludes', async () => {
+    const page = await site.page()
+    await openAdmin(page)
+    assert.equal(await page.getByRole('tab').count(), TABS.length + 1)
+    const turn = async tab => {
+      await page.evaluate(tab => { location.hash = tab }, tab)
+      await rested(page)
+      assert.equal(await page.getByRole('button', { name: 'Try again' }).count(), 0, tab)
+    }
+    for (const tab of [...TABS, 'plugin']) await turn(tab)
+
+    await turn('peers')
+    await page.getByRole('listitem').filter({ hasText: daemon.at.asking }).getByRole('button', { name: /^Approve/ }).click()
+    await page.getByRole('dialog').getByRole('button', { name: /approve$/ }).click()
+    await page.getByRole('region', { name: 'Your peers' }).getByRole('heading', { name: daemon.at.asking }).waitFor()
+
+    await turn('plugin')
+    const checks = page.getByRole('region', { name: 'Does it work?' }).getByRole('listitem')
+    await checks.filter({ hasText: 'The daemon has the same secret.' }).waitFor()
+    await page.getByRole('textbox', { name: 'Instances' }).fill('spam.example')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('Saved.').last().waitFor()
+    const { hosts } = (await world.call('GET', 'admin/v1/exclusions', { user: admin })).body
+    assert.deepEqual(hosts, ['spam.example'])
+
+    // The theme is PeerTube's: the page brings no colours of its own.
+    const line = await page.locator('.shoal-tab[aria-selected=true]').evaluate(tab => [
+      getComputedStyle(tab).borderBlockEndColor, getComputedStyle(document.body).getPropertyValue('--border-primary')])
+    assert.ok(line.every(colour => colour !== ''))
+    assert.equal(await page.evaluate(() => [...document.styleSheets].filter(({ href }) => href?.includes('standalone')).length), 0)
+    assert.deepEqual(page.errors, [])
+  })
+
+  it('sends the administrator\'s token to the routes of this PeerTube, and with no file', async () => {
+    const page = await site.page()
+    await openAdmin(page)
+    const files = page.sent.filter(({ url }) => url.includes('/router/admin/v1/page/'))
+    assert.ok(files.length > 30)
+    assert.ok(files.every(({ headers }) => headers.authorization === undefined))
+    const asked = page.sent.filter(({ url }) => url.includes('/router/admin/v1/control/'))
+    assert.ok(asked.length > 0)
+    assert.ok(asked.every(({ headers }) => headers.authorization === 'Bearer token'))
+    assert.ok(page.sent.every(({ url, headers }) => url.startsWith(site.url) && !headers['x-shoal-secret'] && !headers['x-shoal-admin']))
+  })
+
+  it('leaves nothing of its looks on the page after it', async () => {
+    const page = await site.page()
+    await openAdmin(page)
+    const sheets = () => page.evaluate(() => [...document.styleSheets].filter(({ href }) => href?.includes('/admin/v1/page/')).length)
+    assert.equal(await sheets(), 2)
+    await page.evaluate(() => window.shell.leave())
+    assert.equal(await sheets(), 0)
+  })
+
+  it('is replaced by what is wrong, and what to do, when the daemon stops; and comes back with it', async () => {
+    await daemon.stop()
+    const page = await site.page()
+    await openAdmin(page)
+    assert.equal(await page.getByRole('tab').count(), 0)
+    await page.getByRole('alert').filter({ hasText: 'The daemon of this instance does not answer. Start it, then try again.' }).waitFor()
+    const checks = page.getByRole('region', { name: 'Does it work?' }).getByRole('listitem')
+    await checks.filter({ hasText: 'Start the daemon, and check its address in the settings' }).waitFor()
+    assert.equal(await checks.filter({ hasText: 'needs attention' }).count(), 1)
+    await page.getByRole('button', { name: 'Erase everything…' }).waitFor()
+
+    daemon = await startDaemon()
+    await world.host.save({ ...world.host.saved, 'daemon-url': daemon.at.url })
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByRole('tab', { name: 'Overview' }).waitFor()
+    await rested(page)
+    assert.deepEqual(page.errors, [])
+  })
+})
+
+/** Sends what a page asks to the plugin on a host, as this user. */
+function handedTo (host, user) {
+  return ({ key, path, method, body }) => {
+    const base = key.startsWith('api ') ? '/api/v1/' : host.base
+    return host.fetch(base + path, { method, user: path.startsWith('admin/v1/page/') ? undefined : user, json: method === 'GET' ? undefined : body })
+  }
+}
+
+/** Open the administrators' page. */
+async function openAdmin (page) {
+  await page.evaluate(() => window.shell.login({ role: { id: 0, label: 'Administrator' } }))
+  await page.evaluate(() => window.shell.open('/', 'shoal'))
+  await rested(page)
+}

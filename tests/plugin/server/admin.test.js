@@ -41,6 +41,9 @@ describe('the admin', () => {
     assert.equal(first.checks.daemon.ok, false)
     assert.match(first.checks.daemon.advice, /Start the daemon/)
     assert.equal(first.checks.secret.ok, null)
+    assert.match(first.checks.related.message, /own list until the daemon answers/)
+    assert.deepEqual(Object.entries(first.checks).filter(([, { ok }]) => ok === false).map(([id]) => id), ['daemon'],
+      'what follows from it is said once')
     assert.ok(!JSON.stringify(first).includes(world.host.secret))
 
     // With another secret the daemon says of viewers and peers nothing.

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { get } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { FakeDaemon } from '../host/daemon.js'
@@ -36,6 +38,14 @@ async function call (host, method, path, { user, json, secret, headers } = {}) {
 
 function isJson (response) {
   return response.headers.get('content-type')?.startsWith('application/json')
+}
+
+/** The status of a GET whose path nothing corrects on the way. */
+export async function asItStands (host, path, user) {
+  const headers = user ? { authorization: `Bearer ${host.login(user)}` } : {}
+  const [response] = await once(get({ host: '127.0.0.1', port: host.port, path: host.base + path, headers }), 'response')
+  response.resume()
+  return response.statusCode
 }
 
 /** All items of an export, page by page. @param {(page: { status: number, body: any }) => unknown} [between] */

@@ -9,14 +9,11 @@ const VIEWER = [['GET', 'viewer/v1/choice'], ['PUT', 'viewer/v1/choice'],
   ['POST', 'viewer/v1/withdraw'], ['GET', 'viewer/v1/hidden'], ['POST', 'viewer/v1/hidden'],
   ['DELETE', 'viewer/v1/hidden'], ['GET', 'viewer/v1/about'], ['GET', 'owner/v1/channels'], ['PUT', 'owner/v1/channels']]
 const ADMIN = [['GET', 'admin/v1/diagnostics'], ['GET', 'admin/v1/exclusions'], ['PUT', 'admin/v1/exclusions'],
-  ['POST', 'admin/v1/erase']]
-const READ = ['group', 'overview', 'peers', 'circle', 'introductions', 'reverts', 'share', 'rounds', 'models', 'suspects', 'ledger', 'videos', 'related']
-const CHANGE = ['peers', 'peers/candidates', 'circle/look', 'circle/approve', 'introductions', 'peers/:host/resume', 'peers/:host/approve', 'peers/:host/pause', 'peers/:host/remove',
-  'peers/:host/revert', 'models/:model/accept', 'models/:model/reject']
-const GROUP = ['look', 'join', 'leave', 'host', 'close', 'start', 'key', 'invite', 'approve', 'members/:host/admit',
-  'members/:host/refuse', 'members/:host/eject']
-const CONTROL = [...GROUP.map(path => ['POST', `admin/v1/control/group/${path}`]),
-  ...READ.map(path => ['GET', `admin/v1/control/${path}`]), ...CHANGE.map(path => ['POST', `admin/v1/control/${path}`])]
+  ['POST', 'admin/v1/erase'], ['GET', 'admin/v1/page']]
+/** Below these, what there is is up to the daemon. */
+const CONTROL = [['GET', 'admin/v1/control/overview'], ['GET', 'admin/v1/control/of/tomorrow'], ['POST', 'admin/v1/control/peers'],
+  ['POST', 'admin/v1/control/peers/a.example/revert'], ['PUT', 'admin/v1/control/peers'], ['GET', 'admin/v1/control/..%2Fviewers']]
+const BELOW = ['admin/v1/control/', 'admin/v1/page/']
 const PUBLIC = [['GET', 'why/v1/reasons'], ['GET', 'federation/v1/card'], ['POST', 'federation/v1/message'],
   ['GET', 'browser/v1/vectors']]
 
@@ -37,9 +34,10 @@ describe('who may use which route', () => {
     for (const { route } of world.host.router.stack) {
       if (route) for (const method of Object.keys(route.methods)) routes.push(`${method.toUpperCase()} ${route.path.slice(1)}`)
     }
-    const listed = [...DAEMON.map(path => ['GET', `export/v1/${path.split('?')[0]}`]), ...VIEWER, ...ADMIN, ...CONTROL,
-      ...PUBLIC]
+    const listed = [...DAEMON.map(path => ['GET', `export/v1/${path.split('?')[0]}`]), ...VIEWER, ...ADMIN, ...PUBLIC]
     assert.deepEqual(routes.sort(), listed.map(([method, path]) => `${method} ${path}`).sort())
+    const open = world.host.router.stack.filter(({ route, regexp }) => !route && !regexp.fast_slash)
+    assert.deepEqual(open.map(({ regexp }) => BELOW.filter(path => regexp.test(`/${path}`))), BELOW.map(path => [path]))
     const versioned = await world.host.fetch(`/plugins/shoal/${version}/router/viewer/v1/choice`, { user })
     assert.equal(versioned.status, 200)
   })
@@ -75,8 +73,8 @@ describe('who may use which route', () => {
   })
 
   test('an admin\'s routes want an admin', async () => {
-    for (const [method, route] of CONTROL) {
-      const path = route.replace(/:\w+/, 'a-1')
+    world.daemon.on('/admin/page.json', () => ({ version: '0'.repeat(32) }))
+    for (const [method, path] of CONTROL) {
       assert.equal((await world.call(method, path)).status, 401, path)
       assert.equal((await world.call(method, path, { secret: true })).status, 401, path)
       for (const other of [user, moderator, blocked]) {

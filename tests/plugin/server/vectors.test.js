@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, beforeEach, describe, test } from 'node:test'
 
-import { parseVectors, rank, rowOf, uuidAt } from '../../../peertube-plugin/client/lib/vectors.js'
+import { parseVectors, rank, rowOf, uuidAt } from '../../../peertube-plugin/client/watch/vectors.js'
 import { ManualClock } from '../host/clock.js'
 import { CASES, arrayBuffer, madeVectors, patched } from '../host/vectors.js'
 import { fixture } from './fixture.js'
@@ -145,6 +145,8 @@ for (const major of [7, 8]) {
     test('show in the diagnostics', async () => {
       const admin = await world.seed.user('root', { role: 0 })
       const check = async () => (await world.call('GET', 'admin/v1/diagnostics', { user: admin })).body.checks.find(({ id }) => id === 'browser')
+      assert.equal((await check()).ok, null, 'without the daemon')
+      world.daemon.on('/v1/status', () => ({ mode: 'consume' }))
       assert.equal((await check()).ok, true)
       offered = null
       await switchTo(true)

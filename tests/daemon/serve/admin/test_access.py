@@ -10,18 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
-from daemon.config import load
-from daemon.serve.admin import page
 from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.routes import ROUTES
 from daemon.serve.admin.routing import Route
-from daemon.serve.context import CONTEXT
-from daemon.serve.middleware import guard
-from daemon.serve.server import build_context
-from daemon.store.migrate import migrate
 from tests.daemon import fake_peertube as pt
 from tests.daemon.running_daemon import Daemon, daemon, instance, put_model
 from tests.daemon.shoal_command import shoal
@@ -259,94 +251,3 @@ def metric_names(running: Daemon, headers: dict[str, str]) -> set[str]:
     described = re.findall(r"^# TYPE (\S+)", text, flags=re.MULTILINE)
     assert len(described) == len(set(described))
     return set(re.findall(r"^(\w+)[{ ]", text, flags=re.MULTILINE)) | set(described)
-
-
-# The page itself: static files that hold nothing.
-
-
-def test_the_page_may_do_nothing_but_ask_this_daemon(served: Daemon) -> None:
-    status, headers, body = raw(served, "GET", "/admin/")
-    assert status == 200
-    assert headers["content-type"] == "text/html; charset=utf-8"
-    rules = dict(rule.strip().partition(" ")[::2] for rule in headers["content-security-policy"].split(";"))
-    assert rules["default-src"] == "'none'"
-    assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == "'self'"
-    assert rules["frame-ancestors"] == rules["base-uri"] == rules["form-action"] == "'none'"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
-    assert headers["x-frame-options"] == "DENY"
-    for inline in (b"<style", b"style=", b" onclick", b" onload", b"javascript:"):
-        assert inline not in body
-    assert b"<script>" not in body
-    needed = re.findall(rb'(?:src|href)="([^"]+)"', body)
-    assert needed
-    for name in needed:
-        assert raw(served, "GET", f"/admin/{name.decode()}")[0] == 200, name
-    status, headers, _ = raw(served, "GET", "/admin")
-    assert (status, headers["location"]) == (308, "admin/")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "server/main.js",
-        "package.json",
-        "README.md",
-        "client",
-        "client/",
-        "client//common.js",
-        "../daemon/serve/plugin_secret.py",
-        "client/../package.json",
-        "client/../../pyproject.toml",
-        "client/%2e%2e/%2e%2e/pyproject.toml",
-        "client/..%2f..%2fpyproject.toml",
-        "client/%2e%2e%2f%2e%2e%2ftests%2fplugin%2fpackage.json",
-        "%2fetc%2fpasswd",
-        "/etc/passwd",
-        "client/common.js%00.css",
-        "client/.common.js",
-        "client\\..\\package.json",
-        "x" * 3000,
-        f"client/{'x' * 3000}.js",
-    ],
-)
-def test_nothing_but_files_of_the_page_is_served(served: Daemon, path: str) -> None:
-    assert raw(served, "GET", f"/admin/{path}")[0] == 404
-
-
-def test_files_of_the_page_have_their_types(served: Daemon) -> None:
-    for name, kind in (
-        ("client/common.js", "text/javascript; charset=utf-8"),
-        ("assets/shoal.css", "text/css; charset=utf-8"),
-        ("languages/fr.json", "application/json"),
-    ):
-        status, headers, body = raw(served, "GET", f"/admin/{name}")
-        assert (status, headers["content-type"]) == (200, kind)
-        assert body == (page.root() / name).read_bytes()
-        again = raw(served, "GET", f"/admin/{name}", {"If-None-Match": headers["etag"]})
-        assert again[0] == 304
-
-
-async def test_links_lead_nowhere_and_a_missing_page_says_where_it_is(tmp_path: Path) -> None:
-    config = instance(tmp_path)
-    migrate(tmp_path / "shoal.db")
-    folder = tmp_path / "plugin"
-    (folder / "client").mkdir(parents=True)
-    (folder / "client" / "good.js").write_text("good")
-    (tmp_path / "outside.js").write_text("outside")
-    (folder / "client" / "bad.js").symlink_to(tmp_path / "outside.js")
-    (folder / "client" / "folder.js").mkdir()
-    context = build_context(load(config), config)
-
-    app = web.Application(middlewares=[guard])
-    app[CONTEXT] = context
-    app.add_routes(page.routes(folder))
-    async with TestClient(TestServer(app)) as client:
-        assert await (await client.get("/admin/client/good.js")).text() == "good"
-        for name in ("bad.js", "folder.js", "none.js"):
-            assert (await client.get(f"/admin/client/{name}")).status == 404
-        answer = await client.get("/admin/")
-        assert answer.status == 404
-        assert "peertube-plugin" in (await answer.json())["advice"]
-    context.stored.close()
-    context.engine.dispose()

@@ -1,0 +1,1 @@
+"""Static files of the administrators' page: served at `/admin/`, and shown inside PeerTube by the plugin."""

@@ -1,0 +1,80 @@
+import { RequestError } from '../lib/api.js'
+import { el } from '../lib/dom.js'
+import { Page } from '../lib/page.js'
+import { serverText } from '../lib/texts.js'
+import { plain } from './pieces.js'
+import { SENTENCES } from './sentences.js'
+
+/**
+ * A question to the daemon's admin API, or with a body an order: path below `/v1/admin/`, and how long to wait.
+ *
+ * @typedef {(method: 'GET' | 'POST', path: string, body?: object, deadline?: number) => Promise<any>} Ask
+ */
+
+/** What every part of the control page works with. */
+export class Admin {
+  /**
+   * @param {Page<keyof typeof SENTENCES, import('../lib/page.js').Helpers>} page sentences and boxes
+   * @param {Ask} ask the daemon
+   */
+  constructor (page, ask) {
+    this.page = page
+    this.say = page.say
+    this.sayProblem = page.sayProblem
+    this.ask = ask
+    /** @type {import('./tab-list.js').Go} */
+    this.go = () => {}
+  }
+
+  /**
+   * @param {import('../lib/page.js').Helpers} helpers PeerTube's helpers, or what stands for them
+   * @param {Ask} ask the daemon
+   */
+  static async open (helpers, ask) {
+    return new Admin(await Page.open(helpers, SENTENCES), ask)
+  }
+
+  /**
+   * Sentences of the daemon in the administrator's language, as far as there is a translation.
+   *
+   * @param {[unknown, unknown?][]} sentences each with the host or id that it may name
+   * @returns {Promise<(sentence: unknown) => string>} says one of them
+   */
+  async told (sentences) {
+    const known = new Map(await Promise.all(sentences.map(async ([given, subject]) => {
+      const sentence = plain(given)
+      const said = sentence && await serverText(this.page.helpers, sentence, plain(subject))
+      return /** @type {[string, string]} */ ([sentence, said])
+    })))
+    return sentence => known.get(plain(sentence)) ?? plain(sentence)
+  }
+
+  /**
+   * A link to another tab.
+   *
+   * @param {string} tab its id
+   * @param {string} text of the link
+   * @param {string} [subject] what it leads to in there
+   * @returns {HTMLElement} the link
+   */
+  link (tab, text, subject = '') {
+    // The address is written out: PeerTube's pages have a base address of their own.
+    return el('a', {
+      class: 'pt',
+      href: `${location.pathname}${location.search}#${tab}`,
+      click: event => {
+        event.preventDefault()
+        this.go(tab, subject)
+      }
+    }, text)
+  }
+
+  /**
+   * @param {any} problem of work that went on without anybody waiting
+   * @returns {RequestError} it, to be said as that of an answer
+   */
+  failed (problem) {
+    const said = [problem?.message, problem?.advice].map(text => plain(text)).filter(Boolean).join('. ')
+    return new RequestError(said ? 'told' : 'nonsense', said)
+  }
+}

@@ -1,0 +1,33 @@
+import { savingSwitch } from '../lib/controls.js'
+import { el } from '../lib/dom.js'
+
+const PLUGIN = 'plugins/peertube-plugin-shoal'
+const SETTING = 'related-list'
+
+/**
+ * Related videos on or off, without leaving for the settings page.
+ *
+ * @param {import('./plugin-sentences.js').PluginPage} page the page
+ * @returns {HTMLElement} the part of the page
+ */
+export function relatedList (page) {
+  const { api, say, sayProblem } = page
+  const stored = async () => (await api.peertube('GET', PLUGIN))?.settings ?? {}
+
+  const { box } = page.loaded(stored, settings => [
+    savingSwitch({
+      label: say('related'),
+      description: say('relatedText'),
+      checked: settings[SETTING] !== false,
+      sayProblem,
+      save: async wanted => {
+        // PeerTube replaces all settings at once, so what is stored now goes back with it.
+        await api.peertube('PUT', `${PLUGIN}/settings`, { settings: { ...await stored(), [SETTING]: wanted } })
+        page.announce(say('saved'))
+      }
+    })
+  ])
+
+  return page.section(say('list'), box,
+    el('p', {}, el('a', { class: 'pt', href: '/admin/settings/plugins/show/peertube-plugin-shoal' }, say('settings'))))
+}

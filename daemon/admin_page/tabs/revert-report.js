@@ -1,0 +1,95 @@
+import { el, safeLink } from '../lib/dom.js'
+import { number } from '../lib/texts.js'
+import { decimal, finePercent, moment } from './numbers.js'
+import { code, facts, figure, folded, many, nothing, plain } from './pieces.js'
+
+/** @typedef {(sentence: unknown) => string} Tell */
+
+/**
+ * Sentences of reports in the administrator's language.
+ *
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {any[]} reports from the daemon
+ * @returns {Promise<Tell>} says one of them
+ */
+export function loadReportTexts (admin, reports) {
+  return admin.told(reports.flatMap(report => [report?.proof, ...many(report?.limits)].map(sentence => (
+    /** @type {[unknown, unknown]} */ ([sentence, report?.host])))))
+}
+
+/**
+ * What taking a peer out changed, or would change.
+ *
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {any} report from the daemon
+ * @param {Tell} tell says its sentences
+ * @returns {HTMLElement} the report
+ */
+export function revertReport ({ say }, report, tell) {
+  const changed = report?.changed ?? {}
+  const [sums, models] = [many(report?.deleted?.sums), many(report?.deleted?.models)]
+  const preview = report?.dry_run === true
+  const examples = many(changed.examples)
+  const limits = many(report?.limits)
+  return el('div', { class: 'shoal-report' },
+    facts([
+      preview ? null : [say('outOfService'), figure(report?.seconds_out_of_service) === null ? '–' : say('seconds', { seconds: decimal(report.seconds_out_of_service, 1) })],
+      [say('basis'), basisText(say, report?.basis)],
+      [say('listsChanged'), say('listsOf', { lists: number(figure(changed.lists) ?? 0), of: number(figure(changed.of) ?? 0) })],
+      [say('exposure'), fromTo(say, report?.exposure, finePercent)],
+      [say('qualityFigure'), fromTo(say, report?.quality, decimal)],
+      [say(preview ? 'wouldDelete' : 'deleted'), say('deletedCount', { sums: number(sums.length), models: number(models.length) })],
+      [say('servedBefore'), report?.served_before ? code(report.served_before, true) : say('servedNothing')],
+      preview && !report?.served_now ? null : [say(preview ? 'wouldServe' : 'servedNow'), report?.served_now ? code(report.served_now, true) : say('servedNothing')],
+      [say('nextWindow'), figure(report?.next_window) === null ? say('windowNow') : moment(report.next_window)]
+    ]),
+    examples.length
+      ? folded(say('examples'), ...examples.map(example => el('div', { class: 'shoal-example' },
+        el('p', {}, el('strong', {}, video(example))),
+        el('div', { class: 'shoal-sides' }, side(say('before'), example.before, say), side(say('after'), example.after, say)))))
+      : null,
+    limits.length ? el('h4', {}, say('limits')) : null,
+    limits.length ? el('ul', { class: 'shoal-plain-list' }, ...limits.map(limit => el('li', {}, tell(limit)))) : null,
+    report?.proof ? el('p', { class: 'shoal-proof' }, tell(report.proof)) : null)
+}
+
+/**
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {unknown} basis what is learnt from now
+ */
+function basisText (say, basis) {
+  switch (basis) {
+    case 'sub-cohorts': return say('basisSubCohorts')
+    case 'older sum': return say('basisOlder')
+    case 'local': return say('basisLocal')
+    default: return plain(basis, 100) || '–'
+  }
+}
+
+/**
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {any} pair a number before and after
+ * @param {(value: number) => string} written how it is written
+ */
+function fromTo (say, pair, written) {
+  const [before, after] = [pair?.before, pair?.after].map(value => figure(value) === null ? '–' : written(value))
+  return say('fromTo', { before: before ?? '–', after: after ?? '–' })
+}
+
+/**
+ * @param {string} title of the list
+ * @param {unknown} videos best first
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ */
+function side (title, videos, say) {
+  const known = many(videos)
+  return el('div', {}, el('p', { class: 'muted-2' }, title), known.length
+    ? el('ol', { class: 'shoal-ranked' }, ...known.map(one => el('li', {}, video(one))))
+    : nothing(say('stockList')))
+}
+
+/** @param {any} given a video, or its address */
+function video (given) {
+  const address = plain(typeof given === 'string' ? given : given?.url, 2000)
+  return safeLink(address, plain(given?.title, 200) || address)
+}
