@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from tests import ROOT
 from tests.docs import generate
