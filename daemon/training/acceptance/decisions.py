@@ -10,7 +10,7 @@ from daemon.config import Config
 from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
-from daemon.store import current_model, model_records, sums
+from daemon.store import model_records, sums
 from daemon.store.model_records import ModelRecord
 from daemon.training import deploy
 
@@ -44,7 +44,7 @@ def reject(engine: Engine, config: Config, model_id: str, now: float) -> ModelRe
     """
     with deploy.turn(config):
         record = _known(engine, model_id)
-        if record.directory == current_model.read(config.models_dir):
+        if record.state == "current":
             raise RequestError(
                 "this model serves", advice="Go back to another one first: shoal models rollback"
             )
