@@ -52,9 +52,10 @@ def check(
     sent.
     """
     # Loads NumPy and Flower's side of the protocol.
+    from daemon.group import flower_installed
     from daemon.lab import group_check
 
-    group_check.require_flower()
+    flower_installed.require()
     if not (url or members):
         raise RequestError(
             "nothing says how large the group is", advice="Give the URL of its host, or --members."

@@ -27,7 +27,7 @@ _FILES: Final = (
     rotation.FILE_NAME,
     loss.NOTE_NAME,
 )
-_FOLDERS: Final = ("models", "sums", "windows", "journal", "group")
+_FOLDERS: Final = ("models", "sums", "windows", "journal", "group", "log")
 
 
 def of_the_instance(config: Config) -> tuple[list[Path], list[Path]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config import Config
 from daemon.errors import JobError
+from daemon.group import flower_installed
 from daemon.jobs.run import run_job
 from daemon.process.limits import job_memory
 
@@ -46,15 +46,6 @@ class GroupCheck:
         return max(self.seconds.values()) <= self.stage_limit / 2
 
 
-def require_flower() -> None:
-    """Raise JobError where the package is missing that carries groups."""
-    if importlib.util.find_spec("flwr") is None:
-        raise JobError(
-            "a group is carried by Flower, and the package flwr is not installed here",
-            advice="Install it beside Shoal, then try again: pip install 'shoal[group]'",
-        )
-
-
 def check(
     config: Config,
     config_file: Path,
@@ -64,10 +55,11 @@ def check(
     """Run the dry round in a child process with the limits of a job; call from the main thread.
 
     Raises:
-        JobError: Flower is missing, a round failed, or took too much memory or time.
+        FlowerMissingError: what carries a group is not installed.
+        JobError: a round failed, or took too much memory or time.
 
     """
-    require_flower()
+    flower_installed.require()
     outcome = asyncio.run(
         run_job(
             "group-check",
