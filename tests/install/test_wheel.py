@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import zipfile
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from daemon.group.repository import Membership
 from daemon.identity import open_identity
 from daemon.lab.demo.instances import SIZES
 from daemon.process.daemon_lock import find
+from daemon.serve.admin.page import Page
 from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate
 from federation.flower.installed import VERSIONS
@@ -66,16 +68,27 @@ def base(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Base:
 
 def test_it_holds_every_file_but_the_films(wheel: Path) -> None:
     films = ROOT / "daemon" / "lab" / "demo" / "data"
+    # For tests that load the page's modules in Node.js.
+    left_out = {ROOT / "daemon" / "admin_page" / "package.json"}
     expected = {
         str(path.relative_to(ROOT))
         for package in ("daemon", "federation", "models", "policies")
-        for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not path.is_relative_to(films)
+        for folder, _, names in os.walk(ROOT / package, followlinks=True)
+        for path in (Path(folder, name) for name in names)
+        if "__pycache__" not in path.parts and not path.is_relative_to(films) and path not in left_out
     }
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
+        # Where a wheel is installed, no link can lead back to where it was made.
+        assert not [one for one in archive.infolist() if stat.S_ISLNK(one.external_attr >> 16)]
     assert found == expected
     assert films.is_dir()
+
+
+def test_its_page_is_that_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    assert Page.load(tmp_path / "daemon" / "admin_page").version == Page.load().version
 
 
 def test_flower_is_in_extras_and_in_the_versions_that_are_tested(base: Base) -> None:

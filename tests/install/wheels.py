@@ -16,8 +16,12 @@ from packaging.utils import canonicalize_name
 
 from tests import ROOT
 
-PUBLISHED = ("pyproject.toml", "README.md", "LICENSE", "daemon", "federation", "models", "policies")
-"""What a wheel is made of."""
+PUBLISHED = (
+    *("pyproject.toml", "README.md", "LICENSE"),
+    *("daemon", "federation", "models", "policies"),
+    "peertube-plugin/client/lib",
+)
+"""What a wheel is made of; daemon/admin_page/lib is a link to the last."""
 
 
 def build(folder: Path) -> Path:
@@ -26,7 +30,8 @@ def build(folder: Path) -> Path:
     source.mkdir()
     for name in PUBLISHED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+            left_out = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=left_out)
         else:
             shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]

@@ -129,7 +129,7 @@ def _log(one: Instance, bad: str, pseudonym: str, key: str) -> None:
 def test_no_marker_of_any_kind_is_in_it_and_what_helps_is(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SHOAL_LISTEN__API_ALLOWED_HOSTS", f'["{STRANGER}"]')
+    monkeypatch.setenv("SHOAL_GROUP__PUBLIC_URL", f"https://{STRANGER}")
     monkeypatch.setenv("SHOAL_LOG__LEVEL", "debug")
     text = world.dump()
     found = [marker for marker in world.markers if marker.lower() in text.lower()]
@@ -140,7 +140,7 @@ def test_no_marker_of_any_kind_is_in_it_and_what_helps_is(
         "\nflwr ",
         "mode = contribute  from file",
         "log.level = debug  from SHOAL_LOG__LEVEL",
-        "listen.api_allowed_hosts = (1)",
+        "group.public_url = (set)  from SHOAL_GROUP__PUBLIC_URL",
         "schema 0002, this program knows 0002",
         "viewers: about 60",
         "videos: about 40",

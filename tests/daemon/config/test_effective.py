@@ -32,12 +32,12 @@ def toml(tmp_path: Path) -> Path:
 
 
 def test_a_variable_comes_before_the_file_and_the_file_before_the_default(toml: Path) -> None:
-    environ = {"SHOAL_PRIVACY__WINDOW_MAX": "7d", "SHOAL_LISTEN__API_ALLOWED_HOSTS": '["shoal"]', "PATH": "x"}
+    environ = {"SHOAL_PRIVACY__WINDOW_MAX": "7d", "SHOAL_LISTEN__API_PORT": "9000", "PATH": "x"}
     found = {one.key: (one.value, one.origin) for one in effective(toml, environ)}
     assert found["mode"] == ("consume", "shoal.toml")
     assert found["privacy.window_max"] == ("1w", "SHOAL_PRIVACY__WINDOW_MAX")
     assert found["privacy.level"] == ("default", DEFAULT)
-    assert found["listen.api_allowed_hosts"] == (["shoal"], "SHOAL_LISTEN__API_ALLOWED_HOSTS")
+    assert found["listen.api_port"] == (9000, "SHOAL_LISTEN__API_PORT")
     assert found["peers"] == (["p.example"], "shoal.toml")
     assert found["source.secret"] == (HIDDEN, "shoal.toml")
     assert found["data_dir"] == (str(toml.parent), DEFAULT)

@@ -81,6 +81,8 @@ def test_every_route_that_others_can_call_is_of_a_kind(place: Place) -> None:
 
 ASKS_FOR = {
     "daemon.cli.instance": "enrolment",
+    "daemon.cli.status": "questions",
+    "daemon.doctor.peers": "questions",
     "daemon.group.learning": "receipts",
     "daemon.group.membership.host_client": "enrolment",
     "daemon.group.membership.join_and_leave": "enrolment",
@@ -97,6 +99,7 @@ ASKS_FOR = {
 """Which kind of data leaves when a module asks others over HTTP."""
 NOT_LEAVING = {
     "daemon.source.peertube_client": "asks our own PeerTube",
+    "daemon.source.plugin_probe": "asks our own PeerTube",
     "daemon.lab.demo.processes": "runs a demo on this machine",
     "daemon.lab.demo.group": "runs a demo on this machine",
     "daemon.group.hosting.proxy_upstream": "asks our own SuperLink",
