@@ -3,19 +3,22 @@ import { uuidOf } from './lib/ids.js'
 import { SENTENCES as REASONS } from './lib/reasons.js'
 import { loadTexts } from './lib/texts.js'
 import { Hiding, SENTENCES as HIDING } from './watch/hide.js'
+import { Invitation, SENTENCES as INVITATION } from './watch/invitation.js'
 import { WhyLines } from './watch/lines.js'
 
 /**
- * Watch page: why each video of PeerTube's own list is suggested, hiding it, and suggestions made in the browser.
+ * Watch page: why each video of PeerTube's own list is suggested, hiding it, the invitation to take
+ * part, and suggestions made in the browser.
  *
  * @param {import('@peertube/peertube-types/client').RegisterClientOptions} options from PeerTube
  * @returns {Promise<void>} when ready
  */
 export async function register ({ registerHook, peertubeHelpers }) {
   const api = new Api(peertubeHelpers)
-  const [sayReason, say, sayProblem] = await Promise.all([
+  const [sayReason, say, sayInvitation, sayProblem] = await Promise.all([
     loadTexts(peertubeHelpers, REASONS),
     loadTexts(peertubeHelpers, HIDING),
+    loadTexts(peertubeHelpers, INVITATION),
     loadTexts(peertubeHelpers, PROBLEMS)
   ])
 
@@ -45,12 +48,19 @@ export async function register ({ registerHook, peertubeHelpers }) {
   }
 
   const hiding = new Hiding({ api, say, sayProblem, changed: () => lines.refresh() })
+  const invitation = new Invitation({
+    api,
+    say: sayInvitation,
+    sayProblem,
+    user: () => peertubeHelpers.isLoggedIn() ? peertubeHelpers.getUser()?.id : undefined
+  })
   const lines = new WhyLines({
     say: sayReason,
     reasonsOf: async video => {
       if ((await settings())['related-list'] === false) return null
       return (await api.plugin('GET', `why/v1/reasons?video=${video}`))?.reasons ?? {}
     },
+    explained: root => { void invitation.show(root) },
     controlsFor: (miniature, video) => peertubeHelpers.isLoggedIn() ? hiding.controls(miniature, video) : null,
     markHidden: (miniature, video) => hiding.mark(miniature, video)
   })
@@ -62,6 +72,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
       if (!uuid) return
 
       if (!hiding.live.isConnected) document.body.append(hiding.live)
+      invitation.stop()
       lines.show(uuid)
       void suggestInBrowser({ uuid, name: video?.name, duration: video?.duration })
     }
@@ -72,6 +83,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
     handler: (/** @type {{ path?: string }} */ { path }) => {
       if (/^\/(w|videos\/watch)\//.test(path ?? '')) return
       lines.stop()
+      invitation.stop()
       visit += 1
       browser?.stop()
     }

@@ -3,7 +3,7 @@
 const { TABLES } = require('./sql.js')
 
 /**
- * The plugin's own tables: viewers' choices, what they hid, what owners and the admin took out. Rows go with the user,
+ * The plugin's own tables: viewers' choices, whether they want to be asked, what they hid, what owners and the admin took out. Rows go with the user,
  * video or channel that they are about.
  *
  * @typedef {(sql: string, options?: { bind?: unknown[] }) => Promise<any>} Query
@@ -23,6 +23,11 @@ const DEFINITIONS = [
   `CREATE TABLE IF NOT EXISTS ${TABLES.discovery} (
     "userId" integer PRIMARY KEY REFERENCES "user" (id) ON DELETE CASCADE,
     discovery varchar(16) NOT NULL CHECK (discovery IN ('${DISCOVERY.join('\', \'')}'))
+  )`,
+  // A day, without its time: it is only there so that nobody is asked twice in a year.
+  `CREATE TABLE IF NOT EXISTS ${TABLES.invitation} (
+    "userId" integer PRIMARY KEY REFERENCES "user" (id) ON DELETE CASCADE,
+    "dismissedOn" date NOT NULL
   )`,
   `CREATE TABLE IF NOT EXISTS ${TABLES.hidden} (
     id serial PRIMARY KEY,
@@ -76,6 +81,18 @@ class Consent {
          personal = COALESCE($3, ${TABLES.choice}.personal),
          "updatedAt" = now()`,
       { bind: [userId, training ?? null, personal ?? null] }
+    )
+    // Who has chosen is asked no more.
+    if (training !== undefined) await this.#query(`DELETE FROM ${TABLES.invitation} WHERE "userId" = $1`, { bind: [userId] })
+  }
+
+  /** A viewer does not want to be asked for a year. @param {number} userId @param {string} today as YYYY-MM-DD */
+  async dismissInvitation (userId, today) {
+    await this.#query(`DELETE FROM ${TABLES.invitation} WHERE "dismissedOn" <= $1::date - interval '1 year'`, { bind: [today] })
+    await this.#query(
+      `INSERT INTO ${TABLES.invitation} ("userId", "dismissedOn") VALUES ($1, $2::date)
+       ON CONFLICT ("userId") DO UPDATE SET "dismissedOn" = excluded."dismissedOn"`,
+      { bind: [userId, today] }
     )
   }
 

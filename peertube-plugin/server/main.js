@@ -103,7 +103,9 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   const router = options.getRouter()
   const routes = [
     new Export({ settings, sql, pseudonyms, exclusions, audience, config, categories, version, isErased }),
-    new ViewerRoutes({ settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, log, isErased }),
+    new ViewerRoutes({
+      settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, clock, log, isErased
+    }),
     new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
     new Control({ daemon, log }),
     new AdminPage({ daemon, log, key: settings.generated }),

@@ -13,6 +13,7 @@ const { addressesOf, pairingCode } = require('./pairing-code.js')
  * @property {boolean} membersOnly suggestions are shown to nobody who is not logged in
  * @property {boolean} browserSuggestions suggestions computed in the browser for people who are not logged in
  * @property {'opt-in' | 'opt-out'} consent what holds: opt-out only while the confirmation is there
+ * @property {boolean} invitation viewers who have not chosen are asked on the watch page
  * @property {boolean} lacksConfirmation opt-out is selected, but not confirmed
  */
 
@@ -25,6 +26,7 @@ const DEFAULTS = {
   'members-only': false,
   'browser-suggestions': false,
   consent: 'opt-in',
+  invitation: true,
   'opt-out-confirmation': ''
 }
 const NAMES = Object.keys(DEFAULTS)
@@ -113,6 +115,7 @@ function read (saved, generated) {
     membersOnly: isOn('members-only'),
     browserSuggestions: isOn('browser-suggestions'),
     consent: wantsOptOut && isConfirmed ? 'opt-out' : 'opt-in',
+    invitation: isOn('invitation'),
     lacksConfirmation: wantsOptOut && !isConfirmed
   }
 }
@@ -183,6 +186,15 @@ function declare (registerSetting, settings, config) {
       '"Unless they refuse" also needs the confirmation below.',
     default: DEFAULTS.consent,
     // What is selected may not be what holds; viewers are told that by /viewer/v1/about.
+    private: true
+  })
+  registerSetting({
+    name: 'invitation',
+    label: 'Ask viewers whether they take part',
+    type: 'input-checkbox',
+    descriptionHTML: 'On: logged-in viewers who have not chosen are asked below the suggestions on the watch page, and ' +
+      'not again for a year after they dismissed it. Only where viewers take part only after they agreed.',
+    default: DEFAULTS.invitation,
     private: true
   })
   registerSetting({

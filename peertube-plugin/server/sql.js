@@ -12,6 +12,7 @@
 const TABLES = {
   choice: 'plugin_shoal_choice',
   discovery: 'plugin_shoal_discovery',
+  invitation: 'plugin_shoal_invitation',
   hidden: 'plugin_shoal_hidden',
   channel: 'plugin_shoal_excluded_channel',
   exclusion: 'plugin_shoal_exclusion'
@@ -218,6 +219,14 @@ class Queries {
       LEFT JOIN ${TABLES.discovery} d ON d."userId" = u.id
       WHERE u.id = $1`, [userId])
     return row
+  }
+
+  /** Whether a viewer dismissed the invitation within a year before this day. @param {number} userId @param {string} today */
+  async dismissedInvitation (userId, today) {
+    const rows = await this.#rows(`
+      SELECT 1 FROM ${TABLES.invitation}
+      WHERE "userId" = $1 AND "dismissedOn" > $2::date - interval '1 year'`, [userId, today])
+    return rows.length > 0
   }
 
   /** Ids a viewer hid. @param {number} userId @returns {Promise<{ videoId: number | null, channelId: number | null }[]>} */

@@ -13,7 +13,7 @@ class ViewerRoutes {
    *           consent: import('./consent.js').Consent, viewers: import('./viewers.js').Viewers,
    *           related: import('./related.js').Related, exclusions: import('./exclusions.js').Exclusions,
    *           pseudonyms: import('./pseudonym.js').Pseudonyms, daemon: import('./daemon.js').Daemon,
-   *           log: import('./log.js').Log, isErased: () => boolean }} parts
+   *           clock: import('./clock.js').Clock, log: import('./log.js').Log, isErased: () => boolean }} parts
    */
   constructor (parts) {
     this.parts = parts
@@ -29,6 +29,11 @@ class ViewerRoutes {
     })
     router.get('/viewer/v1/choice', viewer(async (_req, res, user) => { res.json(await this.choice(user)) }))
     router.put('/viewer/v1/choice', viewer(async (req, res, user) => { res.json(await this.choose(user, req.body)) }))
+    router.get('/viewer/v1/invitation', viewer(async (_req, res, user) => { res.json(await this.invitation(user)) }))
+    router.delete('/viewer/v1/invitation', viewer(async (_req, res, user) => {
+      await this.parts.consent.dismissInvitation(user.id, this.parts.clock.today())
+      res.status(204).end()
+    }))
     router.get('/viewer/v1/discovery', viewer(async (_req, res, user) => { res.json(await this.discovery(user)) }))
     router.put('/viewer/v1/discovery', viewer(async (req, res, user) => {
       res.json(await this.setDiscovery(user, req.body))
@@ -76,6 +81,15 @@ class ViewerRoutes {
     await this.parts.consent.choose(user.id, { training, personal })
     this.parts.related.forgetViewer(user.id)
     return this.choice(user)
+  }
+
+  /** Whether to ask a viewer to take part. @param {User} user @returns {Promise<{ asks: boolean }>} */
+  async invitation (user) {
+    const { settings, viewers, sql, clock } = this.parts
+    if (!settings.values.invitation || settings.values.consent !== 'opt-in') return { asks: false }
+    const { chosen, history } = await viewers.standing(user.id)
+    // Without history a yes would come to nothing.
+    return { asks: history && !chosen && !await sql.dismissedInvitation(user.id, clock.today()) }
   }
 
   /** @param {User} user */

@@ -12,6 +12,7 @@ import { reasonText } from '../lib/reasons.js'
  * @property {(video: string) => Promise<Record<string, Reason> | null>} reasonsOf reasons of the list last made for a
  *   video, `null` when there are none to be had on this instance
  * @property {(miniature: Element, video: string) => Node | null} controlsFor what stands beside the reason, if anything
+ * @property {(root: Element) => void} explained called once for a list, when reasons are shown in it
  * @property {(miniature: Element, video: string) => boolean} markHidden marks what the viewer has hidden; true if it is
  */
 
@@ -33,6 +34,7 @@ export class WhyLines {
   #visit = 0
   #asked = 0
   #asking = false
+  #explained = false
   #frame = 0
 
   /** @param {LinesOptions} options what it needs */
@@ -66,6 +68,7 @@ export class WhyLines {
     this.#frame = 0
     this.#asked = 0
     this.#asking = false
+    this.#explained = false
     this.#video = null
     this.#root = null
     this.#reasons = new Map()
@@ -95,6 +98,9 @@ export class WhyLines {
       this.#drawLine(miniature, place, video, reason)
     }
     if (unexplained) void this.#ask()
+    if (this.#explained || !this.#root.querySelector(`.${LINE}-text`)) return
+    this.#explained = true
+    this.options.explained(this.#root)
   }
 
   /**

@@ -20,7 +20,9 @@ export function viewerRoutes (site) {
   set(site, {
     'GET viewer/v1/about': () => about,
     'GET viewer/v1/choice': () => choice,
-    'PUT viewer/v1/choice': ({ body }) => { choice = { ...choice, ...body }; return choice },
+    'PUT viewer/v1/choice': ({ body }) => { choice = { ...choice, ...body, chosen: true }; return choice },
+    'GET viewer/v1/invitation': () => ({ asks: !choice.chosen }),
+    'DELETE viewer/v1/invitation': () => answer(204, ''),
     'GET viewer/v1/discovery': () => discovery,
     'PUT viewer/v1/discovery': ({ body }) => { discovery = body; return discovery },
     'GET viewer/v1/known': () => ({

@@ -31,6 +31,7 @@ export async function show (site, page, view) {
 }
 
 async function watch (site, page) {
+  site.routes.set('GET viewer/v1/invitation', () => ({ asks: true }))
   site.routes.set('GET why/v1/reasons', () => ({
     reasons: {
       [VIDEO]: { kind: 'co-engagement', text: '', users: 20, tags: [], words: [], share: 0.4 },
@@ -46,6 +47,7 @@ async function watch (site, page) {
     { uuid: THIRD, title: 'Knots for beginners', channel: 'Sailing home' }
   ])
   await page.waitForFunction(() => document.querySelectorAll('.shoal-why').length === 3)
+  await page.locator('.shoal-invitation [role=status]').filter({ hasText: '?' }).waitFor()
   await page.locator('.shoal-hide-toggle').first().click()
 }
 

@@ -130,6 +130,7 @@ describe('the admin', () => {
     const viewer = await world.seed.user('viewer')
     await world.call('PUT', 'viewer/v1/choice', { user: viewer, json: { training: true } })
     await world.call('PUT', 'viewer/v1/discovery', { user: viewer, json: { discovery: 'explore' } })
+    await world.call('DELETE', 'viewer/v1/invitation', { user: await world.seed.user() })
     await world.seed.watch(viewer, video)
     const { secret } = world.host
     const key = world.host.storage.get('pseudonym-key')
@@ -153,6 +154,7 @@ describe('the admin', () => {
     }
     assert.equal((await world.call('PUT', 'viewer/v1/choice', { user: viewer, json: { training: true } })).status, 410)
     assert.equal((await world.call('PUT', 'viewer/v1/discovery', { user: viewer, json: { discovery: 'explore' } })).status, 410)
+    assert.equal((await world.call('GET', 'viewer/v1/invitation', { user: viewer })).status, 410)
     assert.equal((await put({})).status, 410)
     world.daemon.suggests([video, other])
     assert.deepEqual(await shown(world, video.uuid, { tags: ['sea'] }), [other.uuid, video.uuid])

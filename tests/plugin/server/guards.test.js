@@ -5,6 +5,7 @@ import { fixture } from './fixture.js'
 
 const DAEMON = ['status', 'videos', 'engagements?kind=rates&upto=1', 'participants?rates=1&history=1', 'exclusions']
 const VIEWER = [['GET', 'viewer/v1/choice'], ['PUT', 'viewer/v1/choice'],
+  ['GET', 'viewer/v1/invitation'], ['DELETE', 'viewer/v1/invitation'],
   ['GET', 'viewer/v1/discovery'], ['PUT', 'viewer/v1/discovery'], ['GET', 'viewer/v1/known'],
   ['POST', 'viewer/v1/withdraw'], ['GET', 'viewer/v1/hidden'], ['POST', 'viewer/v1/hidden'],
   ['DELETE', 'viewer/v1/hidden'], ['GET', 'viewer/v1/about'], ['GET', 'owner/v1/channels'], ['PUT', 'owner/v1/channels']]
