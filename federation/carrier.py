@@ -10,6 +10,10 @@ from federation.errors import FederationError
 class PeerUnreachable(FederationError):
     """No usable answer came from a peer: no connection, no answer in time, or not as agreed."""
 
+    def __init__(self, message: str, *, advice: str = "Try again later: its daemon is away.") -> None:
+        super().__init__(message)
+        self.advice = advice
+
 
 BY_PROXY = "http"
 """The code of a refusal that no daemon wrote: a proxy answered, so the daemon behind it is away."""

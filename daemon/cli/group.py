@@ -60,7 +60,7 @@ def invite(host: Host, instance: InstanceOption = HERE, *, words: Words = "", ye
     name = host_name(host)
     known = peers.find(store, config, name)
     url = known.url if known is not None and known.url else cards.base_url(name) + cards.ROUTER
-    card = instance.online(lambda http: cards.read_card(http, name, url, now=time.time()))
+    card = instance.online(lambda http: cards.read_named_card(http, name, url, now=time.time()))
     seen = KeyEvidence(name, card.key, "domain" if card.bound else "card", card.url)
     group_view.compare(seen, words, yes=yes)
     commands.invite(config, store, seen, now=time.time())

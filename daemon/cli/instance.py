@@ -12,7 +12,8 @@ import typer
 
 from daemon.cli.terminal import progress_bar
 from daemon.config import Config, load
-from daemon.config.types import check_host, check_peer_url
+from daemon.config.pasted_host import NoHostError, pasted_host
+from daemon.config.types import check_peer_url
 from daemon.errors import JobError, RequestError, ShoalError
 from daemon.identity import open_identity
 from daemon.jobs.run import run_job
@@ -104,11 +105,11 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; what is show
 
 
 def host_name(text: str) -> str:
-    """Return a host name as people type or paste it. Raises RequestError."""
+    """Return the host name in what was typed or pasted, see `pasted_host`. Raises RequestError."""
     try:
-        return check_host(text.strip().removeprefix("https://").rstrip("/"))
-    except ValueError as error:
-        raise RequestError(f'"{text}" {error}') from None
+        return pasted_host(text)
+    except NoHostError as error:
+        raise RequestError(f'"{text[:100]}" {error}', advice=error.advice) from None
 
 
 def peer_url(text: str) -> str:

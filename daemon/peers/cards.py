@@ -67,6 +67,14 @@ class PeerSilentError(PeerAnswerError):
     code = "peer-silent"
 
 
+class NoCardError(PeerAnswerError):
+    """An instance answers, but not with a card of Shoal."""
+
+
+class RedirectError(PeerAnswerError):
+    """An instance wants to be asked elsewhere, which could be anywhere."""
+
+
 @dataclass(frozen=True)
 class Card:
     """An instance's host and key (`ed25519:...`); `bound` when its domain's actor signed them."""
@@ -101,10 +109,16 @@ async def read_card(session: aiohttp.ClientSession, host: str, url: str, *, now:
 
     Raises:
         PeerSilentError: there is no answer.
+        NoCardError: what answers shows no card.
         PeerAnswerError: the card is not of this host, or its signature is not valid.
 
     """
-    card = await _json(session, host, url + CARD_PATH, MAX_CARD)
+    try:
+        card = await _json(session, host, url + CARD_PATH, MAX_CARD)
+    except (PeerSilentError, RedirectError):
+        raise
+    except PeerAnswerError as error:
+        raise NoCardError(error.message, advice=error.advice) from None
     key, spoken = card.get("key"), card.get("version")
     if isinstance(spoken, int) and spoken != VERSION:
         older = host if spoken < VERSION else "this instance"
@@ -113,7 +127,7 @@ async def read_card(session: aiohttp.ClientSession, host: str, url: str, *, now:
             advice=f"Update Shoal on {older}; then they find each other.",
         )
     if spoken != VERSION or not isinstance(key, str) or not _is_key(key):
-        raise PeerAnswerError(
+        raise NoCardError(
             f"{host} does not show a card of Shoal",
             advice="Check the address; another program may answer there.",
         )
@@ -126,6 +140,39 @@ async def read_card(session: aiohttp.ClientSession, host: str, url: str, *, now:
         return Card(host, key, url, bound=False)
     await _check_actor(session, host, key, card, now)
     return Card(host, key, url, bound=True)
+
+
+async def read_named_card(session: aiohttp.ClientSession, host: str, url: str, *, now: float) -> Card:
+    """Read the card of an instance that our admin named, and say more exactly why there is none.
+
+    Raises:
+        PeerAnswerError: as `read_card`, or as `why_no_card`.
+
+    """
+    try:
+        return await read_card(session, host, url, now=now)
+    except NoCardError:
+        if url != base_url(host) + ROUTER:
+            raise
+        raise await why_no_card(session, host) from None
+
+
+async def why_no_card(session: aiohttp.ClientSession, host: str) -> PeerAnswerError:
+    """Ask an instance that shows no card what it is, and return that as an error."""
+    try:
+        version = await plugin_version(session, host)
+    except (PeerSilentError, RedirectError) as error:
+        return error
+    except PeerAnswerError:
+        return NoCardError(f"{host} is no PeerTube", advice="Check the name.")
+    if not version:
+        return NoCardError(
+            f"{host} is a PeerTube without Shoal", advice="Ask its admin to install the Shoal plugin."
+        )
+    return NoCardError(
+        f"{host} has the Shoal plugin, but shows no card",
+        advice="Its admin has to start the daemon, and enter its address for peers in the plugin's settings.",
+    )
 
 
 async def plugin_version(session: aiohttp.ClientSession, host: str) -> str:
@@ -233,13 +280,15 @@ async def _json(
                 if len(body) > limit:
                     raise _unusable(host, f"sends more than {limit} bytes")
     except (ClientError, OSError, TimeoutError, UnicodeError) as error:
-        # The error's own text may hold addresses; its type says enough.
-        raise PeerSilentError(
-            f"{host} cannot be reached ({type(error).__name__})", advice="Check the name, or try again later."
-        ) from None
+        raise silent(host, error) from None
     if answer.status in {502, 503, 504}:
         raise PeerSilentError(
             f"the Shoal of {host} does not answer (status {answer.status})", advice="Try again later."
+        )
+    if 300 <= answer.status < 400:
+        raise RedirectError(
+            f"{host} redirects to another address (status {answer.status})",
+            advice="Open it in a browser, and use the name that the address line shows then.",
         )
     if answer.status != 200:
         raise _unusable(host, f"answers with status {answer.status}")
@@ -247,6 +296,14 @@ async def _json(
     if value is None:
         raise _unusable(host, "sends no JSON object")
     return value
+
+
+def silent(host: str, error: Exception) -> PeerSilentError:
+    """Return the error of a request that was not answered in words."""
+    from federation.http import unreachable
+
+    trouble = unreachable.trouble_of(error)
+    return PeerSilentError(unreachable.sentence(host, trouble), advice=unreachable.advice(trouble))
 
 
 def _unusable(host: str, what: str) -> PeerAnswerError:

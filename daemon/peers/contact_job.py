@@ -113,7 +113,7 @@ class Contact:
         known = repository.find(self._engine, self._config, host)
         where = url or (known.url if known else "") or cards.base_url(host) + cards.ROUTER
         now = self._clock()
-        card = await cards.read_card(self._session, host, where, now=now)
+        card = await cards.read_named_card(self._session, host, where, now=now)
         users = await self._users(host, card)
 
         def edit(peer: Peer) -> Peer:

@@ -64,11 +64,15 @@ def _keys(value: str) -> list[str]:
 
 
 def _unusable(error: ValidationError, model: type[RequestModel]) -> RequestError:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
     where = _shown(first["loc"][0]) if first["loc"] else "the body"
     what = first["msg"].removeprefix("Value error, ").rstrip(".")
+    known = f"Known names: {', '.join(model.model_fields) or 'none'}."
+    if first["type"] == "value_error":
+        # Raised by a validator of ours, which may know better what to do.
+        return RequestError(f"{where} {what}", advice=getattr(first["ctx"]["error"], "advice", known))
     what = " is not known here" if first["type"] == "extra_forbidden" else f": {what[:1].lower()}{what[1:]}"
-    return RequestError(f"{where}{what}", advice=f"Known names: {', '.join(model.model_fields) or 'none'}.")
+    return RequestError(f"{where}{what}", advice=known)
 
 
 def _shown(name: object) -> str:

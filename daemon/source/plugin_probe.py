@@ -22,6 +22,7 @@ from daemon.errors import SourceError
 from daemon.source import PLUGIN
 from daemon.source import peertube_rows as rows
 from daemon.source.peertube_client import EXPORT, MAX_ANSWER, SECRET_HEADER
+from federation.http.unreachable import Trouble, trouble_of
 
 WITHIN: Final = 3.5
 """Seconds for all requests together."""
@@ -148,17 +149,20 @@ async def probe(
             ) as session,
         ):
             return await _ask(_Site(session, url, clock), secret, found)
-    except TimeoutError:
-        return replace(found.so_far, outcome=Outcome.SILENT)
-    except aiohttp.ClientConnectorDNSError:
-        return replace(found.so_far, outcome=Outcome.UNKNOWN_ADDRESS)
-    except aiohttp.ClientSSLError:
-        return replace(found.so_far, outcome=Outcome.NO_TLS)
-    except aiohttp.ClientConnectorError:
-        return replace(found.so_far, outcome=Outcome.DOWN)
-    except (aiohttp.ClientError, OSError):
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
         # A connection that broke off: something is there, and it does not work.
-        return replace(found.so_far, outcome=Outcome.FAILING)
+        return replace(found.so_far, outcome=_OUTCOMES.get(trouble_of(error), Outcome.FAILING))
+
+
+_OUTCOMES: Final = {
+    Trouble.UNKNOWN_NAME: Outcome.UNKNOWN_ADDRESS,
+    Trouble.CLOSED: Outcome.DOWN,
+    Trouble.SILENT: Outcome.SILENT,
+    Trouble.EXPIRED: Outcome.NO_TLS,
+    Trouble.OTHER_NAME: Outcome.NO_TLS,
+    Trouble.UNTRUSTED: Outcome.NO_TLS,
+    Trouble.NO_TLS: Outcome.NO_TLS,
+}
 
 
 @dataclass

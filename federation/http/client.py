@@ -12,6 +12,7 @@ from federation import cbor, cbor_fields
 from federation.carrier import BY_PROXY, PeerRefused, PeerUnreachable
 from federation.errors import Code, Refusal
 from federation.http import CONTENT_TYPE, MESSAGE_PATH
+from federation.http.unreachable import BusyError, Trouble, advice, sentence, trouble_of
 
 _READ_CHUNK = 1 << 16
 _MAX_REFUSAL = 2_000
@@ -58,7 +59,7 @@ class PeerClient:
             async with asyncio.timeout(timeout):
                 return await self._persist(host, url.rstrip("/") + MESSAGE_PATH, request, max_answer)
         except TimeoutError:
-            raise PeerUnreachable(f"{host} did not answer within {timeout:g} s") from None
+            raise _unreachable(host, Trouble.SILENT) from None
 
     async def _persist(self, host: str, url: str, request: bytes, max_answer: int) -> bytes:
         pause = self._retry.first_pause
@@ -69,8 +70,7 @@ class PeerClient:
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 failures += 1
                 if failures >= self._retry.attempts:
-                    # The error's own text may hold addresses; its type says enough.
-                    raise PeerUnreachable(f"{host} cannot be reached ({type(error).__name__})") from None
+                    raise _unreachable(host, trouble_of(error)) from None
                 await asyncio.sleep(pause)
                 pause *= 2
                 continue
@@ -88,7 +88,7 @@ class PeerClient:
             if response.status == _ACCEPTED:
                 return None
             if response.status in _LATER:
-                raise aiohttp.ClientError("busy")
+                raise BusyError
             raise _refused(host, response.status, body)
 
 
@@ -112,6 +112,10 @@ async def _read(response: aiohttp.ClientResponse, max_answer: int, host: str) ->
         if len(body) > allowed:
             raise Refusal(Code.OVERSIZED, f"{host} answered with more than {allowed} bytes", host)
     return bytes(body)
+
+
+def _unreachable(host: str, trouble: Trouble) -> PeerUnreachable:
+    return PeerUnreachable(sentence(host, trouble), advice=advice(trouble))
 
 
 def _refused(host: str, status: int, body: bytes) -> PeerRefused:

@@ -21,7 +21,14 @@ export class Admin {
     this.page = page
     this.say = page.say
     this.sayProblem = page.sayProblem
-    this.ask = ask
+    /** @type {Ask} */
+    this.ask = async (...order) => {
+      try {
+        return await ask(...order)
+      } catch (error) {
+        throw await this.#translated(error)
+      }
+    }
     /** @type {import('./tab-list.js').Go} */
     this.go = () => {}
   }
@@ -47,6 +54,17 @@ export class Admin {
       return /** @type {[string, string]} */ ([sentence, said])
     })))
     return sentence => known.get(plain(sentence)) ?? plain(sentence)
+  }
+
+  /**
+   * @param {unknown} error of a question
+   * @returns {Promise<unknown>} it, in the administrator's language if the daemon's words have a translation
+   */
+  async #translated (error) {
+    if (!(error instanceof RequestError) || error.problem !== 'told') return error
+    // What is said about an instance, or about what was typed for one, begins with it.
+    const [subject = ''] = /^(?:host|"[^"]*"|[\w-]+(?:\.[\w-]+)+(?::\d+)?)(?= )/.exec(error.reason) ?? []
+    return new RequestError('told', await serverText(this.page.helpers, error.reason, subject), error.status)
   }
 
   /**

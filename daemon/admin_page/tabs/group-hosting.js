@@ -1,4 +1,3 @@
-import { parseHost } from './entries.js'
 import { actionButton, confirmed, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
 import { isolated, number } from '../lib/texts.js'
@@ -49,15 +48,10 @@ export function invitation ({ admin: { say, sayProblem }, found }) {
  */
 export function inviting ({ admin, changed }) {
   const { say, sayProblem, ask } = admin
-  return block(say('inviteHost'), lineForm(say('host'), say('inviteText'), say('inviteNow'), sayProblem, async (text, wrong) => {
-    const host = parseHost(text)
-    if (host === null) {
-      wrong(say('badHost'))
-      return
-    }
-    const key = await lookedAt(admin, host, 'invite')
-    if (key === null) return
-    await changed(await ask('POST', 'group/invite', { host, key }, 60_000), say('invitedNow', { host: isolated(host) }), { host })
+  return block(say('inviteHost'), lineForm(say('host'), say('inviteText'), say('inviteNow'), sayProblem, async text => {
+    const seen = await lookedAt(admin, text, 'invite')
+    if (seen === null) return
+    await changed(await ask('POST', 'group/invite', seen, 60_000), say('invitedNow', { host: isolated(seen.host) }), { host: seen.host })
   }))
 }
 
@@ -93,8 +87,9 @@ function requestEntry ({ admin, changed }, request) {
     problem,
     sayProblem,
     run: async () => {
-      const key = await lookedAt(admin, host, 'letIn')
-      if (key !== null) await changed(await ask('POST', `${path}/admit`, { key }, 60_000), say('letInNow', { host: name }), { host })
+      const seen = await lookedAt(admin, host, 'letIn')
+      if (seen === null) return
+      await changed(await ask('POST', `${path}/admit`, { key: seen.key }, 60_000), say('letInNow', { host: name }), { host })
     }
   })
   const refuse = actionButton({

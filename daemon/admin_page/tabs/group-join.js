@@ -1,6 +1,5 @@
-import { parseHost } from './entries.js'
 import { actionButton, problemLine } from '../lib/controls.js'
-import { el, isWebAddress, uniqueId } from '../lib/dom.js'
+import { el, uniqueId } from '../lib/dom.js'
 import { isolated } from '../lib/texts.js'
 import { compared } from './group-words.js'
 import { badge, block, folded, many, own, plain } from './pieces.js'
@@ -15,10 +14,8 @@ const NAME = /^[a-z0-9](?:[a-z0-9.-]{0,46}[a-z0-9])?$/
  */
 export function parseInvitation (text) {
   const [, url = '', group = ''] = /^(?:(?:\$ )?shoal group join )?(\S+)(?: --group[ =](\S+))?$/.exec(text.trim().replace(/\s+/g, ' ')) ?? []
-  if (group !== '' && !NAME.test(group)) return null
-  if (/^https?:\/\//i.test(url)) return isWebAddress(url) ? { url, group } : null
-  const host = parseHost(url)
-  return host ? { url: host, group } : null
+  // Whether that is an address is for the daemon to say.
+  return url === '' || (group !== '' && !NAME.test(group)) ? null : { url, group }
 }
 
 /**

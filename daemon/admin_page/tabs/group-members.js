@@ -94,9 +94,9 @@ function actions ({ admin, found, changed }, member, problem) {
     actionButton({ text, label: `${text} ${name}`, small: true, problem, sayProblem, run }))
   const buttons = [
     member.me || member.state !== 'member' || member.approved !== 'no' ? null : button(say('approveNow'), async () => {
-      const key = await lookedAt(admin, host, 'approve')
-      if (key === null) return
-      const { not_approved: not } = await ask('POST', 'group/approve', { members: [{ host, key }] }, 60_000)
+      const seen = await lookedAt(admin, host, 'approve')
+      if (seen === null) return
+      const { not_approved: not } = await ask('POST', 'group/approve', { members: [seen] }, 60_000)
       const [failed] = many(not)
       if (failed) throw new RequestError('told', plain(failed.sentence))
       await changed(null, say('approvedNow', { host: name }), { host })

@@ -42,13 +42,14 @@ export function compared (say, question, seen, ...more) {
  * Ask an instance for its key, and have it compared.
  *
  * @param {import('./admin.js').Admin} admin the page
- * @param {string} host whose key
+ * @param {string} typed whose key: its host, or another form of its address
  * @param {'approve' | 'letIn' | 'invite'} what it is compared for
- * @returns {Promise<string | null>} the key, `null` if it is not theirs
+ * @returns {Promise<{ host: string, key: string } | null>} its host and the key, `null` if it is not theirs
  */
-export async function lookedAt ({ say, ask }, host, what) {
-  const seen = await ask('POST', 'group/key', { host }, 60_000)
-  const name = isolated(plain(host, 255))
+export async function lookedAt ({ say, ask }, typed, what) {
+  const seen = await ask('POST', 'group/key', { host: typed }, 60_000)
+  const host = plain(seen?.host, 255)
+  const name = isolated(host)
   const question = { title: say(`${what}Title`, { host: name }), text: say('compareWords', { host: name }), yes: say(`${what}Yes`) }
-  return await compared(say, question, seen) ? plain(seen?.key, 100) : null
+  return await compared(say, question, seen) ? { host, key: plain(seen?.key, 100) } : null
 }

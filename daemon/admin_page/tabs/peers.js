@@ -1,5 +1,4 @@
 import { listIn } from '../lib/api.js'
-import { parseHost } from './entries.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el, uniqueId } from '../lib/dom.js'
 import { isolated, number } from '../lib/texts.js'
@@ -134,16 +133,9 @@ function adding ({ say, sayProblem, ask }, changed) {
     problem,
     sayProblem,
     run: async () => {
-      const host = parseHost(input.value.trim())
-      input.setAttribute('aria-invalid', String(host === null))
-      if (host === null) {
-        problem.textContent = say('badHost')
-        input.focus()
-        return
-      }
-      const peer = await ask('POST', 'peers', { host }, 90_000)
+      const { host } = await ask('POST', 'peers', { host: input.value.trim() }, 90_000)
       input.value = ''
-      await changed(peer?.host ?? host, say('added', { host: isolated(host) }))
+      await changed(host, say('added', { host: isolated(host) }))
     }
   })
   const form = el('form', {

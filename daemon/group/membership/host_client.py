@@ -107,9 +107,7 @@ class HostClient:
                 raise Refusal(Code.CLOSED, "it says nothing about a group", host.host)
             return answer, answer.group
         except PeerUnreachable as error:
-            raise HostSilentError(
-                str(error), advice="Try again later: its daemon is away, or too busy."
-            ) from None
+            raise HostSilentError(str(error), advice=error.advice) from None
         except PeerRefused as refused:
             if refused.by_proxy:
                 raise HostSilentError(

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.config.pasted_host import NoHostError, pasted_host
 from daemon.config.types import check_host, check_peer_url
 from daemon.errors import PolicyRefusedError, RequestError
 from daemon.group import flower_installed, repository
@@ -28,7 +29,7 @@ from daemon.group.repository import Membership, note_in_ledger
 from daemon.identity import open_identity
 from daemon.peers import cards
 from daemon.peers import repository as peers
-from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError
+from daemon.peers.cards import Card, NoCardError, PeerAnswerError, PeerSilentError
 from daemon.peers.commands import words_of
 from daemon.store.engine import writes
 from federation.group.enrolment import ANY_GROUP
@@ -224,25 +225,38 @@ async def leave(
 
 async def _card(session: aiohttp.ClientSession, address: str, clock: Callable[[], float]) -> tuple[str, Card]:
     """Find the card below an address as people type it: with or without https:// and the plugin's path."""
-    silent: PeerAnswerError | None = None
+    problem: PeerAnswerError | None = None
     for url in _urls(address):
         try:
             host = await _host_at(session, url)
             return url, await cards.read_card(session, host, url, now=clock())
         except PeerSilentError as error:
-            silent = silent or error
+            problem = problem or error
         except PeerAnswerError as error:
-            silent = error
-    raise silent or PeerSilentError("there is no answer at this address", advice="Check the invitation.")
+            problem = error
+    if problem is None or isinstance(problem, NoCardError):
+        raise await cards.why_no_card(session, pasted_host(address))
+    raise problem
 
 
 def _urls(address: str) -> list[str]:
-    text = address.strip().rstrip("/")
+    """Return where to look for a card: at the address itself, if it is one, and at its instance."""
     try:
-        url = check_peer_url(text if "://" in text else cards.base_url(check_host(text)))
-    except ValueError as error:
-        raise RequestError(f'"{address}" {error}', advice="Copy the whole line of the invitation.") from None
-    return [url] if urlsplit(url).path else [url + cards.ROUTER, url]
+        home = cards.base_url(pasted_host(address))
+    except NoHostError as error:
+        raise RequestError(
+            f'"{address[:100]}" {error}', advice="Copy the whole line of the invitation."
+        ) from None
+    try:
+        url = check_peer_url(address.strip())
+    except ValueError:
+        return [home + cards.ROUTER, home]
+    # On this machine either scheme may be meant.
+    parts = urlsplit(url)
+    home = f"{parts.scheme}://{parts.netloc}"
+    return (
+        list(dict.fromkeys([url, home + cards.ROUTER, home])) if parts.path else [home + cards.ROUTER, home]
+    )
 
 
 async def _host_at(session: aiohttp.ClientSession, url: str) -> str:
@@ -257,13 +271,9 @@ async def _host_at(session: aiohttp.ClientSession, url: str) -> str:
         ):
             body = await answer.content.read(_MAX_CARD)
     except (ClientError, OSError, TimeoutError, UnicodeError) as error:
-        raise PeerSilentError(
-            f"{name} cannot be reached ({type(error).__name__})", advice="Check the invitation."
-        ) from None
+        raise cards.silent(name, error) from None
     try:
         card = json.loads(body) if answer.status == 200 else None
         return check_host(str(card["host"])) if isinstance(card, dict) else name
     except (ValueError, KeyError, RecursionError):
-        raise PeerAnswerError(
-            f"{name} does not show a card of Shoal", advice="Check the invitation."
-        ) from None
+        raise NoCardError(f"{name} does not show a card of Shoal", advice="Check the invitation.") from None

@@ -190,7 +190,7 @@ async def _seen(
         raise RequestError("that is this instance itself", advice="It is a member already.")
     peer = await request.work.read(peers.find, engine, config, host)
     url = (peer.url if peer is not None else "") or cards.base_url(host) + cards.ROUTER
-    card = await cards.read_card(session, host, url, now=clock())
+    card = await cards.read_named_card(session, host, url, now=clock())
     return KeyEvidence(host, card.key, "domain" if card.bound else "card", card.url)
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from daemon.config.types import check_host
+from daemon.config.pasted_host import NoHostError, pasted_host
 from daemon.errors import RequestError
 from daemon.group import messages
 from daemon.group import repository as groups
@@ -81,9 +81,9 @@ def host_of(request: AdminRequest) -> str:
         RequestError: it is none.
     """
     try:
-        return check_host(request.path["host"])
-    except ValueError as error:
-        raise RequestError(f"the path has no host: it {error}", advice="Percent-encode the host.") from None
+        return pasted_host(request.path["host"])
+    except NoHostError as error:
+        raise RequestError(f"the host in the path {error}", advice="Percent-encode the host.") from None
 
 
 def tell(work: Executor, host: str) -> None:

@@ -6,12 +6,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from daemon.config.types import Host, PeerUrl, PublicKey
+from daemon.config.pasted_host import LONGEST, PastedHost
+from daemon.config.types import PeerUrl, PublicKey
 from daemon.serve.validation import RequestModel
 
 HostName = Annotated[
-    Host,
-    Field(max_length=255, pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$", examples=["peer.example.net"]),
+    PastedHost,
+    Field(
+        max_length=LONGEST,
+        description="Host name, also within an address or an account's handle.",
+        examples=["peer.example.net"],
+    ),
 ]
 Key = Annotated[
     PublicKey,

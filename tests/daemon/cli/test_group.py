@@ -184,7 +184,7 @@ async def test_errors_say_what_to_do(three: list[Neighbour]) -> None:
         (("group", "leave", "--yes"), "no-group", "shoal group status"),
         (("group", "approve", "--all"), "no-group", "join URL"),
         (("group", "host", "Not A Name"), "bad-request", "small letters"),
-        (("group", "join", "http://elsewhere.example"), "bad-request", "whole line"),
+        (("group", "join", "ftp://elsewhere.example"), "bad-request", "whole line"),
         (("group", "start", "--in", "soon"), "bad-request", "--in 2h"),
     ):
         failed = await typed(a, *command, "-o", "json")

@@ -117,8 +117,10 @@ async def test_what_people_see_fits_a_terminal_and_says_what_is_missing(
 
 def test_names_and_addresses_that_are_none_are_refused() -> None:
     assert host_name(" https://Tube.example/") == "tube.example"
-    with pytest.raises(RequestError, match="host name"):
-        host_name("x/y")
+    assert host_name("@somebody@tube.example") == "tube.example"
+    with pytest.raises(RequestError, match="not the address of an instance") as caught:
+        host_name("x y")
+    assert "from the browser" in caught.value.advice
     assert peer_url("https://tube.example/x/") == "https://tube.example/x"
     assert peer_url("") == ""
     with pytest.raises(RequestError, match="plain http"):

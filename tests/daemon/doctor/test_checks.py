@@ -194,7 +194,7 @@ def card(identity: Identity, *, bound: bool = True) -> Card:
     return Card(identity.host, format_key(identity.public.key), "https://x.example", bound)
 
 
-SILENT = PeerSilentError("one.example cannot be reached (ClientConnectorError)", advice="Try again later.")
+SILENT = PeerSilentError("one.example cannot be reached: it is too busy", advice="Try again later.")
 WRONG = PeerAnswerError("the actor of one.example signed another card", advice="Do not approve it.")
 
 
@@ -241,14 +241,16 @@ async def test_each_peer_answers_or_is_named(tmp_path: Path) -> None:
     other = {
         "a.example": good[0],
         "b.example": replace(good[1], key=format_key(ME.public.key)),
-        "c.example": PeerSilentError("c.example cannot be reached (TimeoutError)", advice="Try again later."),
+        "c.example": PeerSilentError(
+            "c.example cannot be reached: there was no answer in time", advice="Try again later."
+        ),
     }
     found = await peers.peers(settings, known, network(other))
     assert [one.outcome.value for one in found] == ["ok", "failure", "failure"]
     assert [one.sentence for one in found] == [
         "1 of 3 approved peers answers.",
         "b.example shows another key than the one that you approved.",
-        "c.example cannot be reached (TimeoutError).",
+        "c.example cannot be reached: there was no answer in time.",
     ]
     assert outcomes(await peers.peers(settings, [], network({}))) == {"peers": Outcome.WARNING}
     assert outcomes(await peers.peers(config(tmp_path), known, network({}))) == {"peers": Outcome.OK}

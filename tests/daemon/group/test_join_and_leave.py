@@ -324,13 +324,18 @@ async def test_who_is_taken_out_of_the_peers_is_not_asked_any_more(three: list[N
 
 async def test_what_is_no_address_or_no_shoal(three: list[Neighbour]) -> None:
     host, a, _ = three
-    with pytest.raises(RequestError, match="plain http"):
-        await fetches_offer(a, host, url="http://elsewhere.example")
+    with pytest.raises(RequestError, match="not the address of an instance"):
+        await fetches_offer(a, host, url="ftp://elsewhere.example")
+    # Plain http is only for this machine: elsewhere the same host is asked over https.
+    with pytest.raises(PeerSilentError, match=r"elsewhere\.invalid cannot be reached: there is no such name"):
+        await fetches_offer(a, host, url="http://elsewhere.invalid/about")
     with pytest.raises(PeerSilentError):
         await fetches_offer(a, host, url="http://localhost:1")
     # A name alone, and an address without the plugin's path, lead to the same.
     assert (await fetches_offer(a, host, url=host.host)).url == host.url
     assert (await fetches_offer(a, host, url=f"http://{host.host}/")).url == host.url
+    assert (await fetches_offer(a, host, url=f"http://{host.host}/about/instance")).url == host.url
+    assert (await fetches_offer(a, host, url=f"@somebody@{host.host}")).url == host.url
     with pytest.raises(HostRefusedError, match="closed"):
         await fetches_offer(a, host, group="some-other")
     host.front.key = format_key(bytes(range(32)))

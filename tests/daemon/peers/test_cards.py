@@ -22,7 +22,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from daemon.peers import cards
-from daemon.peers.cards import Card, PeerAnswerError, PeerSilentError, read_card
+from daemon.peers.cards import (
+    Card,
+    NoCardError,
+    PeerAnswerError,
+    PeerSilentError,
+    RedirectError,
+    read_card,
+)
 from federation.envelope import VERSION
 from federation.http.client import new_session
 from federation.identity import Identity, format_key
@@ -164,17 +171,49 @@ async def test_redirects_giants_and_silence(
     host = await serve(app)
     monkeypatch.setattr(cards, "TIMEOUT", 0.3)
     for kind, error, message in (
-        ("redirect", PeerAnswerError, "status 302"),
+        ("redirect", RedirectError, "redirects to another address"),
         ("giant", PeerAnswerError, "more than 8000 bytes"),
         ("html", PeerAnswerError, "no JSON"),
         ("list", PeerAnswerError, "no JSON"),
-        ("absent", PeerAnswerError, "status 404"),
-        ("hangs", PeerSilentError, "cannot be reached"),
+        ("absent", NoCardError, "status 404"),
+        ("hangs", PeerSilentError, "cannot be reached: there was no answer in time"),
         ("away", PeerSilentError, "status 503"),
     ):
         with pytest.raises(error, match=message):
             await read_card(session, host, f"http://{host}/{kind}", now=time.time())
     assert went == []
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "is no PeerTube"),
+        ({"serverVersion": "7.2.1", "plugin": {"registered": []}}, "is a PeerTube without Shoal"),
+        (
+            {"plugin": {"registered": [{"npmName": "peertube-plugin-shoal", "version": "0.1.0"}]}},
+            "has the Shoal plugin, but shows no card",
+        ),
+    ],
+)
+async def test_an_admin_reads_what_an_instance_is_that_shows_no_card(
+    session: ClientSession,
+    serve: Callable[[web.Application], Any],
+    config: dict[str, Any] | None,
+    message: str,
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>") if config is None else web.json_response(config)
+
+    app = web.Application()
+    app.router.add_get("/api/v1/config", answer)
+    host = await serve(app)
+    at_home = cards.base_url(host) + cards.ROUTER
+    with pytest.raises(NoCardError, match=message) as caught:
+        await cards.read_named_card(session, host, at_home, now=time.time())
+    assert caught.value.advice
+    # Where our admin gave an address of its own, its PeerTube is somewhere else.
+    with pytest.raises(NoCardError, match="status 404"):
+        await cards.read_named_card(session, host, f"http://{host}/elsewhere", now=time.time())
 
 
 async def test_plugins_and_users_are_read_with_care(session: ClientSession, front: Front) -> None:

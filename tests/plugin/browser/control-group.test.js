@@ -175,7 +175,7 @@ describe('group', needsBrowser, () => {
     const path = (host, what) => `group/members/${host}/${what}`
     assert.deepEqual(orders().map(([path, body]) => [path, body.host ?? body.name ?? body.at]), [
       ['group/host', 'films'], ['group/key', WISHES[0]], [path(WISHES[0], 'admit'), undefined], [path(WISHES[1], 'refuse'), undefined],
-      ['group/key', 'new.example'], ['group/invite', 'new.example'], [path('delta.example', 'eject'), undefined], ['group/start', at], ['group/close', undefined]
+      ['group/key', 'https://new.example/'], ['group/invite', 'new.example'], [path('delta.example', 'eject'), undefined], ['group/start', at], ['group/close', undefined]
     ])
     assert.deepEqual(page.errors, [])
   })

@@ -347,7 +347,8 @@ export class Control {
     return found && Object.assign(found, values)
   }
 
-  #add ({ host }) {
+  #add ({ host: typed }) {
+    const host = new URL(typed.includes('://') ? typed : `https://${typed}`).host
     const known = this.peers.find(({ host: other }) => other === host)
     if (known) return Object.assign(known, { key: key(21), words: words(7), version: '0.1.0', sentence: 'It runs Shoal; approve it to learn together.' })
     const added = peer(20, host, { state: 'candidate', theirs: 'unknown', source: 'admin', followed: false, sentence: 'It runs Shoal; approve it to learn together.' })

@@ -84,7 +84,10 @@ export class Group {
       case 'close': return this.#then(() => this.none())
       case 'host': return this.#then(() => this.hosts(body.name))
       case 'start': return this.#then(() => { this.membership.next_at = body.at ?? NOW + 7200 })
-      case 'key': return seen(body.host, this.#seedOf(body.host), WISHES.includes(body.host) ? 'domain' : 'unread')
+      case 'key': {
+        const host = new URL(body.host.includes('://') ? body.host : `https://${body.host}`).host
+        return seen(host, this.#seedOf(host), WISHES.includes(host) ? 'domain' : 'unread')
+      }
       case 'invite': return this.#then(() => { this.members.push(member(body.host, 20, { state: 'invited', approved: 'yes' })) })
       case 'approve': return this.#approve(body.members)
       case 'members': return this.#decide(subject, order, body)

@@ -309,7 +309,8 @@ def test_every_route_was_seen_to_keep_its_word(world: World) -> None:
     ("path", "body", "status", "code"),
     [
         ("peers", {}, 400, "bad-request"),
-        ("peers", {"host": "https://x.example/"}, 400, "bad-request"),
+        ("peers", {"host": "not a host"}, 400, "bad-request"),
+        ("peers", {"host": "https://nobody.invalid/about"}, 502, "peer-silent"),
         ("peers", {"host": "x.example", "url": "http://x.example"}, 400, "bad-request"),
         ("peers", {"host": "x.example", "more": 1}, 400, "bad-request"),
         ("peers", {"host": "one.example"}, 400, "bad-request"),
