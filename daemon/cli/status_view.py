@@ -35,7 +35,7 @@ def show(
         shown = [one for one in problems if one.outcome is outcome]
         _rows(label, [line for one in shown for line in (one.sentence, f"-> {one.next_step}")])
     if found is not None:
-        _row("Model", _model(found.model, now))
+        _row("Model", _model(found.model, now, runs=found.live is not None))
         _rows("Next", _next(found.next), hanging=_DATES)
         _rows("Jobs", _jobs(found, now))
         _row("Peers", _peers(found))
@@ -62,7 +62,7 @@ def _together(found: Status) -> str:
     return f"in the group {group.group} of {group.host}"
 
 
-def _model(model: ModelInService | None, now: float) -> str:
+def _model(model: ModelInService | None, now: float, *, runs: bool) -> str:
     if model is None:
         return "None serves, so viewers get PeerTube's own lists."
     whose = "own viewers only"
@@ -72,7 +72,7 @@ def _model(model: ModelInService | None, now: float) -> str:
         whose = f"own viewers and those of {named}" + (f" and {more} more" if more > 0 else "")
     told = f"{count(model.videos, 'video')}, made {ago(now - model.trained)} from {whose}"
     told += f"; NDCG@10 {model.quality:.3f}" if model.quality is not None else ""
-    return f"{told}. Serves since {utc(model.since)}."
+    return f"{told}. {f'Serves since {utc(model.since)}' if runs else 'It serves while the daemon runs'}."
 
 
 def _next(dates: Sequence[NextDate]) -> Iterator[str]:

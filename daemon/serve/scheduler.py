@@ -14,6 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from daemon.config import Config, PeerTubeSource
+from daemon.errors import SourceError
 from daemon.serve.context import ServeContext
 from daemon.serve.runner import Runner
 from daemon.store import activity
@@ -30,6 +31,8 @@ PEERS_EVERY: Final = timedelta(hours=1)
 SYNC_WHEN_LOST: Final = 10
 """A check that removes more than one viewer in so many brings the next sync forward."""
 AT_LEAST_BETWEEN_SYNCS: Final = 3600.0
+AFTER_A_FAILED_SYNC: Final = 600.0
+"""Seconds before a sync is tried again whose source failed: PeerTube may start later than the daemon."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,8 @@ class Scheduler:
             self._round_at = await asyncio.to_thread(self._next_round, self._context.clock())
         if name == "consent" and brings_sync_forward(outcome.result, self._last("sync"), now):
             self._move("sync", now)
+        if name == "sync" and outcome.code == SourceError.code:
+            self._move("sync", self._context.clock() + min(AFTER_A_FAILED_SYNC, rule.every.total_seconds()))
         if outcome.ok and rule.then:
             await self._runner.job(rule.then, in_turn=True)
 

@@ -34,9 +34,10 @@ const SECRET = 'secret'
 const MIN_SECRET = 16
 // What can stand in an HTTP header, and the daemon takes.
 const USABLE_SECRET = /^[!-~]{16,200}$/
+// Of these PeerTube 7.2 keeps the last alone; what the others say holds by default as well.
 const ERASED = /** @type {const} */ ([
-  ['secret', ''], ['related-list', false], ['browser-suggestions', false], ['consent', 'opt-in'],
-  ['opt-out-confirmation', '']
+  ['secret', ''], ['browser-suggestions', false], ['consent', 'opt-in'], ['opt-out-confirmation', ''],
+  ['related-list', false]
 ])
 // As the field's description gives it in each language; without apostrophes and accents, which keyboards vary.
 const CONFIRMATIONS = ['viewers take part without having said yes', 'les membres participent sans avoir dit oui']

@@ -49,6 +49,8 @@ def test_a_stopped_instance_fits_on_one_screen(config: Path, monkeypatch: pytest
     said = done.said
     assert said.startswith(f"{HOST}: mode consume, peer to peer; the daemon does not run")
     assert "40 videos" in said
+    assert "It serves while the daemon runs." in said
+    assert "Serves since" not in said
     assert "NDCG@10 0.500" in said
     assert "3 approved, 1 waiting for your approval" in said
     assert "Start the daemon: shoal run" in said

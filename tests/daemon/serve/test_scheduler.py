@@ -23,6 +23,7 @@ from daemon.serve.context import ServeContext
 from daemon.serve.runner import Runner
 from daemon.serve.scheduler import (
     AFTER_A_FAILED_ROUND,
+    AFTER_A_FAILED_SYNC,
     Rule,
     Scheduler,
     brings_sync_forward,
@@ -181,6 +182,25 @@ async def test_a_restart_neither_repeats_nor_skips_work(world: World) -> None:
     assert planned["round"] == NOW + 1
     assert world.started(due=lambda _now: NOW + DAY).upcoming()["round"] == NOW + DAY
     assert "round" not in world.started(due=lambda _now: math.inf).upcoming()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "after"),
+    [
+        (JobOutcome("sync", ok=False, exit_code=5, code="source"), AFTER_A_FAILED_SYNC),
+        (JobOutcome("sync", ok=False, exit_code=1, code="timeout"), 6 * HOUR),
+        (JobOutcome("sync", ok=True, exit_code=0), 6 * HOUR),
+    ],
+)
+async def test_a_sync_that_found_no_peertube_is_tried_again_soon(
+    world: World, outcome: JobOutcome, after: float
+) -> None:
+    world.succeeded("sync", ago=0)
+    scheduler = world.started()
+    world.jobs.outcomes["sync"] = outcome
+    await scheduler.run("sync")
+    jitter = world.context.config.schedule.jitter * 6 * HOUR if after > HOUR else 0
+    assert NOW + after <= scheduler.upcoming()["sync"] <= NOW + after + jitter
 
 
 async def test_a_training_follows_what_brings_something_to_learn(world: World) -> None:
