@@ -34,10 +34,8 @@ const SECRET = 'secret'
 const MIN_SECRET = 16
 // What can stand in an HTTP header, and the daemon takes.
 const USABLE_SECRET = /^[!-~]{16,200}$/
-// Of these PeerTube 7.2 keeps the last alone; what the others say holds by default as well.
 const ERASED = /** @type {const} */ ([
-  ['secret', ''], ['browser-suggestions', false], ['consent', 'opt-in'], ['opt-out-confirmation', ''],
-  ['related-list', false]
+  ['secret', ''], ['browser-suggestions', false], ['consent', 'opt-in'], ['opt-out-confirmation', '']
 ])
 // As the field's description gives it in each language; without apostrophes and accents, which keyboards vary.
 const CONFIRMATIONS = ['viewers take part without having said yes', 'les membres participent sans avoir dit oui']
@@ -86,7 +84,10 @@ class Settings {
     this.#listeners.push(listener)
   }
 
-  /** Leave settings behind under which nobody takes part, and no secret in the database. */
+  /**
+   * Leave settings behind under which nobody takes part, and no secret in the database. The related list is off until
+   * the plugin is loaded anew: who installs it again gets it without looking for the switch.
+   */
   async erase () {
     await this.managers.storage.storeData(SECRET, '')
     for (const [name, value] of ERASED) await this.managers.settings.setSetting(name, value)
