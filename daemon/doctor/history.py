@@ -8,7 +8,7 @@ from typing import Final
 from daemon.config import Mode
 from daemon.disclosure.waiting import Waiting
 from daemon.doctor.check import Result, failure, ok, sentence, warning
-from daemon.doctor.machine import span
+from daemon.source.plugin_probe import span
 from daemon.store.activity import JobRecord, Role, RoundRecord
 
 RECEIVES: Final[frozenset[Role]] = frozenset({"aggregator", "host", "group", "newcomer"})

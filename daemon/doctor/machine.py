@@ -108,15 +108,6 @@ def clock(found: Probe | None) -> Result:
     return judge("clock", sentence(named.message), named.advice)
 
 
-def span(seconds: float) -> str:
-    """Write a length of time in the largest unit that fits."""
-    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= length:
-            number = round(seconds / length)
-            return f"{number} {unit}{'' if number == 1 else 's'}"
-    return f"{seconds:.0f} seconds"
-
-
 def size(number: int) -> str:
     """Write a number of bytes with a unit."""
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"

@@ -7,10 +7,10 @@ from typing import Final
 
 from daemon.config import Config
 from daemon.doctor.check import Result, failure, ok, sentence, unchecked, warning
-from daemon.doctor.machine import span
 from daemon.process.daemon_lock import Running
 from daemon.process.live import Live
 from daemon.process.preflight import ListenError, require_free_port
+from daemon.source.plugin_probe import span
 
 LATELY: Final = 86400.0
 """Seconds: on an instance that anybody watches on, a list is asked for each day."""

@@ -360,13 +360,14 @@ _SENTENCES: Final = {
 
 
 def _off(ahead: float) -> str:
-    return f"{_span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'}"
+    return f"{span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'}"
 
 
-def _span(seconds: float) -> str:
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+def span(seconds: float) -> str:
+    """Write a length of time in the largest unit that fits."""
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         # A little less than a day is a day, and not 24 hours.
         if seconds >= 0.97 * size:
             number = round(seconds / size)
             return f"{number} {unit}{'' if number == 1 else 's'}"
-    return f"{round(seconds)} seconds"
+    return "0 seconds"
