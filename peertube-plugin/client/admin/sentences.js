@@ -26,7 +26,7 @@ export const SENTENCES = {
   checkAgain: 'Check again',
 
   erase: 'Erase everything',
-  eraseText: 'Removes everything that the plugin stored: choices of viewers, what they have hidden, exclusions, the secret, and the key that links viewers to what the daemon knows. Do this before uninstalling, because uninstalling leaves it in the database. To erase the daemon’s own data, delete its data directory.',
+  eraseText: 'Removes everything that the plugin stored: choices of viewers, what they have hidden, exclusions, the secret, and the key that links viewers to what the daemon knows. Do this before uninstalling, because uninstalling leaves it in the database. To erase the daemon’s own data, run: shoal uninstall',
   eraseNow: 'Erase everything…',
   eraseTitle: 'Erase everything?',
   eraseYes: 'Erase everything',
