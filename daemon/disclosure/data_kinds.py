@@ -1,9 +1,9 @@
-"""Every kind of data that leaves this instance, in words: for the README, the admin page and `shoal share`.
+"""Every kind of data that leaves this instance, in words: for docs/, the admin page and `shoal share`.
 
 Each kind names the parts of the code that it stands for: stages of messages, their fields, what others
 fetch, routes that answer, modules that ask. A test goes through all of these in the code and fails on one
 that no kind stands for, so that nothing can begin to leave without a sentence here. `python -m
-daemon.disclosure.data_kinds` prints the README's list; with `--write README.md` it puts it there.
+daemon.disclosure.data_kinds` prints that list; with `--write FILE` it puts it there.
 """
 
 from __future__ import annotations
@@ -399,7 +399,7 @@ videos that are not public, keys."""
 
 
 def block() -> str:
-    """Return the README's list, between its marks."""
+    """Return the list of docs/what-leaves.md, between its marks."""
     rows = [
         f"| {kind.name} | {kind.to} | {kind.sentence[:1].upper()}{kind.sentence[1:]} |" for kind in DATA_KINDS
     ]

@@ -309,7 +309,7 @@ def renewed(text: str, made: str) -> str:
 
 
 PAGES: Final[dict[Path, Callable[[str], str]]] = {
-    ROOT / "README.md": data_kinds.written_into,
+    ROOT / "docs" / "what-leaves.md": data_kinds.written_into,
     ROOT / "docs" / "cli.md": lambda text: renewed(text, cli()),
     ROOT / "docs" / "settings.md": lambda text: renewed(text, settings()),
     ROOT / "docs" / "api.md": lambda text: renewed(text, api()),

@@ -120,7 +120,7 @@ def test_every_module_that_asks_others_is_of_a_kind() -> None:
 
 
 def test_the_readme_has_the_list_of_the_code() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+    readme = (ROOT / "docs" / "what-leaves.md").read_text("utf-8")
     assert data_kinds.written_into(readme) == readme
     assert readme.count(data_kinds.block()) == 1
 
