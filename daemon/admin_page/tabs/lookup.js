@@ -6,8 +6,7 @@ import { block, folded, nothing, plain, table } from './pieces.js'
 import { videoRow, videoTitle, withPictures } from './video-row.js'
 
 /** @typedef {import('./video-row.js').Video} Video */
-/** @typedef {{ kind: 'together' | 'popularity' | 'tag' | 'word' | 'channel' | 'category' | 'language', name: string, share: number, place: number | null }} ScorePart */
-/** @typedef {Video & { reason: import('../lib/reasons.js').Reason, parts: ScorePart[] }} LookedUp */
+/** @typedef {import('../ask.js').Answer<'LookedUpVideo'>} LookedUp */
 
 const MOST = 20
 const PLACES = '10'
@@ -46,7 +45,7 @@ export function lookup (admin) {
       const { videos } = await ask('GET', `videos?${new URLSearchParams({ q: query, limit: String(MOST) })}`)
       await withPictures(admin, videos)
       outcome.textContent = videos.length ? say.counted('videosFoundOne', 'videosFoundOther', videos.length) : say('noneFound')
-      found.replaceChildren(el('ul', { class: 'shoal-list' }, ...videos.map((/** @type {Video} */ video) => (
+      found.replaceChildren(el('ul', { class: 'shoal-list' }, ...videos.map(video => (
         el('li', { class: 'shoal-row' }, videoRow(admin, video), button(video))))))
     }
   })
@@ -87,8 +86,9 @@ export function lookup (admin) {
         : '',
       heading,
       videoRow(admin, answer.video),
+      answer.videos.length ? el('p', { class: 'muted-2 shoal-below' }, say('partsText')) : '',
       answer.videos.length
-        ? el('ol', { class: 'shoal-ranked shoal-looked-up' }, ...answer.videos.map((/** @type {LookedUp} */ one, /** @type {number} */ place) => (
+        ? el('ol', { class: 'shoal-ranked shoal-looked-up' }, ...answer.videos.map((one, place) => (
           el('li', {}, el('div', { class: 'shoal-row' },
             videoRow(admin, one, el('p', {}, plain(reasonText(one.reason, sayReason), 1000))), button(one)),
           partsOf(say, one, place + 1)))))
@@ -123,7 +123,7 @@ function partsOf (say, { parts }, place) {
     if (given === null) return say('placeGone')
     return given === place ? say('placeSame', { place: number(place) }) : say('placeFrom', { place: number(place), without: number(given) })
   }
-  return folded(say('parts'), el('p', { class: 'muted-2' }, say('partsText')),
+  return folded(say('parts'),
     table(say('parts'), [say('parts'), { title: say('share'), number: true }, say('withoutIt')], parts.map(part => [
       say(`part_${part.kind}`, { name: isolated(plain(part.name, 100)) }), percent(part.share), without(part.place)
     ])))

@@ -2,7 +2,7 @@ import { el, safeLink } from '../lib/dom.js'
 import { channelName } from '../lib/ids.js'
 import { own, plain } from './pieces.js'
 
-/** @typedef {{ uuid: string, url: string, title: string, channel: string }} Video */
+/** @typedef {import('../ask.js').Answer<'FoundVideo'>} Video */
 
 /**
  * A video as it is shown in lists: its picture, where there are pictures, its title and its channel.

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from daemon.config import Config
 from daemon.errors import NoModelError, RequestError
+from daemon.serve.admin.responses import FoundVideo
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.model_loader import arrange
 from daemon.store import model_records, source_state
@@ -31,20 +32,11 @@ LOOKED_AT: Final = 60
 _ID: Final = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 
-class NamedVideo(TypedDict):
-    """A public video."""
-
-    uuid: str
-    url: str
-    title: str
-    channel: str
-
-
-class ComparedList(NamedVideo):
+class ComparedList(FoundVideo):
     """A video, and what is related to it by two models, best first."""
 
-    before: list[NamedVideo]
-    after: list[NamedVideo]
+    before: list[FoundVideo]
+    after: list[FoundVideo]
 
 
 class ModelLists(TypedDict):
@@ -99,7 +91,7 @@ def _compare(
     shown = pairs[:SHOWN_VIDEOS]
     titles = public_titles(engine, (url for first, *both in shown for url in (first, *both[0], *both[1])))
 
-    def named(urls: Iterable[str]) -> Iterator[NamedVideo]:
+    def named(urls: Iterable[str]) -> Iterator[FoundVideo]:
         for url in urls:
             model = after if after.index(url) is not None else before
             position = None if model is None else model.index(url)
