@@ -60,15 +60,22 @@ class Content:
 
     def shared(self, first: int, second: int) -> list[int]:
         """Features in common, weightiest first."""
+        return [feature for feature, _ in self.parts(first, second)]
+
+    def parts(self, first: int, second: int) -> list[tuple[int, float]]:
+        """Features in common with what each adds to the similarity, weightiest first."""
         ids, weights = self.row(first)
-        others, other_weights = self.row(second)
         mine = dict(zip(ids.tolist(), weights.tolist(), strict=True))
-        common = [
-            (-mine[feature] * weight, feature)
-            for feature, weight in zip(others.tolist(), other_weights.tolist(), strict=True)
-            if feature in mine
-        ]
-        return [feature for _, feature in sorted(common)]
+        others = zip(*(part.tolist() for part in self.row(second)), strict=True)
+        common = [(feature, mine[feature] * weight) for feature, weight in others if feature in mine]
+        return sorted(common, key=lambda part: (-part[1], part[0]))
+
+    def part(self, video: int, others: NDArray[np.int64], feature: int) -> NDArray[np.float64]:
+        """Return what one feature adds to the similarity of a video to some others, (n,) float64."""
+        row = np.zeros(self.features)
+        ids, weights = self.row(video)
+        row[feature] = weights[ids == feature].sum()
+        return gather(self, others, row)
 
     def similarity(self, video: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
         """Content similarity of one video to some others, (n,) float64."""

@@ -6,7 +6,7 @@ because each viewer may turn the knob. Imports numpy only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -71,6 +71,28 @@ class Related:
     users: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Parts of the scores that do not count, to see what they are worth.
+
+    Attributes:
+        together: co-engagement.
+        popularity: being watched by many.
+        alike: content similarity to take off, (n,) float64, of (n,) catalogue positions; None for none.
+    """
+
+    together: bool = False
+    popularity: bool = False
+    alike: Callable[[NDArray[np.int64]], NDArray[np.float64]] | None = None
+
+    def similarity(self, videos: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what is left of the content similarity of some videos, (n,), never below nothing."""
+        return scores if self.alike is None else np.maximum(scores - self.alike(videos), 0.0)
+
+
+NOTHING: Final = LeftOut()
+
+
 def related_to(
     items: ItemLists,
     content: ContentLists,
@@ -81,6 +103,7 @@ def related_to(
     content_weight: float,
     near_content: float,
     popularity_weight: float,
+    leave_out: LeftOut = NOTHING,
 ) -> Related:
     """Order what is related to a video.
 
@@ -93,11 +116,14 @@ def related_to(
         content_weight: as the model was trained with.
         near_content: likewise.
         popularity_weight: one of `POPULARITY_WEIGHTS`.
+        leave_out: parts that do not count.
     """
+    popularity_weight = 0.0 if leave_out.popularity else popularity_weight
     if row < 0:
         listed = content.videos[video]
         videos = listed[listed >= 0].astype(np.int64)
-        alike = content_weight * content.scores[video, : videos.size].astype(np.float64)
+        alike = content.scores[video, : videos.size].astype(np.float64)
+        alike = content_weight * leave_out.similarity(videos, alike)
         known = popularity_weight * popularity[videos].astype(np.float64)
         order = np.argsort(-(alike + known), kind="stable")
         nothing = np.zeros(videos.size)
@@ -107,7 +133,10 @@ def related_to(
     near, broad, alike = (
         part[row, : videos.size].astype(np.float64) for part in (items.near, items.broad, items.content)
     )
-    alike, known = content_weight * alike, popularity_weight * popularity[videos].astype(np.float64)
+    if leave_out.together:
+        near, broad = np.zeros_like(near), np.zeros_like(broad)
+    alike = content_weight * leave_out.similarity(videos, alike)
+    known = popularity_weight * popularity[videos].astype(np.float64)
     order = in_turns(near + near_content * alike + known, broad + alike + known)
     is_near = np.arange(order.size) % 2 == 0
     together = np.where(is_near, near[order], broad[order])

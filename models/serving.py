@@ -31,10 +31,12 @@ from models.ranking import (
     only_allowed,
 )
 from models.related_order import (
+    NOTHING,
     POPULARITY_WEIGHTS,
     ContentLists,
     Discovery,
     ItemLists,
+    LeftOut,
     Related,
     related_to,
 )
@@ -95,7 +97,7 @@ class ServedModel:
         self._content_weight = float(scalars["content_weight"])
         self._tag_names = Texts(arrays["tag_names.offsets"], arrays["tag_names.data"])
         self._word_hashes: NDArray[np.int64] = arrays["word_hashes"]
-        self._content = Content(
+        self.content = Content(
             *(arrays[f"features.{part}"] for part in ("offsets", "ids", "weights", "starts"))
         )
         self._profiles = ProfileWeights(
@@ -127,13 +129,18 @@ class ServedModel:
         return self._counts
 
     @property
+    def popularity(self) -> NDArray[np.float32]:
+        """How much is watched, (videos,), by released numbers and public counters: `models.popularity`."""
+        return self._popularity
+
+    @property
     def by_viewers(self) -> NDArray[np.int32]:
         """Catalogue positions of the items, (m,), those with the most viewers first."""
         return self._items[np.argsort(-self._counts, kind="stable")]
 
     @cached_property
     def _profiler(self) -> Profiler:
-        return Profiler(self._content, self._row, self._profiles)
+        return Profiler(self.content, self._row, self._profiles)
 
     def index(self, key: str) -> int | None:
         """Catalogue position of a video by its uuid or url, None if the model does not know it."""
@@ -164,7 +171,7 @@ class ServedModel:
 
     def tags(self, video: int) -> list[str]:
         """Tags of a video."""
-        ids = self._content.row(video)[0]
+        ids = self.content.row(video)[0]
         return [self._tag_names[tag] for tag in ids[ids < len(self._tag_names)].tolist()]
 
     def related(
@@ -176,27 +183,20 @@ class ServedModel:
         nsfw: bool = False,
         language: int = -1,
         discovery: Discovery | None = None,
+        leave_out: LeftOut = NOTHING,
     ) -> list[Suggestion]:
         """Videos related to one video, a catalogue position, within what its owner wants beside it.
 
         At most `limit`; positions in `exclude` are neither shown nor named in a reason, `nsfw` says whether
         videos not safe for work may appear, `language` is preferred, -1 for the seed's, `discovery` is what
-        the viewer chose, None for the rule of this model. Raises IndexError where there is no such position.
+        the viewer chose, None for the rule of this model. `leave_out` shows what the list were without a part
+        of the scores. Raises IndexError where there is no such position.
         """
         if not 0 <= video < len(self):
             raise IndexError(video)
         discovery = discovery or self.rules.discovery
         allowed = self.visibility.allowed(exclude={video, *exclude}, nsfw=nsfw, beside=video)
-        listed = related_to(
-            self._related,
-            self._content_lists,
-            int(self._row[video]),
-            video,
-            self._popularity,
-            content_weight=self._content_weight,
-            near_content=self._near_content,
-            popularity_weight=POPULARITY_WEIGHTS[discovery],
-        )
+        listed = self.listed(video, discovery, leave_out)
         places = {other: place for place, other in enumerate(listed.videos.tolist())}
         familiar = only_allowed(list(places), allowed)
         new = self._new_for_seed(video, allowed)
@@ -218,12 +218,26 @@ class ServedModel:
         return [
             Suggestion(
                 other,
-                self._new_reason(self._content.shared(video, other), other, via)
+                self._new_reason(self.content.shared(video, other), other, via)
                 if other in reserved
                 else self._related_reason(listed, video, other, places.get(other), via),
             )
             for other in chosen
         ]
+
+    def listed(self, video: int, discovery: Discovery, leave_out: LeftOut = NOTHING) -> Related:
+        """Candidates beside a video with the parts of their scores, before any rule about lists."""
+        return related_to(
+            self._related,
+            self._content_lists,
+            int(self._row[video]),
+            video,
+            self._popularity,
+            content_weight=self._content_weight,
+            near_content=self._near_content,
+            popularity_weight=POPULARITY_WEIGHTS[discovery],
+            leave_out=leave_out,
+        )
 
     def recommend(
         self,
@@ -344,21 +358,21 @@ class ServedModel:
         here = np.array([video])
         parts = [float(self._profiler.profile([other]).scores(here)[0]) for other in past]
         by_feature = tuple(
-            ((self._content.kind(feature), self._name(feature, video)), part)
+            ((self.content.kind(feature), self.feature_name(feature, video)), part)
             for feature, part in self._profiler.profile(past).parts(video)
             if part
         )
         return Explanation(video, total(parts), tuple(zip(past, parts, strict=True)), by_feature)
 
-    def _name(self, feature: int, video: int) -> str:
+    def feature_name(self, feature: int, video: int) -> str:
         """Name of a feature that a video has."""
-        kind = self._content.kind(feature)
+        kind = self.content.kind(feature)
         if kind == "tag":
             return self._tag_names[feature]
         if kind == "word":
             return next(iter(self._terms([feature], video)[1]), "")
         names = {"channel": self.labels.channels, "category": self.labels.categories}
-        number = feature - int(self._content.starts[KINDS.index(kind)])
+        number = feature - int(self.content.starts[KINDS.index(kind)])
         return names.get(kind, self.labels.languages)[number]
 
     def _checked(self, videos: Iterable[int]) -> list[int]:
@@ -405,7 +419,7 @@ class ServedModel:
         return (weight + OWN_POPULARITY[discovery]) * (most if most > 0 else 1.0)
 
     def _new_for_profile(self, profile: Profile, allowed: Mask, k: int) -> list[int]:
-        weights = profile.weights[: self._content.terms]
+        weights = profile.weights[: self.content.terms]
         fitting = np.flatnonzero(weights > 0)
         terms = fitting[best(weights[fitting], PROFILE_TERMS)]
         candidates = self._new_with(terms.tolist(), allowed)
@@ -414,13 +428,13 @@ class ServedModel:
         return [int(video) for video in candidates[chosen]]
 
     def _new_for_seed(self, video: int, allowed: Mask) -> list[int]:
-        ids, weights = self._content.row(video)
-        terms = np.flatnonzero(ids < self._content.terms)
+        ids, weights = self.content.row(video)
+        terms = np.flatnonzero(ids < self.content.terms)
         heaviest = terms[np.argsort(-weights[terms], kind="stable")[:_SEED_TERMS]]
         candidates = self._new_with(ids[heaviest].tolist(), allowed)
         if candidates.size == 0:
             return []
-        chosen = best(self._content.similarity(video, candidates).astype(np.float32), 10)
+        chosen = best(self.content.similarity(video, candidates).astype(np.float32), 10)
         found: list[int] = candidates[chosen].tolist()
         return found
 
@@ -478,7 +492,7 @@ class ServedModel:
         if place is None:
             if self._is_popular[video]:
                 return self._popular_reason(video)
-            return self._new_reason(self._content.shared(seed, video), video, via)
+            return self._new_reason(self.content.shared(seed, video), video, via)
         together, alike, popularity = (
             float(part[place]) for part in (listed.together, listed.content, listed.popularity)
         )
@@ -487,7 +501,7 @@ class ServedModel:
             users = int(listed.users[place]) or None
             return Reason("co-engagement", users=users, share=share(together, whole), via=via)
         if alike > 0:
-            return self._content_reason(self._content.shared(seed, video), video, share(alike, whole), via)
+            return self._content_reason(self.content.shared(seed, video), video, share(alike, whole), via)
         return self._popular_reason(video)
 
     def _content_reason(
@@ -496,7 +510,7 @@ class ServedModel:
         """Say what features of a video, weightiest first, speak for it; that it is popular, where none do."""
         if not features:
             return self._popular_reason(video)
-        kind = _OF_FEATURES[self._content.kind(features[0])]
+        kind = _OF_FEATURES[self.content.kind(features[0])]
         tags, words = self._terms(features, video) if kind in ("tags", "words") else ((), ())
         return Reason(kind, tags=tags, words=words, share=part, via=via)
 
@@ -507,7 +521,7 @@ class ServedModel:
 
     def _terms(self, features: Sequence[int], video: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the first tags or, where a word comes first, title words: a reason is one sentence."""
-        first_word, end = len(self._tag_names), self._content.terms
+        first_word, end = len(self._tag_names), self.content.terms
         terms = [feature for feature in features if feature < end]
         if not terms:
             return (), ()

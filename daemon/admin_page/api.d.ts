@@ -550,6 +550,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/models/{id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go back to a model that served before */
+        post: operations["post_models_id_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/suspects": {
         parameters: {
             query?: never;
@@ -559,6 +576,23 @@ export interface paths {
         };
         /** Sub-cohorts of sums that were quarantined */
         get: operations["get_suspects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/models/{id}/lists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Related lists before and after a model would serve */
+        get: operations["get_models_id_lists"];
         put?: never;
         post?: never;
         delete?: never;
@@ -742,6 +776,18 @@ export interface components {
         ComparedKey: {
             /** @description The key that was compared, so that no other one is approved. */
             key: string;
+        };
+        /**
+         * ComparedList
+         * @description A video, and what is related to it by two models, best first.
+         */
+        ComparedList: {
+            uuid: string;
+            url: string;
+            title: string;
+            channel: string;
+            before: components["schemas"]["FoundVideo"][];
+            after: components["schemas"]["FoundVideo"][];
         };
         /**
          * Counted
@@ -1127,6 +1173,27 @@ export interface components {
             problem: string;
         };
         /**
+         * LookedUp
+         * @description Videos related to one, best first.
+         */
+        LookedUp: {
+            model: string;
+            video: components["schemas"]["FoundVideo"];
+            videos: components["schemas"]["LookedUpVideo"][];
+        };
+        /**
+         * LookedUpVideo
+         * @description A place in a list, with all that speaks for the video.
+         */
+        LookedUpVideo: {
+            uuid: string;
+            url: string;
+            reason: components["schemas"]["Reason"];
+            title: string;
+            channel: string;
+            parts: components["schemas"]["ScorePart"][];
+        };
+        /**
          * Member
          * @description A member; the host also lists instances that were invited or ejected.
          */
@@ -1206,6 +1273,19 @@ export interface components {
             };
             report: components["schemas"]["AcceptanceReport"];
             current: boolean;
+        };
+        /**
+         * ModelLists
+         * @description What a model would change, in lists of a few of this instance's most watched videos.
+         */
+        ModelLists: {
+            model: string;
+            /** @description The model in service; null: PeerTube's own lists. */
+            served: string | null;
+            /** @description Of the lists looked at, those that differ. */
+            differ: number;
+            of: number;
+            lists: components["schemas"]["ComparedList"][];
         };
         /**
          * Models
@@ -1499,14 +1579,6 @@ export interface components {
             via: string[];
         };
         /**
-         * Related
-         * @description Best first.
-         */
-        Related: {
-            model: string;
-            videos: components["schemas"]["RelatedVideo"][];
-        };
-        /**
          * RelatedQuery
          * @description A video that the model knows, by uuid or url.
          */
@@ -1514,17 +1586,6 @@ export interface components {
             video: string;
             /** @default 10 */
             limit?: number;
-        };
-        /**
-         * RelatedVideo
-         * @description A place in a list.
-         */
-        RelatedVideo: {
-            uuid: string;
-            url: string;
-            reason: components["schemas"]["Reason"];
-            title: string;
-            channel: string;
         };
         /**
          * RevertEnded
@@ -1651,6 +1712,18 @@ export interface components {
             sub_cohorts: components["schemas"]["SuspectGroup"][];
             /** @description One English sentence for people. */
             sentence: string;
+        };
+        /**
+         * ScorePart
+         * @description A part of what speaks for a video beside another.
+         */
+        ScorePart: {
+            kind: ("tag" | "word" | "channel" | "category" | "language") | ("together" | "popularity");
+            /** @description Of the tag, word, channel, category or language in common. */
+            name: string;
+            share: number;
+            /** @description Where the video would stand if this part did not count; null: not in the list. */
+            place: number | null;
         };
         /**
          * SeenKey
@@ -2962,6 +3035,42 @@ export interface operations {
             };
         };
     };
+    post_models_id_rollback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a model. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EmptyBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Models"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_suspects: {
         parameters: {
             query?: never;
@@ -2978,6 +3087,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Suspects"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_models_id_lists: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a model. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelLists"];
                 };
             };
             /** @description Refused, or it failed. */
@@ -3041,7 +3182,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Related"];
+                    "application/json": components["schemas"]["LookedUp"];
                 };
             };
             /** @description Refused, or it failed. */

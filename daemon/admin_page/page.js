@@ -1,6 +1,7 @@
 import { loadLanguage } from './languages.js'
 import { Api } from './lib/api.js'
 import { language } from './lib/texts.js'
+import { Pictures } from './pictures.js'
 import { Admin } from './tabs/admin.js'
 import { allTabs } from './tabs/all-tabs.js'
 import { pluginTab } from './tabs/plugin.js'
@@ -34,6 +35,7 @@ export async function showPage (root, { api, headers, plugin, failed = () => {} 
       throw error
     }
   })
+  if (plugin) admin.pictures = new Pictures(requests)
   const { element, start } = allTabs(admin, plugin ? [await pluginTab(helpers, spoken.say, plugin)] : [])
   root.replaceChildren(admin.page.live, element)
   start()

@@ -2,6 +2,7 @@ import { RequestError } from '../lib/api.js'
 import { el } from '../lib/dom.js'
 import { Page } from '../lib/page.js'
 import { serverText } from '../lib/texts.js'
+import { Pictures } from '../pictures.js'
 import { plain } from './pieces.js'
 
 /** @typedef {import('../languages.js').Language} Language */
@@ -30,6 +31,7 @@ export class Admin {
     }
     /** @type {import('./tab-list.js').Go} */
     this.go = () => {}
+    this.pictures = new Pictures(null)
   }
 
   /**

@@ -2,7 +2,8 @@ import { listIn } from '../lib/api.js'
 import { actionButton, confirmed, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
 import { acceptanceReport } from './acceptance.js'
-import { stateText } from './chart.js'
+import { qualityChart, stateText } from './chart.js'
+import { modelLists } from './model-lists.js'
 import { decimal, moment } from './numbers.js'
 import { badge, block, code, facts, figure, folded, many, names, nothing, plain } from './pieces.js'
 
@@ -25,20 +26,22 @@ export function models (admin) {
 
   const { box, reload } = page.loaded(
     async () => {
+      const [answer, { quality }] = await Promise.all([ask('GET', 'models'), ask('GET', 'overview')])
       /** @type {Model[]} */
-      const found = listIn(await ask('GET', 'models'), 'models')
+      const found = listIn(answer, 'models')
       const tell = await admin.told(found.flatMap(({ report }) => [
         ...many(report?.checks).map(({ sentence }) => sentence), ...many(report?.warnings)
       ].map(sentence => /** @type {[unknown]} */ ([sentence]))))
-      return { found, tell }
+      return { found, quality, tell }
     },
-    ({ found, tell }) => {
+    ({ found, quality, tell }) => {
       entries = new Map(found.map(model => [model.id, entry(admin, model, tell, decided)]))
       const list = (/** @type {Model[]} */ group) => el('ul', { class: 'shoal-list shoal-cards' },
         ...group.map(({ id }) => /** @type {HTMLElement} */ (entries.get(id))))
       const [waiting, others] = [found.filter(waits), found.filter(model => !waits(model))]
       return [
         waiting.length ? block(say('modelsWaiting'), el('p', {}, say('modelsWaitingText')), list(waiting)) : null,
+        block(say('quality'), el('p', {}, say('qualityText')), qualityChart(admin, many(quality))),
         block(say('models'), others.length ? list(others) : nothing(say('noModels')))
       ]
     })
@@ -86,8 +89,30 @@ function entry (admin, model, tell, decided) {
       [say('model'), code(model.id, true)]
     ]),
     waiting ? decisions(admin, model, problem, decided) : null,
+    model.state === 'ready' && !model.current ? goBack(admin, model, problem, decided) : null,
     problem,
+    waiting ? el('section', {}, el('h4', {}, say('listsTitle')), modelLists(admin, model.id)) : null,
     reported || waiting ? report : null)
+}
+
+/**
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {Model} model that may serve
+ * @param {HTMLElement} problem where a failure is said
+ * @param {(id: string, news: string) => Promise<void>} decided called after a decision
+ */
+function goBack ({ say, sayProblem, ask }, model, problem, decided) {
+  return el('div', { class: 'shoal-actions' }, actionButton({
+    text: say('rollback'),
+    problem,
+    sayProblem,
+    run: async () => {
+      const sure = await confirmed({ title: say('rollbackTitle'), text: say('rollbackText'), yes: say('rollbackYes'), no: say('cancel') })
+      if (!sure) return
+      await ask('POST', `models/${encodeURIComponent(plain(model.id))}/rollback`, {}, 90_000)
+      await decided(model.id, say('rolledBack'))
+    }
+  }))
 }
 
 /** @param {Model} model from the daemon */

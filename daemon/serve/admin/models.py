@@ -14,6 +14,7 @@ from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.store import current_model, model_records
 from daemon.training.acceptance import decisions, suspect_sub_cohorts
 from daemon.training.acceptance.report import with_titles
+from daemon.training.rollback import roll_back
 
 table = Table()
 
@@ -54,6 +55,14 @@ async def reject(request: AdminRequest) -> dict[str, Any]:
     """Keep what serves, and return all models as they are then."""
     model = _id(request)
     await request.work.read(decisions.reject, request.engine, request.config, model, request.now)
+    return await models(request)
+
+
+@table.post("/models/{id}/rollback", "Go back to a model that served before", Models)
+async def rollback(request: AdminRequest) -> dict[str, Any]:
+    """Let it serve again, and return all models as they are then."""
+    model = _id(request)
+    await request.work.read(roll_back, request.engine, request.config, model)
     return await models(request)
 
 

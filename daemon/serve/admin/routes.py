@@ -8,6 +8,7 @@ from daemon.serve.admin import (
     circle,
     group,
     group_keys,
+    model_lists,
     models,
     openapi,
     overview,
@@ -28,7 +29,7 @@ async def description(_request: AdminRequest) -> dict[str, Any]:
     return openapi.describe(ROUTES)
 
 
-_TABLES = (overview, peers, circle, group, group_keys, reverts, records, models, videos)
+_TABLES = (overview, peers, circle, group, group_keys, reverts, records, models, model_lists, videos)
 ROUTES: Final[tuple[Route, ...]] = (
     *(row for topic in _TABLES for row in topic.table.routes),
     *_description.routes,

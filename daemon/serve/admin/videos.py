@@ -3,16 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Annotated, Any, Final, cast
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from daemon.serve.admin.requests import RelatedQuery, VideosQuery
-from daemon.serve.admin.responses import FoundVideos, Related
+from daemon.serve.admin.responses import FoundVideo, FoundVideos, Reason, RelatedVideo
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.api import requests, suggestions
 from daemon.store.videos import public_titles
 from models.labels import Labels
+from models.related_parts import PartKind, dissected
 
 table = Table()
+
+
+class ScorePart(TypedDict):
+    """A part of what speaks for a video beside another."""
+
+    kind: PartKind
+    name: Annotated[str, Field(description="Of the tag, word, channel, category or language in common.")]
+    share: float
+    place: Annotated[
+        int | None,
+        Field(description="Where the video would stand if this part did not count; null: not in the list."),
+    ]
+
+
+class LookedUpVideo(RelatedVideo):
+    """A place in a list, with all that speaks for the video."""
+
+    parts: list[ScorePart]
+
+
+class LookedUp(TypedDict):
+    """Videos related to one, best first."""
+
+    model: str
+    video: FoundVideo
+    videos: list[LookedUpVideo]
+
 
 TITLES_AT_ONCE: Final = 256
 """Searched without a pause, which takes a tenth of a millisecond: requests of viewers come in between."""
@@ -36,20 +67,33 @@ async def find(request: AdminRequest) -> dict[str, Any]:
     }
 
 
-@table.get("/related", "Which videos are related to one, and why", Related, query=RelatedQuery)
-async def related(request: AdminRequest) -> dict[str, Any]:
-    """Answer as `/v1/related` does, with titles."""
+@table.get("/related", "Which videos are related to one, and why", LookedUp, query=RelatedQuery)
+async def related(request: AdminRequest) -> LookedUp:
+    """Answer as `/v1/related` does, with titles and with the parts of each score."""
     query: RelatedQuery = request.query
     loaded = request.context.model.get()
+    model = loaded.model
     count = min(query.limit, request.context.config.limits.max_results)
-    found = loaded.model.related(requests.video(loaded.model, query.video), limit=count)
-    labels = [loaded.model.label(item.video) for item in found]
+    seed = requests.video(model, query.video)
+    found = await request.work.read(dissected, model, seed, limit=count)
+    labels = [model.label(seed), *(model.label(one.suggestion.video) for one in found)]
     titles = await request.work.read(public_titles, request.engine, [label.url for label in labels])
-    videos = [
-        {**video, "title": titles.get(label.url, ""), "channel": label.channel}
-        for video, label in zip(suggestions.suggestions(loaded.model, found), labels, strict=True)
+    named: list[FoundVideo] = [
+        {"uuid": one.uuid, "url": one.url, "title": titles.get(one.url, ""), "channel": one.channel}
+        for one in labels
     ]
-    return {"model": loaded.id, "videos": videos}
+    videos: list[LookedUpVideo] = [
+        {
+            **video,
+            "reason": cast("Reason", suggestions.reason(model, one.suggestion.reason)),
+            "parts": [
+                {"kind": part.kind, "name": part.name, "share": round(part.share, 3), "place": part.place}
+                for part in one.parts
+            ],
+        }
+        for video, one in zip(named[1:], found, strict=True)
+    ]
+    return {"model": loaded.id, "video": named[0], "videos": videos}
 
 
 async def search(labels: Labels, query: str, limit: int) -> list[int]:

@@ -87,7 +87,7 @@ describe('the page that the daemon serves', needsBrowser, () => {
       await page.evaluate(tab => { location.hash = tab }, tab)
       await rested(page)
     }
-    await page.locator('.shoal-chart svg').waitFor()
+    await page.locator('.shoal-panel:not([hidden]) .shoal-chart > svg').waitFor()
     assert.deepEqual(broken, [])
     // The rule holds: what breaks it is stopped.
     await page.evaluate(() => { document.body.setAttribute('style', 'color: red') })
@@ -180,8 +180,8 @@ describe('the page with a daemon behind it', needsDaemon, () => {
     await turn('lookup')
     await page.getByRole('searchbox').fill('title')
     await page.keyboard.press('Enter')
-    await page.getByRole('button', { name: /^Show related/ }).first().click()
-    await page.locator('.shoal-ranked > li').nth(9).waitFor()
+    await page.getByRole('button', { name: /^Look up/ }).first().click()
+    await page.locator('.shoal-looked-up > li').nth(9).waitFor()
     await turn('peers')
     await page.getByRole('listitem').filter({ hasText: at.asking }).getByRole('button', { name: /^Approve/ }).click()
     await page.getByRole('dialog').getByRole('button', { name: /approve$/ }).click()

@@ -148,7 +148,7 @@ async function fill (page, tab) {
     await page.locator('input[type=search]').fill('boat')
     await page.locator('[role=search] button').click()
     await page.locator('.shoal-row button').first().click()
-    await page.locator('.shoal-ranked').waitFor()
+    await page.locator('.shoal-looked-up').waitFor()
   }
   if (tab === 'revert') {
     await page.locator('[role=tabpanel]:not([hidden]) select').selectOption(BAD)

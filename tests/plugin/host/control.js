@@ -104,6 +104,17 @@ function revertReport (host, preview) {
   }
 }
 
+const film = (number, host, name, title) => ({
+  uuid: `${number}1111111-2222-4333-8444-555555555555`,
+  url: `https://${host}/videos/watch/${name}`,
+  title,
+  channel: `https://${host}/video-channels/sea`
+})
+const CROSSING = film(1, 'here.example', 'sea', 'Crossing the Channel in a small boat')
+const BOAT = film(2, 'reef.example', 'boat', 'A boat of one’s own')
+const TIDES = film(4, 'reef.example', 'tides', 'Tides and winds')
+const KNOTS = film(5, 'here.example', 'knots', 'Knots for beginners')
+
 export class Control {
   /** Every request: `{ method, path, query, body }`. */
   asked = []
@@ -176,6 +187,8 @@ export class Control {
       case 'GET models': return { models: this.models }
       case 'POST models accept':
       case 'POST models reject': return this.#decide(subject, order)
+      case 'GET models lists': return this.lists(subject)
+      case 'POST models rollback': return this.#decide(subject, 'accept')
       case 'GET suspects': return this.suspects()
       case 'GET ledger': return this.#ledger(Number(query.after ?? 0), Number(query.limit ?? 100))
       case 'GET videos': return this.#videos(query.q ?? '')
@@ -314,21 +327,33 @@ export class Control {
 
   related () {
     const reason = (kind, users, { tags = [], words = [], share = 1 } = {}) => ({ kind, text: 'x', users, tags, words, share, via: [] })
+    const part = (kind, share, place, name = '') => ({ kind, name, share, place })
     return {
       model: 'm',
+      video: CROSSING,
       videos: [
-        { uuid: '1', url: 'https://reef.example/videos/watch/tides', title: 'Tides and winds', channel: 'https://reef.example/video-channels/sea', reason: reason('co-engagement', 20) },
-        { uuid: '2', url: 'https://here.example/videos/watch/knots', title: 'Knots for beginners', channel: 'https://here.example/video-channels/sea', reason: reason('tags', null, { tags: ['sea', 'boats'] }) },
-        { uuid: '3', url: 'https://here.example/videos/watch/gone', title: '', channel: '', reason: reason('channel', null) }
+        { ...TIDES, reason: reason('co-engagement', 20), parts: [part('together', 0.62, 4), part('tag', 0.3, 1, 'sea'), part('popularity', 0.08, null)] },
+        { ...KNOTS, reason: reason('tags', null, { tags: ['sea', 'boats'] }), parts: [part('tag', 0.6, null, 'sea'), part('word', 0.4, 3, 'boat')] },
+        { uuid: '31111111-2222-4333-8444-555555555555', url: 'https://here.example/videos/watch/gone', title: '', channel: '', reason: reason('channel', null), parts: [] }
+      ]
+    }
+  }
+
+  lists (id) {
+    return {
+      model: id,
+      served: this.models.find(({ current }) => current)?.id ?? null,
+      differ: 41,
+      of: 60,
+      lists: [
+        { ...CROSSING, before: [TIDES, KNOTS], after: [KNOTS, BOAT] },
+        { ...KNOTS, before: [], after: [CROSSING] }
       ]
     }
   }
 
   #videos (q) {
-    const videos = [
-      { uuid: '11111111-2222-4333-8444-555555555555', url: 'https://here.example/videos/watch/sea', title: 'Crossing the Channel in a small boat', channel: 'https://here.example/video-channels/sea' },
-      { uuid: '21111111-2222-4333-8444-555555555555', url: 'https://reef.example/videos/watch/boat', title: 'A boat of one’s own', channel: 'https://reef.example/video-channels/sea' }
-    ]
+    const videos = [CROSSING, BOAT]
     return { videos: videos.filter(({ title }) => title.toLowerCase().includes(q.toLowerCase())) }
   }
 
@@ -364,7 +389,10 @@ export class Control {
   #decide (id, order) {
     const found = this.models.find(model => model.id === id)
     if (!found) return undefined
-    if (order === 'accept') for (const model of this.models) model.current = model === found
+    if (order === 'accept') {
+      for (const model of this.models) Object.assign(model, { current: false, state: model.state === 'current' ? 'ready' : model.state })
+      found.current = true
+    }
     found.state = order === 'accept' ? 'current' : 'deleted'
     return { models: this.models }
   }

@@ -120,6 +120,23 @@ def test_everything_can_be_looked_at(world: World) -> None:
         related = world.good(f"related?video={quote(video[name])}")["videos"]
         assert len(related) == 10
         assert all(item["title"].startswith("Private title") for item in related)
+        parts = [part for item in related for part in item["parts"]]
+        assert "tag" in {part["kind"] for part in parts}
+        assert any(part["place"] != place for place, item in enumerate(related, 1) for part in item["parts"])
+
+
+def test_what_a_model_would_change_is_told_by_lists(world: World) -> None:
+    found = world.good("models/1-federated/lists", route="models/{id}/lists")
+    assert (found["model"], found["served"]) == ("1-federated", "0-federated")
+    assert len(found["lists"]) == 3
+    assert found["differ"] <= found["of"]
+    for one in found["lists"]:
+        assert one["title"].startswith("Private title")
+        assert len(one["before"]) == len(one["after"]) == 5
+    same = world.good("models/0-federated/lists", route="models/{id}/lists")
+    assert same["differ"] == 0
+    assert world.bad("models/none/lists") == (400, "bad-request")
+    assert world.bad("models/..%2f..%2fx/lists") == (400, "bad-request")
 
 
 def test_the_overview_says_who_this_is_what_serves_and_what_waits(world: World) -> None:
@@ -255,6 +272,13 @@ def test_a_model_that_awaits_can_be_accepted_and_rejected(world: World) -> None:
     assert record is not None
     model_records.save(world.engine, replace(record, id="2-federated", state="quarantined"))
     world.good("models/2-federated/reject", {}, route="models/{id}/reject")
+
+
+def test_a_model_that_served_before_serves_again(world: World) -> None:
+    before = next(one["id"] for one in world.good("models")["models"] if one["current"])
+    assert world.bad(f"models/{before}/rollback", {})[0] == 400
+    found = world.good("models/0-federated/rollback", {}, route="models/{id}/rollback")
+    assert [one["id"] for one in found["models"] if one["current"]] == ["0-federated"]
 
 
 def test_a_peer_is_taken_out_with_preview_and_report(world: World) -> None:
