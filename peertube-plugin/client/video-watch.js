@@ -2,6 +2,7 @@ import { Api, SENTENCES as PROBLEMS } from './lib/api.js'
 import { uuidOf } from './lib/ids.js'
 import { SENTENCES as REASONS } from './lib/reasons.js'
 import { loadTexts } from './lib/texts.js'
+import { Counting } from './watch/counting.js'
 import { Hiding, SENTENCES as HIDING } from './watch/hide.js'
 import { Invitation, SENTENCES as INVITATION } from './watch/invitation.js'
 import { WhyLines } from './watch/lines.js'
@@ -47,7 +48,8 @@ export async function register ({ registerHook, peertubeHelpers }) {
     if (current === visit) await browser.show(video, root)
   }
 
-  const hiding = new Hiding({ api, say, sayProblem, changed: () => lines.refresh() })
+  const counting = new Counting(`${peertubeHelpers.getBaseRouterRoute()}/effects/v1/count`)
+  const hiding = new Hiding({ api, say, sayProblem, changed: () => lines.refresh(), hid: () => counting.hid() })
   const invitation = new Invitation({
     api,
     say: sayInvitation,
@@ -60,7 +62,10 @@ export async function register ({ registerHook, peertubeHelpers }) {
       if ((await settings())['related-list'] === false) return null
       return (await api.plugin('GET', `why/v1/reasons?video=${video}`))?.reasons ?? {}
     },
-    explained: root => { void invitation.show(root) },
+    explained: root => {
+      counting.explained()
+      void invitation.show(root)
+    },
     controlsFor: (miniature, video) => peertubeHelpers.isLoggedIn() ? hiding.controls(miniature, video) : null,
     markHidden: (miniature, video) => hiding.mark(miniature, video)
   })
@@ -73,6 +78,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
 
       if (!hiding.live.isConnected) document.body.append(hiding.live)
       invitation.stop()
+      counting.show(uuid)
       lines.show(uuid)
       void suggestInBrowser({ uuid, name: video?.name, duration: video?.duration })
     }
@@ -82,6 +88,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
     target: 'action:router.navigation-end',
     handler: (/** @type {{ path?: string }} */ { path }) => {
       if (/^\/(w|videos\/watch)\//.test(path ?? '')) return
+      counting.stop()
       lines.stop()
       invitation.stop()
       visit += 1
