@@ -129,10 +129,9 @@ class Diagnostics {
 
   /** @param {any} status @param {import('./effects.js').Totals} lately @returns {Check} */
   #related (status, { pages, filled, stock, withoutVideo }) {
-    const { settings, lists } = this.parts
+    const { settings, lists, effects } = this.parts
     if (!settings.values.relatedList) return unknown('related', 'The related list is switched off in the settings.')
-    // Where members alone see lists, pages may be those of others.
-    if (pages >= FEWEST && filled + stock === 0 && !settings.values.membersOnly) {
+    if (pages >= FEWEST && filled + stock === 0 && effects.fills) {
       return check('related', false, '', `Watch pages seen since yesterday: ${pages}. PeerTube asked for a related list on none ` +
         'of them, so viewers see no suggestions of Shoal. It may ask in another way since an update: update the plugin.')
     }

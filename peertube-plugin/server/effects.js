@@ -51,13 +51,14 @@ class Effects {
   /**
    * @param {Query} query
    * @param {{ sql: import('./sql.js').Queries, clock: import('./clock.js').Clock, log: import('./log.js').Log,
-   *           isErased: () => boolean }} parts
+   *           settings: import('./settings.js').Settings, isErased: () => boolean }} parts
    */
-  constructor (query, { sql, clock, log, isErased }) {
+  constructor (query, { sql, clock, log, settings, isErased }) {
     this.#query = query
     this.sql = sql
     this.clock = clock
     this.log = log
+    this.settings = settings
     this.isErased = isErased
     this.#written = clock.now()
   }
@@ -73,7 +74,15 @@ class Effects {
       this.count(req.body?.event, req.headers)
       res.status(204).end()
     }))
-    router.get('/export/v1/effects', guards.daemon(async (_req, res) => { res.json({ days: await this.days(KEEP_DAYS) }) }))
+    router.get('/export/v1/effects', guards.daemon(async (_req, res) => {
+      res.json({ fills: this.fills, days: await this.days(KEEP_DAYS) })
+    }))
+  }
+
+  /** Whether every watch page is to show a list of ours. Where members alone see them, pages may be those of others. */
+  get fills () {
+    const { relatedList, membersOnly } = this.settings.values
+    return relatedList && !membersOnly
   }
 
   /**

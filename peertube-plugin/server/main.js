@@ -69,7 +69,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
 
   let erased = false
   const isErased = () => erased
-  const effects = new Effects(query, { sql, clock, log, isErased })
+  const effects = new Effects(query, { sql, clock, log, settings, isErased })
   await effects.createTable()
 
   const daemon = new Daemon({ settings, clock, fetch })
