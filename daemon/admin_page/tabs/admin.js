@@ -6,12 +6,7 @@ import { plain } from './pieces.js'
 
 /** @typedef {import('../languages.js').Language} Language */
 /** @typedef {Page<keyof import('../languages.js').Words, import('../lib/page.js').Helpers>} AdminPage */
-
-/**
- * A question to the daemon's admin API, or with a body an order: path below `/v1/admin/`, and how long to wait.
- *
- * @typedef {(method: 'GET' | 'POST', path: string, body?: object, deadline?: number) => Promise<any>} Ask
- */
+/** @typedef {import('../ask.js').Ask} Ask */
 
 /** What every part of the control page works with. */
 export class Admin {
