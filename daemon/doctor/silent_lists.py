@@ -36,10 +36,15 @@ class Silence:
     def sentence(self) -> str:
         """What is the matter."""
         day = datetime.fromtimestamp(self.since, UTC).date().isoformat()
-        told = f"No list was filled since {day}, though {self.pages} watch pages were seen"
         if not self.asked:
-            return f"{told}: PeerTube asks the plugin for none."
-        return f"{told} and PeerTube asked for {self.asked} lists."
+            return (
+                f"No list was filled since {day}, though {self.pages} watch pages were seen: "
+                "PeerTube asks the plugin for none."
+            )
+        return (
+            f"No list was filled since {day}, though {self.pages} watch pages were seen "
+            f"and PeerTube asked for {self.asked} lists."
+        )
 
     @property
     def advice(self) -> str:

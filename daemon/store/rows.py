@@ -74,7 +74,7 @@ class DailyEffects:
     """What the plugin counted on a day (YYYY-MM-DD, UTC), over all visitors and server processes.
 
     Attributes:
-        pages: watch pages seen; `explained` of them showed a list of ours with at least one reason.
+        pages: watch pages seen; `explained` of them showed a list of ours, with reasons.
         clicked, stock_clicked: pages on which a suggestion was followed, of our list or of PeerTube's own.
         hidden: suggestions that a viewer hid.
         filled: lists that the server filled; `stock` it left as PeerTube had them, `late` of these since no

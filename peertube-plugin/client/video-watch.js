@@ -6,6 +6,7 @@ import { Counting } from './watch/counting.js'
 import { Hiding, SENTENCES as HIDING } from './watch/hide.js'
 import { Invitation, SENTENCES as INVITATION } from './watch/invitation.js'
 import { WhyLines } from './watch/lines.js'
+import { OwnBlock, SENTENCES as OWN_BLOCK } from './watch/own-block.js'
 
 /**
  * Watch page: why each video of PeerTube's own list is suggested, hiding it, the invitation to take
@@ -16,10 +17,11 @@ import { WhyLines } from './watch/lines.js'
  */
 export async function register ({ registerHook, peertubeHelpers }) {
   const api = new Api(peertubeHelpers)
-  const [sayReason, say, sayInvitation, sayProblem] = await Promise.all([
+  const [sayReason, say, sayInvitation, sayOwnBlock, sayProblem] = await Promise.all([
     loadTexts(peertubeHelpers, REASONS),
     loadTexts(peertubeHelpers, HIDING),
     loadTexts(peertubeHelpers, INVITATION),
+    loadTexts(peertubeHelpers, OWN_BLOCK),
     loadTexts(peertubeHelpers, PROBLEMS)
   ])
 
@@ -49,6 +51,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
   }
 
   const counting = new Counting(`${peertubeHelpers.getBaseRouterRoute()}/effects/v1/count`)
+  const ownBlock = new OwnBlock({ api, say: sayOwnBlock, sayReason })
   const hiding = new Hiding({ api, say, sayProblem, changed: () => lines.refresh(), hid: () => counting.hid() })
   const invitation = new Invitation({
     api,
@@ -62,10 +65,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
       if ((await settings())['related-list'] === false) return null
       return (await api.plugin('GET', `why/v1/reasons?video=${video}`))?.reasons ?? {}
     },
-    explained: root => {
-      counting.explained()
-      void invitation.show(root)
-    },
+    explained: root => { void invitation.show(root) },
     controlsFor: (miniature, video) => peertubeHelpers.isLoggedIn() ? hiding.controls(miniature, video) : null,
     markHidden: (miniature, video) => hiding.mark(miniature, video)
   })
@@ -79,6 +79,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
       if (!hiding.live.isConnected) document.body.append(hiding.live)
       invitation.stop()
       counting.show(uuid)
+      void ownBlock.show(uuid)
       lines.show(uuid)
       void suggestInBrowser({ uuid, name: video?.name, duration: video?.duration })
     }
@@ -89,6 +90,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
     handler: (/** @type {{ path?: string }} */ { path }) => {
       if (/^\/(w|videos\/watch)\//.test(path ?? '')) return
       counting.stop()
+      ownBlock.stop()
       lines.stop()
       invitation.stop()
       visit += 1

@@ -1,6 +1,6 @@
 'use strict'
 
-const { FEWEST } = require('./effects.js')
+const { FEWEST, isSilent } = require('./effects.js')
 
 const NOBODY = '0'.repeat(32)
 /** What keeps the daemon's setting `serve.exact_own` without effect, and what to do. */
@@ -128,10 +128,11 @@ class Diagnostics {
   }
 
   /** @param {any} status @param {import('./effects.js').Totals} lately @returns {Check} */
-  #related (status, { pages, filled, stock, withoutVideo }) {
+  #related (status, lately) {
+    const { pages, filled, stock, withoutVideo } = lately
     const { settings, lists, effects } = this.parts
     if (!settings.values.relatedList) return unknown('related', 'The related list is switched off in the settings.')
-    if (pages >= FEWEST && filled + stock === 0 && effects.fills) {
+    if (effects.fills && isSilent(lately)) {
       return check('related', false, '', `Watch pages seen since yesterday: ${pages}. PeerTube asked for a related list on none ` +
         'of them, so viewers see no suggestions of Shoal. It may ask in another way since an update: update the plugin.')
     }

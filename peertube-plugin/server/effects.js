@@ -47,6 +47,8 @@ class Effects {
   #writing = Promise.resolve()
   #pruned = ''
   #failing = false
+  /** @type {{ at: number, answer: Promise<boolean> } | undefined} */
+  #silent
 
   /**
    * @param {Query} query
@@ -74,6 +76,7 @@ class Effects {
       this.count(req.body?.event, req.headers)
       res.status(204).end()
     }))
+    router.get('/effects/v1/silent', guards.everybody(async (_req, res) => { res.json({ silent: await this.silent() }) }))
     router.get('/export/v1/effects', guards.daemon(async (_req, res) => {
       res.json({ fills: this.fills, days: await this.days(KEEP_DAYS) })
     }))
@@ -144,6 +147,14 @@ class Effects {
     return sum
   }
 
+  /** Whether watch pages are seen, and PeerTube asks for no list today, nor did yesterday; known a minute later. */
+  silent () {
+    if (!this.#silent || this.clock.now() - this.#silent.at >= WRITE_MS) {
+      this.#silent = { at: this.clock.now(), answer: this.lately().then(lately => this.fills && isSilent(lately)) }
+    }
+    return this.#silent.answer
+  }
+
   async #write () {
     const pending = this.#pending
     this.#pending = new Map()
@@ -176,4 +187,9 @@ function none () {
   return /** @type {Totals} */ (Object.fromEntries(EFFECTS.map(name => [name, 0])))
 }
 
-module.exports = { Effects, FEWEST, LIMIT }
+/** @param {Totals} lately */
+function isSilent ({ pages, filled, stock }) {
+  return pages >= FEWEST && filled + stock === 0
+}
+
+module.exports = { Effects, FEWEST, isSilent }

@@ -72,15 +72,17 @@ class Related {
     if (!this.settings.values.relatedList) return params
     const call = parseRelatedSearch(params, context?.req, this.config.getWebserverUrl())
     if (!call) return params
-    if (!call.video) this.effects.add('withoutVideo')
+    // Our own block asks in PeerTube's place: that PeerTube does not ask stays true.
+    const add = context?.req?.query.shoal === 'own-block' ? () => {} : this.effects.add.bind(this.effects)
+    if (!call.video) add('withoutVideo')
     const plan = await this.#withinDeadline(this.#plan(call, params))
     if (!plan) {
-      this.effects.add('stock')
+      add('stock')
       return params
     }
     if (!plan.list) {
       // Where nobody expects another list, nothing is wrong with the daemon.
-      if (this.#maySee({ exact: false }, Boolean(params.user?.id))) this.effects.add('stock')
+      if (this.#maySee({ exact: false }, Boolean(params.user?.id))) add('stock')
       this.#plans.set(params, plan)
       return params
     }
@@ -90,7 +92,7 @@ class Related {
     // Known again by the object or, when another plugin copied that, by the list in it.
     this.#plans.set(replaced, plan)
     this.#plans.set(uuids, plan)
-    this.effects.add('filled')
+    add('filled')
     return replaced
   }
 

@@ -4,7 +4,7 @@ import { videoOf } from '../lib/ids.js'
 
 // By then the list has come, and so have its reasons where it has any.
 const SETTLED_MS = 4000
-const SUGGESTION = 'my-recommended-videos my-video-miniature a[href]'
+const SUGGESTION = 'my-recommended-videos my-video-miniature'
 
 /**
  * Counts what suggestions achieve: each request holds one word, and says neither who nor which video. Nothing is stored in
@@ -14,7 +14,6 @@ export class Counting {
   /** @type {string | null} */
   #video = null
   #timer = 0
-  #explained = false
   /** How the page was counted; from then on it stays so. @type {'page' | 'explained-page' | null} */
   #counted = null
   #clicked = false
@@ -41,11 +40,6 @@ export class Counting {
     this.#wait()
   }
 
-  /** The list on the page has reasons: it is ours. */
-  explained () {
-    this.#explained = true
-  }
-
   /** A suggestion was hidden. */
   hid () {
     this.#send('hide')
@@ -55,7 +49,6 @@ export class Counting {
   stop () {
     clearTimeout(this.#timer)
     this.#video = null
-    this.#explained = false
     this.#counted = null
     this.#clicked = false
   }
@@ -64,19 +57,19 @@ export class Counting {
   #wait () {
     clearTimeout(this.#timer)
     if (this.#video === null || this.#counted || document.visibilityState !== 'visible') return
-    this.#timer = setTimeout(() => this.#count(), SETTLED_MS)
+    this.#timer = window.setTimeout(() => this.#count(), SETTLED_MS)
   }
 
   #count () {
     clearTimeout(this.#timer)
-    this.#counted ??= this.#send(this.#explained ? 'explained-page' : 'page')
+    this.#counted ??= this.#send(isExplained() ? 'explained-page' : 'page')
     return this.#counted
   }
 
   /** @param {MouseEvent} event anywhere on the page */
   #onClick ({ target }) {
     if (this.#video === null || this.#clicked || !(target instanceof Element)) return
-    const link = target.closest(SUGGESTION)
+    const link = target.closest(`${SUGGESTION} a[href]`)
     if (!link || !videoOf(link.getAttribute('href') ?? '')) return
     this.#clicked = true
     this.#send(this.#count() === 'explained-page' ? 'click' : 'stock-click')
@@ -99,6 +92,13 @@ export class Counting {
     }).catch(() => {})
     return event
   }
+}
+
+/** Whether the list is ours: half of it has reasons at least. A list in PeerTube's own order may share some videos with it. */
+function isExplained () {
+  const suggestions = [...document.querySelectorAll(SUGGESTION)]
+  const explained = suggestions.filter(suggestion => suggestion.querySelector('.shoal-why-text'))
+  return explained.length > 0 && 2 * explained.length >= suggestions.length
 }
 
 /** Whether the browser asks not to be tracked (Global Privacy Control, Do Not Track). */

@@ -88,8 +88,12 @@ describe('counting what suggestions achieve', needsBrowser, () => {
     assert.deepEqual(await stored(), { pages: 2, explained: 2, clicked: 2 })
   })
 
-  it('tells a click in PeerTube\'s own order from one in ours', async () => {
+  it('tells a click in PeerTube\'s own order from one in ours, also where both have a video', async () => {
+    explained()
     await watch()
+    const more = [SECOND, SEED].map((uuid, place) => ({ uuid, title: `More ${place}` }))
+    await page.evaluate(videos => window.shell.list(videos), [{ uuid: FIRST, title: 'First' }, ...more])
+    await page.locator('.shoal-why').waitFor()
     await until(1)
     await link('First').press('Enter')
     assert.deepEqual(await until(2), ['page', 'stock-click'])

@@ -177,13 +177,16 @@ describe('what suggestions achieve', () => {
 })
 
 describe('the alarm that PeerTube asks for no lists', () => {
-  let world, admin, video, other
+  let world, clock, admin, video, other, suggested
   before(async () => {
-    world = await fixture()
+    clock = new ManualClock()
+    world = await fixture({ parts: { clock } })
     admin = await world.seed.user('admin', { role: 0 })
     video = await world.seed.video(world.creator.channel)
     other = await world.seed.video(world.creator.channel)
-    world.daemon.suggests([other, await world.seed.video(world.creator.channel)])
+    const another = await world.seed.video(world.creator.channel)
+    world.daemon.suggests([other, another])
+    suggested = [other.uuid, another.uuid]
     world.daemon.on('/v1/status', () => ({ mode: 'off', model: { id: 'one' } }))
   })
   after(() => world.close())
@@ -195,18 +198,29 @@ describe('the alarm that PeerTube asks for no lists', () => {
     for (let i = 0; i < count; i++) await world.call('POST', 'effects/v1/count', { json: { event: 'page' } })
   }
 
+  const silent = async () => {
+    clock.advance(MINUTE)
+    return (await world.call('GET', 'effects/v1/silent')).body.silent
+  }
+
   test('is red once pages were seen without a single list, and gone with the first', async () => {
     await pages(9)
-    assert.equal((await check()).ok, null)
+    assert.deepEqual([(await check()).ok, await silent()], [null, false])
     await pages(3)
+    assert.equal(await silent(), true)
     const { ok, advice } = await check()
     assert.equal(ok, false)
     assert.match(advice, /^Watch pages seen since yesterday: 12\. PeerTube asked for a related list on none/)
 
     await world.host.save({ ...world.host.saved, 'members-only': true })
-    assert.equal((await check()).ok, null, 'they may be pages of those who get no list')
+    assert.deepEqual([(await check()).ok, await silent()], [null, false], 'they may be pages of those who get no list')
     await world.host.save({ ...world.host.saved, 'members-only': false })
+
+    // Our own block gets its list, and PeerTube still asks for none.
+    assert.deepEqual(await shown(world, video.uuid, { query: { shoal: 'own-block' } }), suggested)
+    assert.deepEqual([(await check()).ok, await silent()], [false, true])
     for (let i = 0; i < 10; i++) await shown(world, video.uuid)
+    assert.equal(await silent(), false)
     const found = await check()
     assert.equal(found.ok, true)
     assert.match(found.message, /lists filled in all server processes: 10\. Left in PeerTube's own order: 0/)
