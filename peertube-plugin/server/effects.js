@@ -47,7 +47,7 @@ class Effects {
   #writing = Promise.resolve()
   #pruned = ''
   #failing = false
-  /** @type {{ at: number, answer: Promise<boolean> } | undefined} */
+  /** @type {{ day: string, answer: Promise<boolean> } | undefined} */
   #silent
 
   /**
@@ -147,12 +147,17 @@ class Effects {
     return sum
   }
 
-  /** Whether watch pages are seen, and PeerTube asks for no list today, nor did yesterday; known a minute later. */
+  /**
+   * Whether watch pages were seen yesterday, and PeerTube asked for no list. Anybody may know it, so it changes once a day:
+   * who adds made-up pages must not see from it when somebody watches.
+   */
   silent () {
-    if (!this.#silent || this.clock.now() - this.#silent.at >= WRITE_MS) {
-      this.#silent = { at: this.clock.now(), answer: this.lately().then(lately => this.fills && isSilent(lately)) }
+    const day = this.clock.today()
+    if (this.#silent?.day !== day) {
+      const yesterday = this.days(2).then(days => days.find(found => found.day !== day) ?? none())
+      this.#silent = { day, answer: yesterday.then(isSilent, () => false) }
     }
-    return this.#silent.answer
+    return this.#silent.answer.then(silent => silent && this.fills)
   }
 
   async #write () {
@@ -187,7 +192,7 @@ function none () {
   return /** @type {Totals} */ (Object.fromEntries(EFFECTS.map(name => [name, 0])))
 }
 
-/** @param {Totals} lately */
+/** @param {Totals} totals */
 function isSilent ({ pages, filled, stock }) {
   return pages >= FEWEST && filled + stock === 0
 }

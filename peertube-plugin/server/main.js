@@ -81,7 +81,9 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   const related = new Related({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock, effects })
   const vectors = new Vectors({ settings, daemon, clock, log })
   const identity = new InstanceCard({ daemon, clock, helpers })
-  closing = [() => { related.close() }, () => { proxy.close() }, () => { daemon.close() }, () => { void effects.write() }]
+  closing = [
+    () => { related.close() }, () => { proxy.close() }, () => { daemon.close() }, () => { void effects.write() }
+  ]
   const clear = () => {
     related.clear()
     vectors.clear()

@@ -47,10 +47,10 @@ export class OwnBlock {
 
     // Reasons are those of the list that the search made.
     const found = await api.peertube('GET', SEARCH).catch(() => null)
-    const why = await api.plugin('GET', `why/v1/reasons?video=${video}`).catch(() => null)
+    const answer = await api.plugin('GET', `why/v1/reasons?video=${video}`).catch(() => null)
     const videos = Array.isArray(found?.data) ? found.data : []
     const explained = videos
-      .map((/** @type {any} */ entry) => ({ video: entry, why: reasonText(why?.reasons?.[entry?.uuid], sayReason) }))
+      .map((/** @type {any} */ entry) => ({ video: entry, why: reasonText(answer?.reasons?.[entry?.uuid], sayReason) }))
       .filter((/** @type {{ why: string }} */ { why }) => why)
     const place = PLACES.map(name => document.querySelector(name)).find(element => element !== null)
     if (visit !== this.#visit || !place || explained.length === 0) return

@@ -48,7 +48,7 @@ describe('counting what suggestions achieve', needsBrowser, () => {
   }
   const link = name => page.getByRole('link', { name, exact: true }).last()
   const stored = async () => {
-    const [{ day, ...totals } = {}] = (await world.export('effects')).body.days
+    const [{ day: _day, ...totals } = {}] = (await world.export('effects')).body.days
     return Object.fromEntries(Object.entries(totals).filter(([, total]) => total))
   }
 

@@ -6,7 +6,9 @@ import { createHost } from '../host/host.js'
 import { fixture, shown } from './fixture.js'
 
 const MINUTE = 60_000
-const NOTHING = { pages: 0, explained: 0, clicked: 0, stockClicked: 0, hidden: 0, filled: 0, stock: 0, late: 0, withoutVideo: 0 }
+const NOTHING = {
+  pages: 0, explained: 0, clicked: 0, stockClicked: 0, hidden: 0, filled: 0, stock: 0, late: 0, withoutVideo: 0
+}
 
 describe('what suggestions achieve', () => {
   let world, clock, viewer, other
@@ -40,12 +42,14 @@ describe('what suggestions achieve', () => {
 
   test('tells no two viewers apart: whoever acted, in any order, the same is stored', async () => {
     const acts = [
-      ['page', { user: viewer }], ['stock-click', { user: viewer }], ['explained-page', { user: other }], ['click', { user: other }],
-      ['hide', { user: other }], ['page', {}]
+      ['page', { user: viewer }], ['stock-click', { user: viewer }], ['page', {}],
+      ['explained-page', { user: other }], ['click', { user: other }], ['hide', { user: other }]
     ]
-    const others = acts.map(([event, { user }]) => [event, user === viewer ? { user: other } : user ? {} : { user: viewer }])
+    const swapped = user => user === viewer ? { user: other } : user ? {} : { user: viewer }
+    const others = acts.map(([event, { user }]) => [event, swapped(user)])
+    const stories = [acts, acts.toReversed(), others, [...others.slice(3), ...others.slice(0, 3)]]
     const found = []
-    for (const [place, story] of [acts, acts.toReversed(), others, [...others.slice(3), ...others.slice(0, 3)]].entries()) {
+    for (const [place, story] of stories.entries()) {
       world.database.seen.length = 0
       for (const [event, options] of story) {
         await count(event, { ...options, headers: { 'user-agent': `browser ${place}`, referer: `${world.host.url}/w/${place}` } })
@@ -198,16 +202,22 @@ describe('the alarm that PeerTube asks for no lists', () => {
     for (let i = 0; i < count; i++) await world.call('POST', 'effects/v1/count', { json: { event: 'page' } })
   }
 
-  const silent = async () => {
-    clock.advance(MINUTE)
-    return (await world.call('GET', 'effects/v1/silent')).body.silent
+  /** What is told on a day, when the plugin was just started. */
+  const silent = async (day = '2026-02-01') => {
+    await world.host.unload()
+    await world.host.load({ clock: { ...clock, today: () => day } })
+    const found = (await world.call('GET', 'effects/v1/silent')).body.silent
+    await world.host.unload()
+    await world.host.load({ clock })
+    return found
   }
 
   test('is red once pages were seen without a single list, and gone with the first', async () => {
     await pages(9)
     assert.deepEqual([(await check()).ok, await silent()], [null, false])
+    assert.equal(await silent('2026-01-31'), false)
     await pages(3)
-    assert.equal(await silent(), true)
+    assert.deepEqual([await silent('2026-01-31'), await silent(), await silent('2026-02-02')], [false, true, false])
     const { ok, advice } = await check()
     assert.equal(ok, false)
     assert.match(advice, /^Watch pages seen since yesterday: 12\. PeerTube asked for a related list on none/)
