@@ -12,7 +12,8 @@ from daemon.identity import open_identity
 from daemon.serve.admin.responses import Overview
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.context import ServeContext
-from daemon.status import view
+from daemon.status import effects, view
+from daemon.status.effects import Effects
 from daemon.status.view import MEASURE
 from daemon.store import ledger_rows, model_records
 
@@ -33,6 +34,12 @@ def _overview(context: ServeContext) -> dict[str, Any]:
     public = open_identity(config.identity_file, config.instance.host).public
     found = view.gather(config, context.engine, public, context.live(), context.clock())
     return {**found.as_json(), "quality": quality(trained(context.engine))}
+
+
+@table.get("/effects", "What suggestions achieved on watch pages, counted without any viewer", Effects)
+async def achieved(request: AdminRequest) -> Effects:
+    """Return weekly totals, and clicks on our lists against PeerTube's own order."""
+    return await request.work.read(effects.gather, request.engine, request.config, request.now)
 
 
 @dataclass(frozen=True)
