@@ -1,8 +1,10 @@
 'use strict'
 
+const { randomUUID } = require('node:crypto')
+
 const { hostOf } = require('./exclusions.js')
 const { Lru } = require('./lru.js')
-const { isOfBrowser, parseRelatedSearch } = require('./related-search.js')
+const { isOfBrowser, nameOfOwn, parseRelatedSearch } = require('./related-search.js')
 const { isUuid, videoOfPage } = require('./uuid.js')
 
 /**
@@ -32,6 +34,8 @@ const SCOPE = { platform: 2, account: 3, channel: 4 }
 class Related {
   /** @type {WeakMap<object, Plan>} */
   #plans = new WeakMap()
+  /** @type {Map<string, Plan>} of searches that the plugin itself sends */
+  #expected = new Map()
   /** @type {Lru<string, { at: number, reasons: Map<string, Reason>, exact: boolean }>} */
   #reasons = new Lru(2000)
   /** @type {Set<() => void>} */
@@ -68,12 +72,18 @@ class Related {
    */
   async params (params, context) {
     if (this.#closed) return params
+    const name = nameOfOwn(context?.req)
+    const own = this.#expected.get(name)
+    if (own?.list) {
+      this.#expected.delete(name)
+      return this.#replaced(params, own, own.list)
+    }
     if (isOfBrowser(params, context?.req)) return this.#forBrowser(params, context?.req)
     if (!this.settings.values.relatedList) return params
     const call = parseRelatedSearch(params, context?.req, this.config.getWebserverUrl())
     if (!call) return params
     if (!call.video) this.counts.withoutVideo++
-    const plan = await this.#withinDeadline(this.#plan(call, params))
+    const plan = await this.#withinDeadline(this.plan(call, params))
     if (!plan) {
       this.counts.stock++
       return params
@@ -84,13 +94,38 @@ class Related {
       this.#plans.set(params, plan)
       return params
     }
-    const uuids = plan.list.candidates.map(({ uuid }) => uuid)
+    this.counts.filled++
+    return this.#replaced(params, plan, plan.list)
+  }
+
+  /**
+   * Have PeerTube find a plan's videos for whoever a search is sent as. The search names the plan, not the videos, since
+   * web servers and PeerTube write addresses of requests into their logs.
+   *
+   * @template T
+   * @param {Plan} plan
+   * @param {(name: string) => Promise<T[]>} search sends it, with this name in the parameter `shoal`
+   * @returns {Promise<T[]>} nothing where PeerTube hands every search to a search index
+   */
+  async searched (plan, search) {
+    const name = randomUUID()
+    this.#expected.set(name, plan)
+    try {
+      const found = await search(name)
+      return this.#expected.has(name) ? [] : found
+    } finally {
+      this.#expected.delete(name)
+    }
+  }
+
+  /** @param {any} params @param {Plan} plan @param {import('./lists.js').List} list */
+  #replaced (params, plan, { candidates }) {
+    const uuids = candidates.map(({ uuid }) => uuid)
     const replaced = { ...params, uuids, count: uuids.length }
     delete replaced.tagsOneOf
     // Known again by the object or, when another plugin copied that, by the list in it.
     this.#plans.set(replaced, plan)
     this.#plans.set(uuids, plan)
-    this.counts.filled++
     return replaced
   }
 
@@ -200,27 +235,39 @@ class Related {
   }
 
   /**
+   * The list beside a video, for whoever asks.
+   *
    * @param {import('./related-search.js').RelatedSearch} call
-   * @param {any} params
+   * @param {{ user?: any, nsfw?: boolean }} params
    * @returns {Promise<Plan>}
    */
-  async #plan (call, params) {
+  async plan (call, params) {
     const user = params.user
-    const viewer = user?.id ? this.viewers.of(user.id) : undefined
-    const [excluded, hidden, standing, display] = await Promise.all([
-      this.exclusions.current(), viewer?.hidden ?? null, viewer?.standing, this.#displaysNsfw()
-    ])
-    const personal = standing?.effective.personal ? this.pseudonyms.of(user.id) : undefined
-    const discovery = standing?.discovery ?? undefined
-    const nsfw = display && params.nsfw !== false
-    const unwanted = { excluded, hidden }
-    const plan = { count: call.count, unwanted, video: call.video, viewer: personal, discovery, nsfw }
     const isMember = Boolean(user?.id)
+    const rules = await this.rules(user)
+    const nsfw = rules.nsfw && params.nsfw !== false
+    const plan = { ...rules, count: call.count, video: call.video, nsfw }
+    const { viewer: personal, discovery } = plan
     if (!isUuid(call.video) || !this.#maySee({ exact: false }, isMember)) return { ...plan, list: null }
     const language = chosenLanguage(user) ?? call.language
     const list = await this.lists.get({ video: call.video, viewer: personal, nsfw, language, discovery })
     // With fewer than two the page would fill up with its own newest videos.
     return { ...plan, list: list && list.candidates.length > 1 && this.#maySee(list, isMember) ? list : null }
+  }
+
+  /**
+   * What holds in every list for whoever asks. `viewer` is a pseudonym where lists may follow the viewer.
+   *
+   * @param {any} user undefined where nobody is logged in
+   * @returns {Promise<Pick<Plan, 'unwanted' | 'viewer' | 'discovery' | 'nsfw'>>}
+   */
+  async rules (user) {
+    const known = user?.id ? this.viewers.of(user.id) : undefined
+    const [excluded, hidden, standing, nsfw] = await Promise.all([
+      this.exclusions.current(), known?.hidden ?? null, known?.standing, this.#displaysNsfw()
+    ])
+    const viewer = standing?.effective.personal ? this.pseudonyms.of(user.id) : undefined
+    return { unwanted: { excluded, hidden }, viewer, discovery: standing?.discovery ?? undefined, nsfw }
   }
 
   /**
@@ -263,6 +310,7 @@ class Related {
 
   /** @param {Plan} plan @param {import('./daemon.js').Candidate[]} shown @param {boolean} exact */
   #remember (plan, shown, exact) {
+    if (!plan.video) return
     const key = reasonsKey(plan)
     const kept = this.#reasons.get(key)
     // Two visitors may get different parts of one list, so what was shown lately adds up.
