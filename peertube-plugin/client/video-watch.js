@@ -4,7 +4,7 @@ import { SENTENCES as REASONS } from './lib/reasons.js'
 import { loadTexts } from './lib/texts.js'
 import { Hiding, SENTENCES as HIDING } from './watch/hide.js'
 import { Invitation, SENTENCES as INVITATION } from './watch/invitation.js'
-import { WhyLines } from './watch/lines.js'
+import { WhyLines, SENTENCES as LINES, whyLink } from './watch/lines.js'
 
 /**
  * Watch page: why each video of PeerTube's own list is suggested, hiding it, the invitation to take
@@ -15,8 +15,9 @@ import { WhyLines } from './watch/lines.js'
  */
 export async function register ({ registerHook, peertubeHelpers }) {
   const api = new Api(peertubeHelpers)
-  const [sayReason, say, sayInvitation, sayProblem] = await Promise.all([
+  const [sayReason, sayLine, say, sayInvitation, sayProblem] = await Promise.all([
     loadTexts(peertubeHelpers, REASONS),
+    loadTexts(peertubeHelpers, LINES),
     loadTexts(peertubeHelpers, HIDING),
     loadTexts(peertubeHelpers, INVITATION),
     loadTexts(peertubeHelpers, PROBLEMS)
@@ -60,6 +61,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
       if ((await settings())['related-list'] === false) return null
       return (await api.plugin('GET', `why/v1/reasons?video=${video}`))?.reasons ?? {}
     },
+    explanation: () => peertubeHelpers.isLoggedIn() ? whyLink(sayLine) : null,
     explained: root => { void invitation.show(root) },
     controlsFor: (miniature, video) => peertubeHelpers.isLoggedIn() ? hiding.controls(miniature, video) : null,
     markHidden: (miniature, video) => hiding.mark(miniature, video)

@@ -5,8 +5,6 @@ const { isIPv6 } = require('node:net')
 
 const WINDOW_MS = 60_000
 const MOST_CLIENTS = 20_000
-// Whoever has an IPv6 address usually has all that begin with the same 64 bits.
-const OWN_GROUPS = 4
 
 /**
  * How many requests one client sends in a minute. Addresses are not kept: clients are told apart by an HMAC-SHA256 under a
@@ -46,14 +44,11 @@ class RateLimit {
   }
 }
 
-/** @param {string} client */
+/** Whoever has an IPv6 address usually has all that begin with the same 64 bits. @param {string} client */
 function network (client) {
-  if (!isIPv6(client) || client.startsWith('::ffff:')) return client
-  const [before, after = ''] = client.split('::')
-  const groups = before.split(':')
-  const missing = client.includes('::') ? 8 - groups.length - (after ? after.split(':').length : 0) : 0
-  return [...groups, ...Array(missing).fill('0'), ...after.split(':')].slice(0, OWN_GROUPS)
-    .map(group => Number.parseInt(group || '0', 16).toString(16)).join(':')
+  if (!isIPv6(client) || client.includes('.')) return client
+  const whole = client.replace('::', `:${'0:'.repeat(9 - client.split(':').length)}`)
+  return whole.split(':').slice(0, 4).join(':')
 }
 
 module.exports = { RateLimit }

@@ -9,7 +9,7 @@ const { toUuid } = require('./uuid.js')
 /**
  * @typedef {import('./guards.js').User} User
  * @typedef {import('express').Request} Request
- * @typedef {'ready' | 'history-off' | 'not-on' | 'no-model' | 'daemon-away'} State what a viewer's own list waits for
+ * @typedef {'ready' | 'history-off' | 'not-on' | 'no-model'} State what a viewer's own list waits for
  */
 
 const MOST_A_MINUTE = 60
@@ -81,7 +81,7 @@ class Recommendations {
       if (error instanceof RouteError) throw error
       if (/** @type {any} */ (error)?.status === 503) return nothing('no-model')
       log.warn('the daemon did not make a viewer\'s own list', error)
-      return nothing('daemon-away')
+      throw new RouteError(502, 'The daemon cannot be reached just now; try again later.')
     }
   }
 
