@@ -18,36 +18,31 @@ export async function register ({ registerHook, registerClientRoute, peertubeHel
   const [viewerTitle, forYouTitle, adminTitle] = await Promise.all(
     [SENTENCES.viewerTitle, SENTENCES.forYouTitle, SENTENCES.adminTitle].map(text => translate(peertubeHelpers, text)))
 
+  const mounts = (/** @type {string} */ file) => async (/** @type {{ rootEl: HTMLElement }} */ { rootEl }) => {
+    // While its files load.
+    rootEl.replaceChildren(Object.assign(document.createElement('div'), { className: 'shoal-skeleton margin-content' }))
+    const page = await import(file)
+    await page.show(peertubeHelpers, rootEl)
+  }
+
   registerClientRoute({
     route: 'shoal',
     parentRoute: '/my-account',
     menuItem: { label: viewerTitle },
     title: viewerTitle,
-    onMount: async ({ rootEl }) => {
-      outline(rootEl)
-      const page = await import('./viewer/page.js')
-      await page.show(peertubeHelpers, rootEl)
-    }
+    onMount: mounts('./viewer/page.js')
   })
 
   registerClientRoute({
     route: 'shoal/for-you',
     title: forYouTitle,
-    onMount: async ({ rootEl }) => {
-      outline(rootEl)
-      const page = await import('./viewer/for-you.js')
-      await page.show(peertubeHelpers, rootEl)
-    }
+    onMount: mounts('./viewer/for-you.js')
   })
 
   registerClientRoute({
     route: 'shoal',
     title: adminTitle,
-    onMount: async ({ rootEl }) => {
-      outline(rootEl)
-      const page = await import('./admin/page.js')
-      await page.show(peertubeHelpers, rootEl)
-    }
+    onMount: mounts('./admin/page.js')
   })
 
   registerHook({
@@ -65,11 +60,6 @@ export async function register ({ registerHook, registerClientRoute, peertubeHel
       })
     }
   })
-}
-
-/** While a page's files load. @param {HTMLElement} rootEl where it goes */
-function outline (rootEl) {
-  rootEl.replaceChildren(Object.assign(document.createElement('div'), { className: 'shoal-skeleton margin-content' }))
 }
 
 /** @typedef {{ key: string, links: object[] }} MenuSection */

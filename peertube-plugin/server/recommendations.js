@@ -9,7 +9,6 @@ const { toUuid } = require('./uuid.js')
 /**
  * @typedef {import('./guards.js').User} User
  * @typedef {import('express').Request} Request
- * @typedef {'ready' | 'history-off' | 'not-on' | 'no-model'} State what a viewer's own list waits for
  */
 
 const MOST_A_MINUTE = 60
@@ -67,8 +66,8 @@ class Recommendations {
   async own (req, user, count) {
     if (!user) throw new RouteError(401, 'Give video, or log in: without a video the list is a viewer\'s own.')
     const { viewers, related, daemon, log } = this.parts
-    /** @type {(state: State) => { state: State, known: number, total: number, data: any[] }} */
-    const nothing = state => ({ state, known: 0, total: 0, data: [] })
+    // What the viewer's list waits for: history or choices are off, or there is no model yet.
+    const nothing = (/** @type {'history-off' | 'not-on' | 'no-model'} */ state) => ({ state, known: 0, total: 0, data: [] })
     const [{ history, effective }, rules] = await Promise.all([viewers.standing(user.id), related.rules(user)])
     if (!history) return nothing('history-off')
     if (!effective.personal || !rules.viewer) return nothing('not-on')
@@ -104,7 +103,7 @@ class Recommendations {
   /** @param {string} name of the plan @param {Request} req @param {User | undefined} user @returns {Promise<any[]>} */
   async #search (name, req, user) {
     const query = new URLSearchParams({
-      shoal: name, searchTarget: 'local', skipCount: 'true', count: '1', ...(user ? { excludeAlreadyWatched: 'true' } : {})
+      shoal: name, searchTarget: 'local', sort: '-publishedAt', skipCount: 'true', ...(user ? { excludeAlreadyWatched: 'true' } : {})
     })
     const [here] = addressesOf(this.parts.config)
     const answer = await this.fetch(`${here}/api/v1/search/videos?${query}`, {

@@ -50,16 +50,10 @@ function isOfBrowser (params, req) {
   return req?.query?.shoal === 'browser' && Array.isArray(params?.uuids)
 }
 
-/** What the plugin called its own search, empty in anybody else's. @param {import('express').Request | undefined} req */
-function nameOfOwn (req) {
-  const name = req?.query?.shoal
-  return typeof name === 'string' ? name : ''
-}
-
 /** @param {import('express').Request} req */
 function firstLanguage (req) {
   const header = req.headers['accept-language']
   return typeof header === 'string' ? /^\s*([a-z]{2,3})\b/i.exec(header)?.[1].toLowerCase() : undefined
 }
 
-module.exports = { firstLanguage, isOfBrowser, nameOfOwn, parseRelatedSearch }
+module.exports = { firstLanguage, isOfBrowser, parseRelatedSearch }

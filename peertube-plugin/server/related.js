@@ -4,7 +4,7 @@ const { randomUUID } = require('node:crypto')
 
 const { hostOf } = require('./exclusions.js')
 const { Lru } = require('./lru.js')
-const { isOfBrowser, nameOfOwn, parseRelatedSearch } = require('./related-search.js')
+const { isOfBrowser, parseRelatedSearch } = require('./related-search.js')
 const { isUuid, videoOfPage } = require('./uuid.js')
 
 /**
@@ -72,7 +72,7 @@ class Related {
    */
   async params (params, context) {
     if (this.#closed) return params
-    const name = nameOfOwn(context?.req)
+    const name = String(context?.req?.query?.shoal)
     const own = this.#expected.get(name)
     if (own?.list) {
       this.#expected.delete(name)

@@ -14,10 +14,8 @@ export const SENTENCES = {
   forYou: 'For you',
   rests: 'Chosen from what you liked and watched on this instance.',
   meaning: 'What is known, and what is sent',
-  forYouLoggedOut: 'Log in to see suggestions for you.',
   off: 'You get suggestions here once you want them. For that two things are switched on:',
   turnOn: 'Switch both on',
-  turnedOn: 'Both are on.',
   little: 'So far your list rests on little, and shows much of what is popular here. It begins to fit with about five videos that you liked or watched at least half of. They are read every few hours.',
   none: 'There is nothing left that fits and that you have not watched or hidden. Choose “Explore”, or come back when there are new videos.',
   noModel: 'Suggestions are being prepared on this instance. Come back tomorrow.',
@@ -31,9 +29,7 @@ export const SENTENCES = {
  *             channel?: { name: string, displayName: string, host: string } }} Video as PeerTube gives it, with the reason
  */
 
-const COUNT = 24
 const FEW = 5
-const ACCOUNT = '/my-account/p/shoal'
 
 /**
  * Show a viewer's own list.
@@ -53,7 +49,7 @@ export async function show (helpers, rootEl) {
   const frame = el('div', { class: 'margin-content shoal-page shoal-for-you pb-5' }, title)
   rootEl.replaceChildren(frame)
   if (!helpers.isLoggedIn()) {
-    frame.append(el('p', {}, say('forYouLoggedOut')))
+    frame.append(el('p', {}, say('loggedOut')))
     return
   }
 
@@ -64,7 +60,7 @@ export async function show (helpers, rootEl) {
   /** @type {ReturnType<typeof page.loaded>} */
   const list = page.loaded(
     async () => {
-      const answer = await api.plugin('GET', `recommendations/v1/videos?count=${COUNT}`)
+      const answer = await api.plugin('GET', 'recommendations/v1/videos')
       /** @type {Video[]} */
       const videos = listIn(answer, 'data')
       return { state: answer.state, known: answer.known, videos }
@@ -73,7 +69,9 @@ export async function show (helpers, rootEl) {
       settings.hidden = state === 'not-on' || state === 'history-off'
       // Once it is there it stays: it says what came of it.
       if (!settings.hidden) reset.hidden = false
-      if (state === 'history-off') return [historyOff(page)]
+      if (state === 'history-off') {
+        return [el('p', {}, say('historyOff'), ' ', el('a', { class: 'pt', href: '/my-account/settings' }, say('historySettings')))]
+      }
       if (state === 'not-on') return [turnOn(page, async () => { await list.reload(); title.focus() })]
       if (state === 'no-model') return [el('p', {}, say('noModel'))]
       if (videos.length === 0) return [el('p', {}, say('none'))]
@@ -83,6 +81,7 @@ export async function show (helpers, rootEl) {
       return [known < FEW ? el('p', {}, say('little')) : null, el('ul', { class: 'shoal-cards' }, ...made.map(({ item }) => item))]
     },
     () => el('div', { class: 'shoal-cards' }, ...Array.from({ length: 8 }, () => el('div', { class: 'shoal-skeleton' }))))
+
   const choice = dial(page, () => { void list.reload() })
   const settings = el('div', { class: 'shoal-dial' }, choice.box)
   const reset = withdraw(page, () => {
@@ -93,15 +92,10 @@ export async function show (helpers, rootEl) {
   frame.append(
     page.live,
     hiding.live,
-    el('p', { class: 'shoal-intro' }, say('rests'), ' ', el('a', { class: 'pt', href: ACCOUNT }, say('meaning'))),
+    el('p', { class: 'shoal-intro' }, say('rests'), ' ', el('a', { class: 'pt', href: '/my-account/p/shoal' }, say('meaning'))),
     settings,
     list.box,
     reset)
-}
-
-/** @param {ForYouPage} page the page */
-function historyOff ({ say }) {
-  return el('p', {}, say('historyOff'), ' ', el('a', { class: 'pt', href: '/my-account/settings' }, say('historySettings')))
 }
 
 /**
@@ -124,7 +118,6 @@ function turnOn (page, done) {
       sayProblem,
       run: async () => {
         await api.plugin('PUT', 'viewer/v1/choice', { training: true, personal: true })
-        page.announce(say('turnedOn'))
         await done()
       }
     }),
@@ -142,7 +135,7 @@ function card ({ uuid, shortUUID, name, thumbnailPath, channel, reason }, hiding
   const line = el('div', { class: 'shoal-why' })
   const item = el('li', {},
     el('a', { class: 'video-name', href: `/w/${encodeURIComponent(shortUUID ?? uuid)}` },
-      picture ? el('img', { src: picture, alt: '', loading: 'lazy', decoding: 'async' }) : el('span', { class: 'shoal-no-picture' }),
+      picture ? el('img', { src: picture, alt: '', loading: 'lazy', decoding: 'async' }) : null,
       el('bdi', {}, name)),
     channel
       ? el('p', { class: 'owner' }, el('a', { href: `/c/${encodeURIComponent(channel.name)}@${channel.host}/videos` },

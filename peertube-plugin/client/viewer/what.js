@@ -1,9 +1,6 @@
 import { el } from '../lib/dom.js'
 import { day } from '../lib/texts.js'
 
-/** What there is to know before one chooses, each with its heading. */
-const ANSWERS = /** @type {const} */ (['why', 'learnt', 'sent', 'never'])
-
 /**
  * Why there is a choice, what is learnt and sent, and how long it takes.
  *
@@ -14,7 +11,7 @@ const ANSWERS = /** @type {const} */ (['why', 'learnt', 'sent', 'never'])
 export function what (page, about) {
   const { say } = page
   const { box } = page.loaded(about, ({ next }) => [el('dl', {},
-    ...ANSWERS.flatMap(name => [el('dt', {}, say(name)), el('dd', {}, say(`${name}Text`))]),
+    ...(/** @type {const} */ (['why', 'learnt', 'sent', 'never'])).flatMap(name => [el('dt', {}, say(name)), el('dd', {}, say(`${name}Text`))]),
     el('dt', {}, say('when')),
     el('dd', {}, next ? say('whenNext', { date: day(next) }) : say('whenOften'), ' ', say('whenText')))])
   return page.section(say('what'), box)

@@ -7,7 +7,7 @@ export const SENTENCES = {
   notNow: 'Not now',
   meaning: 'What this means',
   takesPart: 'You take part. You can change this in your account at any time.',
-  forYou: 'Suggestions for you',
+  forYou: 'For you',
   dismissed: 'You will not be asked again for a year.'
 }
 
@@ -92,6 +92,13 @@ export class Invitation {
     this.#section = el('section', { class: 'shoal-invitation', 'aria-labelledby': id },
       text, el('div', { class: 'shoal-buttons' }, ...buttons, meaning), problem)
     root.append(this.#section)
+    // Whoever saw it and goes on was asked: that is enough for a year.
+    const seen = new IntersectionObserver(([{ isIntersecting }]) => {
+      if (!isIntersecting) return
+      seen.disconnect()
+      void api.plugin('DELETE', 'viewer/v1/invitation').catch(() => {})
+    }, { threshold: 1 })
+    seen.observe(this.#section)
     // Screen readers announce what comes into a region that was there before.
     requestAnimationFrame(() => { if (!text.textContent) text.textContent = say('ask') })
   }

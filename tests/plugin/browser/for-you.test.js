@@ -56,7 +56,7 @@ describe('for you', needsBrowser, () => {
 
   it('says what to do where there is no list', async () => {
     await open(null)
-    await page.getByText('Log in to see suggestions for you.').waitFor()
+    await page.getByText('Log in to see and change your part in suggestions.').waitFor()
     assert.equal(site.asked(LIST).length, 0)
     for (const [state, expected] of [
       ['history-off', /Your watch history is switched off/], ['not-on', /once you want them/],
