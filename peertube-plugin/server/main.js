@@ -107,7 +107,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     new ViewerRoutes({
       settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, clock, log, isErased
     }),
-    new Recommendations({ settings, related, viewers, daemon, config, clock, log, isErased, fetch }),
+    new Recommendations({ settings, related, viewers, pseudonyms, daemon, config, clock, log, isErased, fetch }),
     new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
     new Control({ daemon, log }),
     new AdminPage({ daemon, log, key: settings.generated }),

@@ -26,7 +26,8 @@ const ANYWHERE = { id: 0, url: '', channelId: 0, accountId: 0, scope: null }
 class Recommendations {
   /**
    * @param {{ settings: import('./settings.js').Settings, related: import('./related.js').Related,
-   *           viewers: import('./viewers.js').Viewers, daemon: import('./daemon.js').Daemon,
+   *           viewers: import('./viewers.js').Viewers, pseudonyms: import('./pseudonym.js').Pseudonyms,
+   *           daemon: import('./daemon.js').Daemon,
    *           config: import('@peertube/peertube-types').PeerTubeHelpers['config'], clock: import('./clock.js').Clock,
    *           log: import('./log.js').Log, isErased: () => boolean, fetch?: typeof globalThis.fetch }} parts
    */
@@ -65,16 +66,18 @@ class Recommendations {
   /** A viewer's own videos. @param {Request} req @param {User | undefined} user @param {number} count */
   async own (req, user, count) {
     if (!user) throw new RouteError(401, 'Give video, or log in: without a video the list is a viewer\'s own.')
-    const { viewers, related, daemon, log } = this.parts
-    // What the viewer's list waits for: history or choices are off, or there is no model yet.
-    const nothing = (/** @type {'history-off' | 'not-on' | 'no-model'} */ state) => ({ state, known: 0, total: 0, data: [] })
-    const [{ history, effective }, rules] = await Promise.all([viewers.standing(user.id), related.rules(user)])
+    const { viewers, related, pseudonyms, daemon, log } = this.parts
+    /** What the list waits for. @param {'history-off' | 'not-on' | 'no-model'} state */
+    const nothing = state => ({ state, known: 0, total: 0, data: [] })
+    const { history, effective, ...chosen } = await viewers.standing(user.id)
     if (!history) return nothing('history-off')
-    if (!effective.personal || !rules.viewer) return nothing('not-on')
-    const { viewer, nsfw, discovery } = rules
+    if (!effective.personal) return nothing('not-on')
+    const [viewer, discovery] = [pseudonyms.of(user.id), chosen.discovery ?? undefined]
+    const { unwanted, nsfw } = await related.rules(user)
     try {
       const { candidates, known } = await daemon.recommendations({ viewer, nsfw, limit: ASKED, discovery })
-      const plan = { ...rules, count, video: undefined, list: { current: ANYWHERE, candidates, exact: true } }
+      const list = { current: ANYWHERE, candidates, exact: true }
+      const plan = { count, unwanted, video: undefined, viewer, discovery, nsfw, list }
       return { state: 'ready', known, ...await this.#found(plan, req, user) }
     } catch (error) {
       if (error instanceof RouteError) throw error
@@ -96,7 +99,7 @@ class Recommendations {
     if (!list || list.candidates.length === 0) return { total: 0, data: [] }
     const reasons = new Map(list.candidates.map(({ uuid, reason }) => [uuid, reason]))
     const found = await this.parts.related.searched(plan, name => this.#search(name, req, user))
-    const data = found.map(video => ({ ...video, reason: reasons.get(video.uuid) }))
+    const data = found.map(video => ({ ...video, reason: reasons.get(video.uuid) })).filter(({ reason }) => reason)
     return { total: data.length, data }
   }
 

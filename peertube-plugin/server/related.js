@@ -76,7 +76,7 @@ class Related {
     const own = this.#expected.get(name)
     if (own?.list) {
       this.#expected.delete(name)
-      return this.#replaced(params, own, own.list)
+      return this.#withList(params, own, own.list)
     }
     if (isOfBrowser(params, context?.req)) return this.#forBrowser(params, context?.req)
     if (!this.settings.values.relatedList) return params
@@ -95,7 +95,7 @@ class Related {
       return params
     }
     this.counts.filled++
-    return this.#replaced(params, plan, plan.list)
+    return this.#withList(params, plan, plan.list)
   }
 
   /**
@@ -119,7 +119,7 @@ class Related {
   }
 
   /** @param {any} params @param {Plan} plan @param {import('./lists.js').List} list */
-  #replaced (params, plan, { candidates }) {
+  #withList (params, plan, { candidates }) {
     const uuids = candidates.map(({ uuid }) => uuid)
     const replaced = { ...params, uuids, count: uuids.length }
     delete replaced.tagsOneOf
@@ -244,10 +244,11 @@ class Related {
   async plan (call, params) {
     const user = params.user
     const isMember = Boolean(user?.id)
-    const rules = await this.rules(user)
-    const nsfw = rules.nsfw && params.nsfw !== false
-    const plan = { ...rules, count: call.count, video: call.video, nsfw }
-    const { viewer: personal, discovery } = plan
+    const { unwanted, standing, nsfw: display } = await this.rules(user)
+    const personal = standing?.effective.personal ? this.pseudonyms.of(user.id) : undefined
+    const discovery = standing?.discovery ?? undefined
+    const nsfw = display && params.nsfw !== false
+    const plan = { count: call.count, unwanted, video: call.video, viewer: personal, discovery, nsfw }
     if (!isUuid(call.video) || !this.#maySee({ exact: false }, isMember)) return { ...plan, list: null }
     const language = chosenLanguage(user) ?? call.language
     const list = await this.lists.get({ video: call.video, viewer: personal, nsfw, language, discovery })
@@ -256,18 +257,16 @@ class Related {
   }
 
   /**
-   * What holds in every list for whoever asks. `viewer` is a pseudonym where lists may follow the viewer.
+   * What holds in every list for whoever asks.
    *
    * @param {any} user undefined where nobody is logged in
-   * @returns {Promise<Pick<Plan, 'unwanted' | 'viewer' | 'discovery' | 'nsfw'>>}
    */
   async rules (user) {
-    const known = user?.id ? this.viewers.of(user.id) : undefined
+    const viewer = user?.id ? this.viewers.of(user.id) : undefined
     const [excluded, hidden, standing, nsfw] = await Promise.all([
-      this.exclusions.current(), known?.hidden ?? null, known?.standing, this.#displaysNsfw()
+      this.exclusions.current(), viewer?.hidden ?? null, viewer?.standing, this.#displaysNsfw()
     ])
-    const viewer = standing?.effective.personal ? this.pseudonyms.of(user.id) : undefined
-    return { unwanted: { excluded, hidden }, viewer, discovery: standing?.discovery ?? undefined, nsfw }
+    return { unwanted: { excluded, hidden }, standing, nsfw }
   }
 
   /**

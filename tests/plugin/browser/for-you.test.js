@@ -159,16 +159,20 @@ describe('a new viewer', needsBrowser, () => {
       await world.seed.watch(anna, current, 90)
       world.daemon.suggests(others)
       // The daemon knows what the plugin hands out, until it is told to forget.
-      const known = async ({ viewer }) => (await pages(world, 'engagements?kind=history&upto=999'))
-        .filter(item => item.viewer === viewer).map(({ watched }) => ({ ...current, liked: false, disliked: false, watched, at: null }))
+      const known = async ({ viewer }) => {
+        const found = (await pages(world, 'engagements?kind=history&upto=999')).filter(item => item.viewer === viewer)
+        return found.map(({ watched }) => ({ ...current, liked: false, disliked: false, watched, at: null }))
+      }
       world.daemon.on('/v1/viewers/known', async (_request, _response, body) => ({ videos: await known(JSON.parse(body)) }))
       world.daemon.on('/v1/viewers/forget', (_request, response) => { response.writeHead(204).end() })
       world.daemon.on('/v1/recommendations', async (_request, _response, body) => ({
         history: (await known(JSON.parse(body))).length,
         videos: others.map(({ uuid, url }) => ({ uuid, url, reason: { kind: 'history', tags: ['film'] } }))
       }))
-      site.fallback = ({ key, path, method, body }) => world.host.fetch((key.startsWith('api ') ? '/api/v1/' : world.host.base) + path,
-        { method, user: anna, json: method === 'GET' ? undefined : body })
+      site.fallback = ({ key, path, method, body }) => {
+        const base = key.startsWith('api ') ? '/api/v1/' : world.host.base
+        return world.host.fetch(base + path, { method, user: anna, json: method === 'GET' ? undefined : body })
+      }
 
       const page = await site.page()
       const arrive = async () => {
