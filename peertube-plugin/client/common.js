@@ -4,50 +4,60 @@ const ADMINISTRATOR = 0
 
 export const SENTENCES = {
   viewerTitle: 'Suggestions',
+  forYouTitle: 'For you',
   adminTitle: 'Suggestions (Shoal)'
 }
 
 /**
- * On every page: where the plugin's two pages are. The pages themselves load when they are opened.
+ * On every page: where the plugin's three pages are. The pages themselves load when they are opened.
  *
  * @param {import('@peertube/peertube-types/client').RegisterClientOptions} options from PeerTube
  * @returns {Promise<void>} when ready
  */
 export async function register ({ registerHook, registerClientRoute, peertubeHelpers }) {
-  const [viewerTitle, adminTitle] = await Promise.all([
-    translate(peertubeHelpers, SENTENCES.viewerTitle),
-    translate(peertubeHelpers, SENTENCES.adminTitle)
-  ])
+  const [viewerTitle, forYouTitle, adminTitle] = await Promise.all(
+    [SENTENCES.viewerTitle, SENTENCES.forYouTitle, SENTENCES.adminTitle].map(text => translate(peertubeHelpers, text)))
+
+  const mounts = (/** @type {string} */ file) => async (/** @type {{ rootEl: HTMLElement }} */ { rootEl }) => {
+    // While its files load.
+    rootEl.replaceChildren(Object.assign(document.createElement('div'), { className: 'shoal-skeleton margin-content' }))
+    const page = await import(file)
+    await page.show(peertubeHelpers, rootEl)
+  }
 
   registerClientRoute({
     route: 'shoal',
     parentRoute: '/my-account',
     menuItem: { label: viewerTitle },
     title: viewerTitle,
-    onMount: async ({ rootEl }) => {
-      const page = await import('./viewer/page.js')
-      await page.show(peertubeHelpers, rootEl)
-    }
+    onMount: mounts('./viewer/page.js')
+  })
+
+  registerClientRoute({
+    route: 'shoal/for-you',
+    title: forYouTitle,
+    onMount: mounts('./viewer/for-you.js')
   })
 
   registerClientRoute({
     route: 'shoal',
     title: adminTitle,
-    onMount: async ({ rootEl }) => {
-      const page = await import('./admin/page.js')
-      await page.show(peertubeHelpers, rootEl)
-    }
+    onMount: mounts('./admin/page.js')
   })
 
   registerHook({
     target: 'filter:left-menu.links.create.result',
     handler: (/** @type {MenuSection[]} */ sections) => {
-      if (peertubeHelpers.getUser()?.role?.id !== ADMINISTRATOR) return sections
+      if (!peertubeHelpers.isLoggedIn()) return sections
 
-      const link = { path: '/p/shoal', label: adminTitle, icon: 'trending', iconClass: '' }
-      return sections.map(section => section.key === 'admin'
-        ? { ...section, links: [...section.links, link] }
-        : section)
+      const added = new Map([['quick-access', { path: '/p/shoal/for-you', label: forYouTitle, icon: 'like', iconClass: '' }]])
+      if (peertubeHelpers.getUser()?.role?.id === ADMINISTRATOR) {
+        added.set('admin', { path: '/p/shoal', label: adminTitle, icon: 'trending', iconClass: '' })
+      }
+      return sections.map(section => {
+        const link = added.get(section.key)
+        return link ? { ...section, links: [...section.links, link] } : section
+      })
     }
   })
 }

@@ -5,7 +5,7 @@ import { loadTexts } from './lib/texts.js'
 import { Counting } from './watch/counting.js'
 import { Hiding, SENTENCES as HIDING } from './watch/hide.js'
 import { Invitation, SENTENCES as INVITATION } from './watch/invitation.js'
-import { WhyLines } from './watch/lines.js'
+import { WhyLines, SENTENCES as LINES, whyLink } from './watch/lines.js'
 import { OwnBlock, SENTENCES as OWN_BLOCK } from './watch/own-block.js'
 
 /**
@@ -17,8 +17,9 @@ import { OwnBlock, SENTENCES as OWN_BLOCK } from './watch/own-block.js'
  */
 export async function register ({ registerHook, peertubeHelpers }) {
   const api = new Api(peertubeHelpers)
-  const [sayReason, say, sayInvitation, sayOwnBlock, sayProblem] = await Promise.all([
+  const [sayReason, sayLine, say, sayInvitation, sayOwnBlock, sayProblem] = await Promise.all([
     loadTexts(peertubeHelpers, REASONS),
+    loadTexts(peertubeHelpers, LINES),
     loadTexts(peertubeHelpers, HIDING),
     loadTexts(peertubeHelpers, INVITATION),
     loadTexts(peertubeHelpers, OWN_BLOCK),
@@ -65,6 +66,7 @@ export async function register ({ registerHook, peertubeHelpers }) {
       if ((await settings())['related-list'] === false) return null
       return (await api.plugin('GET', `why/v1/reasons?video=${video}`))?.reasons ?? {}
     },
+    explanation: () => peertubeHelpers.isLoggedIn() ? whyLink(sayLine) : null,
     explained: root => { void invitation.show(root) },
     controlsFor: (miniature, video) => peertubeHelpers.isLoggedIn() ? hiding.controls(miniature, video) : null,
     markHidden: (miniature, video) => hiding.mark(miniature, video)

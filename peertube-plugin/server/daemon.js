@@ -62,6 +62,18 @@ class Daemon {
     return { candidates: candidates(answer.videos, video), exact: answer.exact === true }
   }
 
+  /**
+   * Videos for one viewer, best first, and how many of the viewer's own the daemon knows.
+   *
+   * @param {{ viewer: string, nsfw: boolean, limit: number, discovery?: import('./consent.js').Discovery }} wanted
+   * @returns {Promise<{ candidates: Candidate[], known: number }>}
+   */
+  async recommendations (wanted) {
+    const answer = await this.#json('/v1/recommendations', { timeout: 5000, most: MAX_ANSWER, body: wanted })
+    if (!Array.isArray(answer?.videos) || !Number.isInteger(answer.history)) throw new DaemonError('UNEXPECTED_ANSWER')
+    return { candidates: candidates(answer.videos), known: answer.history }
+  }
+
   /** What the daemon says of itself: of viewers and peers only if it has the same secret. @returns {Promise<any>} */
   async status () {
     const answer = await this.#json('/v1/status', { timeout: 1500, most: MAX_ANSWER })
@@ -217,7 +229,7 @@ async function readAll (response, most) {
   }
 }
 
-/** @param {any[]} videos @param {string} current @returns {Candidate[]} */
+/** @param {any[]} videos @param {string} [current] left out @returns {Candidate[]} */
 function candidates (videos, current) {
   /** @type {Map<string, Candidate>} */
   const found = new Map()

@@ -17,6 +17,7 @@ const { Lists } = require('./lists.js')
 const { createLog } = require('./log.js')
 const { Proxy } = require('./proxy.js')
 const { Pseudonyms } = require('./pseudonym.js')
+const { Recommendations } = require('./recommendations.js')
 const { Related } = require('./related.js')
 const { ServedModel } = require('./served-model.js')
 const { Settings, declare } = require('./settings.js')
@@ -112,6 +113,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     new ViewerRoutes({
       settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, clock, log, isErased
     }),
+    new Recommendations({ settings, related, viewers, pseudonyms, daemon, config, clock, log, isErased, fetch }),
     new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
     new Control({ daemon, log }),
     effects,

@@ -56,4 +56,4 @@ function firstLanguage (req) {
   return typeof header === 'string' ? /^\s*([a-z]{2,3})\b/i.exec(header)?.[1].toLowerCase() : undefined
 }
 
-module.exports = { isOfBrowser, parseRelatedSearch }
+module.exports = { firstLanguage, isOfBrowser, parseRelatedSearch }

@@ -1,5 +1,7 @@
 'use strict'
 
+const { randomUUID } = require('node:crypto')
+
 const { hostOf } = require('./exclusions.js')
 const { Lru } = require('./lru.js')
 const { isOfBrowser, parseRelatedSearch } = require('./related-search.js')
@@ -32,6 +34,8 @@ const SCOPE = { platform: 2, account: 3, channel: 4 }
 class Related {
   /** @type {WeakMap<object, Plan>} */
   #plans = new WeakMap()
+  /** @type {Map<string, Plan>} of searches that the plugin itself sends */
+  #expected = new Map()
   /** @type {Lru<string, { at: number, reasons: Map<string, Reason>, exact: boolean }>} */
   #reasons = new Lru(2000)
   /** @type {Set<() => void>} */
@@ -68,6 +72,12 @@ class Related {
    */
   async params (params, context) {
     if (this.#closed) return params
+    const name = String(context?.req?.query?.shoal)
+    const own = this.#expected.get(name)
+    if (own?.list) {
+      this.#expected.delete(name)
+      return this.#withList(params, own, own.list)
+    }
     if (isOfBrowser(params, context?.req)) return this.#forBrowser(params, context?.req)
     if (!this.settings.values.relatedList) return params
     const call = parseRelatedSearch(params, context?.req, this.config.getWebserverUrl())
@@ -75,7 +85,7 @@ class Related {
     // Our own block asks in PeerTube's place: that PeerTube does not ask stays true.
     const add = context?.req?.query.shoal === 'own-block' ? () => {} : this.effects.add.bind(this.effects)
     if (!call.video) add('withoutVideo')
-    const plan = await this.#withinDeadline(this.#plan(call, params))
+    const plan = await this.#withinDeadline(this.plan(call, params))
     if (!plan) {
       add('stock')
       return params
@@ -86,13 +96,38 @@ class Related {
       this.#plans.set(params, plan)
       return params
     }
-    const uuids = plan.list.candidates.map(({ uuid }) => uuid)
+    add('filled')
+    return this.#withList(params, plan, plan.list)
+  }
+
+  /**
+   * Have PeerTube find a plan's videos for whoever a search is sent as. The search names the plan, not the videos, since
+   * web servers and PeerTube write addresses of requests into their logs.
+   *
+   * @template T
+   * @param {Plan} plan
+   * @param {(name: string) => Promise<T[]>} search sends it, with this name in the parameter `shoal`
+   * @returns {Promise<T[]>} nothing where PeerTube hands every search to a search index
+   */
+  async searched (plan, search) {
+    const name = randomUUID()
+    this.#expected.set(name, plan)
+    try {
+      const found = await search(name)
+      return this.#expected.has(name) ? [] : found
+    } finally {
+      this.#expected.delete(name)
+    }
+  }
+
+  /** @param {any} params @param {Plan} plan @param {import('./lists.js').List} list */
+  #withList (params, plan, { candidates }) {
+    const uuids = candidates.map(({ uuid }) => uuid)
     const replaced = { ...params, uuids, count: uuids.length }
     delete replaced.tagsOneOf
     // Known again by the object or, when another plugin copied that, by the list in it.
     this.#plans.set(replaced, plan)
     this.#plans.set(uuids, plan)
-    add('filled')
     return replaced
   }
 
@@ -202,27 +237,38 @@ class Related {
   }
 
   /**
+   * The list beside a video, for whoever asks.
+   *
    * @param {import('./related-search.js').RelatedSearch} call
-   * @param {any} params
+   * @param {{ user?: any, nsfw?: boolean }} params
    * @returns {Promise<Plan>}
    */
-  async #plan (call, params) {
+  async plan (call, params) {
     const user = params.user
-    const viewer = user?.id ? this.viewers.of(user.id) : undefined
-    const [excluded, hidden, standing, display] = await Promise.all([
-      this.exclusions.current(), viewer?.hidden ?? null, viewer?.standing, this.#displaysNsfw()
-    ])
+    const isMember = Boolean(user?.id)
+    const { unwanted, standing, nsfw: display } = await this.rules(user)
     const personal = standing?.effective.personal ? this.pseudonyms.of(user.id) : undefined
     const discovery = standing?.discovery ?? undefined
     const nsfw = display && params.nsfw !== false
-    const unwanted = { excluded, hidden }
     const plan = { count: call.count, unwanted, video: call.video, viewer: personal, discovery, nsfw }
-    const isMember = Boolean(user?.id)
     if (!isUuid(call.video) || !this.#maySee({ exact: false }, isMember)) return { ...plan, list: null }
     const language = chosenLanguage(user) ?? call.language
     const list = await this.lists.get({ video: call.video, viewer: personal, nsfw, language, discovery })
     // With fewer than two the page would fill up with its own newest videos.
     return { ...plan, list: list && list.candidates.length > 1 && this.#maySee(list, isMember) ? list : null }
+  }
+
+  /**
+   * What holds in every list for whoever asks.
+   *
+   * @param {any} user undefined where nobody is logged in
+   */
+  async rules (user) {
+    const viewer = user?.id ? this.viewers.of(user.id) : undefined
+    const [excluded, hidden, standing, nsfw] = await Promise.all([
+      this.exclusions.current(), viewer?.hidden ?? null, viewer?.standing, this.#displaysNsfw()
+    ])
+    return { unwanted: { excluded, hidden }, standing, nsfw }
   }
 
   /**
@@ -265,6 +311,7 @@ class Related {
 
   /** @param {Plan} plan @param {import('./daemon.js').Candidate[]} shown @param {boolean} exact */
   #remember (plan, shown, exact) {
+    if (!plan.video) return
     const key = reasonsKey(plan)
     const kept = this.#reasons.get(key)
     // Two visitors may get different parts of one list, so what was shown lately adds up.

@@ -194,8 +194,8 @@ function declare (registerSetting, settings, config) {
     name: 'invitation',
     label: 'Ask viewers whether they take part',
     type: 'input-checkbox',
-    descriptionHTML: 'On: logged-in viewers who have not chosen are asked below the suggestions on the watch page, and ' +
-      'not again for a year after they dismissed it. Only where viewers take part only after they agreed.',
+    descriptionHTML: 'On: logged-in viewers who have not chosen are asked below the suggestions on the watch page, once ' +
+      'a year at most. Only where viewers take part only after they agreed.',
     default: DEFAULTS.invitation,
     private: true
   })

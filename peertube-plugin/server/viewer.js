@@ -171,6 +171,7 @@ class ViewerRoutes {
       // A daemon with another secret says its mode, but not who its peers are.
       mode: peers && typeof status.mode === 'string' ? status.mode : null,
       peers: (peers ?? []).filter((/** @type {unknown} */ host) => typeof host === 'string'),
+      next: typeof status?.next?.sync === 'number' ? status.next.sync : null,
       daemon: status !== undefined
     }
   }

@@ -102,7 +102,7 @@ export function savingSwitch ({ label, description, checked, disabled = false, s
  *
  * @param {object} options what it is
  * @param {string} options.legend its name, for screen readers
- * @param {{ value: string, label: string, description: string }[]} options.options what there is to choose
+ * @param {{ value: string, label: string, description?: string }[]} options.options what there is to choose
  * @param {string} options.value the one that holds
  * @param {SayProblem} options.sayProblem sentences for failures
  * @param {(value: string) => Promise<void>} options.save stores another one
@@ -118,7 +118,7 @@ export function savingRadios ({ legend, options, value, sayProblem, save }) {
     name,
     value: option.value,
     checked: option.value === value,
-    'aria-describedby': `${name}-${place}-description`
+    'aria-describedby': option.description ? `${name}-${place}-description` : undefined
   }))
 
   let saved = value
@@ -151,7 +151,7 @@ export function savingRadios ({ legend, options, value, sayProblem, save }) {
     el('legend', { class: 'visually-hidden' }, legend),
     ...options.map(({ label, description }, place) => el('div', { class: 'form-group' },
       el('div', { class: 'shoal-switch-row' }, inputs[place], el('label', { for: inputs[place].id }, label)),
-      el('div', { id: `${inputs[place].id}-description`, class: 'form-group-description' }, description))),
+      description ? el('div', { id: `${inputs[place].id}-description`, class: 'form-group-description' }, description) : null)),
     problem)
 }
 

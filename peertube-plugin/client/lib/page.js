@@ -85,14 +85,15 @@ export class Page {
   }
 
   /**
-   * A box filled from the server. Says that it loads; if that fails, says what to do and offers to try again.
+   * A box filled from the server. Until then its outlines; if that fails, what to do, and a button to try again.
    *
    * @template T
    * @param {() => Promise<T>} ask gets the data
    * @param {(data: T) => (Node | string | null)[]} draw makes what is shown from it
+   * @param {() => Node} outlines of what will be there, for the eye alone
    * @returns {{ box: HTMLElement, reload: () => Promise<void> }} the box, and a function that fills it anew
    */
-  loaded (ask, draw) {
+  loaded (ask, draw, outlines = () => el('div', { class: 'shoal-skeleton' })) {
     const { sayLoading } = this
     const box = el('div', {})
     let latest = 0
@@ -100,7 +101,7 @@ export class Page {
     const reload = async () => {
       const round = ++latest
       box.setAttribute('aria-busy', 'true')
-      if (!box.hasChildNodes()) box.append(el('p', { class: 'muted-2' }, sayLoading('loading')))
+      if (!box.hasChildNodes()) box.append(el('p', { class: 'visually-hidden' }, sayLoading('loading')), outlines())
       try {
         const data = await ask()
         // A later question has been asked: its answer is what counts.

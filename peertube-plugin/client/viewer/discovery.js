@@ -11,9 +11,21 @@ const POSITIONS = /** @type {const} */ (['familiar', 'balanced', 'explore'])
  * @returns {{ section: HTMLElement, reload: () => Promise<void> }} the part, and a function that fills it anew
  */
 export function discovery (page) {
-  const { api, say, sayProblem } = page
+  const { box, reload } = dial(page)
+  const { say } = page
+  return { section: page.section(say('discovery'), el('p', {}, say('discoveryText')), box), reload }
+}
 
-  const { box, reload } = page.loaded(
+/**
+ * The choice by itself.
+ *
+ * @param {import('./sentences.js').ViewerPage} page the page
+ * @param {() => void} [changed] called after another was chosen; with it the names have to do, without descriptions
+ * @returns {{ box: HTMLElement, reload: () => Promise<void> }} the box, and a function that fills it anew
+ */
+export function dial (page, changed) {
+  const { api, say, sayProblem } = page
+  return page.loaded(
     async () => {
       const chosen = (await api.plugin('GET', 'viewer/v1/discovery'))?.discovery
       if (chosen !== null && !POSITIONS.includes(chosen)) throw new RequestError('nonsense')
@@ -24,16 +36,15 @@ export function discovery (page) {
     chosen => [savingRadios({
       legend: say('discovery'),
       options: [
-        { value: '', label: say('discoverySite'), description: say('discoverySiteText') },
-        ...POSITIONS.map(value => ({ value, label: say(value), description: say(`${value}Text`) }))
+        { value: '', label: say('discoverySite'), description: changed ? undefined : say('discoverySiteText') },
+        ...POSITIONS.map(value => ({ value, label: say(value), description: changed ? undefined : say(`${value}Text`) }))
       ],
       value: chosen ?? '',
       sayProblem,
       save: async value => {
         await api.plugin('PUT', 'viewer/v1/discovery', { discovery: value || null })
         page.announce(say('saved'))
+        changed?.()
       }
     })])
-
-  return { section: page.section(say('discovery'), el('p', {}, say('discoveryText')), box), reload }
 }

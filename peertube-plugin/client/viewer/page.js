@@ -8,6 +8,7 @@ import { hidden } from './hidden.js'
 import { known } from './known.js'
 import { SENTENCES } from './sentences.js'
 import { together } from './together.js'
+import { what } from './what.js'
 import { withdraw } from './withdraw.js'
 
 /**
@@ -18,6 +19,7 @@ import { withdraw } from './withdraw.js'
  * @property {boolean | null} exact whether suggestions may rest on exact numbers of viewers, `null` while nobody can tell
  * @property {string | null} mode what the instance exchanges with others, `null` while nobody can tell
  * @property {string[]} peers hosts that receive sums
+ * @property {number | null} next when likes and views are read next, Unix seconds, `null` while nobody can tell
  */
 
 /**
@@ -50,7 +52,8 @@ export async function show (helpers, rootEl) {
 
   rootEl.replaceChildren(el('div', { class: 'shoal-page' },
     page.live,
-    el('p', { class: 'shoal-intro' }, say('intro')),
+    el('p', { class: 'shoal-intro' }, say('intro'), ' ', el('a', { class: 'pt', href: '/p/shoal/for-you' }, say('toForYou'))),
+    what(page, about),
     chosen.section,
     together(page, about),
     knownPart.section,

@@ -1,6 +1,21 @@
 export const SENTENCES = {
   intro: 'This instance can learn from what its viewers like and watch, so that the videos suggested beside a video fit better. Each suggestion says why it is there.',
+  toForYou: 'See your own list',
   loggedOut: 'Log in to see and change your part in suggestions.',
+
+  what: 'What you decide',
+  why: 'Why',
+  whyText: 'PeerTube’s own list compares tags. What people liked and watched says better which videos go together.',
+  learnt: 'What is learnt',
+  learntText: 'Which public videos you liked, disliked or watched here, and how much of them. No searches, comments, subscriptions or private videos.',
+  sent: 'What is sent',
+  sentText: 'At most sums, to the instances named below: how many viewers watched or liked a video, and both videos of a pair. Random noise is added before they leave.',
+  never: 'What is never sent',
+  neverText: 'Your name, your account, your IP address, and any list of what you liked or watched. They stay on this instance.',
+  when: 'How long it takes',
+  whenNext: 'What you liked and watched is read next on {date}, then every few hours.',
+  whenOften: 'What you liked and watched is read every few hours.',
+  whenText: 'Personal suggestions are there right after that, and begin to fit with about five videos that you liked or watched at least half of. What others are shown changes later, within days or weeks: those numbers are counted anew only now and then, so that nobody can tell what one person changed.',
 
   choice: 'Your choice',
   optIn: 'On this instance nobody takes part unless they opt in here.',

@@ -7,6 +7,7 @@ export const SENTENCES = {
   notNow: 'Not now',
   meaning: 'What this means',
   takesPart: 'You take part. You can change this in your account at any time.',
+  forYou: 'For you',
   dismissed: 'You will not be asked again for a year.'
 }
 
@@ -65,9 +66,10 @@ export class Invitation {
     const problem = problemLine()
     const text = el('p', { id, role: 'status' })
     const meaning = el('a', { class: 'pt', href: '/my-account/p/shoal' }, say('meaning'))
+    const forYou = el('a', { class: 'pt', href: '/p/shoal/for-you' }, say('forYou'))
 
-    /** @type {(text: string, look: 'primary' | 'secondary', news: string, save: () => Promise<unknown>) => HTMLElement} */
-    const button = (label, look, news, save) => actionButton({
+    /** @type {(text: string, look: 'primary' | 'secondary', news: string, next: HTMLElement, save: () => Promise<unknown>) => HTMLElement} */
+    const button = (label, look, news, next, save) => actionButton({
       text: label,
       look,
       small: true,
@@ -78,17 +80,25 @@ export class Invitation {
         this.#settled = user
         text.textContent = news
         // The button that was pressed goes; whoever uses the keyboard stays at the same place.
-        meaning.focus()
+        meaning.before(next)
+        next.focus()
         for (const pressed of buttons) pressed.remove()
       }
     })
     const buttons = [
-      button(say('yes'), 'primary', say('takesPart'), () => api.plugin('PUT', 'viewer/v1/choice', { training: true })),
-      button(say('notNow'), 'secondary', say('dismissed'), () => api.plugin('DELETE', 'viewer/v1/invitation'))
+      button(say('yes'), 'primary', say('takesPart'), forYou, () => api.plugin('PUT', 'viewer/v1/choice', { training: true })),
+      button(say('notNow'), 'secondary', say('dismissed'), meaning, () => api.plugin('DELETE', 'viewer/v1/invitation'))
     ]
     this.#section = el('section', { class: 'shoal-invitation', 'aria-labelledby': id },
       text, el('div', { class: 'shoal-buttons' }, ...buttons, meaning), problem)
     root.append(this.#section)
+    // Whoever saw it and goes on was asked: that is enough for a year.
+    const seen = new IntersectionObserver(([{ isIntersecting }]) => {
+      if (!isIntersecting) return
+      seen.disconnect()
+      void api.plugin('DELETE', 'viewer/v1/invitation').catch(() => {})
+    }, { threshold: 1 })
+    seen.observe(this.#section)
     // Screen readers announce what comes into a region that was there before.
     requestAnimationFrame(() => { if (!text.textContent) text.textContent = say('ask') })
   }

@@ -4,6 +4,18 @@ import { reasonText } from '../lib/reasons.js'
 
 /** @typedef {import('../lib/reasons.js').Reason} Reason */
 
+export const SENTENCES = { whyLink: 'Why?' }
+
+/**
+ * A link to the page that says what reasons rest on.
+ *
+ * @param {import('../lib/texts.js').Say<keyof typeof SENTENCES>} say sentences
+ * @returns {HTMLElement} the link
+ */
+export function whyLink (say) {
+  return el('a', { class: 'shoal-why-link', href: '/my-account/p/shoal' }, say('whyLink'))
+}
+
 /**
  * What the lines under the suggestions need from outside.
  *
@@ -11,6 +23,7 @@ import { reasonText } from '../lib/reasons.js'
  * @property {import('../lib/reasons.js').SayReason} say sentences
  * @property {(video: string) => Promise<Record<string, Reason> | null>} reasonsOf reasons of the list last made for a
  *   video, `null` when there are none to be had on this instance
+ * @property {() => Node | null} explanation link to what all reasons rest on, where this visitor can open it
  * @property {(miniature: Element, video: string) => Node | null} controlsFor what stands beside the reason, if anything
  * @property {(root: Element) => void} explained called once for a list, when reasons are shown in it
  * @property {(miniature: Element, video: string) => boolean} markHidden marks what the viewer has hidden; true if it is
@@ -122,6 +135,7 @@ export class WhyLines {
     const lead = el('span', { class: 'visually-hidden' }, this.options.say('why'), ' ')
     const line = el('div', { class: LINE, 'data-shoal': state },
       hidden ? null : el('p', { class: 'shoal-why-text' }, lead, el('bdi', {}, text)),
+      this.options.explanation(),
       this.options.controlsFor(miniature, video))
     if (old) old.replaceWith(line)
     else place.append(line)

@@ -9,7 +9,12 @@ export const VIDEO_URL = `https://far.example/videos/watch/${VIDEO}`
 
 /** How the instance stands: what `viewer/v1/about` says. */
 export const about = {
-  consent: 'opt-in', exact: false, mode: 'contribute', peers: ['far.example', 'near.example'], daemon: true
+  consent: 'opt-in',
+  exact: false,
+  mode: 'contribute',
+  peers: ['far.example', 'near.example'],
+  next: Date.UTC(2026, 10, 12, 18) / 1000,
+  daemon: true
 }
 
 /** @param {any} site made by `openSite` */
@@ -37,6 +42,8 @@ export function viewerRoutes (site) {
     }),
     'DELETE viewer/v1/hidden': () => answer(204, ''),
     'POST viewer/v1/withdraw': () => answer(204, ''),
+    'GET recommendations/v1/videos': () => ({ state: 'ready', known: 3, total: forYou.length, data: forYou }),
+    'POST viewer/v1/hidden': () => answer(204, ''),
     'GET owner/v1/channels': () => ({ channels: [{ url: CHANNEL, name: 'News & <i>views</i>', excluded: false }] }),
     'PUT owner/v1/channels': () => ({ channels: [] })
   })
@@ -51,6 +58,20 @@ export const TOPICS = ['Tides and winds', 'Crossing the Channel in a small boat'
     topic: place < 6 ? [100 - place, place] : [0, place, 100],
     channel: { displayName: place < 6 ? 'Sailing home' : 'Music school' }
   }))
+
+/** A viewer's own list, as PeerTube writes videos, with reasons. */
+export const forYou = TOPICS.map(({ topic: _, channel, ...video }, place) => ({
+  ...video,
+  shortUUID: video.uuid,
+  thumbnailPath: `/lazy-static/thumbnails/${video.uuid}.jpg`,
+  channel: { ...channel, name: `channel_${channel.displayName.split(' ')[0].toLowerCase()}`, host: 'far.example' },
+  reason: [
+    { kind: 'co-engagement', users: 20, share: 0.8 },
+    { kind: 'history', tags: ['sailing', 'North Sea'], share: 0.4 },
+    { kind: 'new', words: ['harbour'] },
+    { kind: 'popular', users: 120 }
+  ][place % 4]
+}))
 
 /** @param {any} site made by `openSite` */
 export function browserRoutes (site, videos = TOPICS) {

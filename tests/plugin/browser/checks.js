@@ -1,6 +1,10 @@
 /** What must hold however a page is looked at. Each takes a page and gives back what does not. */
 
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
 const AA = 4.5
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 /** What sticks out of the window, and whether the page scrolls sideways. */
 export async function tooWide (page) {
@@ -86,6 +90,14 @@ export function nameless (page, ours = '[class^=shoal]') {
       .filter(id => !document.getElementById(id))
     return [...controls, ...ids.filter((id, place) => ids.indexOf(id) !== place), ...dangling]
   }, ours)
+}
+
+/** What axe-core finds wrong with what is ours. */
+export async function violations (page, ours = '[class^=shoal]') {
+  await page.evaluate(AXE)
+  const { violations, passes } = await page.evaluate(ours => window.axe.run([...document.querySelectorAll(ours)]), ours)
+  if (passes.length === 0) throw new Error('axe-core looked at nothing')
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 150)} ${failureSummary}`))
 }
 
 /** Runs in the page. */

@@ -51,12 +51,14 @@ describe('invitation', needsBrowser, () => {
     await watch()
     await status().filter({ hasText: QUESTION }).waitFor()
     const meaning = box().getByRole('link', { name: 'What this means' })
+    assert.equal(await box().getByRole('link', { name: 'For you' }).count(), 0)
     assert.equal(await meaning.getAttribute('href'), '/my-account/p/shoal')
     assert.equal(await page.evaluate(() => document.activeElement === document.body), true, 'it takes nobody\'s place')
     await box().getByRole('button', { name: 'Take part' }).focus()
     await page.keyboard.press('Enter')
     await status().filter({ hasText: 'You take part.' }).waitFor()
     await page.waitForFunction(() => document.activeElement?.closest('.shoal-invitation') && !document.querySelector('.shoal-invitation button'))
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute('href')), '/p/shoal/for-you')
     const { chosen, training } = await choice()
     assert.deepEqual([chosen, training], [true, true])
 
@@ -79,6 +81,27 @@ describe('invitation', needsBrowser, () => {
     await watch()
     await notAsked()
     assert.equal(site.asked(ASKS).length, 2)
+  })
+
+  it('was asked once it was in view, whatever the viewer did then', async () => {
+    const again = async height => {
+      page = await site.page({ height })
+      await page.evaluate(() => window.shell.login({}))
+      await watch()
+    }
+    for (let n = 0; n < 2; n++) {
+      await again(200)
+      await status().filter({ hasText: QUESTION }).waitFor()
+      await page.waitForTimeout(200)
+      assert.equal(site.asked('DELETE viewer/v1/invitation').length, 0, 'below what is in view')
+    }
+    const noted = page.waitForResponse(response => response.request().method() === 'DELETE')
+    await box().scrollIntoViewIfNeeded()
+    await noted
+    await status().filter({ hasText: QUESTION }).waitFor()
+    await again(900)
+    await notAsked()
+    assert.equal((await choice()).chosen, false)
   })
 
   it('stands below the list and moves nothing in it', async () => {

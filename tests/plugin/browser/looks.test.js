@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 
 import { needsBrowser, openSite } from './browser.js'
-import { lostKeyboard, nameless, tooWide, touching, unreadable } from './checks.js'
+import { lostKeyboard, nameless, tooWide, touching, unreadable, violations } from './checks.js'
 import { VIEWS, show } from './views.js'
 
 describe('looks', needsBrowser, () => {
@@ -35,15 +35,20 @@ describe('looks', needsBrowser, () => {
       const page = await site.page({ dark: true })
       await show(site, page, view)
       assert.deepEqual(await unreadable(page), { faint: [], small: [] })
+      assert.deepEqual(await violations(page), [])
       await page.context().close()
     })
 
     it(`${view} is readable, named and apart, and reached by keyboard from top to bottom`, async () => {
-      const page = await site.page()
+      const page = await site.page({ width: 1900 })
       await show(site, page, view)
+      assert.deepEqual(await tooWide(page), [])
+      assert.deepEqual(await violations(page), [])
       assert.deepEqual(await unreadable(page), { faint: [], small: [] })
       assert.deepEqual(await nameless(page), [])
       assert.deepEqual(await touching(page), [])
+      // In columns the next one begins higher up.
+      if (view === 'for you') await page.setViewportSize({ width: 360, height: 800 })
       assert.deepEqual(await lostKeyboard(page), [])
       await page.context().close()
     })

@@ -6,7 +6,7 @@ import { SECOND_VIDEO, TOPICS, VIDEO, adminRoutes, browserRoutes, viewerRoutes }
 /** Tabs of the administrators' page that it has wherever it is. */
 export const TABS = ['overview', 'peers', 'group', 'shared', 'rounds', 'models', 'ledger', 'lookup', 'revert']
 
-export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'admin page', 'admin away']
+export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'for you', 'admin page', 'admin away']
 
 /** The others of the administrators' page inside PeerTube. */
 export const CONTROL_VIEWS = TABS.map(tab => `admin ${tab}`)
@@ -26,6 +26,7 @@ export async function show (site, page, view) {
   if (view === 'watch page') await watch(site, page)
   else if (view === 'browser suggestions') await browser(site, page)
   else if (view === 'viewer page') await viewer(site, page)
+  else if (view === 'for you') await ownList(site, page)
   else if (view === 'admin away') await away(site, page)
   else await admin(site, page)
 }
@@ -70,11 +71,26 @@ async function viewer (site, page) {
   await page.evaluate(() => window.shell.login({ videoChannels: [{}] }))
   await page.evaluate(() => window.shell.open('/my-account', 'shoal'))
   await page.waitForFunction(() => document.querySelector('.shoal-section') && !document.querySelector('[aria-busy]'))
-  await page.locator('.shoal-section').nth(2).locator('button').click()
+  await page.locator('.shoal-section').nth(3).locator('button').click()
   await page.locator('.shoal-count').waitFor()
   site.routes.set('PUT viewer/v1/choice', () => undefined)
   await page.getByRole('switch').nth(1).click()
   await page.getByRole('alert').first().waitFor()
+}
+
+async function ownList (site, page) {
+  viewerRoutes(site)
+  const { data } = site.routes.get('GET recommendations/v1/videos')()
+  site.routes.set('GET recommendations/v1/videos', () => (
+    { state: 'ready', known: 3, data: data.map((video, place) => place === 2 ? { ...video, name: `A night at sea ${LONG}` } : video) }))
+  await page.evaluate(() => window.shell.login({}))
+  await page.evaluate(() => window.shell.menu())
+  await page.evaluate(() => window.shell.open('/', 'shoal/for-you'))
+  await page.locator('.shoal-cards .shoal-hide-toggle').first().click()
+  await page.locator('.shoal-radio').first().waitFor()
+  await page.getByRole('button', { name: /^(Hide this video|Masquer cette vidéo)$/ }).first().click()
+  await page.locator('.shoal-hidden button').waitFor()
+  await page.locator('.shoal-cards .shoal-hide-toggle').first().click()
 }
 
 async function admin (site, page) {

@@ -144,6 +144,20 @@ describe('the daemon\'s page inside PeerTube', needsDaemon, () => {
     assert.deepEqual(page.errors, [])
   })
 
+  it('makes a viewer\'s own list', async () => {
+    const response = await fetch(`${daemon.at.url}/v1/recommendations`, {
+      method: 'POST', body: '{"limit":3}', headers: { 'content-type': 'application/json', 'x-shoal-secret': daemon.at.secret }
+    })
+    const [{ uuid }] = (await response.json()).videos
+    await world.seed.video(world.creator.channel, { uuid })
+    const user = await world.seed.user()
+    await world.call('PUT', 'viewer/v1/choice', { user, json: { training: true, personal: true } })
+    await world.call('PUT', 'viewer/v1/discovery', { user, json: { discovery: 'explore' } })
+    const { state, known, data } = (await world.call('GET', 'recommendations/v1/videos', { user })).body
+    assert.deepEqual([state, known, data.map(video => video.uuid)], ['ready', 0, [uuid]])
+    assert.notEqual(data[0].reason.kind, '')
+  })
+
   it('sends the administrator\'s token to the routes of this PeerTube, and with no file', async () => {
     const page = await site.page()
     await openAdmin(page)

@@ -62,7 +62,28 @@ export class Video {
   }
 
   toFormattedJSON () {
-    const { id, uuid, name, url, nsfw, language, views, likes, privacy } = this
-    return { id, uuid, shortUUID: uuid, name, url, nsfw, language, views, likes, privacy: { id: privacy } }
+    const { id, uuid, name, url, nsfw, language, views, likes, duration, privacy, VideoChannel: channel } = this
+    return {
+      id,
+      uuid,
+      shortUUID: uuid,
+      name,
+      url,
+      nsfw,
+      language,
+      views,
+      likes,
+      duration,
+      privacy: { id: privacy },
+      thumbnailPath: `/lazy-static/thumbnails/${uuid}.jpg`,
+      account: { id: channel.accountId },
+      channel: {
+        id: channel.id,
+        name: channel.name,
+        displayName: channel.name,
+        url: channel.Actor.url,
+        host: new URL(channel.Actor.url).host
+      }
+    }
   }
 }

@@ -16,8 +16,8 @@ const CONTROL = [['GET', 'admin/v1/control/overview'], ['GET', 'admin/v1/control
   ['POST', 'admin/v1/control/peers/a.example/revert'], ['PUT', 'admin/v1/control/peers'], ['GET', 'admin/v1/control/..%2Fviewers']]
 const BELOW = ['admin/v1/control/', 'admin/v1/page/']
 const PUBLIC = [['GET', 'why/v1/reasons'], ['GET', 'federation/v1/card'], ['POST', 'federation/v1/message'],
-  ['GET', 'browser/v1/vectors'], ['POST', 'effects/v1/count'],
-  ['GET', 'effects/v1/silent']]
+  ['GET', 'browser/v1/vectors'], ['POST', 'effects/v1/count'], ['GET', 'effects/v1/silent'],
+  ['GET', 'recommendations/v1/videos']]
 
 describe('who may use which route', () => {
   let world, user, moderator, admin, blocked

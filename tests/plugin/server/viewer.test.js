@@ -172,13 +172,13 @@ for (const major of [7, 8]) {
     })
 
     test('about says who receives sums, and nothing about how many take part', async () => {
-      const silent = { consent: 'opt-in', exact: null, mode: null, peers: [], daemon: false }
+      const silent = { consent: 'opt-in', exact: null, mode: null, peers: [], next: null, daemon: false }
       assert.deepEqual(await get('viewer/v1/about'), silent)
       world.daemon.on('/v1/status', () => ({ mode: 'contribute' }))
       assert.deepEqual(await get('viewer/v1/about'), { ...silent, daemon: true }, 'a daemon with another secret')
 
       world.daemon.on('/v1/status', () => ({
-        mode: 'contribute', peers: ['a.example', 7], source: { kind: 'peertube', exact_own: false, participants: 77, viewers: 77 }
+        mode: 'contribute', peers: ['a.example', 7], next: { sync: 1.8e9, round: 1.9e9 }, source: { kind: 'peertube', exact_own: false, participants: 77, viewers: 77 }
       }))
       const answers = []
       for (const training of [false, true]) {
@@ -186,7 +186,7 @@ for (const major of [7, 8]) {
         answers.push((await world.call('GET', 'viewer/v1/about', { user: anna })).text)
       }
       assert.deepEqual(JSON.parse(answers[0]),
-        { consent: 'opt-in', exact: false, mode: 'contribute', peers: ['a.example'], daemon: true })
+        { consent: 'opt-in', exact: false, mode: 'contribute', peers: ['a.example'], next: 1.8e9, daemon: true })
       assert.equal(answers[1], answers[0], 'one more or less shows nowhere')
     })
   })
