@@ -13,6 +13,7 @@ import typer
 from daemon.cli.command import CommandGroup, Commands, Entry, failure, first_sentence
 from daemon.errors import NoModelError, ShoalError
 from daemon.own_packages import require_own_packages
+from daemon.process.full_disk import disk_full, is_full
 from models.errors import ModelError
 
 COMMANDS: Final = {
@@ -116,6 +117,11 @@ class _Shoal(CommandGroup):
             found = NoModelError(str(error).rstrip("."), advice="`shoal train` makes a new model.")
             failure(found)
             raise typer.Exit(found.exit_code) from None
+        except OSError as error:
+            if not is_full(error):
+                raise
+            failure(full := disk_full())
+            raise typer.Exit(full.exit_code) from None
 
 
 app = Commands(

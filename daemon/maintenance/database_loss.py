@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.errors import StoreError
+from daemon.errors import DatabaseDamagedError, DatabaseMissingError, StoreError
 from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append_in
 from daemon.peers import repository
@@ -19,12 +19,17 @@ from daemon.process import daemon_lock
 from daemon.process.job_context import JobContext
 from daemon.store import loss, releases
 from daemon.store.engine import writes
-from daemon.store.loss import Loss
+from daemon.store.loss import Cause, Loss
 
 logger = logging.getLogger(__name__)
 
 RECENT_SECONDS: Final = 30 * 86400.0
 
+_LOST: Final[dict[Cause, type[StoreError]]] = {
+    "missing": DatabaseMissingError,
+    "empty": DatabaseMissingError,
+    "damaged": DatabaseDamagedError,
+}
 _WHAT = {
     "missing": "shoal.db was missing, and a new one was begun.",
     "empty": "shoal.db was empty, and a new one was begun.",
@@ -62,10 +67,10 @@ def look(config: Config, now: float, *, thorough: bool) -> None:
     if cause is None:
         return
     if daemon_lock.find(config.data_dir) is not None:
-        raise StoreError(
+        raise _LOST[cause](
             f"shoal.db is {cause}, and the daemon still runs",
-            advice="Stop the daemon and restore shoal.db from a backup. Without one, start it again (shoal "
-            "run): it begins a new one, with every peer paused.",
+            advice="Stop the daemon and restore a backup: shoal restore FILE. Without one, start it again "
+            "(shoal run): it begins a new one, with every peer paused.",
         )
     found = loss.begin_anew(config, cause, now)
     logger.warning("the database was lost", extra={"cause": cause, "kept": found.kept})

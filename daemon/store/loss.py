@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, insert, select
 from daemon.config import Config
 from daemon.identity import fresh_mark
 from daemon.process.daemon_lock import replace_file
-from daemon.store.engine import is_damage, reads
+from daemon.store.engine import is_damage, reads, trouble
 from daemon.store.tables import DatabaseLoss
 
 Cause = Literal["missing", "empty", "damaged"]
@@ -56,10 +56,12 @@ def find(config: Config, *, thorough: bool = False) -> Cause | None:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        return "damaged"
+    except sqlite3.Error as error:
+        if is_damage(error):
+            return "damaged"
+        if (told := trouble(error, path)) is not None:
+            raise told from error
+        raise
     return "damaged" if found != "ok" else None if tables else "empty"
 
 

@@ -161,7 +161,10 @@ def _append(beside: Path, records: list[ReleaseRecord]) -> None:
     lines = "".join(f"\n{json.dumps(asdict(one))}" for one in records)
     descriptor = os.open(beside / _COPY, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, lines.encode())
+        data = memoryview(lines.encode())
+        while data:
+            # A disk that is nearly full takes a part, and only the next write fails.
+            data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
