@@ -5,7 +5,7 @@ What is wrong with the file or its disk is told from bugs: reading or writing th
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +42,7 @@ _TROUBLE: Final = {
 _PRIMARY: Final = 0xFF
 """Of an extended error code of SQLite: the bits with what happened."""
 TRUNCATE_SECONDS: Final = 30.0
+_AFTERWARDS: Final = "afterwards"
 
 
 def connect(path: Path) -> Engine:
@@ -146,8 +147,16 @@ def writes(engine: Engine) -> Iterator[Connection]:
     """Run a block in a transaction that takes the write lock at its start and commits at its end."""
     with engine.connect() as connection:
         connection.execution_options(writes=True)
+        connection.info[_AFTERWARDS] = afterwards = {}
         with connection.begin():
             yield connection
+    for work in afterwards.values():
+        work()
+
+
+def after_commit(connection: Connection, name: str, work: Callable[[], None]) -> None:
+    """Do something once the transaction of `writes` stands; once for each name."""
+    connection.info[_AFTERWARDS][name] = work
 
 
 @contextmanager
