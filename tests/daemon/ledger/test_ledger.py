@@ -526,6 +526,9 @@ def test_a_check_tells_the_head_and_knows_one_that_was_noted(instance: Path) -> 
     assert f"is entry {ENTRIES}" in shoal("verify", "--expect", noted, instance=instance)
     change(engine, "DELETE FROM ledger WHERE seq >= :last", last=ENTRIES)
     engine.dispose()
+    # The second copy has them; without it, only who noted a head can know.
+    assert "are missing from the database" in " ".join(shoal("verify", instance=instance, status=6).split())
+    (instance / "ledger.jsonl").unlink()
     assert "In order: 6 entries" in shoal("verify", instance=instance)
     assert "removed or replaced" in " ".join(
         shoal("verify", "--expect", noted, instance=instance, status=6).split()
