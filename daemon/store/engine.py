@@ -147,7 +147,8 @@ def writes(engine: Engine) -> Iterator[Connection]:
     """Run a block in a transaction that takes the write lock at its start and commits at its end."""
     with engine.connect() as connection:
         connection.execution_options(writes=True)
-        connection.info[_AFTERWARDS] = afterwards = {}
+        afterwards: dict[str, Callable[[], None]] = {}
+        connection.info[_AFTERWARDS] = afterwards
         with connection.begin():
             yield connection
     for work in afterwards.values():
