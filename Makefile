@@ -11,7 +11,7 @@
 # make privacy  attacks on our own sums, by privacy level, with what each level costs in quality
 # make lock   writes docker/requirements.txt: versions and hashes of all that the image holds
 # make release  builds wheel, plugin and checksums of the newest commit into dist/, if nothing in them is untrue
-# make docs   writes the pages of docs/ that are made from the code
+# make docs   writes what is made from the code: pages of docs/, and the types of the admin API for its page
 # make changelog  prints what the next release will say; with VERSION=0.2.0 writes it into CHANGELOG.md
 #
 # TORCH_INDEX: package index for torch. Without it pip may pull the CUDA build, several gigabytes that Shoal
@@ -95,7 +95,7 @@ lock: $(VENV)/.installed-dev
 release: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.release
 
-docs: $(VENV)/.installed-dev
+docs: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/python -m tests.docs.generate
 
 changelog: $(VENV)/.installed-dev

@@ -1,9 +1,9 @@
+import { loadLanguage } from './languages.js'
 import { Api } from './lib/api.js'
 import { language } from './lib/texts.js'
 import { Admin } from './tabs/admin.js'
 import { allTabs } from './tabs/all-tabs.js'
 import { pluginTab } from './tabs/plugin.js'
-import { translator } from './translations.js'
 
 /**
  * What the page needs of where it is shown.
@@ -23,9 +23,10 @@ import { translator } from './translations.js'
  * @returns {Promise<Admin>} the page, when its frame is shown; its tabs load afterwards
  */
 export async function showPage (root, { api, headers, plugin, failed = () => {} }) {
-  const helpers = { ...await translator(language()), getAuthHeader: headers, getBaseRouterRoute: () => api }
+  const spoken = await loadLanguage(language())
+  const helpers = { translate: spoken.translate, getAuthHeader: headers, getBaseRouterRoute: () => api }
   const requests = new Api(helpers)
-  const admin = await Admin.open(helpers, async (method, path, body, deadline) => {
+  const admin = await Admin.open(helpers, spoken, async (method, path, body, deadline) => {
     try {
       return await requests.request(method, `${api}/${path}`, body, deadline)
     } catch (error) {
@@ -33,7 +34,7 @@ export async function showPage (root, { api, headers, plugin, failed = () => {} 
       throw error
     }
   })
-  const { element, start } = allTabs(admin, plugin ? [await pluginTab(helpers, plugin)] : [])
+  const { element, start } = allTabs(admin, plugin ? [await pluginTab(helpers, spoken.say, plugin)] : [])
   root.replaceChildren(admin.page.live, element)
   start()
   return admin

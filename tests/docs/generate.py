@@ -1,8 +1,8 @@
 """`make docs`: writes the parts of the documentation that are made from the code.
 
 Each page keeps its hand-written introduction; what stands between the marks is made. Commands come from
-click, settings from their pydantic models, routes and metrics from the two web applications. No daemon is
-started.
+click, settings from their pydantic models, routes and metrics from the two web applications, the page's types
+from the OpenAPI description. No daemon is started.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import json
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ from daemon.config.schema import tables_in
 from daemon.config.template import descriptions
 from daemon.config.types import format_duration
 from daemon.disclosure import data_kinds
+from daemon.serve.admin import openapi
 from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.routes import ROUTES
 from daemon.serve.api.metrics import Metrics
@@ -47,6 +49,7 @@ BEGIN: Final = "<!-- made by `make docs`: begin -->\n"
 END: Final = "<!-- made by `make docs`: end -->\n"
 EVERYWHERE: Final = frozenset({"--config", "--output", "--help"})
 """Options that mean the same in every command: the introduction of docs/cli.md describes them."""
+OPENAPI_TYPESCRIPT: Final = ROOT / "tests" / "plugin" / "node_modules" / ".bin" / "openapi-typescript"
 _INSTANCE: Final = 'mode = "consume"\n[instance]\nhost = "video.example.org"\n[source]\npath = "."\n'
 
 
@@ -279,6 +282,19 @@ def metrics() -> str:
     return "\n".join(["| Name | Type | Labels | For | |", "|---|---|---|---|---|", *rows, ""])
 
 
+def api_types(_old: str = "") -> str:
+    """Return the types of what the admin API is asked and answers, for the page.
+
+    Raises:
+        OSError: openapi-typescript is not installed.
+        subprocess.CalledProcessError: it failed.
+    """
+    # What has a default may be left out of an order.
+    command = [str(OPENAPI_TYPESCRIPT), "--default-non-nullable=false"]
+    described = json.dumps(openapi.describe(ROUTES))
+    return subprocess.run(command, input=described, capture_output=True, check=True, encoding="utf-8").stdout
+
+
 def renewed(text: str, made: str) -> str:
     """Return a page with what stands between its marks replaced.
 
@@ -298,6 +314,7 @@ PAGES: Final[dict[Path, Callable[[str], str]]] = {
     ROOT / "docs" / "settings.md": lambda text: renewed(text, settings()),
     ROOT / "docs" / "api.md": lambda text: renewed(text, api()),
     ROOT / "docs" / "metrics.md": lambda text: renewed(text, metrics()),
+    ROOT / "daemon" / "admin_page" / "api.d.ts": api_types,
     ROOT / "docs" / "bounds.md": bounds.renewed,
     ROOT / "docs" / "images" / "noise.svg": noise_picture.drawn,
 }

@@ -15,6 +15,8 @@ from tests.docs.generate import BEGIN, END
 
 @pytest.mark.parametrize(("path", "make"), generate.PAGES.items(), ids=[path.name for path in generate.PAGES])
 def test_a_page_is_what_the_code_makes(path: Path, make: Callable[[str], str]) -> None:
+    if make is generate.api_types and not generate.OPENAPI_TYPESCRIPT.exists():
+        pytest.skip("openapi-typescript is not installed: npm ci in tests/plugin")
     text = path.read_text("utf-8")
     assert make(text) == text, f"{path.relative_to(ROOT)} is old; run: make docs"
 

@@ -1,14 +1,12 @@
 /** The page by itself, at an address of the daemon: on this machine only, for whoever has the daemon's token. */
+import { loadLanguage, spoken } from '../languages.js'
 import { RequestError } from '../lib/api.js'
 import { el, uniqueId } from '../lib/dom.js'
-import { loadTexts } from '../lib/texts.js'
 import { showPage } from '../page.js'
-import { spoken, translator } from '../translations.js'
 import { addressOf, parseOpening } from './fragment.js'
-import { SENTENCES } from './sentences.js'
 
 /** @typedef {import('./fragment.js').Opening} Opening */
-/** @typedef {import('../lib/texts.js').Say<keyof typeof SENTENCES>} Say */
+/** @typedef {import('../languages.js').Say} Say */
 
 const STORED = 'shoal-admin'
 const HEADER = 'X-Shoal-Admin'
@@ -25,14 +23,13 @@ async function start () {
     history.replaceState(null, '', `${location.pathname}${location.search}${opening.tab ? `#${opening.tab}` : ''}`)
     sessionStorage.setItem(STORED, JSON.stringify(opening))
   }
-  const language = spoken(navigator.languages)
-  document.documentElement.lang = language
-  const say = await loadTexts(await translator(language), SENTENCES)
-  const known = opening ?? stored()
-  await (known ? show(say, known) : ask(say, ''))
-
   // A link with a token that is opened in this window again changes only what follows the number sign.
   window.addEventListener('hashchange', () => { if (parseOpening(location.hash)) location.reload() })
+  const language = spoken(navigator.languages)
+  document.documentElement.lang = language
+  const { say } = await loadLanguage(language)
+  const known = opening ?? stored()
+  await (known ? show(say, known) : ask(say, ''))
 }
 
 /** @returns {Opening | null} what this window was opened with */
@@ -54,10 +51,10 @@ async function show (say, opening) {
   const shown = showPage(place, {
     api: API,
     headers: () => ({ [HEADER]: opening.token }),
-    failed: error => error instanceof RequestError && error.status === 403 ? ask(say, say('refused')) : undefined
+    failed: error => error instanceof RequestError && error.status === 403 ? ask(say, say('tokenRefused')) : undefined
   })
   frame(
-    el('header', { class: 'alone-header' }, el('h1', { class: 'title-page' }, say('title'), ' ', host), switcher(say, opening)),
+    el('header', { class: 'alone-header' }, el('h1', { class: 'title-page' }, say('productName'), ' ', host), switcher(say, opening)),
     place)
   const overview = await (await shown).ask('GET', 'overview').catch(() => null)
   if (typeof overview?.host !== 'string') return
@@ -120,7 +117,7 @@ async function ask (say, problem) {
   el('div', { id: `${id}-text`, class: 'form-group-description' }, say('tokenWhere')),
   input, wrong,
   el('button', { type: 'submit', class: 'peertube-button primary-button' }, say('open')))
-  frame(el('header', { class: 'alone-header' }, el('h1', { class: 'title-page' }, say('title'))), el('div', { class: 'shoal-page' }, form))
+  frame(el('header', { class: 'alone-header' }, el('h1', { class: 'title-page' }, say('productName'))), el('div', { class: 'shoal-page' }, form))
   wrong.textContent = problem
   input.focus()
 }

@@ -3,23 +3,22 @@ import { el } from '../lib/dom.js'
 import { Page } from '../lib/page.js'
 import { serverText } from '../lib/texts.js'
 import { plain } from './pieces.js'
-import { SENTENCES } from './sentences.js'
 
-/**
- * A question to the daemon's admin API, or with a body an order: path below `/v1/admin/`, and how long to wait.
- *
- * @typedef {(method: 'GET' | 'POST', path: string, body?: object, deadline?: number) => Promise<any>} Ask
- */
+/** @typedef {import('../languages.js').Language} Language */
+/** @typedef {Page<keyof import('../languages.js').Words, import('../lib/page.js').Helpers>} AdminPage */
+/** @typedef {import('../ask.js').Ask} Ask */
 
 /** What every part of the control page works with. */
 export class Admin {
   /**
-   * @param {Page<keyof typeof SENTENCES, import('../lib/page.js').Helpers>} page sentences and boxes
+   * @param {AdminPage} page sentences and boxes
+   * @param {Language['tell']} tell says sentences of the daemon
    * @param {Ask} ask the daemon
    */
-  constructor (page, ask) {
+  constructor (page, tell, ask) {
     this.page = page
     this.say = page.say
+    this.tell = tell
     this.sayProblem = page.sayProblem
     /** @type {Ask} */
     this.ask = async (...order) => {
@@ -35,10 +34,11 @@ export class Admin {
 
   /**
    * @param {import('../lib/page.js').Helpers} helpers PeerTube's helpers, or what stands for them
+   * @param {Language} language of the page
    * @param {Ask} ask the daemon
    */
-  static async open (helpers, ask) {
-    return new Admin(await Page.open(helpers, SENTENCES), ask)
+  static async open (helpers, { say, tell }, ask) {
+    return new Admin(await Page.speaking(helpers, say), tell, ask)
   }
 
   /**

@@ -19,7 +19,7 @@ const LISTS = [
 /**
  * Channels, instances and videos that are never suggested.
  *
- * @param {import('./plugin-sentences.js').PluginPage} page the page
+ * @param {import('./admin.js').AdminPage} page the page
  * @returns {HTMLElement} the part of the page
  */
 export function exclusions (page) {
@@ -88,7 +88,7 @@ async function originals (api, addresses) {
 /** A list to type, one entry per line, with what is wrong under it. */
 class ListField {
   /**
-   * @param {import('./plugin-sentences.js').PluginPage} page the page
+   * @param {import('./admin.js').AdminPage} page the page
    * @param {keyof Exclusions} kind its label
    * @param {Description} text its description
    * @param {string[]} entries what it starts with

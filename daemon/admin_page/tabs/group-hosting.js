@@ -78,7 +78,7 @@ function requestEntry ({ admin, changed }, request) {
   const problem = problemLine()
   const host = plain(request.host, 255)
   const name = isolated(host)
-  const path = `group/members/${encodeURIComponent(host)}`
+  const path = /** @type {const} */ (`group/members/${encodeURIComponent(host)}`)
   const letIn = actionButton({
     text: say('letIn'),
     label: `${say('letIn')} ${name}`,

@@ -80,7 +80,7 @@ function stateBadge (say, { state }) {
 function decisions (admin, peer, problem, changed) {
   const { say, sayProblem, ask } = admin
   const host = isolated(plain(peer.host))
-  const order = (/** @type {string} */ what, /** @type {object} */ body) => (
+  const order = (/** @type {'approve' | 'pause' | 'resume' | 'remove'} */ what, /** @type {any} */ body) => (
     ask('POST', `peers/${encodeURIComponent(peer.host)}/${what}`, body))
   const button = (/** @type {string} */ text, /** @type {string} */ label, /** @type {() => Promise<void>} */ run, look = 'secondary') => (
     actionButton({

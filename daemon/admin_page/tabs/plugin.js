@@ -1,6 +1,5 @@
 import { Page } from '../lib/page.js'
 import { exclusions } from './exclusions.js'
-import { SENTENCES } from './plugin-sentences.js'
 import { relatedList } from './related-list.js'
 
 /**
@@ -16,14 +15,15 @@ import { relatedList } from './related-list.js'
  * The tab of the plugin: its related list and what is never suggested, between what it shows itself.
  *
  * @param {import('../lib/page.js').Helpers} helpers of the page
+ * @param {import('../languages.js').Say} say the page's sentences
  * @param {Plugin} plugin that is there
  * @returns {Promise<import('./tab-list.js').Tab>} the tab
  */
-export async function pluginTab (helpers, { routes, state, leaving }) {
-  const page = await Page.open({ ...helpers, getBaseRouterRoute: () => routes }, SENTENCES)
+export async function pluginTab (helpers, say, { routes, state, leaving }) {
+  const page = await Page.speaking({ ...helpers, getBaseRouterRoute: () => routes }, say)
   return {
     id: 'plugin',
-    title: page.say('plugin'),
+    title: say('plugin'),
     make: () => ({ content: [page.live, ...state(), relatedList(page), exclusions(page), ...leaving()] })
   }
 }

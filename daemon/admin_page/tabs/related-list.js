@@ -7,7 +7,7 @@ const SETTING = 'related-list'
 /**
  * Related videos on or off, without leaving for the settings page.
  *
- * @param {import('./plugin-sentences.js').PluginPage} page the page
+ * @param {import('./admin.js').AdminPage} page the page
  * @returns {HTMLElement} the part of the page
  */
 export function relatedList (page) {

@@ -148,7 +148,7 @@ class Progress {
   /**
    * @param {string} host whose learning is taken out
    * @param {boolean} preview whether nothing is to be changed
-   * @returns {Promise<any>} the report
+   * @returns {Promise<import('../ask.js').Answer<'RevertReport'>>} the report
    */
   async follow (host, preview) {
     const { say, ask } = this.admin
@@ -160,7 +160,7 @@ class Progress {
     try {
       const answer = await ask('POST', `peers/${encodeURIComponent(host)}/revert`, { dry_run: preview, confirm: host }, WAIT_MS)
       // A report has what changed; without that, the daemon says that it is still at it.
-      return answer?.changed ? answer : await this.#later(host, preview)
+      return 'changed' in answer ? answer : await this.#later(host, preview)
     } finally {
       over = true
       await watching
@@ -175,11 +175,11 @@ class Progress {
       if (isOver()) return
       // Whether it can be watched is not what matters; the report says how it went.
       const state = await this.admin.ask('GET', 'reverts').catch(() => null)
-      if (!isOver()) await this.#show(state?.running)
+      if (!isOver()) await this.#show(state?.running[0])
     }
   }
 
-  /** @param {any} running what the daemon does */
+  /** @param {import('../ask.js').Answer<'RevertInProgress'>} [running] what the daemon does */
   async #show (running) {
     if (!running) return
     const fraction = figure(running.fraction)
@@ -193,14 +193,14 @@ class Progress {
    *
    * @param {string} host whose learning is taken out
    * @param {boolean} preview whether nothing was to be changed
-   * @returns {Promise<any>} the report
+   * @returns {Promise<import('../ask.js').Answer<'RevertReport'>>} the report
    */
   async #later (host, preview) {
     for (;;) {
       await pause()
       const state = await this.admin.ask('GET', 'reverts')
-      const { running, last } = state ?? {}
-      if (running) continue
+      const { running, last } = state
+      if (running.length) continue
       if (last?.host === host && last.dry_run === preview && last.report) return last.report
       throw this.admin.failed(last?.problem)
     }

@@ -9,6 +9,8 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import override
 
 from daemon.serve import plugin_secret
 from daemon.serve.admin import access, token
@@ -61,6 +63,15 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
+class _Untitled(GenerateJsonSchema):
+    """Names types, but no fields: a title would only repeat the field's name."""
+
+    @override
+    def field_title_should_be_set(self, schema: object) -> bool:
+        """Return that it should not."""
+        return False
+
+
 class _Shapes:
     """The schemas of everything in the table, each named once."""
 
@@ -72,6 +83,7 @@ class _Shapes:
         found, definitions = TypeAdapter.json_schemas(
             [(shape, mode, adapter) for shape, (mode, adapter) in zip(answers + asked, modes, strict=True)],
             ref_template=REFERENCE,
+            schema_generator=_Untitled,
         )
         self.components: dict[str, Any] = definitions["$defs"]
         self._schemas = {shape: schema for (shape, _), schema in found.items()}
@@ -136,7 +148,7 @@ def _query_parameters(row: Route, shapes: _Shapes) -> list[dict[str, Any]]:
             "name": name,
             "in": "query",
             "required": name in required,
-            "schema": {key: value for key, value in shape.items() if key != "title"},
+            "schema": shape,
         }
         for name, shape in schema["properties"].items()
     ]

@@ -338,7 +338,7 @@ class RevertRecord(TypedDict):
     id: int
     at: float
     host: str
-    report: dict[str, Any]
+    report: RevertReport
 
 
 class RevertInProgress(TypedDict):
@@ -357,7 +357,7 @@ class RevertEnded(TypedDict):
     host: str
     dry_run: bool
     at: float
-    report: dict[str, Any] | None
+    report: RevertReport | None
     problem: Problem | None
 
 

@@ -42,9 +42,20 @@ export class Page {
    * @returns {Promise<Page<N, H>>} the page
    */
   static async open (helpers, sentences) {
-    const [say, sayProblem, sayLoading] = await Promise.all([
-      loadTexts(helpers, sentences), loadTexts(helpers, PROBLEMS), loadTexts(helpers, SENTENCES)
-    ])
+    return Page.speaking(helpers, await loadTexts(helpers, sentences))
+  }
+
+  /**
+   * Make a page whose own sentences are there.
+   *
+   * @template {string} N
+   * @template {Helpers} H
+   * @param {H} helpers PeerTube's, or what stands for them
+   * @param {import('./texts.js').Say<N>} say the page's own sentences
+   * @returns {Promise<Page<N, H>>} the page
+   */
+  static async speaking (helpers, say) {
+    const [sayProblem, sayLoading] = await Promise.all([loadTexts(helpers, PROBLEMS), loadTexts(helpers, SENTENCES)])
     return new Page(helpers, say, sayProblem, sayLoading)
   }
 

@@ -19,8 +19,15 @@
 export async function loadTexts (translator, sentences) {
   const names = /** @type {N[]} */ (Object.keys(sentences))
   const translated = await Promise.all(names.map(name => translate(translator, sentences[name])))
-  const texts = new Map(names.map((name, place) => [name, translated[place] ?? sentences[name]]))
+  return sayer(new Map(names.map((name, place) => [name, translated[place] ?? sentences[name]])))
+}
 
+/**
+ * @template {string} N
+ * @param {Map<N, string>} texts sentences in the viewer's language by name
+ * @returns {Say<N>} the sentences, ready to say
+ */
+export function sayer (texts) {
   /** @type {(name: N, values?: Record<string, string | number>) => string} */
   const say = (name, values = {}) => fill(texts.get(name) ?? '', values)
 
@@ -112,6 +119,25 @@ async function serverSentence (translator, text, subject) {
   const pattern = named.replace(/\d+/g, digits => `{${numbers.push(digits) - 1}}`)
   const translated = await translate(translator, pattern)
   return translated.replace(/\{(\w+)\}/g, (gap, name) => name === 'subject' ? subject : numbers[Number(name)] ?? gap)
+}
+
+/**
+ * Fill the gaps of a sentence, each written in the form that its gap asks for: `{host}`, `{at:day}`, `{count:number}`,
+ * `{share:percent}`, `{hosts:list}`, `{why:sentence}`.
+ *
+ * @param {string} template with gaps; an unknown one stays as it is
+ * @param {Record<string, any>} params what goes into them
+ * @param {(sentence: any) => string} tell puts a sentence within the sentence into words
+ * @returns {string} filled
+ */
+export function fillGaps (template, params, tell) {
+  const forms = /** @type {Record<string, (value: any) => string>} */ ({
+    day, number, percent, list: listed, sentence: tell
+  })
+  return template.replace(/\{(\w+)(?::(\w+))?\}/g, (gap, name, form) => {
+    if (!Object.hasOwn(params, name)) return gap
+    return form ? forms[form]?.(params[name]) ?? gap : isolated(String(params[name]))
+  })
 }
 
 /**

@@ -127,10 +127,11 @@ describe('the page that the daemon serves', needsBrowser, () => {
     page = await site.alone({ language: 'de' })
     await page.getByRole('tab', { name: 'Overview' }).waitFor()
     assert.equal(await page.evaluate(() => document.documentElement.lang), 'en')
-    const languages = /const LANGUAGES = (.*)/.exec(readFileSync(`${ROOT}daemon/admin_page/translations.js`, 'utf8'))[1]
-    const files = readdirSync(`${ROOT}daemon/admin_page/languages`).map(name => name.replace('.json', ''))
-    assert.deepEqual(eval(languages), files) // eslint-disable-line no-eval
-    assert.deepEqual(files, Object.keys(site.package.translations), 'it speaks what the plugin speaks')
+    const languages = /const LANGUAGES = (.*)/.exec(readFileSync(`${ROOT}daemon/admin_page/languages.js`, 'utf8'))[1]
+    const folders = readdirSync(`${ROOT}daemon/sentences`, { withFileTypes: true })
+      .filter(entry => entry.isDirectory() && !entry.name.startsWith('_')).map(({ name }) => name).sort()
+    assert.deepEqual(eval(languages), folders) // eslint-disable-line no-eval
+    assert.deepEqual(folders, ['en', ...Object.keys(site.package.translations)], 'it speaks what the plugin speaks')
   })
 
   it('leads to the other instances of a demonstration, at the same tab', async () => {
@@ -138,6 +139,7 @@ describe('the page that the daemon serves', needsBrowser, () => {
       `&instance=${encodeURIComponent(`${name},${at},${TOKEN}`)}`)).join('')
     page = await site.alone({ fragment: `#token=${TOKEN}&tab=models${list}` })
     const links = page.getByRole('navigation', { name: 'Instances of this machine' }).getByRole('link')
+    await links.first().waitFor()
     assert.deepEqual(await links.allTextContents(), ['here.example', '<i>b</i>.example'])
     assert.equal(await links.first().getAttribute('aria-current'), 'page')
     await links.nth(1).evaluate(link => link.addEventListener('click', event => event.preventDefault()))

@@ -16,18 +16,21 @@ const frenchOf = folder => JSON.parse(readFileSync(join(folder, 'languages/fr.js
 const CLIENT = filesIn(join(PLUGIN, 'client'))
 const SHARED = filesIn(join(PLUGIN, 'client/lib'))
 const OF_PAGE = [...new Set([...filesIn(PAGE), ...SHARED].map(file => realpathSync(file)))]
-/** What starts at once when it is loaded has no sentences of its own. */
-const STARTS = join(PAGE, 'standalone/standalone.js')
 const FRENCH = frenchOf(PLUGIN)
+const CATALOGUE = join(ROOT, 'daemon/sentences')
+const wordsOf = language => Object.assign({}, ...readdirSync(join(CATALOGUE, language))
+  .filter(name => !['lib.json', 'told.json'].includes(name))
+  .map(name => JSON.parse(readFileSync(join(CATALOGUE, language, name), 'utf8'))))
+const pythonIn = folder => readdirSync(join(ROOT, folder), { recursive: true })
+  .filter(name => name.endsWith('.py')).map(name => join(ROOT, folder, name))
 
-/** What is translated, by who shows it: modules, and the other files that say something. */
+/** What is translated by its English words, by who shows it: modules, and the other files that say something. */
 const PLACES = {
   plugin: { french: FRENCH, modules: CLIENT, others: filesIn(join(PLUGIN, 'server')) },
-  'daemon\'s page': {
-    french: frenchOf(PAGE),
-    modules: OF_PAGE.filter(file => file !== STARTS),
-    others: ['daemon', 'federation', 'policies'].flatMap(folder => readdirSync(join(ROOT, folder), { recursive: true })
-      .filter(name => name.endsWith('.py')).map(name => join(ROOT, folder, name)))
+  'daemon\'s errors': {
+    french: JSON.parse(readFileSync(join(CATALOGUE, 'fr/told.json'), 'utf8')),
+    modules: [],
+    others: ['daemon', 'federation', 'policies'].flatMap(pythonIn)
   }
 }
 
@@ -96,11 +99,20 @@ describe('texts', () => {
     })
   }
 
-  it('that both have are the same in both', () => {
-    const [one, other] = Object.values(PLACES).map(({ french }) => french)
-    const both = Object.keys(one).filter(sentence => sentence in other)
-    assert.ok(both.length > 0)
-    for (const sentence of both) assert.equal(one[sentence], other[sentence])
+  it('of the daemon\'s page are all said, and in French with the same gaps', () => {
+    const [english, french] = [wordsOf('en'), wordsOf('fr')]
+    const parts = readdirSync(join(CATALOGUE, 'en')).map(name => name.replace('.json', ''))
+    const loads = readFileSync(join(PAGE, 'languages.js'), 'utf8')
+    for (const part of parts) assert.match(loads, new RegExp(`'${part}'`), `the page does not load ${part}.json`)
+    assert.deepEqual(Object.keys(french).sort(), Object.keys(english).sort())
+    const said = [...OF_PAGE, ...pythonIn('daemon')].map(file => readFileSync(file, 'utf8')).join('\n')
+    for (const [name, template] of Object.entries(english)) {
+      assert.deepEqual(gaps(forms(french[name])), gaps(forms(template)), name)
+      // Names that are put together have a constant beginning: mode_off, tab_peers.
+      // Some are put together: mode_off, kind_peer-added, letInTitle.
+      const parts = [`${name.split('_')[0]}_\${`, `}${/[A-Z][a-z]+$/.exec(name)?.[0]}\``]
+      assert.ok(said.includes(name) || parts.some(part => said.includes(part)), `nothing says “${name}”`)
+    }
   })
 
   it('of the server are said in the viewer\'s language, all or nothing', async () => {
@@ -173,6 +185,12 @@ describe('ids and addresses', () => {
   })
 })
 
+/** @param {string | { one: string, other: string }} template */
+function forms (template) {
+  return typeof template === 'string' ? template : Object.values(template).join(' ')
+}
+
+/** @param {string} sentence */
 function gaps (sentence) {
-  return [...sentence.matchAll(/\{\w+\}/g)].map(([gap]) => gap).sort()
+  return [...new Set(sentence.match(/\{\w+(?::\w+)?\}/g))].sort()
 }

@@ -170,7 +170,7 @@ export class Control {
       case 'POST peers pause': return this.#change(subject, { state: 'paused', sentence: 'You paused it: it takes part in no sum.' })
       case 'POST peers remove': return this.#change(subject, { state: 'removed', sentence: 'You removed it.' })
       case 'POST peers revert': return this.#revert(subject, body)
-      case 'GET reverts': return { reverts: this.reverts, running: this.running, last: this.last }
+      case 'GET reverts': return { reverts: this.reverts, running: this.running ? [this.running] : [], last: this.last }
       case 'GET share': return this.share()
       case 'GET rounds': return { rounds: this.rounds().slice(0, Number(query.limit ?? 50)) }
       case 'GET models': return { models: this.models }

@@ -9,7 +9,7 @@ const FILES = {
   'mounted.js': ['export const one = 1', 'text/javascript; charset=utf-8'],
   'tabs/peers.js': ['export {}', 'text/javascript; charset=utf-8'],
   'lib/controls.css': ['a { color: inherit }', 'text/css; charset=utf-8'],
-  'languages/fr.json': ['{"a": "é"}', 'application/json; charset=utf-8'],
+  'languages/fr/overview.json': ['{"a": "é"}', 'application/json; charset=utf-8'],
   'standalone/icon.svg': ['<svg/>', 'image/svg+xml']
 }
 

@@ -110,7 +110,7 @@ def test_nothing_but_its_files_is_served(served: Daemon, path: str) -> None:
         ("mounted.js", "text/javascript; charset=utf-8"),
         ("lib/dom.js", "text/javascript; charset=utf-8"),
         ("lib/controls.css", "text/css; charset=utf-8"),
-        ("languages/fr.json", "application/json"),
+        ("languages/fr/overview.json", "application/json"),
         ("standalone/icon.svg", "image/svg+xml"),
     ],
 )
