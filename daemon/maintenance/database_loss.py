@@ -144,5 +144,5 @@ def sentences(found: Loss) -> list[str]:
     if found.cause in ("restored", "copied"):
         said.append("Everything counts as given to peers for one data window.")
     if found.kept:
-        said.append(f"The file that was there is kept beside it for a week: {found.kept}.")
+        said.append("The file that was there is kept beside it for a week.")
     return said

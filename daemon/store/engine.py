@@ -255,9 +255,7 @@ def _absent(path: Path) -> StoreError:
         )
     found = "shoal.db is missing"
     if path.exists():
-        found = (
-            "shoal.db was replaced by another file" if path.stat().st_size else "shoal.db is empty (0 bytes)"
-        )
+        found = "shoal.db was replaced by another file" if path.stat().st_size else "shoal.db is empty"
     return DatabaseMissingError(
         found,
         advice="Stop the daemon and restore a backup: shoal restore FILE. Without one, start it again (shoal "

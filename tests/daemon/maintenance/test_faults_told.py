@@ -48,7 +48,7 @@ def replaced(path: Path) -> None:
 
 SAID = {
     missing: ("database-missing", "shoal.db is missing"),
-    empty: ("database-missing", "shoal.db is empty (0 bytes)"),
+    empty: ("database-missing", "shoal.db is empty"),
     a_page: ("database-damaged", "shoal.db is damaged"),
 }
 
