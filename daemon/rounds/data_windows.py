@@ -507,7 +507,7 @@ class DataWindows:
 
     @contextmanager
     def _served_if_damaged(self) -> Iterator[None]:
-        """Set aside what was given where a part of it cannot be read: nothing may be given a second time."""
+        """Forget what was given where a part of it cannot be read: nothing may be given a second time."""
         try:
             yield
         except _DamagedRecordError:

@@ -74,7 +74,7 @@ def test_damage_is_told_clearly_and_gives_nothing(store: Store, name: str, damag
     with pytest.raises(StoreError) as error:
         store.give(asked())
     assert error.value.advice
-    # And then it is set aside: nothing is given a second time, nor is anybody asked to delete anything.
+    # And then it is forgotten: nothing is given a second time, nor is anybody asked to delete anything.
     for _ in range(2):
         with pytest.raises(Refusal) as refused:
             store.give(asked())
