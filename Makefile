@@ -6,7 +6,8 @@
 # make test-flower FLOWER=1.42  the tests of groups on another version of Flower, in an environment of its own
 # make test-install  the README's install commands in a clean Debian: needs root and debootstrap, takes minutes
 # make bench  speed, as ratios against named baselines
-# make chaos  rounds of five real daemons, killed at random: no wrong sum, nothing given twice (20 to 30 minutes)
+# make chaos  daemons killed at random under load, full disks, damaged files, clock jumps, a failing PeerTube: no wrong
+#             answer, no lost entry, no wrong sum, nothing given twice (an hour; shorter with CHAOS_ARGS="--kills 20 --faults 1 --rounds 5")
 # make privacy  attacks on our own sums, by privacy level, with what each level costs in quality
 # make lock   writes docker/requirements.txt: versions and hashes of all that the image holds
 # make release  builds wheel, plugin and checksums of the newest commit into dist/, if nothing in them is untrue

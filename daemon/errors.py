@@ -41,10 +41,30 @@ class ConfigError(ShoalError):
 
 
 class StoreError(ShoalError):
-    """The database is missing, older or newer than this program."""
+    """What is kept in the data folder cannot be used: missing, damaged, older or newer than this program."""
 
     code = "store"
+    status = 503
     exit_code = 6
+
+
+class DiskFullError(StoreError):
+    """The disk takes nothing any more; what was on it before is whole."""
+
+    code = "disk-full"
+    status = 507
+
+
+class DatabaseMissingError(StoreError):
+    """There is no database, or an empty file where it was."""
+
+    code = "database-missing"
+
+
+class DatabaseDamagedError(StoreError):
+    """The file of the database is damaged, or is none."""
+
+    code = "database-damaged"
 
 
 class SourceError(ShoalError):

@@ -1,7 +1,9 @@
 """The key file of an instance: created once, readable by its owner only."""
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from daemon.config.schema import DATABASE
@@ -17,6 +19,25 @@ def fresh_mark(path: Path) -> Path:
     return path.with_suffix(".fresh")
 
 
+def write_once(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, readable by its owner only.
+
+    Raises:
+        FileExistsError: it exists already.
+        OSError: it cannot be written.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, which is refused where the name is taken.
+        os.link(name, path)
+    finally:
+        Path(name).unlink()
+
+
 def open_identity(path: Path, host: str, *, create: bool = True) -> Identity:
     """Read the instance's identity, or make a new one where there is none.
 
@@ -28,15 +49,8 @@ def open_identity(path: Path, host: str, *, create: bool = True) -> Identity:
         if not path.exists() and not path.with_name(DATABASE).exists():
             # Before the key: a crash in between may leave a mark without a key, never the reverse.
             fresh_mark(path).touch(mode=0o600)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(KEY_SIZE))
-                file.flush()
-                os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            write_once(path, secrets.token_bytes(KEY_SIZE))
     try:
         mode, seed = path.stat().st_mode, path.read_bytes()
     except FileNotFoundError:
@@ -48,6 +62,7 @@ def open_identity(path: Path, host: str, *, create: bool = True) -> Identity:
         )
     if len(seed) != KEY_SIZE:
         raise StoreError(
-            "identity.key is damaged", advice="Restore it from a backup: peers know this instance by it."
+            "identity.key is damaged",
+            advice="Restore a backup: shoal restore FILE. Peers know this instance by this key.",
         )
     return Identity(host, seed)

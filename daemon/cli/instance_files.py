@@ -9,6 +9,7 @@ from typing import Final
 
 from daemon.config import FILE_NAME, Config
 from daemon.config.schema import DATABASE
+from daemon.ledger import second_copy
 from daemon.peers import rotation
 from daemon.process import daemon_lock
 from daemon.serve.admin import notice_watcher, token
@@ -26,6 +27,7 @@ _FILES: Final = (
     notice_watcher.LOGGED_NAME,
     rotation.FILE_NAME,
     loss.NOTE_NAME,
+    f"{second_copy.NAME}*",
 )
 _FOLDERS: Final = ("models", "sums", "windows", "journal", "group", "log")
 

@@ -12,7 +12,8 @@ from daemon.cli.command import Commands
 from daemon.cli.instance import HERE, InstanceOption
 from daemon.cli.terminal import count, facts, line, prose, result, table, utc
 from daemon.errors import RequestError, StoreError
-from daemon.ledger import chain, manifests
+from daemon.ledger import bring_back, chain, manifests, second_copy
+from daemon.ledger.canonical import as_json
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import sentence
 from daemon.store import ledger_rows, loss, model_records
@@ -20,6 +21,7 @@ from daemon.store import ledger_rows, loss, model_records
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from daemon.ledger.bring_back import Lacking
     from daemon.ledger.chain import Verification
     from daemon.store.ledger_rows import Row
 
@@ -55,7 +57,7 @@ def show(
         if found[-1].seq > 1 and not kind:
             line(f"Earlier: shoal ledger show --before {found[-1].seq}")
 
-    result([{**chain.as_json(entry), "sentence": sentence(entry)} for entry in found], show)
+    result([{**as_json(entry), "sentence": sentence(entry)} for entry in found], show)
 
 
 @app.command()
@@ -75,7 +77,10 @@ def verify(
     folders = [folder for folder in known if folder.is_dir()]
     unsigned = [f.name for f in folders if manifests.read(f) is None and not _recorded(store, f.name)]
     broken = manifests.check(store, public.host, found, [f for f in folders if f.name not in unsigned])
-    ok = found.ok and not broken and (not wanted or (at is not None and at <= found.head.seq))
+    lost_entry = next(iter(chain.newest(store, 1, kind=Kind.DATABASE_LOST.value)), None)
+    lack = bring_back.lacking(store, public)
+    ok = found.ok and not broken and not lack.any
+    ok = ok and (not wanted or (at is not None and at <= found.head.seq))
     value: dict[str, Any] = {
         "ok": ok,
         "entries": found.entries,
@@ -84,13 +89,15 @@ def verify(
         "head": found.head.hash.hex(),
         "expected_at": at,
         "lost": lost.at if (lost := loss.recorded(store)) is not None else None,
+        "lost_entry": None if lost_entry is None else sentence(lost_entry),
+        "lacking": [entry.seq for entry in (*lack.entries, *lack.apart)],
         "models": len(folders) - len(unsigned) - len(broken),
         "models_unsigned": unsigned,
         "models_broken": dict(broken),
     }
 
     def show() -> None:
-        _show_entries(store, found)
+        _show_entries(found, store, lost_entry, lack)
         if wanted and at is not None:
             line(f"The head that you noted is entry {at}.")
         elif wanted:
@@ -104,7 +111,7 @@ def verify(
         if found.broken is not None:
             entry = next(iter(chain.entries(store, found.broken - 1, 1)), None)
             if entry is not None and entry.seq == found.broken:
-                line(f"As it stands: {json.dumps(chain.as_json(entry), ensure_ascii=False)}")
+                line(f"As it stands: {json.dumps(as_json(entry), ensure_ascii=False)}")
 
     result(value, show)
     if not ok:
@@ -130,11 +137,15 @@ def export(
     result({"file": str(destination), "entries": head.seq, "head": head.hash.hex()}, show)
 
 
-def _show_entries(store: Engine, found: Verification) -> None:
-    if (lost := loss.recorded(store)) is not None:
+def _show_entries(found: Verification, store: Engine, lost: Row | None, lack: Lacking) -> None:
+    if lost is not None:
+        line(f"{utc(lost.at)}: {sentence(lost)}")
+    if lack.any:
+        missing = [*lack.entries, *lack.apart]
+        numbers = f"{missing[0].seq} to {missing[-1].seq}" if len(missing) > 1 else str(missing[0].seq)
         prose(
-            f"The database was lost on {utc(lost.at)} ({lost.cause}), and the ledger with it: what is "
-            "checked here begins then."
+            f"{count(len(missing), 'entry')} ({numbers}) of the second copy, {second_copy.NAME}, are missing "
+            "from the database. The next start brings them back: shoal run"
         )
     if found.problem:
         line(f"Broken: {found.problem}.", style="bold red")

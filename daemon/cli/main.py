@@ -13,6 +13,7 @@ import typer
 from daemon.cli.command import CommandGroup, Commands, Entry, failure, first_sentence
 from daemon.errors import NoModelError, ShoalError
 from daemon.own_packages import require_own_packages
+from daemon.process.full_disk import disk_full, is_full
 from models.errors import ModelError
 
 COMMANDS: Final = {
@@ -28,6 +29,8 @@ COMMANDS: Final = {
         "support": Entry("daemon.cli.support", "Make a redacted report about a fault."),
         "sync": Entry("daemon.cli.sync_and_train", "Read videos and engagements from the source."),
         "train": Entry("daemon.cli.sync_and_train", "Train a model from what is stored."),
+        "backup": Entry("daemon.cli.backup_restore", "Write all that the instance needs into one file."),
+        "restore": Entry("daemon.cli.backup_restore", "Put a backup in place."),
         "uninstall": Entry(
             "daemon.cli.uninstall", "Tell peers that this instance leaves, and delete its data."
         ),
@@ -116,6 +119,11 @@ class _Shoal(CommandGroup):
             found = NoModelError(str(error).rstrip("."), advice="`shoal train` makes a new model.")
             failure(found)
             raise typer.Exit(found.exit_code) from None
+        except OSError as error:
+            if not is_full(error):
+                raise
+            failure(full := disk_full())
+            raise typer.Exit(full.exit_code) from None
 
 
 app = Commands(

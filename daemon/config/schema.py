@@ -15,6 +15,8 @@ Mode = Literal["off", "simulate", "consume", "contribute"]
 
 DATABASE = "shoal.db"
 """Name of the database in `data_dir`."""
+IDENTITY = "identity.key"
+"""Name of the private key beside it."""
 
 _SECOND, _MINUTE, _HOUR, _DAY = (timedelta(seconds=s) for s in (1, 60, 3600, 86400))
 
@@ -452,7 +454,7 @@ class Config(Section):
     @property
     def identity_file(self) -> Path:
         """Private key of the instance, readable by its owner only."""
-        return self.data_dir / "identity.key"
+        return self.data_dir / IDENTITY
 
     @property
     def next_identity_file(self) -> Path:

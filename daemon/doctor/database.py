@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.config import Config
@@ -27,11 +25,11 @@ def database(config: Config, *, thorough: bool = False) -> Result:
         open_checked(path).dispose()
     except StoreError as error:
         return failure("database", sentence(error.message), error.advice)
-    except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+    except (OSError, SQLAlchemyError) as error:
         return failure(
             "database",
             f"shoal.db cannot be opened ({type(error).__name__}).",
-            "Check that the disk has space, and that this user may read and write it.",
+            "Check that this user may read and write it.",
         )
     checked = ", every page of it read" if thorough else ""
     return ok("database", f"shoal.db is whole ({size(path.stat().st_size)}{checked}).")

@@ -11,15 +11,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from daemon import log
 from daemon.config import Config, load
-from daemon.errors import JobBusyError, JobError, ShoalError
+from daemon.errors import DiskFullError, JobBusyError, JobError, ShoalError
 from daemon.jobs.registry import JOBS, RECORDED_ONCE, UNRECORDED
 from daemon.maintenance import database_loss
 from daemon.own_packages import require_own_packages
 from daemon.process import limits
 from daemon.process.events import EventWriter, claim_stdout
+from daemon.process.full_disk import disk_full, is_full
 from daemon.process.job_context import LOCKS, WAITS, JobContext, JobFunction
 from daemon.store import engine as store
 from daemon.store.activity import JobRecord, save_job
@@ -53,6 +55,9 @@ def main(argv: list[str], jobs: Mapping[str, JobFunction] = JOBS) -> int:
         events.send("failed", **_out_of_memory().as_json())
         return JobError.exit_code
     except Exception as error:
+        if is_full(error):
+            events.send("failed", **disk_full().as_json())
+            return DiskFullError.exit_code
         logger.exception("job crashed", extra={"job": options.name})
         message = f"the job stopped with an unexpected {type(error).__name__}"
         advice = "The model in service is not affected. The log has the details: please report them."
@@ -77,13 +82,8 @@ def _run(
         try:
             result = job(context)
         except Exception as error:
-            code = error.code if isinstance(error, ShoalError) else "bug"
             if name not in UNRECORDED:
-                # What a bug has to say is for the log: nobody knows what is in it.
-                told = (error.message, error.advice) if isinstance(error, ShoalError) else ("", "")
-                why = dict(zip(("message", "advice"), told, strict=True))
-                record = JobRecord(name, started, time.time(), "failed", code, why)
-                save_job(engine, record, only=name in RECORDED_ONCE)
+                _record_failure(engine, name, started, error)
             if "allocate memory" in str(error):
                 raise _out_of_memory() from error
             raise
@@ -92,6 +92,21 @@ def _run(
             record = JobRecord(name, started, ended, "done", "", result)
             save_job(engine, record, only=name in RECORDED_ONCE)
         return result, ended - started
+
+
+def _record_failure(engine: Engine, name: str, started: float, error: Exception) -> None:
+    """Put a failure on record; where that fails, too, the job's own failure is the one to tell of."""
+    told = disk_full() if is_full(error) else error
+    code, why = "bug", {"message": "", "advice": ""}
+    if isinstance(told, ShoalError):
+        # What a bug has to say is for the log: nobody knows what is in it.
+        code, why = told.code, {"message": told.message, "advice": told.advice}
+    record = JobRecord(name, started, time.time(), "failed", code, why)
+    try:
+        save_job(engine, record, only=name in RECORDED_ONCE)
+    except (ShoalError, SQLAlchemyError, OSError) as unsaved:
+        kind = unsaved.code if isinstance(unsaved, ShoalError) else type(unsaved).__name__
+        logger.error("a failure could not be put on record", extra={"job": name, "code": kind})
 
 
 def _opened(config: Config, events: EventWriter, *, thorough: bool) -> Engine:

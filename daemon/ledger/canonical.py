@@ -13,6 +13,7 @@ import re
 from typing import Any, Final
 
 from daemon.log import FORBIDDEN, REDACTED, scrub
+from daemon.store.ledger_rows import Row
 
 MAX_BYTES: Final = 1_000_000
 """Of the details of one entry: rosters of a thousand peers with the longest of names are a quarter of it."""
@@ -98,3 +99,21 @@ def printable(text: str) -> str:
     """Return a text without addresses of machines and videos, control characters and halves of characters."""
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return _WATCH_PAGE.sub(REDACTED, scrub(clean))
+
+
+def signed_part(entry: Row) -> dict[str, Any]:
+    """Return what the hash of an entry covers: everything but hash and signature."""
+    at = int(entry.at) if float(entry.at).is_integer() else entry.at
+    return {
+        "seq": entry.seq,
+        "at": at,
+        "kind": entry.kind,
+        "subject": entry.subject,
+        "details": entry.details,
+        "previous": entry.previous.hex(),
+    }
+
+
+def as_json(entry: Row) -> dict[str, Any]:
+    """Return an entry with its hash and signature in hexadecimal."""
+    return {**signed_part(entry), "hash": entry.hash.hex(), "signature": entry.signature.hex()}

@@ -7,7 +7,7 @@ off the newest entries can be seen only by whoever noted a later head: an admin,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -15,7 +15,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine
 
 from daemon.errors import StoreError
-from daemon.ledger.canonical import canonical, plain, printable
+from daemon.ledger import second_copy
+from daemon.ledger.canonical import as_json, canonical, plain, printable, signed_part
 from daemon.store import ledger_rows as rows
 from daemon.store.engine import reads, writes
 from daemon.store.ledger_rows import Row as Entry
@@ -153,19 +154,6 @@ def head(engine: Engine) -> Head:
     return Head(0, BEGINNING) if newest is None else Head(newest.seq, newest.hash)
 
 
-def signed_part(entry: Entry) -> dict[str, Any]:
-    """Return what the hash of an entry covers: everything but hash and signature."""
-    at = int(entry.at) if float(entry.at).is_integer() else entry.at
-    return {
-        "seq": entry.seq,
-        "at": at,
-        "kind": entry.kind,
-        "subject": entry.subject,
-        "details": entry.details,
-        "previous": entry.previous.hex(),
-    }
-
-
 def hash_of(entry: Entry) -> bytes:
     """Return the hash that an entry must have: SHA-256 of the canonical text of `signed_part`, 32 bytes."""
     return hashlib.sha256(canonical(signed_part(entry))).digest()
@@ -178,11 +166,6 @@ def export(engine: Engine, host: str) -> Iterator[bytes]:
         yield canonical(as_json(entry)) + b"\n"
 
 
-def as_json(entry: Entry) -> dict[str, Any]:
-    """Return an entry with its hash and signature in hexadecimal."""
-    return {**signed_part(entry), "hash": entry.hash.hex(), "signature": entry.signature.hex()}
-
-
 def verify(engine: Engine, public: PublicIdentity, known: Verification | None = None) -> Verification:
     """Check every entry: number, chain, hash, signature, and that keys were handed over properly.
 
@@ -192,20 +175,26 @@ def verify(engine: Engine, public: PublicIdentity, known: Verification | None = 
     done = known if known is not None and known.ok and holds(engine, known.head) else None
     if done is None:
         done = Verification(0, "", None, Head(0, BEGINNING), ())
-    for entry in _all(engine, done.head.seq):
+    done = follow(done, _all(engine, done.head.seq), public.host)
+    if done.ok and done.keys and done.keys[-1] != public.key:
+        problem = "the newest entries are signed by another key, which never handed over to the current one"
+        return replace(done, problem=problem)
+    return done
+
+
+def follow(done: Verification, entries: Iterable[Entry], host: str) -> Verification:
+    """Check entries that follow what was checked already; ends at the first that is not in order."""
+    for entry in entries:
         if not done.keys:
             # Whose it is follows at the end: only a chain of handovers can lead from this key to ours.
             done = replace(done, keys=(_key(entry.details.get("key")),))
-        problem = _problem(entry, done, public.host)
+        problem = _problem(entry, done, host)
         if problem:
             return replace(done, problem=f"entry {done.head.seq + 1}: {problem}", broken=done.head.seq + 1)
         keys = done.keys
         if entry.kind == Kind.KEY_ROTATED:
             keys = (*keys, _key(entry.details["new"]))
         done = Verification(done.entries + 1, "", None, Head(entry.seq, entry.hash), keys)
-    if done.keys and done.keys[-1] != public.key:
-        problem = "the newest entries are signed by another key, which never handed over to the current one"
-        return replace(done, problem=problem)
     return done
 
 
@@ -254,6 +243,7 @@ def _append(
     digest = hash_of(entry)
     entry = replace(entry, hash=digest, signature=identity.sign(digest, Purpose.LEDGER))
     rows.add(connection, entry)
+    second_copy.keep_up(connection)
     return entry
 
 

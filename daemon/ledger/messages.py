@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from daemon.ledger.chain import Kind
 from daemon.store.ledger_rows import Row
@@ -145,9 +145,25 @@ def _withdrawal(_subject: str, details: Details) -> str:
     return f"{who} withdrew. No later sum or model includes their data."
 
 
+_LOSSES: Final = {
+    "older": "The database was older than the second copy of the ledger",
+    "restored": "The database was restored from a backup",
+    "copied": "The database was restored from a backup, and every peer paused",
+}
+
+
+def _number(count: Any, one: str, many: str) -> str:
+    return f"1 {one}" if count == 1 else f"{count} {many}"
+
+
 def _lost(_subject: str, details: Details) -> str:
-    why = f" ({details['cause']})" if details.get("cause") else ""
-    return f"The database was lost{why}: this ledger begins anew, without earlier entries."
+    cause, brought, missing = (details.get(name) for name in ("cause", "brought_back", "missing"))
+    told = _LOSSES.get(str(cause), f"The database was lost ({cause})" if cause else "The database was lost")
+    if missing:
+        return f"{told}: {_number(missing, 'entry', 'entries')} of the ledger are missing before this one."
+    if brought:
+        return f"{told}: {_number(brought, 'entry', 'entries')} of the ledger were brought back."
+    return f"{told}." if cause in _LOSSES else f"{told}: this ledger begins anew, without earlier entries."
 
 
 def _group(subject: str, details: Details) -> str:

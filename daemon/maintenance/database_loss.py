@@ -1,4 +1,7 @@
-"""Going on after the database was lost: a new one in which nobody is approved, with the year's account.
+"""Going on after the database was lost, or an older one was put back: with all that is known beside it.
+
+That is the ledger, with what was decided against peers, and the year's account. Approvals are not put back:
+of a database that was lost, nobody is approved.
 
 Called by whatever opens the database for writing, before anything else is done with it.
 """
@@ -6,29 +9,42 @@ Called by whatever opens the database for writing, before anything else is done 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.errors import StoreError
+from daemon.errors import DatabaseDamagedError, DatabaseMissingError, StoreError
 from daemon.identity import open_identity
+from daemon.ledger import bring_back, second_copy
+from daemon.ledger.bring_back import Lacking
 from daemon.ledger.chain import Kind, append_in
 from daemon.peers import repository
+from daemon.peers.repository import Peer, State
 from daemon.process import daemon_lock
 from daemon.process.job_context import JobContext
 from daemon.store import loss, releases
 from daemon.store.engine import writes
-from daemon.store.loss import Loss
+from daemon.store.loss import Cause, Loss
+from federation.identity import PublicIdentity
 
 logger = logging.getLogger(__name__)
 
 RECENT_SECONDS: Final = 30 * 86400.0
 
+_LOST: Final[dict[Cause, type[StoreError]]] = {
+    "missing": DatabaseMissingError,
+    "empty": DatabaseMissingError,
+    "damaged": DatabaseDamagedError,
+}
 _WHAT = {
     "missing": "shoal.db was missing, and a new one was begun.",
     "empty": "shoal.db was empty, and a new one was begun.",
     "damaged": "shoal.db was damaged, and a new one was begun.",
+    "older": "shoal.db was older than the second copy of the ledger.",
+    "restored": "shoal.db was restored from a backup.",
+    "copied": "shoal.db was restored from a backup, and nothing tells what was decided about peers since.",
 }
 
 
@@ -62,36 +78,71 @@ def look(config: Config, now: float, *, thorough: bool) -> None:
     if cause is None:
         return
     if daemon_lock.find(config.data_dir) is not None:
-        raise StoreError(
+        raise _LOST[cause](
             f"shoal.db is {cause}, and the daemon still runs",
-            advice="Stop the daemon and restore shoal.db from a backup. Without one, start it again (shoal "
-            "run): it begins a new one, with every peer paused.",
+            advice="Stop the daemon and restore a backup: shoal restore FILE. Without one, start it again "
+            "(shoal run): it begins a new one, with every peer paused.",
         )
     found = loss.begin_anew(config, cause, now)
     logger.warning("the database was lost", extra={"cause": cause, "kept": found.kept})
 
 
 def take_over(config: Config, engine: Engine, now: float) -> None:
-    """Write what a new database has to know of a loss, and what the releases beside the windows have."""
+    """Put back what is known beside the database: the ledger, decisions against peers, and releases."""
     found = loss.noted(config)
+    public = _public(config)
+    lack = bring_back.lacking(engine, public) if public is not None else Lacking()
+    if found is None and lack.any:
+        found = Loss(now, "older", "")
     if found is not None and loss.recorded(engine) != found:
-        identity = open_identity(config.identity_file, config.instance.host)
-        with writes(engine) as connection:
-            loss.record(connection, found)
-            append_in(
-                connection, identity, Kind.DATABASE_LOST, identity.host, {"cause": found.cause}, found.at
-            )
+        _put_back(config, engine, found, lack)
     releases.reconcile(engine, config.windows_dir, since=now - releases.KEEP_SECONDS)
+    second_copy.settle(engine, f"apart-{int(now)}")
     loss.settle(config)
+
+
+def _public(config: Config) -> PublicIdentity | None:
+    if not config.identity_file.exists():
+        return None
+    return open_identity(config.identity_file, config.instance.host, create=False).public
+
+
+def _put_back(config: Config, engine: Engine, found: Loss, lack: Lacking) -> None:
+    identity = open_identity(config.identity_file, config.instance.host)
+    with writes(engine) as connection:
+        loss.record(connection, found)
+        bring_back.put_back(connection, lack)
+        known = repository.read_in(connection, config)
+        for host, peer in known.items():
+            if (state := _state(peer, lack.decided.get(host), found)) != peer.state:
+                repository.save_in(connection, replace(peer, state=state))
+        details = {"cause": found.cause, "brought_back": len(lack.entries), "missing": len(lack.apart)}
+        append_in(connection, identity, Kind.DATABASE_LOST, identity.host, details, found.at)
+    logger.warning("the database lacked what is known beside it", extra={**details, "code": "database-lost"})
+
+
+def _state(peer: Peer, decided: Kind | None, found: Loss) -> State:
+    """Return the state of a peer as the database has it, or as it was decided since."""
+    if decided is Kind.PEER_REVERTED:
+        return "reverted"
+    if peer.state not in repository.LEARNT_FROM:
+        return peer.state
+    if decided is Kind.PEER_REMOVED:
+        return "removed"
+    if decided is Kind.PEER_PAUSED or found.cause == "copied":
+        return "paused"
+    return peer.state
 
 
 def sentences(found: Loss) -> list[str]:
     """Return what the admin has to know."""
-    said = [
-        _WHAT[found.cause],
-        "Approvals, the ledger, and what was decided against peers are lost.",
-        "Every peer is paused until you approve it again.",
-    ]
-    if found.cause == "damaged":
-        said.append("The damaged file is kept beside it for a week.")
+    said = [_WHAT[found.cause]]
+    if found.cause in loss.UNDECIDED:
+        said.append("Every peer is paused until you approve it again.")
+    else:
+        said.append("Peers that were paused, removed or reverted since stay so.")
+    if found.cause in ("restored", "copied"):
+        said.append("Everything counts as given to peers for one data window.")
+    if found.kept:
+        said.append("The file that was there is kept beside it for a week.")
     return said

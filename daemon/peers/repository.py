@@ -145,7 +145,7 @@ def read_in(connection: Connection, config: Config, host: str | None = None) -> 
     rows = connection.execute(query).mappings()
     peers = {row["host"]: Peer(**{**row, "introduced_by": tuple(row["introduced_by"])}) for row in rows}
     unsaid = {entry.host for entry in config.peers if host in (None, entry.host)} - peers.keys()
-    lost = bool(unsaid) and loss.newest(connection) is not None
+    lost = bool(unsaid) and loss.newest(connection, undecided=True) is not None
     return _merged(peers, config, host, unsaid="paused" if lost else "approved")
 
 
@@ -169,7 +169,7 @@ def _merged(
 def undecided(engine: Engine, config: Config) -> tuple[str, ...]:
     """Return the hosts of the file that are paused because the database was lost, sorted."""
     with reads(engine) as connection:
-        if loss.newest(connection) is None:
+        if loss.newest(connection, undecided=True) is None:
             return ()
         decided = set(connection.execute(select(PeerRow.host)).scalars())
     return tuple(sorted({entry.host for entry in config.peers} - decided))

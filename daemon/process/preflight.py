@@ -12,12 +12,12 @@ from typing import Final
 
 from daemon.config import Config
 from daemon.errors import ShoalError, StoreError
+from daemon.process.full_disk import disk_full, is_full
 
 LEAST_FREE: Final = 64 * 2**20
 """Bytes below which a disk is said to be nearly full: the next sync or training may not fit."""
 _TRIED: Final = 2**20
 """Bytes that a start writes at least: the database's log, the lock, where the daemon is."""
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class ListenError(ShoalError):
@@ -41,10 +41,8 @@ def require_writable(folder: Path) -> None:
             # Some file systems notice only now.
             os.fsync(file.fileno())
     except OSError as error:
-        if error.errno in _FULL:
-            raise StoreError(
-                f"the disk of {folder} is full", advice="Free some space, then start again."
-            ) from None
+        if is_full(error):
+            raise disk_full() from None
         raise StoreError(
             f"{folder} cannot be written ({os.strerror(error.errno or 0)})",
             advice="Check who owns the folder, and whether its disk is mounted for writing.",

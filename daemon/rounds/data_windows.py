@@ -196,9 +196,19 @@ class DataWindows:
         Raises:
             Refusal: `window-open`, or what `draw` raises; nothing new is given then. `busy`: somebody left,
                 or something else was given, while this was counted.
-            StoreError: what was given cannot be read.
+            StoreError: what was given cannot be read. Then everything counts as served for one window.
 
         """
+        with self._served_if_damaged():
+            return self._give(asked, viewers, draw, stretch)
+
+    def _give(
+        self,
+        asked: Asked,
+        viewers: Viewers,
+        draw: Callable[[StoredWindow], NDArray[np.int64]],
+        stretch: Callable[[], float],
+    ) -> NDArray[np.int64]:
         key = _key(asked.aggregator)
         with self._turn(key):
             kept = self._current(asked, viewers, stretch)
@@ -275,9 +285,13 @@ class DataWindows:
         Nothing is left of the others.
 
         Raises:
-            StoreError: some window is damaged; the others were seen to.
+            StoreError: some window was damaged; the others were seen to, and everything counts as served.
 
         """
+        with self._served_if_damaged():
+            return self._withdraw(present, aggregator)
+
+    def _withdraw(self, present: Callable[[bytes], frozenset[bytes]], aggregator: str) -> int:
         voided, damaged = 0, None
         for key in [_key(aggregator)] if aggregator else self._journal.ids():
             try:
@@ -491,6 +505,15 @@ class DataWindows:
         self._move_anchor()
         return copied
 
+    @contextmanager
+    def _served_if_damaged(self) -> Iterator[None]:
+        """Forget what was given where a part of it cannot be read: nothing may be given a second time."""
+        try:
+            yield
+        except _DamagedRecordError:
+            self.count_as_served()
+            raise
+
     def count_as_served(self) -> None:
         """Forget what was given, which counts as given for one window then: another key could not read it."""
         with self._turn(_ANY):
@@ -587,8 +610,13 @@ def _key(aggregator: str) -> bytes:
     return hashlib.sha256(aggregator.encode()).digest()
 
 
+class _DamagedRecordError(StoreError):
+    """A file of a window cannot be read."""
+
+
 def _damaged() -> StoreError:
-    return StoreError(
+    return _DamagedRecordError(
         "the record of what was given to peers is damaged",
-        advice="Remove the folder windows/ from data_dir: everything then counts as given for one window.",
+        advice="Nothing needs doing: everything counts as given for one data window, and nothing new is "
+        "given before its end.",
     )

@@ -1,7 +1,7 @@
-"""Bounds the connections of the listener for peers: above the limit, the oldest idle one gives way.
+"""Bounds the connections of each listener: above its limit, the oldest idle one gives way.
 
 aiohttp waits for a first request for as long as it takes, so that without this a few thousand silent
-connections would use up the file descriptors, those of the local API included.
+connections to one listener would use up the file descriptors, those of the other included.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from typing import Final
 from aiohttp import web
 
 MAX_CONNECTIONS: Final = 512
-"""More than `federation.http.load_limits` lets be read, worked on and answered at one time."""
+"""From peers: more than `federation.http.load_limits` lets be read, worked on and answered at one time."""
+MAX_LOCAL: Final = 256
+"""To the local API: more than PeerTube's processes and some commands open. Both limits, a job's pipes and the
+database stay below the 1,024 files that a process may have open where nobody raised that."""
 
 
 class ConnectionLimit:
-    """Knows which connections have a request under way."""
+    """Knows which connections have a request under way; `most` may be open at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._working: set[asyncio.BaseTransport | None] = set()
 
     @web.middleware
@@ -42,7 +46,7 @@ class ConnectionLimit:
             open_ = (known.transport for known in server.connections)
             there = [transport for transport in open_ if transport and not transport.is_closing()]
             # Those accepted in one go are not among them yet: there may be more than one too many.
-            surplus = len(there) - MAX_CONNECTIONS + 1
+            surplus = len(there) - self._most + 1
             idle = [transport for transport in there if transport not in self._working]
             if surplus > len(idle):
                 return _Closed()

@@ -25,6 +25,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.config import Config
+from daemon.errors import ShoalError
 from daemon.group import published_sums
 from daemon.group import repository as groups
 from daemon.group.hosting.members_join_and_leave import Admissions
@@ -37,6 +38,7 @@ from daemon.peers import repository
 from daemon.peers.ingress import ContactTrigger, Ingress
 from daemon.peers.introductions import IntroductionServer
 from daemon.peers.repository import Peer
+from daemon.process.full_disk import fields_of
 from daemon.rounds import crash_points, newcomer, round_config
 from daemon.rounds.contribution_log import ContributionLog
 from daemon.rounds.data_windows import open_windows
@@ -314,8 +316,11 @@ class _RefusalCounts:
 
     def write(self) -> None:
         """Write what was counted since the last time."""
-        for code in list(self._counts):
-            count_refusal(self.engine, code, now=self.clock(), times=self._counts.pop(code))
+        for code, times in list(self._counts.items()):
+            if times:
+                count_refusal(self.engine, code, now=self.clock(), times=times)
+                # What could not be written is counted the next time; more may have come meanwhile.
+                self._counts[code] -= times
 
 
 async def _keep_house(service: PeerListener, records: MemberLog, refusals: _RefusalCounts) -> None:
@@ -325,5 +330,5 @@ async def _keep_house(service: PeerListener, records: MemberLog, refusals: _Refu
             await asyncio.to_thread(refusals.write)
             await service.prune()
             await asyncio.to_thread(records.close_left)
-        except (OSError, SQLAlchemyError):
-            log.exception("housekeeping failed; it is tried again")
+        except (OSError, SQLAlchemyError, ShoalError) as error:
+            log.error("housekeeping failed; it is tried again", extra=fields_of(error))

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from daemon.config.types import is_loopback
 from daemon.errors import ShoalError
+from daemon.process.full_disk import disk_full, is_full
 from daemon.serve import plugin_secret
 from daemon.serve.context import CONTEXT
 
@@ -75,7 +76,10 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
-    except Exception:
+    except Exception as error:
+        if is_full(error):
+            full = disk_full()
+            return error_answer(full.status, full.code, full.message, full.advice)
         logger.exception("request failed", extra={"route": _route(request)})
         return error_answer(500, "bug", "the daemon could not answer this", "Its log has the details.")
 

@@ -11,7 +11,8 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.config.schema import Serve
-from daemon.errors import NoModelError
+from daemon.errors import NoModelError, ShoalError
+from daemon.process.full_disk import fields_of
 from daemon.serve.mapped_memory import MappedPages
 from daemon.store import current_model
 from models.artefact import load
@@ -101,7 +102,7 @@ class CurrentModel:
                 self._loaded, self._pages = None, None
             self._fail(f"model {name} rests on exact numbers of own viewers, and others could see them", None)
             return False
-        except (ModelError, OSError, SQLAlchemyError) as error:
+        except (ModelError, OSError, SQLAlchemyError, ShoalError) as error:
             self._fail(f"model {name} cannot be loaded", error)
             return False
         self._loaded = Loaded(name, model, self._clock())
@@ -114,7 +115,10 @@ class CurrentModel:
         """Refresh about once a second until cancelled, each time followed by `then` with the model."""
         while True:
             await self.refresh()
-            await then(self._loaded.model if self._loaded else None)
+            try:
+                await then(self._loaded.model if self._loaded else None)
+            except (OSError, SQLAlchemyError, ShoalError) as error:
+                logger.error("the database cannot be followed", extra=fields_of(error))
             if self._pages is not None:
                 self._pages.release_if_many()
             await asyncio.sleep(POLL_SECONDS)

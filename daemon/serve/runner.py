@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.errors import ShoalError
 from daemon.jobs.run import run_job
+from daemon.process.full_disk import fields_of
 from daemon.process.job_context import JobOutcome, RunJob
 from daemon.serve.context import ServeContext
 
@@ -45,8 +46,8 @@ class Runner:
         async def run() -> None:
             try:
                 await work()
-            except (OSError, SQLAlchemyError, ShoalError):
-                logger.exception("task failed", extra={"task": name})
+            except (OSError, SQLAlchemyError, ShoalError) as error:
+                logger.error("task failed", extra={"task": name, **fields_of(error)})
 
         task = self._tasks[name] = asyncio.create_task(run())
         # Not in `run`: a task that is cancelled at once never gets there.

@@ -23,7 +23,7 @@ from daemon.serve.admin import mount as admin
 from daemon.serve.admin.notice_watcher import watch
 from daemon.serve.api import health, recommendations, vectors, viewers
 from daemon.serve.api.metrics import Metrics
-from daemon.serve.connection_limit import ConnectionLimit, LimitedSite
+from daemon.serve.connection_limit import MAX_CONNECTIONS, MAX_LOCAL, ConnectionLimit, LimitedSite
 from daemon.serve.context import CONTEXT, ServeContext
 from daemon.serve.middleware import guard
 from daemon.serve.model_loader import CurrentModel, arrange
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 MAX_FEDERATION_REQUEST: Final = 100_000
 CONNECTIONS: Final = web.AppKey("connections", ConnectionLimit)
-"""Of the application for peers: bounds its connections."""
+"""Of an application: bounds the connections of its listener."""
 STOP_SECONDS: Final = 5.0
 
 
@@ -55,10 +55,14 @@ class Apps:
 
 def build_apps(context: ServeContext) -> Apps:
     """Wire routes to handlers; everything the listeners serve is named here."""
+    few = ConnectionLimit(MAX_LOCAL)
     local = web.Application(
-        middlewares=[guard], client_max_size=context.config.limits.max_request_bytes, logger=logger
+        middlewares=[few.middleware, guard],
+        client_max_size=context.config.limits.max_request_bytes,
+        logger=logger,
     )
     local[CONTEXT] = context
+    local[CONNECTIONS] = few
     local.add_routes(recommendations.routes)
     local.add_routes(health.routes)
     local.add_routes(viewers.routes)
@@ -67,7 +71,7 @@ def build_apps(context: ServeContext) -> Apps:
     admin.add_to(local, context)
     peers = None
     if routes := list(context.federation_routes):
-        limit = ConnectionLimit()
+        limit = ConnectionLimit(MAX_CONNECTIONS)
         peers = web.Application(
             middlewares=[limit.middleware], client_max_size=MAX_FEDERATION_REQUEST, logger=logger
         )
@@ -191,10 +195,8 @@ async def _listen(
     )
     listeners.append(listener)
     await listener.setup()
-    limit = app.get(CONNECTIONS)
     try:
-        site = LimitedSite(listener, limit, host, port) if limit else web.TCPSite(listener, host, port)
-        await site.start()
+        await LimitedSite(listener, app[CONNECTIONS], host, port).start()
     except OSError as error:
         raise listen_error(name, host, port, error) from error
     bound = listener.addresses[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+import asyncio
+from typing import Any, ClassVar, Final, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +21,16 @@ class RequestModel(BaseModel):
 
 
 M = TypeVar("M", bound=RequestModel)
+
+BODY_WITHIN: Final = 10.0
+"""Seconds that a body may take to arrive: whoever sends it is on this machine, or beside it."""
+
+
+class SlowBodyError(RequestError):
+    """A body that takes too long: its connection would stay open for as long as the sender likes."""
+
+    code = "slow-body"
+    status = 408
 
 
 def read_query(model: type[M], request: web.Request, context: object = None) -> M:
@@ -54,7 +65,11 @@ async def read_body(model: type[M], request: web.Request, context: object = None
         # A form on a web page cannot send this type without asking the daemon first.
         raise RequestError("the body is not JSON", advice="Send Content-Type: application/json.")
     try:
-        return model.model_validate_json(await request.read(), strict=True, context=context)
+        async with asyncio.timeout(BODY_WITHIN):
+            body = await request.read()
+        return model.model_validate_json(body, strict=True, context=context)
+    except TimeoutError:
+        raise SlowBodyError("the body did not arrive in time", advice="Send it again.") from None
     except ValidationError as error:
         raise _unusable(error, model) from None
 

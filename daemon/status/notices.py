@@ -91,8 +91,8 @@ def _of_loss(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
             found.at,
             config.instance.host,
             " ".join(database_loss.sentences(found)),
-            "If you have a backup of shoal.db, stop the daemon and restore it. Otherwise approve the peers "
-            "that you trust again: shoal peers list",
+            "If you have a newer backup, stop the daemon and restore it: shoal restore FILE. Otherwise "
+            "approve the peers that you trust again: shoal peers list",
         )
 
 

@@ -1,26 +1,48 @@
 """Opening the SQLite file: the same settings on every connection, only at the schema of this program.
 
-A damaged file and a full disk are told from bugs: whatever is read or written then fails with a StoreError.
+What is wrong with the file or its disk is told from bugs: reading or writing then fails with a StoreError.
 """
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
-from sqlalchemy.exc import DatabaseError
 
-from daemon.errors import StoreError
+from daemon.config.schema import IDENTITY
+from daemon.errors import DatabaseDamagedError, DatabaseMissingError, StoreError
+from daemon.identity import fresh_mark
+from daemon.process.full_disk import disk_full, has_no_room
 from daemon.store.tables import SCHEMA
 
 BUSY_TIMEOUT_MS: Final = 5_000
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_TROUBLE: Final = {
+    sqlite3.SQLITE_BUSY: (
+        "another program keeps shoal.db locked",
+        "Try again. If it stays so, see which program has the file open: fuser shoal.db",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "shoal.db cannot be written",
+        "Check who owns the file and its folder, and whether its disk is mounted for writing.",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "shoal.db cannot be opened",
+        "Check that this user may read and write the file and its folder.",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "the disk fails to read or write shoal.db",
+        "Look for errors of the disk: dmesg. Keep data_dir on a local disk.",
+    ),
+}
+"""What went wrong, and what to do, by the code of SQLite."""
 _PRIMARY: Final = 0xFF
 """Of an extended error code of SQLite: the bits with what happened."""
 TRUNCATE_SECONDS: Final = 30.0
+_AFTERWARDS: Final = "afterwards"
 
 
 def connect(path: Path) -> Engine:
@@ -31,29 +53,60 @@ def connect(path: Path) -> Engine:
     """
     engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
 
+    opened: list[tuple[int, int] | None] = []
+
+    def require_same_file() -> None:
+        # A new connection would make a new file, and what is written into one without a name is lost.
+        if opened and opened[0] != _file(path):
+            raise _absent(path)
+
+    @event.listens_for(engine, "do_connect")
+    def check(*_arguments: Any) -> None:
+        require_same_file()
+
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: Any) -> None:
         # The driver would commit before some statements; SQLAlchemy's BEGIN below has to be the only one.
         connection.isolation_level = None
-        for pragma in (
-            f"busy_timeout = {BUSY_TIMEOUT_MS}",
-            "journal_mode = WAL",
-            "synchronous = NORMAL",
-            "foreign_keys = ON",
-            "secure_delete = ON",
-            "temp_store = MEMORY",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        with explained(path):
+            for pragma in (
+                f"busy_timeout = {BUSY_TIMEOUT_MS}",
+                "journal_mode = WAL",
+                "synchronous = NORMAL",
+                "foreign_keys = ON",
+                "secure_delete = ON",
+                "temp_store = MEMORY",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+        if not opened:
+            opened.append(_file(path))
 
-    event.listen(engine, "handle_error", _explain)
+    @event.listens_for(engine, "handle_error")
+    def explain(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if (told := trouble(error, path)) is not None:
+            raise told from error
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         # Taking the write lock at once turns a deadlock between two writers into a wait.
-        mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        writing = connection.get_execution_options().get("writes")
+        if writing:
+            require_same_file()
+        connection.exec_driver_sql(f"BEGIN {'IMMEDIATE' if writing else 'DEFERRED'}")
 
     return engine
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Run a block that uses SQLite itself; what is wrong with the file or its disk is a StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if (told := trouble(error, path)) is not None:
+            raise told from error
+        raise
 
 
 def is_damage(error: BaseException | None) -> bool:
@@ -63,19 +116,25 @@ def is_damage(error: BaseException | None) -> bool:
 
 def damaged() -> StoreError:
     """Return what to say of a database that is damaged."""
-    return StoreError(
+    return DatabaseDamagedError(
         "shoal.db is damaged",
-        advice="Stop the daemon and restore shoal.db from a backup. Without one, start it again (shoal run): "
-        "it keeps the damaged file aside for a week and begins a new one, with every peer paused.",
+        advice="Stop the daemon and restore a backup: shoal restore FILE. Without one, start it again (shoal "
+        "run): it keeps the damaged file aside for a week and begins a new one, with every peer paused.",
     )
 
 
-def _explain(context: ExceptionContext) -> None:
-    error = context.original_exception
+def trouble(error: BaseException | None, path: Path) -> StoreError | None:
+    """Return what an error of SQLite says of the file at `path` or its disk; None where it is a bug."""
     if is_damage(error):
-        raise damaged() from error
-    if _code(error) == sqlite3.SQLITE_FULL:
-        raise StoreError("the disk is full", advice="Free some space, then try again.") from error
+        return damaged()
+    code = _code(error)
+    # A log or an index that cannot grow is told by one of the others.
+    if code == sqlite3.SQLITE_FULL or (code in _TROUBLE and has_no_room(path.parent)):
+        return disk_full()
+    if code not in _TROUBLE:
+        return None
+    message, advice = _TROUBLE[code]
+    return StoreError(message, advice=advice)
 
 
 def _code(error: BaseException | None) -> int:
@@ -88,8 +147,17 @@ def writes(engine: Engine) -> Iterator[Connection]:
     """Run a block in a transaction that takes the write lock at its start and commits at its end."""
     with engine.connect() as connection:
         connection.execution_options(writes=True)
+        afterwards: dict[str, Callable[[], None]] = {}
+        connection.info[_AFTERWARDS] = afterwards
         with connection.begin():
             yield connection
+    for work in afterwards.values():
+        work()
+
+
+def after_commit(connection: Connection, name: str, work: Callable[[], None]) -> None:
+    """Do something once the transaction of `writes` stands; once for each name."""
+    connection.info[_AFTERWARDS][name] = work
 
 
 @contextmanager
@@ -138,22 +206,16 @@ def schema_version(engine: Engine) -> str | None:
     Raises:
         StoreError: the file is not a database of Shoal.
     """
-    try:
-        with engine.connect() as connection:
-            tables = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
-            if "alembic_version" not in tables:
-                if tables:
-                    raise StoreError(
-                        "shoal.db belongs to another program",
-                        advice="Set data_dir to a folder of its own.",
-                    )
-                return None
-            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    except DatabaseError as error:
-        raise StoreError(
-            f"shoal.db cannot be read ({error.orig})",
-            advice="Check that it is on a local disk, and that this user may read and write it.",
-        ) from error
+    with engine.connect() as connection:
+        tables = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
+        if "alembic_version" not in tables:
+            if tables:
+                raise StoreError(
+                    "shoal.db belongs to another program",
+                    advice="Set data_dir to a folder of its own.",
+                )
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def open_checked(path: Path) -> Engine:
@@ -163,11 +225,7 @@ def open_checked(path: Path) -> Engine:
         StoreError: it is missing, older (needs migration) or newer (needs a newer program).
     """
     if not path.exists() or not path.stat().st_size:
-        raise StoreError(
-            "there is no database",
-            advice="On a new instance, start the daemon once: shoal run. Otherwise restore shoal.db from a "
-            "backup; without one, the daemon begins a new one with every peer paused.",
-        )
+        raise _absent(path)
     engine = connect(path)
     version = schema_version(engine)
     if version == SCHEMA:
@@ -177,6 +235,31 @@ def open_checked(path: Path) -> Engine:
     raise StoreError(
         f"the database is at schema {version or 'none'}, this program needs {SCHEMA}",
         advice="Run `shoal run` or `shoal sync`; both migrate it first.",
+    )
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of its name; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _absent(path: Path) -> StoreError:
+    key = path.with_name(IDENTITY)
+    if not key.exists() or fresh_mark(key).exists():
+        return DatabaseMissingError(
+            "there is no database yet", advice="Start the daemon, which makes it: shoal run"
+        )
+    found = "shoal.db is missing"
+    if path.exists():
+        found = "shoal.db was replaced by another file" if path.stat().st_size else "shoal.db is empty"
+    return DatabaseMissingError(
+        found,
+        advice="Stop the daemon and restore a backup: shoal restore FILE. Without one, start it again (shoal "
+        "run): it begins a new one, with every peer paused.",
     )
 
 

@@ -1,8 +1,12 @@
-"""A database that was lost: missing, empty or damaged beside the key of an instance that had one.
+"""A database that was lost, or is older than what is known beside it.
 
-Approvals, the ledger, releases and reverts were in it. Nothing is taken for granted that it may have
-forbidden: the next database begins with a note of the loss, under which no peer counts as approved until the
-admin decides. The note is a file until it is a row, so that a crash in between forgets nothing.
+Missing, empty or damaged beside the key of an instance that had one, it is lost: approvals and what was
+decided against peers were in it. Nothing is taken for granted that it may have forbidden: the next database
+begins with a note of the loss, under which no peer counts as approved until the admin decides. The note is a
+file until it is a row, so that a crash in between forgets nothing.
+
+One that was put back from a backup has such a note as well, and so has one that was found to lack what the
+second copy of the ledger has; there, what was decided against peers is known.
 """
 
 from __future__ import annotations
@@ -21,10 +25,14 @@ from sqlalchemy import Connection, Engine, insert, select
 from daemon.config import Config
 from daemon.identity import fresh_mark
 from daemon.process.daemon_lock import replace_file
-from daemon.store.engine import is_damage, reads
+from daemon.store.engine import is_damage, reads, trouble
 from daemon.store.tables import DatabaseLoss
 
-Cause = Literal["missing", "empty", "damaged"]
+Cause = Literal["missing", "empty", "damaged", "older", "restored", "copied"]
+"""What became of it. It was found `older` than the second copy of the ledger, or `restored` from a backup; as
+`copied`, too, but with nothing that tells what was decided since."""
+UNDECIDED: Final[frozenset[Cause]] = frozenset({"missing", "empty", "damaged", "copied"})
+"""Causes after which nobody knows what was decided about peers."""
 
 KEEP_DAMAGED_SECONDS: Final = 7 * 86400.0
 """A damaged file still holds viewers who may have left since: what an admin wants of it has to be soon."""
@@ -56,16 +64,23 @@ def find(config: Config, *, thorough: bool = False) -> Cause | None:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        return "damaged"
+    except sqlite3.Error as error:
+        if is_damage(error):
+            return "damaged"
+        if (told := trouble(error, path)) is not None:
+            raise told from error
+        raise
     return "damaged" if found != "ok" else None if tables else "empty"
 
 
 def begin_anew(config: Config, cause: Cause, now: float) -> Loss:
-    """Note the loss durably, then move what is left of the database aside, so that a new one can be made."""
-    loss = Loss(now, cause, "" if cause == "missing" else f"shoal.db.{cause}-{_stamp(now)}")
+    """Note the loss durably, then move what is left of the database aside, so that a new one can be made.
+
+    Another is `replaced`, where a backup takes its place.
+    """
+    told = "replaced" if cause in ("restored", "copied") else cause
+    there = any(config.database.with_name(config.database.name + end).exists() for end in _BESIDE)
+    loss = Loss(now, cause, f"shoal.db.{told}-{_stamp(now)}" if there and cause != "missing" else "")
     replace_file(config.data_dir / NOTE_NAME, json.dumps(asdict(loss)).encode())
     for end in _BESIDE:
         left = config.database.with_name(config.database.name + end)
@@ -104,9 +119,11 @@ def recorded(engine: Engine) -> Loss | None:
         return newest(connection)
 
 
-def newest(connection: Connection) -> Loss | None:
-    """Return the same inside a transaction."""
+def newest(connection: Connection, *, undecided: bool = False) -> Loss | None:
+    """Return the same inside a transaction; only of those `UNDECIDED` where asked to."""
     columns = select(DatabaseLoss.at, DatabaseLoss.cause, DatabaseLoss.kept)
+    if undecided:
+        columns = columns.where(DatabaseLoss.cause.in_(sorted(UNDECIDED)))
     row = connection.execute(columns.order_by(DatabaseLoss.at.desc()).limit(1)).mappings().first()
     return None if row is None else Loss(**row)
 
@@ -120,7 +137,7 @@ def discard_damaged(config: Config, *, before: float) -> int:
 
 
 def _kept(config: Config) -> Iterator[Path]:
-    for cause in ("empty", "damaged"):
+    for cause in ("empty", "damaged", "replaced"):
         yield from config.data_dir.glob(f"shoal.db.{cause}-*")
 
 

@@ -28,7 +28,7 @@ OWN: Final = "own release"
 """Stands for the aggregator where an instance releases to itself; no host can be called so."""
 KEEP_SECONDS: Final = 2 * 365 * 86400.0
 """Twice as long as the yearly budgets look back."""
-_COPY = "releases.jsonl"
+COPY_NAME: Final = "releases.jsonl"
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,13 @@ def reconcile(engine: Engine, beside: Path, *, since: float) -> None:
         _append(beside, new)
 
 
+def add_copies(beside: Path, other: Path) -> None:
+    """Add the releases that another folder's file has, to the file in the folder `beside`."""
+    known = {one.window for one in _copies(beside)}
+    if new := [one for one in _copies(other) if one.window not in known]:
+        _append(beside, new)
+
+
 def first(engine: Engine) -> float | None:
     """Return when the oldest release on record was given, Unix seconds; None before the first."""
     with reads(engine) as connection:
@@ -159,9 +166,12 @@ def _append(beside: Path, records: list[ReleaseRecord]) -> None:
     beside.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A line begins with its break: what a crash left half-written spoils no other.
     lines = "".join(f"\n{json.dumps(asdict(one))}" for one in records)
-    descriptor = os.open(beside / _COPY, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    descriptor = os.open(beside / COPY_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, lines.encode())
+        data = memoryview(lines.encode())
+        while data:
+            # A disk that is nearly full takes a part, and only the next write fails.
+            data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -175,7 +185,7 @@ def _append(beside: Path, records: list[ReleaseRecord]) -> None:
 def _copies(beside: Path) -> list[ReleaseRecord]:
     """Return the copies in the order in which they were written; what cannot be read is logged."""
     try:
-        text = (beside / _COPY).read_text("utf-8", "replace")
+        text = (beside / COPY_NAME).read_text("utf-8", "replace")
     except FileNotFoundError:
         return []
     found, damaged = [], 0

@@ -6,10 +6,9 @@ that a sync that has read a viewer's rows cannot put them back after they were w
 """
 
 import hashlib
-import os
 import secrets
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, desc, func, select, text
 
 from daemon.errors import StoreError
+from daemon.identity import write_once
 from daemon.store.engine import emptying, reads, truncate_wal
 from daemon.store.tables import Engagement, Video, Viewer
 
@@ -45,20 +45,15 @@ class Pseudonyms:
         Raises:
             StoreError: the file is damaged.
         """
-        try:
-            # Exclusive creation: two jobs that start at once must not end up with two keys.
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            key = path.read_bytes()
-        else:
-            key = secrets.token_bytes(KEY_BYTES)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(key)
-                file.flush()
-                os.fsync(file.fileno())
+        # Two jobs that start at once must not end up with two keys.
+        with suppress(FileExistsError):
+            write_once(path, secrets.token_bytes(KEY_BYTES))
+        key = path.read_bytes()
         if len(key) != KEY_BYTES:
             raise StoreError(
-                f"{path.name} is damaged", advice=f"Delete {path.name}; the next sync makes a new one."
+                f"{path.name} is damaged",
+                advice=f"Restore a backup: shoal restore FILE. Without one, move {path.name} elsewhere: the "
+                "next sync makes a new one, and every viewer counts as new.",
             )
         return cls(key)
 

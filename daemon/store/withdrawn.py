@@ -11,6 +11,7 @@ from daemon.process.daemon_lock import replace_file
 
 _NAME = "withdrawn"
 _OF_EXACT = "withdrawn-exact"
+NAMES = (_NAME, _OF_EXACT)
 
 
 def last(windows_dir: Path, *, exact: bool) -> float:

@@ -1,1 +1,1 @@
-"""Rounds between real daemons that are killed at random: `python -m tests.chaos`."""
+"""Real daemons that are killed, and all else that happens to an instance: `python -m tests.chaos`."""

@@ -96,7 +96,7 @@ class Rounds:
 
     async def _one(self, aggregator: Daemon, row: Row) -> None:
         members = [daemon for daemon in self.daemons if daemon is not aggregator]
-        await self._windows_over(aggregator, members)
+        await windows_over(aggregator, members)
         armed = {member: self.rng.choice(REQUESTS) for member in members if self.rng.random() < row.loss}
         await asyncio.gather(*(_again(member, die_at=f"member.{at}") for member, at in armed.items()))
         since, told, ended = time.time(), [], "not completed"
@@ -122,14 +122,15 @@ class Rounds:
         await asyncio.gather(*(_again(member) for member in armed))
         self.say(f"{aggregator.name}: {'; '.join([*told, ended])}")
 
-    async def _windows_over(self, aggregator: Daemon, members: Sequence[Daemon]) -> None:
-        """Wait until the aggregator may ask something new, and all members may answer it."""
-        windows = [window_of(member, aggregator.host) for member in members]
-        ends = [window.ends for window in windows if window is not None]
-        asked = peer_windows(aggregator.config, time.time).current()
-        if asked is not None:
-            ends.append(asked.opened + _window_seconds(aggregator))
-        await asyncio.sleep(max(ends, default=0.0) - time.time())
+
+async def windows_over(aggregator: Daemon, members: Sequence[Daemon]) -> None:
+    """Wait until the aggregator may ask something new, and all members may answer it."""
+    windows = [window_of(member, aggregator.host) for member in members]
+    ends = [window.ends for window in windows if window is not None]
+    asked = peer_windows(aggregator.config, time.time).current()
+    if asked is not None:
+        ends.append(asked.opened + _window_seconds(aggregator))
+    await asyncio.sleep(max(ends, default=0.0) - time.time())
 
 
 def _window_seconds(daemon: Daemon) -> float:

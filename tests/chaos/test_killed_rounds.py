@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import update
 
 from daemon.store.tables import SumVideo
-from tests.chaos.__main__ import report
+from tests.chaos import faults, load
+from tests.chaos.__main__ import report, report_faults, report_kills
 from tests.chaos.killed_rounds import MEMBERS, TRIES, Rounds, Row, running, wrong
+from tests.chaos.random_kills import Kills
 from tests.chaos.witness import Given, Witness, given_by
 
 NOBODY: frozenset[tuple[str, ...]] = frozenset()
@@ -87,3 +89,25 @@ def test_the_report_fails_where_something_happened_that_never_may(capsys: pytest
     assert report([row, replace(row, wrong_sums=["another sum"])]) == 1
     assert "at 30%: another sum" in capsys.readouterr().err
     assert report([replace(row, given_twice=["a second vector"])]) == 1
+
+
+def test_kills_and_other_faults_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    kills = Kills(killed=200, rounds=61, completed=55, answered=12_345, away=678, orders=90, seconds=1200.0)
+    assert report_kills(kills) == 0
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("200", "12,345", "55 of 61"))
+    assert report_kills(replace(kills, lost=["an entry"])) == report_kills(replace(kills, wrong=["x"])) == 1
+    row = faults.Row("full disk", times=5, answered=1_000, said={"disk-full"})
+    assert report_faults([row, faults.Row("clock jumps")]) == 0
+    assert "not tried" in capsys.readouterr().out
+    assert report_faults([replace(row, lost=["an entry"])]) == 1
+
+
+def test_a_list_that_cannot_be_right_is_called_wrong() -> None:
+    known = {"a": "https://x/a", "b": "https://x/b"}
+    item = {"uuid": "a", "url": "https://x/a"}
+    assert load._wrong("b", 200, {"videos": [item]}, known) == ""
+    assert "status 500" in load._wrong("b", 500, {}, known)
+    assert load._wrong("a", 200, {"videos": [item]}, known)
+    assert load._wrong("b", 200, {"videos": [item, item]}, known)
+    assert "unknown" in load._wrong("b", 200, {"videos": [{**item, "url": "https://y/a"}]}, known)

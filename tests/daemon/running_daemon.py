@@ -27,7 +27,7 @@ from models.labels import Labels
 from models.trained import TrainedModel
 from tests.models.made import made_labels, made_model
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 FORBIDDEN = ("torch", "scipy", "flwr", "alembic", "typer", "click", "rich")
 
 # The daemon as it is, but able to tell which modules it has loaded.

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, ParamSpec, TypeVar
 
-from daemon.errors import ShoalError
+from daemon.errors import DiskFullError, ShoalError, StoreError
 from daemon.jobs.run import run_job
 from daemon.process.job_context import JobOutcome, Progress
 from daemon.serve.context import ServeContext
@@ -54,8 +54,12 @@ class JobFailedError(ShoalError):
     def __init__(self, outcome: JobOutcome) -> None:
         super().__init__(outcome.message, advice=outcome.advice)
         self.code = outcome.code
-        # What a rule forbids is no failure of the job.
-        self.status = {2: 400, 3: 403, 4: 409}.get(outcome.exit_code, self.status)
+        # What a rule forbids is no failure of the job; nor is what became of the disk or the database.
+        self.status = {2: 400, 3: 403, 4: 409, StoreError.exit_code: StoreError.status}.get(
+            outcome.exit_code, self.status
+        )
+        if self.code == DiskFullError.code:
+            self.status = DiskFullError.status
 
 
 @dataclass

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.errors import ShoalError
 from daemon.process.daemon_lock import replace_file
+from daemon.process.full_disk import fields_of
 from daemon.serve.context import ServeContext
 from daemon.status import notices
 from daemon.status.notices import Notice
@@ -31,8 +32,8 @@ async def watch(context: ServeContext, every: float = EVERY_SECONDS) -> None:
             log.write(
                 await asyncio.to_thread(notices.current, context.engine, context.config, context.clock())
             )
-        except (OSError, SQLAlchemyError, ShoalError):
-            logger.exception("notices could not be read; it is tried again")
+        except (OSError, SQLAlchemyError, ShoalError) as error:
+            logger.error("notices could not be read; it is tried again", extra=fields_of(error))
         await asyncio.sleep(every)
 
 

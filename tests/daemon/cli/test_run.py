@@ -188,7 +188,7 @@ def test_a_full_disk_is_called_one(
     monkeypatch.setattr(os, "fsync", full)
     done = shoal("run", "-c", config)
     assert done.returncode == 6
-    assert f"the disk of {config.parent} is full" in " ".join(done.stderr.split())
+    assert "the disk is full" in " ".join(done.stderr.split())
     assert "Free some space" in done.stderr
     assert capfd.readouterr().out == ""
 

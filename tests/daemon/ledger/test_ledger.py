@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from daemon.cli.main import app
 from daemon.errors import StoreError
 from daemon.ledger import chain, manifests
-from daemon.ledger.canonical import MAX_BYTES, canonical, plain
+from daemon.ledger.canonical import MAX_BYTES, canonical, plain, signed_part
 from daemon.ledger.chain import BEGINNING, Head, Kind
 from daemon.ledger.messages import sentence
 from daemon.store import ledger_rows as rows
@@ -329,7 +329,7 @@ SECRETS = {
 def test_details_hold_no_viewer_title_address_or_secret(engine: Engine, tmp_path: Path, name: str) -> None:
     chain.append(engine, OLD, Kind.ROUND, "from 192.0.2.7", {name: SECRETS[name], "users": 17}, NOW)
     entry = chain.entries(engine)[-1]
-    told = canonical(chain.signed_part(entry)).decode()
+    told = canonical(signed_part(entry)).decode()
     for secret in ("u17", "5f3a", "secret film", "192.0.2.7", "2001:db8", "hunter2", "9c9de5e8", "watch/17"):
         assert secret not in told
     assert entry.details["users"] == 17
@@ -371,8 +371,8 @@ def test_a_hash_can_be_made_without_shoal(copy: Engine) -> None:
     """With the two tools that docs/ledger.md names."""
     jq = shutil.which("jq")
     for entry in chain.entries(copy):
-        line = json.dumps(chain.signed_part(entry))
-        assert canonical(json.loads(line)) == canonical(chain.signed_part(entry))
+        line = json.dumps(signed_part(entry))
+        assert canonical(json.loads(line)) == canonical(signed_part(entry))
         if jq is not None:
             made = subprocess.run(
                 [jq, "-cSj", "."], input=line.encode(), capture_output=True, check=True
@@ -526,6 +526,9 @@ def test_a_check_tells_the_head_and_knows_one_that_was_noted(instance: Path) -> 
     assert f"is entry {ENTRIES}" in shoal("verify", "--expect", noted, instance=instance)
     change(engine, "DELETE FROM ledger WHERE seq >= :last", last=ENTRIES)
     engine.dispose()
+    # The second copy has them; without it, only who noted a head can know.
+    assert "are missing from the database" in " ".join(shoal("verify", instance=instance, status=6).split())
+    (instance / "ledger.jsonl").unlink()
     assert "In order: 6 entries" in shoal("verify", instance=instance)
     assert "removed or replaced" in " ".join(
         shoal("verify", "--expect", noted, instance=instance, status=6).split()

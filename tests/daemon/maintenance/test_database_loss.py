@@ -41,6 +41,7 @@ PEERS = [Identity(f"p{n}.example", bytes([n + 1]) * 32) for n in range(3)]
 ADDED = Identity("added.example", b"a" * 32)
 RELEASE = ReleaseRecord("w" * 32, time.time() - 86400, "p1.example", "s" * 64, 16, 16, 0.5, 200, 30, 30)
 PAGE = 4096
+KINDS = ["opened", "peer-paused", "peer-removed", "database-lost"]
 
 
 def missing(path: Path) -> None:
@@ -118,23 +119,42 @@ def test_every_peer_is_paused_everybody_is_told_and_the_account_survives(
     engine = open_checked(config.database)
     known = repository.read(engine, config)
     assert known.approved() == ()
-    assert {host: peer.state for host, peer in known.peers.items()} == {p.host: "paused" for p in PEERS}
+    states = {p.host: "paused" for p in PEERS} | {PEERS[2].host: "removed"}
+    assert {host: peer.state for host, peer in known.peers.items()} == states
     assert repository.find(engine, config, PEERS[0].host) == known.peers[PEERS[0].host]
     assert releases.since(engine, 0.0) == [RELEASE]
-    assert [entry.kind for entry in chain.entries(engine)] == ["opened", "database-lost"]
+    assert [entry.kind for entry in chain.entries(engine)] == KINDS
     assert chain.verify(engine, open_identity(config.identity_file, config.instance.host).public).ok
     notices = [one for one in current(engine, config, time.time()) if one.kind == "database-lost"]
     assert outcome.result["lost"] in [one.sentence for one in notices]
     listed = shoal("peers", "list", "-c", file_of(config))
-    assert "approvals, the ledger" in listed.said.lower()
+    assert "a new one was begun" in listed.said
     assert "Paused" in listed.said
-    assert "The database was lost on" in shoal("ledger", "verify", "-c", file_of(config)).said
+    assert (
+        "3 entries of the ledger were brought back." in shoal("ledger", "verify", "-c", file_of(config)).said
+    )
     kept = sorted(path.name for path in config.data_dir.glob("shoal.db.*Z"))
     assert len(kept) == (damage is not missing)
     # And it stays so: another start changes nothing.
     assert run_here("migrate", file_of(config)).result["lost"] == outcome.result["lost"]
     assert repository.read(engine, config).approved() == ()
-    assert len(chain.entries(engine)) == 2
+    assert len(chain.entries(engine)) == len(KINDS)
+
+
+@pytest.mark.parametrize("also", ["none", "half"])
+def test_where_the_second_copy_is_lost_too_the_ledger_says_what_is_missing(config: Config, also: str) -> None:
+    copy = config.data_dir / "ledger.jsonl"
+    lines = copy.read_bytes().strip().split(b"\n")
+    copy.write_bytes(b"" if also == "none" else b"\n".join(lines[1:]) + b"\n{")
+    lose(config, missing)
+    assert run_here("migrate", file_of(config)).ok
+    engine = open_checked(config.database)
+    assert [entry.kind for entry in chain.entries(engine)] == ["opened", "database-lost"]
+    assert repository.read(engine, config).approved() == ()
+    told = shoal("ledger", "verify", "-c", file_of(config))
+    assert told.returncode == 0
+    assert "The database was lost (missing)" in told.said
+    assert "anew" in told.said
 
 
 def test_the_admin_decides_for_each_peer(config: Config) -> None:
@@ -142,7 +162,7 @@ def test_the_admin_decides_for_each_peer(config: Config) -> None:
     assert run_here("migrate", file_of(config)).ok
     engine = open_checked(config.database)
     host, now = PEERS[0].host, time.time()
-    assert repository.undecided(engine, config) == tuple(p.host for p in PEERS)
+    assert repository.undecided(engine, config) == tuple(p.host for p in PEERS[:2])
     commands.approve(engine, config, host, key=None, max_users=None, now=now, holds=lambda *_: None)
     assert [peer.host for peer in repository.read(engine, config).approved()] == [host]
     month = now + database_loss.RECENT_SECONDS
@@ -224,7 +244,7 @@ def test_a_crash_between_two_steps_forgets_nothing(config: Config, *, made: bool
     assert run_here("sync", file_of(config)).ok
     engine = open_checked(config.database)
     assert repository.read(engine, config).approved() == ()
-    assert [entry.kind for entry in chain.entries(engine)] == ["opened", "database-lost"]
+    assert [entry.kind for entry in chain.entries(engine)] == KINDS
     assert releases.since(engine, 0.0) == [RELEASE]
     assert loss.noted(config) is None
 

@@ -90,7 +90,7 @@ def test_foreign_and_broken_files_are_refused(tmp_path: Path) -> None:
         open_checked(tmp_path / "noise.db")
     assert "backup" in caught.value.advice
     (tmp_path / "folder.db").mkdir()
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="cannot be opened"):
         open_checked(tmp_path / "folder.db")
 
 
