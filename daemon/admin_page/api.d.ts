@@ -465,6 +465,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/share/videos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The videos in it, a page at a time */
+        get: operations["get_share_videos"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/rounds": {
         parameters: {
             query?: never;
@@ -493,6 +510,59 @@ export interface paths {
         get: operations["get_ledger"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Settings that the page may change, and what each value would let out */
+        get: operations["get_settings"];
+        put?: never;
+        /** Change settings; they hold at once */
+        post: operations["post_settings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/settings/levels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each privacy level costs, and what it is worth */
+        get: operations["get_settings_levels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Jobs that the admin may start, and how each stands */
+        get: operations["get_start"];
+        put?: never;
+        /** Start a job now */
+        post: operations["post_start"];
         delete?: never;
         options?: never;
         head?: never;
@@ -687,6 +757,42 @@ export interface components {
             sentence: string;
             value: number | null;
             bound: number | null;
+        };
+        /**
+         * ChoosableSetting
+         * @description A setting that the page may change.
+         */
+        ChoosableSetting: {
+            /** @enum {string} */
+            key: "mode" | "privacy.level" | "schedule.enabled" | "serve.discovery";
+            value: string | boolean;
+            /** @description "default", shoal.toml, choices.json, or the variable that sets it. */
+            origin: string;
+            /** @description A variable sets it, so the page cannot. */
+            locked: boolean;
+            options: components["schemas"]["Option"][];
+        };
+        /**
+         * ChosenSettings
+         * @description Settings to change; what is not named stays.
+         */
+        ChosenSettings: {
+            /** @default null */
+            mode?: ("off" | "simulate" | "consume" | "contribute") | null;
+            /** @default null */
+            level?: ("none" | "default" | "strict" | "user-level") | null;
+            /**
+             * @description Whether jobs run by themselves.
+             * @default null
+             */
+            schedule?: boolean | null;
+            /** @default null */
+            discovery?: ("familiar" | "balanced" | "explore") | null;
+            /**
+             * @description Codes of what the admin agrees to let out.
+             * @default []
+             */
+            agreed?: string[];
         };
         /**
          * Circle
@@ -1054,6 +1160,17 @@ export interface components {
             sentence: string;
         };
         /**
+         * LastRun
+         * @description How a job ended last; `problem` and `advice` are of a failure, in English.
+         */
+        LastRun: {
+            at: number;
+            ok: boolean;
+            sentence: components["schemas"]["Sentence"] | null;
+            problem: string;
+            advice: string;
+        };
+        /**
          * LearntThrough
          * @description The group that this instance is in; meanwhile it asks its peers for no sums.
          */
@@ -1084,6 +1201,8 @@ export interface components {
             at: number;
             kind: string;
             subject: string;
+            /** @description What it says. */
+            sentence: components["schemas"]["Sentence"];
             details: {
                 [key: string]: unknown;
             };
@@ -1115,6 +1234,19 @@ export interface components {
             window_ends: number | null;
         };
         /**
+         * LevelPlans
+         * @description All levels, weakest first; for `aggregators` and sums of `members`.
+         */
+        LevelPlans: {
+            aggregators: number;
+            members: number;
+            /** @description Sent to all of them, whatever the level. */
+            bytes_month: number;
+            /** @description Data windows of each in the first year. */
+            windows: number;
+            levels: components["schemas"]["PlanOfLevel"][];
+        };
+        /**
          * LiveGroup
          * @description What the daemon does for the group now.
          */
@@ -1125,6 +1257,15 @@ export interface components {
             hosting: "" | "starting" | "ready" | "failed";
             running: boolean;
             problem: string;
+        };
+        /**
+         * MeasuredQuality
+         * @description NDCG@10 of next videos on a public data set, and what it is without noise.
+         */
+        MeasuredQuality: {
+            data: string;
+            value: number;
+            without_noise: number;
         };
         /**
          * Member
@@ -1267,7 +1408,7 @@ export interface components {
         };
         /**
          * NextShare
-         * @description What the next contribution would hold; `videos` are the first of `total`.
+         * @description What the next contribution would hold, over `total` videos that have viewers.
          *
          *     It is one vector: a number for each video of the vocabulary, and one for each pair of a head that whoever
          *     asks chooses from it. Its noise is drawn then, so it has no hash before.
@@ -1283,8 +1424,6 @@ export interface components {
             drawn: "epoch" | "listed" | "peers";
             /** @description Instances that this one would be summed with, at most 200. */
             members: string[];
-            videos: components["schemas"]["SharedVideo"][];
-            shown: number;
             total: number;
             users: number;
             vocabulary: number;
@@ -1340,6 +1479,17 @@ export interface components {
              * @enum {string}
              */
             approved: "yes" | "no" | "other-key";
+        };
+        /**
+         * Option
+         * @description A value that may be chosen.
+         */
+        Option: {
+            value: string | boolean;
+            /** @description Why it cannot be chosen, empty where it can. */
+            problem: string;
+            /** @description What it would let out that stays here now; the admin has to agree. */
+            confirm: components["schemas"]["Sentence"][];
         };
         /**
          * Overview
@@ -1441,6 +1591,25 @@ export interface components {
             peers: components["schemas"]["Peer"][];
             cohort: components["schemas"]["Cohort"];
             followed: components["schemas"]["Followed"];
+        };
+        /**
+         * PlanOfLevel
+         * @description A level with this instance's other settings.
+         */
+        PlanOfLevel: {
+            /** @enum {string} */
+            level: "none" | "default" | "strict" | "user-level";
+            /** @description Standard deviation in the number of viewers of a pair. */
+            noise: number;
+            /** @description At delta 1e-6, for one pair of videos of one viewer; or "infinite". */
+            epsilon_window: number | string;
+            /** @description Of the first year, own release included. */
+            epsilon_year: number | string;
+            /** @description Viewers of the most watched video that it needs. */
+            audience_needed: number;
+            /** @description Whether it makes sense for a cohort like this one. */
+            offered: boolean;
+            quality: components["schemas"]["MeasuredQuality"][];
         };
         /**
          * PolicyVerdict
@@ -1588,8 +1757,7 @@ export interface components {
             quality: components["schemas"]["Exposed"];
             /** @description When a new sum may be asked for. */
             next_window: number | null;
-            /** @description One English sentence for people. */
-            proof: string;
+            proof: components["schemas"]["Sentence"];
             limits: string[];
         };
         /**
@@ -1670,6 +1838,16 @@ export interface components {
             words: string[];
         };
         /**
+         * Sentence
+         * @description One sentence for people: `code` names it in the catalogue, `params` fill its gaps.
+         */
+        Sentence: {
+            code: string;
+            params: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * ServedModel
          * @description The model in service.
          */
@@ -1686,6 +1864,16 @@ export interface components {
             quality: number | null;
             /** @description Other instances whose viewers it was learnt from. */
             survivors: string[];
+        };
+        /**
+         * Settings
+         * @description All settings that the page may change.
+         */
+        Settings: {
+            host: string;
+            /** @description Whether there are real viewers: a PeerTube, no data set. */
+            real: boolean;
+            settings: components["schemas"]["ChoosableSetting"][];
         };
         /**
          * Share
@@ -1714,6 +1902,30 @@ export interface components {
             };
         };
         /**
+         * SharedVideosPage
+         * @description Some of the videos that would leave next, those with the most viewers first.
+         */
+        SharedVideosPage: {
+            /** @description When they were counted. */
+            at: number;
+            total: number;
+            /** @description Those that hold the words. */
+            found: number;
+            videos: components["schemas"]["SharedVideo"][];
+        };
+        /**
+         * SharedVideosQuery
+         * @description Words of the titles or addresses of videos that would leave, and a page of those found.
+         */
+        SharedVideosQuery: {
+            /** @default  */
+            q?: string;
+            /** @default 0 */
+            offset?: number;
+            /** @default 25 */
+            limit?: number;
+        };
+        /**
          * ShownKey
          * @description An instance, and the key that the admin was shown.
          */
@@ -1725,6 +1937,40 @@ export interface components {
             host: string;
             /** @description The key that was compared, so that no other one is approved. */
             key: string;
+        };
+        /**
+         * StartOrder
+         * @description A job to start.
+         */
+        StartOrder: {
+            /** @enum {string} */
+            job: "sync" | "train" | "round";
+        };
+        /**
+         * StartableJob
+         * @description One job; times in Unix seconds.
+         */
+        StartableJob: {
+            /** @enum {string} */
+            job: "sync" | "train" | "round";
+            /** @description Since when it runs; null while it does not. */
+            running: number | null;
+            /** @description How far it is, in [0, 1]; null where it is unknown. */
+            progress: number | null;
+            /** @description Whether it was started, and waits for its turn. */
+            waits: boolean;
+            last: components["schemas"]["LastRun"] | null;
+            /** @description When it runs next by itself. */
+            next: number | null;
+            /** @description Why it cannot be started now. */
+            refused: components["schemas"]["Sentence"] | null;
+        };
+        /**
+         * StartableJobs
+         * @description In the order in which a new instance needs them.
+         */
+        StartableJobs: {
+            jobs: components["schemas"]["StartableJob"][];
         };
         /**
          * SumOrder
@@ -2798,6 +3044,39 @@ export interface operations {
             };
         };
     };
+    get_share_videos: {
+        parameters: {
+            query?: {
+                q?: string;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharedVideosPage"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_rounds: {
         parameters: {
             query?: {
@@ -2848,6 +3127,159 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ledger"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChosenSettings"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_settings_levels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LevelPlans"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartableJobs"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartOrder"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartableJobs"];
                 };
             };
             /** @description Refused, or it failed. */

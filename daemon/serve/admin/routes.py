@@ -14,6 +14,7 @@ from daemon.serve.admin import (
     peers,
     records,
     reverts,
+    settings,
     videos,
 )
 from daemon.serve.admin.routing import AdminApi, AdminRequest, Route, Table
@@ -28,7 +29,7 @@ async def description(_request: AdminRequest) -> dict[str, Any]:
     return openapi.describe(ROUTES)
 
 
-_TABLES = (overview, peers, circle, group, group_keys, reverts, records, models, videos)
+_TABLES = (overview, peers, circle, group, group_keys, reverts, records, settings, models, videos)
 ROUTES: Final[tuple[Route, ...]] = (
     *(row for topic in _TABLES for row in topic.table.routes),
     *_description.routes,

@@ -112,6 +112,10 @@ def test_everything_can_be_looked_at(world: World) -> None:
         "models",
         "suspects",
         "ledger",
+        "settings",
+        "settings/levels",
+        "start",
+        "share/videos?limit=3",
     ):
         world.good(path)
     world.good("videos?q=private")
@@ -120,6 +124,17 @@ def test_everything_can_be_looked_at(world: World) -> None:
         related = world.good(f"related?video={quote(video[name])}")["videos"]
         assert len(related) == 10
         assert all(item["title"].startswith("Private title") for item in related)
+
+
+def test_settings_are_changed_and_jobs_started(world: World) -> None:
+    found = world.good("settings", {"discovery": "explore"})
+    assert next(one["value"] for one in found["settings"] if one["key"] == "serve.discovery") == "explore"
+    world.good("settings", {"discovery": "balanced"})
+    assert world.bad("settings", {"mode": "everything"})[0] == 400
+    assert world.bad("settings", {"mode": "contribute"}) == (409, "unconfirmed")
+    assert world.bad("start", {"job": "round"}) == (403, "refused")
+    world.good("start", {"job": "sync"})
+    until(lambda: not any(one["running"] for one in world.good("start")["jobs"]), 120)
 
 
 def test_the_overview_says_who_this_is_what_serves_and_what_waits(world: World) -> None:
