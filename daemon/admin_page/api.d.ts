@@ -1757,7 +1757,8 @@ export interface components {
             quality: components["schemas"]["Exposed"];
             /** @description When a new sum may be asked for. */
             next_window: number | null;
-            proof: components["schemas"]["Sentence"];
+            /** @description One English sentence for people. */
+            proof: string;
             limits: string[];
         };
         /**

@@ -338,7 +338,7 @@ class RevertReport(TypedDict):
     exposure: Annotated[Exposed, Field(description="Share of top-10 lists with any of its videos.")]
     quality: Annotated[Exposed, Field(description="NDCG@10 on held-out engagements of this instance.")]
     next_window: Annotated[float | None, Field(description="When a new sum may be asked for.")]
-    proof: Sentence
+    proof: English
     limits: list[str]
 
 

@@ -126,17 +126,6 @@ def test_everything_can_be_looked_at(world: World) -> None:
         assert all(item["title"].startswith("Private title") for item in related)
 
 
-def test_settings_are_changed_and_jobs_started(world: World) -> None:
-    found = world.good("settings", {"discovery": "explore"})
-    assert next(one["value"] for one in found["settings"] if one["key"] == "serve.discovery") == "explore"
-    world.good("settings", {"discovery": "balanced"})
-    assert world.bad("settings", {"mode": "everything"})[0] == 400
-    assert world.bad("settings", {"mode": "contribute"}) == (409, "unconfirmed")
-    assert world.bad("start", {"job": "round"}) == (403, "refused")
-    world.good("start", {"job": "sync"})
-    until(lambda: not any(one["running"] for one in world.good("start")["jobs"]), 120)
-
-
 def test_the_overview_says_who_this_is_what_serves_and_what_waits(world: World) -> None:
     overview = world.good("overview")
     public = open_identity(world.daemon.config.parent / "identity.key", "one.example", create=False).public
@@ -312,6 +301,16 @@ def _words_to_peers(world: World) -> float:
         if line.startswith("shoal_jobs_total{") and 'name="peers"' in line
     ]
     return sum(float(line.split()[-1]) for line in found)
+
+
+def test_settings_are_changed_and_jobs_started(world: World) -> None:
+    found = world.good("settings", {"discovery": "explore"})
+    assert next(one["value"] for one in found["settings"] if one["key"] == "serve.discovery") == "explore"
+    world.good("settings", {"discovery": "balanced"})
+    assert world.bad("settings", {"mode": "everything"})[0] == 400
+    assert world.bad("settings", {"mode": "contribute"}) == (409, "unconfirmed")
+    assert world.bad("start", {"job": "round"}) == (403, "refused")
+    world.good("start", {"job": "sync"})
 
 
 def test_every_route_was_seen_to_keep_its_word(world: World) -> None:
