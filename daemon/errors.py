@@ -35,8 +35,8 @@ class ConfigError(ShoalError):
     code = "bad-configuration"
     exit_code = 2
 
-    def __init__(self, problems: tuple[str, ...], *, where: str = "shoal.toml") -> None:
-        super().__init__("\n".join(problems), advice=f"Correct {where}, then try again.")
+    def __init__(self, problems: tuple[str, ...], *, where: str = "shoal.toml", advice: str = "") -> None:
+        super().__init__("\n".join(problems), advice=advice or f"Correct {where}, then try again.")
         self.problems = problems
 
 

@@ -4,7 +4,6 @@ import { language } from './lib/texts.js'
 import { Pictures } from './pictures.js'
 import { Admin } from './tabs/admin.js'
 import { allTabs } from './tabs/all-tabs.js'
-import { pluginTab } from './tabs/plugin.js'
 
 /**
  * What the page needs of where it is shown.
@@ -36,7 +35,7 @@ export async function showPage (root, { api, headers, plugin, failed = () => {} 
     }
   })
   if (plugin) admin.pictures = new Pictures(requests)
-  const { element, start } = allTabs(admin, plugin ? [await pluginTab(helpers, spoken.say, plugin)] : [])
+  const { element, start } = allTabs(admin, plugin)
   root.replaceChildren(admin.page.live, element)
   start()
   return admin

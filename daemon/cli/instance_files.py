@@ -7,16 +7,17 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
-from daemon.config import FILE_NAME, Config
+from daemon.config import FILE_NAME, Config, choices
 from daemon.config.schema import DATABASE
 from daemon.ledger import second_copy
 from daemon.peers import rotation
 from daemon.process import daemon_lock
-from daemon.serve.admin import notice_watcher, token
+from daemon.serve.admin import notice_watcher, shared_videos, token
 from daemon.store import loss
 
 _FILES: Final = (
     FILE_NAME,
+    choices.NAME,
     f"{DATABASE}*",
     "identity.*",
     "viewers.key",
@@ -67,5 +68,7 @@ def _is_own(path: Path) -> bool:
     if path.is_dir() and not path.is_symlink():
         return name in _FOLDERS
     # What a crash left of a file that was about to be replaced is called .NAME.RANDOM.
+    if fnmatch(name, shared_videos.FILES):
+        return True
     whole = name[1:].rpartition(".")[0] if name.startswith(".") else name
     return name in _FOLDERS or any(fnmatch(whole, pattern) for pattern in _FILES)

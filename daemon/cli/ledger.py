@@ -15,7 +15,7 @@ from daemon.errors import RequestError, StoreError
 from daemon.ledger import bring_back, chain, manifests, second_copy
 from daemon.ledger.canonical import as_json
 from daemon.ledger.chain import Kind
-from daemon.ledger.messages import sentence
+from daemon.ledger.messages import in_english
 from daemon.store import ledger_rows, loss, model_records
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def show(
         if not found:
             line("No entry yet." if before is None and not kind else "There is no such entry.")
             return
-        shown = [(entry.seq, utc(entry.at), sentence(entry)) for entry in found]
+        shown = [(entry.seq, utc(entry.at), in_english(entry)) for entry in found]
         if details:
             for row, entry in zip(shown, found, strict=True):
                 table(["", "", ""], [row])
@@ -57,7 +57,7 @@ def show(
         if found[-1].seq > 1 and not kind:
             line(f"Earlier: shoal ledger show --before {found[-1].seq}")
 
-    result([{**as_json(entry), "sentence": sentence(entry)} for entry in found], show)
+    result([{**as_json(entry), "sentence": in_english(entry)} for entry in found], show)
 
 
 @app.command()

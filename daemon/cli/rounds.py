@@ -13,6 +13,7 @@ from daemon.cli.terminal import ago, bytes_of, count, facts, line, prose, result
 from daemon.errors import RequestError
 from daemon.group import repository as groups
 from daemon.ledger.messages import whose
+from daemon.sentences import english
 from daemon.store import activity
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _show(found: RoundRecord, privacy: list[tuple[str, str]]) -> None:
     facts(
         [
             ("round", found.id),
-            ("role", f"{found.role}: {whose(found.role, found.aggregator)}"),
+            ("role", f"{found.role}: {english(whose(found.role, found.aggregator))}"),
             ("aggregator", found.aggregator),
             ("started", ago(time.time() - found.started)),
             ("outcome", _outcome(found)),

@@ -32,7 +32,8 @@ class Setting:
     Attributes:
         key: as in shoal.toml, such as "listen.api_port".
         value: a JSON value; durations as they are written, `HIDDEN` for a secret, hosts for a list of peers.
-        origin: "default", the name of the file, or the variable that set it.
+        origin: "default", the name of the file, "choices.json" for a choice on the page, or the variable that
+            set it.
         reason: what it does and why, one paragraph.
         free_text: whether the value is text of the admin's own choice: a name, path or address.
     """

@@ -1,11 +1,13 @@
 """Reading shoal.toml and the environment, and saying precisely what is wrong with them.
 
-Order: defaults, then the file, then `SHOAL_SECTION__KEY` variables. A secret may be in a file of its own, as
-Docker's are, which `SHOAL_SECTION__KEY_FILE` names. Every problem becomes one line
+Order: defaults, then the file, then what was chosen on the admin page (`daemon.config.choices`), then
+`SHOAL_SECTION__KEY` variables. A secret may be in a file of its own, as Docker's are, which
+`SHOAL_SECTION__KEY_FILE` names. Every problem becomes one line
 `key: what is wrong. How to correct it.`, where a setting from a variable goes by the variable's name; values
 appear only where they cannot be secret.
 """
 
+import copy
 import difflib
 import json
 import os
@@ -21,6 +23,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from daemon.config import choices
 from daemon.config.schema import Config, DatasetSource, Section, tables_in
 from daemon.config.types import format_duration
 from daemon.errors import ConfigError
@@ -38,8 +41,15 @@ _SECRET_WORDS: Final = ("secret", "token", "password", "key")
 Steps = tuple[str, ...]
 
 
-def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
+def load(
+    path: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    chosen: Mapping[str, choices.Choice] | None = None,
+) -> Config:
     """Read and check a configuration; relative paths in it are resolved against its folder.
+
+    `chosen` stands for what is stored of the page's choices, to look at settings before they hold.
 
     Raises:
         ConfigError: with one line per problem.
@@ -47,13 +57,21 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     environ = os.environ if environ is None else environ
     path = _file(path)
     tree = _read(path)
+    written = copy.deepcopy(tree)
     variables, texts, lines = _with_secret_files(_variables(environ), environ)
     problems = [_apply(tree, steps, name, texts[name]) for steps, name in variables.items()]
     lines += [problem for problem in problems if problem]
+    if chosen is None:
+        chosen = _stored_choices(tree, path)
+    names = dict(variables)
+    for key in choices.in_effect(chosen, written, variables):
+        steps = choices.steps_of(key)
+        names[steps] = f"{key} in {choices.NAME}"
+        _put(tree, steps, chosen[key].value)
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
-        lines += [describe(item, variables) for item in error.errors(include_url=False)]
+        lines += [describe(item, names) for item in error.errors(include_url=False)]
     if lines:
         where = f"{path.name} or the SHOAL_* variables" if variables else path.name
         raise ConfigError(tuple(lines), where=where)
@@ -61,7 +79,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
 
 
 def origins(path: Path, environ: Mapping[str, str]) -> dict[Steps, str]:
-    """Return what set each setting that is no default: the name of the file, or of a variable.
+    """Return what set each setting that is no default: the name of a file, or of a variable.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -72,8 +90,32 @@ def origins(path: Path, environ: Mapping[str, str]) -> dict[Steps, str]:
         for name, value in tree.items():
             yield from below(value, (*at, name)) if isinstance(value, dict) else [(*at, name)]
 
-    variables, _texts, _problems = _with_secret_files(_variables(environ), environ)
-    return dict.fromkeys(below(_read(path), ()), path.name) | variables
+    tree = _read(path)
+    variables, texts, _problems = _with_secret_files(_variables(environ), environ)
+    written = copy.deepcopy(tree)
+    for steps, name in variables.items():
+        _apply(tree, steps, name, texts[name])
+    chosen = choices.in_effect(_stored_choices(tree, path), written, variables)
+    by_page = {choices.steps_of(key): choices.NAME for key in chosen}
+    return dict.fromkeys(below(written, ()), path.name) | by_page | variables
+
+
+def written_in(path: Path) -> Mapping[str, Any]:
+    """Return what shoal.toml itself says, unchecked: without defaults, choices and variables.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return _read(_file(path))
+
+
+def _stored_choices(tree: Mapping[str, Any], path: Path) -> dict[str, choices.Choice]:
+    """Read the choices in the data folder that a tree, variables included, names."""
+    folder = tree.get("data_dir", "")
+    if not isinstance(folder, str):
+        # What is wrong with it is said when all is checked.
+        return {}
+    return choices.read((path.resolve().parent / Path(folder).expanduser()).resolve())
 
 
 def _file(path: Path) -> Path:
@@ -200,13 +242,18 @@ def _apply(tree: dict[str, Any], steps: Steps, name: str, text: str) -> str:
             value = json.loads(text)
         except (json.JSONDecodeError, RecursionError):
             return f"{name}: is not JSON. Lists and tables in the environment are written as JSON."
+    _put(tree, steps, value)
+    return ""
+
+
+def _put(tree: dict[str, Any], steps: Steps, value: Any) -> None:
+    """Put a value in its place; where something is in the way, that is said when all is checked."""
     node = tree
     for step in steps[:-1]:
         node = node.setdefault(step, {})
         if not isinstance(node, dict):
-            return ""
+            return
     node[steps[-1]] = value
-    return ""
 
 
 def describe(error: ErrorDetails, variables: Mapping[Steps, str]) -> str:

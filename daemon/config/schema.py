@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from daemon.config.types import Duration, Host, PeerUrl, PublicKey, Secret, SourceUrl, is_loopback
 
 Mode = Literal["off", "simulate", "consume", "contribute"]
+PrivacyLevel = Literal["none", "default", "strict", "user-level"]
+Discovery = Literal["familiar", "balanced", "explore"]
 
 DATABASE = "shoal.db"
 """Name of the database in `data_dir`."""
@@ -215,7 +217,7 @@ class Sharing(Section):
 class Privacy(Section):
     """What protects your viewers in sums and in lists. See docs/privacy.md."""
 
-    level: Literal["none", "default", "strict", "user-level"] = "default"
+    level: PrivacyLevel = "default"
     """Noise in every sum, and in what lists rest on. "default" makes single pairs of videos uncertain in one
     sum; "strict" does so for longer and costs more quality; "user-level" makes whole histories uncertain in
     one sum and needs a very large cohort. "none" hides nothing and is refused for real viewers. To compare
@@ -250,7 +252,7 @@ class Privacy(Section):
 class Serve(Section):
     """What lists are made from, and how they are arranged."""
 
-    discovery: Literal["familiar", "balanced", "explore"] = "balanced"
+    discovery: Discovery = "balanced"
     """How far lists lead away from what everybody watches, where a viewer has not chosen: "familiar" has what
     many like, and in a list of related videos no place for new ones; "explore" has more of what few have seen
     and two places in ten for new videos; "balanced" is in between."""

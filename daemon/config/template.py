@@ -18,7 +18,8 @@ WIDTH = 100
 _HEADER = """\
 # Settings of this Shoal daemon. Lines that start with # show the defaults; remove the # to change one.
 # Every key can also be set by a variable: SHOAL_LISTEN__API_PORT=9000, SHOAL_MODE=simulate. A secret can be
-# in a file of its own: SHOAL_SOURCE__SECRET_FILE=/run/secrets/shoal.
+# in a file of its own: SHOAL_SOURCE__SECRET_FILE=/run/secrets/shoal. What was chosen on the admin page comes
+# before a line here until you change that line; to see what holds and why, run: shoal config show
 """
 
 

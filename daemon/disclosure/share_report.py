@@ -2,12 +2,14 @@
 
 The viewers behind each video are counted as for a contribution. What would leave is that with noise, which is
 drawn when a peer asks and then kept for a data window: so before that there is no vector whose hash could be
-shown, and once it has left there is exactly one. Nothing is written, and nothing of it goes into a log.
+shown, and once it has left there is exactly one. Nothing of it goes into a log, and nothing is written but
+the videos for the admin's page, to a file that is gone as soon as the daemon has opened it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -163,8 +165,15 @@ class ShareReport:
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Return the report as JSON."""
-    return gather(context.config, context.engine, context.clock()).as_json()
+    """Return the report as JSON; its videos go to the file that the argument "videos" names, one per line."""
+    report = gather(context.config, context.engine, context.clock())
+    descriptor = os.open(context.arguments["videos"], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(one.as_json(), ensure_ascii=False) + "\n" for one in report.videos())
+    found = report.as_json(most=0)
+    for name in ("videos", "shown"):
+        del found["next"][name]
+    return found
 
 
 def gather(config: Config, engine: Engine, now: float) -> ShareReport:

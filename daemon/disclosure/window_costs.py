@@ -93,7 +93,6 @@ def gather(config: Config, engine: Engine, release: Release, aggregators: int) -
     ages = np.array(ages_when_played(engine) if source is not None and source.kind == "peertube" else ())
     known = ages.size >= FEWEST_PLAYS
     min_age = config.privacy.min_video_age.total_seconds()
-    size = _bytes_of_release(config, engine)
     # Our own release tells as much of a pair as what an aggregator gets.
     streams = aggregators + 1
 
@@ -105,12 +104,17 @@ def gather(config: Config, engine: Engine, release: Release, aggregators: int) -
             windows=(first, later),
             pair=(_pair(release, first), _pair(release, later)),
             pair_together=(_pair(release, first * streams), _pair(release, later * streams)),
-            bytes=size * _MONTH / seconds,
+            bytes=bytes_a_month(config, engine, length),
             too_new=too_new(ages, min_age, seconds) if known else measured,
         )
 
     found = tuple(cost(length, measured) for length, measured in zip(LENGTHS, MEASURED, strict=True))
     return WindowCosts(found, aggregators, "" if known else MEASURED_ON)
+
+
+def bytes_a_month(config: Config, engine: Engine, window: timedelta) -> float:
+    """Return how much is sent to one aggregator in a month, once windows are fully grown."""
+    return _bytes_of_release(config, engine) * _MONTH / window.total_seconds()
 
 
 def _pair(release: Release, windows: int) -> float:

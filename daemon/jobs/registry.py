@@ -44,11 +44,12 @@ JOBS: dict[str, JobFunction] = {
     "group-nodes": lazy("daemon.group.hosting.node_registration:run", unless=_FLOWER),
     "group-learn": lazy("daemon.group.learning:run"),
     "share": lazy("daemon.disclosure.share_report:run"),
+    "level-plans": lazy("daemon.disclosure.level_plans:run"),
     "peers": lazy("daemon.peers.contact_job:run"),
     "migrate": lazy("daemon.maintenance.database_loss:run"),  # every job migrates first
 }
 
-UNRECORDED: frozenset[str] = frozenset({"migrate", "share", "measure", "group-check"})
+UNRECORDED: frozenset[str] = frozenset({"migrate", "share", "level-plans", "measure", "group-check"})
 """Jobs without a record: they change nothing, and what would leave does not belong in a list of jobs."""
 
 RECORDED_ONCE: frozenset[str] = frozenset({"consent", "peers", "group-nodes", "catch-up"})

@@ -52,6 +52,7 @@ class Kind(StrEnum):
     REVERT = "revert"
     WITHDRAWAL = "withdrawal"
     STOPPED = "stopped"
+    SETTINGS = "settings"
     GROUP = "group"
     PASSED_ON = "passed-on"
     DATABASE_LOST = "database-lost"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from daemon.ledger.chain import Kind
+from daemon.sentences import Sentence, english, sentence
 from daemon.store.ledger_rows import Row
 
 _ID = 12
@@ -19,237 +20,297 @@ _ROUND = re.compile("[0-9a-f]{64}")
 Details = Mapping[str, Any]
 
 
-def sentence(entry: Row) -> str:
+def said(entry: Row) -> Sentence:
     """Return one sentence, for a kind of a later version only its name and subject."""
     tell = _SENTENCES.get(entry.kind)
     if tell is None:
-        return f"{entry.kind}: {entry.subject}"
+        return sentence("ledger_other", kind=entry.kind, subject=entry.subject)
     return tell(entry.subject, entry.details)
+
+
+def in_english(entry: Row) -> str:
+    """Return the same in English words."""
+    return english(said(entry))
 
 
 def hosts(names: object) -> str:
     """Name some hosts, "nobody" for none."""
-    known = (
-        [str(name) for name in names] if isinstance(names, Sequence) and not isinstance(names, str) else []
-    )
-    if not known:
-        return "nobody"
-    more = len(known) - _NAMED
-    return ", ".join(known) if more <= 1 else f"{', '.join(known[:_NAMED])} and {more} more"
+    return english(_named(names))
 
 
-def whose(role: object, aggregator: object) -> str:
+def whose(role: object, aggregator: object) -> Sentence:
     """Say which sum a round of this role was; one of a later version's goes by who added it up."""
-    return {
-        "aggregator": "our own sum",
-        "host": "the sum of our group",
-        "group": f"what the other members of the group of {aggregator} gave",
-        "newcomer": f"the sum that {aggregator} passed on",
-    }.get(str(role), f"the sum of {aggregator}")
+    host = str(aggregator)
+    match role:
+        case "aggregator":
+            return sentence("ledger_ownSum")
+        case "host":
+            return sentence("ledger_groupSum")
+        case "group":
+            return sentence("ledger_othersGave", host=host)
+        case "newcomer":
+            return sentence("ledger_passedOnSum", host=host)
+        case _:
+            return sentence("ledger_sumOf", host=host)
 
 
-def _because(details: Details) -> str:
+def _texts(names: object) -> list[str]:
+    if not isinstance(names, Sequence) or isinstance(names, str):
+        return []
+    return [str(name) for name in names]
+
+
+def _named(names: object) -> Sentence:
+    known = _texts(names)
+    if not known:
+        return sentence("ledger_nobody")
+    more = len(known) - _NAMED
+    if more <= 1:
+        return sentence("ledger_hosts", hosts=known)
+    return sentence("ledger_hostsAndMore", hosts=", ".join(known[:_NAMED]), more=more)
+
+
+def _because(what: Sentence, details: Details) -> Sentence:
     reason = str(details.get("reason") or "").rstrip(".")
-    return f": {reason}" if reason else ""
+    return sentence("ledger_because", what=what, why=reason) if reason else what
 
 
-def _round(subject: str, details: Details) -> str:
-    name = f"Round {subject[:_ID]}, {whose(details.get('role'), details.get('aggregator'))}"
+def _opened(subject: str, details: Details) -> Sentence:
+    return sentence("ledger_opened", host=subject, key=str(details.get("key")))
+
+
+def _round(subject: str, details: Details) -> Sentence:
+    number, of = subject[:_ID], whose(details.get("role"), details.get("aggregator"))
     if details.get("outcome") != "done":
-        return f"{name}, was abandoned{_because(details)}."
-    survivors, roster = details.get("survivors") or (), details.get("roster") or ()
-    return f"{name}: {len(survivors)} of {len(roster)} members were summed ({hosts(survivors)})."
+        return _because(sentence("ledger_roundAbandoned", round=number, whose=of), details)
+    survivors, roster = _texts(details.get("survivors")), _texts(details.get("roster"))
+    return sentence(
+        "ledger_round",
+        round=number,
+        whose=of,
+        count=len(survivors),
+        total=len(roster),
+        who=_named(survivors),
+    )
 
 
-def _refused(subject: str, details: Details) -> str:
-    return f"Refused a sum that {subject} proposed{_because(details)}."
+def _refused(subject: str, details: Details) -> Sentence:
+    return _because(sentence("ledger_refused", host=subject), details)
 
 
-def _sum(subject: str, details: Details) -> str:
-    head = details.get("head")
-    over = f" over {head} videos" if isinstance(head, int) else ""
-    return f"Stored the sum of round {subject[:_ID]}{over}, with {hosts(details.get('survivors'))} in it."
+def _sum(subject: str, details: Details) -> Sentence:
+    head, who = details.get("head"), _named(details.get("survivors"))
+    if not isinstance(head, int):
+        return sentence("ledger_sum", round=subject[:_ID], who=who)
+    return sentence("ledger_sumOver", round=subject[:_ID], count=head, who=who)
 
 
-def _model(subject: str, details: Details) -> str:
-    survivors = details.get("survivors")
-    others = f"{hosts(survivors)} and our own viewers" if survivors else "our own viewers alone"
-    return f"Trained model {subject} from {others}."
+def _model(subject: str, details: Details) -> Sentence:
+    if survivors := details.get("survivors"):
+        return sentence("ledger_modelTogether", model=subject, who=_named(survivors))
+    return sentence("ledger_modelAlone", model=subject)
 
 
-def _acceptance(subject: str, details: Details) -> str:
+def _acceptance(subject: str, details: Details) -> Sentence:
     # Of a sum that nothing could be trained on there is no model.
-    what = f"The sum of round {subject[:_ID]}" if _ROUND.fullmatch(subject) else f"Model {subject}"
-    verdict = {
-        "accepted": "was accepted",
-        "awaiting": "waits for you to look at it",
-        "quarantined": "was quarantined",
-    }.get(str(details.get("verdict")), "was judged")
-    by = " by the admin" if details.get("by") == "admin" else ""
-    failed = ", ".join(str(check) for check in details.get("failed") or ())
-    return f"{what} {verdict}{by}{f': {failed}' if failed else _because(details)}."
+    what = (
+        sentence("ledger_theSum", round=subject[:_ID])
+        if _ROUND.fullmatch(subject)
+        else sentence("ledger_theModel", model=subject)
+    )
+    by_admin = details.get("by") == "admin"
+    match details.get("verdict"):
+        case "accepted" if by_admin:
+            found = sentence("ledger_acceptedByAdmin", what=what)
+        case "accepted":
+            found = sentence("ledger_accepted", what=what)
+        case "awaiting":
+            found = sentence("ledger_awaiting", what=what)
+        case "quarantined" if by_admin:
+            found = sentence("ledger_quarantinedByAdmin", what=what)
+        case "quarantined":
+            found = sentence("ledger_quarantined", what=what)
+        case _:
+            found = sentence("ledger_judged", what=what)
+    failed = ", ".join(_texts(details.get("failed")))
+    return sentence("ledger_because", what=found, why=failed) if failed else _because(found, details)
 
 
-def _rotated(subject: str, details: Details) -> str:
-    return f"{subject} has a new key: {details.get('new')}."
-
-
-def _changed(subject: str, details: Details) -> str:
+def _changed(subject: str, details: Details) -> Sentence:
     if details.get("proven") is True:
-        return f"{subject} has a new key, confirmed by its old one."
-    return f"{subject} uses a key that you have not approved; it counts in no sum until you do."
+        return sentence("ledger_keyProven", host=subject)
+    return sentence("ledger_keyUnproven", host=subject)
 
 
-def _approved(subject: str, details: Details) -> str:
+def _approved(subject: str, details: Details) -> Sentence:
     if details.get("resumed"):
-        return f"{subject} is learnt from again."
+        return sentence("ledger_resumed", host=subject)
     if by := details.get("introduced_by"):
-        alone = "" if details.get("evidence") else ", and counts as a stranger until more stands for it"
-        return f"{subject} was approved as a peer, introduced by {hosts(by)}{alone}."
-    return f"{subject} was approved as a peer{', with a new key' if details.get('old') else ''}."
+        if details.get("evidence"):
+            return sentence("ledger_approvedIntroduced", host=subject, who=_named(by))
+        return sentence("ledger_approvedOnWord", host=subject, who=_named(by))
+    if details.get("old"):
+        return sentence("ledger_approvedNewKey", host=subject)
+    return sentence("ledger_approved", host=subject)
 
 
-def _introduced(subject: str, details: Details) -> str:
+def _introduced(subject: str, details: Details) -> Sentence:
     if not details.get("hosts"):
-        return f"Nobody is introduced to {subject} any more."
-    return f"Introduced to {subject}: {hosts(details.get('hosts'))}."
+        return sentence("ledger_introducedNobody", host=subject)
+    return sentence("ledger_introduced", host=subject, who=_named(details.get("hosts")))
 
 
-def _vouched_for(subject: str, details: Details) -> str:
-    why = {
-        "followed": "this PeerTube has followed it for 30 days",
-        "vouched": "two peers vouch for it",
-    }.get(str(details.get("evidence")), "more than an introduction stands for it")
-    return f"{subject} counts as an approved peer from now on: {why}."
+def _vouched_for(subject: str, details: Details) -> Sentence:
+    match details.get("evidence"):
+        case "followed":
+            return sentence("ledger_vouchedFollowed", host=subject)
+        case "vouched":
+            return sentence("ledger_vouchedByPeers", host=subject)
+        case _:
+            return sentence("ledger_vouchedOther", host=subject)
 
 
-def _reverted(subject: str, details: Details) -> str:
-    gone = [_counted(len(details.get(f"{one}s") or ()), one) for one in ("sum", "model")]
+def _reverted(subject: str, details: Details) -> Sentence:
+    gone = {one: len(details.get(f"{one}s") or ()) for one in ("sum", "model")}
+    found = sentence("ledger_reverted", host=subject, sums=gone["sum"], models=gone["model"])
     now = details.get("served_now")
-    serves = f"; model {now} now serves" if now else ""
-    return f"What was learnt from {subject} was taken out: {' and '.join(gone)} deleted{serves}."
+    return sentence("ledger_revertedServes", what=found, model=str(now)) if now else found
 
 
-def _counted(count: int, one: str) -> str:
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+def _stopped(_subject: str, details: Details) -> Sentence:
+    own, others = details.get("own_rounds") or 0, details.get("rounds_of_others") or 0
+    return sentence("ledger_stopped", own=own, others=others)
 
 
-def _stopped(_subject: str, details: Details) -> str:
-    others, own = details.get("rounds_of_others") or 0, details.get("own_rounds") or 0
-    return f"Stopped all open rounds: {own} of our own, {others} of others."
+def _settings(_subject: str, details: Details) -> Sentence:
+    changed = details.get("changed")
+    pairs = changed.items() if isinstance(changed, Mapping) else ()
+    written = [f"{key} = {_written(pair[-1])}" for key, pair in pairs if isinstance(pair, Sequence) and pair]
+    return sentence("ledger_settings", what=written)
 
 
-def _withdrawal(_subject: str, details: Details) -> str:
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _withdrawal(_subject: str, details: Details) -> Sentence:
     number = details.get("viewers")
-    who = f"{number} viewers" if isinstance(number, int) and number != 1 else "A viewer"
-    return f"{who} withdrew. No later sum or model includes their data."
+    return sentence("ledger_withdrawal", count=number if isinstance(number, int) else 1)
 
 
-_LOSSES: Final = {
-    "older": "The database was older than the second copy of the ledger",
-    "restored": "The database was restored from a backup",
-    "copied": "The database was restored from a backup, and every peer paused",
-}
-
-
-def _number(count: Any, one: str, many: str) -> str:
-    return f"1 {one}" if count == 1 else f"{count} {many}"
-
-
-def _lost(_subject: str, details: Details) -> str:
+def _lost(_subject: str, details: Details) -> Sentence:
     cause, brought, missing = (details.get(name) for name in ("cause", "brought_back", "missing"))
-    told = _LOSSES.get(str(cause), f"The database was lost ({cause})" if cause else "The database was lost")
+    match cause:
+        case "older":
+            told = sentence("ledger_lostOlder")
+        case "restored":
+            told = sentence("ledger_lostRestored")
+        case "copied":
+            told = sentence("ledger_lostCopied")
+        case None | "":
+            told = sentence("ledger_lostUnknown")
+        case _:
+            told = sentence("ledger_lostCause", cause=str(cause))
     if missing:
-        return f"{told}: {_number(missing, 'entry', 'entries')} of the ledger are missing before this one."
+        return sentence("ledger_lostMissing", what=told, count=missing)
     if brought:
-        return f"{told}: {_number(brought, 'entry', 'entries')} of the ledger were brought back."
-    return f"{told}." if cause in _LOSSES else f"{told}: this ledger begins anew, without earlier entries."
+        return sentence("ledger_lostBrought", what=told, count=brought)
+    if cause in ("older", "restored", "copied"):
+        return sentence("ledger_lostAlone", what=told)
+    return sentence("ledger_lost", what=told)
 
 
-def _group(subject: str, details: Details) -> str:
+def _group(subject: str, details: Details) -> Sentence:
     tell, name = _OF_GROUPS.get(str(details.get("event"))), str(details.get("group") or "")
-    return f"The group {name}: {subject}." if tell is None else tell(subject, name, details)
+    if tell is None:
+        return sentence("ledger_groupOther", group=name, subject=subject)
+    return tell(subject, name, details)
 
 
-def _approved_in(subject: str, name: str, details: Details) -> str:
+def _approved_in(subject: str, name: str, details: Details) -> Sentence:
     if details.get("invited"):
-        return f"{subject} was invited to the group {name}."
-    return f"{subject} was admitted to the group {name}."
+        return sentence("ledger_groupInvited", host=subject, group=name)
+    return sentence("ledger_groupAdmitted", host=subject, group=name)
 
 
-def _epoch(subject: str, name: str, details: Details) -> str:
+def _left(subject: str, name: str, details: Details) -> Sentence:
+    if details.get("own"):
+        return sentence("ledger_groupWeLeft", host=subject, group=name)
+    return sentence("ledger_groupLeft", host=subject, group=name)
+
+
+def _epoch(subject: str, name: str, details: Details) -> Sentence:
     # By part, each a list of hosts.
-    members, sub_cohorts = details.get("members"), details.get("sub_cohorts")
+    members, parts = details.get("members"), details.get("sub_cohorts")
     lists = members if isinstance(members, Sequence) and not isinstance(members, str) else ()
-    count = sum(len(part) for part in lists if isinstance(part, Sequence)) or None
-    size = f": {_counted(count, 'member')}" if isinstance(count, int) else ""
-    many = isinstance(sub_cohorts, int) and sub_cohorts > 1
-    divided = f", divided into {sub_cohorts} sub-cohorts" if many else ""
-    return f"The group {name} of {subject} has a new member list{size}{divided}."
+    count = sum(len(part) for part in lists if isinstance(part, Sequence))
+    if isinstance(parts, int) and parts > 1:
+        return sentence("ledger_groupEpochParts", host=subject, group=name, count=count, parts=parts)
+    return sentence("ledger_groupEpoch", host=subject, group=name, count=count)
 
 
-def _published(subject: str, name: str, details: Details) -> str:
-    survivors, left_out = details.get("survivors"), details.get("left_out")
+def _published(subject: str, name: str, details: Details) -> Sentence:
+    survivors = details.get("survivors")
     parts = survivors if isinstance(survivors, Sequence) and not isinstance(survivors, str) else ()
     whom = sorted(str(host) for part in parts if isinstance(part, list) for host in part)
-    learnt = f", learnt from {hosts(whom)}" if whom else ", and nothing was learnt from it"
-    why = [str(reason).rstrip(".") for reason in left_out] if isinstance(left_out, Sequence) else []
-    without = f". {_counted(len(why), 'sub-cohort')} left out: {'; '.join(why)}" if why else ""
-    return f"{subject} published a sum of the group {name}{learnt}{without}."
+    found = (
+        sentence("ledger_groupPublished", host=subject, group=name, who=_named(whom))
+        if whom
+        else sentence("ledger_groupPublishedNothing", host=subject, group=name)
+    )
+    why = [reason.rstrip(".") for reason in _texts(details.get("left_out"))]
+    if not why:
+        return found
+    return sentence("ledger_groupPublishedWithout", what=found, count=len(why), why="; ".join(why))
 
 
-def _passed_on(subject: str, details: Details) -> str:
-    return f"{subject} passed on a sum of {hosts(details.get('survivors'))}; it was stored, and is judged."
+def _plain(say: Callable[[str], Sentence]) -> Callable[[str, Details], Sentence]:
+    return lambda subject, details: _because(say(subject), details)
 
 
-_OF_GROUPS: dict[str, Callable[[str, str, Details], str]] = {
-    "hosted": lambda _subject, name, _details: f"This instance now hosts the group {name}.",
-    "asked": lambda subject, name, _details: f"{subject} asked to join the group {name}.",
+_OF_GROUPS: dict[str, Callable[[str, str, Details], Sentence]] = {
+    "hosted": lambda _subject, name, _details: sentence("ledger_groupHosted", group=name),
+    "asked": lambda subject, name, _details: sentence("ledger_groupAsked", host=subject, group=name),
     "approved": _approved_in,
-    "refused": lambda subject, name, _details: f"{subject} was refused admission to the group {name}.",
-    "ejected": lambda subject, name, details: (
-        f"{subject} was removed from the group {name}{_because(details)}."
+    "refused": lambda subject, name, _details: sentence("ledger_groupRefused", host=subject, group=name),
+    "ejected": lambda subject, name, details: _because(
+        sentence("ledger_groupEjected", host=subject, group=name), details
     ),
-    "joined": lambda subject, name, _details: f"This instance joined the group {name} of {subject}.",
-    "left": lambda subject, name, details: (
-        f"This instance left the group {name} of {subject}."
-        if details.get("own")
-        else f"{subject} left the group {name}."
-    ),
-    "closed": lambda _subject, name, _details: f"The group {name} was closed.",
+    "joined": lambda subject, name, _details: sentence("ledger_groupJoined", host=subject, group=name),
+    "left": _left,
+    "closed": lambda _subject, name, _details: sentence("ledger_groupClosed", group=name),
     "epoch": _epoch,
     "published": _published,
 }
 
 
-def _plain(text: str) -> Callable[[str, Details], str]:
-    return lambda subject, details: f"{text.format(subject)}{_because(details)}."
-
-
-_SENTENCES: dict[str, Callable[[str, Details], str]] = {
-    Kind.OPENED: lambda subject, details: (
-        f"The ledger of {subject} begins with the key {details.get('key')}."
-    ),
+_SENTENCES: dict[str, Callable[[str, Details], Sentence]] = {
+    Kind.OPENED: _opened,
     Kind.ROUND: _round,
     Kind.DATABASE_LOST: _lost,
     Kind.REFUSED: _refused,
     Kind.SUM: _sum,
     Kind.MODEL: _model,
     Kind.ACCEPTANCE: _acceptance,
-    Kind.SERVED: _plain("Model {} now serves"),
-    Kind.PEER_ADDED: _plain("{} became a candidate"),
-    Kind.PEER_ASKED: _plain("{} asked to be approved"),
+    Kind.SERVED: _plain(lambda model: sentence("ledger_served", model=model)),
+    Kind.PEER_ADDED: _plain(lambda host: sentence("ledger_added", host=host)),
+    Kind.PEER_ASKED: _plain(lambda host: sentence("ledger_asked", host=host)),
     Kind.PEER_APPROVED: _approved,
     Kind.PEER_VOUCHED_FOR: _vouched_for,
     Kind.PEERS_INTRODUCED: _introduced,
-    Kind.PEER_PAUSED: _plain("{} was paused: it is in no new sums"),
-    Kind.PEER_REMOVED: _plain("{} was removed from the peers"),
-    Kind.PEER_REVERTED: _plain("{} was blocked; what was learnt from it is being taken out"),
-    Kind.KEY_ROTATED: _rotated,
+    Kind.PEER_PAUSED: _plain(lambda host: sentence("ledger_paused", host=host)),
+    Kind.PEER_REMOVED: _plain(lambda host: sentence("ledger_removed", host=host)),
+    Kind.PEER_REVERTED: _plain(lambda host: sentence("ledger_blocked", host=host)),
+    Kind.KEY_ROTATED: lambda subject, details: sentence(
+        "ledger_newKey", host=subject, key=str(details.get("new"))
+    ),
     Kind.KEY_CHANGED: _changed,
     Kind.REVERT: _reverted,
     Kind.WITHDRAWAL: _withdrawal,
     Kind.STOPPED: _stopped,
+    Kind.SETTINGS: _settings,
     Kind.GROUP: _group,
-    Kind.PASSED_ON: _passed_on,
+    Kind.PASSED_ON: lambda subject, details: sentence(
+        "ledger_passedOn", host=subject, who=_named(details.get("survivors"))
+    ),
 }

@@ -74,6 +74,7 @@ LOCKS: Mapping[str, str] = {
     "group-learn": "group.lock",
     "contribution": "",
     "share": "",
+    "level-plans": "",
     "measure": "",
     "group-check": "",
     "consent": "check.lock",

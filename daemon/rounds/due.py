@@ -15,6 +15,7 @@ from daemon.peers.repository import KnownPeers
 from daemon.process import daemon_lock
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import peer_windows
+from daemon.sentences import Sentence, sentence
 from daemon.store import activity
 from daemon.store.videos import first_public
 
@@ -40,6 +41,26 @@ def old_enough(config: Config, engine: Engine) -> float:
     return math.inf if first is None else first + config.privacy.min_video_age.total_seconds()
 
 
+def hindrance(config: Config, engine: Engine, now: float) -> Sentence | None:
+    """Return why the admin cannot start a round now, None where nothing is in the way."""
+    if config.mode == "off":
+        return sentence("roundOff")
+    if config.mode == "simulate":
+        return None
+    if missing := round_config.missing(config, repository.read(engine, config)):
+        return sentence("roundPeers", count=missing)
+    first = old_enough(config, engine)
+    if first == math.inf:
+        return sentence("roundSync")
+    if first > now:
+        return sentence("roundVideos", at=first)
+    windows = peer_windows(config, lambda: now)
+    window, opens = windows.current(), windows.next_at()
+    # After a failure there is a pause, which an admin need not wait for.
+    taken = window is not None and window.done and opens > now
+    return sentence("roundWindow", at=opens) if taken else None
+
+
 def require_round(config: Config, engine: Engine, book: KnownPeers, now: float) -> None:
     """Check that a round can be started now.
 
@@ -51,7 +72,7 @@ def require_round(config: Config, engine: Engine, book: KnownPeers, now: float) 
     if config.mode == "off":
         raise PolicyRefusedError(
             'federation is switched off (mode "off")',
-            advice='Set mode = "simulate", "consume" or "contribute" in shoal.toml and restart the daemon.',
+            advice="Choose another mode on the admin page, under Settings.",
         )
     if config.mode == "simulate":
         return

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -32,7 +32,12 @@ class Runner:
         self._turn = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._jobs: dict[str, float] = {}
+        self._waiting: set[str] = set()
+        self._progress: dict[str, float] = {}
         context.running = lambda: dict(self._jobs)
+        context.progress = lambda: dict(self._progress)
+        context.waiting = lambda: frozenset(self._waiting)
+        context.begun = lambda: self._tasks.keys() | self._jobs.keys() | self._waiting
 
     def running(self, name: str) -> bool:
         """Tell whether a task of that name runs."""
@@ -77,14 +82,23 @@ class Runner:
         Of those that run `in_turn`, one runs at a time.
         """
         limit = min(self._context.config.limits.job_time.total_seconds(), at_most)
-        async with self._turn if in_turn else nullcontext():
+
+        def progress(_stage: str, fraction: float) -> None:
+            self._progress[name] = fraction
+
+        async with self._my_turn(name) if in_turn else nullcontext():
             self._jobs[name] = self._context.clock()
             try:
                 outcome = await self._run(
-                    name, self._context.config_file, time_limit=limit, arguments=arguments
+                    name,
+                    self._context.config_file,
+                    time_limit=limit,
+                    on_progress=progress,
+                    arguments=arguments,
                 )
             finally:
                 self._jobs.pop(name, None)
+                self._progress.pop(name, None)
         self._context.metrics.job_ended(outcome)
         if outcome.ok:
             logger.info("job done", extra={"job": name, "seconds": outcome.seconds})
@@ -97,3 +111,15 @@ class Runner:
             }
             logger.error("job failed", extra=problem)
         return outcome
+
+    @asynccontextmanager
+    async def _my_turn(self, name: str) -> AsyncIterator[None]:
+        self._waiting.add(name)
+        try:
+            await self._turn.acquire()
+        finally:
+            self._waiting.discard(name)
+        try:
+            yield
+        finally:
+            self._turn.release()

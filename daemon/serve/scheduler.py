@@ -56,10 +56,23 @@ class Rule:
 
 
 def rules(config: Config) -> Iterator[Rule]:
-    """Yield the rules that follow from the settings."""
+    """Yield the rules by which jobs run by themselves, as the settings are."""
+    if config.schedule.enabled:
+        yield from _all_rules(config)
+
+
+def by_hand(config: Config, name: str) -> Rule:
+    """Return the rule of a job that the admin starts, whether it runs by itself or not."""
+    if name == "train":
+        return Rule("train", config.schedule.sync)
+    if name == "round" and not config.federates:
+        # Nothing is sent, so nothing comes of it that could be learnt from.
+        return Rule("round", ROUND_EVERY)
+    return next(rule for rule in _all_rules(config) if rule.job == name)
+
+
+def _all_rules(config: Config) -> Iterator[Rule]:
     schedule, source = config.schedule, config.source
-    if not schedule.enabled:
-        return
     yield Rule("sync", schedule.sync, then="train" if schedule.train_after_sync else "")
     yield Rule("prune", schedule.prune)
     if isinstance(source, PeerTubeSource):
@@ -157,6 +170,15 @@ class Scheduler:
             self._round_at = await asyncio.to_thread(self._next_round, now)
             if self._round_at > now:
                 return
+        await self._run(rule, now)
+
+    def begin_now(self, name: str) -> None:
+        """Begin a job that the admin wants now, and what follows; it may wait for its turn."""
+        rule = by_hand(self._context.config, name)
+        self._runner.begin(name, lambda: self._run(rule, self._context.clock()))
+
+    async def _run(self, rule: Rule, now: float) -> None:
+        name = rule.job
         outcome = await self._runner.job(name, in_turn=rule.in_turn, at_most=rule.at_most)
         if name == "round":
             # What a data window noted has a growing pause of its own, and people are shown that one.
@@ -197,6 +219,8 @@ class Scheduler:
         )
 
     def _move(self, name: str, when: float) -> None:
+        if self._timer.get_job(name) is None:
+            return
         self._timer.modify_job(name, next_run_time=datetime.fromtimestamp(when, UTC))
 
     def _last(self, name: str) -> float | None:

@@ -15,7 +15,7 @@ from daemon.group.membership.blob_cache import FOLDER, BlobCache
 from daemon.group.published_sums import EPOCH, MESSAGE, PublishedStore, not_learnt
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
-from daemon.ledger.messages import sentence
+from daemon.ledger.messages import in_english as sentence
 from daemon.rounds import round_config
 from daemon.rounds.data_windows import withdraw_viewers
 from daemon.store.viewers import forget_viewers, viewer_states

@@ -39,8 +39,9 @@ from daemon.serve.admin import openapi
 from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.routes import ROUTES
 from daemon.serve.api.metrics import Metrics
+from daemon.serve.background import peers_app
 from daemon.serve.federation_app import open_service
-from daemon.serve.server import build_apps, build_context
+from daemon.serve.server import build_api, build_context
 from daemon.store.migrate import migrate
 from tests import ROOT
 from tests.docs import bounds, noise_picture
@@ -222,10 +223,8 @@ async def _served(path: Path) -> Served:
     try:
         async with open_service(config, path, context.engine) as service:
             context.federation_routes = service.routes()
-            apps = build_apps(context)
-            assert apps.federation is not None
-            local = [*_routes(apps.api), *_admin_routes()]
-            return Served(local, _routes(apps.federation), _metrics(context.metrics))
+            local = [*_routes(build_api(context)), *_admin_routes()]
+            return Served(local, _routes(peers_app(context)), _metrics(context.metrics))
     finally:
         context.engine.dispose()
 

@@ -15,7 +15,7 @@ const NOTICES = /** @type {const} */ ({
   unreachable: { look: 'secondary', label: 'noticeUnreachable', advice: 'adviceUnreachable', tab: 'peers', link: 'toPeer' },
   awaiting: { look: 'yellow', label: 'noticeAwaiting', advice: 'adviceAwaiting', tab: 'models', link: 'toModel' },
   quarantine: { look: 'red', label: 'noticeQuarantine', advice: 'adviceQuarantine', tab: 'models', link: 'toModel' },
-  budget: { look: 'yellow', label: 'noticeBudget', advice: 'adviceBudget', tab: 'shared', link: 'toShared' },
+  budget: { look: 'yellow', label: 'noticeBudget', advice: 'adviceBudget', tab: 'settings', link: 'toShared' },
   'group-request': { look: 'yellow', label: 'noticeGroupRequest', advice: 'adviceGroupRequest', tab: 'group', link: 'toGroup' },
   'group-out': { look: 'red', label: 'noticeGroupOut', advice: 'adviceGroupOut', tab: 'group', link: 'toGroup' },
   'group-member': { look: 'yellow', label: 'noticeGroupMember', advice: 'adviceGroupMember', tab: 'group', link: 'toGroup' },
@@ -64,7 +64,7 @@ function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
   // A sum can be quarantined before there is a model of it.
   const ofSum = kind === 'quarantine' && HASH.test(plain(subject))
   const link = ofSum
-    ? admin.link('rounds', say('toRounds'), plain(subject))
+    ? admin.link('settings', say('toRounds'), 'rounds')
     : known && admin.link(known.tab, say(known.link), plain(subject))
   return el('li', {},
     el('div', { class: 'shoal-peer-head' },

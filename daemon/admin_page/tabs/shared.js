@@ -1,11 +1,13 @@
-import { el, safeLink } from '../lib/dom.js'
+import { actionButton, problemLine } from '../lib/controls.js'
+import { el, safeLink, uniqueId } from '../lib/dom.js'
 import { day, number } from '../lib/texts.js'
 import { moment, size } from './numbers.js'
-import { modeText } from './overview.js'
-import { badge, block, code, facts, figure, folded, many, names, nothing, own, plain, table } from './pieces.js'
+import { badge, block, code, facts, figure, folded, names, nothing, own, plain, table } from './pieces.js'
 
-/** Videos that are shown before somebody asks for the others. */
-const AT_FIRST = 20
+/** @typedef {import('../ask.ts').Answer<'Share'>} Share */
+
+/** Videos on a page. */
+const AT_ONCE = 25
 /** Stands for the aggregator of noisy counts that went to nobody: others see the head that is chosen from them. */
 const OWN = 'own release'
 
@@ -22,68 +24,110 @@ export function shared (admin) {
       // The daemon counts anew what would leave, which takes a while with many viewers.
       const found = await ask('GET', 'share', undefined, 60_000)
       const tell = await admin.told([
-        ...many(found?.kinds).flatMap(({ name, sentence }) => /** @type {[string][]} */ ([[name], [sentence]])),
-        ...many(found?.next?.verdicts).map(({ sentence }) => /** @type {[string]} */ ([sentence]))
+        ...found.kinds.flatMap(({ name, sentence }) => /** @type {[string][]} */ ([[name], [sentence]])),
+        ...found.next.verdicts.map(({ sentence }) => /** @type {[string]} */ ([sentence]))
       ])
       return { found, tell }
     },
     ({ found, tell }) => [
-      block(say('kinds'), el('p', {}, modeText(say, found?.mode)), el('dl', { class: 'shoal-kinds' },
-        ...many(found?.kinds).flatMap(({ name, sentence }) => [el('dt', {}, tell(name)), el('dd', {}, tell(sentence))]))),
-      next(admin, found?.next ?? {}, tell),
-      left(admin, many(found?.left)),
-      traffic(admin, many(found?.traffic))
+      next(admin, found.next, tell),
+      videos(admin),
+      left(admin, found.left),
+      traffic(admin, found.traffic),
+      block(say('kinds'), folded(say('kindsText', { count: number(found.kinds.length) }), el('dl', { class: 'shoal-kinds' },
+        ...found.kinds.flatMap(({ name, sentence }) => [el('dt', {}, tell(name)), el('dd', {}, tell(sentence))]))))
     ])
   return { content: [box], refresh: reload }
 }
 
 /**
  * @param {import('./admin.js').Admin} admin the page
- * @param {any} found what would leave
+ * @param {Share['next']} found what would leave
  * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
 function next ({ say }, found, tell) {
-  const videos = many(found.videos)
-  const [total, shown] = [figure(found.total) ?? videos.length, videos.length]
   return block(say('nextShare'),
     facts([
       [say('receivers'), names(found.aggregators, say('nobody'))],
       found.group ? [say('tab_group'), own(found.group)] : null,
       found.group ? [say(found.drawn === 'epoch' ? 'summedWith' : 'summedWithSome'), names(found.members, say('nobody'))] : null,
-      [say('vocabulary'), number(figure(found.vocabulary) ?? 0)],
-      [say('videosWatched'), number(total)],
-      [say('usersCount'), number(figure(found.users) ?? 0)],
-      [say('pairsAtMost'), number(figure(found.pairs_at_most) ?? 0)],
-      [say('sizeAtMost'), size(figure(found.bytes_at_most) ?? 0)]
+      [say('vocabulary'), number(found.vocabulary)],
+      [say('videosWatched'), number(found.total)],
+      [say('usersCount'), number(found.users)],
+      [say('pairsAtMost'), number(found.pairs_at_most)],
+      [say('sizeAtMost'), size(found.bytes_at_most)]
     ]),
     el('h3', {}, say('verdicts')),
-    many(found.verdicts).length
-      ? el('ul', { class: 'shoal-list' }, ...many(found.verdicts).map(({ policy, allowed, sentence }) => (
-        el('li', { class: 'shoal-check' }, allowed === true ? badge(say('allowed'), 'green') : badge(say('refused'), 'red'),
+    found.verdicts.length
+      ? el('ul', { class: 'shoal-list' }, ...found.verdicts.map(({ policy, allowed, sentence }) => (
+        el('li', { class: 'shoal-check' }, allowed ? badge(say('allowed'), 'green') : badge(say('refused'), 'red'),
           el('div', {}, el('p', {}, tell(sentence)), el('p', { class: 'muted-2' }, plain(policy, 60)))))))
-      : nothing(say('noVerdicts')),
-    el('h3', {}, say('videosToLeave')),
-    shown ? videoTable(say, videos.slice(0, AT_FIRST)) : nothing(say('noVideos')),
-    shown > AT_FIRST
-      ? folded(say('moreVideos', { more: number(shown - AT_FIRST) }), videoTable(say, videos.slice(AT_FIRST)))
-      : null,
-    shown && shown < total ? el('p', { class: 'muted-2' }, say('shownOf', { shown: number(shown), total: number(total) })) : null)
+      : nothing(say('noVerdicts')))
 }
 
 /**
- * @param {import('./admin.js').Admin['say']} say sentences of the page
- * @param {any[]} videos with their viewers
+ * The videos that would leave, a page at a time, found by words.
+ *
+ * @param {import('./admin.js').Admin} admin the page
  */
-function videoTable (say, videos) {
-  return table(say('videosToLeave'), [say('video'), { title: say('viewersBehind'), number: true }],
-    videos.map(({ url, title, users }) => [
-      safeLink(plain(url, 2000), plain(title, 200) || plain(url, 200)), number(figure(users) ?? 0)
-    ]))
+function videos (admin) {
+  const { page, say, sayProblem, ask } = admin
+  const id = uniqueId('shared-search')
+  const asked = { words: '', offset: 0 }
+  const problem = problemLine()
+
+  const { box, reload } = page.loaded(
+    () => ask('GET', `share/videos?${new URLSearchParams({ q: asked.words, offset: String(asked.offset), limit: String(AT_ONCE) })}`, undefined, 60_000),
+    answer => {
+      const shown = answer.videos.length
+      back.hidden = asked.offset === 0
+      forth.hidden = asked.offset + shown >= answer.found
+      if (answer.total === 0) return [nothing(say('noVideos'))]
+      if (shown === 0) return [nothing(say('sharedNone'))]
+      const [first, last] = [asked.offset + 1, asked.offset + shown].map(place => number(place))
+      return [
+        el('p', { class: 'muted-2', role: 'status' },
+          say('sharedFound', { from: first ?? '', to: last ?? '', found: number(answer.found) }), ' · ', say('countedAt', { at: moment(answer.at) })),
+        table(say('videosToLeave'), [say('video'), { title: say('viewersBehind'), number: true }],
+          answer.videos.map(({ url, title, users }) => [
+            safeLink(plain(url, 2000), plain(title, 200) || plain(url, 200)), number(users)
+          ]))
+      ]
+    })
+  const turn = (/** @type {'previousPage' | 'nextPage'} */ name, /** @type {number} */ by) => actionButton({
+    text: say(name),
+    problem,
+    sayProblem,
+    run: async () => {
+      asked.offset = Math.max(0, asked.offset + by)
+      await reload()
+      heading?.focus()
+    }
+  })
+  const [back, forth] = [turn('previousPage', -AT_ONCE), turn('nextPage', AT_ONCE)]
+  const input = el('input', { id, class: 'form-control', type: 'search', maxlength: '200', 'aria-describedby': `${id}-text` })
+  const form = el('form', {
+    role: 'search',
+    submit: event => {
+      event.preventDefault()
+      Object.assign(asked, { words: input.value.trim(), offset: 0 })
+      void reload()
+    }
+  },
+  el('div', { class: 'form-group' },
+    el('label', { for: id }, say('sharedSearch')),
+    el('div', { id: `${id}-text`, class: 'form-group-description' }, say('sharedSearchText')),
+    el('div', { class: 'shoal-line-form' }, input,
+      el('button', { type: 'submit', class: 'peertube-button secondary-button' }, say('search')))))
+  const element = block(say('videosToLeave'), form, box, el('div', { class: 'shoal-pages' }, back, forth), problem,
+    el('p', { class: 'muted-2' }, say('allVideos')))
+  const heading = element.querySelector('h2')
+  return element
 }
 
 /**
  * @param {import('./admin.js').Admin} admin the page
- * @param {any[]} rows what left
+ * @param {Share['left']} rows what left
  */
 function left ({ say }, rows) {
   return block(say('whatLeft'), rows.length
@@ -95,14 +139,14 @@ function left ({ say }, rows) {
         row.round ? code(row.round) : '–',
         number(figure(row.vocabulary) ?? 0), number(figure(row.head) ?? 0), size(figure(row.bytes) ?? 0),
         code(row.sha256),
-        figure(row.window_ends) === null ? '–' : day(row.window_ends)
+        row.window_ends === null ? '–' : day(row.window_ends)
       ]))
     : nothing(say('nothingLeft')))
 }
 
 /**
  * @param {import('./admin.js').Admin} admin the page
- * @param {any[]} rows bytes by month and peer
+ * @param {Share['traffic']} rows bytes by month and peer
  */
 function traffic ({ say }, rows) {
   return block(say('traffic'), rows.length

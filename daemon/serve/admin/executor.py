@@ -167,7 +167,18 @@ class Executor:
 
     def start_job(self, name: str, arguments: Mapping[str, str] | None = None, *, kind: str = "") -> Running:
         """Start a job in a child process; one at a time of its name, or of a `kind`. Raises BusyError."""
-        return self.start(kind or name, lambda progress: self._job(name, arguments or {}, progress))
+        return self.start(kind or name, lambda progress: self.job(name, arguments or {}, progress))
+
+    async def job(self, name: str, arguments: Mapping[str, str], progress: Progress) -> dict[str, Any]:
+        """Run a job in a child process, as a part of work that was started. Raises JobFailedError."""
+        limit = self._context.config.limits.job_time.total_seconds()
+        outcome = await run_job(
+            name, self._context.config_file, time_limit=limit, on_progress=progress, arguments=arguments
+        )
+        self._context.metrics.job_ended(outcome)
+        if not outcome.ok:
+            raise JobFailedError(outcome)
+        return outcome.result
 
     @staticmethod
     async def result_of(running: Running) -> dict[str, Any]:
@@ -200,13 +211,3 @@ class Executor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._thread.shutdown(wait=True, cancel_futures=True)
-
-    async def _job(self, name: str, arguments: Mapping[str, str], progress: Progress) -> dict[str, Any]:
-        limit = self._context.config.limits.job_time.total_seconds()
-        outcome = await run_job(
-            name, self._context.config_file, time_limit=limit, on_progress=progress, arguments=arguments
-        )
-        self._context.metrics.job_ended(outcome)
-        if not outcome.ok:
-            raise JobFailedError(outcome)
-        return outcome.result

@@ -9,25 +9,32 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from daemon.identity import open_identity
-from daemon.ledger import chain
+from daemon.ledger import chain, messages
 from daemon.ledger.chain import Verification
-from daemon.serve.admin.requests import LedgerQuery, RoundsQuery
-from daemon.serve.admin.responses_history import Ledger, Rounds, Share
+from daemon.serve.admin.requests import LedgerQuery, RoundsQuery, SharedVideosQuery
+from daemon.serve.admin.responses_history import Ledger, Rounds, Share, SharedVideosPage
 from daemon.serve.admin.routing import AdminRequest, AdminState, Table
+from daemon.serve.admin.shared_videos import page
 from daemon.store import activity, sums
 
 table = Table()
 
-SHARE: Final = "share"
 TRUSTED_SECONDS: Final = 600.0
 """How long what was verified of the ledger is trusted; what follows it is verified each time."""
 
 
 @table.get("/share", "What would leave next, and what has left", Share)
 async def share(request: AdminRequest) -> dict[str, Any]:
-    """Work it out anew in a job; those who ask meanwhile get the same answer."""
-    work = request.work
-    return await work.result_of(work.running(SHARE) or work.start_job(SHARE))
+    """Work it out anew in a job."""
+    return await request.state.shared.report(request.context, request.work)
+
+
+@table.get("/share/videos", "The videos in it, a page at a time", SharedVideosPage, query=SharedVideosQuery)
+async def share_videos(request: AdminRequest) -> dict[str, Any]:
+    """Look through what was counted some minutes ago at most."""
+    query: SharedVideosQuery = request.query
+    counted = await request.state.shared.counted(request.context, request.work)
+    return await request.work.read(page, counted, query.q, query.offset, query.limit)
 
 
 @table.get("/rounds", "The latest rounds, as aggregator and as member", Rounds, query=RoundsQuery)
@@ -70,6 +77,7 @@ def _ledger(state: AdminState, after: int, limit: int) -> dict[str, Any]:
                 "at": entry.at,
                 "kind": entry.kind,
                 "subject": entry.subject,
+                "sentence": messages.said(entry),
                 "details": entry.details,
                 "hash": entry.hash.hex(),
             }

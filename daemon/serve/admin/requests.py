@@ -6,9 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from daemon.config import Mode
 from daemon.config.pasted_host import LONGEST, PastedHost
+from daemon.config.schema import Discovery, PrivacyLevel
 from daemon.config.types import PeerUrl, PublicKey
 from daemon.serve.validation import RequestModel
+from daemon.status.choosable import SettingKey, Value
+from daemon.status.startable import Startable
 
 HostName = Annotated[
     PastedHost,
@@ -72,6 +76,42 @@ class RevertOrder(RequestModel):
 
     dry_run: bool
     confirm: str = Field(max_length=255, description="The host once more.")
+
+
+class ChosenSettings(RequestModel):
+    """Settings to change; what is not named stays."""
+
+    mode: Mode | None = None
+    level: PrivacyLevel | None = None
+    schedule: bool | None = Field(default=None, description="Whether jobs run by themselves.")
+    discovery: Discovery | None = None
+    agreed: list[Annotated[str, Field(max_length=60)]] = Field(
+        default=[], max_length=10, description="Codes of what the admin agrees to let out."
+    )
+
+    def wanted(self) -> dict[SettingKey, Value]:
+        """Return what is named, by the key of the setting."""
+        named: dict[SettingKey, Value | None] = {
+            "mode": self.mode,
+            "privacy.level": self.level,
+            "schedule.enabled": self.schedule,
+            "serve.discovery": self.discovery,
+        }
+        return {key: value for key, value in named.items() if value is not None}
+
+
+class StartOrder(RequestModel):
+    """A job to start."""
+
+    job: Startable
+
+
+class SharedVideosQuery(RequestModel):
+    """Words of the titles or addresses of videos that would leave, and a page of those found."""
+
+    q: Annotated[str, Field(max_length=200)] = ""
+    offset: int = Field(default=0, ge=0, le=10_000_000)
+    limit: int = Field(default=25, ge=1, le=100)
 
 
 class RoundsQuery(RequestModel):

@@ -8,7 +8,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from daemon.config import Mode
-from daemon.serve.admin.responses import ModelKind, ModelState, Problem, Sentence, Verdict
+from daemon.sentences import Sentence
+from daemon.serve.admin.responses import ModelKind, ModelState, Problem, Verdict
+from daemon.serve.admin.responses import Sentence as English
 
 
 class KindOfData(TypedDict):
@@ -16,7 +18,7 @@ class KindOfData(TypedDict):
 
     id: str
     name: str
-    sentence: Sentence
+    sentence: English
 
 
 class SharedVideo(TypedDict):
@@ -34,11 +36,20 @@ class PolicyVerdict(TypedDict):
     policy: str
     reason: str
     allowed: bool
-    sentence: Sentence
+    sentence: English
+
+
+class SharedVideosPage(TypedDict):
+    """Some of the videos that would leave next, those with the most viewers first."""
+
+    at: Annotated[float, Field(description="When they were counted.")]
+    total: int
+    found: Annotated[int, Field(description="Those that hold the words.")]
+    videos: list[SharedVideo]
 
 
 class NextShare(TypedDict):
-    """What the next contribution would hold; `videos` are the first of `total`.
+    """What the next contribution would hold, over `total` videos that have viewers.
 
     It is one vector: a number for each video of the vocabulary, and one for each pair of a head that whoever
     asks chooses from it. Its noise is drawn then, so it has no hash before.
@@ -55,8 +66,6 @@ class NextShare(TypedDict):
     members: Annotated[
         list[str], Field(description="Instances that this one would be summed with, at most 200.")
     ]
-    videos: list[SharedVideo]
-    shown: int
     total: int
     users: int
     vocabulary: int
@@ -162,7 +171,7 @@ class Check(TypedDict):
 
     id: str
     ok: bool
-    sentence: Sentence
+    sentence: English
     value: float | None
     bound: float | None
 
@@ -201,7 +210,7 @@ class AcceptanceReport(TypedDict, total=False):
     """How a sum was judged; empty for a model without one."""
 
     verdict: Verdict
-    sentence: Sentence
+    sentence: English
     at: float
     checks: list[Check]
     warnings: list[str]
@@ -245,7 +254,7 @@ class Run(TypedDict):
     run: str
     at: float
     sub_cohorts: list[SuspectGroup]
-    sentence: Sentence
+    sentence: English
 
 
 class Suspects(TypedDict):
@@ -261,6 +270,7 @@ class LedgerEntry(TypedDict):
     at: float
     kind: str
     subject: str
+    sentence: Annotated[Sentence, Field(description="What it says.")]
     details: dict[str, Any]
     hash: str
 
@@ -328,7 +338,7 @@ class RevertReport(TypedDict):
     exposure: Annotated[Exposed, Field(description="Share of top-10 lists with any of its videos.")]
     quality: Annotated[Exposed, Field(description="NDCG@10 on held-out engagements of this instance.")]
     next_window: Annotated[float | None, Field(description="When a new sum may be asked for.")]
-    proof: Sentence
+    proof: English
     limits: list[str]
 
 

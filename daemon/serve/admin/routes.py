@@ -15,6 +15,7 @@ from daemon.serve.admin import (
     peers,
     records,
     reverts,
+    settings,
     videos,
 )
 from daemon.serve.admin.routing import AdminApi, AdminRequest, Route, Table
@@ -29,7 +30,19 @@ async def description(_request: AdminRequest) -> dict[str, Any]:
     return openapi.describe(ROUTES)
 
 
-_TABLES = (overview, peers, circle, group, group_keys, reverts, records, models, model_lists, videos)
+_TABLES = (
+    overview,
+    peers,
+    circle,
+    group,
+    group_keys,
+    reverts,
+    records,
+    settings,
+    models,
+    model_lists,
+    videos,
+)
 ROUTES: Final[tuple[Route, ...]] = (
     *(row for topic in _TABLES for row in topic.table.routes),
     *_description.routes,

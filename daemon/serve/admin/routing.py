@@ -17,6 +17,7 @@ from daemon.config import Config
 from daemon.ledger.chain import Verification
 from daemon.serve.admin.executor import Executor, Running
 from daemon.serve.admin.mount import PREFIX
+from daemon.serve.admin.shared_videos import SharedVideos
 from daemon.serve.context import ServeContext
 from daemon.serve.middleware import ROUTE, json_answer
 from daemon.serve.validation import RequestModel, read_body, read_query
@@ -35,6 +36,7 @@ class AdminState:
     Attributes:
         reverts: those in progress; `revert_ended` tells how the latest of them ended.
         ledger: what was verified of it, and when (seconds of the monotonic clock).
+        shared: the videos that would leave next, as they were counted last.
     """
 
     context: ServeContext
@@ -42,6 +44,7 @@ class AdminState:
     reverts: dict[str, Running] = field(default_factory=dict)
     revert_ended: dict[str, Any] | None = None
     ledger: tuple[Verification | None, float] = (None, 0.0)
+    shared: SharedVideos = field(default_factory=SharedVideos)
 
 
 @dataclass(frozen=True)
@@ -168,3 +171,4 @@ class AdminApi:
     async def close(self) -> None:
         """End what is being done."""
         await self.state.work.close()
+        self.state.shared.close()

@@ -12,7 +12,7 @@ import pytest
 from daemon.cli import terminal
 from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, newest
-from daemon.ledger.messages import sentence
+from daemon.ledger.messages import in_english as sentence
 from daemon.peers import repository
 from daemon.store import model_records, sums, withdrawn
 from daemon.training import sum_selection

@@ -357,13 +357,20 @@ def test_what_left_in_one_round(place: Place) -> None:
     assert "Nothing of this instance's viewers" in run("share", "show", "--round", "999999", place=place)
 
 
-def test_the_job_answers_with_it_and_leaves_no_record(place: Place) -> None:
-    path = place.config.data_dir / "shoal.toml"
-    command, environment = python_module("daemon.jobs", "share", "--config", str(path))
+def test_the_job_answers_with_it_and_leaves_no_record(place: Place, tmp_path: Path) -> None:
+    path, videos = place.config.data_dir / "shoal.toml", tmp_path / "videos"
+    to_file = ("--argument", f"videos={videos}")
+    command, environment = python_module("daemon.jobs", "share", "--config", str(path), *to_file)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     event = json.loads(done.stdout.splitlines()[-1])
     assert event["event"] == "done"
     assert event["result"]["next"]["total"] == VIDEOS - 5
+    # Videos are in the file alone, which nobody else can read.
+    assert "Film" not in done.stdout
+    lines = [json.loads(line) for line in videos.read_text().splitlines()]
+    assert [(one["url"], one["users"]) for one in lines][:3] == [(url_of(n), EXACT[n]) for n in range(3)]
+    assert len(lines) == VIDEOS - 5
+    assert videos.stat().st_mode & 0o077 == 0
     assert "Film" not in done.stderr
     with reads(place.engine) as connection:
         assert connection.execute(select(func.count()).select_from(JobRun)).scalar() == 0

@@ -18,7 +18,7 @@ from daemon.group.membership import host_client, join_and_leave, key_verificatio
 from daemon.group.membership.host_client import HostRefusedError, HostSilentError
 from daemon.group.repository import Membership
 from daemon.ledger import chain as ledger
-from daemon.ledger.messages import sentence
+from daemon.ledger.messages import in_english as sentence
 from daemon.peers import ingress
 from daemon.peers import repository as peers
 from daemon.peers.cards import PeerSilentError

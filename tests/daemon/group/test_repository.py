@@ -17,7 +17,7 @@ from daemon.group import repository
 from daemon.group.membership.host_client import node_key_file, open_node_key
 from daemon.group.repository import EVENTS, GroupMember, Membership, note_in_ledger
 from daemon.ledger import chain as ledger
-from daemon.ledger.messages import sentence
+from daemon.ledger.messages import in_english as sentence
 from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate
 from federation.identity import Identity

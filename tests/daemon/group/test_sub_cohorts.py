@@ -21,7 +21,7 @@ from daemon.group.published_sums import MESSAGE, PublishedStore, not_learnt
 from daemon.jobs.registry import JOBS
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
-from daemon.ledger.messages import sentence
+from daemon.ledger.messages import in_english as sentence
 from daemon.peers import repository as peers
 from daemon.revert import job, proof
 from daemon.rounds import rotate_key, round_config

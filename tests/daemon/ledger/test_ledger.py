@@ -27,7 +27,7 @@ from daemon.errors import StoreError
 from daemon.ledger import chain, manifests
 from daemon.ledger.canonical import MAX_BYTES, canonical, plain, signed_part
 from daemon.ledger.chain import BEGINNING, Head, Kind
-from daemon.ledger.messages import sentence
+from daemon.ledger.messages import in_english as sentence
 from daemon.store import ledger_rows as rows
 from daemon.store import model_records
 from daemon.store.engine import open_checked, writes
@@ -476,7 +476,7 @@ def head_of(instance: Path) -> str:
 def test_what_happened_is_shown_in_sentences_newest_first(instance: Path) -> None:
     told = " ".join(shoal("show", instance=instance).split())
     sentences = [
-        "What was learnt from bob.example was taken out: 0 sums and 0 models deleted.",
+        "What was learnt from bob.example was taken out. Deleted sums: 0; deleted models: 0.",
         "Model 20261121-local now serves.",
         f"{HOST} has a new key: {format_key(NEW.public.key)}.",
         "Trained model 20261121-local from our own viewers alone.",

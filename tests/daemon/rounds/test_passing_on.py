@@ -190,7 +190,7 @@ async def test_a_newcomer_serves_within_one_contact_and_its_own_round_replaces_t
     assert sorted(record.survivors) == sorted(one.host for one in members)
     entry = ledger.newest(newcomer.engine, limit=1)[0]
     assert (entry.kind, entry.subject) == (Kind.PASSED_ON, source.host)
-    assert members[0].host in messages.sentence(entry)
+    assert members[0].host in messages.in_english(entry)
     model = model_records.model(newcomer.engine, newcomer.train())
     assert model is not None
     assert (model.kind, model.round_id) == ("federated", record.round_id)

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.config.schema import Guards
 from daemon.serve import connection_limit
-from daemon.serve.server import MAX_FEDERATION_REQUEST
+from daemon.serve.background import MAX_FEDERATION_REQUEST
 from federation.aggregator_driver import StageTimeouts
 from federation.errors import Code, Refusal
 from federation.http import load_limits

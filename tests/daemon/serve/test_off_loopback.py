@@ -12,7 +12,7 @@ from aiohttp import hdrs
 from daemon.config import load
 from daemon.serve.admin import access, token
 from daemon.serve.middleware import HEALTH
-from daemon.serve.server import build_apps, build_context
+from daemon.serve.server import build_api, build_context
 from tests.daemon import fake_peertube as pt
 from tests.daemon.running_daemon import Daemon, daemon, put_model
 from tests.daemon.shoal_command import shoal
@@ -38,7 +38,7 @@ def paths(served: Daemon) -> list[tuple[str, str]]:
     context = build_context(load(served.config), served.config)
     before = token.read(served.config.parent)
     try:
-        routes = build_apps(context).api.router.routes()
+        routes = build_api(context).router.routes()
         found = [
             ("POST" if one.method == hdrs.METH_POST else "GET", one.resource.canonical)
             for one in routes

@@ -18,10 +18,12 @@ export const needsDaemon = {
 /**
  * Start one; call `stop` at the end.
  *
+ * @param {string} [module] of the tests that makes and serves it
+ *
  * @returns {Promise<{ at: Record<'url' | 'token' | 'secret' | 'host' | 'asking' | 'bad', string>, stop: () => Promise<void> }>}
  */
-export async function startDaemon () {
-  const process = spawn(PYTHON, ['-m', 'tests.daemon.daemon_with_history'], { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] })
+export async function startDaemon (module = 'tests.daemon.daemon_with_history') {
+  const process = spawn(PYTHON, ['-m', module], { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] })
   const failed = once(process, 'exit').then(() => Promise.reject(new Error('the daemon did not start')))
   const [line] = await Promise.race([once(createInterface(process.stdout), 'line'), failed])
   failed.catch(() => {})

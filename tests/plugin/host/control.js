@@ -7,6 +7,7 @@
  */
 import { Circle } from './circle.js'
 import { Group } from './group.js'
+import { Settings } from './settings.js'
 import { DAY, NOW, key, sha, words } from './story.js'
 
 export const ASKING = 'tide.example'
@@ -120,6 +121,7 @@ export class Control {
   asked = []
   /** Answers 202 to a revert and lets it be followed. */
   slow = false
+  settings = new Settings()
 
   constructor () {
     this.peers = [
@@ -144,10 +146,10 @@ export class Control {
       seq: i + 1,
       at: NOW - (60 - i) * 9000,
       ...[
-        { kind: 'round', subject: sha(i), details: { roster: ['reef.example', 'harbour.example'], outcome: 'done', noise: 5.2 } },
-        { kind: 'peer-approved', subject: 'reef.example', details: { key: key(1), max_users: 500 } },
-        { kind: 'model', subject: '20261101-090000-federated-0a0b0c', details: { sha256: sha(i + 100) } },
-        i % 8 === 7 ? { kind: 'group', subject: 'reef.example', details: { event: 'epoch', group: 'coast', sub_cohorts: 2 } } : { kind: 'of-tomorrow', subject: '', details: {} }
+        { kind: 'round', subject: sha(i), details: { roster: ['reef.example', 'harbour.example'], outcome: 'done', noise: 5.2 }, sentence: { code: 'ledger_refused', params: { host: 'reef.example' } } },
+        { kind: 'peer-approved', subject: 'reef.example', details: { key: key(1), max_users: 500 }, sentence: { code: 'ledger_approved', params: { host: 'reef.example' } } },
+        { kind: 'model', subject: '20261101-090000-federated-0a0b0c', details: { sha256: sha(i + 100) }, sentence: { code: 'ledger_modelTogether', params: { model: '20261101-090000-federated-0a0b0c', who: { code: 'ledger_hosts', params: { hosts: ['reef.example', 'delta.example'] } } } } },
+        i % 8 === 7 ? { kind: 'group', subject: 'reef.example', details: { event: 'epoch', group: 'coast', sub_cohorts: 2 }, sentence: { code: 'ledger_groupEpochParts', params: { host: 'reef.example', group: 'coast', count: 9, parts: 2 } } } : { kind: 'of-tomorrow', subject: '', details: {}, sentence: { code: 'ledger_other', params: { kind: 'of-tomorrow', subject: '' } } }
       ][i % 4],
       hash: sha(i + 200)
     }))
@@ -160,6 +162,8 @@ export class Control {
 
   answer ({ method, path, query = {}, body }) {
     this.asked.push({ method, path, query, body })
+    const settings = this.settings.answer({ method, path, query, body })
+    if (settings) return structuredClone(settings)
     const found = this.#find(method, path.split('/').map(decodeURIComponent), query, body)
     return found ? { status: 200, body: structuredClone(found) } : {
       status: 404, body: { code: 'not-found', message: 'nothing is known of this', advice: 'Look at the list again.' }
@@ -251,7 +255,6 @@ export class Control {
   }
 
   share () {
-    const titles = ['Crossing the Channel in a small boat', 'Tides and winds', 'Knots for beginners', 'A night at sea', 'Reading the clouds']
     return {
       mode: 'contribute',
       kinds: [
@@ -261,8 +264,6 @@ export class Control {
       ],
       next: {
         aggregators: ['reef.example', 'harbour.example'],
-        videos: titles.map((title, i) => ({ url: `https://here.example/videos/watch/${i}`, title, users: 90 - 13 * i })),
-        shown: titles.length,
         total: 1310,
         users: 214,
         vocabulary: 1402,

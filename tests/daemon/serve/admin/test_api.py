@@ -113,6 +113,10 @@ def test_everything_can_be_looked_at(world: World) -> None:
         "models",
         "suspects",
         "ledger",
+        "settings",
+        "settings/levels",
+        "start",
+        "share/videos?limit=3",
     ):
         world.good(path)
     world.good("videos?q=private")
@@ -322,6 +326,16 @@ def _words_to_peers(world: World) -> float:
         if line.startswith("shoal_jobs_total{") and 'name="peers"' in line
     ]
     return sum(float(line.split()[-1]) for line in found)
+
+
+def test_settings_are_changed_and_jobs_started(world: World) -> None:
+    found = world.good("settings", {"discovery": "explore"})
+    assert next(one["value"] for one in found["settings"] if one["key"] == "serve.discovery") == "explore"
+    world.good("settings", {"discovery": "balanced"})
+    assert world.bad("settings", {"mode": "everything"})[0] == 400
+    assert world.bad("settings", {"mode": "contribute"}) == (409, "unconfirmed")
+    assert world.bad("start", {"job": "round"}) == (403, "refused")
+    world.good("start", {"job": "sync"})
 
 
 def test_every_route_was_seen_to_keep_its_word(world: World) -> None:

@@ -15,7 +15,7 @@ from daemon.group import repository
 from daemon.serve.admin.mount import PREFIX
 from daemon.serve.admin.openapi import describe
 from daemon.serve.admin.routes import ROUTES
-from daemon.serve.server import build_apps, build_context
+from daemon.serve.server import build_api, build_context
 from federation.identity import format_key
 from federation.key_words import words
 from tests.daemon.peer_instances import Neighbour, neighbours
@@ -83,7 +83,7 @@ async def admins(tmp_path: Path) -> AsyncIterator[list[Admin]]:
             context = build_context(neighbour.config, neighbour.config_file)
             stack.callback(context.engine.dispose)
             stack.callback(context.stored.close)
-            client = await stack.enter_async_context(TestClient(TestServer(build_apps(context).api)))
+            client = await stack.enter_async_context(TestClient(TestServer(build_api(context))))
             token = (neighbour.config.data_dir / "admin.token").read_text()
             made.append(Admin(neighbour, client, token))
         yield made
