@@ -624,19 +624,18 @@ export interface components {
     schemas: {
         /**
          * AcceptanceReport
-         * @description How a sum was judged; empty for a model without one.
+         * @description How a sum was judged, and of whom it was; `sums` are the ids of its rounds.
          */
         AcceptanceReport: {
             /** @enum {string} */
-            verdict?: "new" | "accepted" | "awaiting" | "quarantined";
-            /** @description One English sentence for people. */
-            sentence?: string;
-            at?: number;
-            checks?: components["schemas"]["Check"][];
-            warnings?: string[];
-            gains?: components["schemas"]["Gains"][];
-            survivors?: string[];
-            sums?: string[];
+            verdict: "new" | "awaiting" | "accepted" | "quarantined";
+            sentences: components["schemas"]["Sentence"][];
+            at: number;
+            checks: components["schemas"]["CheckResult"][];
+            warnings: components["schemas"]["Sentence"][];
+            gains: components["schemas"]["Gains"][];
+            survivors: string[];
+            sums: string[];
             decided?: components["schemas"]["Decided"];
         };
         /**
@@ -677,24 +676,23 @@ export interface components {
             examples: components["schemas"]["ChangedList"][];
         };
         /**
-         * Check
-         * @description One rule of acceptance: what it measured, and what it allows.
+         * CheckResult
+         * @description One rule: what it measured, and what it allows; `ok` is null where it could not be checked.
          */
-        Check: {
+        CheckResult: {
             id: string;
-            ok: boolean;
-            /** @description One English sentence for people. */
-            sentence: string;
+            ok: boolean | null;
+            sentence: components["schemas"]["Sentence"];
             value: number | null;
             bound: number | null;
         };
         /**
          * Circle
-         * @description All that peers introduce.
+         * @description Everybody who is introduced here by peers that may, and these peers; both sorted by host.
          */
         Circle: {
             introducers: components["schemas"]["Introducer"][];
-            instances: components["schemas"]["IntroducedInstance"][];
+            instances: components["schemas"]["Introduced"][];
         };
         /**
          * CircleDecision
@@ -707,20 +705,29 @@ export interface components {
         /**
          * Cohort
          * @description Whether there are enough peers for a sum.
+         *
+         *     Attributes:
+         *         approved: how many this admin approved.
+         *         mutual: how many of them approved this instance too.
+         *         on_word_alone: how many of those approved count as strangers, since they were only introduced.
+         *         needed: how many a sum needs, strangers not counted.
+         *         missing: approved peers that are not known to approve this instance.
          */
         Cohort: {
-            /** @description Peers that this admin approved. */
             approved: number;
-            /** @description Those of them that approved this instance, too. */
             mutual: number;
-            /** @description Those that count as strangers: only introduced. */
             on_word_alone: number;
-            /** @description The fewest peers that a sum needs. */
             needed: number;
-            /** @description Approved peers not known to approve this instance. */
             missing: string[];
-            /** @description One English sentence for people. */
-            sentence: string;
+            sentences: components["schemas"]["Sentence"][];
+        };
+        /**
+         * Compared
+         * @description The same measure before and after, null where it was not measured.
+         */
+        Compared: {
+            before: number | null;
+            after: number | null;
         };
         /**
          * ComparedHostKey
@@ -756,27 +763,23 @@ export interface components {
         };
         /**
          * DataWindow
-         * @description What an aggregator received in its data window.
+         * @description What an aggregator received in its data window; see `WindowView`.
          */
         DataWindow: {
-            /** @description A host, or "own release". */
             aggregator: string;
             opened: number;
             ends: number;
-            /**
-             * @description Nothing has left; the same is given again; nothing more is given; the next request gets a fresh vector if enough viewers changed; a viewer left; a backup was restored.
-             * @enum {string}
-             */
+            /** @enum {string} */
             state: "prepared" | "open" | "given" | "over" | "void" | "served";
-            vector: components["schemas"]["Vector"] | null;
+            vector: components["schemas"]["FrozenVector"] | null;
         };
         /**
          * Decided
-         * @description What the admin decided instead of the rules.
+         * @description What the admin decided instead of the rules, and what they said before.
          */
         Decided: {
             /** @enum {string} */
-            verdict: "new" | "accepted" | "awaiting" | "quarantined";
+            verdict: "new" | "awaiting" | "accepted" | "quarantined";
             at: number;
             before: string;
         };
@@ -796,36 +799,37 @@ export interface components {
         /**
          * Epoch
          * @description The division into sub-cohorts that holds now.
+         *
+         *     Attributes:
+         *         mine: the sub-cohort that this instance is in, from 1.
+         *         waiting: members that are left out of sums for now.
          */
         Epoch: {
             number: number;
             opened_at: number;
             sub_cohorts: number;
             members: number;
-            /** @description The part that this instance is in, from 1. */
             mine: number | null;
             gone: string[];
-            /** @description Members that are left out of sums for now. */
             waiting: string[];
             hash: string;
         };
         /**
          * Exposed
-         * @description The same measure before and after.
+         * @description Shares of lists before and after.
          */
         Exposed: {
-            before: number | null;
-            after: number | null;
+            before: number;
+            after: number;
         };
         /**
          * FailedJob
-         * @description A job that failed when it last ran.
+         * @description A job that failed when it last ran; no message where that was a bug.
          */
         FailedJob: {
             job: string;
             at: number;
             code: string;
-            /** @description What went wrong, empty for a bug. */
             message: string;
             advice: string;
         };
@@ -856,38 +860,51 @@ export interface components {
             videos: components["schemas"]["FoundVideo"][];
         };
         /**
-         * Gain
-         * @description Share of top-10 places before and after; a video has a `url`, a channel or host a `name`.
+         * FrozenVector
+         * @description A vector as it is kept for a window: with its noise, before it is masked.
          *
-         *     The `title` of a video that is not public any more is empty.
+         *     Attributes:
+         *         vocabulary: videos that are counted, None where that is not known any more.
+         *         head: videos whose pairs are counted.
+         *         sha256: of its bytes, little-endian.
+         */
+        FrozenVector: {
+            vocabulary: number | null;
+            head: number | null;
+            entries: number;
+            bytes: number;
+            sha256: string;
+        };
+        /**
+         * Gain
+         * @description Share of top-10 places before and after, of a channel or an instance.
          */
         Gain: {
-            url?: string;
-            title?: string;
-            name?: string;
-            before?: number;
-            after?: number;
+            name: string;
+            before: number;
+            after: number;
         };
         /**
          * Gains
-         * @description What gains most exposure over the local model, or over the one of a month ago.
+         * @description What gains most over the local model, or over the one of a month ago.
          */
         Gains: {
-            against: string;
-            videos: components["schemas"]["Gain"][];
+            /** @enum {string} */
+            against: "local" | "month";
+            videos: components["schemas"]["VideoGain"][];
             channels: components["schemas"]["Gain"][];
             hosts: components["schemas"]["Gain"][];
         };
         /**
          * Group
          * @description The group of this instance; `membership` is null while it is in none.
+         *
+         *     Attributes:
+         *         against: members that this admin once decided against.
          */
         Group: {
-            /** @description One English sentence for people. */
-            sentence: string;
-            membership: components["schemas"]["Membership"] | null;
+            membership: components["schemas"]["Standing"] | null;
             members: components["schemas"]["Member"][];
-            /** @description Members that this admin once decided against. */
             against: string[];
             requests: components["schemas"]["JoinRequest"][];
             invitation: components["schemas"]["Invitation"] | null;
@@ -907,55 +924,53 @@ export interface components {
         };
         /**
          * GroupOffer
-         * @description A group as its host shows it; looking joins and approves nothing.
+         * @description A group as its host shows it, and the state of this instance there, `left` where it is not known.
          */
         GroupOffer: {
             group: string;
             url: string;
             host: components["schemas"]["SeenKey"];
-            /** @description The state of this instance there; left: it is not known. */
             state: string;
             members: components["schemas"]["OfferedMember"][];
         };
         /**
-         * IntroducedInstance
-         * @description An instance that peers introduce, and what stands for it.
+         * Introduced
+         * @description One instance of the circle; times in Unix seconds.
+         *
+         *     Attributes:
+         *         key: as its own card shows it, empty until that was read; `words` are the same.
+         *         bound: its domain's ActivityPub actor signed the key.
+         *         vouchers: the peers that name it with this key; before its card was read, all that name it.
+         *         contradicted_by: the peers that name it with another key than its card shows.
+         *         videos: how many of it are in this catalogue, `videos_since` when.
+         *         evidence: what stands for it beside the introduction.
+         *         open: it can be approved here.
+         *         ticked: that is proposed to the admin.
+         *         answered: the admin saw it before and left it.
          */
-        IntroducedInstance: {
+        Introduced: {
             host: string;
-            /** @description By its own card; empty until that was read. */
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             /** @enum {string} */
             state: "candidate" | "approved" | "paused" | "removed" | "reverted";
             bound: boolean;
-            /** @description Peers that name it with this key. */
             vouchers: string[];
-            /** @description Peers that name it with another key. */
             contradicted_by: string[];
             followed: boolean;
             followed_since: number | null;
-            /** @description Its videos in this catalogue. */
             videos: number;
             videos_since: number | null;
-            /**
-             * @description What stands for it beside an introduction.
-             * @enum {string}
-             */
+            /** @enum {string} */
             evidence: "" | "followed" | "vouched";
-            /** @description It can be approved. */
             open: boolean;
-            /** @description That is proposed. */
             ticked: boolean;
-            /** @description The admin saw it before. */
             answered: boolean;
-            /** @description One English sentence for people. */
-            sentence: string;
+            sentence: components["schemas"]["Sentence"];
         };
         /**
          * Introducer
-         * @description A peer that introduces instances, and until when that holds.
+         * @description A peer that introduces instances: when it said so, and until when that holds.
          */
         Introducer: {
             host: string;
@@ -988,17 +1003,15 @@ export interface components {
         };
         /**
          * Invitation
-         * @description What the host's admin sends to others.
+         * @description What the host's admin sends to others; `public`: members on other machines can reach the listener.
          */
         Invitation: {
             group: string;
             host: string;
             url: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             command: string;
-            /** @description Whether members on other machines can reach the listener. */
             public: boolean;
         };
         /**
@@ -1018,18 +1031,14 @@ export interface components {
         };
         /**
          * JoinRequest
-         * @description An instance that asks to join.
+         * @description An instance that asks to join, since when, and whether it is approved as a peer by this key.
          */
         JoinRequest: {
             host: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             since: number;
-            /**
-             * @description Approved as a peer here, by exactly this key.
-             * @enum {string}
-             */
+            /** @enum {string} */
             peer: "yes" | "no" | "other-key";
         };
         /**
@@ -1045,12 +1054,11 @@ export interface components {
         };
         /**
          * KindOfData
-         * @description A kind of data that leaves this instance.
+         * @description A kind of data that leaves this instance, in words.
          */
         KindOfData: {
             id: string;
             name: string;
-            /** @description One English sentence for people. */
             sentence: string;
         };
         /**
@@ -1065,12 +1073,16 @@ export interface components {
         };
         /**
          * Ledger
-         * @description Entries in order; `next` is what to ask `after` for the following ones.
+         * @description Entries in order.
+         *
+         *     Attributes:
+         *         next: what to ask `after` for the following ones.
+         *         newest: number of the newest entry, 0 where there is none.
+         *         problem: why the ledger does not verify.
          */
         Ledger: {
             entries: components["schemas"]["LedgerEntry"][];
             next: number | null;
-            /** @description Number of the newest entry in order, 0 where there is none. */
             newest: number;
             verified: boolean;
             problem: string;
@@ -1105,7 +1117,6 @@ export interface components {
          */
         Left: {
             at: number;
-            /** @description A host, or "own release". */
             aggregator: string;
             round: string;
             vocabulary: number;
@@ -1115,38 +1126,69 @@ export interface components {
             window_ends: number | null;
         };
         /**
-         * LiveGroup
-         * @description What the daemon does for the group now.
+         * LeftOut
+         * @description Why the group's sums leave this instance out for now, as the host said.
+         *
+         *     Attributes:
+         *         until: when the next window may begin, null if that was not told.
+         *         rejected_by: members in the group for longer that do not approve it.
+         *         rejects: members in the group for longer that are not approved here.
+         *         too_many: more than a third are not approved here.
+         *         contradicted: those of them that were seen here to join later.
          */
-        LiveGroup: {
-            /** @enum {string} */
+        LeftOut: {
+            until: number | null;
+            rejected_by: string[];
+            rejects: string[];
+            too_many: boolean;
+            contradicted: string[];
+        };
+        /**
+         * Live
+         * @description What only the running daemon knows, and writes to a file: its connection, and its hosting process.
+         *
+         *     Attributes:
+         *         link: state of the connection to the host's reverse proxy, empty for none.
+         *         hosting: state of the hosting process, empty for none.
+         *         round: whether this instance takes a sum as host now.
+         *         problem: why this instance cannot host or take part, one sentence, or two with the advice.
+         */
+        Live: {
+            /**
+             * @default
+             * @enum {string}
+             */
             link: "" | "waiting" | "connected" | "busy" | "refused" | "ended";
-            /** @enum {string} */
+            /**
+             * @default
+             * @enum {string}
+             */
             hosting: "" | "starting" | "ready" | "failed";
+            /** @default false */
             running: boolean;
+            /** @default  */
             problem: string;
         };
         /**
          * Member
          * @description A member; the host also lists instances that were invited or ejected.
+         *
+         *     Attributes:
+         *         part: its sub-cohort.
+         *         waits: whether sums leave it out for now.
          */
         Member: {
             host: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             /** @enum {string} */
             state: "invited" | "asked" | "member" | "refused" | "ejected" | "left";
             /** @enum {string} */
             role: "host" | "member";
             me: boolean;
-            /**
-             * @description Approved as a peer here, by exactly this key.
-             * @enum {string}
-             */
+            /** @enum {string} */
             approved: "yes" | "no" | "other-key";
             part: number | null;
-            /** @description Whether sums leave it out for now. */
             waits: boolean;
             since: number;
             seen: number | null;
@@ -1159,39 +1201,8 @@ export interface components {
             members: components["schemas"]["ComparedHostKey"][];
         };
         /**
-         * Membership
-         * @description How this instance stands in its group.
-         */
-        Membership: {
-            group: string;
-            host: string;
-            url: string;
-            /** @enum {string} */
-            role: "host" | "member";
-            /** @enum {string} */
-            state: "asked" | "member" | "refused" | "ejected" | "left";
-            since: number;
-            /** @description The announced start of the next sum. */
-            next_at: number | null;
-            /** @description When the host answered last. */
-            polled: number | null;
-            /** @description Why it did not answer, or what it refused. */
-            problem: string;
-            connected: boolean;
-            live: components["schemas"]["LiveGroup"] | null;
-            epoch: components["schemas"]["Epoch"] | null;
-            members: number;
-            /** @description Members that a sum needs, the host included. */
-            members_needed: number;
-            /** @description Whether it contributes; an instance that only learns is in no part. */
-            gives: boolean;
-            counted: components["schemas"]["Counted"];
-            waits: components["schemas"]["Waits"] | null;
-            published: components["schemas"]["PublishedSum"] | null;
-        };
-        /**
          * Model
-         * @description A trained model.
+         * @description A trained model, what was measured of it by name, and how its sum was judged, null for a local one.
          */
         Model: {
             id: string;
@@ -1204,8 +1215,28 @@ export interface components {
             quality: {
                 [key: string]: unknown;
             };
-            report: components["schemas"]["AcceptanceReport"];
+            report: components["schemas"]["AcceptanceReport"] | null;
             current: boolean;
+        };
+        /**
+         * ModelInService
+         * @description The model that serves.
+         *
+         *     Attributes:
+         *         kind: "local", or "federated" where others' sums are in it.
+         *         trained: when it was made, `since` when it began to serve, Unix seconds.
+         *         videos: how many it covers; `survivors` are the other instances whose viewers it was learnt from.
+         *         quality: NDCG@10, None where it was not measured.
+         */
+        ModelInService: {
+            id: string;
+            kind: string;
+            trained: number;
+            since: number;
+            videos: number;
+            survivors: string[];
+            /** @default null */
+            quality: number | null;
         };
         /**
          * Models
@@ -1252,18 +1283,13 @@ export interface components {
         };
         /**
          * NextDate
-         * @description What happens next by itself.
+         * @description One thing that happens by itself: `at` in Unix seconds, None while it has no date; `why` then.
          */
         NextDate: {
-            /**
-             * @description What it is.
-             * @enum {string}
-             */
+            /** @enum {string} */
             what: "sync" | "training" | "window" | "round";
-            /** @description Unix seconds; null while it has no date. */
             at: number | null;
-            /** @description Why then, as a part of a sentence. */
-            cause: string;
+            why: components["schemas"]["Sentence"][];
         };
         /**
          * NextShare
@@ -1271,17 +1297,17 @@ export interface components {
          *
          *     It is one vector: a number for each video of the vocabulary, and one for each pair of a head that whoever
          *     asks chooses from it. Its noise is drawn then, so it has no hash before.
+         *
+         *     Attributes:
+         *         group: the group whose host asks; empty: peers ask.
+         *         drawn: where members come from: our sub-cohort of the epoch, the host's list, or our peers.
+         *         members: instances that this one would be summed with, at most 200.
          */
         NextShare: {
             aggregators: string[];
-            /** @description The group whose host asks; empty: peers ask. */
             group: string;
-            /**
-             * @description Where members come from: our sub-cohort of the epoch, the host's list, or our peers.
-             * @enum {string}
-             */
+            /** @enum {string} */
             drawn: "epoch" | "listed" | "peers";
-            /** @description Instances that this one would be summed with, at most 200. */
             members: string[];
             videos: components["schemas"]["SharedVideo"][];
             shown: number;
@@ -1291,7 +1317,7 @@ export interface components {
             head_at_most: number;
             pairs_at_most: number;
             bytes_at_most: number;
-            verdicts: components["schemas"]["PolicyVerdict"][];
+            verdicts: components["schemas"]["RuleVerdict"][];
         };
         /**
          * NotApproved
@@ -1299,23 +1325,25 @@ export interface components {
          */
         NotApproved: {
             host: string;
-            /** @description One English sentence for people. */
-            sentence: string;
+            problem: components["schemas"]["Problem"];
         };
         /**
          * Notice
-         * @description Something that waits for the admin.
+         * @description One thing that waits for the admin; `at` in Unix seconds, `id` the same as long as its cause lasts.
+         *
+         *     Attributes:
+         *         subject: a host, or the id of a model or sum.
+         *         advice: what to do on the admin page; `command` is what to do at the command line.
          */
         Notice: {
             id: string;
             /** @enum {string} */
             kind: "database-lost" | "peer-request" | "introductions" | "quarantine" | "awaiting" | "budget" | "exact-own" | "key-changed" | "unreachable" | "group-request" | "group-out" | "group-member" | "group-host";
             at: number;
-            /** @description A host, or the id of a model or round. */
             subject: string;
-            /** @description One English sentence for people. */
-            sentence: string;
-            advice: string;
+            sentences: components["schemas"]["Sentence"][];
+            advice: components["schemas"]["Sentence"];
+            command: components["schemas"]["Sentence"];
         };
         /**
          * Offer
@@ -1333,99 +1361,87 @@ export interface components {
         OfferedMember: {
             host: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
-            /**
-             * @description Approved as a peer here, by exactly this key.
-             * @enum {string}
-             */
+            /** @enum {string} */
             approved: "yes" | "no" | "other-key";
         };
         /**
          * Overview
-         * @description How the instance is doing.
+         * @description How the instance is doing, and how quality went.
          */
         Overview: {
             host: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             /** @enum {string} */
             mode: "off" | "simulate" | "consume" | "contribute";
-            /** @description Jobs that run now, and since when; null without a daemon. */
             running: {
                 [key: string]: number;
             } | null;
-            model: components["schemas"]["ServedModel"] | null;
-            cohort: components["schemas"]["Cohort"];
-            peers: components["schemas"]["PeerNumbers"];
+            model: components["schemas"]["ModelInService"] | null;
+            group: components["schemas"]["LearntThrough"] | null;
             waiting: components["schemas"]["Waiting"];
             next: components["schemas"]["NextDate"][];
-            group: components["schemas"]["LearntThrough"] | null;
+            cohort: components["schemas"]["Cohort"];
+            peers: components["schemas"]["PeerNumbers"];
             failed: components["schemas"]["FailedJob"][];
             notices: components["schemas"]["Notice"][];
-            quality: components["schemas"]["Quality"][];
+            quality: components["schemas"]["Point"][];
         };
         /**
          * Peer
-         * @description A peer, or a candidate for one.
+         * @description A peer, or a candidate for one; times in Unix seconds, what is not known is empty or null.
+         *
+         *     Attributes:
+         *         words: of its key, to compare on the telephone.
+         *         theirs: what it says of this instance.
+         *         bound: its domain's actor signed its key.
+         *         retry_at: no attempt to reach it before; `failures` went before that, in a row.
+         *         max_users: the admin's cap on its viewers in a sum; `users` it has by its public NodeInfo.
+         *         next_key: a key that it uses without proof that it may.
+         *         introduced_by: on whose introduction it was approved; `evidence` is what stands for it beside that.
+         *         on_word_alone: it counts as a stranger: it was only introduced.
          */
         Peer: {
             host: string;
             url: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             /** @enum {string} */
             state: "candidate" | "approved" | "paused" | "removed" | "reverted";
-            /**
-             * @description What it says of this instance.
-             * @enum {string}
-             */
+            /** @enum {string} */
             theirs: "unknown" | "asked" | "approved" | "declined";
             /** @enum {string} */
             source: "file" | "follow" | "asked" | "circle" | "admin";
-            /** @description Its domain's actor signed its key. */
             bound: boolean;
             version: string;
             followed: boolean;
             seen: number | null;
             failures: number;
             retry_at: number | null;
-            /** @description The admin's cap on its viewers in a sum. */
             max_users: number | null;
-            /** @description Active users, by its public NodeInfo. */
             users: number | null;
             since: number;
-            /** @description A key that it uses without proof that it may. */
             next_key: string;
-            /** @description The key as words, to compare on the telephone. */
             next_key_words: string[];
-            /** @description On whose introduction it was approved. */
             introduced_by: string[];
-            /**
-             * @description What stands for it beside an introduction.
-             * @enum {string}
-             */
+            /** @enum {string} */
             evidence: "" | "admin" | "followed" | "vouched";
-            /** @description It counts as a stranger: it was only introduced. */
             on_word_alone: boolean;
-            /** @description One English sentence for people. */
-            sentence: string;
+            sentences: components["schemas"]["Sentence"][];
         };
         /**
          * PeerNumbers
-         * @description How many instances there are, by what was decided.
+         * @description How many instances are approved, paused, and wait to be approved.
          */
         PeerNumbers: {
             approved: number;
             paused: number;
-            /** @description Those that wait for this admin's decision. */
             asking: number;
         };
         /**
          * PeerTraffic
-         * @description Bytes exchanged with a peer in a month.
+         * @description Bytes sent to and received from a peer in a month, such as "2026-11" (UTC).
          */
         PeerTraffic: {
             month: string;
@@ -1443,19 +1459,21 @@ export interface components {
             followed: components["schemas"]["Followed"];
         };
         /**
-         * PolicyVerdict
-         * @description What a policy says to the next contribution.
+         * Point
+         * @description NDCG@10 on held-out engagements of this instance, of a model and of the local one made with it.
          */
-        PolicyVerdict: {
-            policy: string;
-            reason: string;
-            allowed: boolean;
-            /** @description One English sentence for people. */
-            sentence: string;
+        Point: {
+            at: number;
+            model: string;
+            /** @enum {string} */
+            kind: "local" | "federated";
+            state: ("ready" | "current" | "awaiting" | "quarantined" | "deleted") | "deleted";
+            local: number | null;
+            federated: number | null;
         };
         /**
          * Problem
-         * @description What went wrong and what to do about it; the same three fields everywhere.
+         * @description What went wrong and what to do about it: the same three fields everywhere.
          */
         Problem: {
             code: string;
@@ -1464,39 +1482,12 @@ export interface components {
         };
         /**
          * PublishedSum
-         * @description The newest published sum that was taken. Members that received the same one see the same words.
+         * @description The newest published sum that was taken; members that received the same one see the same words.
          */
         PublishedSum: {
             run: string;
             hash: string;
             words: string[];
-        };
-        /**
-         * Quality
-         * @description NDCG@10 on held-out engagements of this instance: of a model, and of the local one trained with it.
-         */
-        Quality: {
-            at: number;
-            model: string;
-            /** @enum {string} */
-            kind: "local" | "federated";
-            /** @enum {string} */
-            state: "ready" | "current" | "awaiting" | "quarantined" | "deleted";
-            local: number | null;
-            federated: number | null;
-        };
-        /**
-         * Reason
-         * @description Why a video is in a list.
-         */
-        Reason: {
-            kind: string;
-            text: string;
-            users: number | null;
-            tags: string[];
-            words: string[];
-            share: number;
-            via: string[];
         };
         /**
          * Related
@@ -1517,14 +1508,24 @@ export interface components {
         };
         /**
          * RelatedVideo
-         * @description A place in a list.
+         * @description A place in a list, for people.
          */
         RelatedVideo: {
             uuid: string;
             url: string;
-            reason: components["schemas"]["Reason"];
+            reason: components["schemas"]["WhyListed"];
             title: string;
             channel: string;
+        };
+        /**
+         * Revert
+         * @description A revert; its report is null while it is not through with the comparison.
+         */
+        Revert: {
+            id: number;
+            at: number;
+            host: string;
+            report: components["schemas"]["RevertReport"] | null;
         };
         /**
          * RevertEnded
@@ -1539,7 +1540,7 @@ export interface components {
         };
         /**
          * RevertInProgress
-         * @description A revert, or the preview of one, that is being worked on.
+         * @description A revert, or the preview of one, that is being worked on; `fraction` of it is done.
          */
         RevertInProgress: {
             host: string;
@@ -1558,18 +1559,16 @@ export interface components {
             confirm: string;
         };
         /**
-         * RevertRecord
-         * @description A revert that was done.
-         */
-        RevertRecord: {
-            id: number;
-            at: number;
-            host: string;
-            report: components["schemas"]["RevertReport"];
-        };
-        /**
          * RevertReport
          * @description What a revert did, or would do.
+         *
+         *     Attributes:
+         *         seconds_out_of_service: how long the peer still served after the decision.
+         *         exposure: share of top-10 lists with any of its videos.
+         *         quality: NDCG@10 on held-out engagements of this instance.
+         *         next_window: from when on a new sum may be asked for, null where it may be now.
+         *         proof: that nothing stored holds it, one line, which can be checked; empty until then.
+         *         limits: what the revert does not undo.
          */
         RevertReport: {
             host: string;
@@ -1582,47 +1581,44 @@ export interface components {
             basis: "sub-cohorts" | "older sum" | "local";
             deleted: components["schemas"]["Deleted"];
             changed: components["schemas"]["ChangedLists"];
-            /** @description Share of top-10 lists with any of its videos. */
             exposure: components["schemas"]["Exposed"];
-            /** @description NDCG@10 on held-out engagements of this instance. */
-            quality: components["schemas"]["Exposed"];
-            /** @description When a new sum may be asked for. */
+            quality: components["schemas"]["Compared"];
             next_window: number | null;
-            /** @description One English sentence for people. */
             proof: string;
-            limits: string[];
+            limits: components["schemas"]["Sentence"][];
         };
         /**
          * Reverts
          * @description Newest first.
          */
         Reverts: {
-            reverts: components["schemas"]["RevertRecord"][];
+            reverts: components["schemas"]["Revert"][];
             running: components["schemas"]["RevertInProgress"][];
             last: components["schemas"]["RevertEnded"] | null;
         };
         /**
          * Round
          * @description One secure sum, from its proposal to its result.
+         *
+         *     Attributes:
+         *         outcome: waiting where members may have opened it already, so that it is resumed.
+         *         run: the run of this instance that its sum belongs to, or empty.
+         *         sub_cohort: of a run that was divided.
          */
         Round: {
             id: string;
             /** @enum {string} */
-            role: "aggregator" | "member" | "host" | "group";
+            role: "aggregator" | "member" | "host" | "group" | "newcomer";
             aggregator: string;
             started: number;
             ended: number | null;
-            /**
-             * @description Waiting: members may have opened it already, so it is resumed.
-             * @enum {string}
-             */
+            /** @enum {string} */
             outcome: "running" | "waiting" | "done" | "abandoned";
             reason: string;
             roster: string[];
             survivors: string[];
             bytes_in: number;
             bytes_out: number;
-            /** @description The run of this instance that its sum belongs to, or empty. */
             run: string;
             sub_cohort: number | null;
         };
@@ -1642,54 +1638,54 @@ export interface components {
             limit?: number;
         };
         /**
+         * RuleVerdict
+         * @description One rule: its name, why it exists, whether it allows the next contribution, and what it looked at.
+         */
+        RuleVerdict: {
+            policy: string;
+            reason: string;
+            allowed: boolean;
+            sentences: components["schemas"]["Sentence"][];
+        };
+        /**
          * Run
-         * @description One run, and its sub-cohorts.
+         * @description One run of sums, and its sub-cohorts.
          */
         Run: {
             run: string;
             at: number;
             sub_cohorts: components["schemas"]["SuspectGroup"][];
-            /** @description One English sentence for people. */
-            sentence: string;
+            sentence: components["schemas"]["Sentence"];
         };
         /**
          * SeenKey
-         * @description A key before it is approved; `why` says why nothing vouches for it.
+         * @description A key before it is approved, and who says that it is the host's.
+         *
+         *     That is its domain's actor, a card at its domain without one, this instance's own peers, or only the host
+         *     that listed it; `why` says why nothing more vouches for it.
          */
         SeenKey: {
             host: string;
             key: string;
-            /**
-             * @description Who says that the key is the host's: its domain's actor, a card at its domain without one, this instance's own peers, or only the host that listed it.
-             * @enum {string}
-             */
+            /** @enum {string} */
             voucher: "domain" | "card" | "book" | "unread";
             url: string;
             why: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
         };
         /**
-         * ServedModel
-         * @description The model in service.
+         * Sentence
+         * @description One sentence for people: `code` names its words, `params` fill their gaps.
          */
-        ServedModel: {
-            id: string;
-            /** @enum {string} */
-            kind: "local" | "federated";
-            /** @description When it was made. */
-            trained: number;
-            /** @description When it began to serve. */
-            since: number;
-            videos: number;
-            /** @description NDCG@10 on likes that were left out of training. */
-            quality: number | null;
-            /** @description Other instances whose viewers it was learnt from. */
-            survivors: string[];
+        Sentence: {
+            code: string;
+            params: {
+                [key: string]: unknown;
+            };
         };
         /**
          * Share
-         * @description What would leave this instance next, and what has left.
+         * @description What would leave this instance next, and what has left. Our own release goes by `releases.OWN`.
          */
         Share: {
             /** @enum {string} */
@@ -1702,13 +1698,12 @@ export interface components {
         };
         /**
          * SharedVideo
-         * @description A video that would be in a vector, and how many viewers it would count.
+         * @description A video, the viewers here behind it now, and the noisy number that aggregators have, by host.
          */
         SharedVideo: {
             url: string;
             title: string;
             users: number;
-            /** @description Noisy viewers that each aggregator has. */
             given: {
                 [key: string]: number;
             };
@@ -1725,6 +1720,39 @@ export interface components {
             host: string;
             /** @description The key that was compared, so that no other one is approved. */
             key: string;
+        };
+        /**
+         * Standing
+         * @description How this instance stands in its group; times in Unix seconds.
+         *
+         *     Attributes:
+         *         next_at: the announced start of the next sum.
+         *         polled: when the host answered last; `problem` is why it did not, or what it refused.
+         *         live: what the daemon does for the group now, null where none runs.
+         *         members_needed: members that a sum needs, the host included.
+         *         gives: whether it contributes; an instance that only learns is in no part.
+         */
+        Standing: {
+            group: string;
+            host: string;
+            url: string;
+            /** @enum {string} */
+            role: "host" | "member";
+            /** @enum {string} */
+            state: "asked" | "member" | "refused" | "ejected" | "left";
+            since: number;
+            next_at: number | null;
+            polled: number | null;
+            problem: string;
+            connected: boolean;
+            live: components["schemas"]["Live"] | null;
+            epoch: components["schemas"]["Epoch"] | null;
+            members: number;
+            members_needed: number;
+            gives: boolean;
+            counted: components["schemas"]["Counted"];
+            waits: components["schemas"]["LeftOut"] | null;
+            published: components["schemas"]["PublishedSum"] | null;
         };
         /**
          * SumOrder
@@ -1745,8 +1773,8 @@ export interface components {
             number: number;
             members: string[];
             /** @enum {string} */
-            verdict: "new" | "accepted" | "awaiting" | "quarantined";
-            reasons: string[];
+            verdict: "new" | "awaiting" | "accepted" | "quarantined";
+            reasons: components["schemas"]["Sentence"][];
         };
         /**
          * Suspects
@@ -1756,15 +1784,14 @@ export interface components {
             suspects: components["schemas"]["Run"][];
         };
         /**
-         * Vector
-         * @description A vector as it is kept for a data window, noise included: counts of a vocabulary, pairs of a head.
+         * VideoGain
+         * @description Likewise of a video; the title of one that is not public any more is empty.
          */
-        Vector: {
-            vocabulary: number | null;
-            head: number | null;
-            entries: number;
-            bytes: number;
-            sha256: string;
+        VideoGain: {
+            url: string;
+            title: string;
+            before: number;
+            after: number;
         };
         /**
          * VideosQuery
@@ -1777,55 +1804,54 @@ export interface components {
         };
         /**
          * Wait
-         * @description One thing that the next sum waits for.
+         * @description One cause; `at` is when it ends by itself, None where somebody has to do something.
+         *
+         *     `hosts` are those it depends on. One that does not hold up a sum is told all the same, as `blocks` says.
          */
         Wait: {
-            /**
-             * @description What it is about.
-             * @enum {string}
-             */
+            /** @enum {string} */
             cause: "mode" | "sync" | "videos" | "viewers" | "approvals" | "window" | "retry" | "schedule" | "group" | "training" | "confirm";
-            /** @description The cause, as a part of a sentence. */
-            sentence: string;
-            /** @description When it ends by itself, Unix seconds. */
+            sentences: components["schemas"]["Sentence"][];
+            /** @default null */
             at: number | null;
-            /** @description Videos that are old enough then; approvals that are missing. */
-            count: number;
-            /** @description Videos of the catalogue; approvals that a sum needs. */
-            total: number;
-            /** @description Instances that it depends on. */
+            /** @default [] */
             hosts: string[];
-            /** @description Whether there is no sum before it. */
+            /** @default true */
             blocks: boolean;
         };
         /**
          * Waiting
-         * @description What the next shared suggestions wait for.
+         * @description What is missing for the next sum.
+         *
+         *     Attributes:
+         *         first: whether nothing learnt with others ever served.
+         *         at: the earliest date, None where it depends on a decision.
+         *         about: the date without the decisions, None where nothing else has one.
          */
         Waiting: {
-            /** @description Whether nothing learnt with others ever served. */
             first: boolean;
-            /** @description The earliest date, Unix seconds; null while somebody has to decide. */
             at: number | null;
-            /** @description One English sentence for people. */
-            sentence: string;
+            about: number | null;
             waits: components["schemas"]["Wait"][];
         };
         /**
-         * Waits
-         * @description Why the group's sums leave this instance out for now, as the host said.
+         * WhyListed
+         * @description Why a video is in a list.
+         *
+         *     Attributes:
+         *         text: one English sentence.
+         *         users: about how many it rests on, at least.
+         *         share: the part of what speaks for the video that it explains, in [0, 1].
+         *         via: uuids of the videos it rests on.
          */
-        Waits: {
-            /** @description When the next window may begin; null if not told. */
-            until: number | null;
-            /** @description In the group for longer, and do not approve it. */
-            rejected_by: string[];
-            /** @description In the group for longer, and not approved here. */
-            rejects: string[];
-            /** @description More than a third are not approved here. */
-            too_many: boolean;
-            /** @description Of these, those seen here to join later. */
-            contradicted: string[];
+        WhyListed: {
+            kind: string;
+            text: string;
+            users: number | null;
+            tags: string[];
+            words: string[];
+            share: number;
+            via: string[];
         };
     };
     responses: never;

@@ -7,19 +7,27 @@ shown, and once it has left there is exactly one. Nothing is written, and nothin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json, to_jsonable_python
 from sqlalchemy import Engine
+from typing_extensions import TypedDict
 
-from daemon.config import Config
-from daemon.disclosure.data_kinds import DATA_KINDS
-from daemon.disclosure.next_sum import NextSum, RuleVerdict, aggregator_windows, next_sum, rule_verdicts
-from daemon.disclosure.windows import WindowView, read_windows
+from daemon.config import Config, Mode
+from daemon.disclosure.data_kinds import DATA_KINDS, KindOfData
+from daemon.disclosure.next_sum import (
+    Drawn,
+    NextSum,
+    RuleVerdict,
+    aggregator_windows,
+    next_sum,
+    rule_verdicts,
+)
+from daemon.disclosure.windows import DataWindow, WindowView, read_windows
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
@@ -49,9 +57,56 @@ class SharedVideo:
     users: int
     given: dict[str, float]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return vars(self)
+
+class NextShare(TypedDict):
+    """What the next contribution would hold; `videos` are the first of `total`.
+
+    It is one vector: a number for each video of the vocabulary, and one for each pair of a head that whoever
+    asks chooses from it. Its noise is drawn then, so it has no hash before.
+
+    Attributes:
+        group: the group whose host asks; empty: peers ask.
+        drawn: where members come from: our sub-cohort of the epoch, the host's list, or our peers.
+        members: instances that this one would be summed with, at most 200.
+    """
+
+    aggregators: list[str]
+    group: str
+    drawn: Drawn
+    members: list[str]
+    videos: list[SharedVideo]
+    shown: int
+    total: int
+    users: int
+    vocabulary: int
+    head_at_most: int
+    pairs_at_most: int
+    bytes_at_most: int
+    verdicts: list[RuleVerdict]
+
+
+class Left(TypedDict):
+    """A vector that left; `vocabulary` and `head` are numbers of videos."""
+
+    at: float
+    aggregator: str
+    round: str
+    vocabulary: int
+    head: int
+    bytes: int
+    sha256: str
+    window_ends: float | None
+
+
+class Share(TypedDict):
+    """What would leave this instance next, and what has left. Our own release goes by `releases.OWN`."""
+
+    mode: Mode
+    kinds: list[KindOfData]
+    next: NextShare
+    windows: list[DataWindow]
+    left: list[Left]
+    traffic: list[PeerTraffic]
 
 
 @dataclass(frozen=True)
@@ -113,22 +168,22 @@ class ShareReport:
         """Return until when what left is given again, None where its window is over."""
         return next((one.ends for one in self.windows if one.id == record.window), None)
 
-    def as_json(self, *, most: int = MOST_VIDEOS, most_left: int = MOST_LEFT) -> dict[str, Any]:
+    def answer(self, *, most: int = MOST_VIDEOS, most_left: int = MOST_LEFT) -> Share:
         """Return what the admin API answers, with the first `most` videos, fewer where names are long.
 
-        Of what has left, it is the newest `most_left` vectors. Our own release goes by `releases.OWN`.
+        Of what has left, it is the newest `most_left` vectors.
         """
-        shown: list[dict[str, Any]] = []
+        shown: list[SharedVideo] = []
         room = MOST_BYTES
         for video in self.videos():
-            room -= len(json.dumps(video.as_json()))
+            room -= len(to_json(video))
             if len(shown) == most or room < 0:
                 break
-            shown.append(video.as_json())
+            shown.append(video)
         head, pairs = self.most_pairs
         return {
             "mode": self.config.mode,
-            "kinds": [kind.as_json() for kind in DATA_KINDS],
+            "kinds": [kind.shown for kind in DATA_KINDS],
             "next": {
                 "aggregators": list(self.next_sum.hosts[:MOST_HOSTS]),
                 "group": self.next_sum.group,
@@ -142,14 +197,14 @@ class ShareReport:
                 "head_at_most": head,
                 "pairs_at_most": pairs,
                 "bytes_at_most": self.most_bytes,
-                "verdicts": [verdict.as_json() for verdict in self.verdicts],
+                "verdicts": list(self.verdicts),
             },
-            "windows": [window.as_json() for window in self.windows[:MOST_HOSTS]],
+            "windows": [window.shown for window in self.windows[:MOST_HOSTS]],
             "left": [self._left(record) for record in self.left[:most_left]],
-            "traffic": [vars(one) for one in self.traffic[:MOST_TRAFFIC]],
+            "traffic": list(self.traffic[:MOST_TRAFFIC]),
         }
 
-    def _left(self, record: ReleaseRecord) -> dict[str, Any]:
+    def _left(self, record: ReleaseRecord) -> Left:
         return {
             "at": record.at,
             "aggregator": record.aggregator,
@@ -163,8 +218,11 @@ class ShareReport:
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """Return the report as JSON."""
-    return gather(context.config, context.engine, context.clock()).as_json()
+    """Return the report as plain values."""
+    found: dict[str, Any] = to_jsonable_python(
+        gather(context.config, context.engine, context.clock()).answer()
+    )
+    return found
 
 
 def gather(config: Config, engine: Engine, now: float) -> ShareReport:

@@ -17,6 +17,7 @@ from daemon.ledger.chain import Kind, append_in
 from daemon.peers import repository
 from daemon.process import daemon_lock
 from daemon.process.job_context import JobContext
+from daemon.sentences import Sentence, english, sentence
 from daemon.store import loss, releases
 from daemon.store.engine import writes
 from daemon.store.loss import Loss
@@ -25,16 +26,16 @@ logger = logging.getLogger(__name__)
 
 RECENT_SECONDS: Final = 30 * 86400.0
 
-_WHAT = {
-    "missing": "shoal.db was missing, and a new one was begun.",
-    "empty": "shoal.db was empty, and a new one was begun.",
-    "damaged": "shoal.db was damaged, and a new one was begun.",
+_WHAT: Final = {
+    "missing": sentence("lostMissing"),
+    "empty": sentence("lostEmpty"),
+    "damaged": sentence("lostDamaged"),
 }
 
 
 def run(context: JobContext) -> dict[str, Any]:
     """Say what `shoal run` has to."""
-    return {"lost": told(context.engine, context.config, context.clock())}
+    return {"lost": english(*told(context.engine, context.config, context.clock()))}
 
 
 def recent(engine: Engine, config: Config, now: float) -> Loss | None:
@@ -45,10 +46,10 @@ def recent(engine: Engine, config: Config, now: float) -> Loss | None:
     return found
 
 
-def told(engine: Engine, config: Config, now: float) -> str:
-    """Return what to say of it, "" where there is nothing."""
+def told(engine: Engine, config: Config, now: float) -> tuple[Sentence, ...]:
+    """Return what to say of it, nothing where there was no loss."""
     found = recent(engine, config, now)
-    return "" if found is None else " ".join(sentences(found))
+    return () if found is None else sentences(found)
 
 
 def look(config: Config, now: float, *, thorough: bool) -> None:
@@ -85,13 +86,7 @@ def take_over(config: Config, engine: Engine, now: float) -> None:
     loss.settle(config)
 
 
-def sentences(found: Loss) -> list[str]:
+def sentences(found: Loss) -> tuple[Sentence, ...]:
     """Return what the admin has to know."""
-    said = [
-        _WHAT[found.cause],
-        "Approvals, the ledger, and what was decided against peers are lost.",
-        "Every peer is paused until you approve it again.",
-    ]
-    if found.cause == "damaged":
-        said.append("The damaged file is kept beside it for a week.")
-    return said
+    kept = (sentence("lostKept"),) if found.cause == "damaged" else ()
+    return (_WHAT[found.cause], sentence("lostWhat"), *kept)

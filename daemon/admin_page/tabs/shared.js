@@ -21,16 +21,12 @@ export function shared (admin) {
     async () => {
       // The daemon counts anew what would leave, which takes a while with many viewers.
       const found = await ask('GET', 'share', undefined, 60_000)
-      const tell = await admin.told([
-        ...many(found?.kinds).flatMap(({ name, sentence }) => /** @type {[string][]} */ ([[name], [sentence]])),
-        ...many(found?.next?.verdicts).map(({ sentence }) => /** @type {[string]} */ ([sentence]))
-      ])
-      return { found, tell }
+      return found
     },
-    ({ found, tell }) => [
+    found => [
       block(say('kinds'), el('p', {}, modeText(say, found?.mode)), el('dl', { class: 'shoal-kinds' },
-        ...many(found?.kinds).flatMap(({ name, sentence }) => [el('dt', {}, tell(name)), el('dd', {}, tell(sentence))]))),
-      next(admin, found?.next ?? {}, tell),
+        ...many(found?.kinds).flatMap(({ name, sentence }) => [el('dt', {}, plain(name)), el('dd', {}, plain(sentence))]))),
+      next(admin, found.next),
       left(admin, many(found?.left)),
       traffic(admin, many(found?.traffic))
     ])
@@ -40,9 +36,8 @@ export function shared (admin) {
 /**
  * @param {import('./admin.js').Admin} admin the page
  * @param {any} found what would leave
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
-function next ({ say }, found, tell) {
+function next ({ say, tell }, found) {
   const videos = many(found.videos)
   const [total, shown] = [figure(found.total) ?? videos.length, videos.length]
   return block(say('nextShare'),
@@ -58,9 +53,9 @@ function next ({ say }, found, tell) {
     ]),
     el('h3', {}, say('verdicts')),
     many(found.verdicts).length
-      ? el('ul', { class: 'shoal-list' }, ...many(found.verdicts).map(({ policy, allowed, sentence }) => (
+      ? el('ul', { class: 'shoal-list' }, ...many(found.verdicts).map(({ policy, allowed, sentences }) => (
         el('li', { class: 'shoal-check' }, allowed === true ? badge(say('allowed'), 'green') : badge(say('refused'), 'red'),
-          el('div', {}, el('p', {}, tell(sentence)), el('p', { class: 'muted-2' }, plain(policy, 60)))))))
+          el('div', {}, el('p', {}, tell(...sentences)), el('p', { class: 'muted-2' }, plain(policy, 60)))))))
       : nothing(say('noVerdicts')),
     el('h3', {}, say('videosToLeave')),
     shown ? videoTable(say, videos.slice(0, AT_FIRST)) : nothing(say('noVideos')),

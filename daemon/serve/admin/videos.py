@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from daemon.serve.admin.requests import RelatedQuery, VideosQuery
-from daemon.serve.admin.responses import FoundVideos, Related
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.api import requests, suggestions
 from daemon.store.videos import public_titles
@@ -18,8 +19,37 @@ TITLES_AT_ONCE: Final = 256
 """Searched without a pause, which takes a tenth of a millisecond: requests of viewers come in between."""
 
 
+class FoundVideo(TypedDict):
+    """A public video that the model in service knows."""
+
+    uuid: str
+    url: str
+    title: str
+    channel: str
+
+
+class FoundVideos(TypedDict):
+    """In the model's order."""
+
+    videos: list[FoundVideo]
+
+
+class RelatedVideo(suggestions.Suggested):
+    """A place in a list, for people."""
+
+    title: str
+    channel: str
+
+
+class Related(TypedDict):
+    """Best first."""
+
+    model: str
+    videos: list[RelatedVideo]
+
+
 @table.get("/videos", "Find public videos by words in their titles", FoundVideos, query=VideosQuery)
-async def find(request: AdminRequest) -> dict[str, Any]:
+async def find(request: AdminRequest) -> FoundVideos:
     """Look through the titles of the model in service."""
     query: VideosQuery = request.query
     loaded = request.context.model.get()
@@ -37,7 +67,7 @@ async def find(request: AdminRequest) -> dict[str, Any]:
 
 
 @table.get("/related", "Which videos are related to one, and why", Related, query=RelatedQuery)
-async def related(request: AdminRequest) -> dict[str, Any]:
+async def related(request: AdminRequest) -> Related:
     """Answer as `/v1/related` does, with titles."""
     query: RelatedQuery = request.query
     loaded = request.context.model.get()
@@ -45,7 +75,7 @@ async def related(request: AdminRequest) -> dict[str, Any]:
     found = loaded.model.related(requests.video(loaded.model, query.video), limit=count)
     labels = [loaded.model.label(item.video) for item in found]
     titles = await request.work.read(public_titles, request.engine, [label.url for label in labels])
-    videos = [
+    videos: list[RelatedVideo] = [
         {**video, "title": titles.get(label.url, ""), "channel": label.channel}
         for video, label in zip(suggestions.suggestions(loaded.model, found), labels, strict=True)
     ]
