@@ -4,6 +4,16 @@ Bugs of ours stay plain Python exceptions. Everything here has a stable `code`, 
 and an `advice`: the API turns it into JSON, the command line into two lines and an exit status.
 """
 
+from typing_extensions import TypedDict
+
+
+class Problem(TypedDict):
+    """What went wrong and what to do about it: the same three fields everywhere."""
+
+    code: str
+    message: str
+    advice: str
+
 
 class ShoalError(Exception):
     """An error that is not a bug of this program: its message and advice are meant for people.
@@ -24,8 +34,8 @@ class ShoalError(Exception):
         self.message = message
         self.advice = advice
 
-    def as_json(self) -> dict[str, str]:
-        """Return the same three fields everywhere: `code`, `message`, `advice`."""
+    def as_json(self) -> Problem:
+        """Return what is answered."""
         return {"code": self.code, "message": self.message, "advice": self.advice}
 
 

@@ -38,13 +38,15 @@ than a quarter of the lists, holding is not called a check that passed (`small_g
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.realisable import Check
+from policies.sentence import Sentence, sentence
 
 Numbers = NDArray[np.float64]
 
@@ -57,8 +59,6 @@ _MOST_BY_CHANCE = 0.47
 """Part of the lists; where more can come by chance, they are not compared."""
 _TELLING = 0.25
 """Part of the lists; where more can come by chance, no push that was measured would be told."""
-
-KINDS = {"videos": "video", "channels": "channel", "hosts": "instance"}
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def least_viewers(pair_variance: float, *, own: bool, chance: float = _MOST_BY_C
     return ((sampling + math.sqrt(sampling**2 + 4 * noise * chance)) / (2 * chance)) ** 2
 
 
-def against_words(against: str) -> str:
-    """Say what a model is compared with."""
-    return {"local": "the local model", "month": "the model of a month ago"}[against]
+def reference(against: str) -> Sentence:
+    """Name what a model is compared with."""
+    return sentence("referenceLocal") if against == "local" else sentence("referenceMonth")
 
 
 def gains(
@@ -137,18 +137,27 @@ def gains(
     """
     identity = f"exposure-{kind}-{against}"
     if not before.size:
-        return Check(identity, ok=True, sentence=f"No {KINDS[kind]} is known.", value=0.0, bound=0.0)
+        return Check(identity, ok=True, sentence=sentence("ruleNothingKnown"), value=0.0, bound=0.0)
     gained, allowed = after - before, allowance.gains(before)
     worst = int(np.argmax(gained / allowed))
     ok = bool(gained[worst] <= allowed[worst])
-    name, word = names[worst] or "(unnamed)", KINDS[kind]
-    change = f"from {before[worst]:.1%} to {after[worst]:.1%} of the lists"
-    sentence = (
-        f"Against {against_words(against)} no {word} gains too much; nearest to it is {name}, {change}."
-        if ok
-        else f"Against {against_words(against)} the {word} {name} goes {change}: too much at once."
-    )
-    return Check(identity, ok, sentence, float(gained[worst]), float(allowed[worst]))
+    said = {
+        "against": reference(against),
+        "name": names[worst] or "–",
+        "before": float(before[worst]),
+        "after": float(after[worst]),
+    }
+    return Check(identity, ok, _GAINS[kind, ok](said), float(gained[worst]), float(allowed[worst]))
+
+
+_GAINS: Final[Mapping[tuple[str, bool], Callable[[dict[str, Any]], Sentence]]] = {
+    ("videos", True): lambda said: sentence("ruleVideoGains", **said),
+    ("videos", False): lambda said: sentence("ruleVideoGainsTooMuch", **said),
+    ("channels", True): lambda said: sentence("ruleChannelGains", **said),
+    ("channels", False): lambda said: sentence("ruleChannelGainsTooMuch", **said),
+    ("hosts", True): lambda said: sentence("ruleHostGains", **said),
+    ("hosts", False): lambda said: sentence("ruleHostGainsTooMuch", **said),
+}
 
 
 def risen_gains(
@@ -165,34 +174,27 @@ def risen_gains(
     total = float(gained.sum())
     number = int(np.count_nonzero(marked))
     ok = total <= allowance.risen
+    known = reference(against)
     if not number:
-        sentence = f"Against {against_words(against)} no video has viewers from nowhere."
+        told = sentence("ruleNoneRisen", against=known)
     elif ok:
-        sentence = (
-            f"Against {against_words(against)} {_videos(number)} far more viewers than expected, "
-            "without a place in the lists to speak of."
-        )
+        told = sentence("ruleRisen", count=number, against=known)
     else:
         first = names[int(np.argmax(gained))]
-        sentence = (
-            f"Against {against_words(against)} {_videos(number)} far more viewers than expected and "
-            f"gain {total:.2f} of the ten places of a list, {first} the most."
-        )
-    return Check(identity, ok, sentence, total, allowance.risen)
+        told = sentence("ruleRisenTooMuch", count=number, against=known, places=round(total, 2), first=first)
+    return Check(identity, ok, told, total, allowance.risen)
 
 
 def small_gains(against: str, pair_variance: float) -> Check:
     """Return that gains within a wide allowance could not be checked; the variance as in `least_viewers`."""
     own = against == "local"
-    needed = least_viewers(pair_variance, own=own, chance=_TELLING)
-    sentence = (
-        "Could not be checked: small gains against the local model. "
-        f"It takes a typical video with about {needed:.0f} own viewers."
+    needed = round(least_viewers(pair_variance, own=own, chance=_TELLING))
+    told = (
+        sentence("ruleSmallGainsLocal", viewers=needed)
         if own
-        else "Could not be checked: small gains against the model of a month ago. "
-        f"It takes a typical video with about {needed:.0f} viewers."
+        else sentence("ruleSmallGainsMonth", viewers=needed)
     )
-    return Check(f"exposure-{against}", None, sentence, math.nan, math.nan)
+    return Check(f"exposure-{against}", None, told, math.nan, math.nan)
 
 
 QUALITY: Final = "quality"
@@ -204,18 +206,7 @@ def quality(*, good_enough: bool | None) -> Check:
     It says nothing but yes or no, since more would tell about own viewers; None where it was not asked.
     """
     if good_enough is None:
-        sentence = (
-            "Could not be checked: how well own viewers' likes are predicted. It takes about 400 own viewers "
-            "and a part of the yearly privacy budget, and is asked once of a sum."
-        )
-        return Check(QUALITY, None, sentence, math.nan, math.nan)
-    sentence = (
-        "Own viewers' likes are predicted about as well as without the sum."
-        if good_enough
-        else "Own viewers' likes are predicted worse than without the sum."
-    )
-    return Check(QUALITY, good_enough, sentence, math.nan, math.nan)
-
-
-def _videos(number: int) -> str:
-    return "one video has" if number == 1 else f"{number} videos have"
+        told = sentence("ruleQualityUnchecked")
+    else:
+        told = sentence("ruleQualityHolds") if good_enough else sentence("ruleQualityBroken")
+    return Check(QUALITY, good_enough, told, math.nan, math.nan)

@@ -13,6 +13,7 @@ verdict is then that the rule could not be checked, and says from how many viewe
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from models.noise import SumNoise, slack
 from models.statistics import Statistic, to_matrix
 from models.weights import UNIT, weights
+from policies.sentence import Sentence, sentence
 
 _LARGEST_GROUP = 40
 _STEPS = 30
@@ -36,13 +38,13 @@ class Check:
     id: str
     ok: bool | None
     """None where it could not be checked: nothing that matters would break it."""
-    sentence: str
+    sentence: Sentence
     value: float
     bound: float
 
-    def unless(self, sentence: str, *, hidden: bool) -> Check:
+    def unless(self, unchecked: Sentence, *, hidden: bool) -> Check:
         """Return that the rule could not be checked where noise hides what breaks it, unless it is broken."""
-        return replace(self, ok=None, sentence=sentence) if hidden and self.ok else self
+        return replace(self, ok=None, sentence=unchecked) if hidden and self.ok else self
 
     @property
     def failed(self) -> bool:
@@ -82,20 +84,15 @@ def pairs_within_counts(gram: NDArray[np.float64], noise: SumNoise) -> Check:
             return Check(
                 "pairs-within-counts",
                 ok=False,
-                sentence="A pair of videos has a negative number of viewers, which noise does not explain.",
+                sentence=sentence("ruleNegativePair"),
                 value=-float(pairs.min()),
                 bound=below,
             )
     ok = worst <= bound and (not counts.size or float(counts.min()) >= -_slack(noise.counts))
-    sentence = (
-        "No pair of videos has more viewers than either video."
-        if ok
-        else "A pair has more viewers than one of its videos, or a video fewer than none: no people do that."
-    )
-    found = Check("pairs-within-counts", ok, sentence, worst, bound)
+    told = sentence("rulePairsHold") if ok else sentence("rulePairsBroken")
+    found = Check("pairs-within-counts", ok, told, worst, bound)
     return found.unless(
-        "Could not be checked: whether a pair has more viewers than its videos. "
-        f"It takes a video with about {bound:.0f} viewers.",
+        sentence("rulePairsUnchecked", viewers=_whole(bound)),
         hidden=bool(bound > counts.max(initial=0)),
     )
 
@@ -112,7 +109,8 @@ def positive_semi_definite(gram: NDArray[np.float64], noise: SumNoise) -> Check:
     signs of a vector splitting the videos in two), so that a bound beyond that checks nothing.
     """
     if not gram.size:
-        return Check("positive-semi-definite", ok=True, sentence="There are no pairs.", value=0.0, bound=0.0)
+        none = sentence("ruleNoPairs")
+        return Check("positive-semi-definite", ok=True, sentence=none, value=0.0, bound=0.0)
     variance = max(noise.counts, noise.pairs)
     deviation = math.sqrt(variance)
     gaussian = deviation * math.sqrt(2 * 86 * math.log(2.0))
@@ -122,14 +120,9 @@ def positive_semi_definite(gram: NDArray[np.float64], noise: SumNoise) -> Check:
     single = gram.astype(np.float32)
     lowest = _lowest(single)
     ok = lowest >= -bound and _at_least(single, -bound)
-    sentence = (
-        "The pairs fit together as those of people do."
-        if ok
-        else "The pairs do not fit together: no group of people produces them, with this noise or without."
-    )
-    return Check("positive-semi-definite", ok, sentence, -lowest, bound).unless(
-        "Could not be checked: whether the pairs fit together. "
-        f"It takes about {2 * bound:.0f} views in the sum.",
+    told = sentence("ruleFitHolds") if ok else sentence("ruleFitBroken")
+    return Check("positive-semi-definite", ok, told, -lowest, bound).unless(
+        sentence("ruleFitUnchecked", views=_whole(2 * bound)),
         hidden=bool(bound > np.diagonal(gram).sum() / 2),
     )
 
@@ -140,45 +133,44 @@ def totals(others: Statistic, noise: SumNoise, roster: Roster) -> list[Check]:
     videos = np.arange(min(roster.videos, size) + 1)
     weight = weights(videos) / UNIT
     pairs = others.triangle.size
-    measured = [
+    declared = {"viewers": roster.users, "videos": roster.videos}
+    measured: list[tuple[str, float, float, float, Callable[[int], Sentence], Sentence, Sentence]] = [
         (
             "counts-total",
             float(others.counts.max(initial=0)) / UNIT,
             1.0,
             _slack(noise.counts),
-            "Could not be checked: whether a video has more viewers than the members declared.",
-            "A video has more viewers than the members declared to have together",
-            "No video has more viewers than the members declared to have together",
+            lambda needed: sentence("ruleCountsUnchecked", declared=needed),
+            sentence("ruleCountsBroken", **declared),
+            sentence("ruleCountsHold", **declared),
         ),
         (
             "engagements-total",
             float(others.counts.sum()) / UNIT,
             float((weight * videos).max()),
             _slack(size * noise.counts),
-            "Could not be checked: whether there are more views than the members' viewers can have.",
-            "The sum counts more views than its members' viewers can have",
-            "There are no more views than the members' viewers can have",
+            lambda needed: sentence("ruleViewsUnchecked", declared=needed),
+            sentence("ruleViewsBroken", **declared),
+            sentence("ruleViewsHold", **declared),
         ),
         (
             "pairs-total",
             float(others.triangle.sum()) / UNIT,
             float((weight * videos * (videos - 1) / 2).max()),
             _slack(pairs * noise.pairs),
-            "Could not be checked: whether there are more pairs than the members' viewers can have.",
-            "The sum counts more pairs than its members' viewers can have",
-            "There are no more pairs than the members' viewers can have",
+            lambda needed: sentence("rulePairTotalUnchecked", declared=needed),
+            sentence("rulePairTotalBroken", **declared),
+            sentence("rulePairTotalHolds", **declared),
         ),
     ]
-    told = f"({roster.users:,} viewers with {roster.videos} videos each)"
     found = []
     for name, value, each, blur, unchecked, bad, good in measured:
         people = roster.users * each
         ok = value <= people + blur
-        check = Check(name, ok, f"{good if ok else bad} {told}.", value, people + blur)
+        check = Check(name, ok, good if ok else bad, value, people + blur)
         # Who is limited to one video can be behind no pair, however many there are of them.
         needed = blur / each if each else 0.0
-        sentence = f"{unchecked} It takes about {needed:.0f} declared viewers."
-        found.append(check.unless(sentence, hidden=each > 0 and blur > people))
+        found.append(check.unless(unchecked(_whole(needed)), hidden=each > 0 and blur > people))
     return found
 
 
@@ -205,16 +197,19 @@ def distinct_viewers(gram: NDArray[np.float64], noise: SumNoise, roster: Roster)
         if total - hidden > most:
             most, blur = total - hidden, hidden
     ok = most <= roster.users
-    sentence = (
-        f"No more people are needed to explain the sum than its members declared ({roster.users:,})."
+    told = (
+        sentence("rulePeopleHold", declared=roster.users)
         if ok
-        else f"At least {most:,.0f} people must be behind the sum, its members declared {roster.users:,}."
+        else sentence("rulePeopleBroken", people=_whole(most), declared=roster.users)
     )
-    return Check("viewers-total", ok, sentence, most, float(roster.users)).unless(
-        "Could not be checked: whether more people are needed than the members declared. "
-        f"It takes about {blur:.0f} declared viewers.",
+    return Check("viewers-total", ok, told, most, float(roster.users)).unless(
+        sentence("rulePeopleUnchecked", declared=_whole(blur)),
         hidden=blur > roster.users,
     )
+
+
+def _whole(number: float) -> int:
+    return round(number) if math.isfinite(number) else 0
 
 
 def _slack(variance: float, *, log_choices: float = 0.0) -> float:

@@ -1,4 +1,4 @@
-import { fillGaps, sayer } from './lib/texts.js'
+import { fillGaps, isolated, sayer } from './lib/texts.js'
 
 /**
  * What the daemon says: a code with parameters, put into words here.
@@ -29,7 +29,7 @@ const BY_ENGLISH = ['lib', 'told']
  *
  * @typedef {object} Language
  * @property {Say} say the page's own sentences
- * @property {(sentence: Sentence) => string} tell puts a sentence of the daemon into words
+ * @property {(...sentences: Sentence[]) => string} tell puts sentences of the daemon into words
  * @property {(text: string) => Promise<string>} translate an English sentence of the shared pieces
  */
 
@@ -67,11 +67,13 @@ async function load (language) {
   ])
   /** @type {Map<string, Template>} */
   const templates = new Map([...english, ...own])
-  /** @type {(sentence: Sentence) => string} */
-  const tell = ({ code, params }) => {
-    const template = templates.get(code) ?? code
+  /** @type {(...sentences: Sentence[]) => string} */
+  const tell = (...sentences) => sentences.map(({ code, params }) => {
+    const template = templates.get(code)
+    // Of a later daemon, or of nobody's: shown as it is.
+    if (template === undefined) return isolated(String(code))
     return fillGaps(typeof template === 'string' ? template : template[plural(params.count)], params, tell)
-  }
+  }).join(' ')
   return {
     say: sayer(/** @type {Map<keyof Words, string>} */ (templates)),
     tell,

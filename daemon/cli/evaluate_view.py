@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.cli.terminal import PROGRESS_SECONDS, heading, out, plain, progress_bar, prose, result, table
+from daemon.cli.terminal import PROGRESS_SECONDS, heading, out, progress_bar, prose, result, table
 from daemon.errors import SourceError
 from daemon.lab.evaluate import Evaluated, EvaluationReport, Options, RelatedSummary, Row, evaluate
 from daemon.lab.evaluate_heads import HeadRow, HeadsReport, evaluate_heads
@@ -45,16 +45,16 @@ def run(
         with progress_bar("evaluate", every=PROGRESS_SECONDS) as progress:
             if heads:
                 chosen = evaluate_heads(tables, options, progress)
-                result(plain(chosen), lambda: _show_heads(chosen))
+                result(chosen, lambda: _show_heads(chosen))
             elif together:
                 beside = evaluate_together(tables, options, progress)
-                result(plain(beside), lambda: _show_together(beside))
+                result(beside, lambda: _show_together(beside))
             elif instances is None:
                 report = evaluate(tables, options, progress)
-                result(plain(report), lambda: _show(report))
+                result(report, lambda: _show(report))
             else:
                 split = evaluate_instances(tables, options, Partition(instances=instances), progress)
-                result(plain(split), lambda: _show_instances(split))
+                result(split, lambda: _show_instances(split))
     except DataSetError as error:
         raise SourceError(str(error), advice="See the format in the documentation of data sets.") from error
     except (ValueError, TooLittleDataError) as error:

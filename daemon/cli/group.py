@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,10 +20,10 @@ from daemon.group import commands, flower_installed, repository
 from daemon.group import status as group_status
 from daemon.group.commands import NoGroupError, UnknownMemberError
 from daemon.group.membership import join_and_leave, key_verification
-from daemon.group.membership.key_verification import KeyEvidence
+from daemon.group.membership.key_verification import KeyEvidence, SeenKey
 from daemon.peers import cards
 from daemon.peers import repository as peers
-from daemon.peers.commands import words_of
+from daemon.peers.listing import words_of
 from federation.identity import format_key
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def join(
         lambda http: join_and_leave.fetch_offer(config, store, http, url, group, time.time)
     )
     join_and_leave.require_no_other_group(store, offer)
-    shown = offer.as_json(peers.read(store, config))
+    shown = offer.shown(peers.read(store, config))
     if human():
         group_view.show_offer(shown)
     group_view.compare(offer.host_key, words, yes=yes)
@@ -186,9 +186,9 @@ def join(
 
     def show() -> None:
         out.print()
-        for text in (found["sentence"], *found["sentences"]):
+        for text in found["sentences"]:
             prose(text)
-        if found["state"] == "asked":
+        if found["standing"] is not None and found["standing"]["state"] == "asked":
             prose("Tell the admin of the host the words of this instance's key:")
             show_words(words_of(format_key(instance.public.key)))
 
@@ -222,14 +222,14 @@ def approve(
     chosen, decided_against = _chosen(instance, hosts or [], everybody=everybody)
     if words and len(chosen) != 1:
         raise RequestError("--words are those of one key", advice="Name one HOST with it.")
-    done: list[dict[str, Any]] = []
+    done: list[SeenKey] = []
     failed = {name: _decided_against(instance, name) for name in decided_against}
     for one in chosen:
         try:
             seen = _look(instance, one.host, one.key)
             group_view.compare(seen, words, yes=yes or seen.voucher == "book")
             key_verification.pin(instance.store, instance.config, seen, time.time())
-            done.append(seen.as_json())
+            done.append(seen.seen)
         except ShoalError as error:
             if not everybody:
                 raise
@@ -378,7 +378,7 @@ def _show_decided(instance: Instance, name: str, done: str) -> None:
     result(found, lambda: prose(done))
 
 
-def _show_approved(done: list[dict[str, Any]], failed: dict[str, ShoalError]) -> None:
+def _show_approved(done: list[SeenKey], failed: dict[str, ShoalError]) -> None:
     if not done and not failed:
         prose("All members are approved here.")
     for one in done:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from daemon.cli.terminal import bytes_of, facts, line, progress_bar, prose, resu
 from daemon.errors import JobError, RequestError
 
 if TYPE_CHECKING:
+    from daemon.group.membership.join_and_leave import GroupOffer
     from daemon.lab.group_check import GroupCheck
 
 app = Commands()
@@ -61,7 +62,7 @@ def check(
             "nothing says how large the group is", advice="Give the URL of its host, or --members."
         )
     offer = _offer(instance, url, group) if url else None
-    joined = {instance.config.instance.host, *(one["host"] for one in (offer or {}).get("members", ()))}
+    joined = {instance.config.instance.host, *(one["host"] for one in (offer["members"] if offer else ()))}
     size = members or max(_LEAST, len(joined))
     with progress_bar("dry round") as progress:
         found = group_check.check(instance.config, instance.config_file, size, progress)
@@ -73,7 +74,7 @@ def check(
         )
 
 
-def _offer(instance: InstanceOption, url: str, group: str) -> dict[str, Any]:
+def _offer(instance: InstanceOption, url: str, group: str) -> GroupOffer:
     from daemon.group.membership import join_and_leave
     from daemon.peers import repository
 
@@ -81,10 +82,10 @@ def _offer(instance: InstanceOption, url: str, group: str) -> dict[str, Any]:
     offer = instance.online(
         lambda http: join_and_leave.fetch_offer(config, store, http, url, group, time.time)
     )
-    return offer.as_json(repository.read(store, config))
+    return offer.shown(repository.read(store, config))
 
 
-def _show(offer: dict[str, Any] | None, found: GroupCheck) -> None:
+def _show(offer: GroupOffer | None, found: GroupCheck) -> None:
     if offer is not None:
         line(f"{offer['host']['host']} answers for the group {offer['group']}. Nothing was joined.")
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in found.seconds.items())

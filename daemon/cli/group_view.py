@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from daemon.cli.command import human
 from daemon.cli.key_words import confirm_words, matching_key, show_words
 from daemon.cli.terminal import ago, count, facts, heading, line, out, paragraph, prose, say, table
+from daemon.group.commands import Invitation, JoinRequest
+from daemon.group.membership.join_and_leave import GroupOffer
 from daemon.group.membership.key_verification import KeyEvidence
-from daemon.peers.commands import words_of
+from daemon.group.status import Member, Standing, Status
+from daemon.peers.listing import words_of
 
 _APPROVED = {"yes": "yes", "no": "no", "other-key": "OTHER KEY"}
 
@@ -50,7 +52,7 @@ def voucher(seen: KeyEvidence) -> str:
     }[seen.voucher]
 
 
-def show_hosted(made: Mapping[str, Any]) -> None:
+def show_hosted(made: Invitation) -> None:
     """Print a new group, and how others get into it."""
     prose(f"This instance hosts the group {made['group']}, and is its first member.")
     heading("Invite others")
@@ -75,7 +77,7 @@ def show_hosted(made: Mapping[str, Any]) -> None:
         )
 
 
-def show_requests(waiting: Sequence[Mapping[str, Any]]) -> None:
+def show_requests(waiting: Sequence[JoinRequest]) -> None:
     """Print who asks."""
     if not waiting:
         prose("No instance asks to join.")
@@ -90,7 +92,7 @@ def show_requests(waiting: Sequence[Mapping[str, Any]]) -> None:
     prose("Compare the words with its admin, then: shoal group admit HOST")
 
 
-def show_members(found: Sequence[Mapping[str, Any]], state: str | None = "member") -> None:
+def show_members(found: Sequence[Member], state: str | None = "member") -> None:
     """Print the members, as this instance stands to their group."""
     if found and state != "member":
         prose("This instance is not in the group. These are its members, as last listed.")
@@ -114,7 +116,7 @@ def show_members(found: Sequence[Mapping[str, Any]], state: str | None = "member
         prose("Approve the members whose words you compared: shoal group approve HOST")
 
 
-def show_offer(offer: Mapping[str, Any]) -> None:
+def show_offer(offer: GroupOffer) -> None:
     """Print a group as its host shows it, before anything binds."""
     members = offer["members"]
     heading(f"The group {offer['group']} of {offer['host']['host']}")
@@ -125,11 +127,12 @@ def show_offer(offer: Mapping[str, Any]) -> None:
     paragraph("Joining approves the host as a peer, and no other member: approve those yourself.")
 
 
-def show_status(found: Mapping[str, Any]) -> None:
+def show_status(told: Status) -> None:
     """Print how things stand."""
-    for text in (found["sentence"], *found["sentences"]):
+    for text in told["sentences"]:
         prose(text)
-    if not found.get("group"):
+    found = told["standing"]
+    if found is None:
         return
     rows = [("Host", found["host"]), ("State", found["state"])]
     if found["next_at"]:
@@ -152,8 +155,8 @@ def show_status(found: Mapping[str, Any]) -> None:
         prose("A member with the same newest sum sees the same words.")
 
 
-def _connected(found: Mapping[str, Any]) -> str:
-    if not found["running"]:
+def _connected(found: Standing) -> str:
+    if found["live"] is None:
         return "no, the daemon does not run"
     if found["connected"]:
         return "yes"

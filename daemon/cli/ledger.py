@@ -89,7 +89,7 @@ def verify(
         "head": found.head.hash.hex(),
         "expected_at": at,
         "lost": lost.at if (lost := loss.recorded(store)) is not None else None,
-        "lost_entry": None if lost_entry is None else sentence(lost_entry),
+        "lost_entry": None if lost_entry is None else in_english(lost_entry),
         "lacking": [entry.seq for entry in (*lack.entries, *lack.apart)],
         "models": len(folders) - len(unsigned) - len(broken),
         "models_unsigned": unsigned,
@@ -139,7 +139,7 @@ def export(
 
 def _show_entries(found: Verification, store: Engine, lost: Row | None, lack: Lacking) -> None:
     if lost is not None:
-        line(f"{utc(lost.at)}: {sentence(lost)}")
+        line(f"{utc(lost.at)}: {in_english(lost)}")
     if lack.any:
         missing = [*lack.entries, *lack.apart]
         numbers = f"{missing[0].seq} to {missing[-1].seq}" if len(missing) > 1 else str(missing[0].seq)

@@ -15,8 +15,9 @@ from daemon.cli.terminal import ago, count, facts, heading, line, out, paragraph
 from daemon.config.types import format_duration
 from daemon.errors import NoModelError, RequestError
 from daemon.process.running_daemon import answers_from
+from daemon.sentences import english
 from daemon.store import current_model, model_records
-from daemon.training.acceptance.report import with_titles
+from daemon.training.acceptance.report import AcceptanceReport, CheckResult, Gains, with_titles
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -70,7 +71,8 @@ def show(model: Model = "current", instance: InstanceOption = HERE) -> None:
     directory = model_folder(instance, model)
     manifest = read_manifest(directory)
     record = model_records.model(instance.store, directory.name)
-    state, report = ("", {}) if record is None else (record.state, with_titles(instance.store, record.report))
+    state = "" if record is None else record.state
+    report = None if record is None else with_titles(instance.store, record.report)
 
     def show() -> None:
         facts(_described(directory.name, state, manifest))
@@ -257,21 +259,21 @@ _PASSED = {False: "FAILED: ", None: "", True: "Passed: "}
 _REFERENCES = {"local": "your own local model", "month": "the model of a month ago"}
 
 
-def _show_acceptance(model_id: str, state: str, report: dict[str, Any]) -> None:
+def _show_acceptance(model_id: str, state: str, report: AcceptanceReport) -> None:
     """Print what the checks found, who was in the sum, and which videos gain."""
     heading("Acceptance")
-    paragraph(_VERDICTS.get(report.get("verdict", ""), "It was not checked."))
+    paragraph(_VERDICTS.get(report["verdict"], "It was not checked."))
     if decided := report.get("decided"):
-        paragraph(f"You decided so. By the rules it was {decided.get('before', 'unknown')}.")
-    checks = sorted(report.get("checks", []), key=lambda check: list(_PASSED).index(check["ok"]))
+        paragraph(f"You decided so. By the rules it was {decided['before']}.")
+    checks = sorted(report["checks"], key=lambda check: list(_PASSED).index(check["ok"]))
     for check in checks:
         failed = f" [{check['id']}{_bounds(check)}]" if check["ok"] is False else ""
-        paragraph(f"{_PASSED[check['ok']]}{check['sentence']}{failed}", hanging=2)
-    for warning in report.get("warnings", []):
-        paragraph(f"Note: {warning}", hanging=2)
-    if survivors := report.get("survivors"):
+        paragraph(f"{_PASSED[check['ok']]}{english(check['sentence'])}{failed}", hanging=2)
+    for warning in report["warnings"]:
+        paragraph(f"Note: {english(warning)}", hanging=2)
+    if survivors := report["survivors"]:
         paragraph(f"In the sum: {', '.join(survivors)} ({count(len(survivors), 'member')}).", hanging=2)
-    for gains in report.get("gains", []):
+    for gains in report["gains"]:
         _show_gains(gains)
     if state in ("awaiting", "quarantined"):
         out.print()
@@ -280,23 +282,21 @@ def _show_acceptance(model_id: str, state: str, report: dict[str, Any]) -> None:
             prose(f"Keep it out: shoal models reject {model_id}")
 
 
-def _bounds(check: dict[str, Any]) -> str:
-    value, bound = check.get("value"), check.get("bound")
+def _bounds(check: CheckResult) -> str:
+    value, bound = check["value"], check["bound"]
     return "" if value is None or bound is None else f": {value:,.4g}, at most {bound:,.4g}"
 
 
-def _show_gains(gains: dict[str, Any]) -> None:
-    rows = [
-        (
-            kind,
-            one.get("title") or one.get("url") or one.get("name") or "(unnamed)",
-            f"{one['before']:.1%}",
-            f"{one['after']:.1%}",
-        )
-        for kind, name in (("video", "videos"), ("channel", "channels"), ("instance", "hosts"))
-        for one in gains.get(name, [])[:5]
+def _show_gains(gains: Gains) -> None:
+    gained = [
+        *(("video", one["title"] or one["url"], one["before"], one["after"]) for one in gains["videos"][:5]),
+        *(("channel", one["name"], one["before"], one["after"]) for one in gains["channels"][:5]),
+        *(("instance", one["name"], one["before"], one["after"]) for one in gains["hosts"][:5]),
     ]
-    against = _REFERENCES.get(gains["against"], gains["against"])
+    rows = [
+        (kind, name or "(unnamed)", f"{before:.1%}", f"{after:.1%}") for kind, name, before, after in gained
+    ]
+    against = _REFERENCES[gains["against"]]
     if not rows:
         paragraph(f"Compared with {against}, nothing gains places.")
         return

@@ -17,7 +17,9 @@ from daemon.errors import ShoalError
 from daemon.group import messages as group_messages
 from daemon.group import repository as groups
 from daemon.maintenance import database_loss
-from daemon.peers import commands, repository
+from daemon.peers import commands, listing, repository
+from daemon.peers.listing import Peer, Peers
+from daemon.sentences import english
 from daemon.store import source_state
 
 app = Commands()
@@ -36,12 +38,12 @@ def list_(
 
     def show() -> None:
         if lost:
-            prose(lost)
+            prose(english(*lost))
             out.print()
-        prose(missing.sentence)
+        prose(missing.english)
         _show_list(found, words=words)
 
-    result({**found, "lost": lost, "waiting": missing.as_json()}, show)
+    result({**found, "lost": lost, "waiting": missing}, show)
 
 
 @app.command()
@@ -155,25 +157,25 @@ def _tell_and_show(instance: Instance, host: str, done: str) -> None:
         out.print()
         prose(done)
         if peer["state"] == "approved":
-            prose(peer["sentence"])
+            prose(english(*peer["sentences"]))
         out.print()
-        prose(cohort["sentence"])
+        prose(english(*cohort.sentences))
 
     result({**peer, "cohort": cohort}, show)
 
 
-def _listing(instance: Instance) -> dict[str, Any]:
+def _listing(instance: Instance) -> Peers:
     through = group_messages.learns_in_group(groups.current(instance.store))
-    return commands.listing(instance.store, instance.config, time.time(), through)
+    return listing.listing(instance.store, instance.config, time.time(), through)
 
 
-def _peer(instance: Instance, host: str) -> dict[str, Any]:
+def _peer(instance: Instance, host: str) -> Peer:
     peer = repository.find(instance.store, instance.config, host)
     if peer is None:
         raise commands.UnknownPeerError(
             f"nothing is known of {host}", advice=f"Read its key first: shoal peers add {host}"
         )
-    return commands.described(peer, time.time(), followed=host in source_state.follows(instance.store))
+    return listing.described(peer, time.time(), followed=host in source_state.follows(instance.store))
 
 
 def _read_card(instance: Instance, host: str) -> None:
@@ -190,7 +192,7 @@ def _read_card(instance: Instance, host: str) -> None:
 # What people see.
 
 
-def _show_key(peer: Mapping[str, Any]) -> None:
+def _show_key(peer: Peer) -> None:
     host, new = peer["host"], bool(peer["next_key"])
     heading(f"The words of {host}'s {'new ' if new else ''}key")
     show_words(peer["next_key_words"] if new else peer["words"])
@@ -210,8 +212,8 @@ def _show_key(peer: Mapping[str, Any]) -> None:
     paragraph("Its admin sees the same words with: shoal identity show")
 
 
-def _show_list(found: Mapping[str, Any], *, words: bool) -> None:
-    prose(found["cohort"]["sentence"])
+def _show_list(found: Peers, *, words: bool) -> None:
+    prose(english(*found["cohort"].sentences))
     peers = found["peers"]
     out.print()
     if not peers:
@@ -220,7 +222,7 @@ def _show_list(found: Mapping[str, Any], *, words: bool) -> None:
     _table(peers)
     out.print()
     for peer in peers:
-        prose(f"{peer['host']}: {peer['sentence']}", hanging=2)
+        prose(f"{peer['host']}: {english(*peer['sentences'])}", hanging=2)
         if words and peer["words"]:
             paragraph(" ".join(peer["words"]), indent=4)
 
@@ -229,7 +231,7 @@ _HERE = {"candidate": "-"}
 _THERE = {"unknown": "?", "asked": "asks", "declined": "no"}
 
 
-def _table(peers: list[dict[str, Any]]) -> None:
+def _table(peers: list[Peer]) -> None:
     now = time.time()
     rows = [
         (
@@ -247,12 +249,12 @@ def _table(peers: list[dict[str, Any]]) -> None:
     table(columns, rows, right=("USERS",))
 
 
-def _vouches(peer: Mapping[str, Any]) -> str:
+def _vouches(peer: Peer) -> str:
     """Say what shows that the key is the host's: its domain, or only the words that two admins compare."""
     return "domain" if peer["bound"] else "words" if peer["words"] else ""
 
 
-def _users(peer: Mapping[str, Any]) -> str:
+def _users(peer: Peer) -> str:
     known = [number for number in (peer["users"], peer["max_users"]) if number is not None]
     return f"{min(known):,}" if known else ""
 
@@ -274,7 +276,7 @@ def _show_candidates(found: Mapping[str, Any]) -> None:
     peers = [peer for peer in found["peers"] if peer["state"] == "candidate"]
     if peers:
         out.print()
-        rows = [(p["host"], p["version"], _vouches(p), _users(p), p["sentence"]) for p in peers]
+        rows = [(p["host"], p["version"], _vouches(p), _users(p), english(*p["sentences"])) for p in peers]
         table(["HOST", "SHOAL", "KEY BY", "USERS", ""], rows, right=("USERS",))
         out.print()
         prose("Approve one that you know and trust: shoal peers approve HOST")

@@ -13,8 +13,9 @@ from daemon.cli.instance import HERE, Instance, InstanceOption, Yes, host_name
 from daemon.cli.terminal import ago, confirm, count, out, paragraph, prose, result, say, table, utc
 from daemon.errors import RequestError, ShoalError
 from daemon.peers import circle as circles
-from daemon.peers import commands, offers, repository
+from daemon.peers import listing, offers, repository
 from daemon.peers.circle import Circle, Introduced
+from daemon.sentences import english
 
 app = Commands()
 
@@ -96,7 +97,7 @@ def circle(
     if human():
         _show(found, ticked)
     if not (ticked or any(one.waits for one in found.instances)) or not (human() or yes):
-        result({**found.as_json(), "approved": []}, lambda: None)
+        result({**vars(found), "approved": []}, lambda: None)
         return
     question = f"Approve the {count(len(ticked), 'instance')} ticked?" if ticked else "Leave all of them?"
     confirm(
@@ -106,7 +107,7 @@ def circle(
     approved = circles.decide(instance.store, instance.config, ticked, left=left, now=time.time())
     _send(instance)
     now = circles.read(instance.store, instance.config, time.time(), introducer=name)
-    cohort = commands.listing(instance.store, instance.config, time.time())["cohort"]
+    cohort = listing.listing(instance.store, instance.config, time.time())["cohort"]
 
     def show() -> None:
         out.print()
@@ -118,9 +119,9 @@ def circle(
                 "compare its words: shoal peers approve HOST"
             )
         out.print()
-        prose(cohort["sentence"])
+        prose(english(*cohort.sentences))
 
-    result({**now.as_json(), "approved": [one.host for one in approved], "cohort": cohort}, show)
+    result({**vars(now), "approved": [one.host for one in approved], "cohort": cohort}, show)
 
 
 def _ticked(found: Circle, tick: Sequence[str], untick: Sequence[str]) -> dict[str, str]:
@@ -132,7 +133,8 @@ def _ticked(found: Circle, tick: Sequence[str], untick: Sequence[str]) -> dict[s
                 f"none of your peers introduces {name}", advice="See who is introduced: shoal peers circle"
             )
         if name in tick and not known[name].open:
-            raise RequestError(f"{name} cannot be ticked. {known[name].sentence}", advice="Leave it out.")
+            why = english(known[name].sentence)
+            raise RequestError(f"{name} cannot be ticked. {why}", advice="Leave it out.")
     chosen = {one.host for one in found.instances if one.ticked} | set(tick)
     return {name: known[name].key for name in sorted(chosen - set(untick))}
 
@@ -160,8 +162,8 @@ def _send(instance: Instance) -> None:
 
 
 def _show(found: Circle, ticked: Mapping[str, str]) -> None:
-    for host, said in sorted(found.lists.items()):
-        prose(f"{host} introduces {count(len(said.instances), 'instance')}, until {utc(said.until)}.")
+    for said in found.introducers:
+        prose(f"{said.host} introduces {count(said.instances, 'instance')}, until {utc(said.until)}.")
     if not found.instances:
         prose("No peer introduces an instance that you do not know. Peers do so with: shoal peers introduce")
         return
@@ -170,7 +172,7 @@ def _show(found: Circle, ticked: Mapping[str, str]) -> None:
     table(columns, [_row(one, ticked) for one in found.instances], right=("VIDEOS",))
     out.print()
     for one in found.instances:
-        prose(f"{one.host}: {one.sentence}", hanging=2)
+        prose(f"{one.host}: {english(one.sentence)}", hanging=2)
 
 
 def _row(one: Introduced, ticked: Mapping[str, str]) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -30,8 +30,10 @@ from daemon.errors import RequestError, ShoalError
 from daemon.revert import orchestrate, outlook, proof
 from daemon.revert.out_of_service import require_known
 from daemon.revert.outlook import Outlook
-from daemon.revert.report import with_titles
+from daemon.revert.report import Deleted, NamedVideo, RevertReport, with_titles
+from daemon.sentences import english
 from daemon.training.acceptance import suspect_sub_cohorts
+from daemon.training.acceptance.suspect_sub_cohorts import Run
 
 app = Commands()
 
@@ -174,7 +176,7 @@ def _verify(instance: Instance, host: str) -> None:
         )
 
 
-def _show_revert(report: dict[str, Any]) -> None:
+def _show_revert(report: RevertReport) -> None:
     host, dry = report["host"], report["dry_run"]
     changed, exposure, quality = report["changed"], report["exposure"], report["quality"]
     if dry:
@@ -212,15 +214,15 @@ def _show_revert(report: dict[str, Any]) -> None:
         out.print()
         line(f"-o json shows {len(changed['examples'])} such lists.")
     heading("What this does not undo")
-    for text in report["limits"]:
-        prose(f"- {text}", hanging=2)
+    for limit in report["limits"]:
+        prose(f"- {english(limit)}", hanging=2)
     if not dry:
         out.print()
         prose(report["proof"])
         line(f"Check it again with: shoal peers revert {host} --verify")
 
 
-def _titles(videos: list[dict[str, str]]) -> list[str]:
+def _titles(videos: list[NamedVideo]) -> list[str]:
     # Half of the screen each, on one line: whoever wants more has the page, or -o json.
     room = max(out.width // 2 - 2, 20)
     titles = [_title(video) for video in videos[:_SHOWN_VIDEOS]]
@@ -228,12 +230,12 @@ def _titles(videos: list[dict[str, str]]) -> list[str]:
     return [*shown, *[""] * (_SHOWN_VIDEOS - len(shown))]
 
 
-def _title(video: dict[str, Any]) -> str:
+def _title(video: NamedVideo) -> str:
     return printable(video["title"] or video["url"])
 
 
-def _listed(deleted: dict[str, list[str]]) -> str:
-    return " and ".join(count(len(names), kind[:-1]) for kind, names in sorted(deleted.items()))
+def _listed(deleted: Deleted) -> str:
+    return f"{count(len(deleted['models']), 'model')} and {count(len(deleted['sums']), 'sum')}"
 
 
 def _when(at: float | None) -> str:
@@ -248,17 +250,17 @@ def _number(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.3f}"
 
 
-def _show_suspects(runs: list[dict[str, Any]]) -> None:
+def _show_suspects(runs: list[Run]) -> None:
     if not runs:
         line("No stored sum is quarantined.")
         return
     for run in runs:
         heading(f"Run {run['run'][:12]}, {ago(time.time() - run['at'])}")
-        paragraph(run["sentence"])
+        paragraph(english(run["sentence"]))
         for group in run["sub_cohorts"]:
             verdict = _VERDICTS.get(group["verdict"], group["verdict"])
             paragraph(f"Sub-cohort {group['number']}, {verdict}: {', '.join(group['members'])}", hanging=2)
             for reason in group["reasons"]:
-                paragraph(reason, indent=4)
+                paragraph(english(reason), indent=4)
     out.print()
     prose("To take out a peer and what was learnt with it: shoal peers revert HOST")

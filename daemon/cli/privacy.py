@@ -30,9 +30,9 @@ def show(instance: InstanceOption = HERE) -> None:
     def show() -> None:
         privacy_view.show_report(report)
         out.print()
-        prose(missing.sentence)
+        prose(missing.english)
 
-    result({**report.as_json(), "waiting": missing.as_json()}, show)
+    result({**report.as_json(), "waiting": missing}, show)
 
 
 @app.command()

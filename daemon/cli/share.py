@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ from daemon.disclosure.data_kinds import DATA_KINDS
 from daemon.disclosure.share_report import SharedVideo, ShareReport, gather
 from daemon.disclosure.windows import FrozenVector, State, WindowView, frozen_pairs
 from daemon.errors import RequestError
+from daemon.sentences import english
 from daemon.store.releases import OWN, ReleaseRecord
 
 app = Commands()
@@ -48,13 +49,13 @@ def show(
         def show() -> None:
             _show(share, videos)
             heading("When")
-            paragraph(missing.sentence)
+            paragraph(missing.english)
 
-        result({**share.as_json(most=videos), "waiting": missing.as_json()}, show)
+        result({**share.with_videos(videos), "waiting": missing}, show)
         return
     found = round_id(instance, round_)
     left = [one for one in share.left if one.round_id == found]
-    as_json = [one for one in share.as_json()["left"] if one["round"] == found]
+    as_json = [one for one in share.answer()["left"] if one["round"] == found]
     result({"round": found, "left": as_json}, lambda: _show_round(share, found, left, videos))
 
 
@@ -84,7 +85,7 @@ def export(
 @app.command()
 def kinds(_instance: InstanceOption = HERE) -> None:
     """List the kinds of data that leave an instance, and who gets them. They are the same for all."""
-    found: list[Any] = [kind.as_json() for kind in DATA_KINDS]
+    found = [kind.shown for kind in DATA_KINDS]
 
     def show() -> None:
         for kind in DATA_KINDS:
@@ -113,7 +114,8 @@ def _show(share: ShareReport, videos: int) -> None:
     heading("What each rule says")
     for verdict in share.verdicts:
         mark = "allows " if verdict.allowed else "REFUSES"
-        paragraph(f"{mark}  {verdict.policy}: {verdict.sentence}", hanging=9, bold=not verdict.allowed)
+        told = english(*verdict.sentences)
+        paragraph(f"{mark}  {verdict.policy}: {told}", hanging=9, bold=not verdict.allowed)
         paragraph(verdict.reason, indent=11)
     _windows(share)
     _left(share)

@@ -13,7 +13,6 @@ from daemon.cli.terminal import (
     bytes_of,
     heading,
     out,
-    plain,
     progress_bar,
     prose,
     result,
@@ -74,7 +73,7 @@ def run(
         raise SourceError(
             f"this data set cannot be used: {error}", advice="Give one with more viewers."
         ) from error
-    result(plain(report), lambda: _show(report))
+    result(report, lambda: _show(report))
 
 
 def _show(report: SimulationReport) -> None:

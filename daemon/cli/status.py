@@ -57,7 +57,7 @@ def status(instance: InstanceOption = HERE) -> None:
     problems = [one for one in report.results if one.outcome in (Outcome.FAILURE, Outcome.WARNING)]
     answer = {
         "running": subject.running is not None,
-        "status": None if found is None else found.as_json(),
+        "status": found,
         "problems": [asdict(one) for one in problems],
     }
     host = subject.config.instance.host

@@ -8,6 +8,7 @@ from typing import Final
 from daemon.cli.terminal import ago, count, paragraph, prose, utc
 from daemon.doctor.check import Outcome, Result
 from daemon.process.daemon_lock import Running
+from daemon.sentences import english
 from daemon.status.next_dates import NextDate, What
 from daemon.status.view import ModelInService, Status
 
@@ -35,7 +36,7 @@ def show(
         shown = [one for one in problems if one.outcome is outcome]
         _rows(label, [line for one in shown for line in (one.sentence, f"-> {one.next_step}")])
     if found is not None:
-        _row("Model", _model(found.model, now, runs=found.live is not None))
+        _row("Model", _model(found.model, now, runs=found.running is not None))
         _rows("Next", _next(found.next), hanging=_DATES)
         _rows("Jobs", _jobs(found, now))
         _row("Peers", _peers(found))
@@ -82,18 +83,17 @@ def _next(dates: Sequence[NextDate]) -> Iterator[str]:
             continue
         together = one.what == "sync" and after is not None and after.at == one.at
         name = "sync, training" if together else _WHAT[one.what]
-        yield f"{name:16}{utc(one.at) if one.at is not None else 'no date':22}{one.cause}"
+        yield f"{name:16}{utc(one.at) if one.at is not None else 'no date':22}{english(*one.why)}"
         if one.what == "sync" and after is not None and not together:
-            yield f"{'training':16}{'no date':22}{after.cause}"
+            yield f"{'training':16}{'no date':22}{english(*after.why)}"
 
 
 def _jobs(found: Status, now: float) -> Iterator[str]:
-    running = {} if found.live is None else found.live.running
+    running = found.running or {}
     if running:
         yield f"running: {', '.join(f'{job}, begun {ago(now - since)}' for job, since in running.items())}"
     for run in found.failed[:_FEWER]:
-        why = run.result.get("message") or run.code
-        yield f"{run.name} failed {ago(now - run.ended)}: {why}"
+        yield f"{run.job} failed {ago(now - run.at)}: {run.message or run.code}"
     if len(found.failed) > _FEWER:
         yield f"{len(found.failed) - _FEWER} more failed: shoal doctor"
     if not running and not found.failed:
@@ -102,16 +102,16 @@ def _jobs(found: Status, now: float) -> Iterator[str]:
 
 def _peers(found: Status) -> str:
     numbers = found.peers
-    told = [f"{numbers['approved']} approved"]
-    told += [f"{numbers['paused']} paused"] if numbers["paused"] else []
-    told += [f"{numbers['asking']} waiting for your approval"] if numbers["asking"] else []
+    told = [f"{numbers.approved} approved"]
+    told += [f"{numbers.paused} paused"] if numbers.paused else []
+    told += [f"{numbers.asking} waiting for your approval"] if numbers.asking else []
     return f"{', '.join(told)}."
 
 
 def _notices(found: Status, most: int) -> Iterator[str]:
     for notice in found.notices[:most]:
-        yield notice.sentence
-        yield f"-> {notice.advice}"
+        yield english(*notice.sentences)
+        yield f"-> {english(notice.command)}"
     if len(found.notices) > most:
         yield f"{len(found.notices) - most} more, on the admin page: shoal admin"
     if not found.notices:

@@ -4,18 +4,16 @@ Standard output carries the result, standard error everything else, so that `sho
 works.
 """
 
-import json
-import math
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import typer
+from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,21 +32,11 @@ err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() el
 
 
 def result(value: Any, show: Callable[[], None]) -> None:
-    """Print a result: `value` as JSON, or whatever `show` prints for people."""
+    """Print a result: `value` as JSON, null where a number was not measured, or what `show` prints."""
     if human():
         show()
     else:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def plain(report: Any) -> Any:
-    """Return a dataclass as JSON values; a number that was not measured is null."""
-    value = asdict(report) if is_dataclass(report) and not isinstance(report, type) else report
-    if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        sys.stdout.write(to_json(value, inf_nan_mode="null").decode() + "\n")
 
 
 def say(text: str) -> None:

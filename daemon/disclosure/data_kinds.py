@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from typing_extensions import TypedDict
+
 from federation.envelope import Stage
 from federation.http import CARD_PATH, MESSAGE_PATH
 
@@ -37,6 +39,14 @@ FLEET: Final = tuple(
 """What a member's node calls at the listener of its group's host, and `proxy_http` there lets pass."""
 
 
+class KindOfData(TypedDict):
+    """A kind of data that leaves this instance, in words."""
+
+    id: str
+    name: str
+    sentence: str
+
+
 @dataclass(frozen=True)
 class DataKind:
     """A kind of data.
@@ -58,8 +68,9 @@ class DataKind:
     fields: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, str]:
-        """Return what the admin is shown."""
+    @property
+    def shown(self) -> KindOfData:
+        """What the admin is shown."""
         return {"id": self.id, "name": self.name, "sentence": f"To {self.to}: {self.sentence}"}
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from sqlalchemy import Engine
 
 from daemon.config import Config
-from daemon.disclosure.formatting import day, plural, span
 from daemon.disclosure.windows import WindowView
 from daemon.group import repository as group_repository
 from daemon.group.membership import rules
@@ -18,6 +17,7 @@ from daemon.identity import open_identity
 from daemon.peers.repository import KnownPeers
 from daemon.rounds import round_config, yearly_budget
 from daemon.rounds.aggregator_window import AggregatorWindows, asked_before, group_windows, peer_windows
+from daemon.sentences import Sentence, sentence
 from federation.errors import Refusal
 from federation.group.epoch_document import EpochDocument
 from federation.identity import PublicIdentity
@@ -33,6 +33,7 @@ from policies.sharing import TRAINER, SharingPolicy
 from policies.window import Window
 
 Drawn = Literal["epoch", "listed", "peers"]
+Said: TypeAlias = tuple[Sentence, ...]
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,7 @@ class RuleVerdict:
     policy: str
     reason: str
     allowed: bool
-    sentence: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
+    sentences: tuple[Sentence, ...]
 
 
 def next_sum(config: Config, engine: Engine, known: KnownPeers) -> NextSum:
@@ -136,10 +133,11 @@ def rule_verdicts(
         try:
             rule.check(proposal)
         except Refusal as refusal:
-            sentence, allowed = refusal.sentence, False
+            told: Said = (sentence("ruleRefuses", why=_capital(refusal.sentence)),)
+            found.append(RuleVerdict(rule.name, rule.reason, allowed=False, sentences=told))
         else:
-            sentence, allowed = _ALLOWED[rule.name](judged), True
-        found.append(RuleVerdict(rule.name, rule.reason, allowed, _sentence(sentence)))
+            told = _ALLOWED[rule.name](judged)
+            found.append(RuleVerdict(rule.name, rule.reason, allowed=True, sentences=told))
     return [*found, _window(planned, config, windows), _budget(config, engine, now)]
 
 
@@ -207,48 +205,45 @@ def _proposal(config: Config, planned: NextSum, vocabulary: int, now: float) -> 
     )
 
 
-def _sharing(judged: _Judged) -> str:
-    config, videos = judged.config, plural(judged.proposal.parameters["vocabulary"], "public video")
-    return (
-        f'The mode is "{config.mode}". {videos} would be asked about; '
-        f"at least {config.sharing.min_vocabulary:,} are wanted."
-    )
+def _sharing(judged: _Judged) -> Said:
+    config, videos = judged.config, int(judged.proposal.parameters["vocabulary"])
+    least = config.sharing.min_vocabulary
+    return (sentence("shareVocabulary", mode=config.mode, count=videos, least=least),)
 
 
-def _cohort(judged: _Judged) -> str:
-    members, needed = plural(len(judged.proposal.roster), "member"), judged.config.cohort.min_cohort
-    if not judged.planned.group:
-        introduced = len(judged.proposal.roster) - judged.approved
-        if introduced:
-            return f"{members}, {introduced} of them only introduced and not counted; {needed} are needed."
-        return f"{members}, all approved here; {needed} are needed."
-    return f"{members}. Without the host, {judged.approved} are approved here; {needed} are needed."
-
-
-def _privacy(judged: _Judged) -> str:
-    config = judged.config
-    level = round_config.protection(config)
-    if not level.counts_noise and not level.pairs_noise:
-        return f'The level "{config.privacy.level}" asks for no noise.'
-    return (
-        f"Noise of variance {level.counts_noise} in counts and {level.pairs_noise} in pairs, as the level "
-        f'"{config.privacy.level}" asks.'
-    )
-
-
-def _group(judged: _Judged) -> str:
-    planned = judged.planned
-    count = plural(len(planned.roster), "member")
-    if planned.drawn == "epoch":
-        divided = planned.sub_cohorts > 1
-        whole = f"a sub-cohort of {planned.group}" if divided else f"all of {planned.group}"
-        said = f"It would be one of {count}, {whole}, and in no other sum."
+def _cohort(judged: _Judged) -> Said:
+    members, needed = len(judged.proposal.roster), judged.config.cohort.min_cohort
+    if judged.planned.group:
+        said = sentence("shareGroupCohort", count=members, approved=judged.approved, needed=needed)
+    elif members > judged.approved:
+        introduced = members - judged.approved
+        said = sentence("shareCohortIntroduced", count=members, introduced=introduced, needed=needed)
     else:
-        said = f"With which of the {count} it is summed is drawn before the round."
-    return f"{said} Rounds of peers are refused while it is in the group."
+        said = sentence("shareCohort", count=members, needed=needed)
+    return (said,)
 
 
-_ALLOWED: dict[str, Callable[[_Judged], str]] = {
+def _privacy(judged: _Judged) -> Said:
+    config = judged.config
+    level, name = round_config.protection(config), config.privacy.level
+    if not level.counts_noise and not level.pairs_noise:
+        return (sentence("shareNoNoise", level=name),)
+    return (sentence("shareNoise", counts=level.counts_noise, pairs=level.pairs_noise, level=name),)
+
+
+def _group(judged: _Judged) -> Said:
+    planned = judged.planned
+    count = len(planned.roster)
+    if planned.drawn != "epoch":
+        said = sentence("shareNotDrawn", count=count)
+    elif planned.sub_cohorts > 1:
+        said = sentence("shareSubCohort", count=count, group=planned.group)
+    else:
+        said = sentence("shareWholeGroup", count=count, group=planned.group)
+    return (said, sentence("sharePeersRefused"))
+
+
+_ALLOWED: dict[str, Callable[[_Judged], Said]] = {
     GroupPolicy.name: _group,
     SharingPolicy.name: _sharing,
     CohortPolicy.name: _cohort,
@@ -260,45 +255,47 @@ def _approved(judged: _Judged) -> RuleVerdict:
     if judged.planned.group:
         host = judged.planned.aggregator
         allowed = host == judged.config.instance.host or judged.known.find(host) is not None
-        told = f"{host}, which adds up, is {'' if allowed else 'not '}approved here."
-        return RuleVerdict(Allowlist.name, Allowlist.reason, allowed, told)
+        told = (
+            sentence("shareHostApproved", host=host)
+            if allowed
+            else sentence("shareHostNotApproved", host=host)
+        )
+        return RuleVerdict(Allowlist.name, Allowlist.reason, allowed, (told,))
     members = judged.known.members()
-    told = (
-        f"{plural(len(members), 'peer')} approved."
-        if members
-        else "Nobody is approved: see shoal peers list."
-    )
-    return RuleVerdict(Allowlist.name, Allowlist.reason, bool(members), told)
+    told = sentence("sharePeersApproved", count=len(members)) if members else sentence("shareNobodyApproved")
+    return RuleVerdict(Allowlist.name, Allowlist.reason, bool(members), (told,))
 
 
 def _window(planned: NextSum, config: Config, windows: Sequence[WindowView]) -> RuleVerdict:
     asks = [one for one in windows if one.aggregator in planned.hosts]
-    nothing = [f"{p.aggregator} gets nothing new until {day(p.ends)}" for p in asks if p.state in _CLOSED]
-    same = [f"{p.aggregator} gets the same again until {day(p.ends)}" for p in asks if p.state == "open"]
-    told = [*nothing, *same]
-    more = [f"{len(told) - _MOST} more likewise"] if len(told) > _MOST else []
-    kept = []
-    if len(told) < max(len(planned.hosts), 1):
-        longest = span(config.privacy.window_max.total_seconds())
-        who = "whoever else asks" if told else "Whoever asks"
-        once = f"once per data window, which lasts a day at first and later up to {longest}"
-        kept = [f"{who} gets a vector with fresh noise, {once}"]
-    # A host's name stays as it is, also at the beginning.
-    sentence = "; ".join([*told[:_MOST], *more, *kept]) + "."
-    return RuleVerdict(Window.name, Window.reason, bool(same or kept), sentence)
+    closed = [one for one in asks if one.state in _CLOSED]
+    same = [one for one in asks if one.state == "open"]
+    told = [
+        *(sentence("shareNothingNew", host=one.aggregator, at=one.ends) for one in closed),
+        *(sentence("shareSameAgain", host=one.aggregator, at=one.ends) for one in same),
+    ]
+    others = len(told) < max(len(planned.hosts), 1)
+    longest = config.privacy.window_max.total_seconds() / _DAY
+    fresh = sentence("shareOthersFresh", days=longest) if told else sentence("shareFresh", days=longest)
+    said = (
+        *told[:_MOST],
+        *([sentence("shareLikewise", count=len(told) - _MOST)] if len(told) > _MOST else []),
+        *([fresh] if others else []),
+    )
+    return RuleVerdict(Window.name, Window.reason, bool(same or others), said)
 
 
 _CLOSED = ("given", "void", "served")
 _MOST = 3
 """Windows that are named before it is only told how many more there are."""
+_DAY = 86400.0
 
 
 def _budget(config: Config, engine: Engine, now: float) -> RuleVerdict:
     limits = yearly_budget.budgets(config)
     if not limits:
-        return RuleVerdict(
-            yearly_budget.NAME, yearly_budget.REASON, allowed=True, sentence="No yearly limit is set."
-        )
+        none = (sentence("shareNoBudget"),)
+        return RuleVerdict(yearly_budget.NAME, yearly_budget.REASON, allowed=True, sentences=none)
     # Loaded only where there is a budget to keep.
     from policies.accounting import would_exceed
 
@@ -307,10 +304,10 @@ def _budget(config: Config, engine: Engine, now: float) -> RuleVerdict:
         level.counts_noise, level.pairs_noise, round_config.videos_per_user(config), config.model.max_head
     )
     over = would_exceed(limits, yearly_budget.past_year(engine, now), new)
-    told = f"Spent: {', '.join(over)}." if over else "There is room for the next sum in every limit."
-    return RuleVerdict(yearly_budget.NAME, yearly_budget.REASON, not over, f"{told} See: shoal privacy show")
+    told = sentence("shareBudgetSpent", limits=over) if over else sentence("shareBudgetLeft")
+    return RuleVerdict(yearly_budget.NAME, yearly_budget.REASON, not over, (told,))
 
 
-def _sentence(text: str) -> str:
+def _capital(text: str) -> str:
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!")) else f"{text}."

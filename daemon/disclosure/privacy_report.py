@@ -103,7 +103,7 @@ class WindowNoise:
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            **self.view.as_json(),
+            **self.view.shown,
             "changed": self.changed,
             "enough": self.enough,
             "given": {name: segment.as_json() for name, segment in self.given.items()},

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from pydantic_core import to_json
 
 from daemon.disclosure.share_report import ShareReport
 from daemon.errors import RequestError
@@ -35,9 +35,9 @@ def write(share: ShareReport, path: Path) -> int:
     # Readable by its owner only, like the database: exact numbers of viewers are in it.
     path.touch(mode=0o600)
     if path.suffix == ".json":
-        content = share.as_json(most=0, most_left=len(share.left))
-        content["next"].update(videos=[video.as_json() for video in videos], shown=len(videos))
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        content = share.answer(most=0, most_left=len(share.left))
+        content["next"]["videos"], content["next"]["shown"] = videos, len(videos)
+        path.write_bytes(to_json(content, indent=1) + b"\n")
         return len(videos)
     hosts = [window.aggregator for window in share.windows if window.numbers]
     with path.open("w", encoding="utf-8", newline="") as file:

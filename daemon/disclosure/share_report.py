@@ -8,7 +8,6 @@ the videos for the admin's page, to a file that is gone as soon as the daemon ha
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +15,21 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json, to_jsonable_python
 from sqlalchemy import Engine
+from typing_extensions import TypedDict
 
-from daemon.config import Config
-from daemon.disclosure.data_kinds import DATA_KINDS
-from daemon.disclosure.next_sum import NextSum, RuleVerdict, aggregator_windows, next_sum, rule_verdicts
-from daemon.disclosure.windows import WindowView, read_windows
+from daemon.config import Config, Mode
+from daemon.disclosure.data_kinds import DATA_KINDS, KindOfData
+from daemon.disclosure.next_sum import (
+    Drawn,
+    NextSum,
+    RuleVerdict,
+    aggregator_windows,
+    next_sum,
+    rule_verdicts,
+)
+from daemon.disclosure.windows import DataWindow, WindowView, read_windows
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
@@ -32,7 +40,6 @@ from daemon.store.traffic import PeerTraffic
 from federation.masks import RING
 from models import counting
 
-MOST_VIDEOS: Final = 1000
 MOST_LEFT: Final = 200
 MOST_HOSTS: Final = 200
 MOST_TRAFFIC: Final = 500
@@ -51,9 +58,54 @@ class SharedVideo:
     users: int
     given: dict[str, float]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return vars(self)
+
+class NextShare(TypedDict):
+    """What the next contribution would hold, over `total` videos that have viewers.
+
+    It is one vector: a number for each video of the vocabulary, and one for each pair of a head that whoever
+    asks chooses from it. Its noise is drawn then, so it has no hash before.
+
+    Attributes:
+        group: the group whose host asks; empty: peers ask.
+        drawn: where members come from: our sub-cohort of the epoch, the host's list, or our peers.
+        members: instances that this one would be summed with, at most 200.
+    """
+
+    aggregators: list[str]
+    group: str
+    drawn: Drawn
+    members: list[str]
+    total: int
+    users: int
+    vocabulary: int
+    head_at_most: int
+    pairs_at_most: int
+    bytes_at_most: int
+    verdicts: list[RuleVerdict]
+
+
+class Left(TypedDict):
+    """A vector that left; `vocabulary` and `head` are numbers of videos."""
+
+    at: float
+    aggregator: str
+    round: str
+    vocabulary: int
+    head: int
+    bytes: int
+    sha256: str
+    window_ends: float | None
+
+
+class Share(TypedDict):
+    """What would leave this instance next, and what has left. Our own release goes by `releases.OWN`."""
+
+    mode: Mode
+    kinds: list[KindOfData]
+    next: NextShare
+    windows: list[DataWindow]
+    left: list[Left]
+    traffic: list[PeerTraffic]
 
 
 @dataclass(frozen=True)
@@ -115,43 +167,43 @@ class ShareReport:
         """Return until when what left is given again, None where its window is over."""
         return next((one.ends for one in self.windows if one.id == record.window), None)
 
-    def as_json(self, *, most: int = MOST_VIDEOS, most_left: int = MOST_LEFT) -> dict[str, Any]:
-        """Return what the admin API answers, with the first `most` videos, fewer where names are long.
-
-        Of what has left, it is the newest `most_left` vectors. Our own release goes by `releases.OWN`.
-        """
-        shown: list[dict[str, Any]] = []
-        room = MOST_BYTES
-        for video in self.videos():
-            room -= len(json.dumps(video.as_json()))
-            if len(shown) == most or room < 0:
-                break
-            shown.append(video.as_json())
+    def answer(self, *, most_left: int = MOST_LEFT) -> Share:
+        """Return what the admin API answers; of what has left, the newest `most_left` vectors."""
         head, pairs = self.most_pairs
         return {
             "mode": self.config.mode,
-            "kinds": [kind.as_json() for kind in DATA_KINDS],
+            "kinds": [kind.shown for kind in DATA_KINDS],
             "next": {
                 "aggregators": list(self.next_sum.hosts[:MOST_HOSTS]),
                 "group": self.next_sum.group,
                 "drawn": self.next_sum.drawn,
                 "members": list(self.next_sum.members[:MOST_HOSTS]),
-                "videos": shown,
-                "shown": len(shown),
                 "total": self.total,
                 "users": self.users,
                 "vocabulary": len(self.vocabulary),
                 "head_at_most": head,
                 "pairs_at_most": pairs,
                 "bytes_at_most": self.most_bytes,
-                "verdicts": [verdict.as_json() for verdict in self.verdicts],
+                "verdicts": list(self.verdicts),
             },
-            "windows": [window.as_json() for window in self.windows[:MOST_HOSTS]],
+            "windows": [window.shown for window in self.windows[:MOST_HOSTS]],
             "left": [self._left(record) for record in self.left[:most_left]],
-            "traffic": [vars(one) for one in self.traffic[:MOST_TRAFFIC]],
+            "traffic": list(self.traffic[:MOST_TRAFFIC]),
         }
 
-    def _left(self, record: ReleaseRecord) -> dict[str, Any]:
+    def with_videos(self, most: int) -> dict[str, Any]:
+        """Return the same with the first `most` videos, fewer where names are long."""
+        shown: list[SharedVideo] = []
+        room = MOST_BYTES
+        for video in self.videos():
+            room -= len(to_json(video))
+            if len(shown) == most or room < 0:
+                break
+            shown.append(video)
+        found = self.answer()
+        return {**found, "next": {**found["next"], "videos": shown, "shown": len(shown)}}
+
+    def _left(self, record: ReleaseRecord) -> Left:
         return {
             "at": record.at,
             "aggregator": record.aggregator,
@@ -168,11 +220,9 @@ def run(context: JobContext) -> dict[str, Any]:
     """Return the report as JSON; its videos go to the file that the argument "videos" names, one per line."""
     report = gather(context.config, context.engine, context.clock())
     descriptor = os.open(context.arguments["videos"], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(one.as_json(), ensure_ascii=False) + "\n" for one in report.videos())
-    found = report.as_json(most=0)
-    for name in ("videos", "shown"):
-        del found["next"][name]
+    with os.fdopen(descriptor, "wb") as file:
+        file.writelines(to_json(one) + b"\n" for one in report.videos())
+    found: dict[str, Any] = to_jsonable_python(report.answer())
     return found
 
 

@@ -7,19 +7,17 @@ of it.
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from sqlalchemy import Engine
 
 from daemon.config import Config, Mode
-from daemon.disclosure.formatting import plural
 from daemon.group import repository as groups
 from daemon.peers import repository
 from daemon.rounds.aggregator_window import asked_before, peer_windows
+from daemon.sentences import Sentence, english, sentence
 from daemon.store import model_records, sums
 from daemon.store.videos import public_dates
 from daemon.store.viewers import first_viewer_since
@@ -40,8 +38,6 @@ Cause = Literal[
 ]
 
 _DAY: Final = 86400.0
-_NAMED: Final = 3
-"""Hosts that a sentence names; of more it gives the number."""
 
 
 @dataclass(frozen=True)
@@ -86,35 +82,49 @@ class Situation:
 class Wait:
     """One cause; `at` is when it ends by itself, None where somebody has to do something.
 
-    `count` of `total` are there (videos that are old enough then, approvals that are missing); `hosts` are
-    those it depends on. One that does not hold up a sum is told all the same, as `blocks` says.
+    `hosts` are those it depends on. One that does not hold up a sum is told all the same, as `blocks` says.
     """
 
     cause: Cause
-    sentence: str
+    sentences: tuple[Sentence, ...]
     at: float | None = None
-    count: int = 0
-    total: int = 0
     hosts: tuple[str, ...] = ()
     blocks: bool = True
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """What is missing for the next sum; `at` is the earliest date, None where it depends on a decision.
+    """What is missing for the next sum.
 
-    `sentence` says it all in one.
+    Attributes:
+        first: whether nothing learnt with others ever served.
+        at: the earliest date, None where it depends on a decision.
+        about: the date without the decisions, None where nothing else has one.
     """
 
     first: bool
     at: float | None
+    about: float | None
     waits: tuple[Wait, ...]
-    sentence: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        waits = [{**asdict(wait), "hosts": list(wait.hosts)} for wait in self.waits]
-        return {"first": self.first, "at": self.at, "sentence": self.sentence, "waits": waits}
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """What is waited for until when, then each cause, first those that hold up the sum."""
+        causes = sorted(self.waits, key=lambda wait: not wait.blocks)
+        if not any(wait.blocks for wait in self.waits):
+            when = sentence("firstSharedNow") if self.first else sentence("nextSharedNow")
+        elif self.about is None:
+            when = sentence("firstSharedWaits") if self.first else sentence("nextSharedWaits")
+        elif self.first:
+            when = sentence("firstSharedAbout", at=self.about)
+        else:
+            when = sentence("nextSharedAbout", at=self.about)
+        return (when, *(one for wait in causes for one in wait.sentences))
+
+    @property
+    def english(self) -> str:
+        """All of that in English."""
+        return english(*self.sentences)
 
 
 def waiting(found: Situation, now: float) -> Waiting:
@@ -123,7 +133,7 @@ def waiting(found: Situation, now: float) -> Waiting:
     blocking = [wait for wait in waits if wait.blocks]
     dated = [wait.at for wait in blocking if wait.at is not None]
     at = None if len(dated) < len(blocking) else max(dated, default=now)
-    return Waiting(found.first, at, waits, _sentence(found, waits, dated, now))
+    return Waiting(found.first, at, max(dated, default=None), waits)
 
 
 def gather(config: Config, engine: Engine, now: float) -> Waiting:
@@ -167,98 +177,70 @@ def gather(config: Config, engine: Engine, now: float) -> Waiting:
 def _waits(found: Situation, now: float) -> list[Wait]:
     # What was summed already needs no further sum.
     if found.awaiting:
-        return [Wait("confirm", "a model learnt with others waits for your approval")]
+        return [Wait("confirm", (sentence("waitConfirm"),))]
     if found.untrained:
-        return [Wait("training", "a sum is there, and the next training learns from it", at=now)]
+        return [Wait("training", (sentence("waitTraining"),), at=now)]
     waits = []
     if found.mode in {"off", "simulate"}:
-        waits.append(Wait("mode", f'mode is "{found.mode}", which asks nobody'))
+        waits.append(Wait("mode", (sentence("waitMode", mode=found.mode),)))
     if found.group:
         # Its host asks, and knows when.
         waits.append(_group(found, now))
     else:
         waits += [*_videos(found, now), *_viewers(found, now), *_approvals(found), *_window(found, now)]
         if not found.scheduled:
-            sentence = "rounds start only when you start them (schedule.enabled is false)"
-            waits.append(Wait("schedule", sentence))
+            waits.append(Wait("schedule", (sentence("waitSchedule"),)))
     return waits
 
 
 def _group(found: Situation, now: float) -> Wait:
     if found.group_at > now:
-        sentence = f"the group {found.group} takes its next sum on {_day(found.group_at, now)}"
-        return Wait("group", sentence, at=found.group_at)
-    return Wait("group", f"the group {found.group} has announced no sum yet")
+        said = sentence("waitGroup", group=found.group, at=found.group_at)
+        return Wait("group", (said,), at=found.group_at)
+    return Wait("group", (sentence("waitGroupSilent", group=found.group),))
 
 
 def _videos(found: Situation, now: float) -> list[Wait]:
     total = len(found.dates)
     if not total:
-        return [Wait("sync", "no video has been read yet")]
+        return [Wait("sync", (sentence("waitSync"),))]
     old = bisect.bisect_right(found.dates, now - found.min_age)
     if old == total:
         return []
     if old:
         # Some are enough to begin with; the others follow by themselves.
         all_ = found.dates[-1] + found.min_age
-        sentence = f"{old:,} of {plural(total, 'video')} are old enough, all of them on {_day(all_, now)}"
-        return [Wait("videos", sentence, at=all_, count=old, total=total, blocks=False)]
+        said = sentence("waitVideosSome", old=old, total=total, at=all_)
+        return [Wait("videos", (said,), at=all_, blocks=False)]
     first = found.dates[0] + found.min_age
     # What was stored within a day of the first comes with it.
     then = bisect.bisect_right(found.dates, found.dates[0] + _DAY)
-    sentence = f"{then:,} of {plural(total, 'video')} are old enough on {_day(first, now)}"
-    return [Wait("videos", sentence, at=first, count=then, total=total)]
+    return [Wait("videos", (sentence("waitVideos", old=then, total=total, at=first),), at=first)]
 
 
 def _viewers(found: Situation, now: float) -> list[Wait]:
     if found.mode != "contribute" or found.viewers_from <= now:
         return []
-    sentence = f"what viewers do begins new data windows of others from {_day(found.viewers_from, now)} on"
-    return [Wait("viewers", sentence, at=found.viewers_from, blocks=False)]
+    said = sentence("waitViewers", at=found.viewers_from)
+    return [Wait("viewers", (said,), at=found.viewers_from, blocks=False)]
 
 
 def _approvals(found: Situation) -> list[Wait]:
     missing = found.needed - found.mutual
     if missing <= 0:
         return []
-    are = "is" if missing == 1 else "are"
-    sentence = f"{missing} of {plural(found.needed, 'approval')} {are} missing"
+    said = [sentence("waitApprovals", count=missing, total=found.needed)]
     theirs, ours = found.unanswered, found.asking
     if theirs and len(theirs) <= missing:
-        sentence += f" (not yet given: {_named(theirs)})"
+        said.append(sentence("waitTheirs", hosts=theirs))
     if ours:
-        sentence += f", {_named(ours)} {'waits' if len(ours) == 1 else 'wait'} for yours"
-    return [Wait("approvals", sentence, count=missing, total=found.needed, hosts=(*theirs, *ours))]
+        said.append(sentence("waitYours", count=len(ours), hosts=ours))
+    return [Wait("approvals", tuple(said), hosts=(*theirs, *ours))]
 
 
 def _window(found: Situation, now: float) -> list[Wait]:
     if found.next_at <= now:
         return []
-    day = _day(found.next_at, now)
     if found.failed:
-        return [Wait("retry", f"the last round failed and is tried again on {day}", at=found.next_at)]
-    return [Wait("window", f"the peers gave their sum and give the next on {day}", at=found.next_at)]
-
-
-def _sentence(found: Situation, waits: Sequence[Wait], dated: Sequence[float], now: float) -> str:
-    what = "First shared suggestions" if found.first else "Next shared round"
-    told = ", ".join(wait.sentence for wait in sorted(waits, key=lambda wait: not wait.blocks))
-    if not any(wait.blocks for wait in waits):
-        return f"{what} now: nothing is missing{f', and {told}' if told else ''}."
-    about = f" about {_day(max(dated), now)}" if dated and math.isfinite(max(dated)) else ""
-    return f"{what}{about}: {told}."
-
-
-def _named(hosts: Sequence[str]) -> str:
-    if len(hosts) > _NAMED:
-        return f"{', '.join(hosts[:_NAMED])} and {len(hosts) - _NAMED} more"
-    return " and ".join(hosts) if len(hosts) < 3 else f"{', '.join(hosts[:-1])} and {hosts[-1]}"
-
-
-def _day(at: float, now: float) -> str:
-    """Write a day as people say it; the hour where it is today, the year where it is another."""
-    then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)
-    if then.date() == today.date():
-        return f"{then.day} {then:%B at %H:%M} UTC"
-    year = f" {then.year}" if then.year != today.year else ""
-    return f"{then.day} {then:%B}{year}"
+        return [Wait("retry", (sentence("waitRetry", at=found.next_at),), at=found.next_at)]
+    return [Wait("window", (sentence("waitWindow", at=found.next_at),), at=found.next_at)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from sqlalchemy import Engine
+from typing_extensions import TypedDict
 
 from daemon.config import Config
 from daemon.identity import open_identity
@@ -39,6 +40,16 @@ class FrozenVector:
     sha256: str
 
 
+class DataWindow(TypedDict):
+    """What an aggregator received in its data window; see `WindowView`."""
+
+    aggregator: str
+    opened: float
+    ends: float
+    state: State
+    vector: FrozenVector | None
+
+
 @dataclass(frozen=True)
 class WindowView:
     """One aggregator's data window; that of our own release goes by `releases.OWN`.
@@ -66,14 +77,15 @@ class WindowView:
         """What releases name the window by; empty where it is not known."""
         return "" if self.stored is None else self.stored.id
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values; the numbers are shown beside the videos."""
+    @property
+    def shown(self) -> DataWindow:
+        """What is answered of it; the numbers are shown beside the videos."""
         return {
             "aggregator": self.aggregator,
             "opened": self.opened,
             "ends": self.ends,
             "state": self.state,
-            "vector": None if self.vector is None else asdict(self.vector),
+            "vector": self.vector,
         }
 
 

@@ -26,8 +26,8 @@ def last_round(mode: Mode, rounds: Sequence[RoundRecord], waiting: Waiting, now:
     if not found:
         blocked = [wait for wait in waiting.waits if wait.blocks and wait.at is None]
         if blocked:
-            return warning("rounds", waiting.sentence, "See what is missing: shoal peers list")
-        return ok("rounds", f"There was no round yet. {waiting.sentence}")
+            return warning("rounds", waiting.english, "See what is missing: shoal peers list")
+        return ok("rounds", f"There was no round yet. {waiting.english}")
     last = found[0]
     when = f"{span(max(0.0, now - (last.ended or last.started)))} ago"
     if last.outcome == "done":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Final
 
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.sentences import Sentence, sentence
 from daemon.store import current_model, effects, ledger_rows, source_state
 
 DAY: Final = 86400.0
@@ -33,25 +33,16 @@ class Silence:
     asked: int
 
     @property
-    def sentence(self) -> str:
+    def said(self) -> Sentence:
         """What is the matter."""
-        day = datetime.fromtimestamp(self.since, UTC).date().isoformat()
         if not self.asked:
-            return (
-                f"No list was filled since {day}, though {self.pages} watch pages were seen: "
-                "PeerTube asks the plugin for none."
-            )
-        return (
-            f"No list was filled since {day}, though {self.pages} watch pages were seen "
-            f"and PeerTube asked for {self.asked} lists."
-        )
+            return sentence("saidListsUnasked", at=self.since, pages=self.pages)
+        return sentence("saidListsSilent", at=self.since, pages=self.pages, lists=self.asked)
 
     @property
-    def advice(self) -> str:
+    def advice(self) -> Sentence:
         """What to do about it."""
-        if not self.asked:
-            return "It may ask in another way since an update of PeerTube: update the plugin."
-        return "Look at the plugin's diagnostics on its page in PeerTube, and at the daemon's log."
+        return sentence("adviceListsSilent") if self.asked else sentence("adviceListsUnasked")
 
 
 def find(engine: Engine, config: Config, now: float) -> Silence | None:

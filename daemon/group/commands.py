@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from typing_extensions import TypedDict
 
 from daemon.config import Config
 from daemon.errors import PolicyRefusedError, RequestError
@@ -18,12 +19,12 @@ from daemon.group import flower_installed, repository
 from daemon.group.hosting.members_join_and_leave import require_own_key
 from daemon.group.membership import key_verification
 from daemon.group.membership.host_client import open_node_key
-from daemon.group.membership.key_verification import KeyEvidence
+from daemon.group.membership.key_verification import Approval, KeyEvidence
 from daemon.group.repository import Event, GroupMember, Membership, note_in_ledger
 from daemon.identity import open_identity
 from daemon.peers import cards
 from daemon.peers import repository as peers
-from daemon.peers.commands import words_of
+from daemon.peers.listing import words_of
 from daemon.store.engine import reads, writes
 from federation.errors import Refusal
 from federation.group.node_key import public_node_key
@@ -46,7 +47,29 @@ class UnknownMemberError(RequestError):
     status = 404
 
 
-def host(config: Config, engine: Engine, name: str, *, url: str = "", now: float) -> dict[str, Any]:
+class JoinRequest(TypedDict):
+    """An instance that asks to join, since when, and whether it is approved as a peer by this key."""
+
+    host: str
+    key: str
+    words: list[str]
+    since: float
+    peer: Approval
+
+
+class Invitation(TypedDict):
+    """What the host's admin sends to others; `public`: members on other machines can reach the listener."""
+
+    group: str
+    host: str
+    url: str
+    key: str
+    words: list[str]
+    command: str
+    public: bool
+
+
+def host(config: Config, engine: Engine, name: str, *, url: str = "", now: float) -> Invitation:
     """Create a group with this instance as its host and first member; returns the invitation.
 
     `url` is this instance's endpoint for peers, where it is not behind its own PeerTube's domain.
@@ -76,7 +99,7 @@ def host(config: Config, engine: Engine, name: str, *, url: str = "", now: float
     return invitation(config, made)
 
 
-def invitation(config: Config, group: Membership) -> dict[str, Any]:
+def invitation(config: Config, group: Membership) -> Invitation:
     """Return what the host's admin sends to others: the command to type, and the words to read out."""
     identity = open_identity(config.identity_file, config.instance.host)
     key = format_key(identity.public.key)
@@ -112,7 +135,7 @@ def close(config: Config, engine: Engine, *, now: float) -> Membership:
     return group
 
 
-def requests(config: Config, engine: Engine) -> list[dict[str, Any]]:
+def requests(config: Config, engine: Engine) -> list[JoinRequest]:
     """Return the requests to join, oldest first, with the words of the key that each was signed with.
 
     Raises:

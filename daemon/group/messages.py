@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from daemon.config import Config
-from daemon.group import commands
 from daemon.group.repository import Membership
 from daemon.ledger.messages import hosts as named
 from daemon.peers.repository import LEARNT_FROM, State
+from daemon.sentences import Sentence, sentence
+
+if TYPE_CHECKING:
+    from daemon.group.status import Epoch, LeftOut, Standing
 
 _DECIDED_AGAINST: Final[Mapping[State, str]] = {
     "paused": "paused here",
@@ -42,9 +45,14 @@ class NotApproved:
 
 
 def sentences(
-    config: Config, group: Membership, found: Mapping[str, Any], not_approved: NotApproved, now: float
+    config: Config,
+    group: Membership,
+    found: Standing,
+    not_approved: NotApproved,
+    requests: int,
+    now: float,
 ) -> list[str]:
-    """Return the state of the group, the most important sentence first; `found` as the API returns it."""
+    """Return the state of the group for the command line, the most important sentence first."""
     said = [_membership(group, found)]
     cut_off = not_approved.host is not None and group.state in ("asked", "member")
     if not_approved.host is not None and cut_off:
@@ -53,26 +61,25 @@ def sentences(
         said.append(f'Nothing happens while mode is "{config.mode}"; set "consume" or "contribute".')
     elif found["live"] is None:
         said.append("The daemon is not running; start it with: shoal run.")
-    elif found["live"]["problem"]:
-        said.append(found["live"]["problem"])
-    if found["live"] is not None and found["live"]["link"] == "refused" and not cut_off:
+    elif found["live"].problem:
+        said.append(found["live"].problem)
+    if found["live"] is not None and found["live"].link == "refused" and not cut_off:
         said.append("The host does not accept this instance's node yet; the daemon tries again.")
     if group.problem and not cut_off:
         said.append(f"{_capital(group.problem)}.")
     if group.state == "member":
         if not cut_off:
-            said += _next(config, group, found, now)
+            said += _next(group, found, now)
         said += [*_not_approved(config, group, not_approved), _counted(config, group, found)]
         if not cut_off:
             said += _waits(group, found["waits"]) or [_sub_cohort(config, found["epoch"])]
-    if found["requests"]:
-        count = found["requests"]
-        ask = "1 instance asks" if count == 1 else f"{count} instances ask"
+    if requests:
+        ask = "1 instance asks" if requests == 1 else f"{requests} instances ask"
         said.append(f"{ask} to join: shoal group requests")
     return [sentence for sentence in said if sentence]
 
 
-def _membership(group: Membership, found: Mapping[str, Any]) -> str:
+def _membership(group: Membership, found: Standing) -> str:
     name, host = group.group, group.host
     count = found["members"]
     size = "1 member" if count == 1 else f"{count} members"
@@ -97,9 +104,9 @@ def _host(host: str, state: State) -> str:
     )
 
 
-def _next(config: Config, group: Membership, found: Mapping[str, Any], now: float) -> list[str]:
+def _next(group: Membership, found: Standing, now: float) -> list[str]:
     said = []
-    count, needed = found["members"], commands.members_needed(config)
+    count, needed = found["members"], found["members_needed"]
     if count < needed:
         # Also while a sum is announced: it will not be taken, or not with this instance.
         whose = "A sum needs" if group.role == "host" else "For this instance a sum needs"
@@ -113,7 +120,7 @@ def _next(config: Config, group: Membership, found: Mapping[str, Any], now: floa
     return [*said, f"The next sum is announced: {_in(wait)} from now."]
 
 
-def _sub_cohort(config: Config, epoch: Mapping[str, Any] | None) -> str:
+def _sub_cohort(config: Config, epoch: Epoch | None) -> str:
     if epoch is None or (epoch["mine"] is None and config.mode != "contribute"):
         return ""
     if epoch["mine"] is None:
@@ -125,7 +132,7 @@ def _sub_cohort(config: Config, epoch: Mapping[str, Any] | None) -> str:
     return ""
 
 
-def _waits(group: Membership, waits: Mapping[str, Any] | None) -> list[str]:
+def _waits(group: Membership, waits: LeftOut | None) -> list[str]:
     """Say that the group's sums leave this instance out, until when, why, and what its admin can do."""
     if waits is None:
         return []
@@ -226,7 +233,7 @@ def _left_out(hosts: Sequence[str]) -> list[str]:
     return [said + advice + _typed(hosts)]
 
 
-def _counted(config: Config, group: Membership, found: Mapping[str, Any]) -> str:
+def _counted(config: Config, group: Membership, found: Standing) -> str:
     counted = found["counted"]
     if group.role == "member" and config.mode != "contribute":
         return ""
@@ -260,17 +267,13 @@ def _capital(text: str) -> str:
     return whole.rstrip(".")
 
 
-def learns_in_group(group: Membership | None) -> list[str]:
+def learns_in_group(group: Membership | None) -> list[Sentence]:
     """Return what to say of peers while this instance learns through a group; empty if it is in none."""
     if group is None or not group.active:
         return []
     whose = (
-        f"This instance hosts the group {group.group} and takes its sums."
+        sentence("groupTakesSums", group=group.group)
         if group.role == "host"
-        else f"This instance is in the group {group.group}, whose host {group.host} takes the sums."
+        else sentence("groupHostTakesSums", group=group.group, host=group.host)
     )
-    return [
-        whose,
-        "What counts there is which of its members are approved here, whomever they approve themselves.",
-        "See: shoal group status",
-    ]
+    return [whose, sentence("groupApprovals")]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from sqlalchemy import Engine
+from typing_extensions import TypedDict
 
 from daemon.config import Config
-from daemon.group import repository
+from daemon.group import commands, repository
 from daemon.group.membership import key_verification, rules
+from daemon.group.membership.key_verification import Approval
 from daemon.group.messages import NotApproved, sentences
-from daemon.group.repository import GroupMember, Membership
+from daemon.group.repository import GroupMember, Membership, MemberState
 from daemon.identity import open_identity
 from daemon.peers import repository as peers
-from daemon.peers.commands import words_of
+from daemon.peers.listing import words_of
 from daemon.peers.repository import State
 from daemon.process import daemon_lock
 from daemon.process.daemon_lock import replace_file
@@ -61,12 +63,127 @@ def live(config: Config) -> Live | None:
         return Live()
 
 
-def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
-    """Return the state of the group, with its most important sentence apart."""
+class Epoch(TypedDict):
+    """The division into sub-cohorts that holds now.
+
+    Attributes:
+        mine: the sub-cohort that this instance is in, from 1.
+        waiting: members that are left out of sums for now.
+    """
+
+    number: int
+    opened_at: float
+    sub_cohorts: int
+    members: int
+    mine: int | None
+    gone: list[str]
+    waiting: list[str]
+    hash: str
+
+
+class PublishedSum(TypedDict):
+    """The newest published sum that was taken; members that received the same one see the same words."""
+
+    run: str
+    hash: str
+    words: list[str]
+
+
+class Counted(TypedDict):
+    """Members that this instance would be summed with, not the host, and how many are approved here."""
+
+    approved: int
+    of: int
+    needed: int
+    missing: int
+    strangers: list[str]
+
+
+class LeftOut(TypedDict):
+    """Why the group's sums leave this instance out for now, as the host said.
+
+    Attributes:
+        until: when the next window may begin, null if that was not told.
+        rejected_by: members in the group for longer that do not approve it.
+        rejects: members in the group for longer that are not approved here.
+        too_many: more than a third are not approved here.
+        contradicted: those of them that were seen here to join later.
+    """
+
+    until: float | None
+    rejected_by: list[str]
+    rejects: list[str]
+    too_many: bool
+    contradicted: list[str]
+
+
+class Standing(TypedDict):
+    """How this instance stands in its group; times in Unix seconds.
+
+    Attributes:
+        next_at: the announced start of the next sum.
+        polled: when the host answered last; `problem` is why it did not, or what it refused.
+        live: what the daemon does for the group now, null where none runs.
+        members_needed: members that a sum needs, the host included.
+        gives: whether it contributes; an instance that only learns is in no part.
+    """
+
+    group: str
+    host: str
+    url: str
+    role: Literal["host", "member"]
+    state: Literal["asked", "member", "refused", "ejected", "left"]
+    since: float
+    next_at: float | None
+    polled: float | None
+    problem: str
+    connected: bool
+    live: Live | None
+    epoch: Epoch | None
+    members: int
+    members_needed: int
+    gives: bool
+    counted: Counted
+    waits: LeftOut | None
+    published: PublishedSum | None
+
+
+class Status(TypedDict):
+    """How this instance stands, null in no group, and what to tell its admin, the most important first."""
+
+    standing: Standing | None
+    sentences: list[str]
+
+
+class Member(TypedDict):
+    """A member; the host also lists instances that were invited or ejected.
+
+    Attributes:
+        part: its sub-cohort.
+        waits: whether sums leave it out for now.
+    """
+
+    host: str
+    key: str
+    words: list[str]
+    state: MemberState
+    role: Literal["host", "member"]
+    me: bool
+    approved: Approval
+    part: int | None
+    waits: bool
+    since: float
+    seen: float | None
+
+
+def status(config: Config, engine: Engine, now: float) -> Status:
+    """Return the state of the group."""
     group = repository.current(engine)
     if group is None:
-        sentence = "This instance is in no group. Host one: shoal group host NAME; or join one: shoal group"
-        return {"group": None, "sentence": f"{sentence} join URL", "sentences": []}
+        none = (
+            "This instance is in no group. Host one: shoal group host NAME; or join one: shoal group join URL"
+        )
+        return {"standing": None, "sentences": [none]}
     running = live(config)
     epoch = _epoch(config, engine, group)
     listed = members(config, engine, epoch=epoch)
@@ -75,7 +192,7 @@ def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
     requests = (
         [one for one in repository.members(engine) if one.state == "asked"] if group.role == "host" else []
     )
-    found = {
+    found: Standing = {
         "group": group.group,
         "host": group.host,
         "url": group.url,
@@ -85,23 +202,22 @@ def status(config: Config, engine: Engine, now: float) -> dict[str, Any]:
         "next_at": (group.next_at or None) if not_approved.host is None else None,
         "polled": group.polled,
         "problem": group.problem,
-        "running": running is not None,
         "connected": running is not None and running.link in ("connected", "busy"),
-        "live": asdict(running) if running is not None else None,
+        "live": running,
         "epoch": _epoch_json(epoch, config.instance.host),
         "members": sum(one["state"] == "member" for one in listed),
+        "members_needed": commands.members_needed(config),
+        "gives": config.mode == "contribute",
         "counted": _counted(config, group, listed, near, not_approved),
         "waits": _waits(engine, config, group, epoch, listed, now),
-        "requests": len(requests),
         "published": _published(group),
     }
-    said = sentences(config, group, found, not_approved, now)
-    return {**found, "sentence": " ".join(said[:1]), "sentences": said[1:]}
+    return {"standing": found, "sentences": sentences(config, group, found, not_approved, len(requests), now)}
 
 
 def members(
     config: Config, engine: Engine, *, epoch: EpochDocument | Literal["read"] | None = "read"
-) -> list[dict[str, Any]]:
+) -> list[Member]:
     """Return the members: key and words, whether approved here, in which sub-cohort of the epoch.
 
     At the host also those that are invited, were refused or ejected, or left. In no group, none.
@@ -115,12 +231,17 @@ def members(
     known = peers.read(engine, config)
     shown = [one for one in repository.members(engine) if one.state != "asked"]
     me = config.instance.host
-    return [{**_described(one, group, known, sub_cohorts, me), "waits": one.host in waiting} for one in shown]
+    return [_described(one, group, known, sub_cohorts, waiting, me) for one in shown]
 
 
 def _described(
-    one: GroupMember, group: Membership, known: peers.KnownPeers, sub_cohorts: Mapping[str, int], me: str
-) -> dict[str, Any]:
+    one: GroupMember,
+    group: Membership,
+    known: peers.KnownPeers,
+    sub_cohorts: Mapping[str, int],
+    waiting: Collection[str],
+    me: str,
+) -> Member:
     mine = one.host == me
     return {
         "host": one.host,
@@ -132,6 +253,7 @@ def _described(
         "me": mine,
         "approved": "yes" if mine else key_verification.approval(known.find(one.host), one.key),
         "part": sub_cohorts.get(one.host),
+        "waits": one.host in waiting,
         "since": one.since,
         "seen": one.seen,
     }
@@ -140,10 +262,10 @@ def _described(
 def _counted(
     config: Config,
     group: Membership,
-    listed: Sequence[Mapping[str, Any]],
+    listed: Sequence[Member],
     near: frozenset[str],
     not_approved: NotApproved,
-) -> dict[str, Any]:
+) -> Counted:
     """Return how many of those that this instance is summed with are approved here, as policies count.
 
     The noise of a group allows for its host and who reads the sum, and for nobody else: with one stranger in
@@ -164,7 +286,7 @@ def _counted(
     }
 
 
-def _near(listed: Sequence[Mapping[str, Any]], document: EpochDocument | None, me: str) -> frozenset[str]:
+def _near(listed: Sequence[Member], document: EpochDocument | None, me: str) -> frozenset[str]:
     """Return the members that this instance is summed with, or would be: until it is in an epoch, all."""
     members = {one["host"] for one in listed if one["state"] == "member"}
     judged = document.judged_by(me) if document is not None else ()
@@ -172,7 +294,7 @@ def _near(listed: Sequence[Mapping[str, Any]], document: EpochDocument | None, m
 
 
 def _juniors(
-    config: Config, group: Membership, listed: Sequence[Mapping[str, Any]], near: frozenset[str]
+    config: Config, group: Membership, listed: Sequence[Member], near: frozenset[str]
 ) -> frozenset[str]:
     """Return members that are not approved here and joined later, as this instance saw it: sums omit them."""
     if group.role == "host" or config.mode != "contribute":
@@ -188,7 +310,7 @@ def _juniors(
 def _not_approved(
     config: Config,
     group: Membership,
-    listed: Sequence[Mapping[str, Any]],
+    listed: Sequence[Member],
     near: frozenset[str],
     known: peers.KnownPeers,
 ) -> NotApproved:
@@ -226,9 +348,9 @@ def _waits(
     config: Config,
     group: Membership,
     document: EpochDocument | None,
-    listed: Sequence[Mapping[str, Any]],
+    listed: Sequence[Member],
     now: float,
-) -> dict[str, Any] | None:
+) -> LeftOut | None:
     """Return why the group's sums leave this instance out for now, as its host said; None if they do not.
 
     `contradicted` are members that this instance saw join later than itself, whatever the host says.
@@ -275,7 +397,7 @@ def _sub_cohorts(document: EpochDocument | None) -> dict[str, int]:
     return {one.host: number for number, roster in enumerate(rosters, 1) for one in roster}
 
 
-def _epoch_json(document: EpochDocument | None, me: str) -> dict[str, Any] | None:
+def _epoch_json(document: EpochDocument | None, me: str) -> Epoch | None:
     if document is None:
         return None
     sub_cohorts = _sub_cohorts(document)
@@ -291,7 +413,7 @@ def _epoch_json(document: EpochDocument | None, me: str) -> dict[str, Any] | Non
     }
 
 
-def _published(group: Membership) -> dict[str, Any] | None:
+def _published(group: Membership) -> PublishedSum | None:
     """Return the newest stored run, with words that are the same at all members that got the same sums."""
     if not group.run:
         return None

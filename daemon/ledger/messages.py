@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from daemon.ledger.chain import Kind
 from daemon.sentences import Sentence, english, sentence

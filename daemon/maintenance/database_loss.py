@@ -24,6 +24,7 @@ from daemon.peers import repository
 from daemon.peers.repository import Peer, State
 from daemon.process import daemon_lock
 from daemon.process.job_context import JobContext
+from daemon.sentences import Sentence, english, sentence
 from daemon.store import loss, releases
 from daemon.store.engine import writes
 from daemon.store.loss import Cause, Loss
@@ -38,19 +39,19 @@ _LOST: Final[dict[Cause, type[StoreError]]] = {
     "empty": DatabaseMissingError,
     "damaged": DatabaseDamagedError,
 }
-_WHAT = {
-    "missing": "shoal.db was missing, and a new one was begun.",
-    "empty": "shoal.db was empty, and a new one was begun.",
-    "damaged": "shoal.db was damaged, and a new one was begun.",
-    "older": "shoal.db was older than the second copy of the ledger.",
-    "restored": "shoal.db was restored from a backup.",
-    "copied": "shoal.db was restored from a backup, and nothing tells what was decided about peers since.",
+_WHAT: Final = {
+    "missing": sentence("lostMissing"),
+    "empty": sentence("lostEmpty"),
+    "damaged": sentence("lostDamaged"),
+    "older": sentence("lostOlder"),
+    "restored": sentence("lostRestored"),
+    "copied": sentence("lostCopied"),
 }
 
 
 def run(context: JobContext) -> dict[str, Any]:
     """Say what `shoal run` has to."""
-    return {"lost": told(context.engine, context.config, context.clock())}
+    return {"lost": english(*told(context.engine, context.config, context.clock()))}
 
 
 def recent(engine: Engine, config: Config, now: float) -> Loss | None:
@@ -61,10 +62,10 @@ def recent(engine: Engine, config: Config, now: float) -> Loss | None:
     return found
 
 
-def told(engine: Engine, config: Config, now: float) -> str:
-    """Return what to say of it, "" where there is nothing."""
+def told(engine: Engine, config: Config, now: float) -> tuple[Sentence, ...]:
+    """Return what to say of it, nothing where there was no loss."""
     found = recent(engine, config, now)
-    return "" if found is None else " ".join(sentences(found))
+    return () if found is None else sentences(found)
 
 
 def look(config: Config, now: float, *, thorough: bool) -> None:
@@ -134,15 +135,12 @@ def _state(peer: Peer, decided: Kind | None, found: Loss) -> State:
     return peer.state
 
 
-def sentences(found: Loss) -> list[str]:
+def sentences(found: Loss) -> tuple[Sentence, ...]:
     """Return what the admin has to know."""
     said = [_WHAT[found.cause]]
-    if found.cause in loss.UNDECIDED:
-        said.append("Every peer is paused until you approve it again.")
-    else:
-        said.append("Peers that were paused, removed or reverted since stay so.")
+    said.append(sentence("lostPaused") if found.cause in loss.UNDECIDED else sentence("lostDecided"))
     if found.cause in ("restored", "copied"):
-        said.append("Everything counts as given to peers for one data window.")
+        said.append(sentence("lostServed"))
     if found.kept:
-        said.append("The file that was there is kept beside it for a week.")
-    return said
+        said.append(sentence("lostKept"))
+    return tuple(said)

@@ -14,6 +14,7 @@ from daemon.rounds.contribution_job import windows_of
 from daemon.rounds.own_likes import HELD_OUT, OwnLikes, held_out
 from daemon.rounds.own_release import OwnRelease
 from daemon.rounds.own_statistics import own_viewers
+from daemon.sentences import english
 from daemon.store import content_arrays
 from daemon.store.releases import OWN
 from daemon.training import deploy, exact_own, job
@@ -54,7 +55,7 @@ def own_numbers(context: JobContext) -> OwnNumbers:
     judge = None if found is None else _judge(context, found)
     if exact_own.allowed(context.engine, context.config):
         return OwnNumbers(released, _exact(context, found), began, judge)
-    why = [exact_own.no_effect(context.engine, context.config)]
+    why = [english(*exact_own.no_effect(context.engine, context.config))]
     if found is None:
         why.append(
             "Lists rest on others' sums, on content and on public counters until own viewers are "

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final
 
 from sqlalchemy import Engine
 
@@ -19,18 +18,13 @@ from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
 from daemon.peers import introductions, repository
 from daemon.peers.introductions import StoredIntroduction
-from daemon.peers.repository import KnownPeers, Peer
+from daemon.peers.repository import KnownPeers, Peer, State
+from daemon.sentences import Sentence, english, sentence
 from daemon.store import source_state, videos
 from daemon.store.engine import writes
 from federation.identity import parse_key
 from federation.key_words import words
 from policies.introductions import Evidence, evidence
-
-_SENTENCES: Final[Mapping[Evidence, str]] = {
-    "followed": "This PeerTube has followed it for at least 30 days.",
-    "vouched": "Two of your peers vouch for it, of which neither introduced the other.",
-    "": ("Only an introduction stands for it: if you approve it, it counts as a stranger until more does."),
-}
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Introduced:
     """One instance of the circle; times in Unix seconds.
 
     Attributes:
-        key: as its own card shows it, empty until that was read.
+        key: as its own card shows it, empty until that was read; `words` are the same.
         bound: its domain's ActivityPub actor signed the key.
         vouchers: the peers that name it with this key; before its card was read, all that name it.
         contradicted_by: the peers that name it with another key than its card shows.
@@ -51,7 +45,8 @@ class Introduced:
 
     host: str
     key: str
-    state: str
+    words: tuple[str, ...]
+    state: State
     bound: bool
     vouchers: tuple[str, ...]
     contradicted_by: tuple[str, ...]
@@ -63,35 +58,30 @@ class Introduced:
     open: bool
     ticked: bool
     answered: bool
-    sentence: str
+    sentence: Sentence
 
     @property
     def waits(self) -> bool:
         """Whether it can be approved and the admin has not seen it."""
         return self.open and not self.answered
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values, and the words of the key."""
-        shown = {**vars(self), "vouchers": list(self.vouchers), "contradicted_by": list(self.contradicted_by)}
-        return {**shown, "words": list(words(parse_key(self.key))) if self.key else []}
+
+@dataclass(frozen=True)
+class Introducer:
+    """A peer that introduces instances: when it said so, and until when that holds."""
+
+    host: str
+    said: float
+    until: float
+    instances: int
 
 
 @dataclass(frozen=True)
 class Circle:
-    """Everybody who is introduced here by peers that may, sorted by host, and the lists that say so."""
+    """Everybody who is introduced here by peers that may, and these peers; both sorted by host."""
 
+    introducers: tuple[Introducer, ...]
     instances: tuple[Introduced, ...]
-    lists: Mapping[str, StoredIntroduction]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "introducers": [
-                {"host": host, "said": one.said, "until": one.until, "instances": len(one.instances)}
-                for host, one in sorted(self.lists.items())
-            ],
-            "instances": [one.as_json() for one in self.instances],
-        }
 
 
 def read(engine: Engine, config: Config, now: float, *, introducer: str = "") -> Circle:
@@ -101,7 +91,7 @@ def read(engine: Engine, config: Config, now: float, *, introducer: str = "") ->
     shown = {host: one for host, one in lists.items() if introducer in ("", host)}
     hosts = {host for one in shown.values() for host in one.instances}
     found = _judged(engine, known, now, hosts, videos.by_host(engine, hosts))
-    return Circle(tuple(found), shown)
+    return Circle(_introducers(shown), tuple(found))
 
 
 def waiting(engine: Engine, config: Config, now: float) -> Circle:
@@ -110,7 +100,13 @@ def waiting(engine: Engine, config: Config, now: float) -> Circle:
     lists = named(engine, known, now)
     hosts = {host for one in lists.values() for host in one.instances}
     found = _judged(engine, known, now, hosts)
-    return Circle(tuple(one for one in found if one.waits), lists)
+    return Circle(_introducers(lists), tuple(one for one in found if one.waits))
+
+
+def _introducers(lists: Mapping[str, StoredIntroduction]) -> tuple[Introducer, ...]:
+    return tuple(
+        Introducer(host, one.said, one.until, len(one.instances)) for host, one in sorted(lists.items())
+    )
 
 
 def named(engine: Engine, known: KnownPeers, now: float) -> dict[str, StoredIntroduction]:
@@ -204,6 +200,7 @@ def _judged(
         yield Introduced(
             host=host,
             key=key,
+            words=tuple(words(parse_key(key))) if key else (),
             state=peer.state,
             bound=peer.bound,
             vouchers=vouchers,
@@ -220,26 +217,24 @@ def _judged(
         )
 
 
-def _sentence(peer: Peer, key: str, others: Collection[str], stands: Evidence) -> str:
+def _sentence(peer: Peer, key: str, others: Collection[str], stands: Evidence) -> Sentence:
     if peer.state == "approved":
-        return "You approved it."
+        return sentence("circleApproved")
     if peer.state != "candidate":
-        return "You decided against it: it can only be approved among your peers."
+        return sentence("circleDecidedAgainst")
     if not key:
-        if peer.failures:
-            return (
-                "Its domain does not show a card of Shoal: it cannot be approved yet. If its Shoal answers "
-                "elsewhere, add it with that address."
-            )
-        return "Its card is being read from its domain."
+        return sentence("circleWithoutCard") if peer.failures else sentence("circleCardRead")
     if others:
-        return "Its domain shows another key than it is introduced with. Do not approve it; ask its admin."
+        return sentence("circleOtherKey")
     if not peer.bound:
-        return (
-            "Its domain does not vouch for its key: if you approve it, it counts as a stranger until you "
-            "compare its words."
-        )
-    return _SENTENCES[stands]
+        return sentence("circleUnbound")
+    match stands:
+        case "followed":
+            return sentence("circleFollowed")
+        case "vouched":
+            return sentence("circleVouched")
+        case _:
+            return sentence("circleOnWordAlone")
 
 
 def _approvable(found: Introduced, host: str, key: str) -> Introduced:
@@ -249,7 +244,7 @@ def _approvable(found: Introduced, host: str, key: str) -> Introduced:
         )
     if not found.open:
         raise PolicyRefusedError(
-            f"{host} cannot be approved with the circle. {found.sentence}", advice="Leave it out."
+            f"{host} cannot be approved with the circle. {english(found.sentence)}", advice="Leave it out."
         )
     if found.key != key:
         raise PolicyRefusedError(

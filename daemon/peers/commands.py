@@ -6,8 +6,8 @@ peer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Engine
@@ -16,11 +16,8 @@ from daemon.config import Config
 from daemon.errors import PolicyRefusedError, RequestError
 from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
-from daemon.peers import messages, repository
+from daemon.peers import repository
 from daemon.peers.repository import Peer
-from daemon.store import activity, source_state
-from federation.identity import parse_key
-from federation.key_words import words
 
 Holds = Callable[[Engine, Config, str], object]
 
@@ -30,71 +27,6 @@ class UnknownPeerError(RequestError):
 
     code = "unknown-peer"
     status = 404
-
-
-def listing(engine: Engine, config: Config, now: float, in_group: Sequence[str] = ()) -> dict[str, Any]:
-    """Return all peers and candidates, and whether they are enough for a sum, as the admin API answers.
-
-    For `in_group` see `messages.cohort`.
-    """
-    known = repository.read(engine, config)
-    followed = set(source_state.follows(engine))
-    shown = sorted(filter(_worth_showing, known.peers.values()), key=_order)
-    return {
-        "peers": [described(peer, now, followed=peer.host in followed) for peer in shown],
-        "cohort": cohort(engine, known, config, in_group),
-        "followed": {
-            "total": len(followed),
-            "looked_at": sum(host in followed and p.checked is not None for host, p in known.peers.items()),
-            "with_shoal": sum(host in followed and bool(p.version) for host, p in known.peers.items()),
-        },
-    }
-
-
-def cohort(
-    engine: Engine, known: repository.KnownPeers, config: Config, in_group: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Return whether there are enough peers for a sum; for `in_group` see `messages.cohort`."""
-    summed = activity.newest_survivors(engine)
-    found = asdict(messages.cohort(known, config.cohort.min_cohort, in_group, summed))
-    return {**found, "missing": list(found["missing"])}
-
-
-def described(peer: Peer, now: float, *, followed: bool) -> dict[str, Any]:
-    """Return one peer as the admin API shows it.
-
-    The key of an instance that asked is shown only once it was read from its own domain.
-    """
-    card_read = bool(peer.url)
-    return {
-        "host": peer.host,
-        "url": peer.url,
-        "key": peer.key if card_read else "",
-        "words": words_of(peer.key) if card_read else [],
-        "state": peer.state,
-        "theirs": peer.theirs,
-        "source": peer.source,
-        "bound": peer.bound,
-        "version": peer.version,
-        "followed": followed,
-        "seen": peer.seen,
-        "failures": peer.failures,
-        "retry_at": peer.retry_at,
-        "max_users": peer.max_users,
-        "users": peer.users,
-        "since": peer.since,
-        "next_key": peer.next_key,
-        "next_key_words": words_of(peer.next_key),
-        "introduced_by": list(peer.introduced_by),
-        "evidence": peer.evidence,
-        "on_word_alone": peer.on_word_alone,
-        "sentence": messages.of(peer, now),
-    }
-
-
-def words_of(key: str) -> list[str]:
-    """Return the words of `ed25519:...`, none of an unknown key."""
-    return list(words(parse_key(key))) if key else []
 
 
 def approve(
@@ -245,23 +177,3 @@ def _chosen(peer: Peer, key: str | None) -> str:
             advice="Compare the words with its admin again; `shoal peers list` shows them.",
         )
     return key
-
-
-def _worth_showing(peer: Peer) -> bool:
-    """Tell whether to list a peer.
-
-    Followed instances without Shoal are only kept so as not to ask again. Those that are only introduced have
-    a list of their own, and a request that was not by the key on the host's card was none.
-    """
-    if peer.state != "candidate":
-        return True
-    if peer.source in ("asked", "circle") and peer.theirs == "unknown":
-        return False
-    return bool(peer.key) or bool(peer.version)
-
-
-def _order(peer: Peer) -> tuple[int, str]:
-    """Sort those that wait for the admin first, then by the decision."""
-    waits = peer.state == "candidate" and peer.theirs == "asked"
-    states = ("approved", "paused", "candidate", "reverted", "removed")
-    return (-1 if waits or peer.next_key else states.index(peer.state), peer.host)

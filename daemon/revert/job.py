@@ -18,6 +18,7 @@ from daemon.revert import artifacts, changed_lists, proof, report
 from daemon.revert.artifacts import Artifacts, artifacts_of
 from daemon.revert.out_of_service import basis_without, choose, require_known, take_out_of_service
 from daemon.rounds import crash_points
+from daemon.sentences import Sentence, sentence
 from daemon.store import current_model, model_records, source_state
 from models import artefact
 from models.errors import ModelError
@@ -39,8 +40,7 @@ def run(context: JobContext) -> dict[str, Any]:
     if context.arguments.get("dry_run") == "1":
         return _rehearse(context, host)
     number, found = _take_out(context, host)
-    problem = _train(context)
-    found |= {"limits": [*found["limits"], problem] if problem else found["limits"]}
+    found |= {"limits": [*found["limits"], *_train(context)]}
     return _prove(context, host, number, found)
 
 
@@ -90,8 +90,8 @@ def _take_out(context: JobContext, host: str) -> tuple[int, dict[str, Any]]:
     return record.id, found
 
 
-def _train(context: JobContext) -> str:
-    """Train from what is left, as any training does; returns why there is no new model, or an empty text."""
+def _train(context: JobContext) -> list[Sentence]:
+    """Train from what is left, as any training does; returns why there is no new model."""
     from daemon.maintenance import training  # here, because a dry run has no use for torch
 
     context.progress("training", DELETED)
@@ -102,8 +102,8 @@ def _train(context: JobContext) -> str:
     try:
         training.run(replace(context, progress=progress))
     except ShoalError as error:
-        return f"No new model was trained: {error.message} {error.advice}".strip()
-    return ""
+        return [sentence("limitUntrained", why=f"{error.message} {error.advice}".strip())]
+    return []
 
 
 def _prove(context: JobContext, host: str, number: int, found: dict[str, Any]) -> dict[str, Any]:

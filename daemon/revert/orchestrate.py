@@ -15,6 +15,7 @@ from daemon.errors import JobError
 from daemon.process.job_context import JobOutcome, Progress, RunJob
 from daemon.process.running_daemon import answers_from
 from daemon.revert.out_of_service import take_out_of_service
+from daemon.sentences import sentence
 
 JOB = "revert"
 
@@ -72,8 +73,7 @@ async def carry_out(
         )
     report = dict(outcome.result)
     if not follows:
-        sentence = "The running daemon did not confirm that it changed over; see its log, or restart it."
-        report["limits"] = [*report["limits"], sentence]
+        report["limits"] = [*report["limits"], sentence("limitUnconfirmed")]
     return report
 
 

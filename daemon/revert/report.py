@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from sqlalchemy import Engine, desc, insert, select, update
+from typing_extensions import TypedDict
 
 from daemon.config import Config
 from daemon.peers import repository
 from daemon.revert.changed_lists import Change
 from daemon.rounds.aggregator_window import peer_windows
+from daemon.sentences import Sentence, sentence
 from daemon.store.engine import reads, writes
 from daemon.store.model_records import ModelRecord
 from daemon.store.tables import Revert as Row
@@ -24,9 +26,80 @@ Basis = Literal["sub-cohorts", "older sum", "local"]
 the viewers of this instance alone."""
 
 
+class Compared(TypedDict):
+    """The same measure before and after, null where it was not measured."""
+
+    before: float | None
+    after: float | None
+
+
+class Exposed(TypedDict):
+    """Shares of lists before and after."""
+
+    before: float
+    after: float
+
+
+class Deleted(TypedDict):
+    """Ids of what is not stored any more."""
+
+    sums: list[str]
+    models: list[str]
+
+
+class NamedVideo(TypedDict):
+    """A video; its title is empty where it is not public any more."""
+
+    url: str
+    title: str
+
+
+class ChangedList(NamedVideo):
+    """The list beside one video, before and after."""
+
+    before: list[NamedVideo]
+    after: list[NamedVideo]
+
+
+class ChangedLists(TypedDict):
+    """How many lists changed, of how many that were looked at."""
+
+    lists: int
+    of: int
+    examples: list[ChangedList]
+
+
+class RevertReport(TypedDict):
+    """What a revert did, or would do.
+
+    Attributes:
+        seconds_out_of_service: how long the peer still served after the decision.
+        exposure: share of top-10 lists with any of its videos.
+        quality: NDCG@10 on held-out engagements of this instance.
+        next_window: from when on a new sum may be asked for, null where it may be now.
+        proof: that nothing stored holds it, one line, which can be checked; empty until then.
+        limits: what the revert does not undo.
+    """
+
+    host: str
+    dry_run: bool
+    at: float
+    seconds_out_of_service: float | None
+    served_before: str | None
+    served_now: str | None
+    basis: Basis
+    deleted: Deleted
+    changed: ChangedLists
+    exposure: Exposed
+    quality: Compared
+    next_window: float | None
+    proof: str
+    limits: list[Sentence]
+
+
 @dataclass(frozen=True)
 class RevertRecord:
-    """A revert: `at` in Unix seconds, `report` as `planned` returns it, and later with what was found."""
+    """A revert as it is stored: `at` in Unix seconds, `report` grows with what is done."""
 
     id: int
     at: float
@@ -78,20 +151,14 @@ def next_window(config: Config, now: float) -> float | None:
     return peer_windows(config, lambda: now).next_at() or None
 
 
-def limits(engine: Engine, config: Config, host: str) -> list[str]:
+def limits(engine: Engine, config: Config, host: str) -> list[Sentence]:
     """Return what taking a peer out does not undo."""
-    found = [
-        "What viewers did because of earlier suggestions stays, and so do sums that other instances hold.",
-        (
-            f"Videos of {host} stay in the catalogue, and may be suggested because of what your own viewers "
-            "and other peers did. To hide them, mute the instance in PeerTube."
-        ),
-    ]
+    found = [sentence("limitPast"), sentence("limitVideos", host=host)]
     left = [peer.host for peer in repository.read(engine, config).approved() if peer.host != host]
     if config.federates and len(left) < config.cohort.min_cohort:
-        found.append(f"Without it {_number(len(left))} approved; a new sum needs {config.cohort.min_cohort}.")
+        found.append(sentence("limitCohort", count=len(left), needed=config.cohort.min_cohort))
     if config.privacy.publish_vectors:
-        found.append("Browsers keep vectors that they fetched before for up to a day.")
+        found.append(sentence("limitBrowsers"))
     return found
 
 
@@ -120,18 +187,15 @@ def newest_records(engine: Engine, host: str = "", *, limit: int = 100) -> list[
         return [RevertRecord(**row) for row in connection.execute(query).mappings()]
 
 
-def with_titles(engine: Engine, report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a report with the titles, as they are today, of the videos in its examples.
-
-    Each becomes `{"url", "title"}`; the title of what is not in the public catalogue any more is empty.
-    """
+def with_titles(engine: Engine, report: Mapping[str, Any]) -> RevertReport:
+    """Return a report with the titles, as they are today, of the videos in its examples."""
     changed = dict(report.get("changed", {}))
     examples = changed.get("examples", [])
     today = public_titles(
         engine, {url for e in examples for url in (str(e["url"]), *e["before"], *e["after"])}
     )
 
-    def named(url: str) -> dict[str, str]:
+    def named(url: str) -> NamedVideo:
         return {"url": url, "title": today.get(url, "")}
 
     changed["examples"] = [
@@ -142,8 +206,4 @@ def with_titles(engine: Engine, report: Mapping[str, Any]) -> dict[str, Any]:
         }
         for e in examples
     ]
-    return {**report, "changed": changed}
-
-
-def _number(left: int) -> str:
-    return f"{left} peers are" if left != 1 else "1 peer is"
+    return cast("RevertReport", {**report, "changed": changed})

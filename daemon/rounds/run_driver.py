@@ -29,7 +29,7 @@ from daemon.rounds.contribution_log import Question
 from daemon.rounds.head_history import HeadHistory, ReleasedCounts
 from daemon.rounds.own_statistics import own_viewers, public_vocabulary
 from daemon.store import activity
-from daemon.store.activity import Role, RoundRecord
+from daemon.store.activity import Outcome, Role, RoundRecord
 from daemon.store.traffic import add_all, month_of
 from federation.aggregator import SumResult
 from federation.blob_access import reference_to
@@ -331,7 +331,7 @@ class RunDriver(ABC):
                 activity.save_round(self.context.engine, ended)
 
     def finish(
-        self, attempt: Attempt, outcome: str, *, reason: str = "", survivors: tuple[str, ...] = ()
+        self, attempt: Attempt, outcome: Outcome, *, reason: str = "", survivors: tuple[str, ...] = ()
     ) -> None:
         """Record how an attempt ended, in the database, and in the ledger where it is over."""
         traffic = self.attempts.traffic

@@ -4,10 +4,12 @@ The words are in `en/` and `fr/`, one file for each part of the admin page, whic
 they are written once in each language, and an answer holds no prose. The page does in `languages.js` what
 `english` does here for the command line.
 
-A template has gaps: `{host}` is a text as it is, `{at:day}` Unix seconds as a day, `{count:number}` a number
-with its thousands apart, `{share:percent}` a fraction, `{hosts:list}` texts joined as the language does, and
-`{why:sentence}` another sentence. Where the wording depends on how many there are, it is an object with `one`
-and `other`, told apart by the parameter `count`.
+A template has gaps: `{host}` is a text as it is, `{at:day}` Unix seconds as a day, `{at:moment}` as a day and
+time, `{count:number}` a number with its thousands apart, `{share:percent}` a fraction, `{hosts:list}` texts
+joined as the language does, the first five of many, and `{why:sentence}` another sentence. Where the wording
+depends on how many there are, it is an object with `one` and `other`, told apart by the parameter `count`.
+
+`en/cli.json` holds what the command line alone says, which speaks English.
 """
 
 from __future__ import annotations
@@ -20,28 +22,23 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final, TypeAlias
 
-from typing_extensions import TypedDict
+from policies.sentence import Sentence, sentence
 
-Parameter: TypeAlias = "str | int | float | list[str] | Sentence"
+__all__ = ["Sentence", "Template", "catalogue", "english", "gaps", "sentence"]
+
 Template: TypeAlias = str | Mapping[str, str]
 
+MOST_NAMED: Final = 5
+"""Of a longer list, as many are named."""
 _GAP: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 
 
-class Sentence(TypedDict):
-    """One sentence for people: `code` names it in the catalogue, `params` fill its gaps."""
-
-    code: str
-    params: dict[str, Any]
+def english(*said: Sentence) -> str:
+    """Put sentences into English words. A code or parameter that is not known stays visible."""
+    return " ".join(map(_one, said))
 
 
-def sentence(code: str, **params: Parameter) -> Sentence:
-    """Return a sentence; a test holds every code and its parameters to the catalogue."""
-    return {"code": code, "params": params}
-
-
-def english(said: Sentence) -> str:
-    """Put a sentence into English words. A code or parameter that is not known stays visible."""
+def _one(said: Sentence) -> str:
     params = said["params"]
     template = catalogue("en").get(said["code"], said["code"])
     if not isinstance(template, str):
@@ -76,10 +73,12 @@ def _written(value: Any, form: str | None) -> str:
     match form:
         case "day":
             return _day(value)
+        case "moment":
+            return f"{_day(value)} at {datetime.fromtimestamp(value, UTC):%H:%M} UTC"
         case "number":
             return f"{value:,}"
         case "percent":
-            return f"{value:.0%}"
+            return f"{value:.1%}".replace(".0%", "%")
         case "list":
             return _listed(value)
         case "sentence":
@@ -89,10 +88,17 @@ def _written(value: Any, form: str | None) -> str:
 
 
 def _day(at: float) -> str:
-    then, today = datetime.fromtimestamp(at, UTC), datetime.now(UTC)
-    return f"{then.day} {then:%B}" + ("" if then.year == today.year else f" {then.year}")
+    then = datetime.fromtimestamp(at, UTC)
+    return f"{then.day} {then:%B}" + ("" if then.year == this_year() else f" {then.year}")
+
+
+def this_year() -> int:
+    """Return the year that is left out of dates."""
+    return datetime.now(UTC).year
 
 
 def _listed(texts: Sequence[str]) -> str:
+    if len(texts) > MOST_NAMED + 1:
+        texts = [*texts[:MOST_NAMED], english(sentence("moreNames", count=len(texts) - MOST_NAMED))]
     *first, last = texts or [""]
     return f"{', '.join(first)} and {last}" if first else last

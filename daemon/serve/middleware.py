@@ -1,12 +1,12 @@
 """What every request passes: who may ask, errors as JSON, timing. Addresses and queries are never logged."""
 
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
+from pydantic_core import to_json
 
 from daemon.config.types import is_loopback
 from daemon.errors import ShoalError
@@ -41,8 +41,9 @@ class HostRefusedError(ShoalError):
 
 def json_answer(body: Any, status: int = 200) -> web.Response:
     """Return a compact JSON answer that nobody caches."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return web.Response(text=text, status=status, content_type="application/json", headers=HEADERS)
+    return web.Response(
+        body=to_json(body), status=status, content_type="application/json", charset="utf-8", headers=HEADERS
+    )
 
 
 def error_answer(status: int, code: str, message: str, advice: str) -> web.Response:

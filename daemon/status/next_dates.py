@@ -10,6 +10,7 @@ from daemon.config import Config
 from daemon.config.types import format_duration
 from daemon.disclosure.waiting import Cause, Waiting
 from daemon.process.live import Live
+from daemon.sentences import Sentence, sentence
 
 What = Literal["sync", "training", "window", "round"]
 
@@ -19,11 +20,11 @@ WINDOWS: Final[frozenset[Cause]] = frozenset({"videos", "viewers", "window", "re
 
 @dataclass(frozen=True)
 class NextDate:
-    """One thing that happens by itself: `at` in Unix seconds, None while it has no date; `cause` says why."""
+    """One thing that happens by itself: `at` in Unix seconds, None while it has no date; `why` then."""
 
     what: What
     at: float | None
-    cause: str
+    why: tuple[Sentence, ...]
 
 
 def next_dates(config: Config, live: Live | None, waiting: Waiting) -> tuple[NextDate, ...]:
@@ -35,29 +36,30 @@ def _own(config: Config, live: Live | None) -> Iterator[NextDate]:
     schedule = config.schedule
     sync = None if live is None else live.upcoming.get("sync")
     if not schedule.enabled:
-        cause = "nothing runs by itself (schedule.enabled is false)"
+        why = sentence("nextNothingScheduled")
     elif live is None:
-        cause = "no daemon runs"
+        why = sentence("nextNoDaemon")
     else:
-        cause = f"every {format_duration(schedule.sync)}"
-    yield NextDate("sync", sync, cause)
+        why = sentence("nextEvery", duration=format_duration(schedule.sync))
+    yield NextDate("sync", sync, (why,))
     if sync is None:
-        yield NextDate("training", None, cause)
+        yield NextDate("training", None, (why,))
     elif schedule.train_after_sync:
-        yield NextDate("training", sync, "after the sync")
+        yield NextDate("training", sync, (sentence("nextAfterSync"),))
     else:
-        yield NextDate("training", None, "you start it (schedule.train_after_sync is false)")
+        yield NextDate("training", None, (sentence("nextTrainingByHand"),))
 
 
 def _shared(live: Live | None, waiting: Waiting) -> Iterator[NextDate]:
     for wait in waiting.waits:
         if wait.at is not None and wait.cause in WINDOWS:
-            yield NextDate("window", wait.at, wait.sentence)
+            yield NextDate("window", wait.at, wait.sentences)
     if waiting.at is None:
         # What has a date of its own stands above.
-        missing = [wait.sentence for wait in waiting.waits if wait.blocks and wait.at is None]
-        yield NextDate("round", None, ", ".join(missing))
+        missing = [wait for wait in waiting.waits if wait.blocks and wait.at is None]
+        yield NextDate("round", None, tuple(one for wait in missing for one in wait.sentences))
     elif live is None:
-        yield NextDate("round", None, "no daemon runs")
+        yield NextDate("round", None, (sentence("nextNoDaemon"),))
     else:
-        yield NextDate("round", live.upcoming.get("round", waiting.at), "nothing else is missing")
+        at = live.upcoming.get("round", waiting.at)
+        yield NextDate("round", at, (sentence("nextNothingMissing"),))

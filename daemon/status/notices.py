@@ -7,9 +7,9 @@ there is nothing about viewers or videos in any of them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import Engine, func, select
 
@@ -20,6 +20,7 @@ from daemon.group.repository import GroupMember, Membership
 from daemon.maintenance import database_loss
 from daemon.peers import circle, repository
 from daemon.peers.repository import Peer
+from daemon.sentences import Sentence, sentence
 from daemon.store import model_records, source_state, sums
 from daemon.store.engine import reads
 from daemon.store.model_records import ModelRecord
@@ -48,24 +49,38 @@ POLLS_IN_VAIN: Final = 3
 """The host of a group counts as silent after so many polls in vain, and after a day at the earliest."""
 WINDOWS_OF_A_REFUSAL: Final = 2
 """Peers ask once per data window: a budget that refused nothing for so many windows has room again."""
-_NAMED: Final = 4
-"""Members that a notice names; of the others it says how many."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """One thing that waits for the admin; `at` in Unix seconds, `id` the same as long as its cause lasts."""
+    """One thing that waits for the admin; `at` in Unix seconds, `id` the same as long as its cause lasts.
+
+    Attributes:
+        subject: a host, or the id of a model or sum.
+        advice: what to do on the admin page; `command` is what to do at the command line.
+    """
 
     id: str
     kind: Kind
     at: float
     subject: str
-    sentence: str
-    advice: str
+    sentences: tuple[Sentence, ...]
+    advice: Sentence
+    command: Sentence
 
 
-def _notice(kind: Kind, at: float, subject: str, sentence: str, advice: str, *, cause: str = "") -> Notice:
-    return Notice(f"{kind}:{cause or subject}", kind, at, subject, sentence, advice)
+def _notice(
+    kind: Kind,
+    at: float,
+    subject: str,
+    said: Sentence | tuple[Sentence, ...],
+    advice: Sentence,
+    command: Sentence,
+    *,
+    cause: str = "",
+) -> Notice:
+    sentences = said if isinstance(said, tuple) else (said,)
+    return Notice(f"{kind}:{cause or subject}", kind, at, subject, sentences, advice, command)
 
 
 def current(engine: Engine, config: Config, now: float) -> list[Notice]:
@@ -90,9 +105,9 @@ def _of_loss(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
             "database-lost",
             found.at,
             config.instance.host,
-            " ".join(database_loss.sentences(found)),
-            "If you have a newer backup, stop the daemon and restore it: shoal restore FILE. Otherwise "
-            "approve the peers that you trust again: shoal peers list",
+            database_loss.sentences(found),
+            sentence("adviceLost"),
+            sentence("commandLost"),
         )
 
 
@@ -107,16 +122,18 @@ def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
                 "peer-request",
                 peer.said or peer.since,
                 host,
-                f"{host} asks to learn together with this instance.",
-                f"Compare its words with its admin, then: shoal peers approve {host}",
+                sentence("saidRequest", host=host),
+                sentence("adviceRequest"),
+                sentence("commandRequest", host=host),
             )
         if peer.next_key and peer.state in repository.LEARNT_FROM:
             yield _notice(
                 "key-changed",
                 peer.seen or peer.since,
                 host,
-                f"{host} uses a new key, without proof that it may: sums leave it out until you decide.",
-                f"Ask its admin. If the key is theirs, approve it again: shoal peers approve {host}",
+                sentence("saidKey", host=host),
+                sentence("adviceKey"),
+                sentence("commandKey", host=host),
                 cause=f"{host}:{peer.next_key[-12:]}",
             )
         if peer.state == "approved" and _silent_since(peer) < now - UNREACHABLE_SECONDS:
@@ -124,8 +141,9 @@ def _of_peers(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
                 "unreachable",
                 _silent_since(peer) + UNREACHABLE_SECONDS,
                 host,
-                f"{host} has not answered for more than a day.",
-                "The daemon keeps trying; sums leave it out meanwhile.",
+                sentence("saidUnreachable", host=host),
+                sentence("adviceUnreachable"),
+                sentence("adviceUnreachable"),
             )
 
 
@@ -135,19 +153,16 @@ def _of_circle(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
         return
     hosts = [one.host for one in found.instances]
     introducers = sorted({host for one in found.instances for host in one.vouchers})
-    if len(introducers) == 1:
-        who = introducers[0]
-        sentence = f"{who} introduces {len(hosts)} instances."
-        sentence = f"{who} introduces 1 instance." if len(hosts) == 1 else sentence
-    else:
-        sentence = f"Your peers introduce {len(hosts)} instances."
-        sentence = "Your peers introduce 1 instance." if len(hosts) == 1 else sentence
+    one = introducers[0] if len(introducers) == 1 else ""
     yield _notice(
         "introductions",
-        max(found.lists[host].said for host in introducers),
-        introducers[0] if len(introducers) == 1 else "",
-        sentence,
-        "See what stands for each, and approve all ticked in one decision: shoal peers circle",
+        max(each.said for each in found.introducers if each.host in introducers),
+        one,
+        sentence("saidIntroduces", count=len(hosts), host=one)
+        if one
+        else sentence("saidIntroduce", count=len(hosts)),
+        sentence("adviceIntroductions"),
+        sentence("commandIntroductions"),
         cause=_cause(hosts),
     )
 
@@ -155,13 +170,6 @@ def _of_circle(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
 def _cause(hosts: Iterable[str]) -> str:
     """Return what stays the same while it is about the same hosts."""
     return hashlib.sha256(" ".join(sorted(hosts)).encode()).hexdigest()[:12]
-
-
-def _named(hosts: list[str]) -> str:
-    """Name some hosts, and say how many more there are."""
-    named = hosts[:_NAMED] if len(hosts) > _NAMED + 1 else hosts
-    more = f" and {len(hosts) - len(named)} more" if len(named) < len(hosts) else ""
-    return f"{', '.join(named)}{more}"
 
 
 def _silent_since(peer: Peer) -> float:
@@ -197,14 +205,14 @@ def _of_models(engine: Engine) -> Iterator[Notice]:
         yield _quarantine(run, first.created, hosts, first.report)
 
 
-def _quarantine(subject: str, at: float, hosts: Iterable[str], report: dict[str, object]) -> Notice:
-    why = f" {report['sentence']}" if report.get("sentence") else ""
+def _quarantine(subject: str, at: float, hosts: Iterable[str], report: Mapping[str, Any]) -> Notice:
     return _notice(
         "quarantine",
         at,
         subject,
-        f"What was learnt with {_listed(hosts)} was quarantined: it does not serve.{why}",
-        "The previous model stays in service. See: shoal peers suspects, shoal models list",
+        (sentence("saidQuarantine", hosts=list(hosts)), *report.get("sentences", ())),
+        sentence("adviceQuarantine"),
+        sentence("commandQuarantine"),
     )
 
 
@@ -213,8 +221,9 @@ def _awaiting(subject: str, at: float, hosts: Iterable[str]) -> Notice:
         "awaiting",
         at,
         subject,
-        f"The model learnt with {_listed(hosts)} is ready and awaits your approval.",
-        f"See what it would change, then: shoal models accept {subject}",
+        sentence("saidAwaiting", hosts=list(hosts)),
+        sentence("adviceAwaiting"),
+        sentence("commandAwaiting", model=subject),
     )
 
 
@@ -227,8 +236,9 @@ def _of_budgets(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
             "budget",
             at,
             config.instance.host,
-            "The yearly privacy budget is spent: this instance contributes nothing until it has room again.",
-            "See: shoal privacy show. The model in service is not affected.",
+            sentence("saidBudget"),
+            sentence("adviceBudget"),
+            sentence("commandBudget"),
         )
 
 
@@ -236,27 +246,24 @@ def _of_exact_own(engine: Engine, config: Config) -> Iterator[Notice]:
     if not config.serve.exact_own:
         return
     known = source_state.read(engine)
-    sentence = exact_own.no_effect(engine, config)
-    cause = "ignored" if sentence else "on"
-    advice = "Put that right, or set serve.exact_own = false in shoal.toml and restart the daemon."
-    if not sentence:
-        sentence = (
-            "Lists rest on exact numbers of your viewers (serve.exact_own): a member who compares lists can "
-            "find out what single other members watched."
-        )
-        advice = (
-            "Keep it only where every member may know that. To end it, set serve.exact_own = false in "
-            "shoal.toml, restart the daemon, and train."
-        )
-    at = 0.0 if known is None else known.synced
-    yield _notice("exact-own", at, config.instance.host, sentence, advice, cause=cause)
+    ignored = exact_own.no_effect(engine, config)
+    advice = sentence("adviceExactOwnIgnored") if ignored else sentence("adviceExactOwn")
+    yield _notice(
+        "exact-own",
+        0.0 if known is None else known.synced,
+        config.instance.host,
+        ignored or sentence("saidExactOwn"),
+        advice,
+        advice,
+        cause="ignored" if ignored else "on",
+    )
 
 
 def _of_silent_lists(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
     found = silent_lists.find(engine, config, now)
     if found is not None:
         at, host = found.since + silent_lists.DAY, config.instance.host
-        yield _notice("lists-silent", at, host, found.sentence, found.advice)
+        yield _notice("lists-silent", at, host, found.said, found.advice, found.advice)
 
 
 def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
@@ -264,13 +271,16 @@ def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
     if group is None:
         return
     if group.state in {"refused", "ejected"}:
-        what = "did not admit this instance to" if group.state == "refused" else "ejected this instance from"
+        refused = group.state == "refused"
         yield _notice(
             "group-out",
             group.polled or group.since,
             group.host,
-            f"{group.host} {what} the group {group.group}.",
-            "Ask its admin, or leave the group here, too: shoal group leave",
+            sentence("saidGroupRefused", host=group.host, group=group.group)
+            if refused
+            else sentence("saidGroupEjected", host=group.host, group=group.group),
+            sentence("adviceGroupOut"),
+            sentence("commandGroupOut"),
             cause=f"{group.group}:{group.state}",
         )
     if group.role == "member":
@@ -283,8 +293,9 @@ def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
                     "group-request",
                     one.since,
                     one.host,
-                    f"{one.host} asks to join the group {group.group}.",
-                    f"Compare its words with its admin, then: shoal group admit {one.host}",
+                    sentence("saidGroupRequest", host=one.host, group=group.group),
+                    sentence("adviceGroupRequest"),
+                    sentence("commandGroupRequest", host=one.host),
                 )
     if group.active:
         yield from _of_strangers(engine, config, group, members)
@@ -300,8 +311,9 @@ def _of_host(group: Membership, config: Config, now: float) -> Iterator[Notice]:
             "group-host",
             silent + patience,
             group.host,
-            f"The host of the group {group.group}, {group.host}, has not answered for more than a day.",
-            "The daemon keeps trying; there are no rounds meanwhile. See: shoal group status",
+            sentence("saidGroupHost", host=group.host, group=group.group),
+            sentence("adviceGroupHost"),
+            sentence("commandGroupHost"),
         )
 
 
@@ -319,17 +331,12 @@ def _of_strangers(
             strangers[one.host] = one.since
     if strangers:
         hosts = sorted(strangers)
-        are = "is a member" if len(hosts) == 1 else "are members"
         yield _notice(
             "group-member",
             max(strangers.values()),
             group.group,
-            f"{_named(hosts)} {are} of the group {group.group} and not approved here yet.",
-            "Compare the words (shoal group members), then: shoal group approve HOST",
+            sentence("saidGroupMember", count=len(hosts), hosts=hosts, group=group.group),
+            sentence("adviceGroupMember"),
+            sentence("commandGroupMember"),
             cause=_cause(hosts),
         )
-
-
-def _listed(hosts: Iterable[str]) -> str:
-    names = list(hosts)
-    return ", ".join(names) if names else "peers"

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import Engine
 
-from daemon.config import Config
+from daemon.config import Config, Mode
 from daemon.disclosure import waiting
 from daemon.disclosure.waiting import Waiting
 from daemon.group import messages
 from daemon.group import repository as groups
-from daemon.peers import commands, repository
+from daemon.peers import listing, repository
+from daemon.peers.messages import Cohort
 from daemon.process.live import Live
 from daemon.status import notices
 from daemon.status.next_dates import NextDate, next_dates
@@ -55,9 +56,34 @@ class ModelInService:
     survivors: tuple[str, ...]
     quality: float | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {**asdict(self), "survivors": list(self.survivors)}
+
+@dataclass(frozen=True)
+class FailedJob:
+    """A job that failed when it last ran; no message where that was a bug."""
+
+    job: str
+    at: float
+    code: str
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class PeerNumbers:
+    """How many instances are approved, paused, and wait to be approved."""
+
+    approved: int
+    paused: int
+    asking: int
+
+
+@dataclass(frozen=True)
+class LearntThrough:
+    """The group that this instance is in; meanwhile it asks its peers for no sums."""
+
+    group: str
+    host: str
+    role: Literal["host", "member"]
 
 
 @dataclass(frozen=True)
@@ -65,48 +91,25 @@ class Status:
     """How the instance is; times in Unix seconds.
 
     Attributes:
-        key: 32 bytes.
-        live: what the running daemon says of itself, None where none runs.
-        cohort: peers for a sum, as `daemon.peers.messages.Cohort`.
-        peers: number of approved and paused instances, and of those that are `asking` to be approved.
+        words: of its key, to compare on the telephone.
+        running: jobs that run now and since when, None without a daemon.
+        cohort: whether there are enough peers for a sum.
         failed: jobs that failed when they last ran.
     """
 
     host: str
-    key: bytes
-    mode: str
-    live: Live | None
+    key: str
+    words: tuple[str, ...]
+    mode: Mode
+    running: dict[str, float] | None
     model: ModelInService | None
-    group: groups.Membership | None
+    group: LearntThrough | None
     waiting: Waiting
     next: tuple[NextDate, ...]
-    cohort: Mapping[str, Any]
-    peers: Mapping[str, int]
-    failed: tuple[JobRecord, ...]
+    cohort: Cohort
+    peers: PeerNumbers
+    failed: tuple[FailedJob, ...]
     notices: tuple[Notice, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        group = self.group
-        return {
-            "host": self.host,
-            "key": format_key(self.key),
-            "words": list(words(self.key)),
-            "mode": self.mode,
-            "running": None if self.live is None else dict(self.live.running),
-            "model": None if self.model is None else self.model.as_json(),
-            "cohort": self.cohort,
-            "peers": dict(self.peers),
-            "waiting": self.waiting.as_json(),
-            "next": [asdict(one) for one in self.next],
-            "group": None
-            if group is None
-            else {"group": group.group, "host": group.host, "role": group.role},
-            "failed": [
-                {"job": run.name, "at": run.ended, "code": run.code, **_why(run)} for run in self.failed
-            ],
-            "notices": [vars(notice) for notice in self.notices],
-        }
 
 
 def gather(config: Config, engine: Engine, public: PublicIdentity, live: Live | None, now: float) -> Status:
@@ -120,18 +123,20 @@ def gather(config: Config, engine: Engine, public: PublicIdentity, live: Live | 
     states = Counter(peer.state for peer in known.peers.values())
     asking = [p for p in known.peers.values() if p.state == "candidate" and p.theirs in {"asked", "approved"}]
     found = waiting.gather(config, engine, now)
+    inside = group if group is not None and group.active else None
     return Status(
         host=public.host,
-        key=public.key,
+        key=format_key(public.key),
+        words=tuple(words(public.key)),
         mode=config.mode,
-        live=live,
+        running=None if live is None else dict(live.running),
         model=model_in_service(config.models_dir, live, model_records.models(engine)),
-        group=group if group is not None and group.active else None,
+        group=None if inside is None else LearntThrough(inside.group, inside.host, inside.role),
         waiting=found,
         next=next_dates(config, live, found),
-        cohort=commands.cohort(engine, known, config, messages.learns_in_group(group)),
-        peers={"approved": states["approved"], "paused": states["paused"], "asking": len(asking)},
-        failed=tuple(run for run in activity.last_runs(engine).values() if run.outcome == "failed"),
+        cohort=listing.cohort(engine, known, config, messages.learns_in_group(group)),
+        peers=PeerNumbers(states["approved"], states["paused"], len(asking)),
+        failed=tuple(_failed(run) for run in activity.last_runs(engine).values() if run.outcome == "failed"),
         notices=tuple(notices.current(engine, config, now)),
     )
 
@@ -165,5 +170,6 @@ def _described(name: str, manifest: Mapping[str, Any], since: float) -> ModelInS
     )
 
 
-def _why(run: JobRecord) -> dict[str, str]:
-    return {key: str(run.result.get(key, "")) for key in ("message", "advice")}
+def _failed(run: JobRecord) -> FailedJob:
+    message, advice = (str(run.result.get(key, "")) for key in ("message", "advice"))
+    return FailedJob(run.name, run.ended, run.code, message, advice)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 from daemon.store.engine import reads, writes
 from daemon.store.tables import JobRun, Refusal, Round, Sum
 
+Outcome = Literal["running", "waiting", "done", "abandoned"]
 Role = Literal["aggregator", "member", "host", "group", "newcomer"]
 """What an instance was in a round: it asked for the sum, gave to one, hosted its group's, was given what the
 other members of its group gave, or was none yet when its aggregator passed the sum on to it."""
@@ -24,7 +25,7 @@ class RoundRecord:
     aggregator: str
     started: float
     ended: float | None = None
-    outcome: str = "running"
+    outcome: Outcome = "running"
     reason: str = ""
     roster: list[str] = field(default_factory=list)
     survivors: list[str] = field(default_factory=list)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.sentences import Sentence, sentence
 from daemon.store import source_state
 
 
@@ -17,25 +18,18 @@ def allowed(engine: Engine, config: Config) -> bool:
     return config.serve.exact_own and not _missing(engine, config)
 
 
-def no_effect(engine: Engine, config: Config) -> str:
-    """Return why `serve.exact_own` has no effect, in two sentences; empty where it has one, or is off."""
-    missing = _missing(engine, config) if config.serve.exact_own else ""
-    if not missing:
-        return ""
-    return f"serve.exact_own has no effect: lists rest on noisy numbers of your viewers. {missing}"
+def no_effect(engine: Engine, config: Config) -> tuple[Sentence, ...]:
+    """Return why `serve.exact_own` has no effect, in two sentences; none where it has one, or is off."""
+    missing = _missing(engine, config) if config.serve.exact_own else None
+    return () if missing is None else (sentence("exactOwnIgnored"), missing)
 
 
-def _missing(engine: Engine, config: Config) -> str:
+def _missing(engine: Engine, config: Config) -> Sentence | None:
     if config.source.kind != "peertube":
-        return "A data set does not say who sees lists."
+        return sentence("exactOwnDataSet")
     if not config.schedule.enabled:
-        return "While schedule.enabled is false, nobody checks who sees lists."
+        return sentence("exactOwnUnscheduled")
     known = source_state.read(engine)
     if known is None or known.kind != config.source.kind:
-        return "PeerTube has not been read yet."
-    if not known.closed:
-        return (
-            "Suggestions are not shown to members alone, anybody can register, or PeerTube has not answered "
-            "for an hour: see the diagnostics of the plugin."
-        )
-    return ""
+        return sentence("exactOwnUnread")
+    return None if known.closed else sentence("exactOwnOpen")

@@ -15,6 +15,7 @@ from daemon.ledger.chain import Kind, append
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.process.limits import job_memory
+from daemon.sentences import english, sentence
 from daemon.store import content_arrays, model_records, sums
 from daemon.store.model_inputs import features, labels, released
 from daemon.store.model_records import ModelRecord
@@ -227,11 +228,11 @@ class _Training:
         verdict: sums.Verdict = "quarantined"
         if report.ok:
             verdict = "awaiting" if self._is_first() else "accepted"
-        told = {**report.as_json(), "verdict": verdict}
+        told = report.told(verdict)
         left_out = [one.round_id for one in found.fresh if one not in records]
         engine = self._context.engine
         if left_out:
-            sums.set_verdict(engine, left_out, "quarantined", {**bad.as_json(), "verdict": "quarantined"})
+            sums.set_verdict(engine, left_out, "quarantined", bad.told("quarantined"))
         sums.set_verdict(engine, [one.round_id for one in records], verdict, told)
         record = None if fitted is None else self._keep(fitted, report=told, state=_STATES[verdict])
         failed = [check for check in bad.checks if check.failed]
@@ -244,8 +245,8 @@ class _Training:
         }
         subject = records[0].run if record is None else record.id
         append(engine, self._identity, Kind.ACCEPTANCE, subject, details, now=self._context.clock())
-        sentence = bad.sentence if failed else "it waits for you: shoal models list"
-        return _Judged(verdict, records, record, sentence)
+        told_why = english(*bad.sentences) if failed else "it waits for you: shoal models list"
+        return _Judged(verdict, records, record, told_why)
 
     def _judged(
         self, records: Sequence[SumRecord], local: TrainedModel | None, *, quality: bool = False
@@ -254,7 +255,13 @@ class _Training:
             fitted = self._fit(records)
         except JobError as error:
             # No model comes of such a sum, and none will when it is tried again.
-            impossible = Check("trainable", ok=False, sentence=f"{error.message}.", value=nan, bound=nan)
+            impossible = Check(
+                "trainable",
+                ok=False,
+                sentence=sentence("ruleUntrainable", why=error.message),
+                value=nan,
+                bound=nan,
+            )
             hosts = sorted(host for one in records for host in one.survivors)
             at, ids = self._context.clock(), tuple(one.round_id for one in records)
             return None, Report(at, (impossible,), (), (), tuple(hosts), ids)

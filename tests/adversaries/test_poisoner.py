@@ -18,6 +18,7 @@ from daemon.maintenance.training import run as train
 from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.process.job_context import JobContext
+from daemon.sentences import english
 from daemon.status import notices
 from daemon.store import activity, content_arrays, current_model, engagement_arrays, model_records, sums
 from daemon.store.engagement_arrays import interactions
@@ -111,7 +112,7 @@ def quarantined(context: JobContext, round_: str, honest: Statistic, part: Stati
     assert model.round_id == "s0"
     notice = notices.current(context.engine, context.config, time.time())[0]
     assert notice.kind == "quarantine"
-    assert POISONER in notice.sentence
+    assert POISONER in english(*notice.sentences)
     entry = newest(context.engine, limit=1, kind=Kind.ACCEPTANCE)[0]
     assert (entry.details["verdict"], entry.details["survivors"]) == ("quarantined", [HONEST, POISONER])
     return set(entry.details["failed"])

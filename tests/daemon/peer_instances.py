@@ -32,7 +32,9 @@ from daemon.errors import ShoalError
 from daemon.group import messages as group_messages
 from daemon.group import repository as groups
 from daemon.identity import open_identity
-from daemon.peers import cards, commands, contact_job, repository
+from daemon.peers import cards, commands, contact_job, listing, repository
+from daemon.peers.listing import Peer as ListedPeer
+from daemon.peers.listing import Peers
 from daemon.peers.repository import Peer
 from daemon.process.job_context import JobContext, JobOutcome
 from daemon.revert.artifacts import artifacts_of
@@ -205,15 +207,15 @@ class Neighbour:
         assert found is not None
         return found
 
-    def listing(self) -> dict[str, Any]:
-        return commands.listing(
+    def listing(self) -> Peers:
+        return listing.listing(
             self.engine,
             self.config,
             self.clock(),
             group_messages.learns_in_group(groups.current(self.engine)),
         )
 
-    def shown(self, other: Neighbour | str) -> dict[str, Any]:
+    def shown(self, other: Neighbour | str) -> ListedPeer:
         host = other if isinstance(other, str) else other.host
         return next(peer for peer in self.listing()["peers"] if peer["host"] == host)
 

@@ -13,10 +13,9 @@ const GAINERS = /** @type {const} */ ({ videos: 'gainVideos', channels: 'gainCha
  *
  * @param {import('./admin.js').Admin} admin the page
  * @param {any} report from the daemon
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
  * @returns {HTMLElement} the report
  */
-export function acceptanceReport ({ say }, report, tell) {
+export function acceptanceReport ({ say, tell }, report) {
   const warnings = many(report.warnings)
   return el('div', { class: 'shoal-report' },
     el('p', {}, verdictBadge(say, report.verdict), ' ', el('span', { class: 'muted-2' }, moment(figure(report.at) ?? 0))),

@@ -26,7 +26,7 @@ export class Admin {
       try {
         return await ask(...order)
       } catch (error) {
-        throw await this.#translated(error)
+        throw await this.#said(error)
       }
     }
     /** @type {import('./tab-list.js').Go} */
@@ -44,29 +44,25 @@ export class Admin {
   }
 
   /**
-   * Sentences of the daemon in the administrator's language, as far as there is a translation.
+   * What an error of the daemon says, in the administrator's language as far as there is a translation.
    *
-   * @param {[unknown, unknown?][]} sentences each with the host or id that it may name
-   * @returns {Promise<(sentence: unknown) => string>} says one of them
+   * @param {string} text English
+   * @param {string} [subject] the host or id that it may name
+   * @returns {Promise<string>} the text
    */
-  async told (sentences) {
-    const known = new Map(await Promise.all(sentences.map(async ([given, subject]) => {
-      const sentence = plain(given)
-      const said = sentence && await serverText(this.page.helpers, sentence, plain(subject))
-      return /** @type {[string, string]} */ ([sentence, said])
-    })))
-    return sentence => known.get(plain(sentence)) ?? plain(sentence)
+  translated (text, subject = '') {
+    return serverText(this.page.helpers, text, subject)
   }
 
   /**
    * @param {unknown} error of a question
    * @returns {Promise<unknown>} it, in the administrator's language if the daemon's words have a translation
    */
-  async #translated (error) {
+  async #said (error) {
     if (!(error instanceof RequestError) || error.problem !== 'told') return error
     // What is said about an instance, or about what was typed for one, begins with it.
     const [subject = ''] = /^(?:host|"[^"]*"|[\w-]+(?:\.[\w-]+)+(?::\d+)?)(?= )/.exec(error.reason) ?? []
-    return new RequestError('told', await serverText(this.page.helpers, error.reason, subject), error.status)
+    return new RequestError('told', await this.translated(error.reason, subject), error.status)
   }
 
   /**

@@ -3,24 +3,7 @@ import { el, uniqueId } from '../lib/dom.js'
 import { day, number } from '../lib/texts.js'
 import { badge, block, facts, figure, folded, many, names, own, plain } from './pieces.js'
 
-/**
- * @typedef {object} Introduced
- * @property {string} host its name
- * @property {string} key by its own card, empty until that was read
- * @property {string[]} words its key as words
- * @property {string} state what this administrator decided
- * @property {boolean} bound whether its domain vouches for the key
- * @property {string[]} vouchers peers that name it with this key
- * @property {string[]} contradicted_by peers that name it with another key
- * @property {boolean} followed whether this instance follows it
- * @property {number | null} followed_since when that began
- * @property {number} videos of it in this catalogue
- * @property {number | null} videos_since when the first of them came
- * @property {'' | 'followed' | 'vouched'} evidence beside an introduction
- * @property {boolean} open whether it can be approved here
- * @property {boolean} ticked whether that is proposed
- * @property {string} sentence what stands for it, or what is in the way
- */
+/** @typedef {import('../ask.js').Answer<'Introduced'>} Introduced */
 
 /**
  * The instances that peers introduce, and one decision about all of them.
@@ -40,13 +23,11 @@ export function circle (admin, approved) {
       fresh = null
       /** @type {Introduced[]} */
       const instances = many(found?.instances)
-      const tell = await admin.told(instances.map(({ sentence, host }) => (
-        /** @type {[string, string]} */ ([sentence, host]))))
-      return { instances, introducers: many(found?.introducers), tell }
+      return { instances, introducers: many(found?.introducers) }
     },
-    ({ instances, introducers, tell }) => {
+    ({ instances, introducers }) => {
       const undecided = instances.filter(({ state }) => state === 'candidate')
-      return undecided.length ? [drawn(undecided, instances, introducers, tell)] : []
+      return undecided.length ? [drawn(undecided, instances, introducers, admin.tell)] : []
     })
 
   return {
@@ -63,7 +44,7 @@ export function circle (admin, approved) {
    * @param {Introduced[]} undecided who is not decided about
    * @param {Introduced[]} instances all
    * @param {any[]} introducers who introduces, until when
-   * @param {(sentence: unknown) => string} tell says the daemon's sentences
+   * @param {import('./admin.js').Admin['tell']} tell says the daemon's sentences
    */
   function drawn (undecided, instances, introducers, tell) {
     const problem = problemLine()
@@ -120,7 +101,7 @@ export function circle (admin, approved) {
   /**
    * @param {Introduced} one of the circle
    * @param {HTMLInputElement | null} input its tick, where it can be approved
-   * @param {(sentence: unknown) => string} tell says the daemon's sentences
+   * @param {import('./admin.js').Admin['tell']} tell says the daemon's sentences
    */
   function entry (one, input, tell) {
     const text = el('p', { id: uniqueId('text') }, tell(one.sentence))

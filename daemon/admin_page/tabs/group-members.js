@@ -1,5 +1,4 @@
 import { actionButton, confirmed, problemLine } from '../lib/controls.js'
-import { RequestError } from '../lib/api.js'
 import { el } from '../lib/dom.js'
 import { isolated, listed, number } from '../lib/texts.js'
 import { approvedBadge } from './group-join.js'
@@ -98,7 +97,7 @@ function actions ({ admin, found, changed }, member, problem) {
       if (seen === null) return
       const { not_approved: not } = await ask('POST', 'group/approve', { members: [seen] }, 60_000)
       const [failed] = many(not)
-      if (failed) throw new RequestError('told', plain(failed.sentence))
+      if (failed) throw admin.failed(failed.problem)
       await changed(null, say('approvedNow', { host: name }), { host })
     }),
     found.membership.role !== 'host' || member.me || isGone(member) ? null : button(say('ejectNow'), async () => {
@@ -146,10 +145,8 @@ function everybody ({ admin, changed }, strangers) {
       done += many(found?.approved).length
       failed.push(...many(found?.not_approved))
     }
-    const tell = await admin.told(failed.map(({ host, sentence }) => (
-      /** @type {[unknown, unknown]} */ ([sentence, host]))))
-    const reasons = failed.map(({ host, sentence }) => (
-      say('notApproved', { host: isolated(plain(host, 255)), reason: tell(sentence) })))
+    const reasons = await Promise.all(failed.map(async ({ host, problem: { message } }) => (
+      say('notApproved', { host: isolated(plain(host, 255)), reason: await admin.translated(`${message}.`, host) }))))
     await changed(null, say.counted('approvedOne', 'approvedMany', done), { wrong: reasons.join(' ') })
   }
   return el('div', {},

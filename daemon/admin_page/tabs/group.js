@@ -14,7 +14,7 @@ import { badge, block, facts, figure, many, own, plain } from './pieces.js'
  * @typedef {object} Tab
  * @property {import('./admin.js').Admin} admin the page
  * @property {any} found the group, from the daemon
- * @property {(sentence: unknown) => string} tell says the daemon's sentences
+ * @property {string[]} problems what is wrong, by the daemon
  * @property {string} wrong what the last order could not do
  * @property {(found: any, news: string, about?: { host?: string, wrong?: string }) => Promise<void>} changed shows what
  *   holds after a change, with the keyboard at the member that it was about; `null` asks the daemon for it
@@ -49,10 +49,10 @@ export function group (admin) {
       wrong = ''
       const membership = found?.membership
       const problems = [membership?.problem, membership?.live?.problem]
-      const tell = await admin.told(problems.map(problem => [problem, membership?.host]))
-      return { found, tell, failed }
+      const said = await Promise.all(problems.map(problem => problem && admin.translated(problem, membership.host)))
+      return { found, said, failed }
     },
-    ({ found, tell, failed }) => drawn({ admin, found, tell, wrong: failed, changed }))
+    ({ found, said, failed }) => drawn({ admin, found, problems: said, wrong: failed, changed }))
 
   /** @type {Tab['changed']} */
   const changed = async (found, news, { host = '', wrong: failed = '' } = {}) => {
@@ -89,7 +89,7 @@ function introduction ({ admin: { say } }) {
 
 /** @param {Tab} tab the tab */
 function standing (tab) {
-  const { admin: { say }, found, tell } = tab
+  const { admin: { say }, found, problems } = tab
   const { membership } = found
   const { counted, published, epoch } = membership
   const hosts = membership.role === 'host'
@@ -99,8 +99,7 @@ function standing (tab) {
   return block(say('groupOf', { group: isolated(plain(membership.group, 60)) }),
     el('p', {}, hosts ? badge(say('groupHosting'), 'green') : badge(say(state.name), state.look)),
     state.text && !hosts ? el('p', {}, say(state.text)) : null,
-    ...[membership.problem, membership.live?.problem].map(problem => (
-      plain(problem) ? el('p', { class: 'shoal-warning' }, sentence(tell(problem))) : null)).filter(line => line !== null),
+    ...problems.filter(problem => problem).map(problem => el('p', { class: 'shoal-warning' }, sentence(problem))),
     ...(inside ? waitsTexts(say, membership.waits) : []).map(text => el('p', { class: 'shoal-warning' }, text)),
     inside && membership.gives !== false && strangers.length
       ? el('p', { class: 'shoal-warning' }, say('approveMore', { hosts: listed(strangers) }))

@@ -28,14 +28,10 @@ export function models (admin) {
     async () => {
       const [answer, { quality }] = await Promise.all([ask('GET', 'models'), ask('GET', 'overview')])
       /** @type {Model[]} */
-      const found = listIn(answer, 'models')
-      const tell = await admin.told(found.flatMap(({ report }) => [
-        ...many(report?.checks).map(({ sentence }) => sentence), ...many(report?.warnings)
-      ].map(sentence => /** @type {[unknown]} */ ([sentence]))))
-      return { found, quality, tell }
+      return { found: answer.models, quality }
     },
-    ({ found, quality, tell }) => {
-      entries = new Map(found.map(model => [model.id, entry(admin, model, tell, decided)]))
+    ({ found, quality }) => {
+      entries = new Map(found.map(model => [model.id, entry(admin, model, decided)]))
       const list = (/** @type {Model[]} */ group) => el('ul', { class: 'shoal-list shoal-cards' },
         ...group.map(({ id }) => /** @type {HTMLElement} */ (entries.get(id))))
       const [waiting, others] = [found.filter(waits), found.filter(model => !waits(model))]
@@ -66,16 +62,15 @@ export function models (admin) {
 /**
  * @param {import('./admin.js').Admin} admin the page
  * @param {Model} model from the daemon
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
  * @param {(id: string, news: string) => Promise<void>} decided called after a decision
  */
-function entry (admin, model, tell, decided) {
+function entry (admin, model, decided) {
   const { say } = admin
   const waiting = model.state === 'awaiting' || model.state === 'quarantined'
   const quality = figure(model.quality?.[QUALITY])
   const problem = problemLine()
   const reported = many(model.report?.checks).length > 0
-  const report = folded(say('report'), reported ? acceptanceReport(admin, model.report, tell) : nothing(say('noReport')))
+  const report = folded(say('report'), reported ? acceptanceReport(admin, model.report) : nothing(say('noReport')))
   report.open = waiting
 
   return el('li', { class: 'shoal-peer', tabindex: '-1' },

@@ -1,15 +1,8 @@
 import { language } from '../lib/texts.js'
 
-const SIZES = /** @type {const} */ (['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'])
+export { moment } from '../lib/texts.js'
 
-/**
- * @param {number} seconds Unix seconds
- * @returns {string} the day and the time of day
- */
-export function moment (seconds) {
-  return new Intl.DateTimeFormat(language(), { dateStyle: 'medium', timeStyle: 'short' })
-    .format(new Date(seconds * 1000))
-}
+const SIZES = /** @type {const} */ (['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'])
 
 /**
  * @param {number} value any number

@@ -4,22 +4,22 @@ import { day, number } from '../lib/texts.js'
 import { qualityChart } from './chart.js'
 import { badge, block, facts, many, names, nothing, own, plain } from './pieces.js'
 
-/** Something that waits for the administrator. @typedef {{ id: string, kind: string, at: number, subject: string, sentence: string, advice: string }} Notice */
+/** @typedef {import('../ask.js').Answer<'Notice'>} Notice */
 
 /** What to say of a notice, and where to do something about it. */
 const NOTICES = /** @type {const} */ ({
-  'database-lost': { look: 'red', label: 'noticeLost', advice: 'adviceLost', tab: 'peers', link: 'toPeers' },
-  'peer-request': { look: 'yellow', label: 'noticeRequest', advice: 'adviceRequest', tab: 'peers', link: 'toPeer' },
-  introductions: { look: 'yellow', label: 'noticeIntroductions', advice: 'adviceIntroductions', tab: 'peers', link: 'toCircle' },
-  'key-changed': { look: 'red', label: 'noticeKey', advice: 'adviceKey', tab: 'peers', link: 'toPeer' },
-  unreachable: { look: 'secondary', label: 'noticeUnreachable', advice: 'adviceUnreachable', tab: 'peers', link: 'toPeer' },
-  awaiting: { look: 'yellow', label: 'noticeAwaiting', advice: 'adviceAwaiting', tab: 'models', link: 'toModel' },
-  quarantine: { look: 'red', label: 'noticeQuarantine', advice: 'adviceQuarantine', tab: 'models', link: 'toModel' },
-  budget: { look: 'yellow', label: 'noticeBudget', advice: 'adviceBudget', tab: 'settings', link: 'toShared' },
-  'group-request': { look: 'yellow', label: 'noticeGroupRequest', advice: 'adviceGroupRequest', tab: 'group', link: 'toGroup' },
-  'group-out': { look: 'red', label: 'noticeGroupOut', advice: 'adviceGroupOut', tab: 'group', link: 'toGroup' },
-  'group-member': { look: 'yellow', label: 'noticeGroupMember', advice: 'adviceGroupMember', tab: 'group', link: 'toGroup' },
-  'group-host': { look: 'secondary', label: 'noticeGroupHost', advice: 'adviceGroupHost', tab: 'group', link: 'toGroup' }
+  'database-lost': { look: 'red', label: 'noticeLost', tab: 'peers', link: 'toPeers' },
+  'peer-request': { look: 'yellow', label: 'noticeRequest', tab: 'peers', link: 'toPeer' },
+  introductions: { look: 'yellow', label: 'noticeIntroductions', tab: 'peers', link: 'toCircle' },
+  'key-changed': { look: 'red', label: 'noticeKey', tab: 'peers', link: 'toPeer' },
+  unreachable: { look: 'secondary', label: 'noticeUnreachable', tab: 'peers', link: 'toPeer' },
+  awaiting: { look: 'yellow', label: 'noticeAwaiting', tab: 'models', link: 'toModel' },
+  quarantine: { look: 'red', label: 'noticeQuarantine', tab: 'models', link: 'toModel' },
+  budget: { look: 'yellow', label: 'noticeBudget', tab: 'shared', link: 'toShared' },
+  'group-request': { look: 'yellow', label: 'noticeGroupRequest', tab: 'group', link: 'toGroup' },
+  'group-out': { look: 'red', label: 'noticeGroupOut', tab: 'group', link: 'toGroup' },
+  'group-member': { look: 'yellow', label: 'noticeGroupMember', tab: 'group', link: 'toGroup' },
+  'group-host': { look: 'secondary', label: 'noticeGroupHost', tab: 'group', link: 'toGroup' }
 })
 
 const HASH = /^[0-9a-f]{32,}$/
@@ -38,16 +38,13 @@ export function overview (admin) {
       const found = await ask('GET', 'overview')
       /** @type {Notice[]} */
       const notices = listIn(found, 'notices')
-      const tell = await admin.told([
-        [found.cohort?.sentence], ...notices.flatMap(({ sentence, advice, subject }) => (
-          /** @type {[string, string][]} */ ([[sentence, subject], [advice, subject]])))])
-      return { found, notices, tell }
+      return { found, notices }
     },
-    ({ found, notices, tell }) => [
+    ({ found, notices }) => [
       block(say('waiting'), notices.length
-        ? el('ul', { class: 'shoal-list' }, ...notices.map(notice => noticeLine(admin, notice, tell)))
+        ? el('ul', { class: 'shoal-list' }, ...notices.map(notice => noticeLine(admin, notice)))
         : nothing(say('nothingWaits'))),
-      standing(admin, found, tell),
+      standing(admin, found),
       block(say('quality'), el('p', {}, say('qualityText')), qualityChart(admin, many(found.quality)))
     ])
   return { content: [box], refresh: reload }
@@ -56,10 +53,9 @@ export function overview (admin) {
 /**
  * @param {import('./admin.js').Admin} admin the page
  * @param {Notice} notice what waits
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
-function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
-  const { say } = admin
+function noticeLine (admin, { kind, at, subject, sentences, advice }) {
+  const { say, tell } = admin
   const known = Object.hasOwn(NOTICES, kind) ? NOTICES[/** @type {keyof typeof NOTICES} */ (kind)] : null
   // A sum can be quarantined before there is a model of it.
   const ofSum = kind === 'quarantine' && HASH.test(plain(subject))
@@ -70,21 +66,20 @@ function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
     el('div', { class: 'shoal-peer-head' },
       known ? badge(say(known.label), known.look) : badge(say('noticeOther'), 'yellow'),
       el('span', { class: 'muted-2' }, day(at))),
-    el('p', {}, el('strong', {}, tell(sentence))),
-    el('p', {}, known ? say(known.advice) : tell(advice)),
+    el('p', {}, el('strong', {}, tell(...sentences))),
+    el('p', {}, tell(advice)),
     link && el('p', {}, link))
 }
 
 /**
  * @param {import('./admin.js').Admin} admin the page
  * @param {any} found the overview
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
-function standing (admin, found, tell) {
-  const { say } = admin
+function standing (admin, found) {
+  const { say, tell } = admin
   const { model, cohort, group, waiting } = found
   return block(say('standing'), facts([
-    waiting ? [say(waiting.first ? 'firstShared' : 'nextShared'), whatWaits(say, waiting)] : null,
+    waiting ? [say(waiting.first ? 'firstShared' : 'nextShared'), whatWaits(admin, waiting)] : null,
     [say('instance'), own(found.host)],
     [say('ownWords'), words(found.words, say('noWords'))],
     [say('mode'), modeText(say, found.mode)],
@@ -93,57 +88,25 @@ function standing (admin, found, tell) {
       : say('servedNothing')],
     model ? [say('learntFrom'), names(model.survivors, say('ownOnly'))] : null,
     // While it is in a group, it asks its peers for nothing.
-    group ? [say('tab_group'), groupText(admin, group)] : [say('cohort'), `${say('cohortCount', { approved: number(cohort?.approved ?? 0), mutual: number(cohort?.mutual ?? 0), needed: number(cohort?.needed ?? 0) })} ${tell(cohort?.sentence)}`]
+    group ? [say('tab_group'), groupText(admin, group)] : [say('cohort'), `${say('cohortCount', { approved: number(cohort?.approved ?? 0), mutual: number(cohort?.mutual ?? 0), needed: number(cohort?.needed ?? 0) })} ${tell(...cohort.sentences)}`]
   ]))
 }
 
 /**
  * What the next shared suggestions wait for, each cause with its date.
  *
- * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {any} waiting as the daemon tells it
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {import('../ask.js').Answer<'Waiting'>} waiting as the daemon tells it
  */
-function whatWaits (say, { at, waits }) {
-  /** @type {any[]} */
-  const causes = many(waits)
+function whatWaits (admin, { at, waits: causes }) {
+  const { say } = admin
   const dates = causes.flatMap(wait => wait.blocks && typeof wait.at === 'number' ? [wait.at] : [])
   const about = causes.some(wait => wait.blocks)
     ? dates.length ? say('waitAbout', { day: day(Math.max(...dates)) }) : say('waitDecision')
     : say('waitNothing')
   return el('div', {},
     el('p', {}, el('strong', {}, at === null && dates.length ? `${about} ${say('waitDecision')}` : about)),
-    causes.length ? el('ul', {}, ...causes.map(wait => el('li', {}, causeText(say, wait), ...whose(say, wait)))) : null)
-}
-
-/**
- * Whom a cause depends on, where it depends on somebody.
- *
- * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {any} wait one cause
- */
-const whose = (say, { hosts }) => many(hosts).length ? [` ${say('waitHosts')} `, names(hosts, '')] : []
-
-/**
- * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {any} wait one cause
- */
-function causeText (say, { cause, at, count, total, blocks, sentence }) {
-  const values = { count: number(count ?? 0), total: number(total ?? 0), day: typeof at === 'number' ? day(at) : '' }
-  switch (cause) {
-    case 'videos': return say(blocks ? 'waitVideos' : 'waitVideosSome', values)
-    case 'approvals': return say('waitApprovals', values)
-    case 'viewers': return say('waitViewers', values)
-    case 'group': return typeof at === 'number' ? say('waitGroup', values) : say('waitGroupSilent')
-    case 'mode': return say('waitMode')
-    case 'sync': return say('waitSync')
-    case 'window': return say('waitWindow', values)
-    case 'retry': return say('waitRetry', values)
-    case 'schedule': return say('waitSchedule')
-    case 'training': return say('waitTraining')
-    case 'confirm': return say('waitConfirm')
-    // Of a later daemon, in its own words.
-    default: return plain(sentence)
-  }
+    causes.length ? el('ul', {}, ...causes.map(({ sentences }) => el('li', {}, admin.tell(...sentences)))) : null)
 }
 
 /**

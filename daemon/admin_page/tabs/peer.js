@@ -5,29 +5,7 @@ import { approve } from './approve.js'
 import { moment } from './numbers.js'
 import { badge, code, facts, figure, folded, many, names, own, plain } from './pieces.js'
 
-/**
- * @typedef {object} Peer
- * @property {string} host its name
- * @property {string} url its address
- * @property {string} key its public key, empty while unknown
- * @property {string[]} words its key as words
- * @property {string} state what this administrator decided
- * @property {string} theirs what it says of this instance
- * @property {string} source how it became known
- * @property {boolean} bound whether its domain vouches for its key
- * @property {string} version of its Shoal
- * @property {boolean} followed whether this instance follows it
- * @property {number | null} seen when it last answered
- * @property {number} failures in a row
- * @property {number | null} retry_at not tried again before
- * @property {number | null} max_users the administrator's cap on its viewers
- * @property {number | null} users it says it has
- * @property {string[]} next_key_words a new key that it uses, as words
- * @property {string} [next_key] that key
- * @property {boolean} [on_word_alone] whether only an introduction stands for it
- * @property {string[]} [introduced_by] on whose introduction it was approved
- * @property {string} sentence what is missing, or that all is well
- */
+/** @typedef {import('../ask.js').Answer<'Peer'>} Peer */
 
 /** @typedef {(host: string, news: string) => Promise<void>} Changed */
 
@@ -36,12 +14,11 @@ import { badge, code, facts, figure, folded, many, names, own, plain } from './p
  *
  * @param {import('./admin.js').Admin} admin the page
  * @param {Peer} peer from the daemon
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
  * @param {Changed} changed called after a decision
  * @returns {HTMLElement} an entry of a list
  */
-export function peerEntry (admin, peer, tell, changed) {
-  const { say } = admin
+export function peerEntry (admin, peer, changed) {
+  const { say, tell } = admin
   const problem = problemLine()
   return el('li', { class: 'shoal-peer', tabindex: '-1' },
     el('div', { class: 'shoal-peer-head' },
@@ -49,7 +26,7 @@ export function peerEntry (admin, peer, tell, changed) {
       stateBadge(say, peer),
       peer.bound || !peer.key ? null : badge(say('unbound'), 'yellow'),
       peer.on_word_alone ? badge(say('onWordAlone'), 'yellow') : null),
-    el('p', {}, tell(peer.sentence)),
+    el('p', {}, tell(...peer.sentences)),
     peer.next_key_words?.length ? el('p', { class: 'shoal-warning' }, say('newKey')) : null,
     ...decisions(admin, peer, problem, changed),
     problem,

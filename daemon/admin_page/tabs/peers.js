@@ -40,18 +40,16 @@ export function peers (admin) {
       fresh = null
       /** @type {Peer[]} */
       const all = listIn(found, 'peers')
-      const tell = await admin.told([[found.cohort?.sentence], ...all.map(({ sentence, host }) => (
-        /** @type {[string, string]} */ ([sentence, host])))])
-      return { all, cohort: found.cohort, followed: found.followed, tell }
+      return { all, cohort: found.cohort, followed: found.followed }
     },
-    ({ all, cohort, followed, tell }) => {
+    ({ all, cohort, followed }) => {
       follows.textContent = figure(followed?.total) === null
         ? ''
         : say('followedCount', { total: number(followed.total), asked: number(followed.looked_at), shoal: number(followed.with_shoal) })
-      lines = new Map(all.map(peer => [peer.host, peerEntry(admin, peer, tell, changed)]))
+      lines = new Map(all.map(peer => [peer.host, peerEntry(admin, peer, changed)]))
       const line = (/** @type {Peer} */ { host }) => /** @type {HTMLElement} */ (lines.get(host))
       return [
-        block(say('cohort'), el('p', {}, tell(cohort?.sentence)), facts([
+        block(say('cohort'), el('p', {}, admin.tell(...cohort.sentences)), facts([
           [say('cohortApproved'), number(cohort?.approved ?? 0)],
           [say('cohortMutual'), number(cohort?.mutual ?? 0)],
           cohort?.on_word_alone ? [say('cohortStrangers'), number(cohort.on_word_alone)] : null,

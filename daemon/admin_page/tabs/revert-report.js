@@ -3,29 +3,14 @@ import { number } from '../lib/texts.js'
 import { decimal, finePercent, moment } from './numbers.js'
 import { code, facts, figure, folded, many, nothing, plain } from './pieces.js'
 
-/** @typedef {(sentence: unknown) => string} Tell */
-
-/**
- * Sentences of reports in the administrator's language.
- *
- * @param {import('./admin.js').Admin} admin the page
- * @param {any[]} reports from the daemon
- * @returns {Promise<Tell>} says one of them
- */
-export function loadReportTexts (admin, reports) {
-  return admin.told(reports.flatMap(report => [report?.proof, ...many(report?.limits)].map(sentence => (
-    /** @type {[unknown, unknown]} */ ([sentence, report?.host])))))
-}
-
 /**
  * What taking a peer out changed, or would change.
  *
  * @param {import('./admin.js').Admin} admin the page
  * @param {any} report from the daemon
- * @param {Tell} tell says its sentences
  * @returns {HTMLElement} the report
  */
-export function revertReport ({ say }, report, tell) {
+export function revertReport ({ say, tell }, report) {
   const changed = report?.changed ?? {}
   const [sums, models] = [many(report?.deleted?.sums), many(report?.deleted?.models)]
   const preview = report?.dry_run === true
@@ -50,7 +35,7 @@ export function revertReport ({ say }, report, tell) {
       : null,
     limits.length ? el('h4', {}, say('limits')) : null,
     limits.length ? el('ul', { class: 'shoal-plain-list' }, ...limits.map(limit => el('li', {}, tell(limit)))) : null,
-    report?.proof ? el('p', { class: 'shoal-proof' }, tell(report.proof)) : null)
+    report?.proof ? el('p', { class: 'shoal-proof' }, plain(report.proof)) : null)
 }
 
 /**

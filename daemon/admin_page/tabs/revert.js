@@ -4,14 +4,13 @@ import { el, uniqueId } from '../lib/dom.js'
 import { isolated, percent } from '../lib/texts.js'
 import { moment } from './numbers.js'
 import { block, figure, folded, nothing, own, plain } from './pieces.js'
-import { loadReportTexts, revertReport } from './revert-report.js'
+import { revertReport } from './revert-report.js'
 
 const WAIT_MS = 310_000
 const LOOK_MS = 1000
 /** Peers whose viewers can be in what was learnt; the last word on that is the preview's. */
 const STATES = ['approved', 'paused', 'removed', 'candidate', 'reverted']
 
-/** @typedef {Awaited<ReturnType<typeof loadReportTexts>>} Tell */
 
 /**
  * Take a peer's learning out: choose, look at what it would change, confirm, follow it, read the report.
@@ -40,15 +39,12 @@ export function revert (admin) {
     })
 
   const earlier = page.loaded(
-    async () => {
-      const reverts = listIn(await ask('GET', 'reverts'), 'reverts')
-      return { reverts, tell: await loadReportTexts(admin, reverts.map((/** @type {any} */ { report }) => report)) }
-    },
-    ({ reverts, tell }) => reverts.length
-      ? [el('ul', { class: 'shoal-list' }, ...reverts.map((/** @type {any} */ { at, host, report }) => el('li', {},
+    async () => (await ask('GET', 'reverts')).reverts,
+    reverts => reverts.length
+      ? [el('ul', { class: 'shoal-list' }, ...reverts.map(({ at, host, report }) => el('li', {},
         el('div', { class: 'shoal-peer-head' }, el('strong', {}, own(host)), el('span', { class: 'muted-2' }, moment(figure(at) ?? 0))),
-        report?.proof ? el('p', {}, tell(report.proof)) : null,
-        folded(say('report'), revertReport(admin, report, tell)))))]
+        report?.proof ? el('p', {}, plain(report.proof)) : null,
+        report ? folded(say('report'), revertReport(admin, report)) : null)))]
       : [nothing(say('noReverts'))])
 
   const look = actionButton({
@@ -65,11 +61,10 @@ export function revert (admin) {
       }
       preview.replaceChildren()
       const report = await progress.follow(host, true)
-      const tell = await loadReportTexts(admin, [report])
       // Another host was chosen meanwhile: this is not its preview.
       if (select.value !== host) return
       const heading = el('h3', { tabindex: '-1' }, say('previewOf', { host: isolated(host) }))
-      preview.replaceChildren(heading, revertReport(admin, report, tell), confirmation(host))
+      preview.replaceChildren(heading, revertReport(admin, report), confirmation(host))
       heading.focus()
     }
   })
@@ -96,9 +91,8 @@ export function revert (admin) {
           return
         }
         const report = await progress.follow(host, false)
-        const tell = await loadReportTexts(admin, [report])
         const heading = el('h3', { tabindex: '-1' }, say('revertedReport', { host: isolated(host) }))
-        preview.replaceChildren(heading, revertReport(admin, report, tell))
+        preview.replaceChildren(heading, revertReport(admin, report))
         heading.focus()
         page.announce(say('revertDone', { host: isolated(host) }))
         void earlier.reload()
@@ -184,8 +178,8 @@ class Progress {
     if (!running) return
     const fraction = figure(running.fraction)
     if (fraction !== null) this.bar.value = Math.min(1, Math.max(0, fraction))
-    const tell = await this.admin.told([[running.stage]])
-    this.text.textContent = this.admin.say('stage', { stage: tell(running.stage), part: percent(fraction ?? 0) })
+    const stage = await this.admin.translated(running.stage)
+    this.text.textContent = this.admin.say('stage', { stage, part: percent(fraction ?? 0) })
   }
 
   /**

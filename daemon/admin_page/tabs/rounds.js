@@ -1,4 +1,3 @@
-import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
 import { number } from '../lib/texts.js'
@@ -20,27 +19,17 @@ export function rounds (admin) {
   const problem = problemLine()
 
   const suspects = page.loaded(
-    async () => {
-      const runs = listIn(await ask('GET', 'suspects'), 'suspects')
-      const tell = await admin.told(runs.flatMap((/** @type {any} */ run) => [
-        run.sentence, ...many(run.sub_cohorts).flatMap(({ reasons }) => many(reasons))
-      ]).map(sentence => /** @type {[unknown]} */ ([sentence])))
-      return { runs, tell }
-    },
-    ({ runs, tell }) => runs.length
-      ? [el('ul', { class: 'shoal-list' }, ...runs.map(run => runEntry(admin, run, tell)))]
+    async () => (await ask('GET', 'suspects')).suspects,
+    runs => runs.length
+      ? [el('ul', { class: 'shoal-list' }, ...runs.map(run => runEntry(admin, run)))]
       : [nothing(say('noSuspects'))])
 
   const list = page.loaded(
-    async () => {
-      const found = listIn(await ask('GET', `rounds?limit=${limit}`), 'rounds')
-      const tell = await admin.told(found.map((/** @type {any} */ { reason }) => /** @type {[unknown]} */ ([reason])))
-      return { found, tell }
-    },
-    ({ found, tell }) => {
+    async () => (await ask('GET', `rounds?limit=${limit}`)).rounds,
+    found => {
       if (found.length === 0) return [nothing(say('noRounds'))]
       more.hidden = found.length < limit || limit >= MOST
-      return [el('ul', { class: 'shoal-list' }, ...found.map(round => roundEntry(admin, round, tell)))]
+      return [el('ul', { class: 'shoal-list' }, ...found.map(round => roundEntry(admin, round)))]
     })
 
   const more = actionButton({
@@ -70,9 +59,8 @@ export function rounds (admin) {
 /**
  * @param {import('./admin.js').Admin} admin the page
  * @param {any} round from the daemon
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
-function roundEntry ({ say }, round, tell) {
+function roundEntry ({ say }, round) {
   const [roster, survivors] = [many(round.roster), many(round.survivors)]
   const missing = roster.filter(host => !survivors.includes(host))
   const title = titleOf(say, round)
@@ -81,7 +69,7 @@ function roundEntry ({ say }, round, tell) {
       el('strong', {}, ...title),
       outcomeBadge(say, round.outcome),
       el('span', { class: 'muted-2' }, moment(figure(round.started) ?? 0))),
-    round.reason ? el('p', {}, tell(round.reason)) : null,
+    round.reason ? el('p', {}, plain(round.reason)) : null,
     el('p', { class: 'muted-2' }, [
       say('membersOf', { survivors: number(survivors.length), roster: number(roster.length) }),
       // What was published is no message of a round.
@@ -132,15 +120,14 @@ function outcomeBadge (say, outcome) {
 /**
  * @param {import('./admin.js').Admin} admin the page
  * @param {any} run the rounds of one cohort
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
-function runEntry ({ say }, run, tell) {
+function runEntry ({ say, tell }, run) {
   return el('li', {},
     el('p', {}, el('strong', {}, tell(run.sentence)), ' ', el('span', { class: 'muted-2' }, moment(figure(run.at) ?? 0))),
     table(say('subCohorts'), [say('subCohort'), say('verdict'), say('members'), say('reasons')],
       many(run.sub_cohorts).map(({ number: count, members, verdict, reasons }) => [
         number(figure(count) ?? 0), verdictBadge(say, verdict), names(members, say('nobody')),
-        many(reasons).map(tell).join(' ') || '–'
+        tell(...many(reasons)) || '–'
       ])))
 }
 

@@ -23,19 +23,15 @@ export function shared (admin) {
     async () => {
       // The daemon counts anew what would leave, which takes a while with many viewers.
       const found = await ask('GET', 'share', undefined, 60_000)
-      const tell = await admin.told([
-        ...found.kinds.flatMap(({ name, sentence }) => /** @type {[string][]} */ ([[name], [sentence]])),
-        ...found.next.verdicts.map(({ sentence }) => /** @type {[string]} */ ([sentence]))
-      ])
-      return { found, tell }
+      return found
     },
-    ({ found, tell }) => [
-      next(admin, found.next, tell),
+    found => [
+      next(admin, found.next),
       videos(admin),
       left(admin, found.left),
       traffic(admin, found.traffic),
       block(say('kinds'), folded(say('kindsText', { count: number(found.kinds.length) }), el('dl', { class: 'shoal-kinds' },
-        ...found.kinds.flatMap(({ name, sentence }) => [el('dt', {}, tell(name)), el('dd', {}, tell(sentence))]))))
+        ...found.kinds.flatMap(({ name, sentence }) => [el('dt', {}, plain(name)), el('dd', {}, plain(sentence))]))))
     ])
   return { content: [box], refresh: reload }
 }
@@ -43,9 +39,8 @@ export function shared (admin) {
 /**
  * @param {import('./admin.js').Admin} admin the page
  * @param {Share['next']} found what would leave
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
  */
-function next ({ say }, found, tell) {
+function next ({ say, tell }, found) {
   return block(say('nextShare'),
     facts([
       [say('receivers'), names(found.aggregators, say('nobody'))],
@@ -59,9 +54,9 @@ function next ({ say }, found, tell) {
     ]),
     el('h3', {}, say('verdicts')),
     found.verdicts.length
-      ? el('ul', { class: 'shoal-list' }, ...found.verdicts.map(({ policy, allowed, sentence }) => (
+      ? el('ul', { class: 'shoal-list' }, ...found.verdicts.map(({ policy, allowed, sentences }) => (
         el('li', { class: 'shoal-check' }, allowed ? badge(say('allowed'), 'green') : badge(say('refused'), 'red'),
-          el('div', {}, el('p', {}, tell(sentence)), el('p', { class: 'muted-2' }, plain(policy, 60)))))))
+          el('div', {}, el('p', {}, tell(...sentences)), el('p', { class: 'muted-2' }, plain(policy, 60)))))))
       : nothing(say('noVerdicts')))
 }
 

@@ -11,10 +11,11 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
+from typing_extensions import TypedDict
 
 from daemon.config import Config
 from daemon.config.pasted_host import NoHostError, pasted_host
@@ -24,13 +25,13 @@ from daemon.group import flower_installed, repository
 from daemon.group.commands import NoGroupError, require_in_no_group, require_speaking
 from daemon.group.membership import host_client, key_verification
 from daemon.group.membership.host_client import HostClient, HostRefusedError
-from daemon.group.membership.key_verification import KeyEvidence
+from daemon.group.membership.key_verification import Approval, KeyEvidence, SeenKey
 from daemon.group.repository import Membership, note_in_ledger
 from daemon.identity import open_identity
 from daemon.peers import cards
 from daemon.peers import repository as peers
 from daemon.peers.cards import Card, NoCardError, PeerAnswerError, PeerSilentError
-from daemon.peers.commands import words_of
+from daemon.peers.listing import words_of
 from daemon.store.engine import writes
 from federation.group.enrolment import ANY_GROUP
 from federation.http import CARD_PATH
@@ -41,6 +42,25 @@ if TYPE_CHECKING:
 
 _CARD_WITHIN: Final = 10.0
 _MAX_CARD: Final = 8_000
+
+
+class OfferedMember(TypedDict):
+    """A member, as the host of a group shows it before one joins."""
+
+    host: str
+    key: str
+    words: list[str]
+    approved: Approval
+
+
+class GroupOffer(TypedDict):
+    """A group as its host shows it, and the state of this instance there, `left` where it is not known."""
+
+    group: str
+    url: str
+    host: SeenKey
+    state: str
+    members: list[OfferedMember]
 
 
 @dataclass(frozen=True)
@@ -58,12 +78,12 @@ class Offer:
         """The group's host."""
         return self.host_key.host
 
-    def as_json(self, known: peers.KnownPeers) -> dict[str, Any]:
+    def shown(self, known: peers.KnownPeers) -> GroupOffer:
         """Return it with the words of keys, and which members our admin approved."""
         return {
             "group": self.group,
             "url": self.url,
-            "host": self.host_key.as_json(),
+            "host": self.host_key.seen,
             "state": self.state,
             "members": [
                 {

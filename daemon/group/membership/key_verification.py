@@ -9,18 +9,20 @@ admin asks for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Engine
+from typing_extensions import TypedDict
 
 from daemon.config import Config
 from daemon.errors import PolicyRefusedError
 from daemon.group.repository import GroupMember
 from daemon.identity import open_identity
 from daemon.ledger.chain import Kind, append
-from daemon.peers import cards, commands
+from daemon.peers import cards
 from daemon.peers import repository as peers
+from daemon.peers.listing import words_of
 from daemon.peers.repository import Peer
 
 if TYPE_CHECKING:
@@ -30,6 +32,21 @@ Voucher = Literal["domain", "card", "book", "unread"]
 """Who confirms that the key is the host's: `domain` its domain's actor, `card` a card at its domain without
 an actor, `book` our peers (approved before), `unread` nobody but who listed it."""
 Approval = Literal["yes", "no", "other-key"]
+
+
+class SeenKey(TypedDict):
+    """A key before it is approved, and who says that it is the host's.
+
+    That is its domain's actor, a card at its domain without one, this instance's own peers, or only the host
+    that listed it; `why` says why nothing more vouches for it.
+    """
+
+    host: str
+    key: str
+    voucher: Voucher
+    url: str
+    why: str
+    words: list[str]
 
 
 @dataclass(frozen=True)
@@ -42,9 +59,17 @@ class KeyEvidence:
     url: str = ""
     why: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it with the key's eight words."""
-        return {**asdict(self), "words": commands.words_of(self.key)}
+    @property
+    def seen(self) -> SeenKey:
+        """It with the key's eight words, as an admin compares them."""
+        return {
+            "host": self.host,
+            "key": self.key,
+            "voucher": self.voucher,
+            "url": self.url,
+            "why": self.why,
+            "words": words_of(self.key),
+        }
 
 
 def approval(peer: Peer | None, key: str) -> Approval:

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from daemon.peers import circle, offers, repository
+from daemon.peers.circle import Circle
 from daemon.serve.admin.executor import BusyError
 from daemon.serve.admin.peers import CONTACT
 from daemon.serve.admin.requests import CircleDecision, IntroductionOrder
-from daemon.serve.admin.responses import Circle, Introducing
 from daemon.serve.admin.routing import AdminRequest, Table
 
 table = Table()
 
 
+class Offer(TypedDict):
+    """Whom a peer is told about, and when it took the list last."""
+
+    recipient: str
+    hosts: list[str]
+    taken: float | None
+
+
+class Introducing(TypedDict):
+    """What we introduce, and the peers that can be introduced."""
+
+    introduced: list[Offer]
+    possible: list[str]
+
+
 @table.get("/circle", "The instances that peers introduce, and what stands for each", Circle)
-async def shown(request: AdminRequest) -> dict[str, Any]:
+async def shown(request: AdminRequest) -> Circle:
     """Return what is stored; nobody is asked."""
-    found = await request.work.read(circle.read, request.engine, request.config, request.now)
-    return found.as_json()
+    return await request.work.read(circle.read, request.engine, request.config, request.now)
 
 
 @table.post("/circle/look", "Read the cards of all that peers introduce", Circle)
-async def look(request: AdminRequest) -> dict[str, Any]:
+async def look(request: AdminRequest) -> Circle:
     """Ask each of them for its card."""
     await request.work.answer_of(request.work.start_job(CONTACT, {"circle": "1"}))
     return await shown(request)
@@ -35,7 +50,7 @@ async def look(request: AdminRequest) -> dict[str, Any]:
     Circle,
     body=CircleDecision,
 )
-async def approve(request: AdminRequest) -> dict[str, Any]:
+async def approve(request: AdminRequest) -> Circle:
     """Approve all of them or none, and note which were seen and left."""
     by: CircleDecision = request.body
     await request.work.read(
@@ -51,11 +66,11 @@ async def approve(request: AdminRequest) -> dict[str, Any]:
 
 
 @table.get("/introductions", "Whom we introduce to which peer, and who could be", Introducing)
-async def introducing(request: AdminRequest) -> dict[str, Any]:
+async def introducing(request: AdminRequest) -> Introducing:
     """Return what the admin decided."""
     engine, config = request.engine, request.config
 
-    def read() -> dict[str, Any]:
+    def read() -> Introducing:
         known = repository.read(engine, config)
         given = [one for _, one in sorted(offers.read(engine).items()) if one.hosts]
         return {
@@ -74,7 +89,7 @@ async def introducing(request: AdminRequest) -> dict[str, Any]:
     Introducing,
     body=IntroductionOrder,
 )
-async def introduce(request: AdminRequest) -> dict[str, Any]:
+async def introduce(request: AdminRequest) -> Introducing:
     """Decide it; the lists are sent in the background, and again until they are taken."""
     by: IntroductionOrder = request.body
     if by.stop:

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from daemon.errors import DiskFullError, ShoalError, StoreError
 from daemon.jobs.run import run_job
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
 
 MOST_WAITING: Final = 16
 MOST_AT_ONCE: Final = 8
@@ -63,14 +64,14 @@ class JobFailedError(ShoalError):
 
 
 @dataclass
-class Running:
+class Running(Generic[R]):
     """Work in progress: `started` in Unix seconds, `fraction` of it done in [0, 1]."""
 
     details: Mapping[str, Any]
     started: float
     stage: str = ""
     fraction: float = 0.0
-    task: asyncio.Task[dict[str, Any]] = field(init=False, repr=False)
+    task: asyncio.Task[R] = field(init=False, repr=False)
 
     def progress(self, stage: str, fraction: float) -> None:
         """Note how far it is."""
@@ -86,7 +87,7 @@ class Executor:
         self._waiting = 0
         self._rest_until = 0.0
         self._turn = asyncio.Lock()
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, Running[Any]] = {}
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that reads or writes the store, in the admin's thread.
@@ -130,18 +131,18 @@ class Executor:
         finally:
             self._waiting -= 1
 
-    def running(self, kind: str) -> Running | None:
+    def running(self, kind: str) -> Running[Any] | None:
         """Return the work of a kind that is being done now."""
         return self._running.get(kind)
 
     def start(
         self,
         kind: str,
-        work: Callable[[Progress], Coroutine[Any, Any, dict[str, Any]]],
+        work: Callable[[Progress], Coroutine[Any, Any, R]],
         *,
         urgent: bool = False,
         **details: Any,
-    ) -> Running:
+    ) -> Running[R]:
         """Start work that takes long; it goes on when the caller has left.
 
         Raises:
@@ -152,11 +153,11 @@ class Executor:
             raise BusyError(f"already in progress: {kind}", advice="Wait until it has ended.")
         if len(self._running) >= MOST_AT_ONCE and not urgent:
             raise OverloadedError("too much is in progress already", advice="Wait until some of it ended.")
-        running = Running(details, self._context.clock())
+        running = Running[R](details, self._context.clock())
         running.task = asyncio.create_task(work(running.progress))
         self._running[kind] = running
 
-        def ended(task: asyncio.Task[dict[str, Any]]) -> None:
+        def ended(task: asyncio.Task[R]) -> None:
             self._running.pop(kind, None)
             if not task.cancelled() and (error := task.exception()) is not None:
                 code = error.code if isinstance(error, ShoalError) else "bug"
@@ -165,7 +166,9 @@ class Executor:
         running.task.add_done_callback(ended)
         return running
 
-    def start_job(self, name: str, arguments: Mapping[str, str] | None = None, *, kind: str = "") -> Running:
+    def start_job(
+        self, name: str, arguments: Mapping[str, str] | None = None, *, kind: str = ""
+    ) -> Running[dict[str, Any]]:
         """Start a job in a child process; one at a time of its name, or of a `kind`. Raises BusyError."""
         return self.start(kind or name, lambda progress: self.job(name, arguments or {}, progress))
 
@@ -181,7 +184,7 @@ class Executor:
         return outcome.result
 
     @staticmethod
-    async def result_of(running: Running) -> dict[str, Any]:
+    async def result_of(running: Running[R]) -> R:
         """Wait for a result, which several may do.
 
         Raises:
@@ -190,7 +193,7 @@ class Executor:
         # One who waits may leave; the others, and the work, must not notice.
         return await asyncio.shield(running.task)
 
-    async def answer_of(self, running: Running) -> dict[str, Any]:
+    async def answer_of(self, running: Running[R]) -> R:
         """Wait for a result for which other instances are asked, as long as a caller can wait.
 
         Raises:

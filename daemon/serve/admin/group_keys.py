@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import aiohttp
+from typing_extensions import TypedDict
 
-from daemon.errors import PolicyRefusedError, RequestError, ShoalError
+from daemon.errors import PolicyRefusedError, Problem, RequestError, ShoalError
 from daemon.group import commands, repository
 from daemon.group.membership import join_and_leave, key_verification
-from daemon.group.membership.join_and_leave import Offer
-from daemon.group.membership.key_verification import KeyEvidence
+from daemon.group.membership.join_and_leave import GroupOffer, Offer
+from daemon.group.membership.key_verification import KeyEvidence, SeenKey
 from daemon.peers import cards
 from daemon.peers import repository as peers
 from daemon.serve.admin import group
+from daemon.serve.admin.group import Group
 from daemon.serve.admin.peers import host_of
 from daemon.serve.admin.requests import (
     ComparedHostKey,
@@ -29,34 +31,48 @@ from daemon.serve.admin.requests import (
     KeyQuery,
     MembersApproval,
 )
-from daemon.serve.admin.responses_group import ApprovedMembers, Group, GroupOffer, SeenKey
 from daemon.serve.admin.routing import AdminRequest, Table
 from federation.http.client import new_session
 
+T = TypeVar("T")
 table = Table()
 
 AT_ONCE: Final = 8
 """Domains that are asked for their keys at one time."""
 
 
+class NotApproved(TypedDict):
+    """A member that was not approved, and why."""
+
+    host: str
+    problem: Problem
+
+
+class ApprovedMembers(TypedDict):
+    """Members that were approved as peers, and others that were not."""
+
+    approved: list[SeenKey]
+    not_approved: list[NotApproved]
+
+
 @table.post("/group/look", "Look at a group before joining it", GroupOffer, body=GroupAddress)
-async def look(request: AdminRequest) -> dict[str, Any]:
+async def look(request: AdminRequest) -> GroupOffer:
     """Ask its host; nothing that binds is sent."""
 
-    async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
+    async def ask(session: aiohttp.ClientSession) -> GroupOffer:
         offer = await _offer(request, session)
         known = await request.work.read(peers.read, request.engine, request.config)
-        return offer.as_json(known)
+        return offer.shown(known)
 
     return await _online(request, "look at a group", ask)
 
 
 @table.post("/group/join", "Ask to join a group, and approve its host by this key", Group, body=JoinOrder)
-async def join(request: AdminRequest) -> dict[str, Any]:
+async def join(request: AdminRequest) -> Group:
     """Look again, compare the key, ask; if the host does not answer, the daemon goes on asking."""
     order: JoinOrder = request.body
 
-    async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
+    async def ask(session: aiohttp.ClientSession) -> Group:
         offer = await _offer(request, session)
         _require_same(offer.host, offer.host_key.key, order.key)
         await join_and_leave.join(request.config, request.engine, session, offer, request.context.clock)
@@ -66,10 +82,10 @@ async def join(request: AdminRequest) -> dict[str, Any]:
 
 
 @table.post("/group/leave", "Leave the group at once", Group)
-async def leave(request: AdminRequest) -> dict[str, Any]:
+async def leave(request: AdminRequest) -> Group:
     """Keep what was learnt with it; tell the host, now or later."""
 
-    async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
+    async def ask(session: aiohttp.ClientSession) -> Group:
         await join_and_leave.leave(request.config, request.engine, session, request.context.clock)
         return await group.group(request)
 
@@ -77,25 +93,25 @@ async def leave(request: AdminRequest) -> dict[str, Any]:
 
 
 @table.post("/group/key", "Ask an instance's own domain for its key", SeenKey, body=KeyQuery)
-async def key(request: AdminRequest) -> dict[str, Any]:
+async def key(request: AdminRequest) -> SeenKey:
     """Show who vouches for the key of a member, of one that asks to join, or of one to be invited."""
     host = request.body.host
 
-    async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
-        return (await _seen(request, session, host)).as_json()
+    async def ask(session: aiohttp.ClientSession) -> SeenKey:
+        return (await _seen(request, session, host)).seen
 
     return await _online(request, f"key of {host}", ask)
 
 
 @table.post("/group/invite", "Admit an instance before it asks, by this key", Group, body=ComparedHostKey)
-async def invite(request: AdminRequest) -> dict[str, Any]:
+async def invite(request: AdminRequest) -> Group:
     """Approve it as a peer, too."""
     await request.work.read(commands.hosted, request.engine)
     return await _admit(request, request.body.host, commands.invite)
 
 
 @table.post("/group/members/{host}/admit", "Admit an instance by exactly this key", Group, body=ComparedKey)
-async def admit(request: AdminRequest) -> dict[str, Any]:
+async def admit(request: AdminRequest) -> Group:
     """Approve it as a peer, too."""
     host = host_of(request)
     await request.work.read(commands.find_request, request.engine, host)
@@ -103,7 +119,7 @@ async def admit(request: AdminRequest) -> dict[str, Any]:
 
 
 @table.post("/group/approve", "Approve members as peers by these keys", ApprovedMembers, body=MembersApproval)
-async def approve_members(request: AdminRequest) -> dict[str, Any]:
+async def approve_members(request: AdminRequest) -> ApprovedMembers:
     """Approve those whose key is still the one that was compared, and say of the others why not."""
     approval: MembersApproval = request.body
     commands.require_speaking(request.config)
@@ -121,13 +137,13 @@ async def approve_members(request: AdminRequest) -> dict[str, Any]:
         except ShoalError as error:
             return error
 
-    async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
+    async def ask(session: aiohttp.ClientSession) -> ApprovedMembers:
         found = await asyncio.gather(*(one(session, member) for member in approval.members))
         pairs = list(zip(approval.members, found, strict=True))
         return {
-            "approved": [seen.as_json() for _, seen in pairs if not isinstance(seen, ShoalError)],
+            "approved": [seen.seen for _, seen in pairs if not isinstance(seen, ShoalError)],
             "not_approved": [
-                {"host": member.host, "sentence": f"{error.message[:1].upper()}{error.message[1:]}."}
+                {"host": member.host, "problem": error.as_json()}
                 for member, error in pairs
                 if isinstance(error, ShoalError)
             ],
@@ -137,8 +153,8 @@ async def approve_members(request: AdminRequest) -> dict[str, Any]:
 
 
 async def _online(
-    request: AdminRequest, kind: str, ask: Callable[[aiohttp.ClientSession], Awaitable[dict[str, Any]]]
-) -> dict[str, Any]:
+    request: AdminRequest, kind: str, ask: Callable[[aiohttp.ClientSession], Awaitable[T]]
+) -> T:
     """Do something that asks other instances; it goes on when the caller has left.
 
     Raises:
@@ -146,15 +162,15 @@ async def _online(
 
     """
 
-    async def work(_progress: object) -> dict[str, Any]:
+    async def work(_progress: object) -> T:
         async with new_session() as session:
             return await ask(session)
 
     return await request.work.answer_of(request.work.start(kind, work))
 
 
-async def _admit(request: AdminRequest, host: str, decide: Callable[..., object]) -> dict[str, Any]:
-    async def ask(session: aiohttp.ClientSession) -> dict[str, Any]:
+async def _admit(request: AdminRequest, host: str, decide: Callable[..., object]) -> Group:
+    async def ask(session: aiohttp.ClientSession) -> Group:
         seen = await _seen(request, session, host)
         _require_same(host, seen.key, request.body.key)
         await request.work.read(decide, request.config, request.engine, seen, now=request.now)

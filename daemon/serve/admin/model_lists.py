@@ -13,8 +13,8 @@ from typing_extensions import TypedDict
 
 from daemon.config import Config
 from daemon.errors import NoModelError, RequestError
-from daemon.serve.admin.responses import FoundVideo
 from daemon.serve.admin.routing import AdminRequest, Table
+from daemon.serve.admin.videos import FoundVideo
 from daemon.serve.model_loader import arrange
 from daemon.store import model_records, source_state
 from daemon.store.videos import public_titles

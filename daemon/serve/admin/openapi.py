@@ -6,16 +6,17 @@ import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 from typing_extensions import override
 
+from daemon.errors import Problem
 from daemon.serve import plugin_secret
 from daemon.serve.admin import access, token
 from daemon.serve.admin.mount import PREFIX
-from daemon.serve.admin.responses import Problem
 from daemon.serve.admin.routing import Route
 
 REFERENCE: Final = "#/components/schemas/{model}"
@@ -63,13 +64,22 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-class _Untitled(GenerateJsonSchema):
-    """Names types, but no fields: a title would only repeat the field's name."""
+Field: TypeAlias = core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField
+
+
+class _Plain(GenerateJsonSchema):
+    """Names types, but no fields, whose titles would repeat their names; what is answered is all there."""
 
     @override
     def field_title_should_be_set(self, schema: object) -> bool:
         """Return that it should not."""
         return False
+
+    @override
+    def field_is_required(self, field: Field, total: bool) -> bool:
+        """Return whether it is always there: in what is answered, a default is no reason to leave it out."""
+        answered = self.mode == "serialization" and field["type"] != "typed-dict-field"
+        return answered or super().field_is_required(field, total)
 
 
 class _Shapes:
@@ -83,7 +93,7 @@ class _Shapes:
         found, definitions = TypeAdapter.json_schemas(
             [(shape, mode, adapter) for shape, (mode, adapter) in zip(answers + asked, modes, strict=True)],
             ref_template=REFERENCE,
-            schema_generator=_Untitled,
+            schema_generator=_Plain,
         )
         self.components: dict[str, Any] = definitions["$defs"]
         self._schemas = {shape: schema for (shape, _), schema in found.items()}

@@ -10,11 +10,11 @@ from daemon.config.pasted_host import NoHostError, pasted_host
 from daemon.errors import RequestError
 from daemon.group import messages
 from daemon.group import repository as groups
-from daemon.peers import commands, repository
+from daemon.peers import commands, listing, repository
+from daemon.peers.listing import Peer, Peers
 from daemon.revert.artifacts import artifacts_of
 from daemon.serve.admin.executor import BusyError, Executor
 from daemon.serve.admin.requests import Approval, NewPeer
-from daemon.serve.admin.responses import Peer, Peers
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.store import source_state
 
@@ -24,18 +24,18 @@ CONTACT: Final = "peers"
 
 
 @table.get("/peers", "All peers and candidates, and whether there are enough for a sum", Peers)
-async def listing(request: AdminRequest) -> dict[str, Any]:
+async def all_peers(request: AdminRequest) -> Peers:
     """Return what is stored; nobody is asked."""
     engine, config, now = request.engine, request.config, request.now
 
-    def read() -> dict[str, Any]:
-        return commands.listing(engine, config, now, messages.learns_in_group(groups.current(engine)))
+    def read() -> Peers:
+        return listing.listing(engine, config, now, messages.learns_in_group(groups.current(engine)))
 
     return await request.work.read(read)
 
 
 @table.post("/peers", "Contact an instance: ask for its key and send ours", Peer, body=NewPeer)
-async def add(request: AdminRequest) -> dict[str, Any]:
+async def add(request: AdminRequest) -> Peer:
     """Contact a host, approving nothing."""
     new: NewPeer = request.body
     await _contact(request, {"add": new.host} | ({"url": str(new.url)} if new.url else {}))
@@ -43,33 +43,33 @@ async def add(request: AdminRequest) -> dict[str, Any]:
 
 
 @table.post("/peers/candidates", "Find out which followed instances run Shoal", Peers)
-async def candidates(request: AdminRequest) -> dict[str, Any]:
+async def candidates(request: AdminRequest) -> Peers:
     """Contact the instances that this one follows."""
     await _contact(request, {"candidates": "1"})
-    return await listing(request)
+    return await all_peers(request)
 
 
 @table.post("/peers/{host}/approve", "Approve a peer by exactly this key", Peer, body=Approval)
-async def approve(request: AdminRequest) -> dict[str, Any]:
+async def approve(request: AdminRequest) -> Peer:
     """Pin the key; what it needs beyond that, the peer's approval, is theirs to give."""
     by: Approval = request.body
     return await _decide(request, commands.approve, key=by.key, max_users=by.max_users, holds=artifacts_of)
 
 
 @table.post("/peers/{host}/pause", "Pause a peer until it is approved again", Peer)
-async def pause(request: AdminRequest) -> dict[str, Any]:
+async def pause(request: AdminRequest) -> Peer:
     """Keep what was learnt."""
     return await _decide(request, commands.pause)
 
 
 @table.post("/peers/{host}/resume", "Learn from a paused peer again, on the same terms as before", Peer)
-async def resume(request: AdminRequest) -> dict[str, Any]:
+async def resume(request: AdminRequest) -> Peer:
     """Take the pause back, and decide nothing else."""
     return await _decide(request, commands.resume)
 
 
 @table.post("/peers/{host}/remove", "Remove a peer: exchange nothing more with it", Peer)
-async def remove(request: AdminRequest) -> dict[str, Any]:
+async def remove(request: AdminRequest) -> Peer:
     """Use nothing of it from the next training on; a revert takes out at once what it is in."""
     return await _decide(request, commands.remove)
 
@@ -96,20 +96,20 @@ async def _contact(request: AdminRequest, arguments: Mapping[str, str]) -> None:
     await request.work.answer_of(request.work.start_job(CONTACT, arguments))
 
 
-async def _decide(request: AdminRequest, decide: Callable[..., object], **more: Any) -> dict[str, Any]:
+async def _decide(request: AdminRequest, decide: Callable[..., object], **more: Any) -> Peer:
     host = host_of(request)
     await request.work.read(decide, request.engine, request.config, host, now=request.now, **more)
     tell(request.work, host)
     return await _peer(request, host)
 
 
-async def _peer(request: AdminRequest, host: str) -> dict[str, Any]:
+async def _peer(request: AdminRequest, host: str) -> Peer:
     engine, config, now = request.engine, request.config, request.now
 
-    def read() -> dict[str, Any]:
+    def read() -> Peer:
         peer = repository.find(engine, config, host)
         if peer is None:
             raise commands.UnknownPeerError(f"nothing is known of {host}", advice="See GET /v1/admin/peers.")
-        return commands.described(peer, now, followed=host in source_state.follows(engine))
+        return listing.described(peer, now, followed=host in source_state.follows(engine))
 
     return await request.work.read(read)

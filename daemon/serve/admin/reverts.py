@@ -3,40 +3,92 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import Any, Final
 
-from daemon.errors import RequestError, ShoalError
+from sqlalchemy import Engine
+from typing_extensions import TypedDict
+
+from daemon.errors import Problem, RequestError, ShoalError
 from daemon.jobs.run import run_job
 from daemon.process.job_context import Progress
 from daemon.revert import orchestrate
 from daemon.revert.out_of_service import require_known
-from daemon.revert.report import newest_records, with_titles
+from daemon.revert.report import RevertReport, newest_records, with_titles
 from daemon.serve.admin.executor import Running
 from daemon.serve.admin.peers import host_of, tell
 from daemon.serve.admin.requests import RevertOrder
-from daemon.serve.admin.responses_history import RevertInProgress, RevertReport, Reverts
-from daemon.serve.admin.routing import AdminRequest, AdminState, Reply, Table
+from daemon.serve.admin.routing import AdminRequest, AdminState, EndedRevert, Reply, Table
 
 table = Table()
+
+
+class Revert(TypedDict):
+    """A revert; its report is null while it is not through with the comparison."""
+
+    id: int
+    at: float
+    host: str
+    report: RevertReport | None
+
+
+class RevertInProgress(TypedDict):
+    """A revert, or the preview of one, that is being worked on; `fraction` of it is done."""
+
+    host: str
+    dry_run: bool
+    started: float
+    stage: str
+    fraction: float
+
+
+class RevertEnded(TypedDict):
+    """How the latest revert or preview of this run of the daemon ended: one of the two is null."""
+
+    host: str
+    dry_run: bool
+    at: float
+    report: RevertReport | None
+    problem: Problem | None
+
+
+class Reverts(TypedDict):
+    """Newest first."""
+
+    reverts: list[Revert]
+    running: list[RevertInProgress]
+    last: RevertEnded | None
+
 
 PATIENCE: Final = 240.0
 """Seconds that a caller waits for the report; the plugin waits for five minutes."""
 
 
 @table.get("/reverts", "Past reverts, those in progress, and how the latest ended", Reverts)
-async def listing(request: AdminRequest) -> dict[str, Any]:
+async def listing(request: AdminRequest) -> Reverts:
     """Return reverts, newest first."""
     engine = request.engine
 
-    def read() -> list[dict[str, Any]]:
-        found = newest_records(engine)
-        return [{**asdict(record), "report": with_titles(engine, record.report)} for record in found]
+    def read() -> list[Revert]:
+        return [
+            {"id": one.id, "at": one.at, "host": one.host, "report": _shown(engine, one.report)}
+            for one in newest_records(engine)
+        ]
+
+    def read_last(one: EndedRevert) -> RevertEnded:
+        return {
+            "host": one.host,
+            "dry_run": one.dry_run,
+            "at": one.at,
+            "report": _shown(engine, one.report),
+            "problem": one.problem,
+        }
+
+    last = request.state.revert_ended
 
     return {
         "reverts": await request.work.read(read),
         "running": [_progress(running) for running in request.state.reverts.values()],
-        "last": request.state.revert_ended,
+        "last": None if last is None else await request.work.read(read_last, last),
     }
 
 
@@ -47,7 +99,7 @@ async def listing(request: AdminRequest) -> dict[str, Any]:
     body=RevertOrder,
     later=RevertInProgress,
 )
-async def revert(request: AdminRequest) -> Any:
+async def revert(request: AdminRequest) -> RevertReport | Reply:
     """Answer with the report; with 202 where that takes longer than a caller can be kept waiting."""
     order: RevertOrder = request.body
     host = host_of(request)
@@ -65,7 +117,7 @@ async def revert(request: AdminRequest) -> Any:
     return await asyncio.to_thread(with_titles, request.engine, report)
 
 
-def _start(state: AdminState, host: str, *, dry_run: bool) -> Running:
+def _start(state: AdminState, host: str, *, dry_run: bool) -> Running[dict[str, Any]]:
     context = state.context
 
     async def work(progress: Progress) -> dict[str, Any]:
@@ -90,7 +142,7 @@ def _start(state: AdminState, host: str, *, dry_run: bool) -> Running:
     def ended(task: asyncio.Task[dict[str, Any]]) -> None:
         del state.reverts[kind]
         if not task.cancelled():
-            state.revert_ended = {"host": host, "dry_run": dry_run, "at": context.clock(), **_outcome(task)}
+            state.revert_ended = EndedRevert(host, dry_run, context.clock(), *_outcome(task))
             if not dry_run and task.exception() is None:
                 tell(state.work, host)
 
@@ -98,17 +150,24 @@ def _start(state: AdminState, host: str, *, dry_run: bool) -> Running:
     return running
 
 
-def _outcome(task: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:
+def _shown(engine: Engine, report: dict[str, Any] | None) -> RevertReport | None:
+    return with_titles(engine, report) if report and "changed" in report else None
+
+
+def _outcome(task: asyncio.Task[dict[str, Any]]) -> tuple[dict[str, Any] | None, Problem | None]:
     error = task.exception()
     if error is None:
-        return {"report": task.result(), "problem": None}
-    bug = {"code": "bug", "message": "the revert failed", "advice": "The daemon's log has the details."}
-    return {"report": None, "problem": error.as_json() if isinstance(error, ShoalError) else bug}
+        return task.result(), None
+    if isinstance(error, ShoalError):
+        return None, error.as_json()
+    details = "The daemon's log has the details."
+    return None, {"code": "bug", "message": "the revert failed", "advice": details}
 
 
-def _progress(running: Running) -> dict[str, Any]:
+def _progress(running: Running[dict[str, Any]]) -> RevertInProgress:
     return {
-        **running.details,
+        "host": running.details["host"],
+        "dry_run": running.details["dry_run"],
         "started": running.started,
         "stage": running.stage,
         "fraction": running.fraction,

@@ -14,6 +14,7 @@ from aiohttp import web
 from sqlalchemy import Engine
 
 from daemon.config import Config
+from daemon.errors import Problem
 from daemon.ledger.chain import Verification
 from daemon.serve.admin.executor import Executor, Running
 from daemon.serve.admin.mount import PREFIX
@@ -29,6 +30,17 @@ class EmptyBody(RequestModel):
     """An empty object: the path says it all."""
 
 
+@dataclass(frozen=True)
+class EndedRevert:
+    """A revert, or the preview of one, that ended at `at`: its report as it is stored, or why it failed."""
+
+    host: str
+    dry_run: bool
+    at: float
+    report: dict[str, Any] | None
+    problem: Problem | None
+
+
 @dataclass
 class AdminState:
     """What all handlers share.
@@ -41,8 +53,8 @@ class AdminState:
 
     context: ServeContext
     work: Executor
-    reverts: dict[str, Running] = field(default_factory=dict)
-    revert_ended: dict[str, Any] | None = None
+    reverts: dict[str, Running[Any]] = field(default_factory=dict)
+    revert_ended: EndedRevert | None = None
     ledger: tuple[Verification | None, float] = (None, 0.0)
     shared: SharedVideos = field(default_factory=SharedVideos)
 

@@ -11,6 +11,9 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
+from typing_extensions import TypedDict
+
+from daemon.disclosure.share_report import SharedVideo
 from daemon.process.job_context import Progress
 from daemon.serve.admin.executor import Executor
 from daemon.serve.context import ServeContext
@@ -74,13 +77,27 @@ class SharedVideos:
             self._counted = None
 
 
-def page(counted: Counted, query: str, offset: int, limit: int) -> dict[str, Any]:
+class SharedVideosPage(TypedDict):
+    """Some of the videos that would leave next, those with the most viewers first.
+
+    Attributes:
+        at: when they were counted.
+        found: those that hold the words.
+    """
+
+    at: float
+    total: int
+    found: int
+    videos: list[SharedVideo]
+
+
+def page(counted: Counted, query: str, offset: int, limit: int) -> SharedVideosPage:
     """Return those of the videos whose title or address holds every word, whatever the case, in their order.
 
     For one thread at a time. Raises OSError, ValueError: the file was closed meanwhile.
     """
     words = [word.casefold() for word in query.split()]
-    shown: list[dict[str, Any]] = []
+    shown: list[SharedVideo] = []
     total = found = 0
     counted.videos.seek(0)
     for line in counted.videos:
@@ -95,6 +112,6 @@ def page(counted: Counted, query: str, offset: int, limit: int) -> dict[str, Any
             if not all(word in text for word in words):
                 continue
         if offset <= found < offset + limit:
-            shown.append(json.loads(line))
+            shown.append(SharedVideo(**json.loads(line)))
         found += 1
     return {"at": counted.at, "total": total, "found": found, "videos": shown}

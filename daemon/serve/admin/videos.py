@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Final
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from daemon.serve.admin.requests import RelatedQuery, VideosQuery
-from daemon.serve.admin.responses import FoundVideo, FoundVideos, Reason, RelatedVideo
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.api import requests, suggestions
 from daemon.store.videos import public_titles
@@ -17,6 +16,32 @@ from models.labels import Labels
 from models.related_parts import PartKind, dissected
 
 table = Table()
+
+
+TITLES_AT_ONCE: Final = 256
+"""Searched without a pause, which takes a tenth of a millisecond: requests of viewers come in between."""
+
+
+class FoundVideo(TypedDict):
+    """A public video that the model in service knows."""
+
+    uuid: str
+    url: str
+    title: str
+    channel: str
+
+
+class FoundVideos(TypedDict):
+    """In the model's order."""
+
+    videos: list[FoundVideo]
+
+
+class RelatedVideo(suggestions.Suggested):
+    """A place in a list, for people."""
+
+    title: str
+    channel: str
 
 
 class ScorePart(TypedDict):
@@ -45,12 +70,8 @@ class LookedUp(TypedDict):
     videos: list[LookedUpVideo]
 
 
-TITLES_AT_ONCE: Final = 256
-"""Searched without a pause, which takes a tenth of a millisecond: requests of viewers come in between."""
-
-
 @table.get("/videos", "Find public videos by words in their titles", FoundVideos, query=VideosQuery)
-async def find(request: AdminRequest) -> dict[str, Any]:
+async def find(request: AdminRequest) -> FoundVideos:
     """Look through the titles of the model in service."""
     query: VideosQuery = request.query
     loaded = request.context.model.get()
@@ -85,7 +106,7 @@ async def related(request: AdminRequest) -> LookedUp:
     videos: list[LookedUpVideo] = [
         {
             **video,
-            "reason": cast("Reason", suggestions.reason(model, one.suggestion.reason)),
+            "reason": suggestions.reason(model, one.suggestion.reason),
             "parts": [
                 {"kind": part.kind, "name": part.name, "share": round(part.share, 3), "place": part.place}
                 for part in one.parts

@@ -4,12 +4,41 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from models.explain import Explanation, Reason
 from models.serving import ServedModel, Suggestion
 
 
-def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[dict[str, Any]]:
-    """Return `{uuid, url, reason}` per suggestion, best first."""
+class WhyListed(TypedDict):
+    """Why a video is in a list.
+
+    Attributes:
+        text: one English sentence.
+        users: about how many it rests on, at least.
+        share: the part of what speaks for the video that it explains, in [0, 1].
+        via: uuids of the videos it rests on.
+    """
+
+    kind: str
+    text: str
+    users: int | None
+    tags: list[str]
+    words: list[str]
+    share: float
+    via: list[str]
+
+
+class Suggested(TypedDict):
+    """A place in a list."""
+
+    uuid: str
+    url: str
+    reason: WhyListed
+
+
+def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[Suggested]:
+    """Return suggestions as they are answered, best first."""
     return [
         {
             "uuid": model.labels.uuid[item.video],
@@ -20,11 +49,8 @@ def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[dict[st
     ]
 
 
-def reason(model: ServedModel, why: Reason) -> dict[str, Any]:
-    """Return a reason as data, with one English sentence; `via` are uuids of the videos it rests on.
-
-    `share` is the part of what speaks for the video that the reason explains, in [0, 1].
-    """
+def reason(model: ServedModel, why: Reason) -> WhyListed:
+    """Return a reason as data, with one English sentence."""
     return {
         "kind": why.kind,
         "text": sentence(why),

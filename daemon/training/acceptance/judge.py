@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.schema import Acceptance
+from daemon.sentences import Sentence, sentence
 from daemon.training.acceptance.reference_models import Pair, with_local, with_month
-from daemon.training.acceptance.report import Gain, Gains, Report, largest
+from daemon.training.acceptance.report import Gains, Report, largest
 from models import exposure
 from models.labels import Labels, Texts
 from models.noise import NO_NOISE, SumNoise
@@ -72,7 +73,7 @@ def judge(
     """
     roster = Roster(sum(declared.values()), max_videos_per_user)
     checks = realisable.checks(others.statistic, others.noise, roster)
-    warnings: list[str] = []
+    warnings: list[Sentence] = []
     found: list[Gains] = []
     checks.append(acceptance.quality(good_enough=good_enough))
     noise = others.noise, NO_NOISE if own is None else own.noise
@@ -91,38 +92,34 @@ def _pairs(
     local: TrainedModel | None,
     month: ServedModel | None,
     labels: Labels,
-    warnings: list[str],
+    warnings: list[Sentence],
 ) -> list[Pair]:
     pairs = []
     if local is None:
-        warnings.append("There is no own model to compare with: own viewers are too few for one.")
+        warnings.append(sentence("warnNoLocal"))
     else:
         pairs.append(with_local(local, candidate))
     if month is None:
-        warnings.append(
-            "There is no earlier model learnt with others to compare with: what gains is compared with your "
-            "own model alone, so look at the gains before you accept the first one."
-        )
+        warnings.append(sentence("warnNoMonth"))
     else:
         pairs.append(with_month(month, candidate, labels))
     return pairs
 
 
-def _comparable(pair: Pair, noise: tuple[SumNoise, SumNoise], warnings: list[str]) -> bool:
+def _comparable(pair: Pair, noise: tuple[SumNoise, SumNoise], warnings: list[Sentence]) -> bool:
     """Tell whether comparing lists can tell anything; `noise` is that of the sum, and of our own release."""
-    name = acceptance.against_words(pair.against)
+    against = acceptance.reference(pair.against)
     if pair.videos.size < exposure.LEAST_VIDEOS:
+        videos = int(pair.videos.size)
         warnings.append(
-            f"Only {pair.videos.size} videos are in both the new model and {name}: too few to compare lists, "
-            f"which takes {exposure.LEAST_VIDEOS}."
+            sentence("warnFewVideos", videos=videos, against=against, needed=exposure.LEAST_VIDEOS)
         )
         return False
     typical = exposure.typical(pair.before.counts)
     least = acceptance.least_viewers(_pair_variance(pair, *noise), own=pair.own)
     if typical < least:
         warnings.append(
-            f"A typical video has {typical:.0f} {'own ' if pair.own else ''}viewers: too few to tell by "
-            f"{name} what gains too much, which takes {least:.0f}."
+            sentence("warnFewViewers", viewers=round(typical), against=against, needed=round(least))
         )
         return False
     return True
@@ -182,7 +179,7 @@ class _Comparison:
             found.append(acceptance.small_gains(against, self._pair_variance))
         return found
 
-    def warnings(self) -> list[str]:
+    def warnings(self) -> list[Sentence]:
         """Name what gains more than the admin wants to be told of, without being too much."""
         names, before, after = self._found["videos"]
         told = self._settings.warn_exposure_gain - self._settings.max_exposure_gain
@@ -190,15 +187,28 @@ class _Comparison:
         many = np.flatnonzero((gained > allowed + told) & (gained <= allowed))
         many = many[np.argsort(-gained[many], kind="stable")][:_NAMED]
         return [
-            f"Against {acceptance.against_words(self._pair.against)} {names[video]} goes from "
-            f"{before[video]:.1%} to {after[video]:.1%} of the lists."
+            sentence(
+                "warnGains",
+                against=acceptance.reference(self._pair.against),
+                name=names[video],
+                before=float(before[video]),
+                after=float(after[video]),
+            )
             for video in many.tolist()
         ]
 
     def gains(self) -> Gains:
         """Return the largest of each kind."""
-        parts: dict[str, tuple[Gain, ...]] = {kind: largest(*shares) for kind, shares in self._found.items()}
-        return Gains(self._pair.against, parts["videos"], parts["channels"], parts["hosts"])
+        parts = {kind: largest(*shares) for kind, shares in self._found.items()}
+        return {
+            "against": self._pair.against,
+            "videos": [
+                {"url": one["name"], "title": "", "before": one["before"], "after": one["after"]}
+                for one in parts["videos"]
+            ],
+            "channels": parts["channels"],
+            "hosts": parts["hosts"],
+        }
 
 
 def _names(texts: Texts) -> list[str]:

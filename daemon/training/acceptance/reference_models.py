@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from daemon.config import Config
 from daemon.peers.repository import KnownPeers
 from daemon.store import model_records
 from daemon.store.model_records import ModelRecord
+from daemon.training.acceptance.report import Against
 from models import artefact, exposure
 from models.errors import ModelError
 from models.exposure import View
@@ -27,8 +28,6 @@ from models.serving import ServedModel
 from models.trained import TrainedModel
 
 MONTH: Final = 30 * 86400.0
-
-Against = Literal["local", "month"]
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,37 @@ What one peer gave is hidden in its sub-cohort's sum. So this names sub-cohorts,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Engine
+from typing_extensions import TypedDict
 
+from daemon.sentences import Sentence, sentence
 from daemon.store import sums
-from daemon.store.sums import SumRecord
+from daemon.store.sums import SumRecord, Verdict
 
 PASSED = ("new", "accepted", "awaiting")
 
 
-def suspects(engine: Engine) -> list[dict[str, Any]]:
-    """Return each run of sums of which something was quarantined, newest first, as the admin API answers."""
+class SuspectGroup(TypedDict):
+    """A sub-cohort of a run; what one peer contributed is not known."""
+
+    number: int
+    members: list[str]
+    verdict: Verdict
+    reasons: list[Sentence]
+
+
+class Run(TypedDict):
+    """One run of sums, and its sub-cohorts."""
+
+    run: str
+    at: float
+    sub_cohorts: list[SuspectGroup]
+    sentence: Sentence
+
+
+def suspects(engine: Engine) -> list[Run]:
+    """Return each run of sums of which something was quarantined, newest first."""
     runs: dict[str, list[SumRecord]] = {}
     for one in sums.records(engine):
         runs.setdefault(one.run, []).append(one)
@@ -30,7 +49,7 @@ def _bad(records: Sequence[SumRecord]) -> list[SumRecord]:
     return [one for one in records if one.verdict not in PASSED]
 
 
-def _run(name: str, records: Sequence[SumRecord]) -> dict[str, Any]:
+def _run(name: str, records: Sequence[SumRecord]) -> Run:
     return {
         "run": name,
         "at": max(one.created for one in records),
@@ -47,18 +66,15 @@ def _run(name: str, records: Sequence[SumRecord]) -> dict[str, Any]:
     }
 
 
-def _reasons(one: SumRecord) -> list[str]:
+def _reasons(one: SumRecord) -> list[Sentence]:
     checks = one.report.get("checks", [])
-    return [str(check["sentence"]) for check in checks if check["ok"] is False]
+    return [check["sentence"] for check in checks if check["ok"] is False]
 
 
-def _sentence(records: Sequence[SumRecord]) -> str:
+def _sentence(records: Sequence[SumRecord]) -> Sentence:
     bad = _bad(records)
-    hosts = ", ".join(sorted(host for one in bad for host in one.survivors))
+    hosts = sorted(host for one in bad for host in one.survivors)
     if len(bad) < len(records):
-        numbers = " and ".join(str(one.sub_cohort) for one in bad)
-        which = f"sub-cohort{'s' if len(bad) > 1 else ''} {numbers}"
-        return f"Without {which} the sum passes, so look there first: {hosts}."
-    if len(records) == 1:
-        return f"The peers were summed as one group; any of them may be the reason: {hosts}."
-    return f"No single sub-cohort can be left out to make it pass; any of them may be the reason: {hosts}."
+        numbers = [str(one.sub_cohort) for one in bad]
+        return sentence("suspectsPart", count=len(bad), numbers=numbers, hosts=hosts)
+    return sentence("suspectsOne", hosts=hosts) if len(records) == 1 else sentence("suspectsAll", hosts=hosts)

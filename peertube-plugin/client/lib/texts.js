@@ -1,5 +1,8 @@
 /** What translates a sentence: PeerTube's helpers do. @typedef {{ translate: (text: string) => Promise<string> }} Translator */
 
+/** Of a longer list, as many are named. */
+const MOST_NAMED = 5
+
 /**
  * Sentences in the viewer's language. Calling it with a name gives the sentence; `{word}` in it is replaced by a value.
  *
@@ -82,11 +85,27 @@ export function percent (value) {
 }
 
 /**
+ * @param {number} value a fraction between 0 and 1
+ * @returns {string} as a percentage, with one digit after the point where it has one
+ */
+function share (value) {
+  return new Intl.NumberFormat(language(), { style: 'percent', maximumFractionDigits: 1 }).format(value)
+}
+
+/**
  * @param {number} seconds Unix seconds
  * @returns {string} the day
  */
 export function day (seconds) {
   return new Intl.DateTimeFormat(language(), { dateStyle: 'medium' }).format(new Date(seconds * 1000))
+}
+
+/**
+ * @param {number} seconds Unix seconds
+ * @returns {string} day and time
+ */
+export function moment (seconds) {
+  return new Intl.DateTimeFormat(language(), { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(seconds * 1000))
 }
 
 /**
@@ -122,8 +141,8 @@ async function serverSentence (translator, text, subject) {
 }
 
 /**
- * Fill the gaps of a sentence, each written in the form that its gap asks for: `{host}`, `{at:day}`, `{count:number}`,
- * `{share:percent}`, `{hosts:list}`, `{why:sentence}`.
+ * Fill the gaps of a sentence, each written in the form that its gap asks for: `{host}`, `{at:day}`, `{at:moment}`,
+ * `{count:number}`, `{share:percent}`, `{hosts:list}`, of which the first five are named, and `{why:sentence}`.
  *
  * @param {string} template with gaps; an unknown one stays as it is
  * @param {Record<string, any>} params what goes into them
@@ -132,12 +151,23 @@ async function serverSentence (translator, text, subject) {
  */
 export function fillGaps (template, params, tell) {
   const forms = /** @type {Record<string, (value: any) => string>} */ ({
-    day, number, percent, list: listed, sentence: tell
+    day, moment, number, percent: share, sentence: tell, list: names => listed(shortened(names, tell))
   })
   return template.replace(/\{(\w+)(?::(\w+))?\}/g, (gap, name, form) => {
     if (!Object.hasOwn(params, name)) return gap
     return form ? forms[form]?.(params[name]) ?? gap : isolated(String(params[name]))
   })
+}
+
+/**
+ * @param {string[]} names of instances
+ * @param {(sentence: any) => string} tell says how many are not named
+ * @returns {string[]} all of them, or the first and how many more there are
+ */
+function shortened (names, tell) {
+  return names.length <= MOST_NAMED + 1
+    ? names
+    : [...names.slice(0, MOST_NAMED), tell({ code: 'moreNames', params: { count: names.length - MOST_NAMED } })]
 }
 
 /**

@@ -187,7 +187,7 @@ def _failed(report: Report) -> tuple[str, ...]:
 
 
 def _unchecked(report: Report) -> tuple[str, ...]:
-    used = {gains.against for gains in report.gains}
+    used = {gains["against"] for gains in report.gains}
     unused = (against for against in ("local", "month") if against not in used)
     return (*(check.id for check in report.checks if check.ok is None), *unused)
 

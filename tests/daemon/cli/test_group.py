@@ -302,7 +302,10 @@ async def test_everything_fits_a_narrow_screen(
         lambda group: group and replace(group, run="ab" * 32, published="cd" * 32, next_at=host.clock() + 90),
     )
     found = status.status(host.config, host.engine, host.clock())
-    assert len(found["published"]["words"]) == 8
+    assert found["standing"] is not None
+    published = found["standing"]["published"]
+    assert published is not None
+    assert len(published["words"]) == 8
     show_requests(commands.requests(host.config, host.engine))
     show_members(status.members(host.config, host.engine))
     show_status(found)
@@ -312,8 +315,8 @@ async def test_everything_fits_a_narrow_screen(
     assert "sees the same words" in printed
     assert "1 instance asks to join" in " ".join(printed.split())
     show_hosted(made)
-    shown = {"group": GROUP, "host": {"host": host.host}, "members": []}
-    show_offer(shown)
+    seen = KeyEvidence(host.host, "", "unread").seen
+    show_offer({"group": GROUP, "url": "", "host": seen, "state": "left", "members": []})
     lines = capsys.readouterr().out.splitlines() + printed.splitlines()
     # The invitation is one line, to be copied.
     assert [line for line in lines if len(line) > WIDTH and made["command"] not in line] == []

@@ -17,6 +17,7 @@ from daemon.errors import PolicyRefusedError, RequestError
 from daemon.peers.messages import cohort, of
 from daemon.peers.repository import KnownPeers, Peer
 from daemon.process.daemon_lock import only_daemon
+from daemon.sentences import english
 from federation.identity import Identity, format_key
 from federation.key_words import words
 from tests.daemon.peer_instances import Neighbour, neighbours
@@ -60,7 +61,7 @@ async def test_from_the_follow_list_to_a_peer_and_back(pair: list[Neighbour]) ->
     assert (right.json["state"], right.json["max_users"], right.json["theirs"]) == ("approved", 9, "declined")
     assert right.json["cohort"]["missing"] == [b.host]
     # The peer was told at once, and sees who asks.
-    assert "asks to be approved" in b.shown(a)["sentence"]
+    assert "asks to be approved" in english(*b.shown(a)["sentences"])
     removed = await typed(a, "peers", "remove", b.host, "-o", "json")
     assert removed.json["state"] == "removed"
     assert b.peer(a).theirs == "unknown"
@@ -174,7 +175,7 @@ async def test_one_introduces_and_the_other_approves_in_one_decision(tmp_path: P
         assert (one.peer(two).state, one.peer(three).state) == ("approved", "candidate")
         ticked = await typed(one, "peers", "circle", "--tick", three.host, "--yes", "-o", "json")
         assert (ticked.json["approved"], ticked.json["cohort"]["on_word_alone"]) == ([three.host], 1)
-        assert "asks to be approved" in three.shown(one)["sentence"]
+        assert "asks to be approved" in english(*three.shown(one)["sentences"])
         stopped = await typed(hub, "peers", "introduce", "--stop", "-o", "json")
         assert stopped.json == {"told": [one.host]}
         assert (await typed(one, "peers", "circle", "-o", "json")).json["instances"] == []
@@ -224,15 +225,15 @@ def test_what_works_with_so_many(theirs: tuple[str, ...], mutual: int, parts: li
     assert (found.approved, found.mutual, found.needed) == (len(theirs), mutual, 4)
     assert len(found.missing) == len(theirs) - mutual
     for part in parts:
-        assert part in found.sentence
+        assert part in english(*found.sentences)
 
 
 def test_a_finished_sum_shows_that_they_approve_one_another() -> None:
     book = book_of(*("approved",) * 5)
     hosts = sorted(book.peers)
-    assert "The newest sum had 4 of them in it." in cohort(book, 4, summed=hosts[:4]).sentence
+    assert "The newest sum had 4 of them in it." in english(*cohort(book, 4, summed=hosts[:4]).sentences)
     for summed in (hosts[:3], [], ["elsewhere.example"] * 9):
-        assert "must also approve one another" in cohort(book, 4, summed=summed).sentence
+        assert "must also approve one another" in english(*cohort(book, 4, summed=summed).sentences)
 
 
 def test_whoever_was_only_introduced_is_missing_from_the_minimum() -> None:
@@ -240,8 +241,8 @@ def test_whoever_was_only_introduced_is_missing_from_the_minimum() -> None:
     alone = {h: replace(peer, introduced_by=("x.example",)) for h, peer in list(book.peers.items())[:2]}
     found = cohort(KnownPeers({**book.peers, **alone}), 4, summed=sorted(book.peers))
     assert (found.approved, found.mutual, found.on_word_alone) == (5, 5, 2)
-    assert "2 peers were only introduced and count as strangers" in found.sentence
-    assert "A sum needs 4, so 1 more must be approved by both sides." in found.sentence
+    assert "2 peers were only introduced and count as strangers" in english(*found.sentences)
+    assert "A sum needs 4, so 1 more must be approved by both sides." in english(*found.sentences)
 
 
 @pytest.mark.parametrize(
@@ -265,10 +266,13 @@ def test_whoever_was_only_introduced_is_missing_from_the_minimum() -> None:
         (Peer("x", state="approved", theirs="unknown"), "not known whether it approves you"),
         (
             Peer("x", state="approved", failures=1, retry_at=1060),
-            "The last attempt to reach it failed; the next one is in a minute.",
+            "The last attempt to reach it failed; the next one is on 1 January 1970 at 00:17 UTC.",
         ),
         (Peer("x", state="approved", failures=9, retry_at=1000 + 7200), "The last 9 attempts"),
-        (Peer("x", state="approved", failures=9, retry_at=1000 + 7200), "the next one is in 2 hours."),
+        (
+            Peer("x", state="approved", failures=9, retry_at=1000 + 7200),
+            "the next one is on 1 January 1970 at 02:16 UTC.",
+        ),
         (Peer("x", state="approved", failures=9, retry_at=900), "the next one is soon."),
         (Peer("x", state="paused"), "Paused"),
         (Peer("x", state="removed", theirs="asked"), "asks to be approved"),
@@ -277,4 +281,4 @@ def test_whoever_was_only_introduced_is_missing_from_the_minimum() -> None:
     ],
 )
 def test_each_peer_has_a_sentence(peer: Peer, part: str) -> None:
-    assert part in of(peer, 1000.0)
+    assert part in english(*of(peer, 1000.0))

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from daemon.config import load
-from daemon.store.activity import RoundRecord, save_round
+from daemon.store.activity import Outcome, RoundRecord, save_round
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
 from tests.daemon.running_daemon import instance
 from tests.daemon.shoal_command import shoal
 
 MEMBERS = [f"{name}.example" for name in "abcd"]
-ENDS = {
+ENDS: dict[str, tuple[Outcome, str]] = {
     "a1": ("running", ""),
     "b1": ("waiting", "2 of 4 members answered"),
     "b2": ("done", ""),

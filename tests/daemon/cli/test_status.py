@@ -13,6 +13,7 @@ import pytest
 from daemon.cli import terminal
 from daemon.config import load
 from daemon.identity import open_identity
+from daemon.sentences import english
 from daemon.store.engine import open_checked
 from federation import masks
 from tests.daemon.daemon_with_history import ASKS, AWAY, HOST, furnish
@@ -84,10 +85,10 @@ def test_a_running_daemon_says_what_it_alone_knows(config: Path) -> None:
             "quality": page["quality"],
         }
         dates = {one["what"]: one for one in status["next"]}
-        assert dates["sync"]["cause"] == "every 6h"
+        assert english(*dates["sync"]["why"]) == "Every 6h."
         assert dates["training"]["at"] == dates["sync"]["at"] > 0
         assert dates["round"]["at"] is None
-        assert "approval" in dates["round"]["cause"]
+        assert "approval" in english(*dates["round"]["why"])
 
         assert told(running)["list_filled"] is None
         video = _any_video(config)

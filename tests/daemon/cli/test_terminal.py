@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from daemon.cli import evaluate_view
 from daemon.cli.command import printable
-from daemon.cli.terminal import ago, bytes_of, confirm, count, plain, progress_bar, utc
+from daemon.cli.terminal import ago, bytes_of, confirm, count, progress_bar, result, utc
 from daemon.errors import RequestError
 from tests.daemon.shoal_command import shoal
 from tests.daemon.small_dataset import write_set
@@ -44,13 +45,17 @@ def test_a_title_cannot_drive_the_terminal() -> None:
     assert printable("a\x1b[2Jb\r\n") == "a\N{REPLACEMENT CHARACTER}[2Jb" + 2 * "\N{REPLACEMENT CHARACTER}"
 
 
-def test_what_was_not_measured_is_null_in_json() -> None:
+def test_what_was_not_measured_is_null_in_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     @dataclass(frozen=True)
     class Report:
         values: tuple[float, ...]
         inner: dict[str, float]
 
-    assert plain(Report((1.0, math.nan), {"x": math.inf})) == {"values": [1.0, None], "inner": {"x": None}}
+    monkeypatch.setattr("daemon.cli.terminal.human", lambda: False)
+    result(Report((1.0, math.nan), {"x": math.inf}), lambda: None)
+    assert json.loads(capsys.readouterr().out) == {"values": [1.0, None], "inner": {"x": None}}
 
 
 def test_nobody_is_asked_where_nobody_is() -> None:

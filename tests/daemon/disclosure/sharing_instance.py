@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
@@ -102,7 +103,7 @@ class Place:
         return gather(self.config, self.engine, self.now)
 
     def report(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(json.dumps(self.share().as_json()))
+        found: dict[str, Any] = json.loads(to_json(self.share().answer()))
         return found
 
     def proposal(self, *, aggregator: str = ASKS.host) -> Proposal:

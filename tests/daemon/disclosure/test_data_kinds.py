@@ -126,7 +126,7 @@ def test_the_readme_has_the_list_of_the_code() -> None:
 
 
 def test_the_api_and_the_command_tell_the_same_kinds(place: Place) -> None:
-    told = [kind.as_json() for kind in data_kinds.DATA_KINDS]
+    told = [kind.shown for kind in data_kinds.DATA_KINDS]
     assert place.report()["kinds"] == told
     done = CliRunner().invoke(app, ["share", "kinds", "-o", "json"])
     assert json.loads(done.stdout) == told

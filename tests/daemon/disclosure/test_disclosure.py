@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic_core import to_json
 from sqlalchemy import func, select
 
 from daemon.disclosure import share_export
@@ -20,6 +21,7 @@ from daemon.errors import RequestError
 from daemon.process.child import MAX_LINE, python_module
 from daemon.rounds import own_release
 from daemon.rounds.data_windows import withdraw_viewers
+from daemon.sentences import english
 from daemon.store import activity, traffic
 from daemon.store.activity import RoundRecord
 from daemon.store.engine import reads
@@ -127,8 +129,11 @@ def test_what_is_drawn_and_has_not_left_is_told_as_such(place: Place) -> None:
     assert not any(video["given"] for video in report["next"]["videos"])
     assert "has no pairs in" in run("share", "export", "p.csv", "--pairs", ASKS.host, place=place, status=2)
     window_rule = {one["policy"]: one for one in report["next"]["verdicts"]}["window"]
-    assert (window_rule["allowed"], "gets" in window_rule["sentence"].split(",")[0]) == (True, True)
-    assert ASKS.host not in window_rule["sentence"]
+    assert (window_rule["allowed"], "gets" in english(*window_rule["sentences"]).split(",")[0]) == (
+        True,
+        True,
+    )
+    assert ASKS.host not in english(*window_rule["sentences"])
     # A proposal on other terms is counted anew, with other noise.
     second = place.give(replace(place.proposal(), entry_bound=90_000), b"t" * 32)
     assert not np.array_equal(first, second)
@@ -145,16 +150,16 @@ def test_once_its_sum_is_opened_an_aggregator_gets_nothing_more(place: Place) ->
     assert window["vector"] is not None
     rule = {one["policy"]: one for one in report["next"]["verdicts"]}["window"]
     assert rule["allowed"]
-    assert rule["sentence"].startswith(f"{ASKS.host} gets nothing new until ")
-    assert "whoever else asks gets a vector with fresh noise" in rule["sentence"]
+    assert english(*rule["sentences"]).startswith(f"{ASKS.host} gets nothing new until ")
+    assert "Whoever else asks gets a vector with fresh noise" in english(*rule["sentences"])
     for peer in PEERS[1:]:
         other = place.proposal(aggregator=peer.host)
         place.give(other, peer.host.encode().ljust(32, b"."))
         place.log.release(other, other.hosts[:3])
     rule = {one["policy"]: one for one in place.report()["next"]["verdicts"]}["window"]
     assert not rule["allowed"]
-    assert "whoever else" not in rule["sentence"]
-    assert "1 more likewise" in rule["sentence"]
+    assert "Whoever else" not in english(*rule["sentences"])
+    assert "1 more likewise" in english(*rule["sentences"])
 
 
 def test_its_own_release_is_on_record_and_goes_to_nobody(place: Place, tmp_path: Path) -> None:
@@ -169,7 +174,9 @@ def test_its_own_release_is_on_record_and_goes_to_nobody(place: Place, tmp_path:
     assert (window["aggregator"], window["state"]) == (OWN, "open")
     assert window["vector"]["entries"] == VIDEOS + size * (size - 1) // 2 + 1
     # Nobody asks for it, so it keeps nothing from anybody.
-    assert OWN not in {one["policy"]: one for one in report["next"]["verdicts"]}["window"]["sentence"]
+    assert OWN not in english(
+        *{one["policy"]: one for one in report["next"]["verdicts"]}["window"]["sentences"]
+    )
     assert OWN not in report["next"]["aggregators"]
     share_export.write(place.share(), tmp_path / "share.csv")
     header, *rows = csv.reader((tmp_path / "share.csv").read_text().splitlines())
@@ -202,7 +209,7 @@ def test_when_somebody_in_it_left_the_numbers_are_gone_and_the_hash_stays(place:
     assert not any(video["given"] for video in after["next"]["videos"])
     assert after["left"] == before["left"]
     verdict = {one["policy"]: one for one in after["next"]["verdicts"]}["window"]
-    assert f"{ASKS.host} gets nothing new until" in verdict["sentence"]
+    assert f"{ASKS.host} gets nothing new until" in english(*verdict["sentences"])
 
 
 def test_after_the_window_the_record_of_what_left_stays(place: Place) -> None:
@@ -235,7 +242,7 @@ def test_every_rule_has_its_verdict_and_its_reason(place: Place) -> None:
     assert [one["policy"] for one in found] == RULES
     assert all(one["allowed"] for one in found), found
     for one in found:
-        for told in (one["reason"], one["sentence"]):
+        for told in (one["reason"], english(*one["sentences"])):
             assert told.endswith((".", "shoal privacy show"))
             assert len(told) < 200
 
@@ -265,7 +272,7 @@ def test_a_rule_that_refuses_says_why_and_the_others_are_judged_all_the_same(
     found = place.report()["next"]["verdicts"]
     assert [one["policy"] for one in found] == RULES
     assert {one["policy"] for one in found if not one["allowed"]} == refusing
-    assert any(told in one["sentence"] for one in found), found
+    assert any(told in english(*one["sentences"]) for one in found), found
     place.engine.dispose()
 
 
@@ -287,14 +294,14 @@ def test_a_report_fits_into_a_line_however_much_there_is(place: Place) -> None:
             roster=tuple(PublicIdentity(f"{n}.{'x' * 220}", bytes(32)) for n in range(1000)),
         ),
     )
-    report = many.as_json()
-    assert len(json.dumps(report)) < MAX_LINE
+    report = many.answer()
+    assert len(to_json(report)) < MAX_LINE
     assert report["next"]["shown"] < report["next"]["total"] == VIDEOS - 5
 
 
 def test_no_more_videos_are_shown_than_asked_for(place: Place) -> None:
-    report = place.share().as_json(most=3)
-    assert [video["url"] for video in report["next"]["videos"]] == [url_of(n) for n in range(3)]
+    report = place.share().with_videos(3)
+    assert [video.url for video in report["next"]["videos"]] == [url_of(n) for n in range(3)]
     assert (report["next"]["shown"], report["next"]["total"]) == (3, VIDEOS - 5)
 
 

@@ -19,6 +19,7 @@ from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds import round_config
 from daemon.rounds.aggregator_window import asked_before, group_windows
+from daemon.sentences import english
 from daemon.store import traffic
 from federation.errors import Refusal
 from federation.group.epoch_opening import Gather
@@ -73,7 +74,7 @@ def draw(place: Place, *, least: int = 4, parts: int = 1) -> tuple[str, ...]:
 
 def verdicts(place: Place) -> dict[str, tuple[bool, str]]:
     found = place.report()["next"]["verdicts"]
-    return {one["policy"]: (one["allowed"], one["sentence"]) for one in found}
+    return {one["policy"]: (one["allowed"], english(*one["sentences"])) for one in found}
 
 
 def test_only_the_host_asks_and_with_the_sub_cohort_of_the_epoch(place: Place) -> None:

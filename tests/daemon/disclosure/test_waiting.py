@@ -30,6 +30,11 @@ DATES = tuple(NOW - DAY for _ in range(60)) + tuple(NOW + n * 60 for n in range(
 READY = Situation("contribute", tuple(NOW - 30 * DAY for _ in range(340)), WEEK, 4, 4)
 
 
+@pytest.fixture(autouse=True)
+def _in_2026(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.sentences.this_year", lambda: 2026)
+
+
 def causes(found: Waiting) -> list[str]:
     return [wait.cause for wait in found.waits]
 
@@ -37,9 +42,9 @@ def causes(found: Waiting) -> list[str]:
 def test_the_first_suggestions_with_dates_and_decisions() -> None:
     situation = replace(READY, dates=DATES, mutual=3, unanswered=("slow.example",))
     found = waiting(situation, NOW)
-    assert found.sentence == (
-        "First shared suggestions about 7 December: 60 of 340 videos are old enough on 7 December, "
-        "1 of 4 approvals is missing (not yet given: slow.example)."
+    assert found.english == (
+        "First shared suggestions about 7 December. 60 of 340 videos are old enough on 7 December. "
+        "1 of 4 approvals is missing. Not yet given by slow.example."
     )
     assert causes(found) == ["videos", "approvals"]
     # Nobody can say when an admin decides.
@@ -50,13 +55,13 @@ def test_the_first_suggestions_with_dates_and_decisions() -> None:
 def test_nothing_is_missing() -> None:
     found = waiting(READY, NOW)
     assert (found.at, found.waits) == (NOW, ())
-    assert found.sentence == "First shared suggestions now: nothing is missing."
+    assert found.english == "First shared suggestions now: nothing is missing."
 
 
 def test_some_videos_are_enough_to_begin_with() -> None:
     found = waiting(replace(READY, dates=DATES, min_age=DAY), NOW)
-    assert found.sentence == (
-        "First shared suggestions now: nothing is missing, and 60 of 340 videos are old enough, all of them "
+    assert found.english == (
+        "First shared suggestions now: nothing is missing. 60 of 340 videos are old enough, all of them "
         "on 2 December."
     )
     assert found.at == NOW
@@ -65,19 +70,23 @@ def test_some_videos_are_enough_to_begin_with() -> None:
 @pytest.mark.parametrize(
     ("change", "cause", "says"),
     [
-        ({"mode": "off"}, "mode", 'mode is "off", which asks nobody'),
-        ({"mode": "simulate"}, "mode", 'mode is "simulate", which asks nobody'),
-        ({"dates": ()}, "sync", "no video has been read yet"),
-        ({"mutual": 0, "needed": 4}, "approvals", "4 of 4 approvals are missing"),
+        ({"mode": "off"}, "mode", "Mode is “off”, so nobody is asked."),
+        ({"mode": "simulate"}, "mode", "Mode is “simulate”, so nobody is asked."),
+        ({"dates": ()}, "sync", "No video has been read yet."),
+        (
+            {"mutual": 0, "needed": 4},
+            "approvals",
+            "as soon as somebody decides. 4 of 4 approvals are missing.",
+        ),
         (
             {"mutual": 2, "asking": ("a.example", "b.example")},
             "approvals",
-            "2 of 4 approvals are missing, a.example and b.example wait for yours",
+            "2 of 4 approvals are missing. a.example and b.example wait for yours.",
         ),
         (
             {"next_at": NOW + 20 * DAY, "first": False},
             "window",
-            "Next shared round about 21 December: the peers gave their sum and give the next on 21 December",
+            "Next shared round about 21 December. The peers gave their sum, and give the next one on 21",
         ),
         (
             {"next_at": NOW + 40 * DAY, "first": False},
@@ -87,28 +96,28 @@ def test_some_videos_are_enough_to_begin_with() -> None:
         (
             {"next_at": NOW + 3600, "failed": True},
             "retry",
-            "the last round failed and is tried again on 1 December at 13:00 UTC",
+            "The last round failed, and is tried again on 1 December at 13:00 UTC.",
         ),
         (
             {"viewers_from": NOW + DAY},
             "viewers",
-            "now: nothing is missing, and what viewers do begins new data",
+            "now: nothing is missing. What viewers do begins new data",
         ),
-        ({"scheduled": False}, "schedule", "rounds start only when you start them"),
+        ({"scheduled": False}, "schedule", "Rounds start only when you start them"),
         ({"group": "coast", "group_at": NOW + DAY}, "group", "takes its next sum on 2 December"),
-        ({"group": "coast", "mutual": 0}, "group", "the group coast has announced no sum yet"),
+        ({"group": "coast", "mutual": 0}, "group", "The group coast has announced no sum yet."),
         ({"untrained": True, "mutual": 0}, "training", "the next training learns from it"),
         (
             {"awaiting": True, "next_at": NOW + DAY},
             "confirm",
-            "a model learnt with others waits for your approval",
+            "A model learnt with others waits for your approval.",
         ),
     ],
 )
 def test_each_cause_is_named(change: dict[str, object], cause: str, says: str) -> None:
     found = waiting(replace(READY, **change), NOW)  # type: ignore[arg-type]
     assert causes(found) == [cause]
-    assert says in found.sentence
+    assert says in found.english
 
 
 @given(
@@ -130,7 +139,7 @@ def test_a_date_is_there_exactly_where_nobody_has_to_decide(
         assert found.at >= NOW
         # Then nothing is in the way any more.
         assert not [wait for wait in waiting(situation, found.at).waits if wait.blocks]
-    assert found.sentence.endswith(".")
+    assert all(found.sentences)
 
 
 def test_what_is_read_decides(tmp_path: Path) -> None:
@@ -151,9 +160,9 @@ def test_what_is_read_decides(tmp_path: Path) -> None:
         repository.save(engine, Peer(f"p{n}.example", key=key, state="approved", theirs=theirs))  # type: ignore[arg-type]
     repository.save(engine, Peer("asks.example", theirs="asked"))
     found = gather(config, engine, NOW)
-    assert found.sentence == (
-        "First shared suggestions about 4 December: 2 of 5 videos are old enough on 4 December, 1 of 4 "
-        "approvals is missing (not yet given: p0.example), asks.example waits for yours."
+    assert found.english == (
+        "First shared suggestions about 4 December. 2 of 5 videos are old enough on 4 December. 1 of 4 "
+        "approvals is missing. Not yet given by p0.example. asks.example waits for yours."
     )
     key = format_key(Identity("p0.example", bytes([1]) * 32).public.key)
     introduced = Peer(

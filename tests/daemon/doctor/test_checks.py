@@ -21,6 +21,7 @@ from daemon.process.live import Live
 from daemon.source.plugin_probe import Outcome as Probed
 from daemon.source.plugin_probe import Probe
 from daemon.store.activity import JobRecord, RoundRecord
+from daemon.store.activity import Outcome as RoundOutcome
 from federation.identity import Identity, format_key
 
 NOW = 1_800_000_000.0
@@ -259,7 +260,7 @@ async def test_each_peer_answers_or_is_named(tmp_path: Path) -> None:
 # What happened lately.
 
 
-def round_(number: int, outcome: str, role: Any = "aggregator") -> RoundRecord:
+def round_(number: int, outcome: RoundOutcome, role: Any = "aggregator") -> RoundRecord:
     ended = None if outcome == "running" else NOW - number * DAY
     survivors = ["a.example"] * 4 if outcome == "done" else []
     return RoundRecord(
@@ -285,7 +286,7 @@ def test_the_last_round() -> None:
     assert outcome() == "ok"
     assert outcome(then=blocked) == "warning"
     assert outcome(round_(1, "done"), round_(2, "abandoned")) == "ok"
-    assert outcome(round_(0, "running"), round_(1, "member", "member"), round_(2, "done")) == "ok"
+    assert outcome(round_(0, "running"), round_(1, "abandoned", "member"), round_(2, "done")) == "ok"
     assert outcome(round_(1, "abandoned"), round_(2, "done")) == "warning"
     assert outcome(round_(1, "abandoned"), round_(2, "abandoned"), round_(3, "done")) == "warning"
     assert outcome(*(round_(n, "abandoned") for n in (1, 2, 3))) == "failure"

@@ -145,7 +145,9 @@ async def test_nothing_a_host_says_approves_anybody(three: list[Neighbour]) -> N
     await joined(a, host)
     approved = [peer.host for peer in peers.read(a.engine, a.config).approved()]
     assert approved == [host.host]
-    counted = status.status(a.config, a.engine, a.clock())["counted"]
+    standing = status.status(a.config, a.engine, a.clock())["standing"]
+    assert standing is not None
+    counted = standing["counted"]
     assert counted == {"approved": 1, "of": 2, "needed": 4, "missing": 3, "strangers": [b.host]}
 
 
@@ -221,7 +223,7 @@ async def test_ejected_refused_and_let_in_again(three: list[Neighbour]) -> None:
     refused = await polls(b)
     assert refused is not None
     assert refused.state == "refused"
-    assert "refused the request" in status.status(b.config, b.engine, b.clock())["sentence"]
+    assert "refused the request" in status.status(b.config, b.engine, b.clock())["sentences"][0]
     with pytest.raises(RequestError, match="is a member"):
         commands.refuse(host.config, host.engine, a.host, now=host.clock())
     with pytest.raises(RequestError, match="is not a member"):

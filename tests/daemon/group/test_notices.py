@@ -14,6 +14,7 @@ from daemon.group import repository, status
 from daemon.group.repository import GroupMember, Membership
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
+from daemon.sentences import english
 from daemon.status.notices import KINDS, Notice, current
 from daemon.store.engine import open_checked
 from daemon.store.migrate import migrate
@@ -60,7 +61,7 @@ def test_who_asks_to_join_and_who_was_let_in(store: tuple[Engine, Config]) -> No
     listed(engine, "asks.example", 2, "asked")
     [notice] = notices(store)
     assert (notice.id, notice.kind, notice.at) == ("group-request:asks.example", "group-request", NOW)
-    assert "shoal group admit asks.example" in notice.advice
+    assert "shoal group admit asks.example" in english(notice.command)
     listed(engine, "asks.example", 2, "refused")
     assert notices(store) == []
 
@@ -71,7 +72,7 @@ def test_who_asks_to_join_and_who_was_let_in(store: tuple[Engine, Config]) -> No
 def test_being_out(store: tuple[Engine, Config], state: str, said: str) -> None:
     put(store[0], state=state, polled=NOW - 5)
     [notice] = notices(store)
-    assert (notice.kind, notice.at, said in notice.sentence) == ("group-out", NOW - 5, True)
+    assert (notice.kind, notice.at, said in english(*notice.sentences)) == ("group-out", NOW - 5, True)
     put(store[0], state="left")
     assert notices(store) == []
 
@@ -84,13 +85,16 @@ def test_members_that_are_not_approved_here(store: tuple[Engine, Config]) -> Non
     peers.save(engine, Peer("host.example", "https://h", key(1), state="approved"))
     [notice] = notices(store)
     assert (notice.kind, notice.subject) == ("group-member", "g")
-    assert notice.sentence == "a.example, b.example are members of the group g and not approved here yet."
+    assert (
+        english(*notice.sentences)
+        == "a.example and b.example are members of the group g and not approved here yet."
+    )
     # The same as long as nobody else comes; another key is nobody our admin approved.
     assert notices(store) == [notice]
     peers.save(engine, Peer("a.example", "https://a", key(3), state="approved"))
     peers.save(engine, Peer("b.example", "https://b", key(9), state="approved"))
     [other] = notices(store)
-    assert other.sentence == "b.example is a member of the group g and not approved here yet."
+    assert english(*other.sentences) == "b.example is a member of the group g and not approved here yet."
     assert other.id != notice.id
     shown = {one["host"]: one["approved"] for one in status.members(config, engine)}
     assert shown["b.example"] == "other-key"
@@ -100,7 +104,9 @@ def test_members_that_are_not_approved_here(store: tuple[Engine, Config]) -> Non
     for number in range(20, 29):
         listed(engine, f"m{number}.example", number)
     [many] = notices(store)
-    assert "m20.example, m21.example, m22.example, m23.example and 5 more are members" in many.sentence
+    assert "m20.example, m21.example, m22.example, m23.example, m24.example and 4 more are" in english(
+        *many.sentences
+    )
 
 
 def test_a_host_that_is_silent_for_long(store: tuple[Engine, Config]) -> None:

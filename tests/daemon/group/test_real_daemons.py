@@ -19,6 +19,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 import pytest_asyncio
+from pydantic_core import to_json
 from sqlalchemy import Engine
 
 from daemon.config import Config, load
@@ -234,7 +235,7 @@ async def test_who_is_ejected_is_shut_out_by_flower(live: Live) -> None:
     assert len(flower.nodes(access.access)) == 4
     await live.until(lambda: _group(live.engines[4]).state == "ejected", nothing)
     said = status.status(live.configs[4], live.engines[4], time.time())
-    assert "ejected it" in said["sentence"]
+    assert "ejected it" in said["sentences"][0]
     document = read_epoch(
         envelope.parse(_group(live.engines[1]).epoch, max_size=1 << 21), standing_key(live.configs[0])
     )
@@ -257,7 +258,7 @@ async def test_no_log_result_or_error_names_a_viewer_a_title_an_address_or_a_key
         texts = {
             "log": told,
             "jobs": json.dumps([jobs, rounds], default=str),
-            "live": json.dumps(said["live"]),
+            "live": to_json(said).decode(),
         }
         texts |= {f"file {number}": text for number, text in enumerate(files)}
         secrets = _secrets(config)

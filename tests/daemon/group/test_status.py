@@ -16,6 +16,7 @@ from daemon.identity import open_identity
 from daemon.peers import repository as peers
 from daemon.peers.repository import Peer
 from daemon.rounds import round_config
+from daemon.sentences import english
 from daemon.status.notices import current as notices
 from daemon.store import waits
 from daemon.store.engine import open_checked
@@ -68,9 +69,10 @@ def state(store: tuple[Engine, Config], host: str, as_: Any) -> None:
     peers.change(*store, host, lambda peer: replace(peer, state=as_))
 
 
-def said(store: tuple[Engine, Config]) -> tuple[str, dict[str, Any]]:
+def said(store: tuple[Engine, Config]) -> tuple[str, status.Standing]:
     found = status.status(store[1], store[0], NOW)
-    return " ".join((found["sentence"], *found["sentences"])), found
+    assert found["standing"] is not None
+    return " ".join(found["sentences"]), found["standing"]
 
 
 def refused(store: tuple[Engine, Config]) -> str:
@@ -122,7 +124,7 @@ def test_one_stranger_is_enough_for_not_being_counted(store: tuple[Engine, Confi
     ) in text
     assert "shoal group approve d.example" in text
     [notice] = notices(*store, NOW)
-    assert (notice.kind, "d.example is a member" in notice.sentence) == ("group-member", True)
+    assert (notice.kind, "d.example is a member" in english(*notice.sentences)) == ("group-member", True)
     state(store, "c.example", "candidate")
     assert "c.example, d.example are not approved here: until they are" in said(store)[0]
 
@@ -193,6 +195,7 @@ def test_who_waits_is_told_until_when_why_and_what_to_do(store: tuple[Engine, Co
     waiting(store)
     text, found = said(store)
     assert "left out of the next sum: it and a member that is in the group for longer do not both" in text
+    assert found["waits"] is not None
     assert found["waits"]["until"] is None
     told(store, rejected_by=["a.example"], rejects=["b.example", "c.example"])
     text, found = said(store)
@@ -201,6 +204,7 @@ def test_who_waits_is_told_until_when_why_and_what_to_do(store: tuple[Engine, Co
         "does not approve this instance. Ask its admin to."
     ) in text
     assert "does not approve b.example, c.example, in the group for longer." in text
+    assert found["waits"] is not None
     assert found["waits"]["contradicted"] == []
     assert "join later" not in text
     assert [one["waits"] for one in status.members(store[1], store[0])].count(True) == 1
@@ -215,6 +219,7 @@ def test_a_host_that_lies_about_who_is_there_for_longer_is_contradicted(store: t
     repository.change_member(store[0], "d.example", lambda _one: later)
     told(store, rejected_by=["a.example", "d.example"])
     text, found = said(store)
+    assert found["waits"] is not None
     assert found["waits"]["contradicted"] == ["d.example"]
     assert f"saw d.example join later than itself. Ask the admin of {HOST} why it waits." in text
 

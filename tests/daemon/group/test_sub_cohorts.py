@@ -164,6 +164,12 @@ async def test_the_parts_stay_and_nobody_learns_from_whom_they_do_not_approve(gr
     assert len(learnt_from(careful, run)) == 2
 
 
+def standing(group: Islands, one: Islander) -> status.Standing:
+    found = status.status(one.config, one.engine, group.clock())["standing"]
+    assert found is not None
+    return found
+
+
 def by_age(group: Islands, hosts: list[str]) -> list[Islander]:
     """Return members, those that are in the group for longest first."""
     since = {one.host: one.since for one in repository.members(group.host.engine)}
@@ -192,10 +198,12 @@ async def test_of_two_in_a_part_the_junior_waits_and_is_told_until_they_approve_
         assert_learnt(group, one, result["run"], expected)
         assert not one.refusals
     found = status.status(junior.config, junior.engine, group.clock())
-    [waits] = [said for said in found["sentences"] if "left out" in said]
-    assert f"{senior.host}, in the group for longer, does not approve this instance" in waits
-    assert found["waits"]["rejected_by"] == [senior.host]
-    assert status.status(senior.config, senior.engine, group.clock())["waits"] is None
+    [left_out] = [said for said in found["sentences"] if "left out" in said]
+    assert f"{senior.host}, in the group for longer, does not approve this instance" in left_out
+    waits = standing(group, junior)["waits"]
+    assert waits is not None
+    assert waits["rejected_by"] == [senior.host]
+    assert standing(group, senior)["waits"] is None
     # The same again takes no more editions than the first window did.
     group.next_window()
     assert (await group.ask())["waiting"] == sorted(out)
@@ -205,7 +213,7 @@ async def test_of_two_in_a_part_the_junior_waits_and_is_told_until_they_approve_
     states(elder, younger, "approved")
     result = await group.ask()
     assert (result["waiting"], told(result, "survivors")) == ([], rosters)
-    assert status.status(junior.config, junior.engine, group.clock())["waits"] is None
+    assert standing(group, junior)["waits"] is None
 
 
 async def test_a_member_that_rejects_everybody_is_left_out_alone(group: Islands) -> None:
@@ -325,7 +333,7 @@ async def test_who_is_ejected_is_in_no_sum_from_the_next_on_and_gets_nothing(gro
     await out.polls()
     assert (out.group.state, out.group.next_at) == ("ejected", 0.0)
     assert out.group.offered != result["run"]
-    assert "ejected it" in status.status(out.config, out.engine, group.clock())["sentence"]
+    assert "ejected it" in status.status(out.config, out.engine, group.clock())["sentences"][0]
 
 
 async def test_whom_the_hosts_admin_does_not_approve_any_more_gets_nothing_either(group: Islands) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic_core import to_json
 
-from daemon.cli.terminal import plain
 from daemon.lab import evaluate_together as together
 from daemon.lab.evaluate import Options
 from daemon.lab.evaluate_together import ALONE, BLEND, OTHERS, SIZES, TOGETHER, TogetherReport
@@ -57,7 +57,7 @@ def test_together_is_held_against_the_better_of_its_parents(report: TogetherRepo
 
 def test_the_report_is_plain_data(report: TogetherReport) -> None:
     assert "array(" not in repr(asdict(report))
-    assert json.loads(json.dumps(plain(report)))["rows"][0]["users"] == 20
+    assert json.loads(to_json(report, inf_nan_mode="null"))["rows"][0]["users"] == 20
     assert report.notes
 
 

@@ -25,6 +25,7 @@ from daemon.process.child import python_module
 from daemon.process.daemon_lock import find
 from daemon.process.job_context import JobContext
 from daemon.rounds.data_windows import open_windows
+from daemon.sentences import english
 from daemon.status.notices import current
 from daemon.store import loss, releases
 from daemon.store.engine import open_checked, truncate_wal
@@ -126,7 +127,7 @@ def test_every_peer_is_paused_everybody_is_told_and_the_account_survives(
     assert [entry.kind for entry in chain.entries(engine)] == KINDS
     assert chain.verify(engine, open_identity(config.identity_file, config.instance.host).public).ok
     notices = [one for one in current(engine, config, time.time()) if one.kind == "database-lost"]
-    assert outcome.result["lost"] in [one.sentence for one in notices]
+    assert outcome.result["lost"] in [english(*one.sentences) for one in notices]
     listed = shoal("peers", "list", "-c", file_of(config))
     assert "a new one was begun" in listed.said
     assert "Paused" in listed.said

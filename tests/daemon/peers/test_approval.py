@@ -10,6 +10,7 @@ from daemon.peers import commands, repository
 from daemon.peers.cards import PeerAnswerError
 from daemon.peers.commands import UnknownPeerError
 from daemon.revert.artifacts import artifacts_of
+from daemon.sentences import english
 from daemon.store import traffic
 from daemon.store.activity import RoundRecord, save_round
 from federation import hello as hellos
@@ -30,13 +31,13 @@ async def test_two_instances_approve_each_other(pair: list[Neighbour]) -> None:
     await a.approve(b)
     assert (a.peer(b).state, a.peer(b).theirs) == ("approved", "declined")
     assert (b.peer(a).state, b.peer(a).theirs) == ("candidate", "asked")
-    assert "asks to be approved" in b.shown(a)["sentence"]
+    assert "asks to be approved" in english(*b.shown(a)["sentences"])
     assert not repository.read(b.engine, b.config).approved()
     await b.approve(a)
     assert (b.peer(a).state, b.peer(a).theirs) == ("approved", "approved")
     # Its hello reached us at once: nobody has to ask again.
     assert (a.peer(b).state, a.peer(b).theirs) == ("approved", "approved")
-    assert a.shown(b)["sentence"] == "You approve each other."
+    assert english(*a.shown(b)["sentences"]) == "You approve each other."
     assert a.peer(b).bound
     assert a.peer(b).users == 120
     assert a.peer(b).identity == b.identity.public
@@ -56,7 +57,7 @@ async def test_what_was_summed_is_known_from_the_newest_sum_of_ours(pair: list[N
     await a.approve(b)
     await b.approve(a)
     a.config = a.config.model_copy(update={"cohort": a.config.cohort.model_copy(update={"min_cohort": 1})})
-    assert "must also approve one another" in a.listing()["cohort"]["sentence"]
+    assert "must also approve one another" in english(*a.listing()["cohort"].sentences)
     now = a.clock()
     for number, (role, outcome) in enumerate(
         [("aggregator", "done"), ("aggregator", "failed"), ("member", "done")]
@@ -64,7 +65,7 @@ async def test_what_was_summed_is_known_from_the_newest_sum_of_ours(pair: list[N
         name, survivors = str(number) * 64, [b.host] if number == 0 else []
         record = RoundRecord(name, role, a.host, now + number, now, outcome, survivors=survivors)  # type: ignore[arg-type]
         save_round(a.engine, record)
-    assert "The newest sum had 1 of them in it." in a.listing()["cohort"]["sentence"]
+    assert "The newest sum had 1 of them in it." in english(*a.listing()["cohort"].sentences)
 
 
 async def test_taking_it_back_is_told_and_what_it_changes(pair: list[Neighbour]) -> None:
@@ -84,7 +85,7 @@ async def test_taking_it_back_is_told_and_what_it_changes(pair: list[Neighbour])
     answer = await a.hears(b.identity, yours=a.identity.public.key)
     assert (answer.approves, answer.version, answer.yours) == (False, "", b"")
     assert a.peer(b).state == "removed"
-    assert "Removed" in a.shown(b)["sentence"]
+    assert "Removed" in english(*a.shown(b)["sentences"])
     with pytest.raises(RequestError, match="not approved"):
         commands.pause(a.engine, a.config, b.host, now=a.clock())
     with pytest.raises(UnknownPeerError):

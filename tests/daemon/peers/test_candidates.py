@@ -29,7 +29,7 @@ async def test_followed_instances_are_looked_at_once_an_hour_and_few_at_once(tmp
         assert (await a.job(candidates="1"))["asked"] == 3
         assert a.peer(d).failures == 2
         # Followed is not trusted: nothing was approved, and nobody was told of us.
-        assert a.listing()["cohort"]["approved"] == 0
+        assert a.listing()["cohort"].approved == 0
         assert not any("message" in path for path in b.front.asked)
 
 

@@ -16,6 +16,7 @@ from daemon.peers import circle, commands, introductions, offers, repository
 from daemon.peers.circle import Introduced
 from daemon.peers.repository import Peer
 from daemon.rounds import rotate_key
+from daemon.sentences import english
 from daemon.store.engine import writes
 from daemon.store.tables import Video, VideoSince
 from federation import introduction
@@ -91,7 +92,7 @@ async def test_with_one_circle_six_instances_approve_one_another_by_six_decision
         assert decisions == 5
         for one in all_six:
             listing = one.listing()
-            assert (listing["cohort"]["approved"], listing["cohort"]["mutual"]) == (5, 5)
+            assert (listing["cohort"].approved, listing["cohort"].mutual) == (5, 5)
             assert counted(one) == {other.host for other in all_six if other is not one}
         kinds = [entry.kind for entry in ledger.entries(others[0].engine)]
         # Its hub by itself, the four others with the circle.
@@ -109,17 +110,17 @@ async def test_what_is_known_by_an_introduction_alone_is_asked_and_not_counted(t
         await one.settled()
         found = seen(one)
         assert not any(i.ticked for i in found.values())
-        assert all(i.open and "counts as a stranger" in i.sentence for i in found.values())
+        assert all(i.open and "counts as a stranger" in english(i.sentence) for i in found.values())
         accept(one, two.host, three.host, four.host)
         known = repository.read(one.engine, one.config)
         assert [peer.host for peer in known.approved()] == sorted(n.host for n in (hub, two, three, four))
         assert counted(one) == {hub.host}
         shown = one.shown(two)
         assert (shown["on_word_alone"], shown["introduced_by"]) == (True, [hub.host])
-        assert "It was only introduced, and counts as a stranger" in shown["sentence"]
+        assert "It was only introduced, and counts as a stranger" in english(*shown["sentences"])
         cohort = one.listing()["cohort"]
-        assert (cohort["approved"], cohort["on_word_alone"]) == (4, 3)
-        assert "3 peers were only introduced" in cohort["sentence"]
+        assert (cohort.approved, cohort.on_word_alone) == (4, 3)
+        assert "3 peers were only introduced" in english(*cohort.sentences)
         # A pause and its end change nothing about it; comparing its words does.
         commands.pause(one.engine, one.config, two.host, now=one.clock())
         assert commands.resume(one.engine, one.config, two.host, now=one.clock()).on_word_alone
@@ -189,7 +190,7 @@ async def test_evidence_is_shown_with_dates_and_numbers(tmp_path: Path) -> None:
         assert (found.followed, found.followed_since) == (True, now - 40 * DAY)
         assert (found.bound, found.evidence, found.ticked) == (True, "followed", True)
         assert found.key == format_key(two.identity.public.key)
-        assert len(found.as_json()["words"]) == 8
+        assert len(found.words) == 8
         assert circle.read(one.engine, one.config, now, introducer="nobody.example").instances == ()
 
 
@@ -229,7 +230,7 @@ async def test_the_key_is_that_of_the_domain_and_a_list_that_says_another_is_sho
         found = seen(one)[two.host]
         assert (found.open, found.ticked, found.contradicted_by) == (False, False, (hub.host,))
         assert found.key == format_key(two.identity.public.key)
-        assert "another key" in found.sentence
+        assert "another key" in english(found.sentence)
         for key in (found.key, format_key(b"k" * 32)):
             with pytest.raises(PolicyRefusedError, match="another key"):
                 circle.decide(one.engine, one.config, {two.host: key}, now=one.clock())
@@ -260,13 +261,13 @@ async def test_a_card_that_does_not_hold_or_vouch_is_not_ticked(tmp_path: Path) 
         await one.settled()
         found = seen(one)[two.host]
         assert (found.open, found.ticked, found.key) == (False, False, "")
-        assert "cannot be approved yet" in found.sentence
+        assert "cannot be approved yet" in english(found.sentence)
         # Without an actor the domain does not vouch, however long it has been followed.
         two.front.changed, two.front.actor = {}, False
         await one.job(circle="1")
         found = seen(one)[two.host]
         assert (found.open, found.ticked, found.bound) == (True, False, False)
-        assert "compare its words" in found.sentence
+        assert "compare its words" in english(found.sentence)
         two.front.actor = True
         await one.job(circle="1")
         assert seen(one)[two.host].ticked

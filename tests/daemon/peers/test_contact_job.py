@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.peers import contact_job
+from daemon.sentences import english
 from federation.http.client import Retry
 from tests.daemon.peer_instances import Neighbour, neighbours
 
@@ -35,7 +36,7 @@ async def test_a_silent_peer_is_left_alone_for_longer_each_time_until_it_speaks(
     assert waited[3] == pytest.approx(480, rel=0.25)
     assert waited[-1] <= 86400
     assert max(waited) > 0.75 * 86400
-    assert "The last 13 attempts to reach it failed" in a.shown(b)["sentence"]
+    assert "The last 13 attempts to reach it failed" in english(*a.shown(b)["sentences"])
     # Any hello of its own ends the waiting.
     await a.job()
     await a.hears(b.identity)

@@ -15,6 +15,7 @@ from daemon.log import TextFormatter
 from daemon.peers import repository
 from daemon.peers.ingress import ContactTrigger
 from daemon.peers.repository import Peer
+from daemon.sentences import english
 from daemon.store.engine import reads
 from daemon.store.tables import PeerRow
 from federation import hello as hellos
@@ -74,7 +75,7 @@ async def test_the_card_of_who_asks_is_read_at_once(pair: list[Neighbour]) -> No
     shown = a.shown(b)
     assert shown["words"] == list(words(b.identity.public.key))
     assert (shown["theirs"], shown["bound"], shown["users"]) == ("asked", True, 120)
-    assert "Compare its words" in shown["sentence"]
+    assert "Compare its words" in english(*shown["sentences"])
     # Once is enough, however often it asks.
     b.front.asked.clear()
     a.clock.ahead += 5
@@ -106,7 +107,7 @@ async def test_a_card_that_is_not_there_is_tried_ever_more_rarely(pair: list[Nei
     await a.hears(b.identity)
     await a.settled()
     assert a.shown(b)["words"] == []
-    assert "does not show its card" in a.shown(b)["sentence"]
+    assert "does not show its card" in english(*a.shown(b)["sentences"])
     b.front.asked.clear()
     hours = 48
     for _ in range(hours):

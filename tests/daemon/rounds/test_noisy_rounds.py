@@ -284,20 +284,21 @@ async def test_both_sides_can_show_what_left(daemons: list[Daemon]) -> None:
     for daemon in daemons:
         config = config_of(daemon)
         engine = open_checked(config.database)
-        report = gather(config, engine, time.time()).as_json()
+        report = gather(config, engine, time.time()).answer()
         engine.dispose()
         receiver = OWN if daemon is aggregator else aggregator.instance.host
         raw = windows_of(daemon).frozen(receiver) or b""
         sha256 = hashlib.sha256(raw).hexdigest()
         (window,) = report["windows"]
-        assert window["vector"]["sha256"] == sha256
+        assert window["vector"] is not None
+        assert window["vector"].sha256 == sha256
         assert [one["sha256"] for one in report["left"]] == [sha256]
         counts = np.frombuffer(raw, "<i4")[:VIDEOS] / UNIT
         exact = counting.counts(users_of(daemon))
         shown = report["next"]["videos"]
-        assert sorted(video["users"] for video in shown) == sorted(exact[exact > 0].tolist())
-        assert {video["given"][receiver] for video in shown} <= set(counts.tolist())
-        others = {one["peer"] for one in report["traffic"]}
+        assert sorted(video.users for video in shown) == sorted(exact[exact > 0].tolist())
+        assert {video.given[receiver] for video in shown} <= set(counts.tolist())
+        others = {one.peer for one in report["traffic"]}
         if daemon is aggregator:
             # The job that was killed took its counts along. Who had answered it was not asked again, and the
             # victim never answered the second.

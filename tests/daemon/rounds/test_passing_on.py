@@ -30,6 +30,7 @@ from daemon.rounds.catch_up import CatchUp
 from daemon.rounds.contribution_job import windows_of
 from daemon.rounds.newcomer import to_ask
 from daemon.rounds.passing_on import PassOnServer
+from daemon.sentences import english
 from daemon.serve import federation_app
 from daemon.serve.runner import Runner
 from daemon.serve.server import build_context
@@ -172,7 +173,7 @@ async def refused(newcomer: Member, source: Member, lie: Source) -> str:
     after = peer_of(newcomer, source)
     assert after.sum_refused
     assert after.sum_refused in sentence
-    assert after.sum_refused[1:] in peer_messages.of(after, newcomer.clock())
+    assert after.sum_refused[1:] in english(*peer_messages.of(after, newcomer.clock()))
     return sentence
 
 

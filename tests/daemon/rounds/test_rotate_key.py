@@ -16,6 +16,7 @@ from daemon.ledger import chain as ledger
 from daemon.peers import rotation
 from daemon.rounds import rotate_key
 from daemon.rounds.data_windows import DataWindows, open_windows
+from daemon.sentences import english
 from federation import hello as hellos
 from federation.carrier import PeerRefused
 from federation.errors import Code, Refusal
@@ -154,7 +155,7 @@ async def test_without_a_proof_the_admins_approve_again(pair: list[Neighbour]) -
     await a.job()
     assert (a.peer(b).key, a.peer(b).next_key) == (old, format_key(new.public.key))
     shown = a.shown(b)
-    assert "new key" in shown["sentence"]
+    assert "new key" in english(*shown["sentences"])
     assert shown["next_key_words"] != shown["words"]
     assert a.listing()["peers"][0]["host"] == b.host
     # b's side: its peers know another key of it. It is told so, and asks nobody for a sum.
@@ -179,7 +180,7 @@ async def test_a_domain_that_shows_the_pinned_key_again_clears_the_alarm(pair: l
     await b.start()
     await a.job()
     assert a.peer(b).next_key == ""
-    assert a.shown(b)["sentence"] == "You approve each other."
+    assert english(*a.shown(b)["sentences"]) == "You approve each other."
 
 
 async def test_which_of_two_keys_is_meant_must_be_said(pair: list[Neighbour]) -> None:

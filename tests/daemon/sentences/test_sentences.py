@@ -11,20 +11,21 @@ import pytest
 
 from daemon.sentences import Template, catalogue, english, gaps, sentence
 
-DAEMON = Path(__file__).parents[3] / "daemon"
+ROOT = Path(__file__).parents[3]
+DAEMON = ROOT / "daemon"
 BY_ENGLISH = {"lib.json", "told.json"}
 
 
 def said() -> Iterator[tuple[str, ast.expr, set[str | None]]]:
-    """Yield every sentence that the daemon says: where, its code, and the names of its parameters."""
-    for file in DAEMON.rglob("*.py"):
+    """Yield every sentence that the code says: where, its code, and the names of its parameters."""
+    for file in (*DAEMON.rglob("*.py"), *(ROOT / "policies").rglob("*.py")):
         text = file.read_text("utf-8")
-        if "from daemon.sentences import" not in text:
+        if "from daemon.sentences import" not in text and "from policies.sentence import" not in text:
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sentence":
                 given = {keyword.arg for keyword in node.keywords}
-                yield f"{file.relative_to(DAEMON)}:{node.lineno}", node.args[0], given
+                yield f"{file.relative_to(ROOT)}:{node.lineno}", node.args[0], given
 
 
 def test_each_sentence_of_the_code_is_in_the_catalogue_with_its_parameters() -> None:
@@ -41,7 +42,10 @@ def test_each_sentence_of_the_code_is_in_the_catalogue_with_its_parameters() -> 
 @pytest.mark.parametrize("language", ["fr"])
 def test_a_language_says_all_that_english_says_with_the_same_gaps(language: str) -> None:
     ours, theirs = catalogue("en"), catalogue(language)
+    alone = json.loads((DAEMON / "sentences" / "en" / "cli.json").read_text("utf-8"))
     for code, template in ours.items():
+        if code in alone:
+            continue
         assert gaps(theirs[code]) == gaps(template), code
 
 

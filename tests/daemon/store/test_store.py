@@ -272,12 +272,14 @@ def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> N
 
 def test_rounds_and_refusals_are_remembered(engine: Engine) -> None:
     activity.save_round(engine, round_("abcdef-1"))
-    activity.save_round(engine, RoundRecord("abcdef-1", "aggregator", "one.example", 1.0, outcome="aborted"))
+    activity.save_round(
+        engine, RoundRecord("abcdef-1", "aggregator", "one.example", 1.0, outcome="abandoned")
+    )
     activity.save_round(engine, round_("abcdef-2", started=5.0))
     assert [s.id for s in activity.rounds(engine)] == ["abcdef-2", "abcdef-1"]
     found = activity.round_(engine, "abcdef-1")
     assert found is not None
-    assert found.outcome == "aborted"
+    assert found.outcome == "abandoned"
     assert activity.round_(engine, "abcdef") is None
     assert sorted(activity.round_ids(engine, "abcdef")) == ["abcdef-1", "abcdef-2"]
     assert activity.round_ids(engine, "abc%") == []

@@ -23,6 +23,7 @@ from daemon.lab.demo import poisoning
 from daemon.ledger.chain import Kind, newest, verify
 from daemon.peers import repository
 from daemon.peers.repository import Peer
+from daemon.sentences import english
 from daemon.store import activity, current_model, model_records, sums
 from daemon.store.engine import open_checked, writes
 from daemon.store.migrate import migrate
@@ -79,35 +80,38 @@ def failed(report: Report) -> set[str]:
 def test_an_honest_newcomer_is_accepted(trial: Trial, honest: Learnt) -> None:
     for cap, first in ((None, False), (GENEROUS, False), (GENEROUS, True)):
         report = trial.report(honest, cap=cap, first=first)
-        assert failed(report) == set(), report.sentence
-        assert report.as_json()["verdict"] == "accepted"
+        assert failed(report) == set(), english(*report.sentences)
+        assert report.ok
     compared = {check.id.rsplit("-", 1)[1] for check in report.checks if check.id.startswith("exposure")}
     assert compared == {"local"}
-    assert any("no earlier model" in warning for warning in report.warnings)
+    assert any("no earlier model" in english(warning) for warning in report.warnings)
     both = trial.report(honest)
-    assert [gains.against for gains in both.gains] == ["local", "month"]
+    assert [gains["against"] for gains in both.gains] == ["local", "month"]
     assert {"viewers-total", "positive-semi-definite"} <= {check.id for check in both.checks if check.ok}
     # 297 own viewers are too few for a decision by their likes, and for small gains to stand out.
     assert {check.id for check in both.checks if check.ok is None} == {"quality", "exposure-local"}
-    assert both.as_json()["sentence"] == f"{len(both.checks) - 2} rules hold. 2 could not be checked."
+    assert english(*both.sentences) == f"{len(both.checks) - 2} rules hold. 2 could not be checked."
 
 
 def test_a_scaled_part_is_refused_and_the_report_says_why_and_by_whom(
     trial: Trial, hostile: tuple[Learnt, set[str]]
 ) -> None:
     learnt, pushed = hostile
-    told = trial.report(learnt, cap=GENEROUS).as_json()
+    told = trial.report(learnt, cap=GENEROUS).told("quarantined")
     assert told["verdict"] == "quarantined"
     assert told["survivors"] == sorted(learnt.sizes)
-    assert all(host in told["sentence"] for host in learnt.sizes)
+    assert all(host in english(*told["sentences"]) for host in learnt.sizes)
     assert told["sums"] == ["one-sum"]
     month = next(gains for gains in told["gains"] if gains["against"] == "month")
     named = {one["url"] for one in month["videos"]}
     assert named & pushed
     bad = {check["id"]: check for check in told["checks"] if check["ok"] is False}
     assert "exposure-risen-month" in bad
-    assert bad["exposure-risen-month"]["value"] > bad["exposure-risen-month"]["bound"]
-    assert "https://" in bad["exposure-risen-month"]["sentence"]
+    value, bound = (bad["exposure-risen-month"][name] for name in ("value", "bound"))
+    assert isinstance(value, float)
+    assert isinstance(bound, float)
+    assert value > bound
+    assert "https://" in english(bad["exposure-risen-month"]["sentence"])
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
@@ -116,7 +120,7 @@ def test_true_caps_show_a_scaled_part_without_looking_at_lists(
 ) -> None:
     report = trial.report(hostile[0])
     assert "viewers-total" in failed(report)
-    sentence = next(check.sentence for check in report.checks if check.id == "viewers-total")
+    sentence = next(english(check.sentence) for check in report.checks if check.id == "viewers-total")
     assert f"{sum(hostile[0].sizes.values()):,}" in sentence
 
 
@@ -149,7 +153,7 @@ def test_too_few_own_viewers_are_said_to_be_too_few(honest: Learnt, observer: in
         sums=(),
     )
     assert not [check for check in report.checks if check.id.startswith("exposure")]
-    assert any(why in warning for warning in report.warnings)
+    assert any(why in english(warning) for warning in report.warnings)
     assert report.gains == ()
 
 
@@ -221,7 +225,7 @@ def engine(config: Config) -> Iterator[Engine]:
 
 @pytest.fixture
 def report(trial: Trial, hostile: tuple[Learnt, set[str]]) -> dict[str, Any]:
-    found = trial.report(hostile[0], cap=GENEROUS).as_json()
+    found = trial.report(hostile[0], cap=GENEROUS).told("quarantined")
     return {**found, "survivors": ["two.example"], "sums": ["s0"]}
 
 

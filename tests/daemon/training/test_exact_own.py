@@ -22,6 +22,7 @@ from daemon.process.job_context import JobContext
 from daemon.revert.out_of_service import choose
 from daemon.rounds import own_release
 from daemon.rounds.own_statistics import own_viewers
+from daemon.sentences import english
 from daemon.serve.model_loader import CurrentModel
 from daemon.status import notices
 from daemon.store import content_arrays, current_model, model_records, source_state
@@ -305,7 +306,7 @@ def test_the_admin_is_warned_while_it_is_on(place: Place) -> None:
 
     def told() -> list[tuple[str, str]]:
         found = notices.current(place.engine, place.config, time.time())
-        return [(one.id, one.sentence) for one in found if one.kind == "exact-own"]
+        return [(one.id, english(*one.sentences)) for one in found if one.kind == "exact-own"]
 
     ((first, sentence),) = told()
     assert "what single other members watched" in sentence

@@ -95,7 +95,7 @@ describe('circle', needsBrowser, () => {
 
   it('is not there while nobody is introduced, and is where a notice leads', async () => {
     await open('overview')
-    await region('Waiting for you').getByText('reef.example introduces 3 instances.').waitFor()
+    await region('Waiting for you').getByText(/reef\.example. introduces 3 instances\./).waitFor()
     await page.getByRole('link', { name: 'To the instances' }).click()
     await circle().waitFor()
     control.circle.instances = []

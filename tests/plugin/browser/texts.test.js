@@ -19,7 +19,7 @@ const OF_PAGE = [...new Set([...filesIn(PAGE), ...SHARED].map(file => realpathSy
 const FRENCH = frenchOf(PLUGIN)
 const CATALOGUE = join(ROOT, 'daemon/sentences')
 const wordsOf = language => Object.assign({}, ...readdirSync(join(CATALOGUE, language))
-  .filter(name => !['lib.json', 'told.json'].includes(name))
+  .filter(name => !['cli.json', 'lib.json', 'told.json'].includes(name))
   .map(name => JSON.parse(readFileSync(join(CATALOGUE, language, name), 'utf8'))))
 const pythonIn = folder => readdirSync(join(ROOT, folder), { recursive: true })
   .filter(name => name.endsWith('.py')).map(name => join(ROOT, folder, name))
@@ -101,11 +101,11 @@ describe('texts', () => {
 
   it('of the daemon\'s page are all said, and in French with the same gaps', () => {
     const [english, french] = [wordsOf('en'), wordsOf('fr')]
-    const parts = readdirSync(join(CATALOGUE, 'en')).map(name => name.replace('.json', ''))
+    const parts = readdirSync(join(CATALOGUE, 'en')).filter(name => name !== 'cli.json').map(name => name.replace('.json', ''))
     const loads = readFileSync(join(PAGE, 'languages.js'), 'utf8')
     for (const part of parts) assert.match(loads, new RegExp(`'${part}'`), `the page does not load ${part}.json`)
     assert.deepEqual(Object.keys(french).sort(), Object.keys(english).sort())
-    const said = [...OF_PAGE, ...pythonIn('daemon')].map(file => readFileSync(file, 'utf8')).join('\n')
+    const said = [...OF_PAGE, ...pythonIn('daemon'), ...pythonIn('policies')].map(file => readFileSync(file, 'utf8')).join('\n')
     for (const [name, template] of Object.entries(english)) {
       assert.deepEqual(gaps(forms(french[name])), gaps(forms(template)), name)
       // Names that are put together have a constant beginning: mode_off, tab_peers.

@@ -1,5 +1,5 @@
 /** Instances that peers introduce, one for each thing that may stand for them or be in the way. */
-import { DAY, NOW, key, words } from './story.js'
+import { DAY, NOW, key, said, words } from './story.js'
 
 export const LONG_FOLLOWED = 'atoll.example'
 export const ONLY_INTRODUCED = 'skerry.example'
@@ -23,7 +23,7 @@ function introduced (seed, host, values = {}) {
     open: true,
     ticked: false,
     answered: false,
-    sentence: 'Only an introduction stands for it: if you approve it, it counts as a stranger until more does.',
+    sentence: said('circleOnWordAlone'),
     ...values
   }
 }
@@ -32,19 +32,19 @@ export class Circle {
   constructor () {
     this.instances = [
       introduced(31, LONG_FOLLOWED, {
-        followed: true, followed_since: NOW - 400 * DAY, videos: 1234, videos_since: NOW - 380 * DAY, evidence: 'followed', ticked: true, sentence: 'This PeerTube has followed it for at least 30 days.'
+        followed: true, followed_since: NOW - 400 * DAY, videos: 1234, videos_since: NOW - 380 * DAY, evidence: 'followed', ticked: true, sentence: said('circleFollowed')
       }),
       introduced(32, 'cape.example', {
-        vouchers: ['harbour.example', 'reef.example'], evidence: 'vouched', ticked: true, sentence: 'Two of your peers vouch for it, of which neither introduced the other.'
+        vouchers: ['harbour.example', 'reef.example'], evidence: 'vouched', ticked: true, sentence: said('circleVouched')
       }),
       introduced(33, ONLY_INTRODUCED, { videos: 3, videos_since: NOW - 4 * DAY }),
       introduced(34, CONTRADICTED, {
-        open: false, vouchers: [], contradicted_by: ['reef.example'], sentence: 'Its domain shows another key than it is introduced with. Do not approve it; ask its admin.'
+        open: false, vouchers: [], contradicted_by: ['reef.example'], sentence: said('circleOtherKey')
       }),
       introduced(35, UNREAD, {
-        open: false, key: '', words: [], bound: false, sentence: 'Its domain does not show a card of Shoal: it cannot be approved yet. If its Shoal answers elsewhere, add it with that address.'
+        open: false, key: '', words: [], bound: false, sentence: said('circleWithoutCard')
       }),
-      introduced(36, 'harbour.example', { state: 'approved', open: false, sentence: 'You approved it.' })
+      introduced(36, 'harbour.example', { state: 'approved', open: false, sentence: said('circleApproved') })
     ]
     this.introduced = [
       { recipient: 'reef.example', hosts: ['delta.example', 'harbour.example'], taken: NOW - 2 * DAY },
@@ -62,7 +62,7 @@ export class Circle {
     if (method === 'POST' && order === 'approve') {
       for (const { host, key: shown } of body.ticked) {
         const one = this.instances.find(known => known.host === host && known.key === shown && known.open)
-        Object.assign(one, { state: 'approved', open: false, sentence: 'You approved it.' })
+        Object.assign(one, { state: 'approved', open: false, sentence: said('circleApproved') })
       }
       for (const host of body.left) this.instances.find(known => known.host === host).answered = true
     }

@@ -8,7 +8,7 @@
 import { Circle } from './circle.js'
 import { Group } from './group.js'
 import { Settings } from './settings.js'
-import { DAY, NOW, key, sha, words } from './story.js'
+import { DAY, NOW, key, said, sha, words } from './story.js'
 
 export const ASKING = 'tide.example'
 export const BAD = 'spam.example'
@@ -35,24 +35,33 @@ function peer (seed, host, values = {}) {
     since: NOW - 90 * DAY,
     next_key: '',
     next_key_words: [],
-    sentence: 'Both sides approve: it takes part in sums.',
+    introduced_by: [],
+    evidence: '',
+    on_word_alone: false,
+    sentences: [said('peerBothApprove')],
     ...values
   }
 }
 
+function notice (kind, at, subject, sentences, advice) {
+  return { id: `${kind}:${subject}`, kind, at, subject, sentences, advice: said(advice), command: said(advice) }
+}
+
+const AGAINST = said('referenceLocal')
 const REPORT = {
   verdict: 'awaiting',
+  sentences: [said('reportHolds', { count: 2 }), said('reportUnchecked', { count: 1 })],
   at: NOW - 3 * 3600,
   checks: [
-    { id: 'pairs', ok: true, sentence: 'Every pair is at most the smaller of its two counts, within the noise.', value: 0, bound: 12.4 },
-    { id: 'quality', ok: null, sentence: 'Could not be checked: how well own viewers\' likes are predicted.', value: null, bound: null },
-    { id: 'exposure', ok: true, sentence: 'No video, channel or host gains more than its share of the first ten places.', value: 0.011, bound: 0.03 }
+    { id: 'pairs-within-counts', ok: true, sentence: said('rulePairsHold'), value: 0, bound: 12.4 },
+    { id: 'quality', ok: null, sentence: said('ruleQualityUnchecked'), value: null, bound: null },
+    { id: 'exposure-videos-local', ok: true, sentence: said('ruleVideoGains', { against: AGAINST, name: 'https://reef.example/videos/watch/1', before: 0.002, after: 0.013 }), value: 0.011, bound: 0.03 }
   ],
-  warnings: ['One channel gains 1.6% of the first ten places: news@reef.example.'],
+  warnings: [said('warnGains', { against: AGAINST, name: 'https://reef.example/video-channels/news', before: 0.004, after: 0.02 })],
   gains: [
     {
       against: 'local',
-      videos: [{ url: 'https://reef.example/videos/watch/1', before: 0.002, after: 0.013 }, { url: 'https://tide.example/videos/watch/2', before: 0, after: 0.008 }],
+      videos: [{ url: 'https://reef.example/videos/watch/1', title: '', before: 0.002, after: 0.013 }, { url: 'https://tide.example/videos/watch/2', title: '', before: 0, after: 0.008 }],
       channels: [{ name: 'https://reef.example/video-channels/news', before: 0.004, after: 0.02 }],
       hosts: [{ name: 'reef.example', before: 0.11, after: 0.131 }]
     }
@@ -61,12 +70,14 @@ const REPORT = {
   sums: [sha(71)]
 }
 
+const TOO_MUCH = said('ruleHostGainsTooMuch', { against: AGAINST, name: BAD, before: 0, after: 0.091 })
 const HELD_REPORT = {
   ...REPORT,
   verdict: 'quarantined',
+  sentences: [TOO_MUCH, said('reportWhose', { hosts: [...REPORT.survivors, BAD] })],
   at: NOW - 2 * DAY,
-  checks: REPORT.checks.map(check => check.id === 'exposure'
-    ? { ...check, ok: false, sentence: 'A video of spam.example gains 9.1% of the first ten places; 3% are allowed.', value: 0.091, bound: 0.03 }
+  checks: REPORT.checks.map(check => check.id === 'exposure-videos-local'
+    ? { id: 'exposure-hosts-local', ok: false, sentence: TOO_MUCH, value: 0.091, bound: 0.03 }
     : check),
   survivors: [...REPORT.survivors, BAD]
 }
@@ -98,10 +109,7 @@ function revertReport (host, preview) {
     quality: { before: 0.171, after: 0.174 },
     next_window: NOW + 4 * DAY,
     proof: preview ? '' : `proof: no stored sum or model names ${host}; served model 20261012-090000-federated-9f8e7d sha256 ${sha(9).slice(0, 12)} was trained from own viewers and sums [${sha(7).slice(0, 12)}] of [harbour.example, reef.example]`,
-    limits: [
-      'What viewers did because of earlier suggestions stays, and so do sums that other instances hold.',
-      `Videos of ${host} stay in the catalogue, and may be suggested because of what your own viewers and other peers did. To hide them, mute the instance in PeerTube.`
-    ]
+    limits: [said('limitPast'), said('limitVideos', { host })]
   }
 }
 
@@ -122,25 +130,27 @@ export class Control {
   /** Answers 202 to a revert and lets it be followed. */
   slow = false
   settings = new Settings()
+  /** Says some things that only a later daemon knows. */
+  tomorrow = true
 
   constructor () {
     this.peers = [
       peer(1, 'reef.example', { max_users: 500 }),
       peer(2, 'harbour.example', { source: 'file' }),
-      peer(3, 'lagoon.example', { state: 'paused', sentence: 'You paused it: it takes part in no sum.' }),
-      peer(4, 'delta.example', { theirs: 'asked', failures: 4, retry_at: NOW + 7200, seen: NOW - 3 * DAY, sentence: 'It has not answered for 3 days; it is tried again by itself.' }),
+      peer(3, 'lagoon.example', { state: 'paused', sentences: [said('peerIsPaused')] }),
+      peer(4, 'delta.example', { theirs: 'unknown', failures: 4, retry_at: NOW + 7200, seen: NOW - 3 * DAY, sentences: [said('peerMayNotApprove'), said('peerRetried', { count: 4, at: NOW + 7200 })] }),
       peer(5, BAD, { bound: false, users: 20000 }),
-      peer(6, ASKING, { state: 'candidate', source: 'asked', followed: false, theirs: 'asked', sentence: 'tide.example asks to learn together with this instance.' }),
-      peer(7, 'far-away.example', { state: 'candidate', theirs: 'unknown', key: '', words: [], bound: false, version: '', seen: null, users: null, sentence: 'It is followed; whether it runs Shoal is not known yet.' }),
-      peer(8, 'cove.example', { next_key: key(18), next_key_words: words(9), sentence: 'It uses a new key without a proof that it may.' }),
-      peer(10, 'isle.example', { bound: true, source: 'circle', followed: false, introduced_by: ['reef.example'], evidence: '', on_word_alone: true, sentence: 'You approve each other. It was only introduced, and counts as a stranger until more stands for it.' }),
-      peer(9, 'old.example', { state: 'removed', theirs: 'declined', sentence: 'You removed it.' })
+      peer(6, ASKING, { state: 'candidate', source: 'asked', followed: false, theirs: 'asked', sentences: [said('peerAsksCompare')] }),
+      peer(7, 'far-away.example', { state: 'candidate', theirs: 'unknown', key: '', words: [], bound: false, version: '', seen: null, users: null, sentences: [said('peerWithoutShoal')] }),
+      peer(8, 'cove.example', { next_key: key(18), next_key_words: words(9), sentences: [said('peerNewKey')] }),
+      peer(10, 'isle.example', { bound: true, source: 'circle', followed: false, introduced_by: ['reef.example'], evidence: '', on_word_alone: true, sentences: [said('peerBothApprove'), said('peerOnWordAlone')] }),
+      peer(9, 'old.example', { state: 'removed', theirs: 'declined', sentences: [said('peerIsRemoved')] })
     ]
     this.models = [
       { id: AWAITING, created: NOW - 3 * 3600, kind: 'federated', state: 'awaiting', survivors: REPORT.survivors, quality: { held_out_ndcg10: 0.183, lambda: 200 }, report: REPORT, current: false },
       { id: HELD, created: NOW - 2 * DAY, kind: 'federated', state: 'quarantined', survivors: HELD_REPORT.survivors, quality: { held_out_ndcg10: 0.179 }, report: HELD_REPORT, current: false },
       { id: '20261101-090000-federated-0a0b0c', created: NOW - 19 * DAY, kind: 'federated', state: 'current', survivors: REPORT.survivors, quality: { held_out_ndcg10: 0.171 }, report: { ...REPORT, verdict: 'accepted', warnings: [], gains: [] }, current: true },
-      { id: '20261101-085000-local-0f0f0f', created: NOW - 19 * DAY, kind: 'local', state: 'ready', survivors: [], quality: {}, report: {}, current: false }
+      { id: '20261101-085000-local-0f0f0f', created: NOW - 19 * DAY, kind: 'local', state: 'ready', survivors: [], quality: {}, report: null, current: false }
     ]
     this.ledger = Array.from({ length: 60 }, (_, i) => ({
       seq: i + 1,
@@ -179,11 +189,11 @@ export class Control {
       case 'GET peers': return this.#listing()
       case 'POST peers': return subject === 'candidates' ? this.#candidates() : this.#add(body)
       case 'POST peers approve': return this.#change(subject, {
-        state: 'approved', key: body.key, ...(body.max_users ? { max_users: body.max_users } : {}), next_key: '', next_key_words: [], sentence: 'Both sides approve: it takes part in sums.'
+        state: 'approved', key: body.key, ...(body.max_users ? { max_users: body.max_users } : {}), next_key: '', next_key_words: [], sentences: [said('peerBothApprove')]
       })
-      case 'POST peers resume': return this.#change(subject, { state: 'approved', sentence: 'Both sides approve: it takes part in sums.' })
-      case 'POST peers pause': return this.#change(subject, { state: 'paused', sentence: 'You paused it: it takes part in no sum.' })
-      case 'POST peers remove': return this.#change(subject, { state: 'removed', sentence: 'You removed it.' })
+      case 'POST peers resume': return this.#change(subject, { state: 'approved', sentences: [said('peerBothApprove')] })
+      case 'POST peers pause': return this.#change(subject, { state: 'paused', sentences: [said('peerIsPaused')] })
+      case 'POST peers remove': return this.#change(subject, { state: 'removed', sentences: [said('peerIsRemoved')] })
       case 'POST peers revert': return this.#revert(subject, body)
       case 'GET reverts': return { reverts: this.reverts, running: this.running ? [this.running] : [], last: this.last }
       case 'GET share': return this.share()
@@ -208,15 +218,24 @@ export class Control {
       mutual: mutual.length,
       on_word_alone: approved.filter(peer => peer.on_word_alone).length,
       needed: 4,
-      sentence: mutual.length < 4 ? 'Until there are enough, this instance learns alone.' : 'That is enough for a sum.'
+      missing: approved.filter(({ theirs }) => theirs !== 'approved').map(({ host }) => host),
+      sentences: [mutual.length < 4
+        ? said('cohortNeedsMore', { needed: 4, more: 4 - mutual.length })
+        : said('cohortOneAnother', { needed: 4 })]
     }
   }
 
   waiting () {
-    const videos = { cause: 'videos', sentence: '60 of 340 videos are old enough on 7 December', at: NOW + 6 * DAY, count: 60, total: 340, hosts: [], blocks: true }
-    const approvals = { cause: 'approvals', sentence: '1 of 4 approvals is missing', at: null, count: 1, total: 4, hosts: ['delta.example'], blocks: true }
-    const later = { cause: 'of-tomorrow', sentence: 'something new is missing', at: null, count: 0, total: 0, hosts: [], blocks: true }
-    return { first: true, at: null, sentence: 'First shared suggestions about 7 December.', waits: [videos, approvals, later] }
+    const at = NOW + 6 * DAY
+    const videos = { cause: 'videos', sentences: [said('waitVideos', { old: 60, total: 340, at })], at, hosts: [], blocks: true }
+    const approvals = {
+      cause: 'approvals',
+      sentences: [said('waitApprovals', { count: 1, total: 4 }), said('waitTheirs', { hosts: ['delta.example'] })],
+      at: null,
+      hosts: ['delta.example'],
+      blocks: true
+    }
+    return { first: true, at: null, about: at, waits: [videos, approvals] }
   }
 
   overview () {
@@ -227,21 +246,31 @@ export class Control {
       key: key(99),
       words: words(3),
       mode: 'contribute',
-      model: { id: '20261101-090000-federated-0a0b0c', kind: 'federated', since: NOW - 19 * DAY, videos: 1430, survivors: REPORT.survivors },
+      model: { id: '20261101-090000-federated-0a0b0c', kind: 'federated', trained: NOW - 19 * DAY, since: NOW - 19 * DAY, videos: 1430, quality: 0.171, survivors: REPORT.survivors },
+      running: {},
+      peers: { approved: 6, paused: 1, asking: asking.length },
+      next: [
+        { what: 'sync', at: NOW + 3600, why: [said('nextEvery', { duration: '6h' })] },
+        { what: 'training', at: NOW + 3600, why: [said('nextAfterSync')] },
+        { what: 'round', at: null, why: [said('waitApprovals', { count: 1, total: 4 })] }
+      ],
+      failed: [],
       cohort: this.cohort(),
       waiting: this.waiting(),
       group: this.group.membership?.state === 'member' ? { group: 'coast', host: this.group.membership.host, role: this.group.membership.role } : null,
       notices: [
-        ...waiting.map(({ id, state, created }) => ({
-          id, kind: state === 'awaiting' ? 'awaiting' : 'quarantine', at: created, subject: id, sentence: state === 'awaiting' ? 'The first model learnt with others is ready, and waits for you.' : 'A model was quarantined. A video of spam.example gains 9.1% of the first ten places; 3% are allowed.', advice: 'Look at its report.'
-        })),
-        ...asking.map(({ host, since }) => ({ id: host, kind: 'peer-request', at: since, subject: host, sentence: `${host} asks to learn together with this instance.`, advice: '' })),
-        { id: 'k', kind: 'key-changed', at: NOW - DAY, subject: 'cove.example', sentence: 'cove.example uses a new key, without proof that it may: sums leave it out until you decide.', advice: '' },
-        ...(this.circle.waits ? [{ id: 'i', kind: 'introductions', at: NOW - DAY, subject: 'reef.example', sentence: 'reef.example introduces 3 instances.', advice: '' }] : []),
-        { id: 'u', kind: 'unreachable', at: NOW - 2 * DAY, subject: 'delta.example', sentence: 'delta.example has not answered for more than a day.', advice: '' },
-        { id: 'b', kind: 'budget', at: NOW - 2 * DAY, subject: '', sentence: 'The yearly budget for reef.example is spent.', advice: '' },
-        { id: 'l', kind: 'database-lost', at: NOW - 2 * DAY, subject: 'here.example', sentence: 'shoal.db was missing, and a new one was begun. Approvals, the ledger, and what was decided against peers are lost. Every peer is paused until you approve it again.', advice: '' },
-        { id: 't', kind: 'of-tomorrow', at: NOW - 2 * DAY, subject: '', sentence: 'Something new.', advice: 'Do something new.' }
+        ...waiting.map(({ id, state, created, survivors }) => state === 'awaiting'
+          ? notice('awaiting', created, id, [said('saidAwaiting', { hosts: survivors })], 'adviceAwaiting')
+          : notice('quarantine', created, id, [said('saidQuarantine', { hosts: survivors }), TOO_MUCH], 'adviceQuarantine')),
+        ...asking.map(({ host, since }) => notice('peer-request', since, host, [said('saidRequest', { host })], 'adviceRequest')),
+        notice('key-changed', NOW - DAY, 'cove.example', [said('saidKey', { host: 'cove.example' })], 'adviceKey'),
+        ...this.circle.waits
+          ? [notice('introductions', NOW - DAY, 'reef.example', [said('saidIntroduces', { host: 'reef.example', count: 3 })], 'adviceIntroductions')]
+          : [],
+        notice('unreachable', NOW - 2 * DAY, 'delta.example', [said('saidUnreachable', { host: 'delta.example' })], 'adviceUnreachable'),
+        notice('budget', NOW - 2 * DAY, 'here.example', [said('saidBudget')], 'adviceBudget'),
+        notice('database-lost', NOW - 2 * DAY, 'here.example', [said('lostMissing'), said('lostWhat')], 'adviceLost'),
+        ...this.tomorrow ? [notice('of-tomorrow', NOW - 2 * DAY, '', [said('Something new.')], 'Do something new.')] : []
       ],
       quality: Array.from({ length: 12 }, (_, i) => ({
         at: NOW - (11 - i) * 30 * DAY,
@@ -264,6 +293,9 @@ export class Control {
       ],
       next: {
         aggregators: ['reef.example', 'harbour.example'],
+        group: '',
+        drawn: 'peers',
+        members: ['here.example', 'reef.example', 'harbour.example'],
         total: 1310,
         users: 214,
         vocabulary: 1402,
@@ -271,10 +303,11 @@ export class Control {
         pairs_at_most: 982101,
         bytes_at_most: 3934012,
         verdicts: [
-          { policy: 'members', reason: 'approved', allowed: true, sentence: 'All 4 members are approved by you.' },
-          { policy: 'window', reason: 'same-window', allowed: false, sentence: 'New numbers leave from 24 November on; until then the same ones are given again.' }
+          { policy: 'members', reason: 'Sums are made with approved peers alone.', allowed: true, sentences: [said('shareCohort', { count: 5, needed: 4 })] },
+          { policy: 'window', reason: 'One vector in a data window.', allowed: false, sentences: [said('shareNothingNew', { host: 'reef.example', at: NOW + 4 * DAY })] }
         ]
       },
+      windows: [],
       left: Array.from({ length: 4 }, (_, i) => ({
         at: NOW - i * 7 * DAY,
         aggregator: ['reef.example', 'harbour.example', 'reef.example', 'own release'][i],
@@ -317,10 +350,10 @@ export class Control {
       suspects: [{
         run: sha(400),
         at: NOW - 2 * DAY,
-        sentence: 'Together the sub-cohorts did not pass; without sub-cohort 2 they do.',
+        sentence: said('suspectsPart', { count: 1, numbers: ['2'], hosts: [BAD, 'cove.example'] }),
         sub_cohorts: [
           { number: 1, members: ['reef.example', 'harbour.example', 'lagoon.example', 'delta.example'], verdict: 'accepted', reasons: [] },
-          { number: 2, members: [BAD, 'cove.example', 'north.example', 'south.example'], verdict: 'quarantined', reasons: ['A video gains 9.1% of the first ten places; 3% are allowed.'] }
+          { number: 2, members: [BAD, 'cove.example', 'north.example', 'south.example'], verdict: 'quarantined', reasons: [TOO_MUCH] }
         ]
       }]
     }
@@ -376,8 +409,8 @@ export class Control {
   #add ({ host: typed }) {
     const host = new URL(typed.includes('://') ? typed : `https://${typed}`).host
     const known = this.peers.find(({ host: other }) => other === host)
-    if (known) return Object.assign(known, { key: key(21), words: words(7), version: '0.1.0', sentence: 'It runs Shoal; approve it to learn together.' })
-    const added = peer(20, host, { state: 'candidate', theirs: 'unknown', source: 'admin', followed: false, sentence: 'It runs Shoal; approve it to learn together.' })
+    if (known) return Object.assign(known, { key: key(21), words: words(7), version: '0.1.0', sentences: [said('peerRunsShoal')] })
+    const added = peer(20, host, { state: 'candidate', theirs: 'unknown', source: 'admin', followed: false, sentences: [said('peerRunsShoal')] })
     this.peers.push(added)
     return added
   }
@@ -404,7 +437,7 @@ export class Control {
       this.running = null
       this.last = { host, dry_run: preview, at: NOW, report, problem: null }
       if (preview) return
-      this.#change(host, { state: 'reverted', sentence: 'It was taken out.' })
+      this.#change(host, { state: 'reverted', sentences: [said('peerIsReverted')] })
       this.reverts.unshift({ id: this.reverts.length + 1, at: NOW, host, report })
     }
     if (!this.slow) {

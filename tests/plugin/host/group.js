@@ -97,7 +97,6 @@ export class Group {
   #all () {
     const members = this.members.filter(({ state }) => state === 'member').length
     return {
-      sentence: 'x',
       membership: this.membership && { ...this.membership, members },
       members: this.members,
       against: this.members.some(({ host }) => host === 'old.example') ? ['old.example'] : [],
@@ -132,7 +131,7 @@ export class Group {
     for (const { host } of good) this.members.find(known => known.host === host).approved = 'yes'
     return {
       approved: good.map(({ host }) => seen(host, 1, 'domain')),
-      not_approved: wanted.filter(one => !good.includes(one)).map(({ host }) => ({ host, sentence: `${host} shows another key now.` }))
+      not_approved: wanted.filter(one => !good.includes(one)).map(({ host }) => ({ host, problem: { code: 'refused', message: `${host} shows another key now`, advice: 'Compare the words once more.' } }))
     }
   }
 

@@ -7,3 +7,5 @@ const WORDS = ['harbor', 'lantern', 'maple', 'orbit', 'pencil', 'quiet', 'river'
 export const sha = seed => Array.from({ length: 8 }, (_, i) => ((seed * 2654435761 + i * 40503) >>> 0).toString(16).padStart(8, '0')).join('')
 export const words = seed => Array.from({ length: 8 }, (_, i) => WORDS[(seed * 5 + i * 3) % WORDS.length])
 export const key = seed => `ed25519:${Buffer.from(sha(seed), 'hex').toString('base64')}`
+/** What the daemon says: a code of its catalogue, with parameters. */
+export const said = (code, params = {}) => ({ code, params })

@@ -135,7 +135,7 @@ async def test_from_an_invitation_to_members_that_approve_each_other(admins: lis
     order = [{"host": b.host, "key": a.key}, {"host": "far.example", "key": a.key}]
     other = await a.ask("group/approve", {"members": order})
     assert [one["host"] for one in other["not_approved"]] == [b.host, "far.example"]
-    assert "a different key" in other["not_approved"][0]["sentence"]
+    assert "a different key" in other["not_approved"][0]["problem"]["message"]
     right = await a.ask("group/approve", {"members": [{"host": b.host, "key": b.key}]})
     assert [(one["host"], one["voucher"]) for one in right["approved"]] == [(b.host, "domain")]
     assert (await a.members())[b.host] == ("member", "yes")

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, insert
 from daemon.config import Config, load
 from daemon.peers import circle, repository
 from daemon.peers.repository import Peer
+from daemon.sentences import english
 from daemon.serve.admin.notice_watcher import LOGGED_NAME, NoticeLog
 from daemon.status.notices import UNREACHABLE_SECONDS, current
 from daemon.store import model_records, sums
@@ -65,8 +66,9 @@ def stored(
         sub_cohort=number,
         verdict=verdict,
     )
-    checks = [{"id": "gain", "ok": False, "sentence": "One gains too much."}, {"id": "x", "ok": True}]
-    sums.set_verdict(engine, [name], verdict, {"sentence": "One gains too much.", "checks": checks})
+    too_much = {"code": "One gains too much.", "params": {}}
+    checks = [{"id": "gain", "ok": False, "sentence": too_much}, {"id": "x", "ok": True}]
+    sums.set_verdict(engine, [name], verdict, {"sentences": [too_much], "checks": checks})
 
 
 def test_nothing_waits_on_a_new_instance(store: tuple[Engine, Config]) -> None:
@@ -116,12 +118,12 @@ def test_who_is_introduced_waits_until_the_admin_saw_it(store: tuple[Engine, Con
             connection.execute(insert(IntroductionRow), row)
 
     introduces("a", "c")
-    assert [(n.subject, n.sentence) for n in current(engine, config, NOW)] == [
+    assert [(n.subject, english(*n.sentences)) for n in current(engine, config, NOW)] == [
         ("a.example", "a.example introduces 1 instance.")
     ]
     introduces("b", "c", "d")
     (notice,) = current(engine, config, NOW)
-    assert (notice.kind, notice.sentence) == ("introductions", "Your peers introduce 2 instances.")
+    assert (notice.kind, english(*notice.sentences)) == ("introductions", "Your peers introduce 2 instances.")
     assert kinds(store, NOW + 10) == []
     circle.decide(engine, config, {}, left=["c.example", "d.example"], now=NOW)
     assert kinds(store) == []
@@ -147,8 +149,8 @@ def test_what_was_quarantined_waits_until_something_newer_passes(store: tuple[En
     # A sum that has a model is told of by its model.
     assert kinds(store) == [("awaiting", "waits"), ("quarantine", "held"), ("quarantine", "a" * 64)]
     quarantine = current(*store, NOW)[2]
-    assert "a0.example, a1.example" in quarantine.sentence
-    assert quarantine.sentence.endswith("One gains too much.")
+    assert "a0.example and a1.example" in english(*quarantine.sentences)
+    assert english(*quarantine.sentences).endswith("One gains too much.")
     stored(engine, config, "c" * 64, "accepted", at=NOW - 5)
     assert kinds(store) == [("awaiting", "waits"), ("quarantine", "held")]
     model(engine, "good", "ready", at=NOW - 4)
@@ -198,10 +200,10 @@ def test_suspects_are_sub_cohorts_of_what_did_not_pass(store: tuple[Engine, Conf
         ["c0.example", "c1.example"],
         ["b0.example", "b1.example"],
     ]
-    assert run["sub_cohorts"][1]["reasons"] == ["One gains too much."]
-    assert run["sentence"].startswith("Without sub-cohort 2 the sum passes")
-    assert "c0.example" not in run["sentence"]
-    assert "any of them" in alone["sentence"]
+    assert run["sub_cohorts"][1]["reasons"] == [{"code": "One gains too much.", "params": {}}]
+    assert english(run["sentence"]).startswith("Without sub-cohort 2 the sum passes")
+    assert "c0.example" not in english(run["sentence"])
+    assert "any of them" in english(alone["sentence"])
     stored(engine, config, "e" * 64, "quarantined", at=NOW - 6, run="both", number=1)
     stored(engine, config, "f" * 64, "quarantined", at=NOW - 6, run="both", number=2)
-    assert suspects(engine)[0]["sentence"].startswith("No single sub-cohort")
+    assert english(suspects(engine)[0]["sentence"]).startswith("No single sub-cohort")
