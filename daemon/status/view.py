@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -26,14 +26,11 @@ from daemon.status.next_dates import NextDate, next_dates
 from daemon.status.notices import Notice
 from daemon.store import activity, current_model, model_records
 from daemon.store.activity import JobRecord
-from daemon.store.model_records import ModelRecord
+from daemon.store.model_records import MEASURE, ModelRecord
 from federation.identity import PublicIdentity, format_key
 from federation.key_words import words
 from models.artefact import read_manifest
 from models.errors import ModelError
-
-MEASURE: Final = "held_out_ndcg10"
-"""Quality of a model: NDCG@10 on likes of own viewers that were left out."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,7 @@ class Status:
     host: str
     key: bytes
     mode: str
+    level: str
     live: Live | None
     model: ModelInService | None
     group: groups.Membership | None
@@ -93,6 +91,7 @@ class Status:
             "key": format_key(self.key),
             "words": list(words(self.key)),
             "mode": self.mode,
+            "level": self.level,
             "running": None if self.live is None else dict(self.live.running),
             "model": None if self.model is None else self.model.as_json(),
             "cohort": self.cohort,
@@ -124,6 +123,7 @@ def gather(config: Config, engine: Engine, public: PublicIdentity, live: Live | 
         host=public.host,
         key=public.key,
         mode=config.mode,
+        level=config.privacy.level,
         live=live,
         model=model_in_service(config.models_dir, live, model_records.models(engine)),
         group=group if group is not None and group.active else None,

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
-
-from sqlalchemy import Engine
+from typing import Any
 
 from daemon.identity import open_identity
 from daemon.serve.admin.responses import Overview
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.context import ServeContext
-from daemon.status import view
-from daemon.status.view import MEASURE
-from daemon.store import ledger_rows, model_records
+from daemon.status import jobs, quality, timeline, view
+from daemon.status.jobs import Jobs
+from daemon.status.timeline import Timeline
 
 table = Table()
-
-MOST_ENTRIES: Final = 2_000
-MOST_POINTS: Final = 400
 
 
 @table.get("/overview", "How the instance is doing, and what waits for the admin", Overview)
@@ -32,55 +25,20 @@ def _overview(context: ServeContext) -> dict[str, Any]:
     config = context.config
     public = open_identity(config.identity_file, config.instance.host).public
     found = view.gather(config, context.engine, public, context.live(), context.clock())
-    return {**found.as_json(), "quality": quality(trained(context.engine))}
+    models = quality.trained(context.engine)
+    measured = quality.two_numbers(context.engine, models)
+    return {**found.as_json(), "quality": quality.over_time(models), "measured": measured}
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A model as the chart needs it; `value` is None where nothing was measured."""
-
-    id: str
-    at: float
-    kind: str
-    state: str
-    value: float | None
+@table.get(
+    "/timeline", "A year of windows, rounds, models and reverts, and of viewers who took part", Timeline
+)
+async def past(request: AdminRequest) -> Timeline:
+    """Read what this instance knows of it."""
+    return await request.work.read(timeline.read, request.engine, request.config, request.now)
 
 
-def trained(engine: Engine) -> list[Trained]:
-    """Return the models that were trained, oldest first: those on record, and older ones by the ledger."""
-    rows = {model.id: model for model in model_records.models(engine)}
-    found = {
-        entry.subject: Trained(
-            entry.subject,
-            entry.at,
-            str(entry.details.get("kind")),
-            "deleted",
-            _number(entry.details.get("quality")),
-        )
-        for entry in ledger_rows.newest(engine, limit=MOST_ENTRIES, kinds=("model",))
-    }
-    for model in rows.values():
-        value = _number(model.quality.get(MEASURE))
-        found[model.id] = Trained(model.id, model.created, model.kind, model.state, value)
-    return sorted(found.values(), key=lambda one: (one.at, one.kind != "local"))
-
-
-def quality(models: Sequence[Trained]) -> list[dict[str, Any]]:
-    """Return one point per training, oldest first: the model it gave, and the local one made with it.
-
-    A training makes the local model first; what was learnt with others comes after it, if there was a sum.
-    """
-    points: list[dict[str, Any]] = []
-    for model in models:
-        local, federated = (model.value, None) if model.kind == "local" else (None, model.value)
-        if model.kind == "federated" and points and points[-1]["kind"] == "local":
-            local = points.pop()["local"]
-        point = {"at": model.at, "model": model.id, "kind": model.kind, "state": model.state}
-        points.append({**point, "local": local, "federated": federated})
-    # No more than a chart can show; the newest is always there.
-    step = max(1, -(-len(points) // MOST_POINTS))
-    return points[(len(points) - 1) % step :: step]
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
+@table.get("/jobs", "Each job: whether it runs, how it ended last, when it runs next", Jobs)
+async def work(request: AdminRequest) -> Jobs:
+    """Read it from the store and from this process."""
+    return await request.work.read(jobs.states, request.engine, request.context.live())

@@ -15,9 +15,11 @@ from daemon.config import Mode
 from daemon.disclosure.waiting import Cause
 from daemon.status.next_dates import What
 from daemon.status.notices import Kind as NoticeKind
+from daemon.status.quality import QualityPoint, TwoNumbers
 
 Words = Annotated[list[str], Field(description="The key as words, to compare on the telephone.")]
 PeerState = Literal["candidate", "approved", "paused", "removed", "reverted"]
+PrivacyLevel = Literal["none", "default", "strict", "user-level"]
 ModelKind = Literal["local", "federated"]
 ModelState = Literal["ready", "current", "awaiting", "quarantined", "deleted"]
 Verdict = Literal["new", "accepted", "awaiting", "quarantined"]
@@ -97,17 +99,6 @@ class Notice(TypedDict):
     advice: str
 
 
-class Quality(TypedDict):
-    """NDCG@10 on held-out engagements of this instance: of a model, and of the local one trained with it."""
-
-    at: float
-    model: str
-    kind: ModelKind
-    state: ModelState
-    local: float | None
-    federated: float | None
-
-
 class NextDate(TypedDict):
     """What happens next by itself."""
 
@@ -141,6 +132,7 @@ class Overview(TypedDict):
     key: str
     words: Words
     mode: Mode
+    level: PrivacyLevel
     running: Annotated[
         dict[str, float] | None,
         Field(description="Jobs that run now, and since when; null without a daemon."),
@@ -153,7 +145,8 @@ class Overview(TypedDict):
     group: LearntThrough | None
     failed: list[FailedJob]
     notices: list[Notice]
-    quality: list[Quality]
+    quality: list[QualityPoint]
+    measured: TwoNumbers
 
 
 class Peer(TypedDict):
