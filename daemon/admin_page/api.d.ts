@@ -21,6 +21,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A year of windows, rounds, models and reverts, and of viewers who took part */
+        get: operations["get_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Each job: whether it runs, how it ended last, when it runs next */
+        get: operations["get_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/peers": {
         parameters: {
             query?: never;
@@ -33,6 +67,23 @@ export interface paths {
         put?: never;
         /** Contact an instance: ask for its key and send ours */
         post: operations["post_peers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who learns with whom, and what each peer has to do with this instance */
+        get: operations["get_network"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -810,6 +861,21 @@ export interface components {
             hash: string;
         };
         /**
+         * Event
+         * @description One thing that happened; a model is told once a day by its kind.
+         */
+        Event: {
+            /** @enum {string} */
+            what: "window" | "round" | "model" | "revert";
+            /** @description Unix seconds. */
+            at: number;
+            /**
+             * @description Of a window: given. Of a round: done, left-out (the peer did not come through), failed, running. Of a model: alone, together, held (quarantined or awaiting the admin). Of a revert: reverted.
+             * @enum {string}
+             */
+            outcome: "given" | "done" | "left-out" | "failed" | "running" | "alone" | "together" | "held" | "reverted";
+        };
+        /**
          * Exposed
          * @description The same measure before and after.
          */
@@ -1002,6 +1068,35 @@ export interface components {
             public: boolean;
         };
         /**
+         * JobState
+         * @description One job; times in Unix seconds.
+         */
+        JobState: {
+            job: string;
+            /** @description Since when it runs; null while it does not. */
+            running: number | null;
+            /** @description When it last ended; null where it never ran. */
+            ended: number | null;
+            /** @description How long that took. */
+            seconds: number | null;
+            /** @enum {string} */
+            outcome: "" | "done" | "failed";
+            /** @description When it runs next by itself; null without a date. */
+            next: number | null;
+            /** @description Why it failed, empty for a bug or where it did not. */
+            message: string;
+            /** @description What to do about that. */
+            advice: string;
+        };
+        /**
+         * Jobs
+         * @description All that ran or will run; `alive` tells whether a daemon runs them.
+         */
+        Jobs: {
+            alive: boolean;
+            jobs: components["schemas"]["JobState"][];
+        };
+        /**
          * JoinOrder
          * @description A group to join, by the key of its host that the admin compared.
          */
@@ -1115,6 +1210,27 @@ export interface components {
             window_ends: number | null;
         };
         /**
+         * Line
+         * @description What happened with one peer, oldest first.
+         */
+        Line: {
+            host: string;
+            events: components["schemas"]["Event"][];
+        };
+        /**
+         * Link
+         * @description Two instances that have to do with each other.
+         */
+        Link: {
+            of: string;
+            to: string;
+            /**
+             * @description A finished sum that `to` took of `of`; both approve; `of` introduces `to`.
+             * @enum {string}
+             */
+            what: "learns" | "approved" | "introduces";
+        };
+        /**
          * LiveGroup
          * @description What the daemon does for the group now.
          */
@@ -1125,6 +1241,18 @@ export interface components {
             hosting: "" | "starting" | "ready" | "failed";
             running: boolean;
             problem: string;
+        };
+        /**
+         * Measurement
+         * @description The mean over own viewers at one training, and the interval that holds it in 95 of 100 cases.
+         */
+        Measurement: {
+            /** @description Unix seconds. */
+            at: number;
+            value: number;
+            /** @description Null where only the mean is on record. */
+            low: number | null;
+            high: number | null;
         };
         /**
          * Member
@@ -1221,6 +1349,16 @@ export interface components {
         NamedVideo: {
             url: string;
             title: string;
+        };
+        /**
+         * Network
+         * @description Who learns with whom; `month` is that of the bytes, such as 2026-11 (UTC).
+         */
+        Network: {
+            host: string;
+            month: string;
+            peers: components["schemas"]["PeerActivity"][];
+            links: components["schemas"]["Link"][];
         };
         /**
          * NewGroup
@@ -1352,6 +1490,8 @@ export interface components {
             words: string[];
             /** @enum {string} */
             mode: "off" | "simulate" | "consume" | "contribute";
+            /** @enum {string} */
+            level: "none" | "default" | "strict" | "user-level";
             /** @description Jobs that run now, and since when; null without a daemon. */
             running: {
                 [key: string]: number;
@@ -1364,7 +1504,8 @@ export interface components {
             group: components["schemas"]["LearntThrough"] | null;
             failed: components["schemas"]["FailedJob"][];
             notices: components["schemas"]["Notice"][];
-            quality: components["schemas"]["Quality"][];
+            quality: components["schemas"]["QualityPoint"][];
+            measured: components["schemas"]["TwoNumbers"];
         };
         /**
          * Peer
@@ -1412,6 +1553,23 @@ export interface components {
             on_word_alone: boolean;
             /** @description One English sentence for people. */
             sentence: string;
+        };
+        /**
+         * PeerActivity
+         * @description What one peer has to do with this instance.
+         */
+        PeerActivity: {
+            host: string;
+            /** @description Of its videos, how many this catalogue has. */
+            videos: number;
+            /** @description When the newest sum with it began, on either side; Unix seconds. */
+            last_round: number | null;
+            /** @description Sent and received this month, message bodies alone. */
+            bytes: number;
+            /** @description The same of the month before. */
+            bytes_before: number;
+            /** @description Peers that introduce it with the key known here. */
+            vouched_by: string[];
         };
         /**
          * PeerNumbers
@@ -1472,10 +1630,10 @@ export interface components {
             words: string[];
         };
         /**
-         * Quality
-         * @description NDCG@10 on held-out engagements of this instance: of a model, and of the local one trained with it.
+         * QualityPoint
+         * @description One training: NDCG@10 on held-out likes of the model it gave, and of the local one made with it.
          */
-        Quality: {
+        QualityPoint: {
             at: number;
             model: string;
             /** @enum {string} */
@@ -1670,6 +1828,16 @@ export interface components {
             words: string[];
         };
         /**
+         * Sentence
+         * @description One sentence for people: `code` names it in the catalogue, `params` fill its gaps.
+         */
+        Sentence: {
+            code: string;
+            params: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * ServedModel
          * @description The model in service.
          */
@@ -1756,6 +1924,29 @@ export interface components {
             suspects: components["schemas"]["Run"][];
         };
         /**
+         * Timeline
+         * @description What happened from `since` to `until`, Unix seconds.
+         */
+        Timeline: {
+            since: number;
+            until: number;
+            own: components["schemas"]["Event"][];
+            /** @description Approved peers first; others only where there is something. */
+            peers: components["schemas"]["Line"][];
+            /** @description Oldest first; days without a check are missing. */
+            viewers: components["schemas"]["ViewersOnDay"][];
+        };
+        /**
+         * TwoNumbers
+         * @description The newest quality alone and with others; where one is null, why.
+         */
+        TwoNumbers: {
+            alone: components["schemas"]["Measurement"] | null;
+            alone_why: components["schemas"]["Sentence"] | null;
+            together: components["schemas"]["Measurement"] | null;
+            together_why: components["schemas"]["Sentence"] | null;
+        };
+        /**
          * Vector
          * @description A vector as it is kept for a data window, noise included: counts of a vocabulary, pairs of a head.
          */
@@ -1774,6 +1965,15 @@ export interface components {
             q: string;
             /** @default 20 */
             limit?: number;
+        };
+        /**
+         * ViewersOnDay
+         * @description How many viewers took part at the end of a day; for the admin alone.
+         */
+        ViewersOnDay: {
+            /** @description Its start in UTC, Unix seconds. */
+            day: number;
+            viewers: number;
         };
         /**
          * Wait
@@ -1865,6 +2065,64 @@ export interface operations {
             };
         };
     };
+    get_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Timeline"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Jobs"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_peers: {
         parameters: {
             query?: never;
@@ -1914,6 +2172,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Peer"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_network: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Network"];
                 };
             };
             /** @description Refused, or it failed. */

@@ -3,7 +3,6 @@ import { Api } from './lib/api.js'
 import { language } from './lib/texts.js'
 import { Admin } from './tabs/admin.js'
 import { allTabs } from './tabs/all-tabs.js'
-import { pluginTab } from './tabs/plugin.js'
 
 /**
  * What the page needs of where it is shown.
@@ -34,7 +33,7 @@ export async function showPage (root, { api, headers, plugin, failed = () => {} 
       throw error
     }
   })
-  const { element, start } = allTabs(admin, plugin ? [await pluginTab(helpers, spoken.say, plugin)] : [])
+  const { element, start } = allTabs(admin, plugin)
   root.replaceChildren(admin.page.live, element)
   start()
   return admin

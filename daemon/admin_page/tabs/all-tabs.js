@@ -1,28 +1,25 @@
-import { group } from './group.js'
-import { ledger } from './ledger.js'
 import { lookup } from './lookup.js'
 import { models } from './models.js'
 import { overview } from './overview.js'
 import { peers } from './peers.js'
-import { revert } from './revert.js'
-import { rounds } from './rounds.js'
-import { shared } from './shared.js'
+import { settings } from './settings.js'
 import { tabList } from './tab-list.js'
-
-/** From first to last; the name is in the address. */
-const TABS = /** @type {const} */ ({ overview, peers, group, shared, rounds, models, ledger, lookup, revert })
 
 /**
  * Everything an administrator can see and decide, as tabs.
  *
  * @param {import('./admin.js').Admin} admin the page
- * @param {import('./tab-list.js').Tab[]} further tabs of the surroundings, shown last
+ * @param {import('./plugin.js').Plugin} [plugin] of PeerTube, if the page is shown there
  * @returns {{ element: HTMLElement, start: () => void }} the tabs, and a function that opens the one in the address
  */
-export function allTabs (admin, further = []) {
-  const names = /** @type {(keyof typeof TABS)[]} */ (Object.keys(TABS))
-  const tabs = names.map(id => ({ id, title: admin.say(`tab_${id}`), make: () => TABS[id](admin) }))
-  const { element, go, start } = tabList(admin.say('parts'), [...tabs, ...further])
+export function allTabs (admin, plugin) {
+  /** From first to last; the name is in the address. */
+  const tabs = /** @type {const} */ ({
+    overview, peers, models, lookup, settings: (/** @type {typeof admin} */ given) => settings(given, plugin)
+  })
+  const names = /** @type {(keyof typeof tabs)[]} */ (Object.keys(tabs))
+  const { element, go, start } = tabList(admin.say('parts'), names.map(id => (
+    { id, title: admin.say(`tab_${id}`), make: () => tabs[id](admin) })))
   admin.go = go
   return { element, start }
 }

@@ -1,179 +1,66 @@
 import { listIn } from '../lib/api.js'
 import { el } from '../lib/dom.js'
-import { day, number } from '../lib/texts.js'
-import { qualityChart } from './chart.js'
-import { badge, block, facts, many, names, nothing, own, plain } from './pieces.js'
-
-/** Something that waits for the administrator. @typedef {{ id: string, kind: string, at: number, subject: string, sentence: string, advice: string }} Notice */
-
-/** What to say of a notice, and where to do something about it. */
-const NOTICES = /** @type {const} */ ({
-  'database-lost': { look: 'red', label: 'noticeLost', advice: 'adviceLost', tab: 'peers', link: 'toPeers' },
-  'peer-request': { look: 'yellow', label: 'noticeRequest', advice: 'adviceRequest', tab: 'peers', link: 'toPeer' },
-  introductions: { look: 'yellow', label: 'noticeIntroductions', advice: 'adviceIntroductions', tab: 'peers', link: 'toCircle' },
-  'key-changed': { look: 'red', label: 'noticeKey', advice: 'adviceKey', tab: 'peers', link: 'toPeer' },
-  unreachable: { look: 'secondary', label: 'noticeUnreachable', advice: 'adviceUnreachable', tab: 'peers', link: 'toPeer' },
-  awaiting: { look: 'yellow', label: 'noticeAwaiting', advice: 'adviceAwaiting', tab: 'models', link: 'toModel' },
-  quarantine: { look: 'red', label: 'noticeQuarantine', advice: 'adviceQuarantine', tab: 'models', link: 'toModel' },
-  budget: { look: 'yellow', label: 'noticeBudget', advice: 'adviceBudget', tab: 'shared', link: 'toShared' },
-  'group-request': { look: 'yellow', label: 'noticeGroupRequest', advice: 'adviceGroupRequest', tab: 'group', link: 'toGroup' },
-  'group-out': { look: 'red', label: 'noticeGroupOut', advice: 'adviceGroupOut', tab: 'group', link: 'toGroup' },
-  'group-member': { look: 'yellow', label: 'noticeGroupMember', advice: 'adviceGroupMember', tab: 'group', link: 'toGroup' },
-  'group-host': { look: 'secondary', label: 'noticeGroupHost', advice: 'adviceGroupHost', tab: 'group', link: 'toGroup' }
-})
-
-const HASH = /^[0-9a-f]{32,}$/
-const MODES = /** @type {const} */ (['off', 'simulate', 'consume', 'contribute'])
+import { effects } from './effects.js'
+import { jobs } from './jobs.js'
+import { waitingForYou } from './notices.js'
+import { many, plain } from './pieces.js'
+import { standing } from './standing.js'
+import { timeline, viewersOverTime } from './timeline.js'
+import { twoNumbers } from './two-numbers.js'
 
 /**
- * How the instance stands, and what waits for the administrator.
+ * How the instance stands: what waits, what is next, how well it does, what happened.
  *
  * @param {import('./admin.js').Admin} admin the page
  * @returns {import('./tab-list.js').Part} the part
  */
 export function overview (admin) {
   const { page, say, ask } = admin
-  const { box, reload } = page.loaded(
+  const now = page.loaded(
     async () => {
       const found = await ask('GET', 'overview')
-      /** @type {Notice[]} */
+      /** @type {import('./notices.js').Notice[]} */
       const notices = listIn(found, 'notices')
-      const tell = await admin.told([
-        [found.cohort?.sentence], ...notices.flatMap(({ sentence, advice, subject }) => (
-          /** @type {[string, string][]} */ ([[sentence, subject], [advice, subject]])))])
-      return { found, notices, tell }
+      return { found, notices, told: await toldBy(admin, found, notices) }
     },
-    ({ found, notices, tell }) => [
-      block(say('waiting'), notices.length
-        ? el('ul', { class: 'shoal-list' }, ...notices.map(notice => noticeLine(admin, notice, tell)))
-        : nothing(say('nothingWaits'))),
-      standing(admin, found, tell),
-      block(say('quality'), el('p', {}, say('qualityText')), qualityChart(admin, many(found.quality)))
+    ({ found, notices, told }) => [
+      waitingForYou(admin, notices, told),
+      el('div', { class: 'shoal-beside' }, standing(admin, found, told), twoNumbers(admin, found.measured))
     ])
-  return { content: [box], refresh: reload }
-}
-
-/**
- * @param {import('./admin.js').Admin} admin the page
- * @param {Notice} notice what waits
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
- */
-function noticeLine (admin, { kind, at, subject, sentence, advice }, tell) {
-  const { say } = admin
-  const known = Object.hasOwn(NOTICES, kind) ? NOTICES[/** @type {keyof typeof NOTICES} */ (kind)] : null
-  // A sum can be quarantined before there is a model of it.
-  const ofSum = kind === 'quarantine' && HASH.test(plain(subject))
-  const link = ofSum
-    ? admin.link('rounds', say('toRounds'), plain(subject))
-    : known && admin.link(known.tab, say(known.link), plain(subject))
-  return el('li', {},
-    el('div', { class: 'shoal-peer-head' },
-      known ? badge(say(known.label), known.look) : badge(say('noticeOther'), 'yellow'),
-      el('span', { class: 'muted-2' }, day(at))),
-    el('p', {}, el('strong', {}, tell(sentence))),
-    el('p', {}, known ? say(known.advice) : tell(advice)),
-    link && el('p', {}, link))
-}
-
-/**
- * @param {import('./admin.js').Admin} admin the page
- * @param {any} found the overview
- * @param {(sentence: unknown) => string} tell says the daemon's sentences
- */
-function standing (admin, found, tell) {
-  const { say } = admin
-  const { model, cohort, group, waiting } = found
-  return block(say('standing'), facts([
-    waiting ? [say(waiting.first ? 'firstShared' : 'nextShared'), whatWaits(say, waiting)] : null,
-    [say('instance'), own(found.host)],
-    [say('ownWords'), words(found.words, say('noWords'))],
-    [say('mode'), modeText(say, found.mode)],
-    [say('served'), model
-      ? `${say(model.kind === 'federated' ? 'servedFederated' : 'servedLocal')} ${say('servedSince', { day: day(model.since), videos: number(model.videos) })}`
-      : say('servedNothing')],
-    model ? [say('learntFrom'), names(model.survivors, say('ownOnly'))] : null,
-    // While it is in a group, it asks its peers for nothing.
-    group ? [say('tab_group'), groupText(admin, group)] : [say('cohort'), `${say('cohortCount', { approved: number(cohort?.approved ?? 0), mutual: number(cohort?.mutual ?? 0), needed: number(cohort?.needed ?? 0) })} ${tell(cohort?.sentence)}`]
-  ]))
-}
-
-/**
- * What the next shared suggestions wait for, each cause with its date.
- *
- * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {any} waiting as the daemon tells it
- */
-function whatWaits (say, { at, waits }) {
-  /** @type {any[]} */
-  const causes = many(waits)
-  const dates = causes.flatMap(wait => wait.blocks && typeof wait.at === 'number' ? [wait.at] : [])
-  const about = causes.some(wait => wait.blocks)
-    ? dates.length ? say('waitAbout', { day: day(Math.max(...dates)) }) : say('waitDecision')
-    : say('waitNothing')
-  return el('div', {},
-    el('p', {}, el('strong', {}, at === null && dates.length ? `${about} ${say('waitDecision')}` : about)),
-    causes.length ? el('ul', {}, ...causes.map(wait => el('li', {}, causeText(say, wait), ...whose(say, wait)))) : null)
-}
-
-/**
- * Whom a cause depends on, where it depends on somebody.
- *
- * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {any} wait one cause
- */
-const whose = (say, { hosts }) => many(hosts).length ? [` ${say('waitHosts')} `, names(hosts, '')] : []
-
-/**
- * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {any} wait one cause
- */
-function causeText (say, { cause, at, count, total, blocks, sentence }) {
-  const values = { count: number(count ?? 0), total: number(total ?? 0), day: typeof at === 'number' ? day(at) : '' }
-  switch (cause) {
-    case 'videos': return say(blocks ? 'waitVideos' : 'waitVideosSome', values)
-    case 'approvals': return say('waitApprovals', values)
-    case 'viewers': return say('waitViewers', values)
-    case 'group': return typeof at === 'number' ? say('waitGroup', values) : say('waitGroupSilent')
-    case 'mode': return say('waitMode')
-    case 'sync': return say('waitSync')
-    case 'window': return say('waitWindow', values)
-    case 'retry': return say('waitRetry', values)
-    case 'schedule': return say('waitSchedule')
-    case 'training': return say('waitTraining')
-    case 'confirm': return say('waitConfirm')
-    // Of a later daemon, in its own words.
-    default: return plain(sentence)
+  const viewers = el('div', {})
+  const past = page.loaded(
+    () => ask('GET', 'timeline'),
+    found => {
+      viewers.replaceChildren(viewersOverTime(admin, found))
+      return [timeline(admin, found)]
+    })
+  const work = page.loaded(
+    async () => {
+      const found = await ask('GET', 'jobs')
+      const tell = await admin.told(listIn(found, 'jobs').flatMap((/** @type {any} */ job) => (
+        /** @type {[unknown][]} */ ([[job.message], [job.advice]]))))
+      return { found, tell }
+    },
+    ({ found, tell }) => [jobs(admin, found, tell)])
+  const achieved = effects(admin)
+  return {
+    content: [now.box, el('div', { class: 'shoal-beside' }, achieved.content, viewers), past.box, work.box],
+    refresh: () => Promise.all([now, past, work, achieved].map(({ reload }) => reload()))
   }
 }
 
 /**
  * @param {import('./admin.js').Admin} admin the page
- * @param {any} group that this instance is in
+ * @param {any} found the overview
+ * @param {import('./notices.js').Notice[]} notices of it
+ * @returns {Promise<import('./notices.js').Told>} says any sentence of it
  */
-function groupText (admin, { group, host, role }) {
-  const hosted = role === 'host' ? admin.say('groupHosting') : own(host)
-  return el('span', {}, own(group), ' (', hosted, '). ', admin.link('group', admin.say('toGroup')))
-}
-
-/**
- * What a mode means.
- *
- * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {unknown} mode of the daemon
- * @returns {string} a sentence
- */
-export function modeText (say, mode) {
-  const known = MODES.find(name => name === mode)
-  return known ? say(`mode_${known}`) : plain(mode)
-}
-
-/**
- * @param {unknown} given words of a key
- * @param {string} none what to say without
- */
-function words (given, none) {
-  const known = many(given)
-  return known.length
-    ? el('ol', { class: 'shoal-words shoal-words-small', lang: 'en', dir: 'ltr' }, ...known.map(word => el('li', {}, plain(word, 20))))
-    : none
+async function toldBy (admin, found, notices) {
+  const tell = await admin.told([
+    [found?.cohort?.sentence],
+    ...many(found?.next).map(({ cause }) => /** @type {[unknown]} */ ([cause])),
+    ...notices.flatMap(({ sentence, advice, subject }) => (
+      /** @type {[unknown, string][]} */ ([[sentence, plain(subject)], [advice, plain(subject)]])))
+  ])
+  return sentence => typeof sentence?.code === 'string' ? admin.tell(sentence) : tell(sentence)
 }

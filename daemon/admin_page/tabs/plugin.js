@@ -12,18 +12,13 @@ import { relatedList } from './related-list.js'
  */
 
 /**
- * The tab of the plugin: its related list and what is never suggested, between what it shows itself.
+ * The plugin's parts: its related list and what is never suggested, between what it shows itself.
  *
- * @param {import('../lib/page.js').Helpers} helpers of the page
- * @param {import('../languages.js').Say} say the page's sentences
+ * @param {import('./admin.js').Admin} admin the page
  * @param {Plugin} plugin that is there
- * @returns {Promise<import('./tab-list.js').Tab>} the tab
+ * @returns {Promise<HTMLElement[]>} the parts
  */
-export async function pluginTab (helpers, say, { routes, state, leaving }) {
-  const page = await Page.speaking({ ...helpers, getBaseRouterRoute: () => routes }, say)
-  return {
-    id: 'plugin',
-    title: say('plugin'),
-    make: () => ({ content: [page.live, ...state(), relatedList(page), exclusions(page), ...leaving()] })
-  }
+export async function pluginParts ({ page: { helpers, say } }, plugin) {
+  const page = await Page.speaking({ ...helpers, getBaseRouterRoute: () => plugin.routes }, say)
+  return [page.live, ...plugin.state(), relatedList(page), exclusions(page), ...plugin.leaving()]
 }

@@ -1,7 +1,7 @@
 import { el, safeLink } from '../lib/dom.js'
 import { day, number } from '../lib/texts.js'
 import { moment, size } from './numbers.js'
-import { modeText } from './overview.js'
+import { modeText } from './standing.js'
 import { badge, block, code, facts, figure, folded, many, names, nothing, own, plain, table } from './pieces.js'
 
 /** Videos that are shown before somebody asks for the others. */

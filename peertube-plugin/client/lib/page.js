@@ -100,7 +100,7 @@ export class Page {
     const reload = async () => {
       const round = ++latest
       box.setAttribute('aria-busy', 'true')
-      if (!box.hasChildNodes()) box.append(el('p', { class: 'muted-2' }, sayLoading('loading')))
+      if (!box.hasChildNodes()) box.append(skeleton(sayLoading('loading')))
       try {
         const data = await ask()
         // A later question has been asked: its answer is what counts.
@@ -130,4 +130,14 @@ export class Page {
     void reload()
     return { box, reload }
   }
+}
+
+/**
+ * The shape of what is loading, so that little moves when it is there.
+ *
+ * @param {string} text what screen readers say
+ */
+function skeleton (text) {
+  return el('div', { class: 'shoal-skeleton' }, el('span', { class: 'visually-hidden' }, text),
+    ...Array.from({ length: 3 }, () => el('span', { class: 'shoal-bone' })))
 }

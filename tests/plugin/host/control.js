@@ -7,6 +7,7 @@
  */
 import { Circle } from './circle.js'
 import { Group } from './group.js'
+import { effects, jobs, measured, network, next, timeline } from './history.js'
 import { DAY, NOW, key, sha, words } from './story.js'
 
 export const ASKING = 'tide.example'
@@ -161,6 +162,10 @@ export class Control {
     const asked = [method, what, order].filter(Boolean).join(' ')
     switch (asked) {
       case 'GET overview': return this.overview()
+      case 'GET timeline': return timeline()
+      case 'GET jobs': return jobs()
+      case 'GET effects': return effects()
+      case 'GET network': return network(this.peers.map(({ host }) => host))
       case 'GET peers': return this.#listing()
       case 'POST peers': return subject === 'candidates' ? this.#candidates() : this.#add(body)
       case 'POST peers approve': return this.#change(subject, {
@@ -210,6 +215,9 @@ export class Control {
       key: key(99),
       words: words(3),
       mode: 'contribute',
+      level: 'default',
+      next: next(),
+      measured: measured(),
       model: { id: '20261101-090000-federated-0a0b0c', kind: 'federated', since: NOW - 19 * DAY, videos: 1430, survivors: REPORT.survivors },
       cohort: this.cohort(),
       waiting: this.waiting(),

@@ -1,0 +1,62 @@
+import { el } from '../lib/dom.js'
+import { day } from '../lib/texts.js'
+import { badge, block, nothing, plain } from './pieces.js'
+
+/** Something that waits for the administrator. @typedef {{ id: string, kind: string, at: number, subject: string, sentence: any, advice: any }} Notice */
+/** @typedef {(sentence: any) => string} Told */
+
+/** What to say of a notice, and where to do something about it; without `about`, the link leads to its subject. */
+const NOTICES = /** @type {Record<string, { look: 'red' | 'yellow' | 'secondary', label: Word, advice: Word, tab: string, link: Word, about?: string }>} */ ({
+  'database-lost': { look: 'red', label: 'noticeLost', advice: 'adviceLost', tab: 'peers', link: 'toPeers', about: '' },
+  'peer-request': { look: 'yellow', label: 'noticeRequest', advice: 'adviceRequest', tab: 'peers', link: 'toPeer' },
+  introductions: { look: 'yellow', label: 'noticeIntroductions', advice: 'adviceIntroductions', tab: 'peers', link: 'toCircle', about: '@circle' },
+  'key-changed': { look: 'red', label: 'noticeKey', advice: 'adviceKey', tab: 'peers', link: 'toPeer' },
+  unreachable: { look: 'secondary', label: 'noticeUnreachable', advice: 'adviceUnreachable', tab: 'peers', link: 'toPeer' },
+  awaiting: { look: 'yellow', label: 'noticeAwaiting', advice: 'adviceAwaiting', tab: 'models', link: 'toModel' },
+  quarantine: { look: 'red', label: 'noticeQuarantine', advice: 'adviceQuarantine', tab: 'models', link: 'toModel' },
+  budget: { look: 'yellow', label: 'noticeBudget', advice: 'adviceBudget', tab: 'settings', link: 'toShared', about: 'shared' },
+  'exact-own': { look: 'yellow', label: 'noticeExact', advice: 'adviceExact', tab: 'settings', link: 'toSettings', about: '' },
+  'group-request': { look: 'yellow', label: 'noticeGroupRequest', advice: 'adviceGroupRequest', tab: 'peers', link: 'toGroup', about: '@group' },
+  'group-out': { look: 'red', label: 'noticeGroupOut', advice: 'adviceGroupOut', tab: 'peers', link: 'toGroup', about: '@group' },
+  'group-member': { look: 'yellow', label: 'noticeGroupMember', advice: 'adviceGroupMember', tab: 'peers', link: 'toGroup', about: '@group' },
+  'group-host': { look: 'secondary', label: 'noticeGroupHost', advice: 'adviceGroupHost', tab: 'peers', link: 'toGroup', about: '@group' }
+})
+/** @typedef {keyof import('../languages.js').Words} Word */
+
+const HASH = /^[0-9a-f]{32,}$/
+
+/**
+ * What waits for a decision, each with the way to it.
+ *
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {Notice[]} notices newest first
+ * @param {Told} told says the daemon's sentences
+ * @returns {HTMLElement} the part
+ */
+export function waitingForYou (admin, notices, told) {
+  const { say } = admin
+  return block(say('waiting'), notices.length
+    ? el('ul', { class: 'shoal-list shoal-notices' }, ...notices.map(notice => line(admin, notice, told)))
+    : nothing(say('nothingWaits')))
+}
+
+/**
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {Notice} notice what waits
+ * @param {Told} told says the daemon's sentences
+ */
+function line (admin, { kind, at, subject, sentence, advice }, told) {
+  const { say } = admin
+  const known = Object.hasOwn(NOTICES, kind) ? NOTICES[kind] : undefined
+  // A sum can be quarantined before there is a model of it.
+  const link = kind === 'quarantine' && HASH.test(plain(subject))
+    ? admin.link('settings', say('toRounds'), 'rounds')
+    : known && admin.link(known.tab, say(known.link), known.about ?? plain(subject))
+  return el('li', {},
+    el('div', { class: 'shoal-peer-head' },
+      known ? badge(say(known.label), known.look) : badge(say('noticeOther'), 'yellow'),
+      el('span', { class: 'muted-2' }, day(at))),
+    el('p', {}, el('strong', {}, told(sentence))),
+    el('p', {}, known ? say(known.advice) : told(advice)),
+    link ? el('p', {}, link) : null)
+}

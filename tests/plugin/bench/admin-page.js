@@ -1,0 +1,30 @@
+/** Milliseconds from the click on each tab until nothing loads any more: `node admin-page.js '{"url", "token"}'`. */
+import { existsSync } from 'node:fs'
+import { chromium } from 'playwright-core'
+
+const { url, token } = JSON.parse(process.argv[2])
+const executablePath = process.env.SHOAL_CHROMIUM ?? ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'].find(existsSync)
+const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
+const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } })
+const found = {}
+for (const tab of ['overview', 'peers', 'models', 'lookup', 'settings']) {
+  if (tab === 'overview') {
+    await page.goto(`${url}/admin/`)
+    found[tab] = await first(() => { location.href = `/admin/#token=${window.given}` }, token)
+  } else {
+    found[tab] = await first(() => { location.hash = window.given }, tab)
+  }
+}
+await browser.close()
+process.stdout.write(JSON.stringify(found))
+
+/** @param {() => void} turn to a tab @param {string} given to it */
+async function first (turn, given) {
+  await page.evaluate(given => { window.given = given }, given)
+  const began = performance.now()
+  await page.evaluate(turn)
+  // The page with the token loads itself again.
+  await page.waitForFunction(() => document.querySelector('.shoal-panel:not([hidden])')?.childElementCount > 0 &&
+    !document.querySelector('.shoal-panel:not([hidden]) [aria-busy]'), undefined, { polling: 20 })
+  return Math.round(performance.now() - began)
+}
