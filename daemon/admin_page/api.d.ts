@@ -38,6 +38,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/effects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What suggestions achieved on watch pages, counted without any viewer */
+        get: operations["get_effects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/jobs": {
         parameters: {
             query?: never;
@@ -795,6 +812,16 @@ export interface components {
             key: string;
         };
         /**
+         * Comparison
+         * @description Our lists and PeerTube's own order, over the same days. Not an experiment.
+         */
+        Comparison: {
+            /** @description The first day, Unix seconds. */
+            since: number;
+            ours: components["schemas"]["Rate"];
+            stock: components["schemas"]["Rate"];
+        };
+        /**
          * Counted
          * @description Members that this instance would be summed with, not the host, and how many are approved here.
          */
@@ -838,6 +865,16 @@ export interface components {
         Deleted: {
             sums: string[];
             models: string[];
+        };
+        /**
+         * Effects
+         * @description What suggestions achieved; `why` says why nothing is known, and is null otherwise.
+         */
+        Effects: {
+            /** @description Oldest first; weeks without a page are left out. */
+            weeks: components["schemas"]["Week"][];
+            comparison: components["schemas"]["Comparison"] | null;
+            why: components["schemas"]["Sentence"] | null;
         };
         /**
          * EmptyBody
@@ -1447,7 +1484,7 @@ export interface components {
         Notice: {
             id: string;
             /** @enum {string} */
-            kind: "database-lost" | "peer-request" | "introductions" | "quarantine" | "awaiting" | "budget" | "exact-own" | "key-changed" | "unreachable" | "group-request" | "group-out" | "group-member" | "group-host";
+            kind: "database-lost" | "peer-request" | "introductions" | "quarantine" | "awaiting" | "budget" | "exact-own" | "lists-silent" | "key-changed" | "unreachable" | "group-request" | "group-out" | "group-member" | "group-host";
             at: number;
             /** @description A host, or the id of a model or round. */
             subject: string;
@@ -1642,6 +1679,19 @@ export interface components {
             state: "ready" | "current" | "awaiting" | "quarantined" | "deleted";
             local: number | null;
             federated: number | null;
+        };
+        /**
+         * Rate
+         * @description Clicks per 1,000 watch pages, with an interval of 95 % (Wilson 1927).
+         */
+        Rate: {
+            pages: number;
+            clicks: number;
+            per_1000: number | null;
+            low: number | null;
+            high: number | null;
+            /** @description Why there is no rate. */
+            why: components["schemas"]["Sentence"] | null;
         };
         /**
          * Reason
@@ -2027,6 +2077,24 @@ export interface components {
             /** @description Of these, those seen here to join later. */
             contradicted: string[];
         };
+        /**
+         * Week
+         * @description Totals of a week, from Monday on, UTC.
+         */
+        Week: {
+            /** @description Its beginning, Unix seconds. */
+            at: number;
+            /** @description Watch pages seen. */
+            pages: number;
+            /** @description Those of them that showed a list of ours, with reasons. */
+            explained: number;
+            /** @description Pages on which a suggestion of ours was followed. */
+            clicked: number;
+            /** @description The same of a list in PeerTube's own order. */
+            stock_clicked: number;
+            /** @description Suggestions that viewers hid. */
+            hidden: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -2081,6 +2149,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Timeline"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_effects: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Effects"];
                 };
             };
             /** @description Refused, or it failed. */

@@ -387,6 +387,14 @@ DATA_KINDS: Final = (
         routes=("/why/v1/reasons",),
     ),
     DataKind(
+        "silence",
+        "Whether PeerTube asks for lists",
+        "visitors of this instance",
+        "whether on the day before ten watch pages or more were seen and PeerTube asked for no list; then "
+        "pages show suggestions in a block of the plugin's own.",
+        routes=("/effects/v1/silent",),
+    ),
+    DataKind(
         "vectors",
         "Vectors of videos",
         "visitors of this instance, if you turn it on",

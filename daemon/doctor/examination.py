@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.config import Config, PeerTubeSource
 from daemon.disclosure import waiting
-from daemon.doctor import cryptography, history, machine, serving, source
+from daemon.doctor import cryptography, history, machine, serving, silent_lists, source
 from daemon.doctor import database as databases
 from daemon.doctor import peers as others
 from daemon.doctor.check import Outcome, Report, Result, failure, sentence, unchecked
@@ -127,6 +127,9 @@ async def _stored(subject: Subject, engine: Engine, net: Network) -> list[Result
         return list(history.jobs(activity.last_runs(engine), now))
 
     async def lists() -> Sequence[Result]:
+        silence = silent_lists.find(engine, config, now)
+        if silence is not None:
+            return [failure("lists", silence.sentence, silence.advice)]
         return [serving.list_filled(subject.live, now)]
 
     checks = {"model": model, "key": card, "peers": peers, "rounds": rounds, "jobs": jobs, "lists": lists}

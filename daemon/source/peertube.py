@@ -96,7 +96,8 @@ class PeerTubeExport:
         return {viewer: state for viewer, state in now.items() if self._before.get(viewer) == state}
 
     def facts(self) -> SourceFacts:
-        """Return marks, exclusions and follows."""
+        """Return marks, exclusions, follows, and what suggestions achieved."""
+        fills_lists, effects = rows.effects(self._client.export("effects"))
         return SourceFacts(
             KIND,
             rates=self.status.rates,
@@ -104,6 +105,8 @@ class PeerTubeExport:
             closed=read_closed(self._client),
             exclusions=read_exclusions(self._client),
             follows=read_follows(self._client),
+            fills_lists=fills_lists,
+            effects=effects,
         )
 
     def _who_takes_part(self) -> dict[str, str]:

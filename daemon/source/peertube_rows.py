@@ -7,19 +7,20 @@ come from any instance in the federation, which must not be able to stop a sync:
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from daemon.config.types import check_host
 from daemon.errors import SourceError
-from daemon.store.rows import EngagementRow, Exclusions, VideoRow
+from daemon.store.rows import DailyEffects, EngagementRow, Exclusions, VideoRow
 
 MAX_URL: Final = 2_000
 MAX_EXCLUDED: Final = 100_000
 MAX_COUNT: Final = 2**53
 MAX_TIME: Final = 1e11
 NARROWEST: Final = 4
+MAX_DAYS: Final = 1_000
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VIEWER = re.compile(r"[0-9a-f]{32}")
@@ -170,6 +171,40 @@ def exclusions(answer: Item) -> Exclusions:
         known = ((_host(v.lower()) or "") if key == "hosts" else _address(v) for v in values)
         found[key] = frozenset(value for value in known if value)
     return Exclusions(found["channels"], found["hosts"], found["videos"])
+
+
+def effects(answer: Item) -> tuple[bool, list[DailyEffects]]:
+    """Return whether every watch page is to show a list of ours, and what was counted, oldest day first.
+
+    Raises:
+        SourceError: it does not fit.
+    """
+    entries = _list(answer, "days")
+    if len(entries) > MAX_DAYS:
+        raise misfit(f"days has more than {MAX_DAYS} entries")
+    days: dict[str, DailyEffects] = {}
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise misfit("a day is not an object")
+        day = _text(entry, "day")
+        try:
+            usual = date.fromisoformat(day).isoformat() == day
+        except ValueError:
+            usual = False
+        if not usual or day in days:
+            raise misfit("a day is not a date, or is there twice")
+        days[day] = DailyEffects(
+            day=day,
+            pages=_count(entry, "pages"),
+            explained=_count(entry, "explained"),
+            clicked=_count(entry, "clicked"),
+            stock_clicked=_count(entry, "stockClicked"),
+            hidden=_count(entry, "hidden"),
+            filled=_count(entry, "filled"),
+            stock=_count(entry, "stock"),
+            late=_count(entry, "late"),
+        )
+    return _flag(answer, "fills"), [days[day] for day in sorted(days)]
 
 
 def follows(answer: Item) -> tuple[dict[str, float | None], int]:

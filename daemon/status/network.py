@@ -66,13 +66,13 @@ def read(engine: Engine, config: Config, now: float) -> Network:
     month = traffic.month_of(now)
     before = traffic.month_of(_start_of_month(now) - 1)
     used = {(one.peer, one.month): one.sent + one.received for one in traffic.months(engine, since=before)}
-    counts = videos.by_host(engine, known.peers)
+    counts = videos.numbers_by_host(engine)
     vouchers = _vouchers(engine, known, now)
     learnt, newest = _sums(engine, me)
     found: list[PeerActivity] = [
         {
             "host": host,
-            "videos": counts.get(host, (0, None))[0],
+            "videos": counts.get(host, 0),
             "last_round": newest.get(host),
             "bytes": used.get((host, month), 0),
             "bytes_before": used.get((host, before), 0),

@@ -14,6 +14,7 @@ from typing import Final, Literal, get_args
 from sqlalchemy import Engine, func, select
 
 from daemon.config import Config
+from daemon.doctor import silent_lists
 from daemon.group import repository as group_book
 from daemon.group.repository import GroupMember, Membership
 from daemon.maintenance import database_loss
@@ -33,6 +34,7 @@ Kind = Literal[
     "awaiting",
     "budget",
     "exact-own",
+    "lists-silent",
     "key-changed",
     "unreachable",
     "group-request",
@@ -75,6 +77,7 @@ def current(engine: Engine, config: Config, now: float) -> list[Notice]:
         *_of_models(engine),
         *_of_budgets(engine, config, now),
         *_of_exact_own(engine, config),
+        *_of_silent_lists(engine, config, now),
         *_of_group(engine, config, now),
     ]
     return sorted(found, key=lambda notice: (-notice.at, notice.id))
@@ -247,6 +250,13 @@ def _of_exact_own(engine: Engine, config: Config) -> Iterator[Notice]:
         )
     at = 0.0 if known is None else known.synced
     yield _notice("exact-own", at, config.instance.host, sentence, advice, cause=cause)
+
+
+def _of_silent_lists(engine: Engine, config: Config, now: float) -> Iterator[Notice]:
+    found = silent_lists.find(engine, config, now)
+    if found is not None:
+        at, host = found.since + silent_lists.DAY, config.instance.host
+        yield _notice("lists-silent", at, host, found.sentence, found.advice)
 
 
 def _of_group(engine: Engine, config: Config, now: float) -> Iterator[Notice]:

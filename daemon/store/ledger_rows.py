@@ -75,6 +75,12 @@ def newest(
         return [_read(row) for row in connection.execute(query, values).mappings()]
 
 
+def since(engine: Engine, kind: str) -> float | None:
+    """Return when the first row of a kind was written, Unix seconds; None where there is none."""
+    with reads(engine) as connection:
+        return connection.execute(select(func.min(LedgerRow.at)).where(LedgerRow.kind == kind)).scalar()
+
+
 def size(engine: Engine) -> int:
     """Return how many rows there are."""
     with reads(engine) as connection:

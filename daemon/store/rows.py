@@ -3,7 +3,7 @@
 Their fields name the columns: a new one, here and in `daemon.store.tables`, is stored and read by its name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final
 
@@ -69,6 +69,29 @@ class Exclusions:
     videos: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class DailyEffects:
+    """What the plugin counted on a day (YYYY-MM-DD, UTC), over all visitors and server processes.
+
+    Attributes:
+        pages: watch pages seen; `explained` of them showed a list of ours, with reasons.
+        clicked, stock_clicked: pages on which a suggestion was followed, of our list or of PeerTube's own.
+        hidden: suggestions that a viewer hid.
+        filled: lists that the server filled; `stock` it left as PeerTube had them, `late` of these since no
+            answer of the daemon came in time.
+    """
+
+    day: str
+    pages: int = 0
+    explained: int = 0
+    clicked: int = 0
+    stock_clicked: int = 0
+    hidden: int = 0
+    filled: int = 0
+    stock: int = 0
+    late: int = 0
+
+
 @dataclass(frozen=True)
 class SourceFacts:
     """What a source says beside videos and engagements.
@@ -79,6 +102,8 @@ class SourceFacts:
         exclusions: what must not be suggested.
         follows: hosts that the instance follows, and since when (Unix seconds), None where that is not known.
         closed: whether members alone see lists, and nobody can become one by registering.
+        fills_lists: whether every watch page is to show a list of ours.
+        effects: what suggestions achieved, by day.
     """
 
     kind: str
@@ -87,3 +112,5 @@ class SourceFacts:
     exclusions: Exclusions = field(default_factory=Exclusions)
     follows: Mapping[str, float | None] = field(default_factory=dict)
     closed: bool = False
+    fills_lists: bool = False
+    effects: Sequence[DailyEffects] = ()

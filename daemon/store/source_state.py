@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
-from daemon.store import viewer_numbers
+from daemon.store import effects, viewer_numbers
 from daemon.store.engine import reads, writes
 from daemon.store.rows import Exclusions, SourceFacts
 from daemon.store.tables import Exclusion, FollowedHost, SourceRecord, Viewer
@@ -18,7 +18,8 @@ class StoredSource:
     """The last sync in numbers; times in Unix seconds, `checked` is None before the first check.
 
     `participants` take part at the source; `viewers` of them are stored, because they engaged with something.
-    `closed` is as in `daemon.store.rows.SourceFacts`, and false unless the source said so lately.
+    `closed` and `fills_lists` are as in `daemon.store.rows.SourceFacts`; `closed` is false unless the source
+    said so lately.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class StoredSource:
     synced: float
     checked: float | None
     closed: bool
+    fills_lists: bool
 
 
 def write(connection: Connection, facts: SourceFacts, *, now: float, participants: int) -> None:
@@ -45,9 +47,11 @@ def write(connection: Connection, facts: SourceFacts, *, now: float, participant
         "synced": now,
         "checked": None,
         "closed": facts.closed,
+        "fills_lists": facts.fills_lists,
     }
     connection.execute(insert(SourceRecord), record)
     viewer_numbers.note(connection, now=now, viewers=participants)
+    effects.replace(connection, facts.effects)
     write_exclusions(connection, facts.exclusions)
     connection.execute(delete(FollowedHost))
     first = last is None or last.kind != facts.kind

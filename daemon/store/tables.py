@@ -106,7 +106,8 @@ class SourceRecord(Base):
     """What is known of the source itself: one row, with id 1.
 
     `rates` and `history` are its highest row numbers at the last sync, up to which digests are compared.
-    `closed` tells that members alone see lists, and that nobody can become one by registering.
+    `closed` tells that members alone see lists, and that nobody can become one by registering;
+    `fills_lists` that every watch page is to show a list of ours.
     """
 
     __tablename__ = "source"
@@ -119,6 +120,24 @@ class SourceRecord(Base):
     synced: Mapped[float]
     checked: Mapped[float | None]
     closed: Mapped[bool]
+    fills_lists: Mapped[bool]
+
+
+class DailyEffectsRow(Base):
+    """What suggestions achieved on a day (YYYY-MM-DD, UTC): see `daemon.store.rows.DailyEffects`."""
+
+    __tablename__ = "daily_effects"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    day: Mapped[str] = mapped_column(String, primary_key=True)
+    pages: Mapped[int]
+    explained: Mapped[int]
+    clicked: Mapped[int]
+    stock_clicked: Mapped[int]
+    hidden: Mapped[int]
+    filled: Mapped[int]
+    stock: Mapped[int]
+    late: Mapped[int]
 
 
 class ViewersOfDay(Base):

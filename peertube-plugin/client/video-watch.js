@@ -2,9 +2,11 @@ import { Api, SENTENCES as PROBLEMS } from './lib/api.js'
 import { uuidOf } from './lib/ids.js'
 import { SENTENCES as REASONS } from './lib/reasons.js'
 import { loadTexts } from './lib/texts.js'
+import { Counting } from './watch/counting.js'
 import { Hiding, SENTENCES as HIDING } from './watch/hide.js'
 import { Invitation, SENTENCES as INVITATION } from './watch/invitation.js'
 import { WhyLines } from './watch/lines.js'
+import { OwnBlock, SENTENCES as OWN_BLOCK } from './watch/own-block.js'
 
 /**
  * Watch page: why each video of PeerTube's own list is suggested, hiding it, the invitation to take
@@ -15,10 +17,11 @@ import { WhyLines } from './watch/lines.js'
  */
 export async function register ({ registerHook, peertubeHelpers }) {
   const api = new Api(peertubeHelpers)
-  const [sayReason, say, sayInvitation, sayProblem] = await Promise.all([
+  const [sayReason, say, sayInvitation, sayOwnBlock, sayProblem] = await Promise.all([
     loadTexts(peertubeHelpers, REASONS),
     loadTexts(peertubeHelpers, HIDING),
     loadTexts(peertubeHelpers, INVITATION),
+    loadTexts(peertubeHelpers, OWN_BLOCK),
     loadTexts(peertubeHelpers, PROBLEMS)
   ])
 
@@ -47,7 +50,9 @@ export async function register ({ registerHook, peertubeHelpers }) {
     if (current === visit) await browser.show(video, root)
   }
 
-  const hiding = new Hiding({ api, say, sayProblem, changed: () => lines.refresh() })
+  const counting = new Counting(`${peertubeHelpers.getBaseRouterRoute()}/effects/v1/count`)
+  const ownBlock = new OwnBlock({ api, say: sayOwnBlock, sayReason })
+  const hiding = new Hiding({ api, say, sayProblem, changed: () => lines.refresh(), hid: () => counting.hid() })
   const invitation = new Invitation({
     api,
     say: sayInvitation,
@@ -73,6 +78,8 @@ export async function register ({ registerHook, peertubeHelpers }) {
 
       if (!hiding.live.isConnected) document.body.append(hiding.live)
       invitation.stop()
+      counting.show(uuid)
+      void ownBlock.show(uuid)
       lines.show(uuid)
       void suggestInBrowser({ uuid, name: video?.name, duration: video?.duration })
     }
@@ -82,6 +89,8 @@ export async function register ({ registerHook, peertubeHelpers }) {
     target: 'action:router.navigation-end',
     handler: (/** @type {{ path?: string }} */ { path }) => {
       if (/^\/(w|videos\/watch)\//.test(path ?? '')) return
+      counting.stop()
+      ownBlock.stop()
       lines.stop()
       invitation.stop()
       visit += 1

@@ -1,5 +1,7 @@
 'use strict'
 
+const { FEWEST, isSilent } = require('./effects.js')
+
 const NOBODY = '0'.repeat(32)
 /** What keeps the daemon's setting `serve.exact_own` without effect, and what to do. */
 const OPENINGS = {
@@ -24,7 +26,7 @@ class Diagnostics {
   /**
    * @param {{ settings: import('./settings.js').Settings, sql: import('./sql.js').Queries,
    *           daemon: import('./daemon.js').Daemon, identity: import('./identity.js').InstanceCard,
-   *           related: import('./related.js').Related, lists: import('./lists.js').Lists,
+   *           effects: import('./effects.js').Effects, lists: import('./lists.js').Lists,
    *           vectors: import('./vectors.js').Vectors, audience: import('./audience.js').Audience,
    *           config: import('@peertube/peertube-types').PeerTubeHelpers['config'], isErased: () => boolean }} parts
    */
@@ -33,9 +35,10 @@ class Diagnostics {
   }
 
   async run () {
-    const { related, lists, settings } = this.parts
+    const { effects, lists, settings } = this.parts
     const status = await this.parts.daemon.status().then(
       value => ({ value, error: undefined }), error => ({ value: undefined, error }))
+    const lately = await effects.lately()
     const checks = await Promise.all([
       this.#settings(),
       this.#consent(),
@@ -44,7 +47,7 @@ class Diagnostics {
       this.#secret(status.value),
       this.#sync(status.value),
       this.#participants(status.value),
-      this.#related(status.value),
+      this.#related(status.value, lately),
       this.#browser(status.value),
       this.#audience(status.value),
       this.#searchIndex(),
@@ -53,9 +56,8 @@ class Diagnostics {
     return {
       ok: checks.every(({ ok }) => ok !== false),
       checks,
-      related: {
-        on: settings.values.relatedList, ...related.counts, ...lists.counts, paused: lists.paused
-      }
+      // Lists are counted over all server processes and days; questions to the daemon in this one since its start.
+      related: { on: settings.values.relatedList, lately, here: { ...lists.counts, paused: lists.paused } }
     }
   }
 
@@ -125,19 +127,25 @@ class Diagnostics {
       'rest on tags, channels and languages. Tell viewers about the choice in their account.')
   }
 
-  /** @param {any} status @returns {Check} */
-  #related (status) {
-    const { settings, related, lists } = this.parts
+  /** @param {any} status @param {import('./effects.js').Totals} lately @returns {Check} */
+  #related (status, lately) {
+    const { pages, filled, stock, withoutVideo } = lately
+    const { settings, lists, effects } = this.parts
     if (!settings.values.relatedList) return unknown('related', 'The related list is switched off in the settings.')
+    if (effects.fills && isSilent(lately)) {
+      return check('related', false, '', `Watch pages seen since yesterday: ${pages}. PeerTube asked for a related list on none ` +
+        'of them, so viewers see no suggestions of Shoal. It may ask in another way since an update: update the plugin.')
+    }
     // What fails for want of a daemon is said once.
     if (!status) return unknown('related', 'Viewers see PeerTube\'s own list until the daemon answers.')
-    const { filled, stock, withoutVideo } = related.counts
-    if (filled + stock < 10) return unknown('related', 'Not enough pages watched since PeerTube\'s start to tell.')
+    if (status.model === null) return unknown('related', 'No model serves yet, so viewers see PeerTube\'s own list.')
+    if (filled + stock < FEWEST) return unknown('related', 'Not enough pages watched since yesterday to tell.')
     if (withoutVideo > (filled + stock) / 2) {
       return check('related', false, '', 'Most pages do not tell which video they show: let the web server send ' +
         '"Referrer-Policy: same-origin" or "strict-origin-when-cross-origin".')
     }
-    return check('related', !lists.paused && filled > 0, 'The related list is filled.',
+    return check('related', !lists.paused && filled > 0,
+      `In the last day or two, lists filled in all server processes: ${filled}. Left in PeerTube's own order: ${stock}.`,
       'The daemon fails to answer within 100 ms: look at its log and at the load of its machine.')
   }
 

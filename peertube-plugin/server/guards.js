@@ -18,6 +18,37 @@ class RouteError extends Error {
   }
 }
 
+/** How often something may happen in this server process: so many at once, per second, and on a day (UTC). */
+class Limit {
+  #left
+  #at
+  #day = ''
+  #today = 0
+
+  /** @param {import('./clock.js').Clock} clock @param {{ burst: number, perSecond: number, perDay: number }} bounds */
+  constructor (clock, bounds) {
+    this.clock = clock
+    this.bounds = bounds
+    this.#left = bounds.burst
+    this.#at = clock.now()
+  }
+
+  /** Whether it may happen once more. */
+  take () {
+    const { burst, perSecond, perDay } = this.bounds
+    const now = this.clock.now()
+    const day = this.clock.today()
+    this.#left = Math.min(burst, this.#left + (now - this.#at) / 1000 * perSecond)
+    this.#at = now
+    if (day !== this.#day) this.#today = 0
+    this.#day = day
+    if (this.#left < 1 || this.#today >= perDay) return false
+    this.#left--
+    this.#today++
+    return true
+  }
+}
+
 /** Who may use a route, and what happens when a handler fails. */
 class Guards {
   /**
@@ -33,6 +64,19 @@ class Guards {
   /** @param {(req: Request, res: Response) => unknown} handler */
   everybody (handler) {
     return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(res, () => handler(req, res))
+  }
+
+  /**
+   * Everybody, all together no more often than a limit allows. Who asked is neither known nor kept.
+   *
+   * @param {Limit} limit
+   * @param {(req: Request, res: Response) => unknown} handler
+   */
+  limited (limit, handler) {
+    return this.everybody((req, res) => {
+      if (!limit.take()) throw new RouteError(429, 'Too many requests at once; try again later.')
+      return handler(req, res)
+    })
   }
 
   /**
@@ -108,4 +152,4 @@ function sameSecret (given, secret) {
   return timingSafeEqual(digest(given), digest(secret))
 }
 
-module.exports = { Guards, RouteError }
+module.exports = { Guards, Limit, RouteError }

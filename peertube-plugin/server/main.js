@@ -8,6 +8,7 @@ const { Consent } = require('./consent.js')
 const { Control } = require('./control.js')
 const { Daemon } = require('./daemon.js')
 const { Diagnostics } = require('./diagnostics.js')
+const { Effects } = require('./effects.js')
 const { Exclusions } = require('./exclusions.js')
 const { Export } = require('./export.js')
 const { Guards } = require('./guards.js')
@@ -66,16 +67,23 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   const pseudonyms = await Pseudonyms.load(storageManager)
   const sql = await Queries.open(query)
 
+  let erased = false
+  const isErased = () => erased
+  const effects = new Effects(query, { sql, clock, log, settings, isErased })
+  await effects.createTable()
+
   const daemon = new Daemon({ settings, clock, fetch })
   const proxy = new Proxy({ settings, clock, fetch })
   const viewers = new Viewers({ settings, sql, clock })
   const exclusions = new Exclusions({ sql, clock })
   const served = new ServedModel({ daemon, clock })
   const lists = new Lists({ daemon, sql, served, clock, log })
-  const related = new Related({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock })
+  const related = new Related({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock, effects })
   const vectors = new Vectors({ settings, daemon, clock, log })
   const identity = new InstanceCard({ daemon, clock, helpers })
-  closing = [() => { related.close() }, () => { proxy.close() }, () => { daemon.close() }]
+  closing = [
+    () => { related.close() }, () => { proxy.close() }, () => { daemon.close() }, () => { void effects.write() }
+  ]
   const clear = () => {
     related.clear()
     vectors.clear()
@@ -83,20 +91,18 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   settings.onChange(clear)
   served.onChange = clear
 
-  let erased = false
-  const isErased = () => erased
   const erase = async () => {
     erased = true
     await settings.erase()
     await Pseudonyms.erase(storageManager)
     await consent.dropTables()
     clear()
-    return ['choices', 'hidden videos and channels', 'exclusions', 'key of the pseudonyms', 'secret']
+    return ['choices', 'hidden videos and channels', 'exclusions', 'daily totals', 'key of the pseudonyms', 'secret']
   }
   const categories = () => /** @type {any} */ (videoCategoryManager.getConstants())
   const audience = new Audience({ settings, config, isErased })
   const diagnostics = new Diagnostics({
-    settings, sql, daemon, identity, related, lists, vectors, audience, config, isErased
+    settings, sql, daemon, identity, effects, lists, vectors, audience, config, isErased
   })
 
   const guards = new Guards({ settings, log, user: helpers.user })
@@ -108,6 +114,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     }),
     new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
     new Control({ daemon, log }),
+    effects,
     new AdminPage({ daemon, log, key: settings.generated }),
     identity,
     vectors,

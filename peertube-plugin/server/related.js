@@ -39,16 +39,15 @@ class Related {
   /** @type {{ at: number, display: boolean } | undefined} */
   #policy
   #closed = false
-  counts = { filled: 0, stock: 0, late: 0, withoutVideo: 0 }
 
   /**
    * @param {{ settings: import('./settings.js').Settings, lists: import('./lists.js').Lists,
    *           viewers: import('./viewers.js').Viewers, exclusions: import('./exclusions.js').Exclusions,
    *           pseudonyms: import('./pseudonym.js').Pseudonyms, sql: import('./sql.js').Queries,
    *           config: import('@peertube/peertube-types').PeerTubeHelpers['config'],
-   *           clock: import('./clock.js').Clock }} parts
+   *           clock: import('./clock.js').Clock, effects: import('./effects.js').Effects }} parts
    */
-  constructor ({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock }) {
+  constructor ({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock, effects }) {
     this.settings = settings
     this.lists = lists
     this.viewers = viewers
@@ -57,6 +56,7 @@ class Related {
     this.sql = sql
     this.config = config
     this.clock = clock
+    this.effects = effects
   }
 
   /**
@@ -72,15 +72,17 @@ class Related {
     if (!this.settings.values.relatedList) return params
     const call = parseRelatedSearch(params, context?.req, this.config.getWebserverUrl())
     if (!call) return params
-    if (!call.video) this.counts.withoutVideo++
+    // Our own block asks in PeerTube's place: that PeerTube does not ask stays true.
+    const add = context?.req?.query.shoal === 'own-block' ? () => {} : this.effects.add.bind(this.effects)
+    if (!call.video) add('withoutVideo')
     const plan = await this.#withinDeadline(this.#plan(call, params))
     if (!plan) {
-      this.counts.stock++
+      add('stock')
       return params
     }
     if (!plan.list) {
       // Where nobody expects another list, nothing is wrong with the daemon.
-      if (this.#maySee({ exact: false }, Boolean(params.user?.id))) this.counts.stock++
+      if (this.#maySee({ exact: false }, Boolean(params.user?.id))) add('stock')
       this.#plans.set(params, plan)
       return params
     }
@@ -90,7 +92,7 @@ class Related {
     // Known again by the object or, when another plugin copied that, by the list in it.
     this.#plans.set(replaced, plan)
     this.#plans.set(uuids, plan)
-    this.counts.filled++
+    add('filled')
     return replaced
   }
 
@@ -244,7 +246,7 @@ class Related {
       }
       const stop = () => { give(undefined) }
       const timer = this.clock.setTimeout(() => {
-        this.counts.late++
+        this.effects.add('late')
         this.lists.late()
         stop()
       }, DEADLINE_MS)

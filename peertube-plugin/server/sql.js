@@ -15,8 +15,13 @@ const TABLES = {
   invitation: 'plugin_shoal_invitation',
   hidden: 'plugin_shoal_hidden',
   channel: 'plugin_shoal_excluded_channel',
-  exclusion: 'plugin_shoal_exclusion'
+  exclusion: 'plugin_shoal_exclusion',
+  effect: 'plugin_shoal_effect'
 }
+/** What is counted by day; what each means is in the README. */
+const EFFECTS = /** @type {const} */ ([
+  'pages', 'explained', 'clicked', 'stockClicked', 'hidden', 'filled', 'stock', 'late', 'withoutVideo'
+])
 
 class Queries {
   #query
@@ -277,6 +282,15 @@ class Queries {
       WHERE a."userId" = $1 ORDER BY c.id`, [userId])
   }
 
+  // ----------------------------------------------------------------- effects
+
+  /** Daily totals of some days up to today, oldest first. @param {string} today as YYYY-MM-DD @param {number} count */
+  effects (today, count) {
+    return this.#rows(`
+      SELECT day::text AS day, ${EFFECTS.map(name => `"${name}"`).join(', ')} FROM ${TABLES.effect}
+      WHERE day > $1::date - $2::integer ORDER BY day`, [today, count])
+  }
+
   // -------------------------------------------------------------- exclusions
 
   /** The admin's. @returns {Promise<{ kind: 'channel' | 'host' | 'video', value: string }[]>} */
@@ -294,4 +308,4 @@ class Queries {
   }
 }
 
-module.exports = { Queries, TABLES }
+module.exports = { EFFECTS, Queries, TABLES }

@@ -90,6 +90,7 @@ class World:
     follows: list[tuple[str, str]] = field(default_factory=list)
     """(name, host)"""
     closed: Any = False
+    effects: list[dict[str, Any]] = field(default_factory=list)
     followed_since: str | None = "2026-01-02T03:04:05.678Z"
     at: Callable[[str, int], float] = lambda kind, number: 1_710_000_000.25 + number + 1e6 * (kind == "rates")
 
@@ -269,6 +270,9 @@ class PeerTube:
 
     def _exclusions(self, _query: dict[str, str]) -> dict[str, Any]:
         return self.world.exclusions
+
+    def _effects(self, _query: dict[str, str]) -> dict[str, Any]:
+        return {"fills": True, "days": self.world.effects}
 
 
 @contextlib.contextmanager

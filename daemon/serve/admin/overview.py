@@ -8,7 +8,8 @@ from daemon.identity import open_identity
 from daemon.serve.admin.responses import Overview
 from daemon.serve.admin.routing import AdminRequest, Table
 from daemon.serve.context import ServeContext
-from daemon.status import jobs, quality, timeline, view
+from daemon.status import effects, jobs, quality, timeline, view
+from daemon.status.effects import Effects
 from daemon.status.jobs import Jobs
 from daemon.status.timeline import Timeline
 
@@ -36,6 +37,12 @@ def _overview(context: ServeContext) -> dict[str, Any]:
 async def past(request: AdminRequest) -> Timeline:
     """Read what this instance knows of it."""
     return await request.work.read(timeline.read, request.engine, request.config, request.now)
+
+
+@table.get("/effects", "What suggestions achieved on watch pages, counted without any viewer", Effects)
+async def achieved(request: AdminRequest) -> Effects:
+    """Return weekly totals, and clicks on our lists against PeerTube's own order."""
+    return await request.work.read(effects.gather, request.engine, request.config, request.now)
 
 
 @table.get("/jobs", "Each job: whether it runs, how it ended last, when it runs next", Jobs)

@@ -1,9 +1,10 @@
 import { savingSwitch } from '../lib/controls.js'
-import { el, isWebAddress, uniqueId } from '../lib/dom.js'
+import { el, uniqueId } from '../lib/dom.js'
 import { videoOf } from '../lib/ids.js'
 import { isolated } from '../lib/texts.js'
 import { parseVectors, rank, rowOf, uuidAt } from './vectors.js'
 import { isOn, note, switchTo, watchHistory } from './browser-history.js'
+import { videoList } from './video-list.js'
 
 export const SENTENCES = {
   title: 'Suggested from what you watched here',
@@ -161,16 +162,9 @@ export class BrowserSuggestions {
   /** @param {Shown[]} found to show */
   #list (found) {
     const { say } = this.options
-    return el('ul', { class: 'shoal-browser-list' }, ...found.map(({ video, because }) => {
-      const picture = pictureOf(video)
-      const channel = video.channel?.displayName
-      return el('li', {},
-        el('a', { href: `/w/${encodeURIComponent(video.shortUUID ?? video.uuid)}` },
-          picture ? el('img', { src: picture, alt: '', loading: 'lazy', decoding: 'async' }) : null,
-          el('bdi', {}, video.name)),
-        typeof channel === 'string' ? el('p', { class: 'muted-2' }, el('bdi', {}, channel)) : null,
-        el('p', { class: 'muted-2' }, because ? say('because', { title: isolated(shortened(because)) }) : say('fits')))
-    }))
+    return videoList(found.map(({ video, because }) => ({
+      video, why: because ? say('because', { title: isolated(shortened(because)) }) : say('fits')
+    })))
   }
 }
 
@@ -199,17 +193,6 @@ async function fetchVectors (address) {
 function listedIn (root) {
   const links = root.querySelectorAll('my-video-miniature a[href]')
   return new Set([...links].map(link => videoOf(link.getAttribute('href') ?? '')).filter(uuid => uuid !== null))
-}
-
-/**
- * @param {any} video as PeerTube gives it
- * @returns {string | null} address of a small picture
- */
-function pictureOf ({ thumbnails, thumbnailPath }) {
-  const known = Array.isArray(thumbnails) ? thumbnails : []
-  const [smallest] = known.filter(({ width }) => width >= 200).sort((a, b) => a.width - b.width)
-  const address = smallest?.fileUrl ?? thumbnailPath
-  return typeof address === 'string' && address !== '' && isWebAddress(address) ? address : null
 }
 
 /**

@@ -22,6 +22,7 @@ export const SENTENCES = {
  * @property {import('../lib/texts.js').Say<keyof typeof SENTENCES>} say sentences
  * @property {import('../lib/texts.js').Say<import('../lib/api.js').Problem>} sayProblem sentences for failures
  * @property {() => void} changed called when something was hidden or brought back
+ * @property {() => void} [hid] called when something was hidden
  */
 
 /** "Hide" under each suggestion: the video or its whole channel, with undo in the same place. */
@@ -128,6 +129,7 @@ export class Hiding {
     const hidden = { kind: 'video', id: video }
     await this.options.api.plugin('POST', 'viewer/v1/hidden', hidden)
     this.#videos.set(video, hidden)
+    this.options.hid?.()
     this.#changed(video, this.options.say('videoHidden'))
   }
 
@@ -143,6 +145,7 @@ export class Hiding {
     const hidden = { kind: 'channel', id: channel.url }
     await api.plugin('POST', 'viewer/v1/hidden', hidden)
     this.#channels.set(channelPage(miniature) || video, hidden)
+    this.options.hid?.()
     this.#changed(video, say('channelHidden'))
   }
 

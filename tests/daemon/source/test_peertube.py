@@ -87,7 +87,7 @@ def test_a_sync_stores_what_the_plugin_sends(server: PeerTube, config: Path) -> 
 def test_the_order_of_reading_keeps_withdrawals_safe(server: PeerTube, config: Path) -> None:
     assert run_here("sync", config).ok
     order = list(dict.fromkeys(server.paths()))
-    assert order == ["status", "videos", "participants", "engagements", "exclusions", "following"]
+    assert order == ["status", "videos", "participants", "engagements", "effects", "exclusions", "following"]
     # Once more after everything else.
     assert server.paths()[-1] == "participants"
     assert server.secrets == []
@@ -280,6 +280,7 @@ FAULTS = [
     ("videos", circle, "in a circle"),
     ("videos", too_many, "more than the 100 rows"),
     ("exclusions", garbage, "not JSON"),
+    ("effects", garbage, "not JSON"),
     ("following", unavailable, "status 500"),
 ]
 

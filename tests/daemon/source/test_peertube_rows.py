@@ -78,6 +78,7 @@ def test_an_engagement_with_any_field_likewise(key: str, value: Any) -> None:
 READERS: list[tuple[Callable[[rows.Item], object], tuple[str, ...]]] = [
     (rows.status, ("plugin", "peertube", "host", "consent", "participants", "marks")),
     (rows.exclusions, ("channels", "hosts", "videos")),
+    (rows.effects, ("fills", "days")),
     (rows.follows, ("data",)),
     (functools.partial(rows.page, limit=3), ("items", "next")),
     (rows.participant, ("viewer", "state")),

@@ -1,4 +1,7 @@
-/** Milliseconds from the click on each tab until nothing loads any more: `node admin-page.js '{"url", "token"}'`. */
+/**
+ * Milliseconds from the click on each tab until nothing loads any more, and how many of them the page itself worked:
+ * `node admin-page.js '{"url", "token"}'`.
+ */
 import { existsSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 
@@ -6,6 +9,9 @@ const { url, token } = JSON.parse(process.argv[2])
 const executablePath = process.env.SHOAL_CHROMIUM ?? ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'].find(existsSync)
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
 const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } })
+const metrics = await page.context().newCDPSession(page)
+await metrics.send('Performance.enable')
+const worked = async () => 1000 * (await metrics.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration').value
 const found = {}
 for (const tab of ['overview', 'peers', 'models', 'lookup', 'settings']) {
   if (tab === 'overview') {
@@ -21,10 +27,11 @@ process.stdout.write(JSON.stringify(found))
 /** @param {() => void} turn to a tab @param {string} given to it */
 async function first (turn, given) {
   await page.evaluate(given => { window.given = given }, given)
-  const began = performance.now()
+  const [began, before] = [performance.now(), await worked()]
   await page.evaluate(turn)
   // The page with the token loads itself again.
   await page.waitForFunction(() => document.querySelector('.shoal-panel:not([hidden])')?.childElementCount > 0 &&
     !document.querySelector('.shoal-panel:not([hidden]) [aria-busy]'), undefined, { polling: 20 })
-  return Math.round(performance.now() - began)
+  const ended = performance.now()
+  return { took: Math.round(ended - began), worked: Math.round(await worked() - before) }
 }

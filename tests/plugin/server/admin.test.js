@@ -123,7 +123,7 @@ describe('the admin', () => {
     const { checks: { related }, related: counts } = await checks()
     assert.equal(related.ok, false)
     assert.match(related.advice, /Referrer-Policy/)
-    assert.ok(counts.withoutVideo >= 12)
+    assert.ok(counts.lately.withoutVideo >= 12)
   })
 
   test('erases everything, and nothing comes back', async () => {

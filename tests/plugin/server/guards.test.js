@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test'
 
 import { fixture } from './fixture.js'
 
-const DAEMON = ['status', 'videos', 'engagements?kind=rates&upto=1', 'participants?rates=1&history=1', 'exclusions']
+const DAEMON = ['status', 'videos', 'engagements?kind=rates&upto=1', 'participants?rates=1&history=1', 'exclusions', 'effects']
 const VIEWER = [['GET', 'viewer/v1/choice'], ['PUT', 'viewer/v1/choice'],
   ['GET', 'viewer/v1/invitation'], ['DELETE', 'viewer/v1/invitation'],
   ['GET', 'viewer/v1/discovery'], ['PUT', 'viewer/v1/discovery'], ['GET', 'viewer/v1/known'],
@@ -16,7 +16,8 @@ const CONTROL = [['GET', 'admin/v1/control/overview'], ['GET', 'admin/v1/control
   ['POST', 'admin/v1/control/peers/a.example/revert'], ['PUT', 'admin/v1/control/peers'], ['GET', 'admin/v1/control/..%2Fviewers']]
 const BELOW = ['admin/v1/control/', 'admin/v1/page/']
 const PUBLIC = [['GET', 'why/v1/reasons'], ['GET', 'federation/v1/card'], ['POST', 'federation/v1/message'],
-  ['GET', 'browser/v1/vectors']]
+  ['GET', 'browser/v1/vectors'], ['POST', 'effects/v1/count'],
+  ['GET', 'effects/v1/silent']]
 
 describe('who may use which route', () => {
   let world, user, moderator, admin, blocked

@@ -103,6 +103,7 @@ def test_the_description_is_valid_and_names_everything_that_is_served(world: Wor
 def test_everything_can_be_looked_at(world: World) -> None:
     for path in (
         "overview",
+        "effects",
         "peers",
         "group",
         "reverts",
