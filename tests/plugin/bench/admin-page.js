@@ -14,22 +14,17 @@ await metrics.send('Performance.enable')
 const worked = async () => 1000 * (await metrics.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration').value
 const found = {}
 for (const tab of ['overview', 'peers', 'models', 'lookup', 'settings']) {
-  if (tab === 'overview') {
-    await page.goto(`${url}/admin/`)
-    found[tab] = await first(() => { location.href = `/admin/#token=${window.given}` }, token)
-  } else {
-    found[tab] = await first(() => { location.hash = window.given }, tab)
-  }
+  found[tab] = await first(() => tab === 'overview'
+    ? page.goto(`${url}/admin/#token=${token}`)
+    : page.evaluate(tab => { location.hash = tab }, tab))
 }
 await browser.close()
 process.stdout.write(JSON.stringify(found))
 
-/** @param {() => void} turn to a tab @param {string} given to it */
-async function first (turn, given) {
-  await page.evaluate(given => { window.given = given }, given)
+/** @param {() => Promise<unknown>} turn to a tab */
+async function first (turn) {
   const [began, before] = [performance.now(), await worked()]
-  await page.evaluate(turn)
-  // The page with the token loads itself again.
+  await turn()
   await page.waitForFunction(() => document.querySelector('.shoal-panel:not([hidden])')?.childElementCount > 0 &&
     !document.querySelector('.shoal-panel:not([hidden]) [aria-busy]'), undefined, { polling: 20 })
   const ended = performance.now()
