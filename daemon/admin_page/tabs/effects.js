@@ -34,7 +34,10 @@ function compared ({ say, tell }, { since, ours, stock }) {
         ? el('p', { class: 'muted-2' }, rate.why ? tell(rate.why) : '–')
         : el('div', {}, el('p', { class: 'shoal-big' }, decimal(rate.per_1000, 1)),
           el('p', { class: 'muted-2' }, say('effectsRate', {
-            low: decimal(rate.low, 1), high: decimal(rate.high, 1), clicks: number(rate.clicks), pages: number(rate.pages)
+            low: decimal(rate.low, 1),
+            high: decimal(rate.high, 1),
+            clicks: number(rate.clicks),
+            pages: number(rate.pages)
           })))))))
 }
 

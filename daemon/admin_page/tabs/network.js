@@ -60,8 +60,8 @@ export function network ({ say }, peers, found, open) {
  */
 function drawing (say, me, hosts, links, width, open, tell) {
   const size = Math.min(width, TALLEST)
-  const names = Math.min(size * 0.3, Math.max(...hosts.map(({ length }) => length)) * LETTER + 8)
-  const radius = size / 2 - names - 8
+  const room = Math.min(size * 0.3, Math.max(...hosts.map(({ length }) => length)) * LETTER + 8)
+  const radius = size / 2 - room - 8
   const middle = { x: width / 2, y: size / 2 }
   const angle = (/** @type {number} */ place) => place / hosts.length * 2 * Math.PI - Math.PI / 2
   const places = new Map(hosts.map((host, place) => [host, {
@@ -86,7 +86,7 @@ function drawing (say, me, hosts, links, width, open, tell) {
     lit.setAttribute('d', host ? links.filter(({ of, to }) => of === host || to === host).map(line).join('') : '')
     tell(host)
   }
-  const most = Math.max(4, Math.floor(names / LETTER))
+  const most = Math.max(4, Math.floor(room / LETTER))
   for (const [place, host] of hosts.entries()) {
     const { x, y } = places.get(host) ?? middle
     const turned = Math.cos(angle(place)) < -1e-9

@@ -6,7 +6,11 @@ import { badge, block, nothing, plain } from './pieces.js'
 /** @typedef {(sentence: any) => string} Told */
 
 /** What to say of a notice, and where to do something about it; without `about`, the link leads to its subject. */
-const NOTICES = /** @type {Record<string, { look: 'red' | 'yellow' | 'secondary', label: Word, advice: Word, tab: string, link: Word, about?: string }>} */ ({
+/**
+ * @typedef {{ look: 'red' | 'yellow' | 'secondary', label: Word, advice: Word, tab: string, link: Word, about?: string }} Way
+ * @type {Record<string, Way>}
+ */
+const NOTICES = {
   'database-lost': { look: 'red', label: 'noticeLost', advice: 'adviceLost', tab: 'peers', link: 'toPeers', about: '' },
   'peer-request': { look: 'yellow', label: 'noticeRequest', advice: 'adviceRequest', tab: 'peers', link: 'toPeer' },
   introductions: { look: 'yellow', label: 'noticeIntroductions', advice: 'adviceIntroductions', tab: 'peers', link: 'toCircle', about: '@circle' },
@@ -20,7 +24,7 @@ const NOTICES = /** @type {Record<string, { look: 'red' | 'yellow' | 'secondary'
   'group-out': { look: 'red', label: 'noticeGroupOut', advice: 'adviceGroupOut', tab: 'peers', link: 'toGroup', about: '@group' },
   'group-member': { look: 'yellow', label: 'noticeGroupMember', advice: 'adviceGroupMember', tab: 'peers', link: 'toGroup', about: '@group' },
   'group-host': { look: 'secondary', label: 'noticeGroupHost', advice: 'adviceGroupHost', tab: 'peers', link: 'toGroup', about: '@group' }
-})
+}
 /** @typedef {keyof import('../languages.js').Words} Word */
 
 const HASH = /^[0-9a-f]{32,}$/

@@ -15,7 +15,7 @@ import { twoNumbers } from './two-numbers.js'
  * @returns {import('./tab-list.js').Part} the part
  */
 export function overview (admin) {
-  const { page, say, ask } = admin
+  const { page, ask } = admin
   const now = page.loaded(
     async () => {
       const found = await ask('GET', 'overview')

@@ -46,7 +46,8 @@ export function paged (say, { label, most = 25, empty, text, draw }) {
 
   const found = () => {
     const words = input.value.trim().toLowerCase().split(/\s+/).filter(Boolean)
-    return words.length && !search.hidden ? all.filter(item => words.every(word => text(item).toLowerCase().includes(word))) : all
+    if (words.length === 0 || search.hidden) return all
+    return all.filter(item => words.every(word => text(item).toLowerCase().includes(word)))
   }
   const fill = () => {
     search.hidden = all.length <= most

@@ -84,8 +84,8 @@ export function peerTable (admin, changed) {
       if (!shown().some(peer => peer.host === host)) select.value = ''
       fill()
       list.reveal(peer => peer.host === host)
-      const row = [...element.querySelectorAll('tbody')].find(({ dataset }) => dataset.host === host)
-      if (row && !row.contains(document.activeElement)) row.querySelector('button')?.focus()
+      const body = [...element.querySelectorAll('tbody')].find(({ dataset }) => dataset.host === host)
+      if (body && !body.contains(document.activeElement)) body.querySelector('button')?.focus()
       return true
     }
   }

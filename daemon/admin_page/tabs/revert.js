@@ -28,7 +28,8 @@ export function revertPanel (admin, peer, cohort, changed) {
   const preview = el('div', {})
   const progress = new Progress(admin)
 
-  const shown = async (/** @type {any} */ report, /** @type {string} */ title, /** @type {HTMLElement[]} */ ...below) => {
+  /** @param {any} report from the daemon @param {string} title of it @param {HTMLElement[]} below what follows it */
+  const shown = async (report, title, ...below) => {
     const tell = await loadReportTexts(admin, [report])
     const heading = el('h4', { tabindex: '-1' }, title)
     preview.replaceChildren(heading, revertReport(admin, report, tell), ...below)
@@ -106,8 +107,9 @@ function tooFew ({ say }, peer, cohort) {
   const [mutual, needed] = [figure(cohort?.mutual) ?? 0, figure(cohort?.needed) ?? 0]
   const counts = peer.state === 'approved' && peer.theirs === 'approved'
   if (!counts || mutual < needed || mutual - 1 >= needed) return null
+  const [left, missing] = [mutual - 1, needed - mutual + 1]
   return el('p', { class: 'shoal-warning' }, say('revertTooFew', {
-    host: isolated(plain(peer.host, 300)), left: number(mutual - 1), needed: number(needed), missing: number(needed - mutual + 1)
+    host: isolated(plain(peer.host, 300)), left: number(left), needed: number(needed), missing: number(missing)
   }))
 }
 

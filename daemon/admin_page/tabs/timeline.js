@@ -106,7 +106,9 @@ function drawing ({ say, rows, found, width, rtl, name, tell }) {
     svg('desc', { id: description }, say('timelineDescribed', {
       peers: number(rows.length - 1), events: number(rows.reduce((sum, { events }) => sum + events.length, 0))
     })))
-  const months = monthsOf(found).filter((_, place, all) => place % Math.ceil(MONTHS_APART / (inner / Math.max(1, all.length))) === 0)
+  const all = monthsOf(found)
+  const every = Math.ceil(MONTHS_APART * Math.max(1, all.length) / inner)
+  const months = all.filter((_, place) => place % every === 0)
   drawn.append(svg('path', {
     class: 'shoal-grid',
     d: [...months.map(({ at }) => `M${x(at)} 0V${height}`), ...rows.map((_, row) => `M${x(found.since)} ${y(row)}H${x(found.until)}`)].join('')
@@ -140,7 +142,8 @@ function monthsOf ({ since, until }) {
   const written = new Intl.DateTimeFormat(language(), { month: 'short' })
   const found = []
   const at = new Date(since * 1000)
-  for (at.setDate(1), at.setHours(0, 0, 0, 0), at.setMonth(at.getMonth() + 1); at.getTime() / 1000 < until; at.setMonth(at.getMonth() + 1)) {
+  at.setHours(0, 0, 0, 0)
+  for (at.setMonth(at.getMonth() + 1, 1); at.getTime() / 1000 < until; at.setMonth(at.getMonth() + 1)) {
     found.push({ at: at.getTime() / 1000, text: written.format(at) })
   }
   return found

@@ -170,7 +170,7 @@ def test_viewers_are_counted_once_a_day_for_the_admin(store: tuple[Engine, Confi
     with writes(engine) as connection:
         viewer_numbers.note(connection, now=midnight - 1, viewers=3)
         viewer_numbers.note(connection, now=midnight + 1, viewers=5)
-    source_state.checked(engine, Exclusions((), (), ()), now=midnight + 2, participants=4, closed=False)
+    source_state.checked(engine, Exclusions(), now=midnight + 2, participants=4, closed=False)
     assert timeline.read(engine, config, NOW)["viewers"] == [
         {"day": midnight - DAY, "viewers": 3},
         {"day": midnight, "viewers": 4},

@@ -1,3 +1,4 @@
+/* global document, location */
 /**
  * Milliseconds from the click on each tab until nothing loads any more, and how many of them the page itself worked:
  * `node admin-page.js '{"url", "token"}'`.

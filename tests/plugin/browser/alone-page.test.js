@@ -8,7 +8,7 @@ import { addressOf, instancesIn, parseOpening } from '../../../daemon/admin_page
 import { Control } from '../host/control.js'
 import { TOKEN, needsBrowser, openSite } from './browser.js'
 import { needsDaemon, startDaemon } from './real-daemon.js'
-import { TABS, rested } from './views.js'
+import { TABS, rested, turnTo } from './views.js'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -54,7 +54,7 @@ describe('the page that the daemon serves', needsBrowser, () => {
 
   it('takes the token out of the address, keeps it for this window, and sends it nowhere else', async () => {
     page = await site.alone({ fragment: `#token=${TOKEN}&tab=peers` })
-    await page.getByRole('region', { name: 'Your peers' }).waitFor()
+    await page.getByRole('region', { name: 'Peers', exact: true }).waitFor()
     assert.equal(page.url(), `${site.url}/admin/#peers`)
     await page.waitForFunction(() => document.title === 'here.example · Shoal')
     assert.equal(await heading(), 'Shoal here.example')
@@ -98,8 +98,10 @@ describe('the page that the daemon serves', needsBrowser, () => {
   it('leaves out what only PeerTube has', async () => {
     page = await site.alone()
     await rested(page)
-    assert.deepEqual(await page.getByRole('tab').allTextContents(),
-      ['Overview', 'Peers', 'Group', 'Shared', 'Rounds', 'Models', 'Ledger', 'Look up', 'Revert'])
+    const tabs = await page.getByRole('tab').allTextContents()
+    assert.deepEqual(tabs, ['Overview', 'Peers', 'Models', 'Look up', 'Settings'])
+    await turnTo(page, 'settings')
+    assert.equal(await page.getByRole('button', { name: 'Erase everything…' }).count(), 0)
   })
 
   it('asks for the token where it has none, or one that holds no more', async () => {

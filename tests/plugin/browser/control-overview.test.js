@@ -81,6 +81,7 @@ describe('overview', needsBrowser, () => {
     await picture.hover({ position: { x: width - 13, y: 33 } })
     await past.getByText('cove.example · round under way').waitFor()
     await past.getByText('The numbers as a table').click()
+    await past.getByRole('row').first().waitFor()
     assert.equal(await past.getByRole('row').count(), 26)
     await past.getByRole('searchbox').fill('revert')
     assert.equal(await past.getByRole('row').count(), 2)
@@ -95,7 +96,7 @@ describe('overview', needsBrowser, () => {
     const { viewers } = here.control.answer({ method: 'GET', path: 'timeline' }).body
     await part.locator('strong').getByText(`${viewers.at(-1).viewers} now.`).waitFor()
     await part.getByText('The numbers as a table').click()
-    assert.match(await part.getByRole('status').innerText(), /^1–25 of 200$/)
+    await part.getByText('1–25 of 200', { exact: true }).waitFor()
     await part.getByRole('button', { name: 'Next' }).click()
     assert.match(await part.getByRole('status').innerText(), /^26–50 of 200$/)
     const empty = { since: 0, until: 1, own: [], peers: [], viewers: [{ day: 0, viewers: 0 }] }

@@ -10,14 +10,19 @@ export function timeline () {
   return {
     since: NOW - 366 * DAY,
     until: NOW,
-    own: sorted([...events(28, 'round', 'done'), ...events(90, 'round', 'failed', 12), ...events(20, 'model', 'alone', 3),
-      ...events(28, 'model', 'together', 1), { what: 'model', at: NOW - 2 * DAY, outcome: 'held' }, { what: 'revert', at: NOW - 200 * DAY, outcome: 'reverted' }]),
+    own: sorted([
+      ...events(28, 'round', 'done'), ...events(90, 'round', 'failed', 12), ...events(20, 'model', 'alone', 3),
+      ...events(28, 'model', 'together', 1),
+      { what: 'model', at: NOW - 2 * DAY, outcome: 'held' },
+      { what: 'revert', at: NOW - 200 * DAY, outcome: 'reverted' }
+    ]),
     peers: HOSTS.map((host, place) => ({
       host,
       events: sorted([...events(28, 'round', place % 3 ? 'done' : 'left-out', place), ...events(35, 'window', 'given', place),
         ...(place ? [] : [{ what: 'round', at: NOW - 3600, outcome: 'running' }])])
     })),
-    viewers: Array.from({ length: 200 }, (_, i) => ({ day: NOW - (199 - i) * DAY, viewers: 40 + Math.round(i * 1.7 + 6 * Math.sin(i / 9)) }))
+    viewers: Array.from({ length: 200 }, (_, i) => (
+      { day: NOW - (199 - i) * DAY, viewers: 40 + Math.round(i * 1.7 + 6 * Math.sin(i / 9)) }))
   }
 }
 
@@ -26,7 +31,11 @@ export function network (hosts) {
     host: 'here.example',
     month: '2026-11',
     peers: hosts.map((host, place) => ({
-      host, videos: 37 * place, last_round: place % 3 ? NOW - place * DAY : null, bytes: place * 1_234_567, bytes_before: 7_000_000,
+      host,
+      videos: 37 * place,
+      last_round: place % 3 ? NOW - place * DAY : null,
+      bytes: place * 1_234_567,
+      bytes_before: 7_000_000,
       vouched_by: place === 8 ? ['reef.example'] : place === 4 ? ['reef.example', 'cove.example', 'harbour.example'] : []
     })),
     links: [
@@ -72,10 +81,18 @@ export function next () {
 }
 
 export function effects () {
-  const rate = (clicks, pages) => ({ pages, clicks, per_1000: 1000 * clicks / pages, low: 900 * clicks / pages, high: 1110 * clicks / pages, why: null })
+  const rate = (clicks, pages) => {
+    const per = 1000 * clicks / pages
+    return { pages, clicks, per_1000: per, low: 0.9 * per, high: 1.11 * per, why: null }
+  }
   return {
     weeks: Array.from({ length: 20 }, (_, i) => ({
-      at: NOW - (20 - i) * 7 * DAY, pages: 900 + i * 20, explained: 700 + i * 15, clicked: 60 + i, stock_clicked: 8 + i % 3, hidden: i % 4
+      at: NOW - (20 - i) * 7 * DAY,
+      pages: 900 + i * 20,
+      explained: 700 + i * 15,
+      clicked: 60 + i,
+      stock_clicked: 8 + i % 3,
+      hidden: i % 4
     })),
     comparison: { since: NOW - 84 * DAY, ours: rate(812, 9400), stock: rate(91, 2100) },
     why: null

@@ -103,8 +103,11 @@ def test_the_description_is_valid_and_names_everything_that_is_served(world: Wor
 def test_everything_can_be_looked_at(world: World) -> None:
     for path in (
         "overview",
+        "timeline",
+        "jobs",
         "effects",
         "peers",
+        "network",
         "group",
         "reverts",
         "share",
