@@ -1,10 +1,10 @@
-/** The administrators' here.page. */
+/** The administrators' page. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
 import { CHANNEL, VIDEO, VIDEO_URL, adminRoutes } from './answers.js'
 import { DROPPED, answer, needsBrowser } from './browser.js'
-import { ADMIN, controlSite } from './control-here.site.js'
+import { ADMIN, controlSite } from './control-site.js'
 
 const SAVE = 'PUT admin/v1/exclusions'
 const SETTINGS = 'api PUT plugins/peertube-plugin-shoal/settings'

@@ -68,7 +68,7 @@ describe('the page that the daemon serves', needsBrowser, () => {
     assert.equal(await page.evaluate(() => history.length), 2, 'a blank page and this one, without the token')
 
     await page.reload()
-    await page.getByRole('region', { name: 'Your peers' }).waitFor()
+    await page.getByRole('region', { name: 'Peers', exact: true }).waitFor()
     const other = await page.context().newPage()
     await other.goto(`${site.url}/admin/`)
     await other.locator('input[type=password]').waitFor()

@@ -211,7 +211,7 @@ describe('control', needsBrowser, () => {
     for (const name of TABS.filter(name => name !== 'peers')) await turnTo(here.page, name)
     await here.page.evaluate(() => { location.hash = 'peers' })
     await rested(here.page)
-    for (const closed of await here.page.locator('.shoal-expand[aria-expanded=false]').all()) await closed.click()
+    await here.page.evaluate(() => { for (const closed of document.querySelectorAll('.shoal-expand[aria-expanded=false]')) closed.click() })
     await here.page.getByRole('button', { name: /^Words and limit/ }).first().click()
     await dialog().getByRole('button', { name: 'Cancel' }).click()
     await here.page.getByRole('button', { name: /^Revert/ }).first().click()
