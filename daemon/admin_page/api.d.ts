@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A year of windows, rounds, models and reverts, and of viewers who took part */
+        get: operations["get_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/effects": {
         parameters: {
             query?: never;
@@ -30,6 +47,23 @@ export interface paths {
         };
         /** What suggestions achieved on watch pages, counted without any viewer */
         get: operations["get_effects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Each job: whether it runs, how it ended last, when it runs next */
+        get: operations["get_jobs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -50,6 +84,23 @@ export interface paths {
         put?: never;
         /** Contact an instance: ask for its key and send ours */
         post: operations["post_peers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who learns with whom, and what each peer has to do with this instance */
+        get: operations["get_network"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -482,6 +533,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/share/videos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The videos in it, a page at a time */
+        get: operations["get_share_videos"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/rounds": {
         parameters: {
             query?: never;
@@ -510,6 +578,59 @@ export interface paths {
         get: operations["get_ledger"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Settings that the page may change, and what each value would let out */
+        get: operations["get_settings"];
+        put?: never;
+        /** Change settings; they hold at once */
+        post: operations["post_settings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/settings/levels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each privacy level costs, and what it is worth */
+        get: operations["get_settings_levels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Jobs that the admin may start, and how each stands */
+        get: operations["get_start"];
+        put?: never;
+        /** Start a job now */
+        post: operations["post_start"];
         delete?: never;
         options?: never;
         head?: never;
@@ -675,19 +796,18 @@ export interface components {
     schemas: {
         /**
          * AcceptanceReport
-         * @description How a sum was judged; empty for a model without one.
+         * @description How a sum was judged, and of whom it was; `sums` are the ids of its rounds.
          */
         AcceptanceReport: {
             /** @enum {string} */
-            verdict?: "new" | "accepted" | "awaiting" | "quarantined";
-            /** @description One English sentence for people. */
-            sentence?: string;
-            at?: number;
-            checks?: components["schemas"]["Check"][];
-            warnings?: string[];
-            gains?: components["schemas"]["Gains"][];
-            survivors?: string[];
-            sums?: string[];
+            verdict: "new" | "awaiting" | "accepted" | "quarantined";
+            sentences: components["schemas"]["Sentence"][];
+            at: number;
+            checks: components["schemas"]["CheckResult"][];
+            warnings: components["schemas"]["Sentence"][];
+            gains: components["schemas"]["Gains"][];
+            survivors: string[];
+            sums: string[];
             decided?: components["schemas"]["Decided"];
         };
         /**
@@ -728,24 +848,59 @@ export interface components {
             examples: components["schemas"]["ChangedList"][];
         };
         /**
-         * Check
-         * @description One rule of acceptance: what it measured, and what it allows.
+         * CheckResult
+         * @description One rule: what it measured, and what it allows; `ok` is null where it could not be checked.
          */
-        Check: {
+        CheckResult: {
             id: string;
-            ok: boolean;
-            /** @description One English sentence for people. */
-            sentence: string;
+            ok: boolean | null;
+            sentence: components["schemas"]["Sentence"];
             value: number | null;
             bound: number | null;
         };
         /**
+         * ChoosableSetting
+         * @description A setting that the page may change.
+         */
+        ChoosableSetting: {
+            /** @enum {string} */
+            key: "mode" | "privacy.level" | "schedule.enabled" | "serve.discovery";
+            value: string | boolean;
+            /** @description "default", shoal.toml, choices.json, or the variable that sets it. */
+            origin: string;
+            /** @description A variable sets it, so the page cannot. */
+            locked: boolean;
+            options: components["schemas"]["Option"][];
+        };
+        /**
+         * ChosenSettings
+         * @description Settings to change; what is not named stays.
+         */
+        ChosenSettings: {
+            /** @default null */
+            mode?: ("off" | "simulate" | "consume" | "contribute") | null;
+            /** @default null */
+            level?: ("none" | "default" | "strict" | "user-level") | null;
+            /**
+             * @description Whether jobs run by themselves.
+             * @default null
+             */
+            schedule?: boolean | null;
+            /** @default null */
+            discovery?: ("familiar" | "balanced" | "explore") | null;
+            /**
+             * @description Codes of what the admin agrees to let out.
+             * @default []
+             */
+            agreed?: string[];
+        };
+        /**
          * Circle
-         * @description All that peers introduce.
+         * @description Everybody who is introduced here by peers that may, and these peers; both sorted by host.
          */
         Circle: {
             introducers: components["schemas"]["Introducer"][];
-            instances: components["schemas"]["IntroducedInstance"][];
+            instances: components["schemas"]["Introduced"][];
         };
         /**
          * CircleDecision
@@ -758,20 +913,29 @@ export interface components {
         /**
          * Cohort
          * @description Whether there are enough peers for a sum.
+         *
+         *     Attributes:
+         *         approved: how many this admin approved.
+         *         mutual: how many of them approved this instance too.
+         *         on_word_alone: how many of those approved count as strangers, since they were only introduced.
+         *         needed: how many a sum needs, strangers not counted.
+         *         missing: approved peers that are not known to approve this instance.
          */
         Cohort: {
-            /** @description Peers that this admin approved. */
             approved: number;
-            /** @description Those of them that approved this instance, too. */
             mutual: number;
-            /** @description Those that count as strangers: only introduced. */
             on_word_alone: number;
-            /** @description The fewest peers that a sum needs. */
             needed: number;
-            /** @description Approved peers not known to approve this instance. */
             missing: string[];
-            /** @description One English sentence for people. */
-            sentence: string;
+            sentences: components["schemas"]["Sentence"][];
+        };
+        /**
+         * Compared
+         * @description The same measure before and after, null where it was not measured.
+         */
+        Compared: {
+            before: number | null;
+            after: number | null;
         };
         /**
          * ComparedHostKey
@@ -829,27 +993,23 @@ export interface components {
         };
         /**
          * DataWindow
-         * @description What an aggregator received in its data window.
+         * @description What an aggregator received in its data window; see `WindowView`.
          */
         DataWindow: {
-            /** @description A host, or "own release". */
             aggregator: string;
             opened: number;
             ends: number;
-            /**
-             * @description Nothing has left; the same is given again; nothing more is given; the next request gets a fresh vector if enough viewers changed; a viewer left; a backup was restored.
-             * @enum {string}
-             */
+            /** @enum {string} */
             state: "prepared" | "open" | "given" | "over" | "void" | "served";
-            vector: components["schemas"]["Vector"] | null;
+            vector: components["schemas"]["FrozenVector"] | null;
         };
         /**
          * Decided
-         * @description What the admin decided instead of the rules.
+         * @description What the admin decided instead of the rules, and what they said before.
          */
         Decided: {
             /** @enum {string} */
-            verdict: "new" | "accepted" | "awaiting" | "quarantined";
+            verdict: "new" | "awaiting" | "accepted" | "quarantined";
             at: number;
             before: string;
         };
@@ -879,36 +1039,52 @@ export interface components {
         /**
          * Epoch
          * @description The division into sub-cohorts that holds now.
+         *
+         *     Attributes:
+         *         mine: the sub-cohort that this instance is in, from 1.
+         *         waiting: members that are left out of sums for now.
          */
         Epoch: {
             number: number;
             opened_at: number;
             sub_cohorts: number;
             members: number;
-            /** @description The part that this instance is in, from 1. */
             mine: number | null;
             gone: string[];
-            /** @description Members that are left out of sums for now. */
             waiting: string[];
             hash: string;
         };
         /**
+         * Event
+         * @description One thing that happened; a model is told once a day by its kind.
+         */
+        Event: {
+            /** @enum {string} */
+            what: "window" | "round" | "model" | "revert";
+            /** @description Unix seconds. */
+            at: number;
+            /**
+             * @description Of a window: given. Of a round: done, left-out (the peer did not come through), failed, running. Of a model: alone, together, held (quarantined or awaiting the admin). Of a revert: reverted.
+             * @enum {string}
+             */
+            outcome: "given" | "done" | "left-out" | "failed" | "running" | "alone" | "together" | "held" | "reverted";
+        };
+        /**
          * Exposed
-         * @description The same measure before and after.
+         * @description Shares of lists before and after.
          */
         Exposed: {
-            before: number | null;
-            after: number | null;
+            before: number;
+            after: number;
         };
         /**
          * FailedJob
-         * @description A job that failed when it last ran.
+         * @description A job that failed when it last ran; no message where that was a bug.
          */
         FailedJob: {
             job: string;
             at: number;
             code: string;
-            /** @description What went wrong, empty for a bug. */
             message: string;
             advice: string;
         };
@@ -939,38 +1115,51 @@ export interface components {
             videos: components["schemas"]["FoundVideo"][];
         };
         /**
-         * Gain
-         * @description Share of top-10 places before and after; a video has a `url`, a channel or host a `name`.
+         * FrozenVector
+         * @description A vector as it is kept for a window: with its noise, before it is masked.
          *
-         *     The `title` of a video that is not public any more is empty.
+         *     Attributes:
+         *         vocabulary: videos that are counted, None where that is not known any more.
+         *         head: videos whose pairs are counted.
+         *         sha256: of its bytes, little-endian.
+         */
+        FrozenVector: {
+            vocabulary: number | null;
+            head: number | null;
+            entries: number;
+            bytes: number;
+            sha256: string;
+        };
+        /**
+         * Gain
+         * @description Share of top-10 places before and after, of a channel or an instance.
          */
         Gain: {
-            url?: string;
-            title?: string;
-            name?: string;
-            before?: number;
-            after?: number;
+            name: string;
+            before: number;
+            after: number;
         };
         /**
          * Gains
-         * @description What gains most exposure over the local model, or over the one of a month ago.
+         * @description What gains most over the local model, or over the one of a month ago.
          */
         Gains: {
-            against: string;
-            videos: components["schemas"]["Gain"][];
+            /** @enum {string} */
+            against: "local" | "month";
+            videos: components["schemas"]["VideoGain"][];
             channels: components["schemas"]["Gain"][];
             hosts: components["schemas"]["Gain"][];
         };
         /**
          * Group
          * @description The group of this instance; `membership` is null while it is in none.
+         *
+         *     Attributes:
+         *         against: members that this admin once decided against.
          */
         Group: {
-            /** @description One English sentence for people. */
-            sentence: string;
-            membership: components["schemas"]["Membership"] | null;
+            membership: components["schemas"]["Standing"] | null;
             members: components["schemas"]["Member"][];
-            /** @description Members that this admin once decided against. */
             against: string[];
             requests: components["schemas"]["JoinRequest"][];
             invitation: components["schemas"]["Invitation"] | null;
@@ -990,55 +1179,53 @@ export interface components {
         };
         /**
          * GroupOffer
-         * @description A group as its host shows it; looking joins and approves nothing.
+         * @description A group as its host shows it, and the state of this instance there, `left` where it is not known.
          */
         GroupOffer: {
             group: string;
             url: string;
             host: components["schemas"]["SeenKey"];
-            /** @description The state of this instance there; left: it is not known. */
             state: string;
             members: components["schemas"]["OfferedMember"][];
         };
         /**
-         * IntroducedInstance
-         * @description An instance that peers introduce, and what stands for it.
+         * Introduced
+         * @description One instance of the circle; times in Unix seconds.
+         *
+         *     Attributes:
+         *         key: as its own card shows it, empty until that was read; `words` are the same.
+         *         bound: its domain's ActivityPub actor signed the key.
+         *         vouchers: the peers that name it with this key; before its card was read, all that name it.
+         *         contradicted_by: the peers that name it with another key than its card shows.
+         *         videos: how many of it are in this catalogue, `videos_since` when.
+         *         evidence: what stands for it beside the introduction.
+         *         open: it can be approved here.
+         *         ticked: that is proposed to the admin.
+         *         answered: the admin saw it before and left it.
          */
-        IntroducedInstance: {
+        Introduced: {
             host: string;
-            /** @description By its own card; empty until that was read. */
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             /** @enum {string} */
             state: "candidate" | "approved" | "paused" | "removed" | "reverted";
             bound: boolean;
-            /** @description Peers that name it with this key. */
             vouchers: string[];
-            /** @description Peers that name it with another key. */
             contradicted_by: string[];
             followed: boolean;
             followed_since: number | null;
-            /** @description Its videos in this catalogue. */
             videos: number;
             videos_since: number | null;
-            /**
-             * @description What stands for it beside an introduction.
-             * @enum {string}
-             */
+            /** @enum {string} */
             evidence: "" | "followed" | "vouched";
-            /** @description It can be approved. */
             open: boolean;
-            /** @description That is proposed. */
             ticked: boolean;
-            /** @description The admin saw it before. */
             answered: boolean;
-            /** @description One English sentence for people. */
-            sentence: string;
+            sentence: components["schemas"]["Sentence"];
         };
         /**
          * Introducer
-         * @description A peer that introduces instances, and until when that holds.
+         * @description A peer that introduces instances: when it said so, and until when that holds.
          */
         Introducer: {
             host: string;
@@ -1071,18 +1258,45 @@ export interface components {
         };
         /**
          * Invitation
-         * @description What the host's admin sends to others.
+         * @description What the host's admin sends to others; `public`: members on other machines can reach the listener.
          */
         Invitation: {
             group: string;
             host: string;
             url: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             command: string;
-            /** @description Whether members on other machines can reach the listener. */
             public: boolean;
+        };
+        /**
+         * JobState
+         * @description One job; times in Unix seconds.
+         */
+        JobState: {
+            job: string;
+            /** @description Since when it runs; null while it does not. */
+            running: number | null;
+            /** @description When it last ended; null where it never ran. */
+            ended: number | null;
+            /** @description How long that took. */
+            seconds: number | null;
+            /** @enum {string} */
+            outcome: "" | "done" | "failed";
+            /** @description When it runs next by itself; null without a date. */
+            next: number | null;
+            /** @description Why it failed, empty for a bug or where it did not. */
+            message: string;
+            /** @description What to do about that. */
+            advice: string;
+        };
+        /**
+         * Jobs
+         * @description All that ran or will run; `alive` tells whether a daemon runs them.
+         */
+        Jobs: {
+            alive: boolean;
+            jobs: components["schemas"]["JobState"][];
         };
         /**
          * JoinOrder
@@ -1101,18 +1315,14 @@ export interface components {
         };
         /**
          * JoinRequest
-         * @description An instance that asks to join.
+         * @description An instance that asks to join, since when, and whether it is approved as a peer by this key.
          */
         JoinRequest: {
             host: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             since: number;
-            /**
-             * @description Approved as a peer here, by exactly this key.
-             * @enum {string}
-             */
+            /** @enum {string} */
             peer: "yes" | "no" | "other-key";
         };
         /**
@@ -1128,13 +1338,23 @@ export interface components {
         };
         /**
          * KindOfData
-         * @description A kind of data that leaves this instance.
+         * @description A kind of data that leaves this instance, in words.
          */
         KindOfData: {
             id: string;
             name: string;
-            /** @description One English sentence for people. */
             sentence: string;
+        };
+        /**
+         * LastRun
+         * @description How a job ended last; `problem` and `advice` are of a failure, in English.
+         */
+        LastRun: {
+            at: number;
+            ok: boolean;
+            sentence: components["schemas"]["Sentence"] | null;
+            problem: string;
+            advice: string;
         };
         /**
          * LearntThrough
@@ -1148,21 +1368,26 @@ export interface components {
         };
         /**
          * Ledger
-         * @description Entries in order; `next` is what to ask `after` for the following ones.
+         * @description Entries in order.
+         *
+         *     Attributes:
+         *         next: what to ask `after` for the following ones.
+         *         newest: number of the newest entry, 0 where there is none.
+         *         problem: why the ledger does not verify.
          */
         Ledger: {
             entries: components["schemas"]["LedgerEntry"][];
             next: number | null;
-            /** @description Number of the newest entry in order, 0 where there is none. */
             newest: number;
             verified: boolean;
             problem: string;
         };
         /**
          * LedgerEntry
-         * @description An entry of the ledger; `hash` chains it to the one before.
+         * @description An entry of the ledger; `hash` chains it to the one before, `sentence` says what it tells.
          */
         LedgerEntry: {
+            sentence: components["schemas"]["Sentence"];
             seq: number;
             at: number;
             kind: string;
@@ -1188,7 +1413,6 @@ export interface components {
          */
         Left: {
             at: number;
-            /** @description A host, or "own release". */
             aggregator: string;
             round: string;
             vocabulary: number;
@@ -1198,15 +1422,81 @@ export interface components {
             window_ends: number | null;
         };
         /**
-         * LiveGroup
-         * @description What the daemon does for the group now.
+         * LeftOut
+         * @description Why the group's sums leave this instance out for now, as the host said.
+         *
+         *     Attributes:
+         *         until: when the next window may begin, null if that was not told.
+         *         rejected_by: members in the group for longer that do not approve it.
+         *         rejects: members in the group for longer that are not approved here.
+         *         too_many: more than a third are not approved here.
+         *         contradicted: those of them that were seen here to join later.
          */
-        LiveGroup: {
-            /** @enum {string} */
+        LeftOut: {
+            until: number | null;
+            rejected_by: string[];
+            rejects: string[];
+            too_many: boolean;
+            contradicted: string[];
+        };
+        /**
+         * LevelPlans
+         * @description All levels, weakest first; for `aggregators` and sums of `members`.
+         */
+        LevelPlans: {
+            aggregators: number;
+            members: number;
+            /** @description Sent to all of them, whatever the level. */
+            bytes_month: number;
+            /** @description Data windows of each in the first year. */
+            windows: number;
+            levels: components["schemas"]["PlanOfLevel"][];
+        };
+        /**
+         * Line
+         * @description What happened with one peer, oldest first.
+         */
+        Line: {
+            host: string;
+            events: components["schemas"]["Event"][];
+        };
+        /**
+         * Link
+         * @description Two instances that have to do with each other.
+         */
+        Link: {
+            of: string;
+            to: string;
+            /**
+             * @description A finished sum that `to` took of `of`; both approve; `of` introduces `to`.
+             * @enum {string}
+             */
+            what: "learns" | "approved" | "introduces";
+        };
+        /**
+         * Live
+         * @description What only the running daemon knows, and writes to a file: its connection, and its hosting process.
+         *
+         *     Attributes:
+         *         link: state of the connection to the host's reverse proxy, empty for none.
+         *         hosting: state of the hosting process, empty for none.
+         *         round: whether this instance takes a sum as host now.
+         *         problem: why this instance cannot host or take part, one sentence, or two with the advice.
+         */
+        Live: {
+            /**
+             * @default
+             * @enum {string}
+             */
             link: "" | "waiting" | "connected" | "busy" | "refused" | "ended";
-            /** @enum {string} */
+            /**
+             * @default
+             * @enum {string}
+             */
             hosting: "" | "starting" | "ready" | "failed";
+            /** @default false */
             running: boolean;
+            /** @default  */
             problem: string;
         };
         /**
@@ -1225,32 +1515,52 @@ export interface components {
         LookedUpVideo: {
             uuid: string;
             url: string;
-            reason: components["schemas"]["Reason"];
+            reason: components["schemas"]["WhyListed"];
             title: string;
             channel: string;
             parts: components["schemas"]["ScorePart"][];
         };
         /**
+         * MeasuredQuality
+         * @description NDCG@10 of next videos on a public data set, and what it is without noise.
+         */
+        MeasuredQuality: {
+            data: string;
+            value: number;
+            without_noise: number;
+        };
+        /**
+         * Measurement
+         * @description The mean over own viewers at one training, and the interval that holds it in 95 of 100 cases.
+         */
+        Measurement: {
+            /** @description Unix seconds. */
+            at: number;
+            value: number;
+            /** @description Null where only the mean is on record. */
+            low: number | null;
+            high: number | null;
+        };
+        /**
          * Member
          * @description A member; the host also lists instances that were invited or ejected.
+         *
+         *     Attributes:
+         *         part: its sub-cohort.
+         *         waits: whether sums leave it out for now.
          */
         Member: {
             host: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             /** @enum {string} */
             state: "invited" | "asked" | "member" | "refused" | "ejected" | "left";
             /** @enum {string} */
             role: "host" | "member";
             me: boolean;
-            /**
-             * @description Approved as a peer here, by exactly this key.
-             * @enum {string}
-             */
+            /** @enum {string} */
             approved: "yes" | "no" | "other-key";
             part: number | null;
-            /** @description Whether sums leave it out for now. */
             waits: boolean;
             since: number;
             seen: number | null;
@@ -1263,39 +1573,8 @@ export interface components {
             members: components["schemas"]["ComparedHostKey"][];
         };
         /**
-         * Membership
-         * @description How this instance stands in its group.
-         */
-        Membership: {
-            group: string;
-            host: string;
-            url: string;
-            /** @enum {string} */
-            role: "host" | "member";
-            /** @enum {string} */
-            state: "asked" | "member" | "refused" | "ejected" | "left";
-            since: number;
-            /** @description The announced start of the next sum. */
-            next_at: number | null;
-            /** @description When the host answered last. */
-            polled: number | null;
-            /** @description Why it did not answer, or what it refused. */
-            problem: string;
-            connected: boolean;
-            live: components["schemas"]["LiveGroup"] | null;
-            epoch: components["schemas"]["Epoch"] | null;
-            members: number;
-            /** @description Members that a sum needs, the host included. */
-            members_needed: number;
-            /** @description Whether it contributes; an instance that only learns is in no part. */
-            gives: boolean;
-            counted: components["schemas"]["Counted"];
-            waits: components["schemas"]["Waits"] | null;
-            published: components["schemas"]["PublishedSum"] | null;
-        };
-        /**
          * Model
-         * @description A trained model.
+         * @description A trained model, what was measured of it by name, and how its sum was judged, null for a local one.
          */
         Model: {
             id: string;
@@ -1308,8 +1587,28 @@ export interface components {
             quality: {
                 [key: string]: unknown;
             };
-            report: components["schemas"]["AcceptanceReport"];
+            report: components["schemas"]["AcceptanceReport"] | null;
             current: boolean;
+        };
+        /**
+         * ModelInService
+         * @description The model that serves.
+         *
+         *     Attributes:
+         *         kind: "local", or "federated" where others' sums are in it.
+         *         trained: when it was made, `since` when it began to serve, Unix seconds.
+         *         videos: how many it covers; `survivors` are the other instances whose viewers it was learnt from.
+         *         quality: NDCG@10, None where it was not measured.
+         */
+        ModelInService: {
+            id: string;
+            kind: string;
+            trained: number;
+            since: number;
+            videos: number;
+            survivors: string[];
+            /** @default null */
+            quality: number | null;
         };
         /**
          * ModelLists
@@ -1338,6 +1637,16 @@ export interface components {
         NamedVideo: {
             url: string;
             title: string;
+        };
+        /**
+         * Network
+         * @description Who learns with whom; `month` is that of the bytes, such as 2026-11 (UTC).
+         */
+        Network: {
+            host: string;
+            month: string;
+            peers: components["schemas"]["PeerActivity"][];
+            links: components["schemas"]["Link"][];
         };
         /**
          * NewGroup
@@ -1369,46 +1678,39 @@ export interface components {
         };
         /**
          * NextDate
-         * @description What happens next by itself.
+         * @description One thing that happens by itself: `at` in Unix seconds, None while it has no date; `why` then.
          */
         NextDate: {
-            /**
-             * @description What it is.
-             * @enum {string}
-             */
+            /** @enum {string} */
             what: "sync" | "training" | "window" | "round";
-            /** @description Unix seconds; null while it has no date. */
             at: number | null;
-            /** @description Why then, as a part of a sentence. */
-            cause: string;
+            why: components["schemas"]["Sentence"][];
         };
         /**
          * NextShare
-         * @description What the next contribution would hold; `videos` are the first of `total`.
+         * @description What the next contribution would hold, over `total` videos that have viewers.
          *
          *     It is one vector: a number for each video of the vocabulary, and one for each pair of a head that whoever
          *     asks chooses from it. Its noise is drawn then, so it has no hash before.
+         *
+         *     Attributes:
+         *         group: the group whose host asks; empty: peers ask.
+         *         drawn: where members come from: our sub-cohort of the epoch, the host's list, or our peers.
+         *         members: instances that this one would be summed with, at most 200.
          */
         NextShare: {
             aggregators: string[];
-            /** @description The group whose host asks; empty: peers ask. */
             group: string;
-            /**
-             * @description Where members come from: our sub-cohort of the epoch, the host's list, or our peers.
-             * @enum {string}
-             */
+            /** @enum {string} */
             drawn: "epoch" | "listed" | "peers";
-            /** @description Instances that this one would be summed with, at most 200. */
             members: string[];
-            videos: components["schemas"]["SharedVideo"][];
-            shown: number;
             total: number;
             users: number;
             vocabulary: number;
             head_at_most: number;
             pairs_at_most: number;
             bytes_at_most: number;
-            verdicts: components["schemas"]["PolicyVerdict"][];
+            verdicts: components["schemas"]["RuleVerdict"][];
         };
         /**
          * NotApproved
@@ -1416,23 +1718,25 @@ export interface components {
          */
         NotApproved: {
             host: string;
-            /** @description One English sentence for people. */
-            sentence: string;
+            problem: components["schemas"]["Problem"];
         };
         /**
          * Notice
-         * @description Something that waits for the admin.
+         * @description One thing that waits for the admin; `at` in Unix seconds, `id` the same as long as its cause lasts.
+         *
+         *     Attributes:
+         *         subject: a host, or the id of a model or sum.
+         *         advice: what to do on the admin page; `command` is what to do at the command line.
          */
         Notice: {
             id: string;
             /** @enum {string} */
             kind: "database-lost" | "peer-request" | "introductions" | "quarantine" | "awaiting" | "budget" | "exact-own" | "lists-silent" | "key-changed" | "unreachable" | "group-request" | "group-out" | "group-member" | "group-host";
             at: number;
-            /** @description A host, or the id of a model or round. */
             subject: string;
-            /** @description One English sentence for people. */
-            sentence: string;
-            advice: string;
+            sentences: components["schemas"]["Sentence"][];
+            advice: components["schemas"]["Sentence"];
+            command: components["schemas"]["Sentence"];
         };
         /**
          * Offer
@@ -1450,99 +1754,118 @@ export interface components {
         OfferedMember: {
             host: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
-            /**
-             * @description Approved as a peer here, by exactly this key.
-             * @enum {string}
-             */
+            /** @enum {string} */
             approved: "yes" | "no" | "other-key";
         };
         /**
+         * Option
+         * @description A value that may be chosen.
+         */
+        Option: {
+            value: string | boolean;
+            /** @description Why it cannot be chosen, empty where it can. */
+            problem: string;
+            /** @description What it would let out that stays here now; the admin has to agree. */
+            confirm: components["schemas"]["Sentence"][];
+        };
+        /**
          * Overview
-         * @description How the instance is doing.
+         * @description How the instance is doing, how quality went, and the two newest numbers of it.
          */
         Overview: {
             host: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             /** @enum {string} */
             mode: "off" | "simulate" | "consume" | "contribute";
-            /** @description Jobs that run now, and since when; null without a daemon. */
+            /** @enum {string} */
+            level: "none" | "default" | "strict" | "user-level";
             running: {
                 [key: string]: number;
             } | null;
-            model: components["schemas"]["ServedModel"] | null;
-            cohort: components["schemas"]["Cohort"];
-            peers: components["schemas"]["PeerNumbers"];
+            model: components["schemas"]["ModelInService"] | null;
+            group: components["schemas"]["LearntThrough"] | null;
             waiting: components["schemas"]["Waiting"];
             next: components["schemas"]["NextDate"][];
-            group: components["schemas"]["LearntThrough"] | null;
+            cohort: components["schemas"]["Cohort"];
+            peers: components["schemas"]["PeerNumbers"];
             failed: components["schemas"]["FailedJob"][];
             notices: components["schemas"]["Notice"][];
-            quality: components["schemas"]["Quality"][];
+            quality: components["schemas"]["QualityPoint"][];
+            measured: components["schemas"]["TwoNumbers"];
         };
         /**
          * Peer
-         * @description A peer, or a candidate for one.
+         * @description A peer, or a candidate for one; times in Unix seconds, what is not known is empty or null.
+         *
+         *     Attributes:
+         *         words: of its key, to compare on the telephone.
+         *         theirs: what it says of this instance.
+         *         bound: its domain's actor signed its key.
+         *         retry_at: no attempt to reach it before; `failures` went before that, in a row.
+         *         max_users: the admin's cap on its viewers in a sum; `users` it has by its public NodeInfo.
+         *         next_key: a key that it uses without proof that it may.
+         *         introduced_by: on whose introduction it was approved; `evidence` is what stands for it beside that.
+         *         on_word_alone: it counts as a stranger: it was only introduced.
          */
         Peer: {
             host: string;
             url: string;
             key: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
             /** @enum {string} */
             state: "candidate" | "approved" | "paused" | "removed" | "reverted";
-            /**
-             * @description What it says of this instance.
-             * @enum {string}
-             */
+            /** @enum {string} */
             theirs: "unknown" | "asked" | "approved" | "declined";
             /** @enum {string} */
             source: "file" | "follow" | "asked" | "circle" | "admin";
-            /** @description Its domain's actor signed its key. */
             bound: boolean;
             version: string;
             followed: boolean;
             seen: number | null;
             failures: number;
             retry_at: number | null;
-            /** @description The admin's cap on its viewers in a sum. */
             max_users: number | null;
-            /** @description Active users, by its public NodeInfo. */
             users: number | null;
             since: number;
-            /** @description A key that it uses without proof that it may. */
             next_key: string;
-            /** @description The key as words, to compare on the telephone. */
             next_key_words: string[];
-            /** @description On whose introduction it was approved. */
             introduced_by: string[];
-            /**
-             * @description What stands for it beside an introduction.
-             * @enum {string}
-             */
+            /** @enum {string} */
             evidence: "" | "admin" | "followed" | "vouched";
-            /** @description It counts as a stranger: it was only introduced. */
             on_word_alone: boolean;
-            /** @description One English sentence for people. */
-            sentence: string;
+            sentences: components["schemas"]["Sentence"][];
+        };
+        /**
+         * PeerActivity
+         * @description What one peer has to do with this instance.
+         */
+        PeerActivity: {
+            host: string;
+            /** @description Of its videos, how many this catalogue has. */
+            videos: number;
+            /** @description When the newest sum with it began, on either side; Unix seconds. */
+            last_round: number | null;
+            /** @description Sent and received this month, message bodies alone. */
+            bytes: number;
+            /** @description The same of the month before. */
+            bytes_before: number;
+            /** @description Peers that introduce it with the key known here. */
+            vouched_by: string[];
         };
         /**
          * PeerNumbers
-         * @description How many instances there are, by what was decided.
+         * @description How many instances are approved, paused, and wait to be approved.
          */
         PeerNumbers: {
             approved: number;
             paused: number;
-            /** @description Those that wait for this admin's decision. */
             asking: number;
         };
         /**
          * PeerTraffic
-         * @description Bytes exchanged with a peer in a month.
+         * @description Bytes sent to and received from a peer in a month, such as "2026-11" (UTC).
          */
         PeerTraffic: {
             month: string;
@@ -1560,19 +1883,27 @@ export interface components {
             followed: components["schemas"]["Followed"];
         };
         /**
-         * PolicyVerdict
-         * @description What a policy says to the next contribution.
+         * PlanOfLevel
+         * @description A level with this instance's other settings.
          */
-        PolicyVerdict: {
-            policy: string;
-            reason: string;
-            allowed: boolean;
-            /** @description One English sentence for people. */
-            sentence: string;
+        PlanOfLevel: {
+            /** @enum {string} */
+            level: "none" | "default" | "strict" | "user-level";
+            /** @description Standard deviation in the number of viewers of a pair. */
+            noise: number;
+            /** @description At delta 1e-6, for one pair of videos of one viewer; or "infinite". */
+            epsilon_window: number | string;
+            /** @description Of the first year, own release included. */
+            epsilon_year: number | string;
+            /** @description Viewers of the most watched video that it needs. */
+            audience_needed: number;
+            /** @description Whether it makes sense for a cohort like this one. */
+            offered: boolean;
+            quality: components["schemas"]["MeasuredQuality"][];
         };
         /**
          * Problem
-         * @description What went wrong and what to do about it; the same three fields everywhere.
+         * @description What went wrong and what to do about it: the same three fields everywhere.
          */
         Problem: {
             code: string;
@@ -1581,7 +1912,7 @@ export interface components {
         };
         /**
          * PublishedSum
-         * @description The newest published sum that was taken. Members that received the same one see the same words.
+         * @description The newest published sum that was taken; members that received the same one see the same words.
          */
         PublishedSum: {
             run: string;
@@ -1589,10 +1920,10 @@ export interface components {
             words: string[];
         };
         /**
-         * Quality
-         * @description NDCG@10 on held-out engagements of this instance: of a model, and of the local one trained with it.
+         * QualityPoint
+         * @description One training: NDCG@10 on held-out likes of the model it gave, and of the local one made with it.
          */
-        Quality: {
+        QualityPoint: {
             at: number;
             model: string;
             /** @enum {string} */
@@ -1616,19 +1947,6 @@ export interface components {
             why: components["schemas"]["Sentence"] | null;
         };
         /**
-         * Reason
-         * @description Why a video is in a list.
-         */
-        Reason: {
-            kind: string;
-            text: string;
-            users: number | null;
-            tags: string[];
-            words: string[];
-            share: number;
-            via: string[];
-        };
-        /**
          * RelatedQuery
          * @description A video that the model knows, by uuid or url.
          */
@@ -1636,6 +1954,16 @@ export interface components {
             video: string;
             /** @default 10 */
             limit?: number;
+        };
+        /**
+         * Revert
+         * @description A revert; its report is null while it is not through with the comparison.
+         */
+        Revert: {
+            id: number;
+            at: number;
+            host: string;
+            report: components["schemas"]["RevertReport"] | null;
         };
         /**
          * RevertEnded
@@ -1650,7 +1978,7 @@ export interface components {
         };
         /**
          * RevertInProgress
-         * @description A revert, or the preview of one, that is being worked on.
+         * @description A revert, or the preview of one, that is being worked on; `fraction` of it is done.
          */
         RevertInProgress: {
             host: string;
@@ -1669,18 +1997,16 @@ export interface components {
             confirm: string;
         };
         /**
-         * RevertRecord
-         * @description A revert that was done.
-         */
-        RevertRecord: {
-            id: number;
-            at: number;
-            host: string;
-            report: components["schemas"]["RevertReport"];
-        };
-        /**
          * RevertReport
          * @description What a revert did, or would do.
+         *
+         *     Attributes:
+         *         seconds_out_of_service: how long the peer still served after the decision.
+         *         exposure: share of top-10 lists with any of its videos.
+         *         quality: NDCG@10 on held-out engagements of this instance.
+         *         next_window: from when on a new sum may be asked for, null where it may be now.
+         *         proof: that nothing stored holds it, one line, which can be checked; empty until then.
+         *         limits: what the revert does not undo.
          */
         RevertReport: {
             host: string;
@@ -1693,47 +2019,44 @@ export interface components {
             basis: "sub-cohorts" | "older sum" | "local";
             deleted: components["schemas"]["Deleted"];
             changed: components["schemas"]["ChangedLists"];
-            /** @description Share of top-10 lists with any of its videos. */
             exposure: components["schemas"]["Exposed"];
-            /** @description NDCG@10 on held-out engagements of this instance. */
-            quality: components["schemas"]["Exposed"];
-            /** @description When a new sum may be asked for. */
+            quality: components["schemas"]["Compared"];
             next_window: number | null;
-            /** @description One English sentence for people. */
             proof: string;
-            limits: string[];
+            limits: components["schemas"]["Sentence"][];
         };
         /**
          * Reverts
          * @description Newest first.
          */
         Reverts: {
-            reverts: components["schemas"]["RevertRecord"][];
+            reverts: components["schemas"]["Revert"][];
             running: components["schemas"]["RevertInProgress"][];
             last: components["schemas"]["RevertEnded"] | null;
         };
         /**
          * Round
          * @description One secure sum, from its proposal to its result.
+         *
+         *     Attributes:
+         *         outcome: waiting where members may have opened it already, so that it is resumed.
+         *         run: the run of this instance that its sum belongs to, or empty.
+         *         sub_cohort: of a run that was divided.
          */
         Round: {
             id: string;
             /** @enum {string} */
-            role: "aggregator" | "member" | "host" | "group";
+            role: "aggregator" | "member" | "host" | "group" | "newcomer";
             aggregator: string;
             started: number;
             ended: number | null;
-            /**
-             * @description Waiting: members may have opened it already, so it is resumed.
-             * @enum {string}
-             */
+            /** @enum {string} */
             outcome: "running" | "waiting" | "done" | "abandoned";
             reason: string;
             roster: string[];
             survivors: string[];
             bytes_in: number;
             bytes_out: number;
-            /** @description The run of this instance that its sum belongs to, or empty. */
             run: string;
             sub_cohort: number | null;
         };
@@ -1753,15 +2076,24 @@ export interface components {
             limit?: number;
         };
         /**
+         * RuleVerdict
+         * @description One rule: its name, why it exists, whether it allows the next contribution, and what it looked at.
+         */
+        RuleVerdict: {
+            policy: string;
+            reason: string;
+            allowed: boolean;
+            sentences: components["schemas"]["Sentence"][];
+        };
+        /**
          * Run
-         * @description One run, and its sub-cohorts.
+         * @description One run of sums, and its sub-cohorts.
          */
         Run: {
             run: string;
             at: number;
             sub_cohorts: components["schemas"]["SuspectGroup"][];
-            /** @description One English sentence for people. */
-            sentence: string;
+            sentence: components["schemas"]["Sentence"];
         };
         /**
          * ScorePart
@@ -1777,24 +2109,23 @@ export interface components {
         };
         /**
          * SeenKey
-         * @description A key before it is approved; `why` says why nothing vouches for it.
+         * @description A key before it is approved, and who says that it is the host's.
+         *
+         *     That is its domain's actor, a card at its domain without one, this instance's own peers, or only the host
+         *     that listed it; `why` says why nothing more vouches for it.
          */
         SeenKey: {
             host: string;
             key: string;
-            /**
-             * @description Who says that the key is the host's: its domain's actor, a card at its domain without one, this instance's own peers, or only the host that listed it.
-             * @enum {string}
-             */
+            /** @enum {string} */
             voucher: "domain" | "card" | "book" | "unread";
             url: string;
             why: string;
-            /** @description The key as words, to compare on the telephone. */
             words: string[];
         };
         /**
          * Sentence
-         * @description One sentence for people: `code` names it in the catalogue, `params` fill its gaps.
+         * @description One sentence for people: `code` names its words, `params` fill their gaps.
          */
         Sentence: {
             code: string;
@@ -1803,26 +2134,18 @@ export interface components {
             };
         };
         /**
-         * ServedModel
-         * @description The model in service.
+         * Settings
+         * @description All settings that the page may change.
          */
-        ServedModel: {
-            id: string;
-            /** @enum {string} */
-            kind: "local" | "federated";
-            /** @description When it was made. */
-            trained: number;
-            /** @description When it began to serve. */
-            since: number;
-            videos: number;
-            /** @description NDCG@10 on likes that were left out of training. */
-            quality: number | null;
-            /** @description Other instances whose viewers it was learnt from. */
-            survivors: string[];
+        Settings: {
+            host: string;
+            /** @description Whether there are real viewers: a PeerTube, no data set. */
+            real: boolean;
+            settings: components["schemas"]["ChoosableSetting"][];
         };
         /**
          * Share
-         * @description What would leave this instance next, and what has left.
+         * @description What would leave this instance next, and what has left. Our own release goes by `releases.OWN`.
          */
         Share: {
             /** @enum {string} */
@@ -1835,16 +2158,41 @@ export interface components {
         };
         /**
          * SharedVideo
-         * @description A video that would be in a vector, and how many viewers it would count.
+         * @description A video, the viewers here behind it now, and the noisy number that aggregators have, by host.
          */
         SharedVideo: {
             url: string;
             title: string;
             users: number;
-            /** @description Noisy viewers that each aggregator has. */
             given: {
                 [key: string]: number;
             };
+        };
+        /**
+         * SharedVideosPage
+         * @description Some of the videos that would leave next, those with the most viewers first.
+         *
+         *     Attributes:
+         *         at: when they were counted.
+         *         found: those that hold the words.
+         */
+        SharedVideosPage: {
+            at: number;
+            total: number;
+            found: number;
+            videos: components["schemas"]["SharedVideo"][];
+        };
+        /**
+         * SharedVideosQuery
+         * @description Words of the titles or addresses of videos that would leave, and a page of those found.
+         */
+        SharedVideosQuery: {
+            /** @default  */
+            q?: string;
+            /** @default 0 */
+            offset?: number;
+            /** @default 25 */
+            limit?: number;
         };
         /**
          * ShownKey
@@ -1858,6 +2206,73 @@ export interface components {
             host: string;
             /** @description The key that was compared, so that no other one is approved. */
             key: string;
+        };
+        /**
+         * Standing
+         * @description How this instance stands in its group; times in Unix seconds.
+         *
+         *     Attributes:
+         *         next_at: the announced start of the next sum.
+         *         polled: when the host answered last; `problem` is why it did not, or what it refused.
+         *         live: what the daemon does for the group now, null where none runs.
+         *         members_needed: members that a sum needs, the host included.
+         *         gives: whether it contributes; an instance that only learns is in no part.
+         */
+        Standing: {
+            group: string;
+            host: string;
+            url: string;
+            /** @enum {string} */
+            role: "host" | "member";
+            /** @enum {string} */
+            state: "asked" | "member" | "refused" | "ejected" | "left";
+            since: number;
+            next_at: number | null;
+            polled: number | null;
+            problem: string;
+            connected: boolean;
+            live: components["schemas"]["Live"] | null;
+            epoch: components["schemas"]["Epoch"] | null;
+            members: number;
+            members_needed: number;
+            gives: boolean;
+            counted: components["schemas"]["Counted"];
+            waits: components["schemas"]["LeftOut"] | null;
+            published: components["schemas"]["PublishedSum"] | null;
+        };
+        /**
+         * StartOrder
+         * @description A job to start.
+         */
+        StartOrder: {
+            /** @enum {string} */
+            job: "sync" | "train" | "round";
+        };
+        /**
+         * StartableJob
+         * @description One job; times in Unix seconds.
+         */
+        StartableJob: {
+            /** @enum {string} */
+            job: "sync" | "train" | "round";
+            /** @description Since when it runs; null while it does not. */
+            running: number | null;
+            /** @description How far it is, in [0, 1]; null where it is unknown. */
+            progress: number | null;
+            /** @description Whether it was started, and waits for its turn. */
+            waits: boolean;
+            last: components["schemas"]["LastRun"] | null;
+            /** @description When it runs next by itself. */
+            next: number | null;
+            /** @description Why it cannot be started now. */
+            refused: components["schemas"]["Sentence"] | null;
+        };
+        /**
+         * StartableJobs
+         * @description In the order in which a new instance needs them.
+         */
+        StartableJobs: {
+            jobs: components["schemas"]["StartableJob"][];
         };
         /**
          * SumOrder
@@ -1878,8 +2293,8 @@ export interface components {
             number: number;
             members: string[];
             /** @enum {string} */
-            verdict: "new" | "accepted" | "awaiting" | "quarantined";
-            reasons: string[];
+            verdict: "new" | "awaiting" | "accepted" | "quarantined";
+            reasons: components["schemas"]["Sentence"][];
         };
         /**
          * Suspects
@@ -1889,15 +2304,37 @@ export interface components {
             suspects: components["schemas"]["Run"][];
         };
         /**
-         * Vector
-         * @description A vector as it is kept for a data window, noise included: counts of a vocabulary, pairs of a head.
+         * Timeline
+         * @description What happened from `since` to `until`, Unix seconds.
          */
-        Vector: {
-            vocabulary: number | null;
-            head: number | null;
-            entries: number;
-            bytes: number;
-            sha256: string;
+        Timeline: {
+            since: number;
+            until: number;
+            own: components["schemas"]["Event"][];
+            /** @description Approved peers first; others only where there is something. */
+            peers: components["schemas"]["Line"][];
+            /** @description Oldest first; days without a check are missing. */
+            viewers: components["schemas"]["ViewersOnDay"][];
+        };
+        /**
+         * TwoNumbers
+         * @description The newest quality alone and with others; where one is null, why.
+         */
+        TwoNumbers: {
+            alone: components["schemas"]["Measurement"] | null;
+            alone_why: components["schemas"]["Sentence"] | null;
+            together: components["schemas"]["Measurement"] | null;
+            together_why: components["schemas"]["Sentence"] | null;
+        };
+        /**
+         * VideoGain
+         * @description Likewise of a video; the title of one that is not public any more is empty.
+         */
+        VideoGain: {
+            url: string;
+            title: string;
+            before: number;
+            after: number;
         };
         /**
          * VideosQuery
@@ -1909,56 +2346,45 @@ export interface components {
             limit?: number;
         };
         /**
+         * ViewersOnDay
+         * @description How many viewers took part at the end of a day; for the admin alone.
+         */
+        ViewersOnDay: {
+            /** @description Its start in UTC, Unix seconds. */
+            day: number;
+            viewers: number;
+        };
+        /**
          * Wait
-         * @description One thing that the next sum waits for.
+         * @description One cause; `at` is when it ends by itself, None where somebody has to do something.
+         *
+         *     `hosts` are those it depends on. One that does not hold up a sum is told all the same, as `blocks` says.
          */
         Wait: {
-            /**
-             * @description What it is about.
-             * @enum {string}
-             */
+            /** @enum {string} */
             cause: "mode" | "sync" | "videos" | "viewers" | "approvals" | "window" | "retry" | "schedule" | "group" | "training" | "confirm";
-            /** @description The cause, as a part of a sentence. */
-            sentence: string;
-            /** @description When it ends by itself, Unix seconds. */
+            sentences: components["schemas"]["Sentence"][];
+            /** @default null */
             at: number | null;
-            /** @description Videos that are old enough then; approvals that are missing. */
-            count: number;
-            /** @description Videos of the catalogue; approvals that a sum needs. */
-            total: number;
-            /** @description Instances that it depends on. */
+            /** @default [] */
             hosts: string[];
-            /** @description Whether there is no sum before it. */
+            /** @default true */
             blocks: boolean;
         };
         /**
          * Waiting
-         * @description What the next shared suggestions wait for.
+         * @description What is missing for the next sum.
+         *
+         *     Attributes:
+         *         first: whether nothing learnt with others ever served.
+         *         at: the earliest date, None where it depends on a decision.
+         *         about: the date without the decisions, None where nothing else has one.
          */
         Waiting: {
-            /** @description Whether nothing learnt with others ever served. */
             first: boolean;
-            /** @description The earliest date, Unix seconds; null while somebody has to decide. */
             at: number | null;
-            /** @description One English sentence for people. */
-            sentence: string;
+            about: number | null;
             waits: components["schemas"]["Wait"][];
-        };
-        /**
-         * Waits
-         * @description Why the group's sums leave this instance out for now, as the host said.
-         */
-        Waits: {
-            /** @description When the next window may begin; null if not told. */
-            until: number | null;
-            /** @description In the group for longer, and do not approve it. */
-            rejected_by: string[];
-            /** @description In the group for longer, and not approved here. */
-            rejects: string[];
-            /** @description More than a third are not approved here. */
-            too_many: boolean;
-            /** @description Of these, those seen here to join later. */
-            contradicted: string[];
         };
         /**
          * Week
@@ -1977,6 +2403,25 @@ export interface components {
             stock_clicked: number;
             /** @description Suggestions that viewers hid. */
             hidden: number;
+        };
+        /**
+         * WhyListed
+         * @description Why a video is in a list.
+         *
+         *     Attributes:
+         *         text: one English sentence.
+         *         users: about how many it rests on, at least.
+         *         share: the part of what speaks for the video that it explains, in [0, 1].
+         *         via: uuids of the videos it rests on.
+         */
+        WhyListed: {
+            kind: string;
+            text: string;
+            users: number | null;
+            tags: string[];
+            words: string[];
+            share: number;
+            via: string[];
         };
     };
     responses: never;
@@ -2016,6 +2461,35 @@ export interface operations {
             };
         };
     };
+    get_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Timeline"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_effects: {
         parameters: {
             query?: never;
@@ -2032,6 +2506,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Effects"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Jobs"];
                 };
             };
             /** @description Refused, or it failed. */
@@ -2094,6 +2597,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Peer"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_network: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Network"];
                 };
             };
             /** @description Refused, or it failed. */
@@ -2978,6 +3510,39 @@ export interface operations {
             };
         };
     };
+    get_share_videos: {
+        parameters: {
+            query?: {
+                q?: string;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharedVideosPage"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_rounds: {
         parameters: {
             query?: {
@@ -3028,6 +3593,159 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ledger"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChosenSettings"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_settings_levels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LevelPlans"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartableJobs"];
+                };
+            };
+            /** @description Refused, or it failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartOrder"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartableJobs"];
                 };
             };
             /** @description Refused, or it failed. */

@@ -49,7 +49,7 @@ def list_(instance: InstanceOption = HERE) -> None:
                 one.id,
                 "served" if one.directory == current else one.state,
                 ago(now - one.created),
-                _number(one.quality.get("held_out_ndcg10")),
+                _number(one.quality.get(model_records.MEASURE)),
                 (one.round_id or "")[:12],
             )
             for one in found
@@ -232,7 +232,10 @@ def _described(name: str, state: str, manifest: dict[str, Any]) -> list[tuple[st
 
 _KINDS = {"local": "local, from own viewers only", "federated": "federated, from sums with other instances"}
 _SIZES = {"videos": "in the catalogue", "items": "with viewers", "tags": "tags", "words": "title words"}
-_QUALITY = {"held_out_ndcg10": "NDCG@10 on own held-out engagements"}
+_QUALITY = {
+    model_records.MEASURE: "NDCG@10 on own held-out engagements",
+    model_records.ERROR: "its standard error",
+}
 
 
 def _moment(text: str) -> str:

@@ -35,9 +35,9 @@ def write(share: ShareReport, path: Path) -> int:
     # Readable by its owner only, like the database: exact numbers of viewers are in it.
     path.touch(mode=0o600)
     if path.suffix == ".json":
-        content = share.answer(most=0, most_left=len(share.left))
-        content["next"]["videos"], content["next"]["shown"] = videos, len(videos)
-        path.write_bytes(to_json(content, indent=1) + b"\n")
+        content = share.answer(most_left=len(share.left))
+        listed = {**content["next"], "videos": videos, "shown": len(videos)}
+        path.write_bytes(to_json({**content, "next": listed}, indent=1) + b"\n")
         return len(videos)
     hosts = [window.aggregator for window in share.windows if window.numbers]
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -23,6 +23,7 @@ from daemon.peers import repository
 from daemon.process.daemon_lock import Running
 from daemon.process.limits import job_memory
 from daemon.process.live import Live
+from daemon.sentences import english
 from daemon.source.plugin_probe import Probe
 from daemon.store import activity, current_model, model_records
 from daemon.store.engine import open_checked
@@ -129,7 +130,7 @@ async def _stored(subject: Subject, engine: Engine, net: Network) -> list[Result
     async def lists() -> Sequence[Result]:
         silence = silent_lists.find(engine, config, now)
         if silence is not None:
-            return [failure("lists", silence.sentence, silence.advice)]
+            return [failure("lists", english(silence.said), english(silence.advice))]
         return [serving.list_filled(subject.live, now)]
 
     checks = {"model": model, "key": card, "peers": peers, "rounds": rounds, "jobs": jobs, "lists": lists}

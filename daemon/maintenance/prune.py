@@ -5,7 +5,16 @@ from typing import Any, Final
 
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
-from daemon.store import activity, current_model, loss, model_records, releases, sums, traffic
+from daemon.store import (
+    activity,
+    current_model,
+    loss,
+    model_records,
+    releases,
+    sums,
+    traffic,
+    viewer_numbers,
+)
 from daemon.training.acceptance.reference_models import month_old_record
 
 KEEP_SUMS: Final = 2
@@ -43,6 +52,7 @@ def run(context: JobContext) -> dict[str, Any]:
         "rounds": activity.prune_rounds(context.engine, before=before),
         "releases": releases.prune(context.engine, before=now - releases.KEEP_SECONDS),
         "traffic": traffic.prune(context.engine, before=traffic.month_of(now - releases.KEEP_SECONDS)),
+        "days": viewer_numbers.prune(context.engine, before=now - releases.KEEP_SECONDS),
         "damaged": loss.discard_damaged(config, before=now - loss.KEEP_DAMAGED_SECONDS),
         "jobs": activity.prune_jobs(context.engine, before=now - KEEP_JOBS_SECONDS),
     }

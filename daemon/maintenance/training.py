@@ -11,10 +11,10 @@ from typing import Any
 from daemon.process.job_context import JobContext
 from daemon.rounds import own_release
 from daemon.rounds.contribution_job import windows_of
-from daemon.rounds.own_likes import HELD_OUT, OwnLikes, held_out
+from daemon.rounds.own_likes import HELD_OUT, LEAST_VIEWERS, OwnLikes, held_out, may_judge
 from daemon.rounds.own_release import OwnRelease
 from daemon.rounds.own_statistics import own_viewers
-from daemon.sentences import english
+from daemon.sentences import Sentence, english, sentence
 from daemon.store import content_arrays
 from daemon.store.releases import OWN
 from daemon.training import deploy, exact_own, job
@@ -53,8 +53,9 @@ def own_numbers(context: JobContext) -> OwnNumbers:
     urls = content_arrays.read_urls(context.engine)
     released = None if found is None else found.released(urls)
     judge = None if found is None else _judge(context, found)
+    unjudged = None if judge is not None else _unjudged(found)
     if exact_own.allowed(context.engine, context.config):
-        return OwnNumbers(released, _exact(context, found), began, judge)
+        return OwnNumbers(released, _exact(context, found), began, judge, unjudged)
     why = [english(*exact_own.no_effect(context.engine, context.config))]
     if found is None:
         why.append(
@@ -62,7 +63,8 @@ def own_numbers(context: JobContext) -> OwnNumbers:
             "counted anew: somebody withdrew, a backup was restored, or the year's budget is spent."
         )
     drawn = 0.0 if found is None else found.drawn
-    return OwnNumbers(released, drawn=drawn, judge=judge, why=" ".join(filter(None, why)))
+    told = " ".join(filter(None, why))
+    return OwnNumbers(released, drawn=drawn, judge=judge, unjudged=unjudged, why=told)
 
 
 def _exact(context: JobContext, found: OwnRelease | None) -> Released:
@@ -88,3 +90,13 @@ def _judge(context: JobContext, found: OwnRelease) -> OwnLikes | None:
         return None
     own = own_viewers(context.engine, context.config, now=context.clock())
     return OwnLikes(context, own, windows_of(context, least_changed=0), viewers=found.viewers)
+
+
+def _unjudged(found: OwnRelease | None) -> Sentence:
+    """Say why no likes are held out: by the released number of viewers alone."""
+    if found is None:
+        return sentence("unmeasuredNoRelease")
+    if may_judge(found.viewers):
+        # What is held out is settled when a window opens, by the number that the one before released.
+        return sentence("unmeasuredYet", at=found.ends)
+    return sentence("unmeasuredFew", count=round(found.viewers), least=round(LEAST_VIEWERS))

@@ -15,11 +15,9 @@ from daemon.revert.changed_lists import Change
 from daemon.rounds.aggregator_window import peer_windows
 from daemon.sentences import Sentence, sentence
 from daemon.store.engine import reads, writes
-from daemon.store.model_records import ModelRecord
+from daemon.store.model_records import MEASURE, ModelRecord
 from daemon.store.tables import Revert as Row
 from daemon.store.videos import public_titles
-
-QUALITY = "held_out_ndcg10"
 
 Basis = Literal["sub-cohorts", "older sum", "local"]
 """What can be learnt from without the peer: other sub-cohorts of the same sums, sums that it was never in, or
@@ -140,7 +138,7 @@ def compared(change: Change) -> dict[str, Any]:
 
 def quality(record: ModelRecord | None) -> float | None:
     """Return the NDCG@10 of a model on own held-out engagements, None where it was not measured."""
-    value = None if record is None else record.quality.get(QUALITY)
+    value = None if record is None else record.quality.get(MEASURE)
     return float(value) if isinstance(value, (int, float)) else None
 
 

@@ -23,6 +23,7 @@ from daemon.rounds.data_windows import DataWindows
 from daemon.rounds.own_statistics import OwnStatistics
 from daemon.store import releases
 from daemon.store.releases import OWN, ReleaseRecord
+from daemon.training.own_numbers import Quality
 from federation.errors import Refusal
 from models.evaluation import next_videos
 from models.interactions import Interactions
@@ -119,9 +120,12 @@ class OwnLikes:
         self._windows.note(OWN, name, verdict)
         return verdict
 
-    def measure(self, model: Recommender) -> float:
-        """Return the exact mean of NDCG@10: for the admin, who holds the database."""
-        return float(self._ndcg(model).mean()) if self._history.shape[0] else 0.0
+    def measure(self, model: Recommender) -> Quality | None:
+        """Return the exact NDCG@10, with its error by the spread over viewers: for the admin alone."""
+        found = self._ndcg(model) if self._history.shape[0] > 1 else np.zeros(0)
+        if found.size < 2:
+            return None
+        return Quality(float(found.mean()), float(found.std(ddof=1) / math.sqrt(found.size)))
 
     def _ndcg(self, model: Recommender) -> NDArray[np.float64]:
         return next_videos(model, self._history, self._truth).ndcg

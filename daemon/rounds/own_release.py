@@ -53,7 +53,7 @@ class OwnRelease:
 
     Attributes:
         window: its name.
-        drawn: when it was drawn, Unix seconds.
+        drawn: when it was drawn, `ends` when the next one may be, Unix seconds.
         question: the videos that it is about.
         counts: (v,) int64 entries over the vocabulary, with noise.
         triangle: (h(h-1)/2,) int64 entries over the head, with noise.
@@ -63,6 +63,7 @@ class OwnRelease:
 
     window: str
     drawn: float
+    ends: float
     question: Question
     counts: NDArray[np.int64]
     triangle: NDArray[np.int64]
@@ -136,6 +137,7 @@ def known(config: Config, windows: DataWindows) -> OwnRelease | None:
     return OwnRelease(
         window=kept.id,
         drawn=kept.window.opened,
+        ends=kept.window.ends,
         question=question,
         counts=counts,
         triangle=triangle,

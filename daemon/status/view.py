@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from sqlalchemy import Engine
 
 from daemon.config import Config, Mode
+from daemon.config.schema import PrivacyLevel
 from daemon.disclosure import waiting
 from daemon.disclosure.waiting import Waiting
 from daemon.group import messages
@@ -27,14 +28,11 @@ from daemon.status.next_dates import NextDate, next_dates
 from daemon.status.notices import Notice
 from daemon.store import activity, current_model, model_records
 from daemon.store.activity import JobRecord
-from daemon.store.model_records import ModelRecord
+from daemon.store.model_records import MEASURE, ModelRecord
 from federation.identity import PublicIdentity, format_key
 from federation.key_words import words
 from models.artefact import read_manifest
 from models.errors import ModelError
-
-MEASURE: Final = "held_out_ndcg10"
-"""Quality of a model: NDCG@10 on likes of own viewers that were left out."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +99,7 @@ class Status:
     key: str
     words: tuple[str, ...]
     mode: Mode
+    level: PrivacyLevel
     running: dict[str, float] | None
     model: ModelInService | None
     group: LearntThrough | None
@@ -129,6 +128,7 @@ def gather(config: Config, engine: Engine, public: PublicIdentity, live: Live | 
         key=format_key(public.key),
         words=tuple(words(public.key)),
         mode=config.mode,
+        level=config.privacy.level,
         running=None if live is None else dict(live.running),
         model=model_in_service(config.models_dir, live, model_records.models(engine)),
         group=None if inside is None else LearntThrough(inside.group, inside.host, inside.role),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import Engine, delete, desc, insert, select, update
 
@@ -11,6 +11,12 @@ from daemon.store.tables import ModelRecord as Row
 
 Kind = Literal["local", "federated"]
 State = Literal["ready", "current", "awaiting", "quarantined", "deleted"]
+MEASURE: Final = "held_out_ndcg10"
+"""Quality of a model, by this name: NDCG@10 on likes of own viewers that were left out."""
+ERROR: Final = "held_out_ndcg10_error"
+"""Its standard error, over viewers."""
+NOT_MEASURED: Final = "not_measured"
+"""By this name, the result of a training says why there is none."""
 
 
 @dataclass(frozen=True)

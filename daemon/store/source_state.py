@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
-from daemon.store import effects
+from daemon.store import effects, viewer_numbers
 from daemon.store.engine import reads, writes
 from daemon.store.rows import Exclusions, SourceFacts
 from daemon.store.tables import Exclusion, FollowedHost, SourceRecord, Viewer
@@ -50,6 +50,7 @@ def write(connection: Connection, facts: SourceFacts, *, now: float, participant
         "fills_lists": facts.fills_lists,
     }
     connection.execute(insert(SourceRecord), record)
+    viewer_numbers.note(connection, now=now, viewers=participants)
     effects.replace(connection, facts.effects)
     write_exclusions(connection, facts.exclusions)
     connection.execute(delete(FollowedHost))
@@ -83,6 +84,7 @@ def checked(engine: Engine, exclusions: Exclusions, *, now: float, participants:
     """Record a check of the source; tells whether the exclusions changed."""
     with writes(engine) as connection:
         connection.execute(update(SourceRecord).values(checked=now, participants=participants, closed=closed))
+        viewer_numbers.note(connection, now=now, viewers=participants)
         changed = write_exclusions(connection, exclusions)
         if changed:
             note_public_since(connection, now=_not_before(_last(connection), now))

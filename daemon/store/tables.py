@@ -140,6 +140,16 @@ class DailyEffectsRow(Base):
     late: Mapped[int]
 
 
+class ViewersOfDay(Base):
+    """How many viewers took part at the end of a day, which begins at `day` (Unix seconds, UTC)."""
+
+    __tablename__ = "viewers_of_days"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (read by SQLAlchemy)
+
+    day: Mapped[float] = mapped_column(primary_key=True)
+    viewers: Mapped[int]
+
+
 class Exclusion(Base):
     """A channel (by url), host or video (by url) that must not be suggested."""
 

@@ -73,6 +73,13 @@ def by_host(engine: Engine, hosts: Iterable[str]) -> dict[str, tuple[int, float 
     return found
 
 
+def numbers_by_host(engine: Engine) -> dict[str, int]:
+    """Return how many videos of each host the catalogue has."""
+    with reads(engine) as connection:
+        rows = connection.execute(select(Video.host, func.count()).group_by(Video.host)).all()
+    return {str(host): int(count) for host, count in rows}
+
+
 def note_public_since(connection: Connection, *, now: float, first: bool = False) -> None:
     """Forget videos that are gone or excluded, note new ones, inside the caller's transaction.
 
@@ -94,7 +101,11 @@ def first_public(engine: Engine) -> float | None:
 def public_dates(engine: Engine) -> list[float]:
     """Return since when each video has been public and not excluded, Unix seconds, ascending."""
     with reads(engine) as connection:
-        return list(connection.execute(text("SELECT since FROM video_since ORDER BY since")).scalars())
+        driver = connection.connection.driver_connection
+        if driver is None:
+            raise ValueError("the connection must be open")
+        # A hundred thousand rows, which as objects would take ten times as long.
+        return [since for (since,) in driver.execute("SELECT since FROM video_since ORDER BY since")]
 
 
 def public_since(engine: Engine, urls: tuple[str, ...], *, before: float) -> NDArray[np.bool_]:

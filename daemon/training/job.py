@@ -18,13 +18,13 @@ from daemon.process.limits import job_memory
 from daemon.sentences import english, sentence
 from daemon.store import content_arrays, model_records, sums
 from daemon.store.model_inputs import features, labels, released
-from daemon.store.model_records import ModelRecord
+from daemon.store.model_records import NOT_MEASURED, ModelRecord
 from daemon.store.sums import StoredSum, SumPrivacy, SumRecord
 from daemon.training import deploy, sum_selection
 from daemon.training.acceptance.judge import Check, Report, judge
 from daemon.training.acceptance.reference_models import month_old_model
 from daemon.training.model_writer import ModelWriter
-from daemon.training.own_numbers import OwnNumbers
+from daemon.training.own_numbers import OwnNumbers, Quality
 from models.errors import ModelError, TooLittleDataError
 from models.problem import LEAST_ALONE, worth_learning
 from models.recommender import ServedItems
@@ -124,6 +124,8 @@ class _Training:
             summary["vectors"] = self._published or "published"
         if self._left_out:
             summary["memory"] = self._left_out
+        if self._own.unjudged is not None:
+            summary[NOT_MEASURED] = self._own.unjudged
         if why := self._own.why or self._too_few():
             summary["own_viewers"] = why
         return summary | ({"sum_not_used": refused} if refused else {})
@@ -207,7 +209,7 @@ class _Training:
             return 0.0
         return judge.choose(RIDGES, ready.candidate) or 0.0
 
-    def _measured(self, model: TrainedModel) -> float | None:
+    def _measured(self, model: TrainedModel) -> Quality | None:
         return None if self._own.judge is None else self._own.judge.measure(ServedItems(model))
 
     # -- acceptance -----------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from daemon.ledger import manifests
 from daemon.ledger.chain import Kind, append, head
 from daemon.process.job_context import JobContext
 from daemon.store import model_records
+from daemon.store.model_records import ERROR, MEASURE
 from daemon.store.sums import StoredSum
-from daemon.training.own_numbers import OwnNumbers
+from daemon.training.own_numbers import OwnNumbers, Quality
 from federation.identity import Identity
 from models import artefact, vector_file, vectors
 from models.errors import TooLittleDataError
@@ -37,11 +38,11 @@ class ModelWriter:
         stored: StoredSum | None = None,
         report: Mapping[str, Any] | None = None,
         state: model_records.State = "ready",
-        quality: float | None = None,
+        quality: Quality | None = None,
     ) -> model_records.ModelRecord:
         """Store and record one model, not in service yet.
 
-        `stored` is the sum that it was learnt from, `quality` its NDCG@10 on held-out likes of own viewers.
+        `stored` is the sum that it was learnt from.
         """
         config, now = self._context.config, self._context.clock()
         created = datetime.fromtimestamp(now, UTC)
@@ -60,7 +61,9 @@ class ModelWriter:
         artefact.save(trained, directory, labels=self._labels, provenance=provenance, created=created)
         manifests.sign(directory, self._identity, head(self._context.engine))
         digest = hashlib.sha256((directory / artefact.MANIFEST).read_bytes()).hexdigest()
-        measured = {} if quality is None else {"held_out_ndcg10": round(quality, 4)}
+        measured = (
+            {} if quality is None else {MEASURE: round(quality.mean, 4), ERROR: round(quality.error, 4)}
+        )
         record = model_records.ModelRecord(
             id=name,
             created=now,
@@ -83,7 +86,7 @@ class ModelWriter:
             "survivors": record.survivors,
             "state": state,
             # The row goes when the model is superseded; how quality went stays.
-            "quality": record.quality.get("held_out_ndcg10"),
+            "quality": record.quality.get(MEASURE),
         }
         append(self._context.engine, self._identity, Kind.MODEL, name, details, now=now)
         return record

@@ -10,8 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from daemon.sentences import Sentence
 from models.recommender import Recommender
 from models.released import Released
+
+
+@dataclass(frozen=True)
+class Quality:
+    """NDCG@10 on held-out likes: the mean over own viewers, and its standard error; exact, for the admin."""
+
+    mean: float
+    error: float
 
 
 class Judge(Protocol):
@@ -26,8 +35,8 @@ class Judge(Protocol):
         `margin` is the share of its own quality that it may lack.
         """
 
-    def measure(self, model: Recommender) -> float:
-        """Return the exact NDCG@10, for the admin alone."""
+    def measure(self, model: Recommender) -> Quality | None:
+        """Return the exact quality, for the admin alone; None where fewer than two viewers can be asked."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class OwnNumbers:
         released: their release over today's catalogue; None where there is none.
         exact: the same without noise, where lists may rest on it (`daemon.training.exact_own`).
         drawn: when what is learnt from was drawn, Unix seconds; 0 where there is nothing.
-        judge: None where they are too few to decide anything by.
+        judge: None where they are too few to decide anything by; `unjudged` then says why.
         why: why it is not what the admin expects, in sentences; empty where it is.
     """
 
@@ -46,6 +55,7 @@ class OwnNumbers:
     exact: Released | None = None
     drawn: float = 0.0
     judge: Judge | None = None
+    unjudged: Sentence | None = None
     why: str = ""
 
     @property

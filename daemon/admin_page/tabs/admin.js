@@ -55,6 +55,16 @@ export class Admin {
   }
 
   /**
+   * @param {string[]} texts of errors
+   * @returns {Promise<(text: string) => string>} says one of them
+   */
+  async errors (texts) {
+    const said = new Map(await Promise.all(texts.map(async text => (
+      /** @type {[string, string]} */ ([text, await this.translated(text)])))))
+    return text => said.get(text) ?? text
+  }
+
+  /**
    * @param {unknown} error of a question
    * @returns {Promise<unknown>} it, in the administrator's language if the daemon's words have a translation
    */

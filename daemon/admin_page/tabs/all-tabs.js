@@ -1,9 +1,7 @@
-import { group } from './group.js'
 import { lookup } from './lookup.js'
 import { models } from './models.js'
 import { overview } from './overview.js'
 import { peers } from './peers.js'
-import { revert } from './revert.js'
 import { settings } from './settings.js'
 import { tabList } from './tab-list.js'
 
@@ -17,8 +15,7 @@ import { tabList } from './tab-list.js'
 export function allTabs (admin, plugin) {
   /** From first to last; the name is in the address. */
   const tabs = /** @type {const} */ ({
-    overview, peers, group, models, lookup, revert,
-    settings: (/** @type {typeof admin} */ given) => settings(given, plugin)
+    overview, peers, models, lookup, settings: (/** @type {typeof admin} */ given) => settings(given, plugin)
   })
   const names = /** @type {(keyof typeof tabs)[]} */ (Object.keys(tabs))
   const { element, go, start } = tabList(admin.say('parts'), names.map(id => (

@@ -1,6 +1,7 @@
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el, uniqueId } from '../lib/dom.js'
 import { day, number } from '../lib/texts.js'
+import { paged } from './paged.js'
 import { badge, block, facts, figure, folded, many, names, own, plain } from './pieces.js'
 
 /** @typedef {import('../ask.js').Answer<'Introduced'>} Introduced */
@@ -75,12 +76,20 @@ export function circle (admin, approved) {
       }
     })
     for (const { input } of boxes) input.addEventListener('change', () => { decide.textContent = label() })
+    // A tick stays where it was put while pages are turned.
+    const inputs = new Map(boxes.map(({ one, input }) => [one, input]))
+    const list = paged(say, {
+      label: say('searchPeers'),
+      most: 10,
+      text: (/** @type {Introduced} */ { host }) => host,
+      draw: shown => el('ul', { class: 'shoal-list shoal-cards' }, ...shown.map(one => entry(one, inputs.get(one) ?? null, tell)))
+    })
+    list.show(undecided)
 
     return block(say('circle'), el('p', {}, say('circleText')),
       facts([[say('introducers'), el('span', {}, ...introducers.map(({ host, until }) => (
         el('span', { class: 'shoal-introducer' }, say('introducedBy', { host: plain(host, 255), day: day(until) })))))]]),
-      el('ul', { class: 'shoal-list shoal-cards' }, ...undecided.map(one => (
-        entry(one, boxes.find(other => other.one === one)?.input ?? null, tell)))),
+      list.element,
       known ? el('p', { class: 'muted-2' }, say('approvedOfCircle', { count: number(known) })) : null,
       boxes.length ? el('div', { class: 'shoal-actions' }, decide, look) : el('div', { class: 'shoal-actions' }, look),
       problem)
@@ -110,7 +119,7 @@ export function circle (admin, approved) {
     return el('li', { class: 'shoal-peer' },
       el('div', { class: 'shoal-peer-head' }, input, el('h3', {}, name), ...evidenceBadge(one)),
       text,
-      facts([
+      folded(say('whatStands'), facts([
         [say('keyName'), say(one.bound ? 'keyBound' : one.key ? 'keyUnbound' : 'keyUnread')],
         [say('followedName'), one.followed
           ? figure(one.followed_since) === null ? say('yes') : say('followedSince', { day: day(/** @type {number} */ (one.followed_since)) })
@@ -120,7 +129,7 @@ export function circle (admin, approved) {
           : say('videosSince', { count: number(figure(one.videos) ?? 0), day: day(/** @type {number} */ (one.videos_since)) })],
         [say('namedBy'), names(one.vouchers, say('nobody'))],
         many(one.contradicted_by).length ? [say('otherKeyBy'), names(one.contradicted_by, say('nobody'))] : null
-      ]),
+      ])),
       many(one.words).length
         ? folded(say('words'), el('ol', { class: 'shoal-words shoal-words-small', lang: 'en', dir: 'ltr' },
           ...many(one.words).map(word => el('li', {}, plain(word, 20)))))

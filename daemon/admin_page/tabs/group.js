@@ -33,9 +33,10 @@ const STATES = /** @type {const} */ ({
  * The group that this instance learns in, hosts, or could join.
  *
  * @param {import('./admin.js').Admin} admin the page
+ * @param {(found: any) => void} loaded is told each time how it stands
  * @returns {import('./tab-list.js').Part} the part
  */
-export function group (admin) {
+export function group (admin, loaded) {
   const { page, ask } = admin
   /** What an order brought, shown instead of asking again. @type {any} */
   let fresh = null
@@ -52,7 +53,10 @@ export function group (admin) {
       const said = await Promise.all(problems.map(problem => problem && admin.translated(problem, membership.host)))
       return { found, said, failed }
     },
-    ({ found, said, failed }) => drawn({ admin, found, problems: said, wrong: failed, changed }))
+    ({ found, said, failed }) => {
+      loaded(found)
+      return drawn({ admin, found, problems: said, wrong: failed, changed })
+    })
 
   /** @type {Tab['changed']} */
   const changed = async (found, news, { host = '', wrong: failed = '' } = {}) => {
@@ -65,7 +69,7 @@ export function group (admin) {
     page.announce(news)
   }
 
-  return { content: [box], refresh: reload, about: reload }
+  return { content: [box], refresh: reload }
 }
 
 /** @param {Tab} tab the tab */

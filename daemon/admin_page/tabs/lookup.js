@@ -86,7 +86,7 @@ export function lookup (admin) {
         : '',
       heading,
       videoRow(admin, answer.video),
-      answer.videos.length ? el('p', { class: 'muted-2 shoal-below' }, say('partsText')) : '',
+      answer.videos.length ? el('p', { class: 'muted-2 shoal-note' }, say('partsText')) : '',
       answer.videos.length
         ? el('ol', { class: 'shoal-ranked shoal-looked-up' }, ...answer.videos.map((one, place) => (
           el('li', {}, el('div', { class: 'shoal-row' },

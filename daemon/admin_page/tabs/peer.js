@@ -2,49 +2,89 @@ import { actionButton, confirmed, problemLine, savingSwitch } from '../lib/contr
 import { el, safeLink } from '../lib/dom.js'
 import { isolated, number } from '../lib/texts.js'
 import { approve } from './approve.js'
-import { moment } from './numbers.js'
-import { badge, code, facts, figure, folded, many, names, own, plain } from './pieces.js'
+import { moment, size } from './numbers.js'
+import { badge, code, facts, figure, folded, many, names, plain } from './pieces.js'
+import { revertPanel } from './revert.js'
 
 /** @typedef {import('../ask.js').Answer<'Peer'>} Peer */
 
 /** @typedef {(host: string, news: string) => Promise<void>} Changed */
 
 /**
- * One peer: how it stands, and what can be decided about it.
+ * One peer below its row: what is missing, what can be decided about it, what is known of it.
  *
  * @param {import('./admin.js').Admin} admin the page
  * @param {Peer} peer from the daemon
+ * @param {import('../ask.js').Answer<'PeerActivity'> | undefined} activity what it has to do with this instance
+ * @param {import('../ask.js').Answer<'Cohort'>} cohort whether there are enough peers for a sum
+ * @param {HTMLElement} taking where it is taken out; it stays while the row is drawn anew
  * @param {Changed} changed called after a decision
- * @returns {HTMLElement} an entry of a list
+ * @returns {HTMLElement} all of it
  */
-export function peerEntry (admin, peer, changed) {
+export function peerDetails (admin, peer, activity, cohort, taking, changed) {
   const { say, tell } = admin
   const problem = problemLine()
-  return el('li', { class: 'shoal-peer', tabindex: '-1' },
-    el('div', { class: 'shoal-peer-head' },
-      el('h3', {}, own(peer.host)),
-      stateBadge(say, peer),
-      peer.bound || !peer.key ? null : badge(say('unbound'), 'yellow'),
-      peer.on_word_alone ? badge(say('onWordAlone'), 'yellow') : null),
+  return el('div', { class: 'shoal-details' },
     el('p', {}, tell(...peer.sentences)),
     peer.next_key_words?.length ? el('p', { class: 'shoal-warning' }, say('newKey')) : null,
-    ...decisions(admin, peer, problem, changed),
-    problem,
-    folded(say('aboutPeer'), details(say, peer)))
+    ...decisions(admin, peer, problem, changed, revertButton(admin, peer, cohort, taking, changed)),
+    problem, taking,
+    folded(say('aboutPeer'), details(say, peer, activity)))
+}
+
+/**
+ * How a peer stands.
+ *
+ * @param {import('./admin.js').Admin['say']} say the page's sentences
+ * @param {Peer} peer from the daemon
+ * @returns {HTMLElement[]} one label or more
+ */
+export function stateBadge (say, { state, theirs, bound, key, on_word_alone: alone, next_key_words: words }) {
+  const asking = state === 'candidate' && (theirs === 'asked' || theirs === 'approved')
+  return [
+    stateOf(say, asking ? 'asking' : state),
+    ...(state === 'approved' && theirs !== 'approved' ? [badge(say('oneSided'), 'yellow')] : []),
+    ...(many(words).length ? [badge(say('noticeKey'), 'red')] : []),
+    ...(bound || !key ? [] : [badge(say('unbound'), 'yellow')]),
+    ...(alone ? [badge(say('onWordAlone'), 'yellow')] : [])
+  ]
 }
 
 /**
  * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {Peer} peer from the daemon
+ * @param {string} state of a peer
  */
-function stateBadge (say, { state }) {
+function stateOf (say, state) {
   switch (state) {
     case 'approved': return badge(say('peerApproved'), 'green')
     case 'paused': return badge(say('peerPaused'), 'yellow')
     case 'removed': return badge(say('peerRemoved'), 'secondary')
     case 'reverted': return badge(say('peerReverted'), 'red')
+    case 'asking': return badge(say('stateAsks'), 'yellow')
     default: return badge(say('peerCandidate'), 'secondary')
   }
+}
+
+/**
+ * Opens the way to a revert, inside the peer's row.
+ *
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {Peer} peer from the daemon
+ * @param {any} cohort whether there are enough peers for a sum
+ * @param {HTMLElement} place where it is shown
+ * @param {Changed} changed called after a revert
+ */
+function revertButton (admin, peer, cohort, place, changed) {
+  const host = isolated(plain(peer.host))
+  return el('button', {
+    type: 'button',
+    class: 'peertube-button peertube-button-small secondary-button',
+    'aria-label': admin.say('revertPeerNamed', { host }),
+    click: () => {
+      place.replaceChildren(revertPanel(admin, peer, cohort, changed))
+      place.querySelector('h3')?.focus()
+    }
+  }, admin.say('revertPeer'))
 }
 
 /**
@@ -52,9 +92,10 @@ function stateBadge (say, { state }) {
  * @param {Peer} peer from the daemon
  * @param {HTMLElement} problem where a failure is said
  * @param {Changed} changed called after a decision
+ * @param {HTMLElement} reverting the way to a revert
  * @returns {HTMLElement[]} switch and buttons
  */
-function decisions (admin, peer, problem, changed) {
+function decisions (admin, peer, problem, changed, reverting) {
   const { say, sayProblem, ask } = admin
   const host = isolated(plain(peer.host))
   const order = (/** @type {'approve' | 'pause' | 'resume' | 'remove'} */ what, /** @type {any} */ body) => (
@@ -78,8 +119,6 @@ function decisions (admin, peer, problem, changed) {
     await order('remove', {})
     await changed(peer.host, say('removedNow', { host }))
   })
-  const reverting = admin.link('revert', say('revertPeer'), peer.host)
-  reverting.setAttribute('aria-label', say('revertPeerNamed', { host }))
   const row = (/** @type {HTMLElement[]} */ ...parts) => el('div', { class: 'shoal-actions' }, ...parts)
 
   if (peer.state === 'approved' || peer.state === 'paused') {
@@ -112,10 +151,13 @@ function decisions (admin, peer, problem, changed) {
 /**
  * @param {import('./admin.js').Admin['say']} say the page's sentences
  * @param {Peer} peer from the daemon
+ * @param {import('../ask.js').Answer<'PeerActivity'> | undefined} activity what it has to do with this instance
  */
-function details (say, peer) {
+function details (say, peer, activity) {
   const known = many(peer.words)
   return facts([
+    activity ? [say('bytesMonths'), say('bytesBoth', { now: size(activity.bytes), before: size(activity.bytes_before) })] : null,
+    many(activity?.vouched_by).length ? [say('namedBy'), names(activity?.vouched_by, say('nobody'))] : null,
     [say('address'), peer.url ? safeLink(plain(peer.url), plain(peer.url)) : '–'],
     [say('source'), sourceText(say, peer)],
     many(peer.introduced_by).length ? [say('introducers'), names(peer.introduced_by, say('nobody'))] : null,

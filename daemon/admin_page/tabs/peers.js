@@ -3,90 +3,87 @@ import { actionButton, problemLine } from '../lib/controls.js'
 import { el, uniqueId } from '../lib/dom.js'
 import { isolated, number } from '../lib/texts.js'
 import { circle } from './circle.js'
+import { group } from './group.js'
 import { introducing } from './introduce.js'
-import { peerEntry } from './peer.js'
-import { block, facts, figure, nothing } from './pieces.js'
-
-/** @typedef {import('./peer.js').Peer} Peer */
-
-/** Groups of peers, from what waits to what is over. */
-const GROUPS = /** @type {const} */ ([
-  { title: 'requests', holds: (/** @type {Peer} */ peer) => peer.state === 'candidate' && asks(peer) },
-  { title: 'yourPeers', holds: (/** @type {Peer} */ peer) => ['approved', 'paused'].includes(peer.state) },
-  { title: 'candidates', holds: (/** @type {Peer} */ peer) => peer.state === 'candidate' && !asks(peer) },
-  { title: 'formerPeers', holds: (/** @type {Peer} */ peer) => ['removed', 'reverted'].includes(peer.state) }
-])
+import { network } from './network.js'
+import { peerTable } from './peer-table.js'
+import { block, facts, figure, folded } from './pieces.js'
+import { earlierReverts } from './revert.js'
 
 /**
- * With whom this instance learns.
+ * With whom this instance learns: peers, who introduces whom, groups, and what was taken out.
  *
  * @param {import('./admin.js').Admin} admin the page
  * @returns {import('./tab-list.js').Part} the part
  */
 export function peers (admin) {
-  const { page, say, sayProblem, ask } = admin
-  /** @type {Map<string, HTMLElement>} */
-  let lines = new Map()
+  const { page, say, ask } = admin
   const follows = el('p', { class: 'muted-2' })
   /** What a request brought, shown instead of asking again. @type {any} */
   let fresh = null
 
-  const introduced = circle(admin, async () => { await Promise.all([reload(), offers.refresh()]) })
-  const offers = introducing(admin)
-
-  const { box, reload } = page.loaded(
-    async () => {
-      const found = fresh ?? await ask('GET', 'peers')
-      fresh = null
-      /** @type {Peer[]} */
-      const all = listIn(found, 'peers')
-      return { all, cohort: found.cohort, followed: found.followed }
-    },
-    ({ all, cohort, followed }) => {
-      follows.textContent = figure(followed?.total) === null
-        ? ''
-        : say('followedCount', { total: number(followed.total), asked: number(followed.looked_at), shoal: number(followed.with_shoal) })
-      lines = new Map(all.map(peer => [peer.host, peerEntry(admin, peer, changed)]))
-      const line = (/** @type {Peer} */ { host }) => /** @type {HTMLElement} */ (lines.get(host))
-      return [
-        block(say('cohort'), el('p', {}, admin.tell(...cohort.sentences)), facts([
-          [say('cohortApproved'), number(cohort?.approved ?? 0)],
-          [say('cohortMutual'), number(cohort?.mutual ?? 0)],
-          cohort?.on_word_alone ? [say('cohortStrangers'), number(cohort.on_word_alone)] : null,
-          [say('cohortNeeded'), number(cohort?.needed ?? 0)]
-        ])),
-        ...GROUPS.map(({ title, holds }) => {
-          const group = all.filter(holds)
-          if (group.length === 0 && title !== 'yourPeers') return null
-          return block(say(title), group.length && title === 'yourPeers' ? el('p', {}, say('togetherText')) : null, group.length
-            ? el('ul', { class: 'shoal-list shoal-cards' }, ...group.map(line))
-            : nothing(say('noPeers')))
-        })
-      ]
-    })
-
   /** Show what holds after a change, with the keyboard at the peer it was about. */
   const changed = async (/** @type {string} */ host, /** @type {string} */ news) => {
     await refresh()
-    const line = lines.get(host)
-    if (line && !line.contains(document.activeElement)) line.focus()
+    list.focus(host)
     page.announce(news)
   }
+  const list = peerTable(admin, changed)
+  const introduced = circle(admin, async () => { await Promise.all([reload(), offers.refresh()]) })
+  const offers = introducing(admin)
+  const reverts = earlierReverts(admin)
+  const inGroup = folded(say('groupFold'))
+  const groups = group(admin, found => { if (found?.membership) inGroup.open = true })
+  inGroup.append(...groups.content)
+
+  const { box, reload } = page.loaded(
+    async () => {
+      const [found, linked] = await Promise.all([fresh ?? ask('GET', 'peers'), ask('GET', 'network')])
+      fresh = null
+      /** @type {import('./peer.js').Peer[]} */
+      const all = listIn(found, 'peers')
+      return { all, cohort: found.cohort, followed: found.followed, linked }
+    },
+    ({ all, cohort, followed, linked }) => {
+      follows.textContent = figure(followed?.total) === null
+        ? ''
+        : say('followedCount', { total: number(followed.total), asked: number(followed.looked_at), shoal: number(followed.with_shoal) })
+      list.show(all, linked, cohort)
+      return [
+        list.element,
+        el('div', { class: 'shoal-beside' },
+          network(admin, all, linked, host => { list.focus(host, true) }),
+          block(say('cohort'), el('p', {}, admin.tell(...cohort.sentences)), facts([
+            [say('cohortApproved'), number(cohort?.approved ?? 0)],
+            [say('cohortMutual'), number(cohort?.mutual ?? 0)],
+            cohort?.on_word_alone ? [say('cohortStrangers'), number(cohort.on_word_alone)] : null,
+            [say('cohortNeeded'), number(cohort?.needed ?? 0)]
+          ])))
+      ]
+    })
 
   return {
-    content: [introduced.content, box, offers.content, adding(admin, changed), finding()],
+    content: [
+      box, el('div', { class: 'shoal-beside' }, adding(admin, changed), finding()), introduced.content, offers.content,
+      block(say('tab_group'), inGroup), reverts.content
+    ],
     refresh,
-    about: async host => {
+    about: async subject => {
+      if (subject === '@group') {
+        inGroup.open = true
+        inGroup.querySelector('summary')?.focus()
+        await groups.refresh?.()
+        return
+      }
       await refresh()
-      const line = lines.get(host)
+      if (subject === '@circle') introduced.focus()
       // Whoever is only introduced has no entry among the peers.
-      if (line) line.focus()
-      else introduced.focus()
+      else if (subject && !list.focus(subject, true)) introduced.focus()
     }
   }
 
   async function refresh () {
-    await Promise.all([reload(), introduced.refresh(), offers.refresh()])
+    await Promise.all([reload(), introduced.refresh(), offers.refresh(), reverts.reload(), groups.refresh?.()])
   }
 
   function finding () {
@@ -95,7 +92,7 @@ export function peers (admin) {
     const button = actionButton({
       text: say('findCandidates'),
       problem,
-      sayProblem,
+      sayProblem: admin.sayProblem,
       run: async () => {
         outcome.textContent = say('looking')
         try {
@@ -104,9 +101,9 @@ export function peers (admin) {
           outcome.textContent = ''
           throw error
         }
-        const known = new Set(lines.keys())
+        const before = list.hosts()
         await reload()
-        const found = [...lines.keys()].filter(host => !known.has(host)).length
+        const found = [...list.hosts()].filter(host => !before.has(host)).length
         outcome.textContent = found ? say.counted('foundOne', 'foundOther', found) : say('foundNothing')
       }
     })
@@ -147,9 +144,4 @@ function adding ({ say, sayProblem, ask }, changed) {
     el('label', { for: id }, say('host')),
     el('div', { id: `${id}-text`, class: 'form-group-description' }, say('addText')),
     form, problem))
-}
-
-/** @param {Peer} peer that may want to learn together */
-function asks ({ theirs }) {
-  return theirs === 'asked' || theirs === 'approved'
 }

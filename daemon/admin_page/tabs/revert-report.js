@@ -1,7 +1,7 @@
 import { el, safeLink } from '../lib/dom.js'
 import { number } from '../lib/texts.js'
 import { decimal, finePercent, moment } from './numbers.js'
-import { code, facts, figure, folded, many, nothing, plain } from './pieces.js'
+import { code, facts, figure, folded, many, nothing, plain, table } from './pieces.js'
 
 /**
  * What taking a peer out changed, or would change.
@@ -17,15 +17,16 @@ export function revertReport ({ say, tell }, report) {
   const examples = many(changed.examples)
   const limits = many(report?.limits)
   return el('div', { class: 'shoal-report' },
+    table(say('report'), [say('instance'), say('before'), say('after')], [
+      [say('inService'), model(say, report?.served_before), model(say, report?.served_now)],
+      [say('exposure'), ...written(report?.exposure, finePercent)],
+      [say('qualityFigure'), ...written(report?.quality, decimal)]
+    ]),
     facts([
+      [say('listsChanged'), say('listsOf', { lists: number(figure(changed.lists) ?? 0), of: number(figure(changed.of) ?? 0) })],
       preview ? null : [say('outOfService'), figure(report?.seconds_out_of_service) === null ? '–' : say('seconds', { seconds: decimal(report.seconds_out_of_service, 1) })],
       [say('basis'), basisText(say, report?.basis)],
-      [say('listsChanged'), say('listsOf', { lists: number(figure(changed.lists) ?? 0), of: number(figure(changed.of) ?? 0) })],
-      [say('exposure'), fromTo(say, report?.exposure, finePercent)],
-      [say('qualityFigure'), fromTo(say, report?.quality, decimal)],
       [say(preview ? 'wouldDelete' : 'deleted'), say('deletedCount', { sums: number(sums.length), models: number(models.length) })],
-      [say('servedBefore'), report?.served_before ? code(report.served_before, true) : say('servedNothing')],
-      preview && !report?.served_now ? null : [say(preview ? 'wouldServe' : 'servedNow'), report?.served_now ? code(report.served_now, true) : say('servedNothing')],
       [say('nextWindow'), figure(report?.next_window) === null ? say('windowNow') : moment(report.next_window)]
     ]),
     examples.length
@@ -53,12 +54,19 @@ function basisText (say, basis) {
 
 /**
  * @param {import('./admin.js').Admin['say']} say the page's sentences
- * @param {any} pair a number before and after
- * @param {(value: number) => string} written how it is written
+ * @param {unknown} id of a model, if there is one
  */
-function fromTo (say, pair, written) {
-  const [before, after] = [pair?.before, pair?.after].map(value => figure(value) === null ? '–' : written(value))
-  return say('fromTo', { before: before ?? '–', after: after ?? '–' })
+function model (say, id) {
+  return id ? code(id, true) : say('servedNothing')
+}
+
+/**
+ * @param {any} pair a number before and after
+ * @param {(value: number) => string} how it is written
+ * @returns {string[]} both
+ */
+function written (pair, how) {
+  return [pair?.before, pair?.after].map(value => figure(value) === null ? '–' : how(value))
 }
 
 /**

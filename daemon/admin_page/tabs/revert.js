@@ -1,51 +1,38 @@
 import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el, uniqueId } from '../lib/dom.js'
-import { isolated, percent } from '../lib/texts.js'
+import { isolated, number, percent } from '../lib/texts.js'
 import { moment } from './numbers.js'
 import { block, figure, folded, nothing, own, plain } from './pieces.js'
 import { revertReport } from './revert-report.js'
 
 const WAIT_MS = 310_000
 const LOOK_MS = 1000
-/** Peers whose viewers can be in what was learnt; the last word on that is the preview's. */
-const STATES = ['approved', 'paused', 'removed', 'candidate', 'reverted']
 
 
 /**
- * Take a peer's learning out: choose, look at what it would change, confirm, follow it, read the report.
+ * Take a peer's learning out, below its row: look at what it would change, confirm, follow it, read the report.
  *
  * @param {import('./admin.js').Admin} admin the page
- * @returns {import('./tab-list.js').Part} the part
+ * @param {import('./peer.js').Peer} peer from the daemon
+ * @param {any} cohort whether there are enough peers for a sum
+ * @param {import('./peer.js').Changed} changed called after it
+ * @returns {HTMLElement} the way there
  */
-export function revert (admin) {
-  const { page, say, sayProblem, ask } = admin
-  const id = uniqueId('revert')
+export function revertPanel (admin, peer, cohort, changed) {
+  const { say, sayProblem } = admin
+  const host = plain(peer.host, 300)
+  const named = isolated(host)
   const problem = problemLine()
   const preview = el('div', {})
   const progress = new Progress(admin)
-  const select = el('select', { id, class: 'form-control', change: () => { preview.replaceChildren() } })
-  let wanted = ''
 
-  const choices = page.loaded(
-    async () => listIn(await ask('GET', 'peers'), 'peers'),
-    (/** @type {any[]} */ all) => {
-      const hosts = STATES.flatMap(state => all.filter(peer => peer.state === state)).map(peer => plain(peer.host, 300))
-      const chosen = [wanted, select.value].find(host => hosts.includes(host))
-      select.replaceChildren(
-        el('option', { value: '' }, say('chooseHost')), ...hosts.map(host => el('option', { value: host }, host)))
-      select.value = chosen ?? ''
-      return [el('div', { class: 'form-group' }, el('label', { for: id }, say('revertHost')), select)]
-    })
-
-  const earlier = page.loaded(
-    async () => (await ask('GET', 'reverts')).reverts,
-    reverts => reverts.length
-      ? [el('ul', { class: 'shoal-list' }, ...reverts.map(({ at, host, report }) => el('li', {},
-        el('div', { class: 'shoal-peer-head' }, el('strong', {}, own(host)), el('span', { class: 'muted-2' }, moment(figure(at) ?? 0))),
-        report?.proof ? el('p', {}, plain(report.proof)) : null,
-        report ? folded(say('report'), revertReport(admin, report)) : null)))]
-      : [nothing(say('noReverts'))])
+  /** @param {import('../ask.js').Answer<'RevertReport'>} report from the daemon @param {string} title of it @param {HTMLElement[]} below what follows it */
+  const shown = (report, title, ...below) => {
+    const heading = el('h4', { tabindex: '-1' }, title)
+    preview.replaceChildren(heading, revertReport(admin, report), ...below)
+    return heading
+  }
 
   const look = actionButton({
     text: say('previewNow'),
@@ -53,24 +40,14 @@ export function revert (admin) {
     problem,
     sayProblem,
     run: async () => {
-      const host = select.value
-      if (host === '') {
-        problem.textContent = say('chooseFirst')
-        select.focus()
-        return
-      }
       preview.replaceChildren()
       const report = await progress.follow(host, true)
-      // Another host was chosen meanwhile: this is not its preview.
-      if (select.value !== host) return
-      const heading = el('h3', { tabindex: '-1' }, say('previewOf', { host: isolated(host) }))
-      preview.replaceChildren(heading, revertReport(admin, report), confirmation(host))
+      const heading = shown(report, say('previewOf', { host: named }), confirmation())
       heading.focus()
     }
   })
 
-  /** @param {string} host to take out */
-  const confirmation = host => {
+  const confirmation = () => {
     const typed = uniqueId('confirm')
     const failed = problemLine()
     const input = el('input', {
@@ -86,20 +63,19 @@ export function revert (admin) {
         const same = input.value.trim().toLowerCase() === host.toLowerCase()
         input.setAttribute('aria-invalid', String(!same))
         if (!same) {
-          failed.textContent = say('typeHost', { host: isolated(host) })
+          failed.textContent = say('typeHost', { host: named })
           input.focus()
           return
         }
         const report = await progress.follow(host, false)
-        const heading = el('h3', { tabindex: '-1' }, say('revertedReport', { host: isolated(host) }))
-        preview.replaceChildren(heading, revertReport(admin, report))
+        const heading = shown(report, say('revertedReport', { host: named }))
+        look.remove()
+        before?.remove()
+        await changed(host, say('revertDone', { host: named }))
         heading.focus()
-        page.announce(say('revertDone', { host: isolated(host) }))
-        void earlier.reload()
-        void choices.reload()
       }
     })
-    const form = el('form', {
+    return el('form', {
       class: 'shoal-confirm',
       submit: event => {
         event.preventDefault()
@@ -108,25 +84,50 @@ export function revert (admin) {
     },
     el('p', {}, say('revertText')),
     el('label', { for: typed }, say('confirmHost')),
-    el('div', { id: `${typed}-text`, class: 'form-group-description' }, say('typeHost', { host: isolated(host) })),
+    el('div', { id: `${typed}-text`, class: 'form-group-description' }, say('typeHost', { host: named })),
     input, go, failed)
-    return form
   }
 
-  return {
-    content: [
-      block(say('revert'), el('p', {}, say('revertIntro')), choices.box, look, problem, progress.element, preview),
-      block(say('earlierReverts'), earlier.box)
-    ],
-    refresh: () => Promise.all([choices.reload(), earlier.reload()]),
-    about: async host => {
-      wanted = host
-      preview.replaceChildren()
-      await choices.reload()
-      wanted = ''
-      select.focus()
-    }
-  }
+  const before = tooFew(admin, peer, cohort)
+  return el('div', { class: 'shoal-taking' },
+    el('h3', { tabindex: '-1' }, say('revertOf', { host: named })),
+    el('p', {}, say('revertIntro')), before, look, problem, progress.element, preview)
+}
+
+/**
+ * What to know first where a revert leaves too few peers for a sum.
+ *
+ * @param {import('./admin.js').Admin} admin the page
+ * @param {import('./peer.js').Peer} peer that would go
+ * @param {any} cohort whether there are enough peers for a sum
+ */
+function tooFew ({ say }, peer, cohort) {
+  const [mutual, needed] = [figure(cohort?.mutual) ?? 0, figure(cohort?.needed) ?? 0]
+  const counts = peer.state === 'approved' && peer.theirs === 'approved'
+  if (!counts || mutual < needed || mutual - 1 >= needed) return null
+  const [left, missing] = [mutual - 1, needed - mutual + 1]
+  return el('p', { class: 'shoal-warning' }, say('revertTooFew', {
+    host: isolated(plain(peer.host, 300)), left: number(left), needed: number(needed), missing: number(missing)
+  }))
+}
+
+/**
+ * Reverts that were, each with its report.
+ *
+ * @param {import('./admin.js').Admin} admin the page
+ * @returns {{ content: HTMLElement, reload: () => Promise<void> }} the part
+ */
+export function earlierReverts (admin) {
+  const { page, say, ask } = admin
+  const { box, reload } = page.loaded(
+    async () => (await ask('GET', 'reverts')).reverts,
+    reverts => [block(say('earlierReverts'), reverts.length
+      ? el('ul', { class: 'shoal-list' }, ...reverts.map(({ at, host, report }) => el('li', {},
+        el('div', { class: 'shoal-peer-head' }, el('strong', {}, own(host)), el('span', { class: 'muted-2' }, moment(figure(at) ?? 0))),
+        report?.proof ? el('p', {}, plain(report.proof)) : null,
+        report ? folded(say('report'), revertReport(admin, report)) : null)))
+      : nothing(say('noReverts')))])
+  return { content: box, reload }
 }
 
 /** What the daemon does while a report is being made. */

@@ -2,7 +2,7 @@ import { el } from '../lib/dom.js'
 import { number } from '../lib/texts.js'
 import { choiceCards } from './choice-cards.js'
 import { size } from './numbers.js'
-import { block, facts, folded, names } from './pieces.js'
+import { block, facts, folded, names, plain } from './pieces.js'
 import { settingOf } from './settings.js'
 
 /** The kinds of data with numbers of own viewers; they leave from a contribution alone. */
@@ -60,14 +60,13 @@ export function origin ({ say }, { origin: from, locked }) {
 function dryLook (admin) {
   const { page, say, ask } = admin
   const { box } = page.loaded(
-    async () => {
+    () => {
       // The daemon counts anew what would leave, which takes a while with many viewers.
-      const found = await ask('GET', 'share', undefined, 120_000)
-      return { found, tell: await admin.told(found.kinds.flatMap(({ name, sentence }) => [[name], [sentence]])) }
+      return ask('GET', 'share', undefined, 120_000)
     },
-    ({ found: { kinds, next }, tell }) => {
+    ({ kinds, next }) => {
       const told = (/** @type {typeof kinds} */ some) => el('dl', { class: 'shoal-kinds' },
-        ...some.flatMap(({ name, sentence }) => [el('dt', {}, tell(name)), el('dd', {}, tell(sentence))]))
+        ...some.flatMap(({ name, sentence }) => [el('dt', {}, plain(name)), el('dd', {}, plain(sentence))]))
       return [
         el('p', { class: 'muted-2' }, say('dryText')),
         facts([

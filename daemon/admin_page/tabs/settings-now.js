@@ -21,7 +21,7 @@ export function now (admin) {
   let timer = 0
 
   const show = async (/** @type {Job[]} */ jobs) => {
-    const tell = await admin.told(jobs.flatMap(({ last }) => [[last?.problem], [last?.advice]]))
+    const tell = await admin.errors(jobs.flatMap(({ last }) => last ? [last.problem, last.advice] : []))
     for (const job of jobs) {
       let known = rows.get(job.job)
       if (!known) {
@@ -77,7 +77,7 @@ function row (admin, name, run) {
 
   return {
     element,
-    show: (/** @type {Job} */ job, /** @type {(sentence: unknown) => string} */ told) => {
+    show: (/** @type {Job} */ job, /** @type {(text: string) => string} */ told) => {
       const busy = job.running !== null || job.waits
       // Not disabled: the keyboard would lose its place.
       button.hidden = job.refused !== null && !busy
@@ -106,7 +106,7 @@ function row (admin, name, run) {
 /**
  * @param {import('./admin.js').Admin} admin the page
  * @param {Job} job of the daemon
- * @param {(sentence: unknown) => string} told says the daemon's errors
+ * @param {(text: string) => string} told says the daemon's errors
  * @returns {string} how it ended last
  */
 function lastOf ({ say, tell }, { last }, told) {

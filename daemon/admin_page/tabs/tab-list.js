@@ -47,6 +47,8 @@ export function tabList (label, tabs) {
       button.setAttribute('tabindex', chosen ? '0' : '-1')
       panel.hidden = !chosen
     }
+    // Where all of them do not fit beside each other, the open one is in sight.
+    entry.button.scrollIntoView({ block: 'nearest', inline: 'nearest' })
     if (entry.part) {
       void entry.part.refresh?.()
     } else {

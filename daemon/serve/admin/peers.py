@@ -16,6 +16,8 @@ from daemon.revert.artifacts import artifacts_of
 from daemon.serve.admin.executor import BusyError, Executor
 from daemon.serve.admin.requests import Approval, NewPeer
 from daemon.serve.admin.routing import AdminRequest, Table
+from daemon.status import network
+from daemon.status.network import Network
 from daemon.store import source_state
 
 table = Table()
@@ -32,6 +34,12 @@ async def all_peers(request: AdminRequest) -> Peers:
         return listing.listing(engine, config, now, messages.learns_in_group(groups.current(engine)))
 
     return await request.work.read(read)
+
+
+@table.get("/network", "Who learns with whom, and what each peer has to do with this instance", Network)
+async def who(request: AdminRequest) -> Network:
+    """Read what this instance knows of it."""
+    return await request.work.read(network.read, request.engine, request.config, request.now)
 
 
 @table.post("/peers", "Contact an instance: ask for its key and send ours", Peer, body=NewPeer)

@@ -12,6 +12,7 @@ from daemon.doctor import silent_lists
 from daemon.identity import open_identity
 from daemon.ledger import chain
 from daemon.ledger.chain import Kind
+from daemon.sentences import english
 from daemon.status import notices
 from daemon.store import source_state
 from daemon.store.engine import open_checked, writes
@@ -50,7 +51,7 @@ def put(
 def told(store: tuple[Engine, Config], *days: DailyEffects, now: float = NOW) -> str:
     put(store, *days)
     found = silent_lists.find(*store, now)
-    return "" if found is None else found.sentence
+    return "" if found is None else english(found.said)
 
 
 def test_a_day_of_pages_without_a_list_is_told_everywhere(store: tuple[Engine, Config]) -> None:

@@ -46,7 +46,7 @@ def replaced(path: Path) -> None:
     copy.replace(path)
 
 
-SAID = {
+SAID: dict[Callable[[Path], None], tuple[str, str]] = {
     missing: ("database-missing", "shoal.db is missing"),
     empty: ("database-missing", "shoal.db is empty"),
     a_page: ("database-damaged", "shoal.db is damaged"),

@@ -27,7 +27,7 @@ from daemon.identity import open_identity
 from daemon.lab.demo.instances import build
 from daemon.lab.demo.processes import Daemon, every, require
 from daemon.ledger import chain as ledger
-from daemon.ledger.canonical import canonical
+from daemon.ledger.canonical import canonical, signed_part
 from daemon.rounds import head_history, own_release
 from daemon.rounds.crash_points import VARIABLE
 from daemon.rounds.data_windows import DataWindows, StoredWindow, open_windows
@@ -284,7 +284,7 @@ async def test_both_sides_can_show_what_left(daemons: list[Daemon]) -> None:
     for daemon in daemons:
         config = config_of(daemon)
         engine = open_checked(config.database)
-        report = gather(config, engine, time.time()).answer()
+        report = gather(config, engine, time.time()).with_videos(VIDEOS)
         engine.dispose()
         receiver = OWN if daemon is aggregator else aggregator.instance.host
         raw = windows_of(daemon).frozen(receiver) or b""
@@ -324,7 +324,7 @@ async def test_both_sides_keep_a_ledger_that_names_nobody(daemons: list[Daemon])
             assert set(entry.details["survivors"]) == hosts(daemons, daemons[0])
             if daemon is not daemons[0]:
                 assert {entry.details["given"]["sha256"]} == given
-        told = " ".join(canonical(ledger.signed_part(entry)).decode() for entry in entries)
+        told = " ".join(canonical(signed_part(entry)).decode() for entry in entries)
         assert "Secret title" not in told
         assert "/videos/watch/" not in told
         assert not any(f'"u{user}"' in told for user in range(60))

@@ -8,7 +8,7 @@ import { addressOf, instancesIn, parseOpening } from '../../../daemon/admin_page
 import { Control } from '../host/control.js'
 import { TOKEN, needsBrowser, openSite } from './browser.js'
 import { needsDaemon, startDaemon } from './real-daemon.js'
-import { rested } from './views.js'
+import { TABS, rested, turnTo } from './views.js'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -54,7 +54,7 @@ describe('the page that the daemon serves', needsBrowser, () => {
 
   it('takes the token out of the address, keeps it for this window, and sends it nowhere else', async () => {
     page = await site.alone({ fragment: `#token=${TOKEN}&tab=peers` })
-    await page.getByRole('region', { name: 'Your peers' }).waitFor()
+    await page.getByRole('region', { name: 'Peers', exact: true }).waitFor()
     assert.equal(page.url(), `${site.url}/admin/#peers`)
     await page.waitForFunction(() => document.title === 'here.example · Shoal')
     assert.equal(await heading(), 'Shoal here.example')
@@ -68,7 +68,7 @@ describe('the page that the daemon serves', needsBrowser, () => {
     assert.equal(await page.evaluate(() => history.length), 2, 'a blank page and this one, without the token')
 
     await page.reload()
-    await page.getByRole('region', { name: 'Your peers' }).waitFor()
+    await page.getByRole('region', { name: 'Peers', exact: true }).waitFor()
     const other = await page.context().newPage()
     await other.goto(`${site.url}/admin/`)
     await other.locator('input[type=password]').waitFor()
@@ -83,11 +83,11 @@ describe('the page that the daemon serves', needsBrowser, () => {
     // Only what follows the number sign is new: the page loads itself again for it.
     await page.goto(`${site.url}/admin/#token=${TOKEN}`)
     await page.waitForFunction(() => document.title === 'here.example · Shoal')
-    for (const tab of ['peers', 'shared', 'rounds', 'models', 'ledger', 'lookup', 'revert', 'overview']) {
+    for (const tab of ['peers', 'models', 'lookup', 'settings', 'overview']) {
       await page.evaluate(tab => { location.hash = tab }, tab)
       await rested(page)
     }
-    await page.locator('.shoal-panel:not([hidden]) .shoal-chart > svg').waitFor()
+    await page.locator('.shoal-timeline-picture svg').first().waitFor()
     assert.deepEqual(broken, [])
     // The rule holds: what breaks it is stopped.
     await page.evaluate(() => { document.body.setAttribute('style', 'color: red') })
@@ -98,8 +98,10 @@ describe('the page that the daemon serves', needsBrowser, () => {
   it('leaves out what only PeerTube has', async () => {
     page = await site.alone()
     await rested(page)
-    assert.deepEqual(await page.getByRole('tab').allTextContents(),
-      ['Overview', 'Peers', 'Group', 'Shared', 'Rounds', 'Models', 'Ledger', 'Look up', 'Revert'])
+    const tabs = await page.getByRole('tab').allTextContents()
+    assert.deepEqual(tabs, ['Overview', 'Peers', 'Models', 'Look up', 'Settings'])
+    await turnTo(page, 'settings')
+    assert.equal(await page.getByRole('button', { name: 'Erase everything…' }).count(), 0)
   })
 
   it('asks for the token where it has none, or one that holds no more', async () => {
@@ -176,21 +178,24 @@ describe('the page with a daemon behind it', needsDaemon, () => {
       await rested(page)
       assert.equal(await page.getByRole('button', { name: 'Try again' }).count(), 0, tab)
     }
-    for (const tab of ['overview', 'shared', 'rounds', 'models', 'lookup', 'revert']) await turn(tab)
+    for (const tab of TABS) await turn(tab)
     await turn('lookup')
     await page.getByRole('searchbox').fill('title')
     await page.keyboard.press('Enter')
     await page.getByRole('button', { name: /^Look up/ }).first().click()
     await page.locator('.shoal-looked-up > li').nth(9).waitFor()
     await turn('peers')
-    await page.getByRole('listitem').filter({ hasText: at.asking }).getByRole('button', { name: /^Approve/ }).click()
+    const row = host => page.locator(`tbody[data-host="${host}"]`)
+    await row(at.asking).getByRole('button', { name: /^Approve/ }).click()
     await page.getByRole('dialog').getByRole('button', { name: /approve$/ }).click()
-    await page.getByRole('region', { name: 'Your peers' }).getByRole('heading', { name: at.asking }).waitFor()
-    await turn('ledger')
-    assert.match(await page.locator('.shoal-panel:not([hidden]) .shoal-list > li').first().innerText(), new RegExp(`Peer approved\\s+${at.asking}`))
+    await row(at.asking).getByText('approved', { exact: true }).waitFor()
+    await turn('settings')
+    await page.getByText('Ledger', { exact: true }).click()
     await page.getByText(/signed and in order/).waitFor()
-    await turn('revert')
-    await page.getByRole('combobox').selectOption(at.bad)
+    assert.match(await page.locator('.shoal-panel:not([hidden]) .shoal-list > li').first().innerText(), new RegExp(`Peer approved\\s+${at.asking}`))
+    await turn('peers')
+    await row(at.bad).getByRole('button').first().click()
+    await row(at.bad).getByRole('button', { name: /^Revert/ }).click()
     await page.getByRole('button', { name: 'Preview' }).click()
     await page.getByRole('textbox', { name: 'Type the host name to confirm' }).fill(at.bad)
     await page.getByRole('button', { name: 'Revert now' }).click()

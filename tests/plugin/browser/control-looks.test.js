@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 
+import { axeViolations } from './axe.js'
 import { needsBrowser, openSite } from './browser.js'
 import { lostKeyboard, nameless, tooWide, touching, unreadable } from './checks.js'
 import { TABS, byDaemon, inPeerTube, turnTo } from './views.js'
@@ -43,11 +44,23 @@ for (const [place, open] of Object.entries(PLACES)) {
       }))
     }
 
+    for (const look of [{ width: 1400 }, { width: 1400, dark: true }, { width: 360 }, { width: 360, dark: true }]) {
+      it(`has nothing that axe-core complains about: ${JSON.stringify(look)}`, () => each(look, async (page, tab) => {
+        assert.deepEqual(await axeViolations(page, place === 'inside PeerTube' ? '.shoal-page' : 'body'), [], tab)
+      }))
+    }
+
+    it('keeps its tabs in one row at 360 pixels', () => each({ width: 360 }, async page => {
+      const tops = await page.getByRole('tab').evaluateAll(tabs => tabs.map(tab => tab.getBoundingClientRect().top))
+      assert.equal(new Set(tops).size, 1)
+    }))
+
     it('has readable text and big enough targets when it is dark', () => each({ dark: true }, async (page, tab) => {
       assert.deepEqual(await unreadable(page, OURS), { faint: [], small: [] }, tab)
     }))
 
-    it('is readable and named, and reached by keyboard from top to bottom', () => each({}, async (page, tab) => {
+    // Parts beside each other are reached column by column: this is about those below each other.
+    it('is readable and named, and reached by keyboard from top to bottom', () => each({ width: 800 }, async (page, tab) => {
       assert.deepEqual(await unreadable(page, OURS), { faint: [], small: [] }, tab)
       assert.deepEqual(await nameless(page, OURS), [], tab)
       // Thirty rounds with all of it open are the same thirty times.

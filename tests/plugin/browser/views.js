@@ -4,7 +4,7 @@ import { TOKEN, answer } from './browser.js'
 import { SECOND_VIDEO, TOPICS, VIDEO, adminRoutes, browserRoutes, viewerRoutes } from './answers.js'
 
 /** Tabs of the administrators' page that it has wherever it is. */
-export const TABS = ['overview', 'peers', 'group', 'shared', 'rounds', 'models', 'ledger', 'lookup', 'revert']
+export const TABS = ['overview', 'peers', 'models', 'lookup', 'settings']
 
 export const VIEWS = ['watch page', 'browser suggestions', 'viewer page', 'for you', 'admin page', 'admin away']
 
@@ -97,7 +97,7 @@ async function admin (site, page) {
   adminRoutes(site)
   await page.evaluate(() => window.shell.login({ role: { id: 0, label: 'Administrator' } }))
   await page.evaluate(() => window.shell.menu())
-  await page.evaluate(() => history.replaceState({}, '', '#plugin'))
+  await page.evaluate(() => history.replaceState({}, '', '#settings'))
   await page.evaluate(() => window.shell.open('/', 'shoal'))
   await page.waitForFunction(() => document.querySelector('.shoal-section') && !document.querySelector('[aria-busy]'))
   await page.getByRole('textbox').nth(1).fill(`spam.example\nnot a host ${'x'.repeat(80)}`)
@@ -161,17 +161,23 @@ async function fill (page, tab) {
   await page.locator(`[role=tabpanel]:not([hidden])`).waitFor()
   await rested(page)
   if (tab === 'lookup') {
-    await page.locator('input[type=search]').fill('boat')
+    await page.locator('[role=search] input').fill('boat')
     await page.locator('[role=search] button').click()
     await page.locator('.shoal-row button').first().click()
     await page.locator('.shoal-looked-up').waitFor()
   }
-  if (tab === 'revert') {
-    await page.locator('[role=tabpanel]:not([hidden]) select').selectOption(BAD)
-    await page.locator('.shoal-panel:not([hidden]) .shoal-block .primary-button').click()
+  if (tab === 'peers') {
+    const row = page.locator(`tbody[data-host="${BAD}"]`)
+    if (await row.locator('.shoal-below').isHidden()) await row.locator('.shoal-expand').click()
+    await row.getByRole('button', { name: /^(Revert|Retirer|Annuler)/ }).first().click()
+    await row.locator('.shoal-taking .primary-button').first().click()
     await page.locator('.shoal-confirm').waitFor()
   }
-  await page.evaluate(() => { for (const box of document.querySelectorAll('details')) box.open = true })
+  // What is inside of one is there once it is open.
+  for (let round = 0; round < 2; round++) {
+    await page.evaluate(() => { for (const box of document.querySelectorAll('.shoal-panel:not([hidden]) details')) box.open = true })
+    await rested(page)
+  }
   await page.waitForFunction(() => document.querySelector('.shoal-chart')?.checkVisibility() !== true || document.querySelector('.shoal-chart > svg') !== null)
 }
 

@@ -10,7 +10,7 @@ function say (method, path, { route = path, body, query } = {}) {
   process.stdout.write(`${JSON.stringify({ method, path: `/${route}`, status, answer })}\n`)
 }
 
-for (const path of ['overview', 'peers', 'circle', 'introductions', 'reverts', 'share', 'rounds', 'models', 'suspects', 'ledger', 'group']) {
+for (const path of ['overview', 'peers', 'circle', 'introductions', 'reverts', 'share', 'rounds', 'models', 'suspects', 'ledger', 'group', 'timeline', 'network', 'jobs', 'effects', 'settings', 'settings/levels', 'share/videos']) {
   say('GET', path)
 }
 say('GET', 'videos', { query: { q: 'boat' } })
@@ -45,3 +45,5 @@ say('POST', `peers/${BAD}/revert`, { route: 'peers/{host}/revert', body: { dry_r
 say('GET', 'reverts')
 say('POST', `models/${HELD}/reject`, { route: 'models/{id}/reject', body: {} })
 say('POST', `models/${AWAITING}/accept`, { route: 'models/{id}/accept', body: {} })
+say('GET', `models/${AWAITING}/lists`, { route: 'models/{id}/lists' })
+say('POST', `models/${AWAITING}/rollback`, { route: 'models/{id}/rollback', body: {} })

@@ -7,6 +7,7 @@
  */
 import { Circle } from './circle.js'
 import { Group } from './group.js'
+import { effects, jobs, measured, network, next, timeline } from './history.js'
 import { Settings } from './settings.js'
 import { DAY, NOW, key, said, sha, words } from './story.js'
 
@@ -186,6 +187,10 @@ export class Control {
     const asked = [method, what, order].filter(Boolean).join(' ')
     switch (asked) {
       case 'GET overview': return this.overview()
+      case 'GET timeline': return timeline()
+      case 'GET jobs': return jobs()
+      case 'GET effects': return effects()
+      case 'GET network': return network(this.peers.map(({ host }) => host))
       case 'GET peers': return this.#listing()
       case 'POST peers': return subject === 'candidates' ? this.#candidates() : this.#add(body)
       case 'POST peers approve': return this.#change(subject, {
@@ -246,14 +251,12 @@ export class Control {
       key: key(99),
       words: words(3),
       mode: 'contribute',
+      level: 'default',
+      next: next(),
+      measured: measured(),
       model: { id: '20261101-090000-federated-0a0b0c', kind: 'federated', trained: NOW - 19 * DAY, since: NOW - 19 * DAY, videos: 1430, quality: 0.171, survivors: REPORT.survivors },
       running: {},
       peers: { approved: 6, paused: 1, asking: asking.length },
-      next: [
-        { what: 'sync', at: NOW + 3600, why: [said('nextEvery', { duration: '6h' })] },
-        { what: 'training', at: NOW + 3600, why: [said('nextAfterSync')] },
-        { what: 'round', at: null, why: [said('waitApprovals', { count: 1, total: 4 })] }
-      ],
       failed: [],
       cohort: this.cohort(),
       waiting: this.waiting(),
@@ -269,7 +272,7 @@ export class Control {
           : [],
         notice('unreachable', NOW - 2 * DAY, 'delta.example', [said('saidUnreachable', { host: 'delta.example' })], 'adviceUnreachable'),
         notice('budget', NOW - 2 * DAY, 'here.example', [said('saidBudget')], 'adviceBudget'),
-        notice('database-lost', NOW - 2 * DAY, 'here.example', [said('lostMissing'), said('lostWhat')], 'adviceLost'),
+        notice('database-lost', NOW - 2 * DAY, 'here.example', [said('lostMissing'), said('lostPaused')], 'adviceLost'),
         ...this.tomorrow ? [notice('of-tomorrow', NOW - 2 * DAY, '', [said('Something new.')], 'Do something new.')] : []
       ],
       quality: Array.from({ length: 12 }, (_, i) => ({

@@ -18,12 +18,10 @@ from daemon.identity import open_identity
 from daemon.peers import repository
 from daemon.peers.repository import Peer
 from daemon.serve.admin.mount import PREFIX
-from daemon.serve.admin.overview import Trained, quality
 from daemon.serve.admin.routes import ROUTES
 from daemon.serve.admin.videos import search
 from daemon.store import model_records
 from daemon.store.engine import open_checked, writes
-from daemon.store.model_records import Kind
 from daemon.store.tables import IntroductionRow, Video, VideoTag
 from federation.identity import Identity, format_key
 from federation.key_words import words
@@ -105,8 +103,11 @@ def test_the_description_is_valid_and_names_everything_that_is_served(world: Wor
 def test_everything_can_be_looked_at(world: World) -> None:
     for path in (
         "overview",
+        "timeline",
+        "jobs",
         "effects",
         "peers",
+        "network",
         "group",
         "reverts",
         "share",
@@ -425,16 +426,3 @@ async def test_titles_are_found_by_all_words_whatever_the_case() -> None:
     assert await found("number 599") == ["number 599"]
     assert len(await found("number", 7)) == 7
     assert await found("   ") == await found("") == []
-
-
-def test_quality_pairs_a_model_with_the_local_one_of_the_same_training() -> None:
-    def one(at: float, kind: Kind, value: float | None) -> Trained:
-        return Trained(f"{at}", at, kind, "ready", value)
-
-    made = [one(1, "local", 0.1), one(2, "local", 0.2), one(3, "federated", 0.3), one(4, "federated", 0.4)]
-    points = [(p.at, p.kind, p.local, p.federated) for p in quality(made)]
-    assert points == [(1, "local", 0.1, None), (3, "federated", 0.2, 0.3), (4, "federated", None, 0.4)]
-    many = quality([one(n, "local", 0.1) for n in range(1001)])
-    assert len(many) <= 400
-    assert many[-1].at == 1000
-    assert quality([]) == ()
