@@ -24,13 +24,13 @@ const TYPES = new Map([
  */
 class AdminPage {
   /**
-   * @param {{ daemon: import('./daemon.js').Daemon, log: import('./log.js').Log, key: string }} parts `key`: stays in
-   *   the plugin's storage, and makes the marks
+   * @param {{ daemon: import('./daemon.js').Daemon, log: import('./log.js').Log,
+   *           settings: import('./settings.js').Settings }} parts the generated secret makes the marks
    */
-  constructor ({ daemon, log, key }) {
+  constructor ({ daemon, log, settings }) {
     this.daemon = daemon
     this.log = log
-    this.key = key
+    this.settings = settings
   }
 
   /** @param {import('express').Router} router @param {import('./guards.js').Guards} guards */
@@ -74,7 +74,7 @@ class AdminPage {
 
   /** @param {string} version */
   #mark (version) {
-    return createHmac('sha256', this.key).update(`page ${version}`).digest('hex').slice(0, 32)
+    return createHmac('sha256', this.settings.generated).update(`page ${version}`).digest('hex').slice(0, 32)
   }
 }
 

@@ -34,7 +34,6 @@ class AdminRoutes {
     router.put('/admin/v1/exclusions', guards.admin(async (req, res) => {
       this.#mustHaveTables()
       await this.consent.replaceExclusions(read(req.body))
-      this.exclusions.changed()
       res.json(await this.exclusions.admins())
     }))
     router.post('/admin/v1/erase', guards.admin(async (req, res) => {

@@ -6,8 +6,8 @@ const { isUuid } = require('./uuid.js')
  * @typedef {{ kind: string, text: string, users: number | null, tags: string[], words: string[],
  *             share: number | null }} Reason `share`: of what speaks for the video, the part that it explains, in [0, 1]
  * @typedef {{ uuid: string, reason: Reason }} Candidate
- * @typedef {{ candidates: Candidate[], exact: boolean }} Answer `exact`: made from exact numbers of viewers, so that only
- *   members may see it
+ * @typedef {{ model: string | undefined, candidates: Candidate[], exact: boolean }} Answer `model`: that made it; `exact`:
+ *   made from exact numbers of viewers, so that only members may see it
  */
 
 const MAX_ANSWER = 256 * 1024
@@ -18,6 +18,9 @@ const MAX_ADMIN = 2 * 1024 * 1024
 const PAGE_VERSION = /^[0-9a-f]{32}$/
 // Which kinds there are, and their words, is known to client/lib/reasons.js alone.
 const KIND = /^[a-z][a-z-]{0,29}$/
+/** No connection came about. */
+const UNREACHABLE = new Set(['ECONNREFUSED', 'ECONNRESET', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT'])
 
 /** The daemon gave no usable answer; `status` is its HTTP status, 0 without one. */
 class DaemonError extends Error {
@@ -50,16 +53,20 @@ class Daemon {
    * Candidates for the list beside a video, best first, without duplicates and without the video itself.
    *
    * @param {import('./lists.js').Wanted & { limit: number }} wanted
-   * @returns {Promise<Answer>}
+   * @returns {Promise<Answer | null>} null: its model does not know the video
    */
   async related ({ video, viewer, nsfw, limit, language, discovery }) {
     const query = new URLSearchParams({ video, limit: String(limit), nsfw: nsfw ? '1' : '0' })
     if (viewer) query.set('viewer', viewer)
     if (language) query.set('language', language)
     if (discovery) query.set('discovery', discovery)
-    const answer = await this.#json(`/v1/related?${query}`, { timeout: 2000, most: MAX_ANSWER })
+    const { ok, status, content } = await this.#exchange(`/v1/related?${query}`, { timeout: 2000, most: MAX_ANSWER })
+    if (status === 404) return null
+    if (!ok) throw new DaemonError('REFUSED', status)
+    const answer = content.length ? JSON.parse(content.toString('utf8')) : undefined
     if (!Array.isArray(answer?.videos)) throw new DaemonError('UNEXPECTED_ANSWER')
-    return { candidates: candidates(answer.videos, video), exact: answer.exact === true }
+    const model = typeof answer.model === 'string' ? answer.model : undefined
+    return { model, candidates: candidates(answer.videos, video), exact: answer.exact === true }
   }
 
   /**
@@ -198,6 +205,7 @@ class Daemon {
       return { ok: response.ok, status: response.status, content: await readAll(response, most) }
     } catch (error) {
       if (controller.signal.aborted) throw new DaemonError(this.#closed ? 'CLOSED' : 'TIMEOUT')
+      if (UNREACHABLE.has(/** @type {any} */ (error)?.cause?.code)) throw new DaemonError('UNREACHABLE')
       throw error
     } finally {
       this.clock.clearTimeout(timer)

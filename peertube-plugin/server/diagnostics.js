@@ -1,6 +1,7 @@
 'use strict'
 
 const { FEWEST, isSilent } = require('./effects.js')
+const { COLD_MS } = require('./related.js')
 
 const NOBODY = '0'.repeat(32)
 /** What keeps the daemon's setting `serve.exact_own` without effect, and what to do. */
@@ -11,6 +12,12 @@ const OPENINGS = {
     'settings, or set it to false in the daemon\'s shoal.toml.',
   logins: 'serve.exact_own has no effect, since a plugin lets other programs decide who may log in: uninstall that plugin, ' +
     'or set it to false in the daemon\'s shoal.toml.'
+}
+/** What keeps the daemon from filling lists though it answers now, and what to do. */
+const AILMENTS = {
+  away: 'The daemon could not be reached a moment ago: if that lasts, check that it runs, and its address in the settings.',
+  slow: `The daemon fails to answer within ${COLD_MS} ms: look at its log and at the load of its machine.`,
+  failing: 'The daemon gives no lists: look at its log, and at whether a model serves (shoal status).'
 }
 /** Viewers below whom little stands out of the noise: docs/privacy.md. */
 const FEW = 100
@@ -144,9 +151,9 @@ class Diagnostics {
       return check('related', false, '', 'Most pages do not tell which video they show: let the web server send ' +
         '"Referrer-Policy: same-origin" or "strict-origin-when-cross-origin".')
     }
-    return check('related', !lists.paused && filled > 0,
+    return check('related', lists.ailment === null && filled > 0,
       `In the last day or two, lists filled in all server processes: ${filled}. Left in PeerTube's own order: ${stock}.`,
-      'The daemon fails to answer within 100 ms: look at its log and at the load of its machine.')
+      AILMENTS[lists.ailment ?? 'failing'])
   }
 
   /** @param {any} status @returns {Promise<Check>} */

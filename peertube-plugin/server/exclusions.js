@@ -1,32 +1,12 @@
 'use strict'
 
-const KEEP_MS = 60_000
-
 /** @typedef {{ channels: Set<number>, hosts: Set<string>, videos: Set<string> }} Excluded */
 
-/** What the admin and the owners of channels took out of suggestions, kept for a minute. */
+/** What the admin and the owners of channels took out of suggestions: read each time, whichever process was told. */
 class Exclusions {
-  /** @type {{ at: number, excluded: Promise<Excluded> } | undefined} */
-  #kept
-
-  /** @param {{ sql: import('./sql.js').Queries, clock: import('./clock.js').Clock }} parts */
-  constructor ({ sql, clock }) {
+  /** @param {{ sql: import('./sql.js').Queries }} parts */
+  constructor ({ sql }) {
     this.sql = sql
-    this.clock = clock
-  }
-
-  /** @returns {Promise<Excluded>} channel ids, hosts, urls of videos */
-  current () {
-    if (!this.#kept || this.clock.now() - this.#kept.at >= KEEP_MS) {
-      const excluded = this.#load()
-      this.#kept = { at: this.clock.now(), excluded }
-      excluded.catch(() => { this.changed() })
-    }
-    return this.#kept.excluded
-  }
-
-  changed () {
-    this.#kept = undefined
   }
 
   /** The admin's own, as text. @returns {Promise<{ channels: string[], hosts: string[], videos: string[] }>} */
@@ -42,7 +22,8 @@ class Exclusions {
     return { ...admins, channels: [...new Set([...admins.channels, ...channels.map(({ url }) => url)])] }
   }
 
-  async #load () {
+  /** @returns {Promise<Excluded>} channel ids, hosts, urls of videos */
+  async current () {
     const [admins, channels] = await Promise.all([this.admins(), this.sql.excludedChannels()])
     return {
       channels: new Set(channels.map(({ id }) => id)),

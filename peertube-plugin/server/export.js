@@ -8,6 +8,7 @@ const { RouteError } = require('./guards.js')
 const PAGE = 1000
 const MAX_PAGE = 2000
 const MAX_CURSOR = 2 ** 48
+const MAX_ID = 0x7fffffff
 
 /** What the daemon reads: pages by key, so that rows added meanwhile move nothing. */
 class Export {
@@ -61,7 +62,7 @@ class Export {
   /** @param {Record<string, unknown>} query */
   async videos (query) {
     const limit = whole(query, 'limit', PAGE, MAX_PAGE)
-    const rows = await this.sql.videos({ after: whole(query, 'after', 0), limit })
+    const rows = await this.sql.videos({ after: id(whole(query, 'after', 0)), limit })
     const categories = this.categories()
     const items = rows.map(row => ({
       url: row.url,
@@ -89,7 +90,7 @@ class Export {
     if (kind !== 'rates' && kind !== 'history') throw new RouteError(400, 'kind is either rates or history.')
     const limit = whole(query, 'limit', PAGE, MAX_PAGE)
     const page = {
-      after: whole(query, 'after', 0), upto: whole(query, 'upto'), limit, byDefault: this.#byDefault
+      after: id(whole(query, 'after', 0)), upto: id(whole(query, 'upto')), limit, byDefault: this.#byDefault
     }
     if (this.isErased()) return { items: [], next: null }
     const rows = await this.sql[kind](page)
@@ -111,11 +112,11 @@ class Export {
     const page = {
       after: cursor === 0 ? 0 : this.pseudonyms.open(cursor),
       limit,
-      rates: whole(query, 'rates'),
-      history: whole(query, 'history'),
+      rates: id(whole(query, 'rates')),
+      history: id(whole(query, 'history')),
       byDefault: this.#byDefault
     }
-    if (page.after > 0x7fffffff) throw new RouteError(400, 'after is 0 or a next received before.')
+    if (page.after > MAX_ID) throw new RouteError(400, 'after is 0 or a next received before.')
     if (this.isErased()) return { items: [], next: null }
     const rows = await this.sql.participants(page)
     const items = rows.map(({ userId, content }) => ({
@@ -144,8 +145,12 @@ function whole (query, name, byDefault, most = MAX_CURSOR) {
   if (!(value >= least && value <= most)) {
     throw new RouteError(400, `${name} is a whole number from ${least} to ${most}.`)
   }
-  // Ids are 32-bit in PeerTube's tables; a larger bound is the same as none.
-  return name === 'after' ? value : Math.min(value, 0x7fffffff)
+  return value
+}
+
+/** Ids are 32-bit in PeerTube's tables; a larger bound is the same as the largest. @param {number} value */
+function id (value) {
+  return Math.min(value, MAX_ID)
 }
 
 module.exports = { Export }

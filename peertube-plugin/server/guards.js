@@ -9,6 +9,8 @@ const { createHash, timingSafeEqual } = require('node:crypto')
  * @typedef {{ id: number, role: number, blocked: boolean }} User
  */
 
+const MOST_DEPTH = 20
+
 /** What the caller can put right; its message goes to them. */
 class RouteError extends Error {
   /** @param {number} status @param {string} message what to do next */
@@ -52,10 +54,11 @@ class Limit {
 /** Who may use a route, and what happens when a handler fails. */
 class Guards {
   /**
-   * @param {{ settings: import('./settings.js').Settings, log: import('./log.js').Log,
-   *           user: import('@peertube/peertube-types').PeerTubeHelpers['user'] }} parts
+   * @param {{ stored: import('./stored.js').Stored, settings: import('./settings.js').Settings,
+   *           log: import('./log.js').Log, user: import('@peertube/peertube-types').PeerTubeHelpers['user'] }} parts
    */
-  constructor ({ settings, log, user }) {
+  constructor ({ stored, settings, log, user }) {
+    this.stored = stored
     this.settings = settings
     this.log = log
     this.user = user
@@ -63,7 +66,7 @@ class Guards {
 
   /** @param {(req: Request, res: Response) => unknown} handler */
   everybody (handler) {
-    return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(res, () => handler(req, res))
+    return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(req, res, () => handler(req, res))
   }
 
   /**
@@ -87,21 +90,22 @@ class Guards {
    */
   daemon (handler) {
     return (/** @type {Request} */ req, /** @type {Response} */ res, /** @type {Next} */ next) => {
-      if (!sameSecret(req.headers['x-shoal-secret'], this.settings.values.secret)) return next()
-      return this.#run(res, () => handler(req, res))
+      const given = req.headers['x-shoal-secret']
+      if (typeof given !== 'string') return next()
+      return this.#run(req, res, () => sameSecret(given, this.settings.values.secret) ? handler(req, res) : next())
     }
   }
 
   /** Local users, by their PeerTube token. @param {(req: Request, res: Response, user: User) => unknown} handler */
   viewer (handler) {
-    return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(res, async () => {
+    return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(req, res, async () => {
       return handler(req, res, await this.#loggedIn(res))
     })
   }
 
   /** Administrators. @param {(req: Request, res: Response) => unknown} handler */
   admin (handler) {
-    return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(res, async () => {
+    return (/** @type {Request} */ req, /** @type {Response} */ res) => this.#run(req, res, async () => {
       const user = await this.#loggedIn(res)
       if (user.role !== 0) throw new RouteError(403, 'This is for administrators of this instance only.')
       return handler(req, res)
@@ -122,10 +126,15 @@ class Guards {
     return user
   }
 
-  /** @param {Response} res @param {() => unknown} work */
-  async #run (res, work) {
+  /** @param {Request} req @param {Response} res @param {() => unknown} work */
+  async #run (req, res, work) {
     try {
       res.set('Cache-Control', 'no-store')
+      if (!isPlain(req.query) || !isPlain(req.body)) {
+        throw new RouteError(400, 'Send text without NUL and without halves of characters, and no deeply nested values.')
+      }
+      // Which secret holds, and whether everything was erased, may have been decided in another server process.
+      await this.stored.refresh()
       await work()
     } catch (error) {
       const known = error instanceof RouteError
@@ -141,13 +150,31 @@ class Guards {
 }
 
 /**
+ * Whether every text in a value can be written to a database, and the value be written as JSON again.
+ *
+ * @param {unknown} value
+ */
+function isPlain (value) {
+  /** @type {[unknown, number][]} */
+  const left = [[value, 0]]
+  for (let next = left.pop(); next; next = left.pop()) {
+    const [part, depth] = next
+    if (typeof part === 'string' && /[\0\p{Cs}]/u.test(part)) return false
+    if (typeof part !== 'object' || part === null || Buffer.isBuffer(part)) continue
+    if (depth >= MOST_DEPTH) return false
+    for (const [name, inner] of Object.entries(part)) left.push([name, depth], [inner, depth + 1])
+  }
+  return true
+}
+
+/**
  * Compare in constant time, whatever the lengths.
  *
- * @param {unknown} given
+ * @param {string} given
  * @param {string} secret
  */
 function sameSecret (given, secret) {
-  if (typeof given !== 'string' || !secret) return false
+  if (!secret) return false
   const digest = (/** @type {string} */ text) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(given), digest(secret))
 }

@@ -22,6 +22,7 @@ const { Related } = require('./related.js')
 const { ServedModel } = require('./served-model.js')
 const { Settings, declare } = require('./settings.js')
 const { Queries } = require('./sql.js')
+const { Stored } = require('./stored.js')
 const { Vectors } = require('./vectors.js')
 const { ViewerRoutes } = require('./viewer.js')
 const { Viewers } = require('./viewers.js')
@@ -61,43 +62,45 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   const { peertubeHelpers: helpers, settingsManager, storageManager, registerHook, videoCategoryManager } = options
   const { config } = helpers
   const query = /** @type {any} */ (helpers.database.query)
-  const settings = await Settings.load({ settings: settingsManager, storage: storageManager })
+  const stored = await Stored.open(query, storageManager)
+  const settings = new Settings({ manager: settingsManager, stored })
   declare(options.registerSetting, settings, config)
   const consent = new Consent(query)
   await consent.createTables()
-  const pseudonyms = await Pseudonyms.load(storageManager)
+  const pseudonyms = new Pseudonyms(Buffer.from(stored.content.key, 'hex'))
   const sql = await Queries.open(query)
 
-  let erased = false
-  const isErased = () => erased
+  const isErased = () => stored.erased
   const effects = new Effects(query, { sql, clock, log, settings, isErased })
   await effects.createTable()
 
   const daemon = new Daemon({ settings, clock, fetch })
   const proxy = new Proxy({ settings, clock, fetch })
-  const viewers = new Viewers({ settings, sql, clock })
-  const exclusions = new Exclusions({ sql, clock })
+  const viewers = new Viewers({ settings, sql })
+  const exclusions = new Exclusions({ sql })
   const served = new ServedModel({ daemon, clock })
   const lists = new Lists({ daemon, sql, served, clock, log })
   const related = new Related({ settings, lists, viewers, exclusions, pseudonyms, sql, config, clock, effects })
   const vectors = new Vectors({ settings, daemon, clock, log })
   const identity = new InstanceCard({ daemon, clock, helpers })
   closing = [
-    () => { related.close() }, () => { proxy.close() }, () => { daemon.close() }, () => { void effects.write() }
+    () => { served.close() }, () => { related.close() }, () => { proxy.close() }, () => { daemon.close() },
+    () => { void effects.write() }
   ]
   const clear = () => {
     related.clear()
     vectors.clear()
   }
   settings.onChange(clear)
-  served.onChange = clear
+  stored.onChange(({ key }) => { pseudonyms.renew(Buffer.from(key, 'hex')) })
+  served.onChange = () => {
+    lists.drop()
+    vectors.clear()
+  }
 
   const erase = async () => {
-    erased = true
     await settings.erase()
-    await Pseudonyms.erase(storageManager)
     await consent.dropTables()
-    clear()
     return ['choices', 'hidden videos and channels', 'exclusions', 'daily totals', 'key of the pseudonyms', 'secret']
   }
   const categories = () => /** @type {any} */ (videoCategoryManager.getConstants())
@@ -106,7 +109,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     settings, sql, daemon, identity, effects, lists, vectors, audience, config, isErased
   })
 
-  const guards = new Guards({ settings, log, user: helpers.user })
+  const guards = new Guards({ stored, settings, log, user: helpers.user })
   const router = options.getRouter()
   const routes = [
     new Export({ settings, sql, pseudonyms, exclusions, audience, config, categories, version, isErased }),
@@ -117,7 +120,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
     new AdminRoutes({ consent, exclusions, diagnostics, erase, isErased }),
     new Control({ daemon, log }),
     effects,
-    new AdminPage({ daemon, log, key: settings.generated }),
+    new AdminPage({ daemon, log, settings }),
     identity,
     vectors,
     proxy
@@ -126,10 +129,25 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   // PeerTube would answer what is left with its own page.
   router.use(guards.everybody((_req, res) => { res.status(404).end() }))
 
-  /** @param {import('@peertube/peertube-types').ServerHookName} target @param {Function} handler */
-  const filter = (target, handler) => { registerHook({ target, handler: /** @type {any} */ (handler) }) }
+  /** @param {string} target @param {Function} handler */
+  const filter = (target, handler) => { registerHook(/** @type {any} */ ({ target, handler })) }
   filter('filter:api.search.videos.local.list.params', related.params.bind(related))
   filter('filter:api.search.videos.local.list.result', related.result.bind(related))
+  if (await mayHaveRecommendations(config)) {
+    filter('filter:api.recommendations.videos.list.params', related.recommendations.bind(related))
+    filter('filter:api.recommendations.videos.list.result', related.result.bind(related))
+  }
+}
+
+/**
+ * Whether PeerTube may have a route for recommendations, with filters around it. It is planned for a version after 8; of
+ * filters that it does not know PeerTube warns in its log, at each start.
+ *
+ * @param {import('@peertube/peertube-types').PeerTubeHelpers['config']} config
+ */
+async function mayHaveRecommendations (config) {
+  const { serverVersion } = await config.getServerConfig()
+  return Number.parseInt(serverVersion, 10) > 8
 }
 
 module.exports = { register, unregister }

@@ -7,15 +7,21 @@ const { RouteError } = require('./guards.js')
 
 const MAX_REQUEST = 100 * 1024
 const MAX_ANSWER = 256 * 1024 * 1024
+/** Messages that the daemon works on at once, and messages that are still arriving. */
 const AT_ONCE = 32
+const ARRIVING = 256
 const BODY_MS = 10_000
 const WHOLE_MS = 180_000
+const NOT_NOW = 'Not available just now; try again later.'
+const SLOW = 'The message did not arrive in time.'
 const PASSED = ['content-type', 'content-length', 'retry-after']
 
 /** Carries peers' messages to the daemon's listener: small requests in, large answers out, streamed and bounded. */
 class Proxy {
-  /** @type {Set<AbortController>} */
+  /** Whose message the daemon has. @type {Set<AbortController>} */
   #running = new Set()
+  /** Ends the wait for a body, the longest one first. @type {Set<(error: Error) => void>} */
+  #arriving = new Set()
   #closed = false
 
   /**
@@ -36,14 +42,18 @@ class Proxy {
   /** End every transfer. */
   close () {
     this.#closed = true
+    for (const end of this.#arriving) end(new RouteError(503, NOT_NOW))
     for (const controller of this.#running) controller.abort()
   }
 
   /** @param {import('express').Request} req @param {import('express').Response} res */
   async forward (req, res) {
     const { federationUrl } = this.settings.values
-    if (this.#closed || !federationUrl) throw new RouteError(503, 'Not available just now; try again later.')
+    if (this.#closed || !federationUrl) throw new RouteError(503, NOT_NOW)
     if (req.is(['json', '+json', 'urlencoded'])) throw new RouteError(415, 'Send the message as it is, not as JSON.')
+    // Whoever sends slowly takes no place that a message which is there could have.
+    const body = await this.#body(req)
+    if (this.#closed) throw new RouteError(503, NOT_NOW)
     if (this.#running.size >= AT_ONCE) {
       res.set('Retry-After', '5')
       throw new RouteError(503, 'Too many messages at once; try again in a few seconds.')
@@ -54,7 +64,6 @@ class Proxy {
     const timer = this.clock.setTimeout(stop, WHOLE_MS)
     res.once('close', stop)
     try {
-      const body = await this.#body(req, controller.signal)
       const answer = await this.fetch(`${federationUrl}/federation/v1/message`, {
         method: 'POST',
         body: new Uint8Array(body),
@@ -80,25 +89,29 @@ class Proxy {
     }
   }
 
-  /** @param {import('express').Request} req @param {AbortSignal} signal @returns {Promise<Buffer>} */
-  #body (req, signal) {
+  /** @param {import('express').Request} req @returns {Promise<Buffer>} */
+  #body (req) {
     if (Number(req.headers['content-length']) > MAX_REQUEST) throw tooLarge()
+    if (this.#arriving.size >= ARRIVING) {
+      const [slowest] = this.#arriving
+      slowest(new RouteError(408, SLOW))
+    }
     return new Promise((resolve, reject) => {
       /** @type {Buffer[]} */
       const chunks = []
       let size = 0
-      const timer = this.clock.setTimeout(() => { fail(new RouteError(408, 'The message did not arrive in time.')) }, BODY_MS)
-      const gone = () => { fail(new Error('the peer left')) }
       const done = () => {
         this.clock.clearTimeout(timer)
-        signal.removeEventListener('abort', gone)
-        req.off('data', take).off('end', finish).off('error', gone)
+        this.#arriving.delete(fail)
+        req.off('data', take).off('end', finish).off('error', gone).off('close', gone)
       }
       const fail = (/** @type {Error} */ error) => {
         done()
         req.resume()
         reject(error)
       }
+      const timer = this.clock.setTimeout(() => { fail(new RouteError(408, SLOW)) }, BODY_MS)
+      const gone = () => { fail(new RouteError(400, 'The message broke off.')) }
       const take = (/** @type {Buffer} */ chunk) => {
         size += chunk.length
         if (size > MAX_REQUEST) fail(tooLarge())
@@ -108,9 +121,9 @@ class Proxy {
         done()
         resolve(Buffer.concat(chunks))
       }
-      signal.addEventListener('abort', gone)
-      req.on('data', take).on('end', finish).on('error', gone)
-      if (signal.aborted) gone()
+      this.#arriving.add(fail)
+      req.on('data', take).on('end', finish).on('error', gone).on('close', gone)
+      if (req.destroyed) gone()
     })
   }
 }

@@ -1,8 +1,7 @@
 'use strict'
 
-const { createHmac, randomBytes } = require('node:crypto')
+const { createHmac } = require('node:crypto')
 
-const KEY = 'pseudonym-key'
 const HALF = 0xffffff
 const ROUNDS = 4
 
@@ -18,18 +17,9 @@ class Pseudonyms {
     this.#key = key
   }
 
-  /** @param {import('@peertube/peertube-types').PluginStorageManager} storage */
-  static async load (storage) {
-    const stored = await storage.getData(KEY)
-    if (typeof stored === 'string' && /^[0-9a-f]{64}$/.test(stored)) return new Pseudonyms(Buffer.from(stored, 'hex'))
-    const key = randomBytes(32)
-    await storage.storeData(KEY, key.toString('hex'))
-    return new Pseudonyms(key)
-  }
-
-  /** Make every pseudonym given so far meaningless. @param {import('@peertube/peertube-types').PluginStorageManager} storage */
-  static async erase (storage) {
-    await storage.storeData(KEY, '')
+  /** Name by another key from now on: everything was erased, and begun anew. @param {Buffer} key 32 bytes */
+  renew (key) {
+    this.#key = key
   }
 
   /** @param {number} userId @returns {string} 32 hexadecimal digits */

@@ -77,7 +77,7 @@ class Recommendations {
     try {
       const { candidates, known } = await daemon.recommendations({ viewer, nsfw, limit: ASKED, discovery })
       const list = { current: ANYWHERE, candidates, exact: true }
-      const plan = { count, unwanted, video: undefined, viewer, discovery, nsfw, list }
+      const plan = { count, unwanted, nsfw, list }
       return { state: 'ready', known, ...await this.#found(plan, req, user) }
     } catch (error) {
       if (error instanceof RouteError) throw error

@@ -41,6 +41,21 @@ function parseRelatedSearch (params, req, webserver) {
 }
 
 /**
+ * Tell whether a request for recommendations is one for the list beside a video.
+ *
+ * @param {any} params what PeerTube is about to look for
+ * @param {import('express').Request | undefined} req
+ * @param {string} webserver the instance's own address
+ * @returns {RelatedSearch | undefined}
+ */
+function parseRecommendations (params, req, webserver) {
+  const video = req && videoOfPage(req.headers.referer, webserver)
+  const count = Number(params?.count)
+  if (!video || !Number.isInteger(count) || count < 1 || count > 30) return undefined
+  return { count, video, language: firstLanguage(req) }
+}
+
+/**
  * Tell whether a search is that of a browser for the videos it ranked by itself: the plugin's own script marks it.
  *
  * @param {any} params what PeerTube is about to search with
@@ -56,4 +71,4 @@ function firstLanguage (req) {
   return typeof header === 'string' ? /^\s*([a-z]{2,3})\b/i.exec(header)?.[1].toLowerCase() : undefined
 }
 
-module.exports = { firstLanguage, isOfBrowser, parseRelatedSearch }
+module.exports = { firstLanguage, isOfBrowser, parseRecommendations, parseRelatedSearch }

@@ -3,8 +3,7 @@
 const { randomUUID } = require('node:crypto')
 
 const { hostOf } = require('./exclusions.js')
-const { Lru } = require('./lru.js')
-const { isOfBrowser, parseRelatedSearch } = require('./related-search.js')
+const { firstLanguage, isOfBrowser, parseRecommendations, parseRelatedSearch } = require('./related-search.js')
 const { isUuid, videoOfPage } = require('./uuid.js')
 
 /**
@@ -16,16 +15,14 @@ const { isUuid, videoOfPage } = require('./uuid.js')
  * @property {number} count how many the page asked for
  * @property {Unwanted} unwanted
  * @property {import('./lists.js').List | null} list null: PeerTube's own list, only without what nobody wants there
- * @property {string | undefined} video
- * @property {string | undefined} viewer pseudonym, when the list is for one viewer
- * @property {import('./consent.js').Discovery | undefined} discovery what the viewer chose
  * @property {boolean} nsfw
  * @property {{ current: import('./lists.js').Current | undefined } | null} [browser] of a list that a browser made: the
  *   video beside it, if known; null when it cannot be told what is wanted, so that nothing is shown
  */
 
-const DEADLINE_MS = 100
-const REASONS_MS = 30 * 60_000
+/** How long a page waits for a list that is not in memory. One that is there waits for nothing but the database. */
+const COLD_MS = 250
+const DATABASE_MS = 1000
 const POLICY_MS = 5 * 60_000
 const PUBLIC = 1
 const SCOPE = { platform: 2, account: 3, channel: 4 }
@@ -36,11 +33,9 @@ class Related {
   #plans = new WeakMap()
   /** @type {Map<string, Plan>} of searches that the plugin itself sends */
   #expected = new Map()
-  /** @type {Lru<string, { at: number, reasons: Map<string, Reason>, exact: boolean }>} */
-  #reasons = new Lru(2000)
   /** @type {Set<() => void>} */
   #waiting = new Set()
-  /** @type {{ at: number, display: boolean } | undefined} */
+  /** @type {{ at: number, display: Promise<boolean> } | undefined} */
   #policy
   #closed = false
 
@@ -65,7 +60,7 @@ class Related {
 
   /**
    * `filter:api.search.videos.local.list.params`: put the daemon's candidates in place of the tags. On any doubt, and
-   * after 100 ms at the latest, the search goes on as it was.
+   * when that takes too long, the search goes on as it was.
    *
    * @param {any} params
    * @param {{ req?: import('express').Request }} [context]
@@ -79,13 +74,34 @@ class Related {
       return this.#withList(params, own, own.list)
     }
     if (isOfBrowser(params, context?.req)) return this.#forBrowser(params, context?.req)
-    if (!this.settings.values.relatedList) return params
     const call = parseRelatedSearch(params, context?.req, this.config.getWebserverUrl())
     if (!call) return params
     // Our own block asks in PeerTube's place: that PeerTube does not ask stays true.
-    const add = context?.req?.query.shoal === 'own-block' ? () => {} : this.effects.add.bind(this.effects)
-    if (!call.video) add('withoutVideo')
-    const plan = await this.#withinDeadline(this.plan(call, params))
+    const counts = this.settings.values.relatedList && context?.req?.query.shoal !== 'own-block'
+    if (counts && !call.video) this.effects.add('withoutVideo')
+    return this.#replaced(call, params, counts)
+  }
+
+  /**
+   * `filter:api.recommendations.videos.list.params`, for PeerTubes whose watch page asks a route of its own for its list.
+   *
+   * @param {any} params
+   * @param {{ req?: import('express').Request }} [context]
+   */
+  async recommendations (params, context) {
+    const call = this.#closed ? undefined : parseRecommendations(params, context?.req, this.config.getWebserverUrl())
+    return call ? this.#replaced(call, params, true) : params
+  }
+
+  /**
+   * @param {import('./related-search.js').RelatedSearch} call
+   * @param {any} params
+   * @param {boolean} counts whether PeerTube asks for a viewer's page
+   */
+  async #replaced (call, params, counts) {
+    if (!this.settings.values.relatedList) return params
+    const add = counts ? this.effects.add.bind(this.effects) : () => {}
+    const plan = await this.#within(DATABASE_MS, this.plan(call, params))
     if (!plan) {
       add('stock')
       return params
@@ -132,8 +148,8 @@ class Related {
   }
 
   /**
-   * `filter:api.search.videos.local.list.result`: drop what is not public or not wanted, put the rest in the daemon's
-   * order, cut to what was asked for.
+   * `filter:api.search.videos.local.list.result`, and that of recommendations: drop what is not public or not wanted, put
+   * the rest in the daemon's order, cut to what was asked for.
    *
    * @param {any} result
    * @param {any} params
@@ -148,35 +164,38 @@ class Related {
     if (!list) return { ...result, data: wanted }
 
     const place = new Map(list.candidates.map(({ uuid }, index) => /** @type {const} */ ([uuid, index])))
+    // A list that was not made from the candidates is left as it is.
+    const isOurs = wanted.length === 0 || wanted.some((/** @type {any} */ video) => place.has(video.uuid))
+    if (!isOurs) return { ...result, data: wanted }
     const data = wanted
       .filter((/** @type {any} */ video) => video.privacy === PUBLIC && place.has(video.uuid))
       .filter((/** @type {any} */ video) => plan.nsfw || video.nsfw === false)
       .filter((/** @type {any} */ video) => withinScope(video, list.current))
       .sort((/** @type {any} */ a, /** @type {any} */ b) => Number(place.get(a.uuid)) - Number(place.get(b.uuid)))
       .slice(0, plan.count)
-    const shown = data.map((/** @type {any} */ video) => list.candidates[Number(place.get(video.uuid))])
-    this.#remember(plan, shown, list.exact)
     return { ...result, data }
   }
 
   /**
-   * Why each video stood in the list last shown beside a video; only of videos that are public now, and only to those
-   * who may see such a list.
+   * Why each video stands in the list beside a video; only of videos that are public now, and only to those who may see
+   * such a list. Another server process may have shown the list: where this one has none in memory, it asks for it.
    *
    * @param {string} video
-   * @param {number | undefined} userId who asks, undefined where nobody is logged in
+   * @param {import('./guards.js').User | undefined} user who asks, undefined where nobody is logged in
+   * @param {import('express').Request} req
    * @returns {Promise<Record<string, Reason>>}
    */
-  async reasons (video, userId) {
-    const isMember = userId !== undefined
-    const discovery = isMember ? (await this.viewers.of(userId).standing).discovery ?? undefined : undefined
-    const fresh = (/** @type {string | undefined} */ viewer) => {
-      const kept = this.#reasons.get(reasonsKey({ video, viewer, discovery }))
-      if (kept && !this.#maySee(kept, isMember)) return undefined
-      return kept && this.clock.now() - kept.at < REASONS_MS ? kept.reasons : undefined
-    }
-    const reasons = (isMember && fresh(this.pseudonyms.of(userId))) || fresh(undefined)
-    if (!reasons || reasons.size === 0) return {}
+  async reasons (video, user, req) {
+    if (!this.settings.values.relatedList || !this.#maySee({ exact: false }, Boolean(user))) return {}
+    const { unwanted: _, ...of } = await this.rules(user)
+    const wanted = { video, ...of, language: chosenLanguage(user) ?? firstLanguage(req) }
+    // Whether this viewer's list has sensitive videos is known only to the page.
+    const kept = [true, false].map(nsfw => ({ ...wanted, nsfw })).filter(each => this.lists.has(each))
+    const asked = kept.length ? kept : [wanted]
+    const found = await Promise.all(asked.map(each => this.lists.get(each)))
+    const lists = found.filter(list => list !== null).filter(list => this.#maySee(list, Boolean(user)))
+    const reasons = new Map(lists.flatMap(list => list.candidates.map(({ uuid, reason }) => [uuid, reason])))
+    if (reasons.size === 0) return {}
     const visible = new Set((await this.sql.publicVideos([video, ...reasons.keys()])).map(row => row.uuid))
     if (!visible.has(video)) return {}
     return Object.fromEntries([...reasons].filter(([uuid]) => visible.has(uuid)))
@@ -184,17 +203,11 @@ class Related {
 
   /** Drop what is kept about one viewer. @param {number} userId */
   forgetViewer (userId) {
-    const viewer = this.pseudonyms.of(userId)
-    this.viewers.changed(userId)
-    this.lists.forgetViewer(viewer)
-    this.#reasons.deleteWhere(key => key.startsWith(`${viewer} `))
+    this.lists.forgetViewer(this.pseudonyms.of(userId))
   }
 
   clear () {
     this.lists.clear()
-    this.viewers.clear()
-    this.exclusions.changed()
-    this.#reasons.clear()
     this.#policy = undefined
   }
 
@@ -219,9 +232,6 @@ class Related {
       count: params.uuids.length,
       unwanted: { excluded: { channels: new Set(), hosts: new Set(), videos: new Set() }, hidden: null },
       list: null,
-      video: page,
-      viewer: undefined,
-      discovery: undefined,
       nsfw: false,
       browser: null
     }
@@ -243,32 +253,38 @@ class Related {
    * @param {{ user?: any, nsfw?: boolean }} params
    * @returns {Promise<Plan>}
    */
-  async plan (call, params) {
-    const user = params.user
+  async plan ({ video, count, language }, { user, nsfw: wantsNsfw }) {
     const isMember = Boolean(user?.id)
-    const { unwanted, standing, nsfw: display } = await this.rules(user)
-    const personal = standing?.effective.personal ? this.pseudonyms.of(user.id) : undefined
-    const discovery = standing?.discovery ?? undefined
-    const nsfw = display && params.nsfw !== false
-    const plan = { count: call.count, unwanted, video: call.video, viewer: personal, discovery, nsfw }
-    if (!isUuid(call.video) || !this.#maySee({ exact: false }, isMember)) return { ...plan, list: null }
-    const language = chosenLanguage(user) ?? call.language
-    const list = await this.lists.get({ video: call.video, viewer: personal, nsfw, language, discovery })
+    const { unwanted, nsfw: display, ...of } = await this.rules(user)
+    const nsfw = display && wantsNsfw !== false
+    const plan = { count, unwanted, nsfw }
+    if (!isUuid(video) || !this.#maySee({ exact: false }, isMember)) return { ...plan, list: null }
+    const wanted = { video, ...of, nsfw, language: chosenLanguage(user) ?? language }
+    const list = await this.#within(COLD_MS, this.lists.get(wanted), () => {
+      this.effects.add('late')
+      this.lists.late()
+    })
     // With fewer than two the page would fill up with its own newest videos.
     return { ...plan, list: list && list.candidates.length > 1 && this.#maySee(list, isMember) ? list : null }
   }
 
   /**
-   * What holds in every list for whoever asks.
+   * What holds in every list for whoever asks: `viewer` is a pseudonym where lists may follow the viewer, and `since` when
+   * they chose last.
    *
    * @param {any} user undefined where nobody is logged in
+   * @returns {Promise<{ unwanted: Unwanted, nsfw: boolean, viewer?: string, since?: number,
+   *                     discovery?: import('./consent.js').Discovery }>}
    */
   async rules (user) {
-    const viewer = user?.id ? this.viewers.of(user.id) : undefined
     const [excluded, hidden, standing, nsfw] = await Promise.all([
-      this.exclusions.current(), viewer?.hidden ?? null, viewer?.standing, this.#displaysNsfw()
+      this.exclusions.current(),
+      user?.id ? this.viewers.hidden(user.id) : null,
+      user?.id ? this.viewers.standing(user.id) : undefined,
+      this.#displaysNsfw()
     ])
-    return { unwanted: { excluded, hidden }, standing, nsfw }
+    const of = standing?.effective.personal ? { viewer: this.pseudonyms.of(user.id), since: standing.since } : {}
+    return { unwanted: { excluded, hidden }, nsfw, ...of, discovery: standing?.discovery ?? undefined }
   }
 
   /**
@@ -282,8 +298,14 @@ class Related {
     return isMember || !(exact || this.settings.values.membersOnly)
   }
 
-  /** @template T @param {Promise<T>} work @returns {Promise<T | undefined>} undefined: too late, or it failed */
-  #withinDeadline (work) {
+  /**
+   * @template T
+   * @param {number} ms
+   * @param {Promise<T>} work
+   * @param {() => void} [late] called when it takes longer
+   * @returns {Promise<T | undefined>} undefined: too late, or it failed
+   */
+  #within (ms, work, late = () => {}) {
     return new Promise(resolve => {
       const give = (/** @type {T | undefined} */ value) => {
         this.clock.clearTimeout(timer)
@@ -292,43 +314,24 @@ class Related {
       }
       const stop = () => { give(undefined) }
       const timer = this.clock.setTimeout(() => {
-        this.effects.add('late')
-        this.lists.late()
+        late()
         stop()
-      }, DEADLINE_MS)
+      }, ms)
       this.#waiting.add(stop)
       work.then(give, stop)
     })
   }
 
-  async #displaysNsfw () {
-    if (!this.#policy || this.clock.now() - this.#policy.at >= POLICY_MS) {
-      const { instance } = await this.config.getServerConfig()
-      this.#policy = { at: this.clock.now(), display: instance?.defaultNSFWPolicy === 'display' }
-    }
+  /** As PeerTube said last; after a few minutes it is asked again, for who comes next. */
+  #displaysNsfw () {
+    const known = this.#policy
+    if (known && this.clock.now() - known.at < POLICY_MS) return known.display
+    const display = this.config.getServerConfig().then(({ instance }) => instance?.defaultNSFWPolicy === 'display')
+    this.#policy = { at: this.clock.now(), display: known?.display ?? display }
+    display.then(value => { this.#policy = { at: this.clock.now(), display: Promise.resolve(value) } },
+      () => { this.#policy = undefined })
     return this.#policy.display
   }
-
-  /** @param {Plan} plan @param {import('./daemon.js').Candidate[]} shown @param {boolean} exact */
-  #remember (plan, shown, exact) {
-    if (!plan.video) return
-    const key = reasonsKey(plan)
-    const kept = this.#reasons.get(key)
-    // Two visitors may get different parts of one list, so what was shown lately adds up.
-    const adds = kept?.exact === exact && this.clock.now() - kept.at < REASONS_MS && kept.reasons.size <= 70
-    const recent = adds ? kept.reasons : []
-    const reasons = new Map([...recent, ...shown.map(({ uuid, reason }) => /** @type {const} */ ([uuid, reason]))])
-    this.#reasons.set(key, { at: this.clock.now(), reasons, exact })
-  }
-}
-
-/**
- * With the choice in it: a list made for who chose tells nobody else that somebody did.
- *
- * @param {Pick<Plan, 'video' | 'viewer' | 'discovery'>} plan
- */
-function reasonsKey ({ video, viewer = '-', discovery }) {
-  return `${viewer} ${video} ${discovery ?? '-'}`
 }
 
 /** The language a user told PeerTube, when it is one. @param {any} user @returns {string | undefined} */
@@ -371,4 +374,4 @@ function withinScope (video, current) {
   return true
 }
 
-module.exports = { Related, DEADLINE_MS }
+module.exports = { Related, COLD_MS }

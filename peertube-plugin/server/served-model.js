@@ -1,18 +1,22 @@
 'use strict'
 
-const FRESH_MS = 2000
-const PATIENCE_MS = 25
+const POLL_MS = 2000
 
 /**
  * Which model the daemon answers from. An administrator may take a peer's learning out at any moment; lists that a model
- * with that peer made, kept here, must not outlive it.
+ * with that peer made must not outlive it. Nobody waits for the answer: while lists are in use the daemon is asked in the
+ * background, and every list that it gives says which model made it.
  */
 class ServedModel {
-  /** @type {string | undefined} */
+  /** @type {string | undefined} undefined: not known yet; empty: none serves */
   #model
-  #at = -Infinity
-  /** @type {Promise<void> | undefined} */
-  #asking
+  /** How often another one was seen to serve. */
+  #changes = 0
+  /** @type {any} */
+  #timer
+  #until = -Infinity
+  #asking = false
+  #closed = false
   /** Called when another model serves than before. */
   onChange = () => {}
 
@@ -22,31 +26,60 @@ class ServedModel {
     this.clock = clock
   }
 
+  /** Keep asking for a while, every two seconds. @param {number} ms */
+  watch (ms) {
+    this.#until = this.clock.now() + ms
+    this.#schedule()
+  }
+
   /**
-   * Ask again where the last answer is older than two seconds. Never rejects, and never takes long: what a daemon that
-   * does not answer made before is as good as it was.
+   * Begin a question to the daemon.
    *
-   * @returns {Promise<void>}
+   * @returns {(model: string | undefined) => boolean} to be called with the model that the answer is of: false when
+   *   another one serves by now. An answer that names none is taken for one of the model that served before
    */
-  async confirm () {
-    if (this.clock.now() - this.#at < FRESH_MS) return
-    this.#asking ??= this.#ask().finally(() => { this.#asking = undefined })
-    /** @type {any} */
-    let timer
-    const late = new Promise(resolve => { timer = this.clock.setTimeout(() => { resolve(undefined) }, PATIENCE_MS) })
-    await Promise.race([this.#asking, late])
-    this.clock.clearTimeout(timer)
+  begin () {
+    const before = this.#changes
+    return model => {
+      if (before !== this.#changes) return model !== undefined && model === this.#model
+      if (model !== undefined && model !== this.#model) {
+        const isFirst = this.#model === undefined
+        this.#model = model
+        if (!isFirst) this.#changed()
+      }
+      return true
+    }
+  }
+
+  /** Ask no more. */
+  close () {
+    this.#closed = true
+    this.clock.clearTimeout(this.#timer)
+  }
+
+  #schedule () {
+    if (this.#timer !== undefined || this.#asking || this.#closed || this.clock.now() >= this.#until) return
+    this.#timer = this.clock.setTimeout(() => {
+      this.#timer = undefined
+      void this.#ask()
+    }, POLL_MS)
   }
 
   async #ask () {
+    this.#asking = true
+    const answered = this.begin()
     try {
-      const model = await this.daemon.model()
-      if (model !== this.#model) this.onChange()
-      this.#model = model
+      answered(await this.daemon.model())
     } catch {
       // Whether the daemon is well is noticed where its lists are asked for.
     }
-    this.#at = this.clock.now()
+    this.#asking = false
+    this.#schedule()
+  }
+
+  #changed () {
+    this.#changes++
+    this.onChange()
   }
 }
 

@@ -1,7 +1,5 @@
 'use strict'
 
-const { randomBytes } = require('node:crypto')
-
 const { addressesOf, pairingCode } = require('./pairing-code.js')
 
 /**
@@ -29,8 +27,6 @@ const DEFAULTS = {
   invitation: true,
   'opt-out-confirmation': ''
 }
-const NAMES = Object.keys(DEFAULTS)
-const SECRET = 'secret'
 const MIN_SECRET = 16
 // What can stand in an HTTP header, and the daemon takes.
 const USABLE_SECRET = /^[!-~]{16,200}$/
@@ -41,42 +37,40 @@ const ERASED = /** @type {const} */ ([
 const CONFIRMATIONS = ['viewers take part without having said yes', 'les membres participent sans avoir dit oui']
 
 /**
- * @typedef {{ settings: import('@peertube/peertube-types').PluginSettingsManager,
- *             storage: import('@peertube/peertube-types').PluginStorageManager }} Managers
+ * @typedef {import('@peertube/peertube-types').PluginSettingsManager} Manager
+ * @typedef {import('./stored.js').Stored} Stored
  */
 
-/** The settings, read once and then kept: PeerTube asks its database on every `getSetting`. */
+/** The settings, kept from one change to the next: PeerTube asks its database on every `getSetting`. */
 class Settings {
   /** @type {((values: Values) => void)[]} */
   #listeners = []
-
-  /** @param {Managers} managers @param {string} generated the secret that holds unless the admin typed another */
-  constructor (managers, generated) {
-    this.managers = managers
-    this.generated = generated
-    /** @type {Values} */
-    this.values = read({}, generated)
-  }
+  #manager
+  #stored
 
   /**
-   * Read what is saved, and follow changes. The generated secret is in the storage: PeerTube's `setSetting` takes
-   * every other setting away (7.2), and what the admin saved must survive.
+   * Read what is saved, and follow changes, of this process and of others. The generated secret is not a setting:
+   * PeerTube's `setSetting` takes every other one away (7.2), and what the admin saved must survive.
    *
-   * @param {Managers} managers
+   * @param {{ manager: Manager, stored: Stored }} parts
    */
-  static async load (managers) {
-    const { settings: manager, storage } = managers
-    const stored = await storage.getData(SECRET)
-    const generated = typeof stored === 'string' && stored ? stored : randomBytes(24).toString('base64url')
-    if (generated !== stored) await storage.storeData(SECRET, generated)
-    const settings = new Settings(managers, generated)
-    settings.values = read(await manager.getSettings(NAMES), generated)
+  constructor ({ manager, stored }) {
+    this.#manager = manager
+    this.#stored = stored
+    /** @type {Values} */
+    this.values = read(stored.content.saved, this.generated)
     manager.onSettingsChange(saved => {
-      settings.values = read(saved, generated)
-      for (const listener of settings.#listeners) listener(settings.values)
+      this.#take(read(saved, this.generated))
       return Promise.resolve()
     })
-    return settings
+    stored.onChange(({ saved }) => {
+      this.#take(stored.erased ? withoutAnybody(this.values) : read(saved, this.generated))
+    })
+  }
+
+  /** The secret that holds unless the admin typed another. */
+  get generated () {
+    return this.#stored.content.secret
   }
 
   /** @param {(values: Values) => void} listener */
@@ -89,12 +83,21 @@ class Settings {
    * the plugin is loaded anew: who installs it again gets it without looking for the switch.
    */
   async erase () {
-    await this.managers.storage.storeData(SECRET, '')
-    for (const [name, value] of ERASED) await this.managers.settings.setSetting(name, value)
-    this.values = {
-      ...this.values, relatedList: false, browserSuggestions: false, consent: 'opt-in', lacksConfirmation: false
-    }
+    for (const [name, value] of ERASED) await this.#manager.setSetting(name, value)
+    await this.#stored.erase()
+    this.#take(withoutAnybody(this.values))
   }
+
+  /** @param {Values} values */
+  #take (values) {
+    this.values = values
+    for (const listener of this.#listeners) listener(values)
+  }
+}
+
+/** @param {Values} values @returns {Values} */
+function withoutAnybody (values) {
+  return { ...values, relatedList: false, browserSuggestions: false, consent: 'opt-in', lacksConfirmation: false }
 }
 
 /**

@@ -4,8 +4,13 @@
  * Every SELECT of the plugin. Values are always bound, never written into the text; what differs between PeerTube 7
  * and 8 is found by looking at the columns, not at the version.
  *
- * @typedef {(sql: string, options: { bind: unknown[], type: 'SELECT' }) => Promise<any[]>} Query
- * @typedef {{ link: 'actorId' | 'reversed', scope: boolean }} Shape
+ * @typedef {(sql: string, options: { bind: unknown[], type?: 'SELECT', useMaster?: boolean }) => Promise<any[]>} Query
+ *   with `useMaster` a SELECT goes to the primary database, also where PeerTube reads from replicas
+ * @typedef {object} Shape
+ * @property {'actorId' | 'reversed'} link
+ * @property {'recommendationScope' | 'recommendationPolicy' | null} scope the column of what an owner accepts beside a
+ *   video: 1 everything, 2 this instance, 3 the account, 4 the channel. PeerTube has had both names
+ * @property {'firstPublishedAt' | null} first the column of when a video was published for the first time
  * @typedef {{ id: number, userId: number, url: string, type?: string, watched?: number, at: number }} Engagement
  */
 
@@ -53,11 +58,18 @@ class Queries {
     const columns = await query(
       `SELECT table_name AS "table", column_name AS "column" FROM information_schema.columns
        WHERE table_schema = current_schema()
-         AND (table_name, column_name) IN (('videoChannel', 'actorId'), ('video', 'recommendationScope'))`,
+         AND (table_name, column_name) IN (('videoChannel', 'actorId'), ('video', 'recommendationScope'),
+           ('video', 'recommendationPolicy'), ('video', 'firstPublishedAt'))`,
       { bind: [], type: 'SELECT' }
     )
-    const has = new Set(columns.map(({ table }) => table))
-    return new Queries(query, { link: has.has('videoChannel') ? 'actorId' : 'reversed', scope: has.has('video') })
+    const known = new Set(columns.map(({ column }) => column))
+    /** @template {string} T @param {T[]} names @returns {T | null} */
+    const first = (...names) => names.find(name => known.has(name)) ?? null
+    return new Queries(query, {
+      link: known.has('actorId') ? 'actorId' : 'reversed',
+      scope: first('recommendationScope', 'recommendationPolicy'),
+      first: first('firstPublishedAt')
+    })
   }
 
   get shape () {
@@ -69,11 +81,26 @@ class Queries {
     return this.#query(sql, { bind, type: 'SELECT' })
   }
 
+  /**
+   * Of what people decided: a replica may not know yet that somebody withdrew.
+   *
+   * @param {string} sql
+   * @param {unknown[]} [bind]
+   */
+  #decided (sql, bind = []) {
+    return this.#query(sql, { bind, type: 'SELECT', useMaster: true })
+  }
+
+  /** @param {string} otherwise what stands for the column where PeerTube has none */
+  #scope (otherwise) {
+    return this.#shape.scope ? `v."${this.#shape.scope}"` : otherwise
+  }
+
   // ------------------------------------------------------------------ export
 
   /** Highest ids now. @returns {Promise<{ rates: number, history: number }>} */
   async marks () {
-    const [row] = await this.#rows(`
+    const [row] = await this.#decided(`
       SELECT COALESCE((SELECT max(id) FROM "accountVideoRate"), 0) AS rates,
              COALESCE((SELECT max(id) FROM "userVideoHistory"), 0) AS history`)
     return { rates: Number(row.rates), history: Number(row.history) }
@@ -86,15 +113,17 @@ class Queries {
    * @param {{ after: number, limit: number }} page
    */
   videos ({ after, limit }) {
+    // Who makes a video private and public again publishes it anew.
+    const published = this.#shape.first ? 'COALESCE(v."firstPublishedAt", v."publishedAt")' : 'v."publishedAt"'
     return this.#rows(`
       SELECT v.id, v.url, v.uuid, v.name, v.category, v.language, v.nsfw, v.views, v.likes,
-             EXTRACT(EPOCH FROM v."publishedAt")::float8 AS published,
+             EXTRACT(EPOCH FROM ${published})::float8 AS published,
              NOT v.remote AS own,
              EXTRACT(EPOCH FROM CASE WHEN v.remote
                THEN LEAST((SELECT min(p."createdAt") FROM "videoStreamingPlaylist" p WHERE p."videoId" = v.id),
                           (SELECT min(f."createdAt") FROM "videoFile" f WHERE f."videoId" = v.id))
                ELSE v."createdAt" END)::float8 AS stored,
-             ${this.#shape.scope ? 'v."recommendationScope"' : 'NULL'} AS scope,
+             ${this.#scope('NULL')} AS scope,
              ca.url AS channel,
              ARRAY(SELECT t.name FROM "videoTag" vt JOIN tag t ON t.id = vt."tagId"
                    WHERE vt."videoId" = v.id ORDER BY t.id) AS tags
@@ -118,7 +147,7 @@ class Queries {
    * @returns {Promise<Engagement[]>}
    */
   rates ({ after, upto, limit, byDefault }) {
-    return this.#rows(`
+    return this.#decided(`
       SELECT r.id, u.id AS "userId", v.url, r.type::text AS type, EXTRACT(EPOCH FROM r."updatedAt")::float8 AS at
       FROM "accountVideoRate" r
       JOIN account a ON a.id = r."accountId"
@@ -135,7 +164,7 @@ class Queries {
    * @returns {Promise<Engagement[]>}
    */
   history ({ after, upto, limit, byDefault }) {
-    return this.#rows(`
+    return this.#decided(`
       SELECT h.id, u.id AS "userId", v.url,
              CASE WHEN v.duration > 0 THEN LEAST(1, GREATEST(0, h."currentTime"::float8 / v.duration)) ELSE 0 END
                AS watched,
@@ -149,7 +178,7 @@ class Queries {
 
   /** @param {boolean} byDefault */
   async countParticipants (byDefault) {
-    const [row] = await this.#rows(
+    const [row] = await this.#decided(
       `SELECT count(*) AS n FROM "user" u WHERE ${this.#participating('$1')}`, [byDefault])
     return Number(row.n)
   }
@@ -160,7 +189,7 @@ class Queries {
    * @param {{ after: number, limit: number, rates: number, history: number, byDefault: boolean }} page
    */
   participants ({ after, limit, rates, history, byDefault }) {
-    return this.#rows(`
+    return this.#decided(`
       WITH page AS (
         SELECT u.id FROM "user" u WHERE u.id > $1 AND ${this.#participating('$5')} ORDER BY u.id LIMIT $2
       ), exported AS (
@@ -195,7 +224,7 @@ class Queries {
   async publicVideo (uuid) {
     const [row] = await this.#rows(`
       SELECT v.id, v.url, v."channelId", c."accountId",
-             ${this.#shape.scope ? 'v."recommendationScope"' : 'NULL::integer'} AS scope
+             ${this.#scope('NULL::integer')} AS scope
       FROM video v JOIN "videoChannel" c ON c.id = v."channelId"
       WHERE v.uuid = $1::uuid AND ${this.public}`, [uuid])
     return row
@@ -213,12 +242,13 @@ class Queries {
    * What a viewer chose; null: nothing.
    *
    * @param {number} userId
-   * @returns {Promise<{ history: boolean, training: boolean | null, personal: boolean | null,
-   *                     discovery: import('./consent.js').Discovery | null } | undefined>}
+   * @returns {Promise<{ history: boolean, training: boolean | null, personal: boolean | null, since: number | null,
+   *                     discovery: import('./consent.js').Discovery | null } | undefined>} `since`: when they chose last
    */
   async choices (userId) {
-    const [row] = await this.#rows(`
-      SELECT u."videosHistoryEnabled" AND NOT u.blocked AS history, s.training, s.personal, d.discovery
+    const [row] = await this.#decided(`
+      SELECT u."videosHistoryEnabled" AND NOT u.blocked AS history, s.training, s.personal, d.discovery,
+             EXTRACT(EPOCH FROM s."updatedAt")::float8 AS since
       FROM "user" u
       LEFT JOIN ${TABLES.choice} s ON s."userId" = u.id
       LEFT JOIN ${TABLES.discovery} d ON d."userId" = u.id
@@ -228,7 +258,7 @@ class Queries {
 
   /** Whether a viewer dismissed the invitation within a year before this day. @param {number} userId @param {string} today */
   async dismissedInvitation (userId, today) {
-    const rows = await this.#rows(`
+    const rows = await this.#decided(`
       SELECT 1 FROM ${TABLES.invitation}
       WHERE "userId" = $1 AND "dismissedOn" > $2::date - interval '1 year'`, [userId, today])
     return rows.length > 0
@@ -236,12 +266,12 @@ class Queries {
 
   /** Ids a viewer hid. @param {number} userId @returns {Promise<{ videoId: number | null, channelId: number | null }[]>} */
   hiddenIds (userId) {
-    return this.#rows(`SELECT "videoId", "channelId" FROM ${TABLES.hidden} WHERE "userId" = $1`, [userId])
+    return this.#decided(`SELECT "videoId", "channelId" FROM ${TABLES.hidden} WHERE "userId" = $1`, [userId])
   }
 
   /** What a viewer hid; the name of a video that is not public any more stays out. @param {number} userId */
   hiddenVideos (userId) {
-    return this.#rows(`
+    return this.#decided(`
       SELECT h.id, v.uuid, v.url, CASE WHEN ${this.public} THEN v.name END AS name,
              EXTRACT(EPOCH FROM h."createdAt")::float8 AS at
       FROM ${TABLES.hidden} h JOIN video v ON v.id = h."videoId"
@@ -250,7 +280,7 @@ class Queries {
 
   /** @param {number} userId */
   hiddenChannels (userId) {
-    return this.#rows(`
+    return this.#decided(`
       SELECT h.id, c.name, ca.url, EXTRACT(EPOCH FROM h."createdAt")::float8 AS at
       FROM ${TABLES.hidden} h
       JOIN "videoChannel" c ON c.id = h."channelId"
@@ -274,7 +304,7 @@ class Queries {
 
   /** A user's own channels, and whether they took them out of suggestions. @param {number} userId */
   ownChannels (userId) {
-    return this.#rows(`
+    return this.#decided(`
       SELECT c.id, c.name, ca.url, EXISTS (SELECT 1 FROM ${TABLES.channel} x WHERE x."channelId" = c.id) AS excluded
       FROM account a
       JOIN "videoChannel" c ON c."accountId" = a.id
@@ -295,16 +325,20 @@ class Queries {
 
   /** The admin's. @returns {Promise<{ kind: 'channel' | 'host' | 'video', value: string }[]>} */
   adminExclusions () {
-    return this.#rows(`SELECT kind, value FROM ${TABLES.exclusion} ORDER BY kind, value`)
+    return this.#decided(`SELECT kind, value FROM ${TABLES.exclusion} ORDER BY kind, value`)
   }
 
   /** Channels that the admin or their owner took out. @returns {Promise<{ id: number, url: string }[]>} */
   excludedChannels () {
-    return this.#rows(`
-      SELECT c.id, ca.url FROM "videoChannel" c JOIN actor ca ON ${this.channelActor}
-      WHERE c.id IN (SELECT "channelId" FROM ${TABLES.channel})
-         OR ca.url IN (SELECT value FROM ${TABLES.exclusion} WHERE kind = 'channel')
-      ORDER BY c.id`)
+    // Both halves begin with the few rows of the plugin: this runs with every list.
+    return this.#decided(`
+      SELECT c.id, ca.url FROM ${TABLES.channel} x
+      JOIN "videoChannel" c ON c.id = x."channelId" JOIN actor ca ON ${this.channelActor}
+      UNION
+      SELECT c.id, ca.url FROM ${TABLES.exclusion} x
+      JOIN actor ca ON ca.url = x.value JOIN "videoChannel" c ON ${this.channelActor}
+      WHERE x.kind = 'channel'
+      ORDER BY id`)
   }
 }
 

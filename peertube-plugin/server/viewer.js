@@ -61,7 +61,7 @@ class ViewerRoutes {
       const video = typeof req.query.video === 'string' ? toUuid(req.query.video) : undefined
       if (!video) throw new RouteError(400, 'video is the uuid of the video whose list it is.')
       const user = isErased() ? undefined : await guards.maybe(res)
-      res.json({ reasons: isErased() ? {} : await this.parts.related.reasons(video, user?.id) })
+      res.json({ reasons: isErased() ? {} : await this.parts.related.reasons(video, user, req) })
     }))
   }
 
@@ -149,13 +149,11 @@ class ViewerRoutes {
       throw new RouteError(404, 'There is no such public video or channel here.')
     }
     await this.parts.consent.hide(user.id, target)
-    this.parts.viewers.changed(user.id)
   }
 
   /** @param {User} user @param {any} body */
   async show (user, body) {
     await this.parts.consent.show(user.id, await this.#target(body))
-    this.parts.viewers.changed(user.id)
   }
 
   /**
@@ -193,7 +191,6 @@ class ViewerRoutes {
     for (const [url, excluded] of wanted) {
       await this.parts.consent.excludeChannel(own.get(url), Boolean(excluded))
     }
-    this.parts.exclusions.changed()
     return this.channels(user)
   }
 

@@ -118,13 +118,13 @@ export function lookup (admin) {
  * @returns {HTMLElement} what speaks for it, and what it is worth
  */
 function partsOf (say, { parts }, place) {
-  if (parts.length === 0) return folded(say('parts'), el('p', {}, say('reserved')))
+  if (parts.length === 0) return folded(say('scoreParts'), el('p', {}, say('reserved')))
   const without = (/** @type {number | null} */ given) => {
     if (given === null) return say('placeGone')
     return given === place ? say('placeSame', { place: number(place) }) : say('placeFrom', { place: number(place), without: number(given) })
   }
-  return folded(say('parts'),
-    table(say('parts'), [say('parts'), { title: say('share'), number: true }, say('withoutIt')], parts.map(part => [
+  return folded(say('scoreParts'),
+    table(say('scoreParts'), [say('scoreParts'), { title: say('share'), number: true }, say('withoutIt')], parts.map(part => [
       say(`part_${part.kind}`, { name: isolated(plain(part.name, 100)) }), percent(part.share), without(part.place)
     ])))
 }

@@ -1,4 +1,3 @@
-import { listIn } from '../lib/api.js'
 import { actionButton, confirmed, problemLine } from '../lib/controls.js'
 import { el } from '../lib/dom.js'
 import { acceptanceReport } from './acceptance.js'

@@ -1,4 +1,3 @@
-import { listIn } from '../lib/api.js'
 import { actionButton, problemLine } from '../lib/controls.js'
 import { el, uniqueId } from '../lib/dom.js'
 import { isolated, number, percent } from '../lib/texts.js'

@@ -38,7 +38,7 @@ export function level (admin, found, changed) {
       cards: options.map(({ value, problem, confirm }) => {
         const known = /** @type {PlanOfLevel['level']} */ (value)
         return {
-          value: known, name: say(`level_${known}`), text: say(`level_${known}_text`), problem, confirm,
+          value: known, name: say(`levelName_${known}`), text: say(`level_${known}_text`), problem, confirm,
           more: [places.get(value) ?? null]
         }
       }),

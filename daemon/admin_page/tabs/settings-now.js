@@ -96,8 +96,8 @@ function row (admin, name, run) {
    * @param {Job} job of the daemon
    */
   function stateOf (_admin, { running, waits, refused, next }) {
-    if (running !== null) return say('jobRunning', { at: moment(running) })
-    if (waits) return say('jobWaits')
+    if (running !== null) return say('nowRunning', { at: moment(running) })
+    if (waits) return say('nowWaits')
     const planned = next === null ? '' : say('jobNext', { at: moment(next) })
     return [refused ? tell(refused) : '', planned].filter(Boolean).join(' ')
   }
@@ -112,6 +112,6 @@ function row (admin, name, run) {
 function lastOf ({ say, tell }, { last }, told) {
   if (last === null) return say('jobNeverRan')
   const why = [last.problem, last.advice].map(told).filter(Boolean).map(text => /[.!?]$/.test(text) ? text : `${text}.`).join(' ')
-  const what = last.ok ? last.sentence ? tell(last.sentence) : say('jobDone') : say('jobFailed', { why })
+  const what = last.ok ? last.sentence ? tell(last.sentence) : say('nowDone') : say('nowFailed', { why })
   return say('jobLast', { at: moment(last.at), what })
 }

@@ -1,7 +1,7 @@
 import { el } from '../lib/dom.js'
 import { day, number } from '../lib/texts.js'
 import { moment } from './numbers.js'
-import { badge, block, facts, figure, folded, many, names, own, plain } from './pieces.js'
+import { badge, block, facts, folded, many, names, own, plain } from './pieces.js'
 
 const MODES = /** @type {const} */ (['off', 'simulate', 'consume', 'contribute'])
 const LEVELS = /** @type {const} */ (['none', 'default', 'strict', 'user-level'])

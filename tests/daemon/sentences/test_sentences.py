@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,15 @@ DAEMON = ROOT / "daemon"
 BY_ENGLISH = {"lib.json", "told.json"}
 
 
+_IMPORTED = re.compile(r"^from (?:daemon\.sentences|policies\.sentence) import .*\bsentence\b", re.MULTILINE)
+
+
 def said() -> Iterator[tuple[str, ast.expr, set[str | None]]]:
     """Yield every sentence that the code says: where, its code, and the names of its parameters."""
     for file in (*DAEMON.rglob("*.py"), *(ROOT / "policies").rglob("*.py")):
         text = file.read_text("utf-8")
-        if "from daemon.sentences import" not in text and "from policies.sentence import" not in text:
+        # Others have functions of their own with this name.
+        if not _IMPORTED.search(text):
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sentence":

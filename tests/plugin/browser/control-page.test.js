@@ -150,8 +150,6 @@ describe('control', needsBrowser, () => {
     assert.match(await entries.first().innerText(), /^60\./, 'also what is not in order can be read')
   })
 
-  })
-
   it('says of each tab what to do when it does not load, and tries again', async () => {
     const failures = [[DROPPED, 'Check your connection'], [answer(502, { code: 'daemon-away', message: 'x', advice: 'y' }), 'Start it, then try again'],
       [answer(504, { code: 'daemon-slow', message: 'x', advice: 'y' }), 'look again in a minute'],

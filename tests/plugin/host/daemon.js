@@ -4,6 +4,8 @@ import { createServer } from 'node:http'
 
 export class FakeDaemon {
   asked = []
+  /** Which model serves; empty: none. */
+  model = 'm1'
   /** path (without query) -> (request, response, body) => answer as JSON, or nothing when it wrote one itself */
   answers = new Map()
 
@@ -25,7 +27,7 @@ export class FakeDaemon {
 
   /** Answer `related` with these videos, best first. */
   suggests (videos, reason = { kind: 'tags', text: 'Same tags', users: null, tags: ['sea'], words: [], share: 1, via: [1] }) {
-    return this.on('/v1/related', () => ({ model: 'm1', videos: videos.map(({ uuid, url }) => ({ uuid, url, reason })) }))
+    return this.on('/v1/related', () => ({ model: this.model, videos: videos.map(({ uuid, url }) => ({ uuid, url, reason })) }))
   }
 
   /** The questions about one path. */
@@ -39,6 +41,11 @@ export class FakeDaemon {
     await once(this.server, 'close')
   }
 
+  #ready = (_request, response) => {
+    if (this.model) return { ready: true, model: this.model }
+    response.writeHead(503).end('{}')
+  }
+
   async #handle (request, response) {
     const url = new URL(request.url, this.url)
     const chunks = []
@@ -47,7 +54,7 @@ export class FakeDaemon {
     const asked = { method: request.method, url, headers: request.headers, body }
     this.asked.push(asked)
     response.once('close', () => { asked.left = !response.writableFinished })
-    const answer = this.answers.get(url.pathname)
+    const answer = this.answers.get(url.pathname) ?? (url.pathname === '/health/ready' ? this.#ready : undefined)
     if (!answer) return response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"unknown"}')
     const content = await answer(request, response, body)
     if (content !== undefined) response.setHeader('content-type', 'application/json').end(JSON.stringify(content))

@@ -4,10 +4,13 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 // PeerTube's driver gives 64-bit integers and numerics as text; so does this one.
 const parsers = { [types.INT8]: text => text, [types.NUMERIC]: text => text }
-const database = await PGlite.create({ dataDir: workerData.directory ?? undefined, parsers })
+const database = await PGlite.create({
+  dataDir: workerData.directory ?? undefined, loadDataDir: workerData.content && new Blob([workerData.content]), parsers
+})
 
-parentPort.on('message', async ({ id, sql, bind }) => {
+parentPort.on('message', async ({ id, sql, bind, dump }) => {
   try {
+    if (dump) return parentPort.postMessage({ id, rows: await (await database.dumpDataDir('none')).arrayBuffer() })
     const result = bind ? await database.query(sql, bind) : (await database.exec(sql)).at(-1)
     parentPort.postMessage({ id, rows: result?.rows ?? [], affected: result?.affectedRows ?? 0 })
   } catch (error) {

@@ -10,10 +10,11 @@ export class Database {
   /** Every statement since the last `watch()`: tests assert on what was asked and with which values. */
   seen = []
 
-  /** @param {{ directory?: string }} [options] */
-  static async open (options = {}) {
+  /** @param {{ directory?: string, copyOf?: Database }} [options] `copyOf`: begin with what is in that one now */
+  static async open ({ directory, copyOf } = {}) {
     const database = new Database()
-    const worker = new Worker(new URL('./database-worker.js', import.meta.url), { workerData: options })
+    const workerData = { directory, content: await copyOf?.#ask({ dump: true }) }
+    const worker = new Worker(new URL('./database-worker.js', import.meta.url), { workerData })
     database.#worker = worker
     await new Promise((resolve, reject) => {
       worker.once('error', reject)
@@ -37,11 +38,15 @@ export class Database {
   }
 
   /** @returns {Promise<any[]>} the rows */
-  async rows (sql, bind) {
+  rows (sql, bind) {
+    return this.#ask({ sql, bind })
+  }
+
+  async #ask (question) {
     const id = this.#next++
     const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
     this.#worker.ref()
-    this.#worker.postMessage({ id, sql, bind })
+    this.#worker.postMessage({ id, ...question })
     try {
       return (await answer).rows
     } finally {
@@ -52,7 +57,7 @@ export class Database {
   /** Sequelize's `query`: rows for `type: 'SELECT'`, else rows and metadata. Only bound values are supported. */
   query = async (sql, options = {}) => {
     if (options.replacements) throw new Error('pass values with bind')
-    this.seen.push({ sql, bind: options.bind ?? [], type: options.type })
+    this.seen.push({ sql, bind: options.bind ?? [], type: options.type, useMaster: options.useMaster })
     const rows = await this.rows(sql, options.bind ?? [])
     return options.type === 'SELECT' ? rows : [rows, {}]
   }

@@ -24,14 +24,17 @@ import { schema } from './schema.js'
 import { Video, searchSql } from './search.js'
 
 export const PLUGIN = fileURLToPath(new URL('../../../peertube-plugin/', import.meta.url))
-const VERSIONS = { 7: '7.2.1', 8: '8.2.3' }
+const VERSIONS = { 7: '7.2.1', 8: '8.2.3', 9: '9.0.0-rc.1' }
+/** Filters that PeerTube 7 and 8 have, of those the plugin knows. */
+const FILTERS = ['filter:api.search.videos.local.list.params', 'filter:api.search.videos.local.list.result']
 const CATEGORIES = { 1: 'Music', 2: 'Films', 11: 'News & Politics', 13: 'Education', 15: 'Science & Technology' }
 
 /**
- * @param {{ major?: 7 | 8, plugin?: string, saved?: Record<string, unknown>, database?: Database,
- *           shared?: boolean, queryDelay?: () => Promise<void> }} [options] `saved`: settings as an admin saved them before;
- *   `database`: one that has the schema already; `shared`: the process's database,
- *   emptied first, for hosts that follow one another
+ * @param {{ major?: 7 | 8 | 9, plugin?: string, saved?: Record<string, unknown>, database?: Database, beside?: Host,
+ *           shared?: boolean, replica?: Database, filters?: string[], queryDelay?: () => Promise<void> }} [options] `saved`: settings
+ *   as an admin saved them before; `database`: one that has the schema already; `beside`: another server process of the
+ *   same instance, with its database; `shared`: the process's database, emptied first, for hosts that follow one another;
+ *   `replica`: where SELECTs go that do not ask for the primary; `filters`: that this PeerTube has
  */
 export async function createHost (options = {}) {
   const host = new Host(options)
@@ -43,7 +46,6 @@ class Host {
   hooks = new Map()
   /** What an admin saved; null when nothing was ever saved, which is when declared defaults apply. */
   saved
-  storage = new Map()
   declared = []
   logs = []
   users = new Map()
@@ -55,12 +57,19 @@ class Host {
   router
   #settingCallbacks = []
 
-  constructor ({ major = 8, plugin = PLUGIN, saved = null, database, shared = false, queryDelay } = {}) {
-    this.major = major
+  constructor ({
+    major = 8, plugin = PLUGIN, saved = null, beside, database = beside?.database, shared = false, replica,
+    filters = FILTERS, queryDelay
+  } = {}) {
+    this.major = beside?.major ?? major
     this.plugin = plugin
-    this.saved = saved
+    this.saved = beside?.saved ?? saved
+    this.filters = filters
     this.queryDelay = queryDelay
     this.database = database
+    this.replica = replica
+    this.beside = beside
+    this.users = beside?.users ?? this.users
     this.ownsDatabase = !database
     this.sharesDatabase = shared
     this.package = JSON.parse(readFileSync(join(plugin, 'package.json'), 'utf8'))
@@ -73,13 +82,19 @@ class Host {
       this.database = this.sharesDatabase ? await Database.shared() : await Database.open()
       await this.database.rows(schema(this.major))
     }
+    if (!this.beside) {
+      await this.database.rows('INSERT INTO plugin (name, type, settings) VALUES ($1, 1, $2) ON CONFLICT DO NOTHING',
+        [this.name, this.saved])
+    }
     this.app = express()
     this.app.disable('x-powered-by')
     this.#routes()
     this.server = this.app.listen(0, '127.0.0.1')
     await once(this.server, 'listening')
     this.port = this.server.address().port
-    this.url = `http://127.0.0.1:${this.port}`
+    // All server processes of an instance answer under its one address.
+    this.url = this.beside?.url ?? `http://127.0.0.1:${this.port}`
+    this.own = `http://127.0.0.1:${this.port}`
     const { publicKey, privateKey } = generateKeyPairSync('rsa', {
       modulusLength: 2048,
       publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -128,8 +143,14 @@ class Host {
 
   /** As `PUT /plugins/:name/settings`: replaces everything saved, then tells the plugin. */
   async save (settings) {
-    this.saved = { ...settings }
+    await this.#write({ ...settings })
     for (const callback of this.#settingCallbacks) await callback(this.saved)
+  }
+
+  /** What the plugin put into PeerTube's storage. */
+  async stored () {
+    const [row] = await this.database.rows('SELECT storage FROM plugin WHERE name = $1', [this.name])
+    return row.storage
   }
 
   publicSettings () {
@@ -155,7 +176,7 @@ class Host {
 
   /** @param {RequestInit & { user?: { id: number }, json?: unknown }} [options] */
   fetch (path, { user, json, headers, ...options } = {}) {
-    return fetch(new URL(path, this.url), {
+    return fetch(new URL(path, this.own), {
       redirect: 'manual',
       ...options,
       body: json === undefined ? options.body : JSON.stringify(json),
@@ -202,6 +223,11 @@ class Host {
     this.logs.push({ level, message: String(message), meta })
   }
 
+  async #write (settings) {
+    this.saved = settings
+    await this.database.rows('UPDATE plugin SET settings = $1 WHERE name = $2', [settings, this.name])
+  }
+
   #setting (name) {
     return this.saved === null ? this.#declared(name) : this.saved[name]
   }
@@ -218,7 +244,9 @@ class Host {
   #registerOptions () {
     const query = async (sql, options) => {
       await this.queryDelay?.()
-      return this.database.query(sql, options)
+      // As Sequelize does.
+      const fromReplica = this.replica && options?.type === 'SELECT' && !options.useMaster
+      return (fromReplica ? this.replica : this.database).query(sql, options)
     }
     const logger = {}
     for (const level of ['debug', 'info', 'warn', 'error']) {
@@ -227,6 +255,7 @@ class Host {
     const constants = values => ({ getConstants: () => ({ ...values }), getConstantValue: key => values[key] })
     return {
       registerHook: ({ target, handler, priority = 0 }) => {
+        if (!this.filters.includes(target)) return this.#log('warn', `Unknown hook ${target} of plugin ${this.name}. Skipping.`)
         const handlers = this.hooks.get(target) ?? []
         handlers.push({ handler, priority })
         this.hooks.set(target, handlers.sort((a, b) => b.priority - a.priority))
@@ -238,16 +267,19 @@ class Host {
       registerWebSocketRoute: () => {},
       settingsManager: {
         getSetting: async name => this.#setting(name),
-        getSettings: async names => this.brokenSettings ? Promise.reject(new Error('out of order')) : Object.fromEntries(names
+        getSettings: async names => Object.fromEntries(names
           .map(name => [name, this.saved?.[name] ?? this.#declared(name)])
           .filter(([, value]) => value !== undefined)),
         // PeerTube 7.2 replaces everything that was saved by this one setting.
-        setSetting: async (name, value) => { this.saved = { [name]: value } },
+        setSetting: (name, value) => this.#write({ [name]: value }),
         onSettingsChange: callback => { this.#settingCallbacks.push(callback) }
       },
       storageManager: {
-        getData: async key => structuredClone(this.storage.get(key)),
-        storeData: async (key, data) => { this.storage.set(key, JSON.parse(JSON.stringify(data))) }
+        getData: async key => (await this.stored())?.[key],
+        storeData: async (key, data) => {
+          await this.database.rows(`UPDATE plugin SET storage = jsonb_set(COALESCE(storage, '{}'), $1::text[], $2::jsonb) WHERE name = $3`,
+            [[key], JSON.stringify(data), this.name])
+        }
       },
       videoCategoryManager: constants(CATEGORIES),
       videoLanguageManager: constants({ en: 'English', fr: 'French' }),

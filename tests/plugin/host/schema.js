@@ -1,7 +1,7 @@
 /**
  * The tables and columns of PeerTube that the plugin reads, with PeerTube's own indexes on them.
  *
- * @param {7 | 8} major PeerTube's major version: 8.0 moved the link between actors and accounts or channels.
+ * @param {7 | 8 | 9} major PeerTube's major version: 8.0 moved the link between actors and accounts or channels.
  */
 export function schema (major) {
   const [onOwner, onActor] = major === 7
@@ -42,6 +42,9 @@ export function schema (major) {
     CREATE TYPE "enum_actorFollow_state" AS ENUM ('pending', 'accepted', 'rejected');
     CREATE TABLE server (id serial PRIMARY KEY, host varchar(255) NOT NULL UNIQUE);
     CREATE TABLE application (id serial PRIMARY KEY);
+    CREATE TABLE plugin (
+      id serial PRIMARY KEY, name varchar(255) NOT NULL, type integer NOT NULL, settings jsonb, storage jsonb, UNIQUE (name, type)
+    );
     CREATE TABLE "user" (
       id serial PRIMARY KEY,
       username varchar(255) NOT NULL UNIQUE,

@@ -133,7 +133,7 @@ describe('the admin', () => {
     await world.call('DELETE', 'viewer/v1/invitation', { user: await world.seed.user() })
     await world.seed.watch(viewer, video)
     const { secret } = world.host
-    const key = world.host.storage.get('pseudonym-key')
+    const { 'pseudonym-key': key } = await world.host.stored()
     assert.equal((await pages(world, 'engagements?kind=history&upto=99')).length, 1)
 
     const erase = json => world.call('POST', 'admin/v1/erase', { user: admin, json })
@@ -142,7 +142,7 @@ describe('the admin', () => {
     const tables = await world.database.rows(
       'SELECT table_name FROM information_schema.tables WHERE table_name LIKE \'plugin_shoal%\'')
     assert.deepEqual(tables, [])
-    const left = JSON.stringify([[...world.host.storage], world.host.saved])
+    const left = JSON.stringify(await world.database.rows('SELECT * FROM plugin'))
     assert.ok(!left.includes(secret) && !left.includes(key))
     assert.notEqual(world.host.saved['related-list'], false)
 

@@ -75,22 +75,9 @@ describe('how far lists lead', () => {
     await choose('explore', anna)
     await list(anna)
     assert.deepEqual(await why(anna), listOf('explore').map(uuid => [uuid, 'explore']))
-    assert.deepEqual(await why(bob), [])
-    assert.deepEqual(await why(), [])
-    await list()
-    assert.deepEqual(await why(), listOf('none').map(uuid => [uuid, 'none']))
-    assert.deepEqual(await why(bob), await why())
+    assert.deepEqual(await why(bob), listOf('none').map(uuid => [uuid, 'none']))
+    assert.deepEqual(await why(), await why(bob))
     assert.deepEqual(await why(anna), listOf('explore').map(uuid => [uuid, 'explore']))
-  })
-
-  test('chosen through another process of PeerTube counts within a minute', async () => {
-    await choose('familiar', anna)
-    assert.deepEqual(await list(anna), listOf('familiar'))
-    await world.database.rows('UPDATE plugin_shoal_discovery SET discovery = \'explore\' WHERE "userId" = $1', [anna.id])
-    clock.advance(59_999)
-    assert.deepEqual(await list(anna), listOf('familiar'))
-    clock.advance(1)
-    assert.deepEqual(await list(anna), listOf('explore'))
   })
 
   test('can be nothing else, whoever writes to the database', async () => {

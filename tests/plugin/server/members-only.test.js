@@ -57,7 +57,7 @@ for (const major of [7, 8]) {
     test('is off until the admin turns it on', async () => {
       assert.equal(world.host.declared.find(({ name }) => name === 'members-only').default, false)
       assert.deepEqual(await list(), suggested())
-      assert.equal(await reasons(), 7)
+      assert.equal(await reasons(), 8)
       assert.equal(await vectors(), 200)
       assert.match((await audience()).message, /Everybody/)
     })
@@ -72,7 +72,7 @@ for (const major of [7, 8]) {
         assert.equal(await vectors(anna), 204, 'they are cached for everybody')
         assert.deepEqual(await list(anna), suggested())
         assert.deepEqual(await list(), stockList(), 'what is kept is not for them either')
-        assert.equal(await reasons(anna), 7)
+        assert.equal(await reasons(anna), 8)
         assert.equal(await reasons(), 0)
         assert.match((await audience()).message, /Only logged-in members/)
         for (let i = 0; i < 12; i++) await list()
@@ -83,7 +83,7 @@ for (const major of [7, 8]) {
 
     test('holds at once for what was shown before', async () => {
       await list()
-      assert.equal(await reasons(), 7)
+      assert.equal(await reasons(), 8)
       await save({ 'members-only': true })
       assert.deepEqual(await list(), stockList())
       assert.equal(await reasons(), 0)
@@ -99,7 +99,7 @@ for (const major of [7, 8]) {
       assert.deepEqual(await list(), stockList())
       assert.deepEqual(await list(anna), suggested())
       assert.deepEqual(await list(), stockList())
-      assert.equal(await reasons(anna), 7)
+      assert.equal(await reasons(anna), 8)
       assert.equal(await reasons(), 0)
     })
 

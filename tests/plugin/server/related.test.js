@@ -292,14 +292,17 @@ describe('reasons', () => {
       const [current, a, b] = await Promise.all([1, 2, 3].map(() => world.seed.video(world.creator.channel)))
       const [anna, bob] = [await world.seed.user('anna'), await world.seed.user('bob')]
       await world.call('PUT', 'viewer/v1/choice', { user: anna, json: { training: true, personal: true } })
-      world.daemon.suggests([a, b], { kind: 'history', text: 'You watched something', users: null, tags: [] })
+      const reason = kind => ({ kind, text: 'x', users: null, tags: [] })
+      world.daemon.on('/v1/related', ({ url }) => ({
+        videos: [a, b].map(video => ({ ...video, reason: reason(url.includes('viewer=') ? 'history' : 'popular') }))
+      }))
       assert.deepEqual(await shown(world, current.uuid, { user: anna }), uuids([a, b]))
       const why = async user => (await world.call('GET', `why/v1/reasons?video=${current.uuid}`, { user })).body.reasons
       assert.equal((await why(anna))[a.uuid].kind, 'history')
-      assert.deepEqual(await why(bob), {})
-      assert.deepEqual(await why(undefined), {})
+      assert.equal((await why(bob))[a.uuid].kind, 'popular')
+      assert.equal((await why(undefined))[a.uuid].kind, 'popular')
       await world.call('POST', 'viewer/v1/withdraw', { user: anna })
-      assert.deepEqual(await why(anna), {}, 'and to nobody at all after a withdrawal')
+      assert.equal((await why(anna))[a.uuid].kind, 'popular', 'and to nobody at all after a withdrawal')
       assert.equal((await world.call('GET', 'why/v1/reasons?video=x')).status, 400)
     } finally {
       await world.close()
