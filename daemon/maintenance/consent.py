@@ -6,7 +6,7 @@ from typing import Any, Final
 from daemon.config import PeerTubeSource
 from daemon.errors import JobError
 from daemon.process.job_context import JobContext
-from daemon.rounds.data_windows import withdraw_viewers
+from daemon.rounds.withdrawal import withdraw_viewers
 from daemon.source.peertube import open_client, read_closed, read_exclusions, read_participants
 from daemon.store import loss, source_state
 from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers, viewer_states

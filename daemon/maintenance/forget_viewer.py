@@ -13,7 +13,8 @@ from daemon.errors import RequestError
 from daemon.identity import open_identity
 from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
-from daemon.rounds.data_windows import DataWindows, open_windows, withdraw_viewers
+from daemon.rounds.data_windows import DataWindows, open_windows
+from daemon.rounds.withdrawal import withdraw_viewers
 from daemon.store import loss, model_records
 from daemon.store.releases import OWN
 from daemon.store.viewers import Pseudonyms, consent_lock, forget_viewers, viewer_rows

@@ -5,7 +5,7 @@ from typing import Any
 
 from daemon.errors import SourceError
 from daemon.process.job_context import JobContext
-from daemon.rounds.data_windows import withdraw_viewers
+from daemon.rounds.withdrawal import withdraw_viewers
 from daemon.source import Source, open_source
 from daemon.store.snapshot import Snapshot, replace
 from daemon.store.viewers import Pseudonyms, consent_lock, viewer_states

@@ -20,7 +20,6 @@ import json
 import math
 import random
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -38,11 +37,9 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import StoreError
-from daemon.identity import open_identity
-from daemon.rounds.viewer_digests import SIZE, Digests, Viewers, viewer_tags
+from daemon.rounds.viewer_digests import SIZE, Digests, Viewers
 from daemon.store import releases, withdrawn
 from daemon.store.releases import OWN
-from daemon.store.viewers import viewer_states
 from federation import cbor
 from federation.envelope import VERSION
 from federation.errors import Code, Refusal, silence
@@ -459,7 +456,7 @@ class DataWindows:
         try:
             window, seed = _read_state(cbor.decode(raw))
         except (Refusal, ValueError, KeyError, TypeError) as error:
-            raise _damaged() from error
+            raise _DamagedRecordError() from error
         return StoredWindow(
             window,
             seed,
@@ -491,7 +488,7 @@ class DataWindows:
         try:
             return None if sealed is None else self._box.decrypt(sealed)
         except CryptoError as error:
-            raise _damaged() from error
+            raise _DamagedRecordError() from error
 
     def _check_anchor(self, served: Callable[[], bool]) -> bool:
         """Look for the anchor that the note describes; without it, all is forgotten and counts as served."""
@@ -568,23 +565,6 @@ def open_windows(
     )
 
 
-def withdraw_viewers(config: Config, engine: Engine, *, removed: int = 0) -> int:
-    """Void every data window that counts somebody who is not stored any more; returns of how many peers.
-
-    Called after the rows are gone, `removed` viewers of them. Where it is not reached, the next contribution
-    finds the same out.
-    """
-    if not config.windows_dir.is_dir():
-        return 0
-    identity = open_identity(config.identity_file, config.instance.host)
-    stored = viewer_states(engine)
-    windows = open_windows(config, identity, engine, time.time)
-    if removed:
-        # First: damaged windows must not keep a model from exact numbers in service.
-        withdrawn.note(config.windows_dir, time.time(), exact=True)
-    return windows.withdraw(lambda key: viewer_tags(key, stored))
-
-
 def _read_state(state: Any) -> tuple[Window, bytes]:
     """Read what `_write_state` wrote; anything else raises ValueError, KeyError or TypeError."""
     window = Window(
@@ -613,10 +593,8 @@ def _key(aggregator: str) -> bytes:
 class _DamagedRecordError(StoreError):
     """A file of a window cannot be read."""
 
-
-def _damaged() -> StoreError:
-    return _DamagedRecordError(
-        "the record of what was given to peers is damaged",
-        advice="Nothing needs doing: everything counts as given for one data window, and nothing new is "
-        "given before its end.",
-    )
+    def __init__(self) -> None:
+        super().__init__(
+            "the record of what was given to peers is damaged",
+            advice="Nothing needs doing: everything counts as given for one data window.",
+        )

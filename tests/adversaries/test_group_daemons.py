@@ -17,7 +17,7 @@ from daemon.ledger import chain as ledger
 from daemon.ledger.chain import Kind
 from daemon.ledger.messages import in_english as sentence
 from daemon.rounds import round_config
-from daemon.rounds.data_windows import withdraw_viewers
+from daemon.rounds.withdrawal import withdraw_viewers
 from daemon.store.viewers import forget_viewers, viewer_states
 from federation import envelope
 from federation.blob_access import fetch_request, reference_to

@@ -48,6 +48,6 @@ def _forget(context: ServeContext, pseudonym: bytes) -> None:
         removed = forget_viewers(context.engine, [pseudonym])
     if context.config.windows_dir.is_dir():
         # Loaded only where something was ever released.
-        from daemon.rounds.data_windows import withdraw_viewers
+        from daemon.rounds.withdrawal import withdraw_viewers
 
         withdraw_viewers(context.config, context.engine, removed=removed)

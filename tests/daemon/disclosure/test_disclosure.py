@@ -20,7 +20,7 @@ from daemon.disclosure import share_export
 from daemon.errors import RequestError
 from daemon.process.child import MAX_LINE, python_module
 from daemon.rounds import own_release
-from daemon.rounds.data_windows import withdraw_viewers
+from daemon.rounds.withdrawal import withdraw_viewers
 from daemon.sentences import english
 from daemon.store import activity, traffic
 from daemon.store.activity import RoundRecord

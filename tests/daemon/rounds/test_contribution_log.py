@@ -18,9 +18,10 @@ from daemon.identity import open_identity
 from daemon.peers import repository
 from daemon.rounds import round_config, yearly_budget
 from daemon.rounds.contribution_log import ContributionLog
-from daemon.rounds.data_windows import DataWindows, StoredWindow, open_windows, withdraw_viewers
+from daemon.rounds.data_windows import DataWindows, StoredWindow, open_windows
 from daemon.rounds.own_statistics import own_viewers
 from daemon.rounds.viewer_digests import viewer_tag
+from daemon.rounds.withdrawal import withdraw_viewers
 from daemon.serve.federation_app import open_service
 from daemon.store import activity, releases
 from daemon.store.activity import RoundRecord

@@ -15,9 +15,9 @@ from sqlalchemy import Engine
 from daemon.config import Config
 from daemon.rounds import own_release
 from daemon.rounds.contribution_job import windows_of
-from daemon.rounds.data_windows import withdraw_viewers
 from daemon.rounds.own_release import OwnRelease
 from daemon.rounds.viewer_digests import viewer_tag
+from daemon.rounds.withdrawal import withdraw_viewers
 from daemon.store import releases, withdrawn
 from daemon.store.releases import OWN
 from daemon.store.viewers import forget_viewers

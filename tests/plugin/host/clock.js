@@ -18,6 +18,11 @@ export class ManualClock {
     return this.#timers.size
   }
 
+  /** How long until the next one falls due, in milliseconds. */
+  get soonest () {
+    return Math.min(...[...this.#timers.values()].map(({ at }) => at - this.#now))
+  }
+
   /** Move on, calling what falls due in order. */
   advance (ms) {
     this.#now += ms
