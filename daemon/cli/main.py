@@ -29,7 +29,10 @@ COMMANDS: Final = {
         "support": Entry("daemon.cli.support", "Make a redacted report about a fault."),
         "sync": Entry("daemon.cli.sync_and_train", "Read videos and engagements from the source."),
         "train": Entry("daemon.cli.sync_and_train", "Train a model from what is stored."),
-        "backup": Entry("daemon.cli.backup_restore", "Write all that the instance needs into one file."),
+        "backup": Entry(
+            "daemon.cli.backup_restore",
+            "Write all that the instance needs into one file, while the daemon runs.",
+        ),
         "restore": Entry("daemon.cli.backup_restore", "Put a backup in place."),
         "uninstall": Entry(
             "daemon.cli.uninstall", "Tell peers that this instance leaves, and delete its data."

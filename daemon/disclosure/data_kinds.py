@@ -395,7 +395,7 @@ DATA_KINDS: Final = (
         'public videos, each with a reason such as "About 20 or more viewers liked or watched both". All of '
         "it follows from noisy numbers: those released of own viewers, and the sums of others. With "
         "serve.exact_own it follows from exact numbers, and logged-in members alone see it.",
-        routes=("/why/v1/reasons",),
+        routes=("/why/v1/reasons", "/recommendations/v1/videos"),
     ),
     DataKind(
         "silence",

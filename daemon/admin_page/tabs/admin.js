@@ -61,7 +61,7 @@ export class Admin {
   async errors (texts) {
     const said = new Map(await Promise.all(texts.map(async text => (
       /** @type {[string, string]} */ ([text, await this.translated(text)])))))
-    return text => said.get(text) ?? text
+    return text => plain(said.get(text) ?? text)
   }
 
   /**

@@ -1,6 +1,6 @@
 import { actionButton, confirmed, problemLine } from '../lib/controls.js'
 import { el, uniqueId } from '../lib/dom.js'
-import { badge } from './pieces.js'
+import { badge, plain } from './pieces.js'
 
 /** @typedef {import('./pieces.js').Content} Content */
 
@@ -73,7 +73,7 @@ export function choiceCards (admin, { legend, holds, locked, cards, apply, quest
     change: () => { choose(card) }
   }))
   return el('div', {},
-    el('fieldset', { class: 'shoal-cards' },
+    el('fieldset', { class: 'shoal-choices' },
       el('legend', { class: 'visually-hidden' }, legend),
       ...cards.map((card, at) => el('div', { class: 'shoal-card' },
         el('div', { class: 'shoal-switch-row' }, inputs[at] ?? null,
@@ -81,7 +81,7 @@ export function choiceCards (admin, { legend, holds, locked, cards, apply, quest
           card.value === holds ? badge(say('inEffect'), 'green') : null),
         el('div', { id: `${name}-${at}-text`, class: 'shoal-card-text' },
           el('p', {}, card.text),
-          card.problem ? el('p', { class: 'muted-2' }, card.problem) : null,
+          card.problem ? el('p', { class: 'muted-2' }, plain(card.problem)) : null,
           ...card.more ?? [])))),
     place)
 }

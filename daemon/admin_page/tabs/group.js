@@ -103,7 +103,7 @@ function standing (tab) {
   return block(say('groupOf', { group: isolated(plain(membership.group, 60)) }),
     el('p', {}, hosts ? badge(say('groupHosting'), 'green') : badge(say(state.name), state.look)),
     state.text && !hosts ? el('p', {}, say(state.text)) : null,
-    ...problems.filter(problem => problem).map(problem => el('p', { class: 'shoal-warning' }, sentence(problem))),
+    ...problems.filter(problem => problem).map(problem => el('p', { class: 'shoal-warning' }, plain(sentence(problem)))),
     ...(inside ? waitsTexts(say, membership.waits) : []).map(text => el('p', { class: 'shoal-warning' }, text)),
     inside && membership.gives !== false && strangers.length
       ? el('p', { class: 'shoal-warning' }, say('approveMore', { hosts: listed(strangers) }))

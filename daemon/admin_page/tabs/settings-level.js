@@ -2,7 +2,7 @@ import { el } from '../lib/dom.js'
 import { number, percent } from '../lib/texts.js'
 import { choiceCards } from './choice-cards.js'
 import { decimal, size } from './numbers.js'
-import { block, facts } from './pieces.js'
+import { block, facts, plain } from './pieces.js'
 import { settingOf } from './settings.js'
 import { origin } from './settings-mode.js'
 
@@ -68,7 +68,7 @@ function planOf ({ say }, plan, { bytes_month: bytes }) {
       [say('planNoise'), `± ${decimal(plan.noise, 1)}`],
       [say('planBytes'), size(bytes)],
       ...plan.quality.map(({ data, value, without_noise: without }) => (
-        /** @type {[string, string]} */ ([say('planQuality', { data }), percent(value / without)])))
+        /** @type {[string, string]} */ ([say('planQuality', { data: plain(data, 60) }), percent(value / without)])))
     ]),
     ...plan.offered ? [] : [el('p', { class: 'muted-2' }, say('planAudience', { count: number(plan.audience_needed) }))]
   ]

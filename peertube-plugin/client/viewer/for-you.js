@@ -78,9 +78,9 @@ export async function show (helpers, rootEl) {
 
       const made = videos.map(video => card(video, hiding, sayReason))
       cards = made.map(({ refresh }) => refresh)
-      return [known < FEW ? el('p', {}, say('little')) : null, el('ul', { class: 'shoal-cards' }, ...made.map(({ item }) => item))]
+      return [known < FEW ? el('p', {}, say('little')) : null, el('ul', { class: 'shoal-video-cards' }, ...made.map(({ item }) => item))]
     },
-    () => el('div', { class: 'shoal-cards' }, ...Array.from({ length: 8 }, () => el('div', { class: 'shoal-skeleton' }))))
+    () => el('div', { class: 'shoal-video-cards' }, ...Array.from({ length: 8 }, () => el('div', { class: 'shoal-skeleton' }))))
 
   const choice = dial(page, () => { void list.reload() })
   const settings = el('div', { class: 'shoal-dial' }, choice.box)

@@ -70,7 +70,7 @@ async def test_from_an_invitation_to_members_who_approve_each_other(three: list[
     wrong = await typed(a, *line.split()[1:], "--words", spoken(a), "-o", "json")
     assert (wrong.returncode, wrong.json["code"]) == (3, "refused")
     right = await typed(a, *line.split()[1:], "--words", spoken(host), "-o", "json")
-    assert (right.returncode, right.json["state"]) == (0, "asked"), right.stderr
+    assert (right.returncode, right.json["standing"]["state"]) == (0, "asked"), right.stderr
     assert [one["host"] for one in right.json["offer"]["members"]] == [host.host]
     assert right.json["offer"]["host"]["voucher"] == "domain"
     assert (await typed(b, "group", "join", host.host, "--yes")).returncode == 0
@@ -121,7 +121,7 @@ async def test_from_an_invitation_to_members_who_approve_each_other(three: list[
 
     left = await typed(a, "group", "leave", "--yes", "-o", "json")
     assert left.json == {"group": GROUP, "left": True, "host_told": True}
-    assert (await typed(a, "group", "status", "-o", "json")).json["group"] is None
+    assert (await typed(a, "group", "status", "-o", "json")).json["standing"] is None
     out = await typed(host, "group", "eject", b.host)
     assert (out.returncode, "from the next sum on" in out.stdout) == (0, True)
     assert (await typed(host, "group", "close")).returncode == 2

@@ -63,6 +63,8 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
         "daemon.cli.main",
         "daemon.errors",
         "daemon.own_packages",
+        "daemon.process",
+        "daemon.process.full_disk",
         "models",
         "models.errors",
     }
@@ -187,7 +189,7 @@ def test_nothing_but_the_result_reaches_standard_output(tmp_path: Path) -> None:
         (["models", "show"], 4, "shoal train"),
         (["models", "list"], 6, "shoal run"),
         (["peers", "list"], 6, "shoal run"),
-        (["rounds", "start"], 3, "mode ="),
+        (["rounds", "start"], 3, "Choose another mode"),
     ],
 )
 def test_exit_statuses_mean_something(tmp_path: Path, words: list[str], status: int, hint: str) -> None:

@@ -68,7 +68,7 @@ def test_it_goes_back_one_by_one_and_the_running_daemon_follows(one: Instance) -
         assert models(one, "rollback", third).returncode == 0
         until(lambda: answers() == third)
     entry = newest(one.engine, 1, kind=Kind.SERVED)[0]
-    assert sentence(entry) == f"Model {third} now serves: the admin went back to it."
+    assert sentence(entry) == f"Model {third} now serves. Reason: the admin went back to it."
 
 
 def test_neither_a_reverted_nor_a_removed_peer_comes_back(one: Instance) -> None:

@@ -83,6 +83,7 @@ def test_a_running_daemon_says_what_it_alone_knows(config: Path) -> None:
             "running": {},
             "next": [],
             "quality": page["quality"],
+            "measured": page["measured"],
         }
         dates = {one["what"]: one for one in status["next"]}
         assert english(*dates["sync"]["why"]) == "Every 6h."

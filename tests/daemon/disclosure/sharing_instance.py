@@ -103,7 +103,7 @@ class Place:
         return gather(self.config, self.engine, self.now)
 
     def report(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(to_json(self.share().answer()))
+        found: dict[str, Any] = json.loads(to_json(self.share().with_videos(1000)))
         return found
 
     def proposal(self, *, aggregator: str = ASKS.host) -> Proposal:

@@ -258,7 +258,7 @@ async def test_no_log_result_or_error_names_a_viewer_a_title_an_address_or_a_key
         texts = {
             "log": told,
             "jobs": json.dumps([jobs, rounds], default=str),
-            "live": to_json(said).decode(),
+            "live": to_json(None if said["standing"] is None else said["standing"]["live"]).decode(),
         }
         texts |= {f"file {number}": text for number, text in enumerate(files)}
         secrets = _secrets(config)

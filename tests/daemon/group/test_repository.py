@@ -126,8 +126,8 @@ def test_every_event_has_a_sentence(engine: Engine) -> None:
     assert len(set(said)) == len(EVENTS) + 4
     assert all(one.endswith(".") and "None" not in one for one in said)
     assert "The group g of h.example has a new member list: 4 members, divided into 2 sub-cohorts." in said
-    assert "h.example published a sum of the group g, learnt from a, b." in said
-    assert "a.example was removed from the group g: by its host." in said
+    assert "h.example published a sum of the group g, learnt from a and b." in said
+    assert "a.example was removed from the group g. Reason: by its host." in said
     assert ledger.verify(engine, ME.public).ok
 
 

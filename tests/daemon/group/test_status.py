@@ -126,7 +126,7 @@ def test_one_stranger_is_enough_for_not_being_counted(store: tuple[Engine, Confi
     [notice] = notices(*store, NOW)
     assert (notice.kind, "d.example is a member" in english(*notice.sentences)) == ("group-member", True)
     state(store, "c.example", "candidate")
-    assert "c.example, d.example are not approved here: until they are" in said(store)[0]
+    assert "c.example and d.example are not approved here: until they are" in said(store)[0]
 
 
 def test_a_member_who_comes_new_is_said_and_told(store: tuple[Engine, Config]) -> None:
@@ -203,7 +203,7 @@ def test_who_waits_is_told_until_when_why_and_what_to_do(store: tuple[Engine, Co
         "This instance is left out of the group's sums until 2027-02-12: a.example, in the group for longer, "
         "does not approve this instance. Ask its admin to."
     ) in text
-    assert "does not approve b.example, c.example, in the group for longer." in text
+    assert "does not approve b.example and c.example, in the group for longer." in text
     assert found["waits"] is not None
     assert found["waits"]["contradicted"] == []
     assert "join later" not in text

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,9 +60,11 @@ def truncated(path: Path) -> None:
 
 
 def a_page(path: Path) -> None:
-    """Overwrite one page in the middle: the header and the list of tables stay readable."""
+    """Overwrite the page where the peers begin: the header and the list of tables stay readable."""
+    with closing(sqlite3.connect(path)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'peers'").fetchone()
     with path.open("r+b") as file:
-        file.seek(path.stat().st_size // PAGE // 2 * PAGE)
+        file.seek((page - 1) * PAGE)
         file.write(b"\xa5" * PAGE)
 
 

@@ -57,13 +57,12 @@ describe('control', needsBrowser, () => {
 
   it('shows what leaves: kinds, the next share with each rule, what left, bandwidth', async () => {
     await more('shared')
+    await region('Kinds of data that leave').getByText('3 kinds of data').click()
     assert.match(await region('Kinds of data that leave').innerText(), /Counts of viewers\s+How many of your viewers engaged/)
     const next = await region('What would leave next').innerText()
     assert.match(next, /reef\.example, harbour\.example/)
     assert.match(next, /refuses\s+.reef\.example. gets nothing new until Nov 24, 2026\./)
-    assert.match(next, /5 of 1,310 are shown/)
     assert.match(next.replace(/\s+/g, ' '), /Videos asked about 1,402 .*Pairs of videos, at most 982,101 Size, at most 3\.9 MB/)
-    assert.equal(await region('What would leave next').getByRole('row').count(), 6)
     const gone = (await region('What left').getByRole('row').allInnerTexts()).map(text => text.replace(/\s+/g, ' '))
     assert.equal(gone.length, 5)
     assert.match(gone[1], /reef\.example .*1,290 1,000 2 MB/)
@@ -130,24 +129,23 @@ describe('control', needsBrowser, () => {
     await more('ledger')
     const entries = region('Ledger').locator('.shoal-list > li')
     await region('Ledger').getByText('60 entries, signed and in order.').waitFor()
-    assert.match(await entries.first().innerText(), /^60\.\s*of-tomorrow/)
-    assert.match(await entries.nth(4).innerText(), /^56\.\s*Group\s*reef\.example\s*divided .coast. anew/)
+    assert.match(await entries.first().innerText(), /of-tomorrow[^]*60 · /)
     assert.equal(await entries.count(), 25)
     await region('Ledger').getByRole('button', { name: 'Show older' }).press('Enter')
-    await here.page.waitForFunction(() => document.activeElement?.textContent.startsWith('35.'))
+    await here.page.waitForFunction(() => document.activeElement?.textContent.includes('35 · '))
     await region('Ledger').getByRole('button', { name: 'Show older' }).click()
     await entries.nth(59).waitFor()
     assert.equal(await region('Ledger').getByRole('button', { name: 'Show older' }).isVisible(), false)
-    const numbers = (await entries.allTextContents()).map(text => parseInt(text, 10))
+    const numbers = (await entries.locator('summary').allTextContents()).map(text => parseInt(text, 10))
     assert.deepEqual(numbers, Array.from({ length: 60 }, (_, i) => 60 - i))
-    await entries.nth(2).getByText('Details').click()
+    await entries.nth(2).locator('summary').click()
     assert.match(await entries.nth(2).locator('pre').innerText(), /"max_users": 500/)
 
     here.site.routes.set(`GET ${AT}ledger`, ({ query }) => ({ ...here.control.answer({ method: 'GET', path: 'ledger', query }).body, newest: 40, verified: false, problem: 'Entry 41 does not follow from entry 40.' }))
     await tab('Overview').click()
     await tab('Settings').click()
     await region('Ledger').getByText('Entry 41 does not follow from entry 40.').waitFor()
-    assert.match(await entries.first().innerText(), /^60\./, 'also what is not in order can be read')
+    assert.match(await entries.first().innerText(), /60 · /, 'also what is not in order can be read')
   })
 
   it('says of each tab what to do when it does not load, and tries again', async () => {
@@ -178,7 +176,7 @@ describe('control', needsBrowser, () => {
   })
 
   it('shows what others wrote as text, whatever it is', async () => {
-    const structure = new Set(['kind', 'state', 'theirs', 'source', 'mode', 'role', 'outcome', 'verdict', 'basis', 'against', 'month', 'approved', 'voucher', 'link', 'hosting', 'drawn', 'peer', 'job', 'what', 'level', 'host', 'of', 'to'])
+    const structure = new Set(['kind', 'state', 'theirs', 'source', 'mode', 'role', 'outcome', 'verdict', 'basis', 'against', 'month', 'approved', 'voucher', 'link', 'hosting', 'drawn', 'peer', 'job', 'what', 'level', 'host', 'of', 'to', 'key', 'origin', 'value'])
     const bad = ['<img src=x onerror="window.pwned=1">', 'javascript:window.pwned=1', '"><svg onload=window.pwned=1>', '\u202Egnp.exe{count}', '{subject}${7*7}']
     let turn = 0
     const spoil = (value, name) => {

@@ -192,7 +192,7 @@ describe('peers', needsBrowser, () => {
     await part.getByRole('searchbox').fill('')
     await part.getByRole('combobox', { name: 'Show' }).selectOption('formerPeers')
     assert.equal(await part.locator('tbody').count(), 1)
-    here.site.routes.set(`GET ${AT}overview`, () => ({ ...here.control.overview(), notices: [{ id: 'x', kind: 'unreachable', at: 0, subject: 'n321.example', sentence: 'x', advice: '' }] }))
+    here.site.routes.set(`GET ${AT}overview`, () => ({ ...here.control.overview(), notices: [{ id: 'x', kind: 'unreachable', at: 0, subject: 'n321.example', sentences: [], advice: { code: 'adviceUnreachable', params: {} } }] }))
     await here.tab('Overview').click()
     await here.page.getByRole('link', { name: 'To the peer', exact: true }).click()
     await here.page.waitForFunction(() => document.activeElement?.textContent === 'n321.example')

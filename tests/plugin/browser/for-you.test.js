@@ -26,7 +26,7 @@ describe('for you', needsBrowser, () => {
     await page.evaluate(() => window.shell.open('/', 'shoal/for-you'))
     await page.waitForFunction(() => !document.querySelector('[aria-busy]'))
   }
-  const cards = () => page.locator('.shoal-cards > li')
+  const cards = () => page.locator('.shoal-video-cards > li')
   const answers = (state, data = []) => site.routes.set(LIST, () => ({ state, known: 0, total: data.length, data }))
 
   it('shows each video with picture, channel and reason, all from this instance', async () => {
@@ -49,7 +49,7 @@ describe('for you', needsBrowser, () => {
     answers('ready', ['https://far.example/a.jpg', '//far.example/a.jpg', 'javascript:alert(1)', null]
       .map(thumbnailPath => ({ ...video, name: '<b>bold</b>', thumbnailPath, channel: undefined, reason: undefined })))
     await open()
-    assert.equal(await page.locator('.shoal-cards img').count(), 0)
+    assert.equal(await page.locator('.shoal-video-cards img').count(), 0)
     assert.equal(await cards().first().getByRole('link', { name: '<b>bold</b>' }).count(), 1)
     assert.ok(page.sent.every(({ url }) => url.startsWith(site.url)))
   })
@@ -108,7 +108,7 @@ describe('for you', needsBrowser, () => {
     site.routes.set(`api GET videos/${forYou[0].uuid}`, () => ({ channel: { url: 'https://far.example/video-channels/sailing' } }))
     await open()
     const sailing = forYou.filter(({ channel }) => channel.displayName === 'Sailing home').length
-    const hidden = () => page.locator('.shoal-cards .shoal-hidden').count()
+    const hidden = () => page.locator('.shoal-video-cards .shoal-hidden').count()
     const less = cards().first().getByRole('button', { name: /^Less like this/ })
     for (const [choice, body, count] of [
       ['Hide this video', { kind: 'video', id: forYou[0].uuid }, 1],
@@ -202,7 +202,7 @@ describe('a new viewer', needsBrowser, () => {
 
       await follow('See your own list')
       await page.getByRole('button', { name: 'Switch both on' }).click()
-      const cards = page.locator('.shoal-cards > li')
+      const cards = page.locator('.shoal-video-cards > li')
       await cards.first().waitFor()
       assert.deepEqual(await cards.locator('.video-name').allTextContents(), others.map(({ name }) => name))
       await cards.first().getByText('Fits what you liked or watched: ').waitFor()
@@ -213,7 +213,7 @@ describe('a new viewer', needsBrowser, () => {
       await cards.first().getByRole('button', { name: 'Hide this video' }).click()
       await cards.first().getByRole('button', { name: 'Undo' }).waitFor()
       await page.getByRole('radio', { name: 'Explore' }).click()
-      await page.waitForFunction(count => document.querySelectorAll('.shoal-cards > li').length === count, others.length - 1)
+      await page.waitForFunction(count => document.querySelectorAll('.shoal-video-cards > li').length === count, others.length - 1)
       assert.equal(JSON.parse(world.daemon.about('/v1/recommendations').at(-1).body).discovery, 'explore')
 
       await page.getByRole('button', { name: 'Withdraw and erase…' }).click()

@@ -86,11 +86,11 @@ async function ownList (site, page) {
   await page.evaluate(() => window.shell.login({}))
   await page.evaluate(() => window.shell.menu())
   await page.evaluate(() => window.shell.open('/', 'shoal/for-you'))
-  await page.locator('.shoal-cards .shoal-hide-toggle').first().click()
+  await page.locator('.shoal-video-cards .shoal-hide-toggle').first().click()
   await page.locator('.shoal-radio').first().waitFor()
   await page.getByRole('button', { name: /^(Hide this video|Masquer cette vidéo)$/ }).first().click()
   await page.locator('.shoal-hidden button').waitFor()
-  await page.locator('.shoal-cards .shoal-hide-toggle').first().click()
+  await page.locator('.shoal-video-cards .shoal-hide-toggle').first().click()
 }
 
 async function admin (site, page) {
