@@ -33,7 +33,10 @@ COMMANDS: Final = {
             "daemon.cli.backup_restore",
             "Write all that the instance needs into one file, while the daemon runs.",
         ),
-        "restore": Entry("daemon.cli.backup_restore", "Put a backup in place."),
+        "restore": Entry(
+            "daemon.cli.backup_restore",
+            "Put a backup in place, into an empty folder or over what is left of the instance.",
+        ),
         "uninstall": Entry(
             "daemon.cli.uninstall", "Tell peers that this instance leaves, and delete its data."
         ),
