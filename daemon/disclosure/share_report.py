@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,13 @@ from daemon.disclosure.windows import DataWindow, WindowView, read_windows
 from daemon.peers import repository
 from daemon.process.job_context import JobContext
 from daemon.rounds import round_config
-from daemon.rounds.own_statistics import OwnStatistics, over, own_viewers, public_vocabulary
 from daemon.store import releases, traffic
 from daemon.store.releases import OWN, ReleaseRecord
 from daemon.store.traffic import PeerTraffic
 from federation.masks import RING
-from models import counting
+
+if TYPE_CHECKING:  # it would load scipy into the serving process
+    from daemon.rounds.own_statistics import OwnStatistics
 
 MOST_LEFT: Final = 200
 MOST_HOSTS: Final = 200
@@ -233,6 +234,10 @@ def gather(config: Config, engine: Engine, now: float) -> ShareReport:
         StoreError: the database, or the record of what was given, cannot be read.
 
     """
+    # They load scipy.
+    from daemon.rounds.own_statistics import over, own_viewers
+    from models import counting
+
     known = repository.read(engine, config)
     own = own_viewers(engine, config, now=now)
     vocabulary = _vocabulary(config, engine, own, now)
@@ -260,6 +265,9 @@ def gather(config: Config, engine: Engine, now: float) -> ShareReport:
 
 def _vocabulary(config: Config, engine: Engine, own: OwnStatistics, now: float) -> tuple[str, ...]:
     """Return what a sum of ours is about: what was asked in this data window already, or the catalogue."""
+    # It loads scipy.
+    from daemon.rounds.own_statistics import public_vocabulary
+
     record = aggregator_windows(config, engine, now)
     asked = None if record is None else record.current()
     if asked is None:

@@ -204,4 +204,6 @@ def with_titles(engine: Engine, report: Mapping[str, Any]) -> RevertReport:
         }
         for e in examples
     ]
-    return cast("RevertReport", {**report, "changed": changed})
+    # "finished" is for the job alone.
+    shown = {name: value for name, value in report.items() if name != "finished"}
+    return cast("RevertReport", {**shown, "changed": changed})
