@@ -53,8 +53,9 @@ def _check(context: JobContext) -> dict[str, Any]:
                     # Digests up to the marks of the snapshot before mean nothing for this one.
                     continue
                 removed = _remove(context, there)
-                voided = withdraw_viewers(context.config, context.engine, removed=removed) if removed else 0
+                voided = 0
                 if removed:
+                    voided = withdraw_viewers(context.config, context.engine, context.clock, removed=removed)
                     loss.discard_damaged(context.config, before=math.inf)
                 changed = source_state.checked(
                     context.engine,

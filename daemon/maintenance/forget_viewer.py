@@ -40,7 +40,7 @@ def forget(engine: Engine, config: Config, viewer: str, now: float) -> dict[str,
         engagements = len(viewer_rows(engine, pseudonym))
         if not forget_viewers(engine, [pseudonym]):
             raise RequestError("no viewer of that name is stored", advice=_advice(config))
-    voided = withdraw_viewers(config, engine, removed=1)
+    voided = withdraw_viewers(config, engine, lambda: now, removed=1)
     # Nobody can be taken out of a database that cannot be read.
     loss.discard_damaged(config, before=math.inf)
     identity = open_identity(config.identity_file, config.instance.host)

@@ -38,7 +38,7 @@ def run(context: JobContext) -> dict[str, Any]:
         context.progress("storing", 0.85)
     # Exact numbers have no data window that knows who is in it.
     gone = before.keys() - viewer_states(context.engine).keys() if context.config.serve.exact_own else ()
-    withdraw_viewers(context.config, context.engine, removed=len(gone))
+    withdraw_viewers(context.config, context.engine, context.clock, removed=len(gone))
     context.progress("storing", 1.0)
     return vars(snapshot.counts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 from sqlalchemy import Engine
 
@@ -14,7 +14,7 @@ from daemon.store import withdrawn
 from daemon.store.viewers import viewer_states
 
 
-def withdraw_viewers(config: Config, engine: Engine, *, removed: int = 0) -> int:
+def withdraw_viewers(config: Config, engine: Engine, clock: Callable[[], float], *, removed: int = 0) -> int:
     """Void every data window that counts somebody who is not stored any more; returns of how many peers.
 
     Called after the rows are gone, `removed` viewers of them. Where it is not reached, the next contribution
@@ -24,8 +24,8 @@ def withdraw_viewers(config: Config, engine: Engine, *, removed: int = 0) -> int
         return 0
     identity = open_identity(config.identity_file, config.instance.host)
     stored = viewer_states(engine)
-    windows = open_windows(config, identity, engine, time.time)
+    windows = open_windows(config, identity, engine, clock)
     if removed:
         # First: damaged windows must not keep a model from exact numbers in service.
-        withdrawn.note(config.windows_dir, time.time(), exact=True)
+        withdrawn.note(config.windows_dir, clock(), exact=True)
     return windows.withdraw(lambda key: viewer_tags(key, stored))

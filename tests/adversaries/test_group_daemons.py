@@ -376,7 +376,7 @@ async def test_a_part_with_viewers_who_left_since_cannot_be_taken_apart_and_is_l
     group.ferry.before = deaf(one)
     result = await group.host_run()
     assert forget_viewers(one.engine, [next(iter(viewer_states(one.engine)))]) == 1
-    withdraw_viewers(one.config, one.engine)
+    withdraw_viewers(one.config, one.engine, one.clock)
     await one.polls()
     learnt = await one.learns(run=one.group.offered)
     assert learnt["sub_cohorts"] == []

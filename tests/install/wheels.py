@@ -19,9 +19,9 @@ from tests import ROOT
 PUBLISHED = (
     *("pyproject.toml", "README.md", "LICENSE"),
     *("daemon", "federation", "models", "policies"),
-    "peertube-plugin/client/lib",
+    *("peertube-plugin/client/lib", "peertube-plugin/languages"),
 )
-"""What a wheel is made of; daemon/admin_page/lib is a link to the last."""
+"""What a wheel is made of; the page and its sentences have links to the last two."""
 
 
 def build(folder: Path) -> Path:

@@ -50,4 +50,4 @@ def _forget(context: ServeContext, pseudonym: bytes) -> None:
         # Loaded only where something was ever released.
         from daemon.rounds.withdrawal import withdraw_viewers
 
-        withdraw_viewers(context.config, context.engine, removed=removed)
+        withdraw_viewers(context.config, context.engine, context.clock, removed=removed)

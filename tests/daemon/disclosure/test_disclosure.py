@@ -202,7 +202,7 @@ def test_when_somebody_in_it_left_the_numbers_are_gone_and_the_hash_stays(place:
     place.give(place.proposal(), b"s" * 32)
     before = place.report()
     fill(place.engine, without=0)
-    assert withdraw_viewers(place.config, place.engine) == 1
+    assert withdraw_viewers(place.config, place.engine, lambda: place.now) == 1
     after = place.report()
     (window,) = after["windows"]
     assert (window["state"], window["vector"]) == ("void", None)

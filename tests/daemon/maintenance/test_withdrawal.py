@@ -58,10 +58,7 @@ def folders(context: JobContext) -> set[str]:
     return {path.name for path in context.config.models_dir.iterdir() if path.is_dir()}
 
 
-def test_models_with_the_viewer_go_with_the_next_training(
-    context: JobContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("daemon.rounds.data_windows.time.time", context.clock)
+def test_models_with_the_viewer_go_with_the_next_training(context: JobContext) -> None:
     first, second = trained(context), trained(context)
     assert {first.drawn, second.drawn} == {NOW}
     context.clock.now = NOW + 3600  # type: ignore[attr-defined]
@@ -78,11 +75,8 @@ def test_models_with_the_viewer_go_with_the_next_training(
     assert after.directory in folders(context)
 
 
-def test_who_came_after_the_draw_takes_no_model_away(
-    context: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_came_after_the_draw_takes_no_model_away(context: JobContext, tmp_path: Path) -> None:
     """Else one account, joining and leaving, would keep an instance without own numbers for good."""
-    monkeypatch.setattr("daemon.rounds.data_windows.time.time", context.clock)
     before = trained(context)
     write_set(tmp_path / "set", users=121, videos=40)
     context.clock.now = NOW + 60  # type: ignore[attr-defined]
@@ -96,7 +90,6 @@ def test_who_came_after_the_draw_takes_no_model_away(
 def test_who_leaves_while_they_are_counted_is_in_no_model(
     context: JobContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.rounds.data_windows.time.time", context.clock)
     plain = counting.contribution
 
     def slow(*arguments: Any) -> Any:
@@ -108,10 +101,7 @@ def test_who_leaves_while_they_are_counted_is_in_no_model(
     assert trained(context).drawn == 0.0
 
 
-def test_no_rollback_and_no_backup_brings_them_back(
-    context: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("daemon.rounds.data_windows.time.time", context.clock)
+def test_no_rollback_and_no_backup_brings_them_back(context: JobContext, tmp_path: Path) -> None:
     old = trained(context)
     kept = tmp_path / "kept"
     shutil.copytree(context.config.models_dir / old.directory, kept)
@@ -147,7 +137,6 @@ def test_a_restored_record_of_what_was_given_counts_as_a_withdrawal(
 def test_where_nothing_can_be_trained_what_held_them_serves_no_longer(
     context: JobContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.rounds.data_windows.time.time", context.clock)
     trained(context)
     withdraw(context)
 

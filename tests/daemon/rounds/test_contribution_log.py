@@ -232,14 +232,14 @@ def test_who_left_without_anybody_telling_the_windows_is_found_out(
 
 
 def test_void_closes_every_window_with_somebody_who_left(config: Config, engine: Engine) -> None:
-    assert withdraw_viewers(config, engine) == 0
+    assert withdraw_viewers(config, engine, lambda: NOW) == 0
     assert not config.windows_dir.exists()  # nothing was ever given
     for peer in PEERS[:2]:
         give(config, engine, proposal(config, aggregator=peer.host, roster=(PEERS[2].public,)))
-    assert withdraw_viewers(config, engine) == 0
+    assert withdraw_viewers(config, engine, lambda: NOW) == 0
     forget_viewers(engine, [SECRET.of("viewer 3")])
-    assert withdraw_viewers(config, engine) == 2
-    assert withdraw_viewers(config, engine) == 0
+    assert withdraw_viewers(config, engine, lambda: NOW) == 2
+    assert withdraw_viewers(config, engine, lambda: NOW) == 0
 
 
 def test_a_record_that_cannot_be_read_refuses_and_ends_nothing(
@@ -266,7 +266,7 @@ def test_an_emptied_folder_with_rounds_on_record_is_noticed_whoever_looks_first(
     activity.save_round(engine, RoundRecord("a" * 64, "member", AGGREGATOR.host, NOW))
     shutil.rmtree(config.windows_dir)
     config.windows_dir.mkdir()
-    withdraw_viewers(config, engine)
+    withdraw_viewers(config, engine, lambda: NOW)
     with pytest.raises(Refusal, match="was given"):
         give(config, engine, proposal(config))
 
@@ -323,7 +323,7 @@ async def test_a_restored_copy_leaves_what_was_open_also_where_a_job_came_first(
     restored = config.model_copy(update={"data_dir": copy})
     other = open_checked(restored.database)
     try:
-        withdraw_viewers(restored, other)
+        withdraw_viewers(restored, other, lambda: NOW)
         async with open_service(restored, tmp_path / "unused", other, clock=lambda: NOW):
             assert round_config.member_journal(restored).names(signed.round_id) == ["closed"]
     finally:

@@ -141,7 +141,7 @@ def test_a_withdrawal_voids_it_until_a_week_after_it_was_drawn(config: Config, e
     gone = SECRET.of("viewer 3")
     forget_viewers(engine, [gone])
     # No peer has anything.
-    assert withdraw_viewers(config, engine, removed=1) == 0
+    assert withdraw_viewers(config, engine, lambda: NOW, removed=1) == 0
     assert withdrawn.last(config.windows_dir, exact=False) > 0
     assert released(config, engine, now=NOW + 60) is None
     kept = windows_of(context_of(config, engine)).read(OWN)

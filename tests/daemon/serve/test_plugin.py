@@ -66,6 +66,7 @@ def test_the_plugin_and_a_daemon_work_together(tmp_path: Path, plugin: Plugin) -
             "mode": "off",
             "peers": [],
             "daemon": True,
+            "next": None,
         }
 
         engine = open_checked(config.parent / "shoal.db")

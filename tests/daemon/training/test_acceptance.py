@@ -129,7 +129,7 @@ def test_a_judgement_is_the_same_again(trial: Trial, honest: Learnt) -> None:
 
 
 @pytest.mark.parametrize(
-    ("observer", "why"), [(2, "videos are in both"), (1, "own viewers: too few")], ids=["65", "142"]
+    ("observer", "why"), [(2, "videos are in both"), (1, "viewers: too few to tell")], ids=["65", "142"]
 )
 def test_too_few_own_viewers_are_said_to_be_too_few(honest: Learnt, observer: int, why: str) -> None:
     world = cohorts.load()
