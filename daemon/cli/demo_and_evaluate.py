@@ -102,6 +102,10 @@ def evaluate(
         bool,
         typer.Option("--together", help="Compare instances alone and with others. Takes minutes."),
     ] = False,
+    viewers: Annotated[
+        bool,
+        typer.Option("--viewers", help="Show from how many viewers on a model is useful. Takes minutes."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 1,
     like_at: Annotated[
         float | None, typer.Option(help="Least value of a like; without it, as the data set has it.")
@@ -112,9 +116,10 @@ def evaluate(
 
     Popularity, nearest neighbours, implicit ALS and PeerTube's own rule are measured beside them.
     """
-    if sum((heads, together, instances is not None)) > 1:
+    if sum((heads, together, viewers, instances is not None)) > 1:
         raise RequestError(
-            "--heads, --together and --instances exclude each other", advice="Leave all but one of them out."
+            "--heads, --together, --viewers and --instances exclude each other",
+            advice="Leave all but one of them out.",
         )
     # Loads SciPy and PyTorch.
     from daemon.cli import evaluate_view
@@ -124,6 +129,7 @@ def evaluate(
         instances=instances,
         heads=heads,
         together=together,
+        viewers=viewers,
         seed=seed,
         like_at=like_at,
         threads=threads,

@@ -14,6 +14,7 @@ from daemon.lab.evaluate_heads import HeadRow, HeadsReport, evaluate_heads
 from daemon.lab.evaluate_instances import InstancesReport, Partition, QualitySlice, evaluate_instances
 from daemon.lab.evaluate_related import LATEST
 from daemon.lab.evaluate_together import TogetherReport, evaluate_together
+from daemon.lab.evaluate_viewers import BASELINES, MODELS, ViewersReport, evaluate_viewers
 from daemon.source.dataset_files import DataSetError, read
 from models.errors import TooLittleDataError
 from models.evaluation import Summary
@@ -26,13 +27,15 @@ def run(
     instances: int | None,
     heads: bool,
     together: bool,
+    viewers: bool,
     seed: int,
     like_at: float | None,
     threads: int,
 ) -> None:
     """Evaluate the models on a data set.
 
-    That is all of it, split over so many instances, the choice of heads, or alone against together.
+    That is all of it, split over so many instances, the choice of heads, alone against together, or by the
+    number of viewers.
 
     Raises:
         SourceError: the set cannot be read, or is too small.
@@ -49,6 +52,9 @@ def run(
             elif together:
                 beside = evaluate_together(tables, options, progress)
                 result(beside, lambda: _show_together(beside))
+            elif viewers:
+                sizes = evaluate_viewers(tables, options, progress)
+                result(sizes, lambda: _show_viewers(sizes))
             elif instances is None:
                 report = evaluate(tables, options, progress)
                 result(report, lambda: _show(report))
@@ -123,6 +129,23 @@ def _show_together(report: TogetherReport) -> None:
     table(columns, [*rows, ("mean", *(f"{report.mean[name]:.3f}" for name in names), "")], right=columns)
     worse = sum(row.difference < -row.error for row in report.rows)
     prose(f"More than a standard error below the better parent: {worse} of {len(report.rows)}.")
+    _notes(report)
+
+
+def _show_viewers(report: ViewersReport) -> None:
+    """Print what models achieve that learn from few viewers, and from many."""
+    _heading(report)
+    heading("NDCG@10 of a viewer's next videos, by the number of viewers that a model learns from")
+    names = (*MODELS, *BASELINES)
+    rows = [
+        (f"{row.viewers:,}", str(row.draws), *(_cell(row.quality[name]) for name in names))
+        for row in report.rows
+    ]
+    table(["VIEWERS", "DRAWS", *names], rows, right=("VIEWERS", "DRAWS", *names))
+    for model, baselines in report.useful.items():
+        for name, least in baselines.items():
+            told = "with no number here" if least is None else f"from {least:,} viewers on"
+            prose(f"{model[0].upper()}{model[1:]} is better than {name}: {told}.")
     _notes(report)
 
 
