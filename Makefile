@@ -8,6 +8,8 @@
 # make bench  speed, as ratios against named baselines
 # make chaos  daemons killed at random under load, full disks, damaged files, clock jumps, a failing PeerTube: no wrong
 #             answer, no lost entry, no wrong sum, nothing given twice (an hour; shorter with CHAOS_ARGS="--kills 20 --faults 1 --rounds 5")
+# make results  quality by data set and by number of viewers, into docs/results.md: half an hour with
+#             RESULTS_ARGS="--data DIR", the folder of the sets that may not be copied
 # make privacy  attacks on our own sums, by privacy level, with what each level costs in quality
 # make lock   writes docker/requirements.txt: versions and hashes of all that the image holds
 # make release  builds wheel, plugin and checksums of the newest commit into dist/, if nothing in them is untrue
@@ -25,7 +27,7 @@ JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test test-fast test-flower test-install check bench chaos privacy lock release docs changelog clean
+.PHONY: demo test test-fast test-flower test-install check bench chaos results privacy lock release docs changelog clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
@@ -77,6 +79,9 @@ bench: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+
+results: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.results $(RESULTS_ARGS)
 
 privacy: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.adversaries.privacy $(PRIVACY_ARGS)

@@ -92,6 +92,10 @@ def evaluate(
         int | None,
         typer.Option(min=2, max=1000, help="Split the users over this many instances, and compare them."),
     ] = None,
+    skew: Annotated[
+        float,
+        typer.Option(min=0, max=10, help="How much the tastes of these instances differ; 0 for not at all."),
+    ] = 2.0,
     heads: Annotated[
         bool,
         typer.Option(
@@ -127,6 +131,7 @@ def evaluate(
     evaluate_view.run(
         data,
         instances=instances,
+        skew=skew,
         heads=heads,
         together=together,
         viewers=viewers,

@@ -25,6 +25,7 @@ def run(
     data: Path,
     *,
     instances: int | None,
+    skew: float,
     heads: bool,
     together: bool,
     viewers: bool,
@@ -59,7 +60,9 @@ def run(
                 report = evaluate(tables, options, progress)
                 result(report, lambda: _show(report))
             else:
-                split = evaluate_instances(tables, options, Partition(instances=instances), progress)
+                split = evaluate_instances(
+                    tables, options, Partition(instances=instances, skew=skew), progress
+                )
                 result(split, lambda: _show_instances(split))
     except DataSetError as error:
         raise SourceError(str(error), advice="See the format in the documentation of data sets.") from error

@@ -402,7 +402,8 @@ def _notes(population: Population, options: Options) -> tuple[str, ...]:
         "Related lists are asked for up to five videos of each viewer, who is not in the fit. Next are the "
         "five videos that the viewer watched after it, anything is all others. Less-seen videos are all but "
         f"the {MOST_SEEN:.0%} that most users engaged with. The lists are those that an instance serves from "
-        "a release without noise. One ridge, tags: a single solve beside tags, pairs of five viewers or more."
+        "a release without noise, and beside them with that of the default level. One ridge, tags: a single "
+        "solve beside tags, pairs of five viewers or more."
     )
     cold = (
         "New videos are one in twenty, taken out of what is learnt from, in three draws. New viewers are one "

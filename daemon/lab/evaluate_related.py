@@ -18,30 +18,33 @@ from models.closed_form import solve
 from models.feature_vectors import feature_vectors
 from models.features import Features
 from models.interactions import Interactions
-from models.noise import NO_NOISE
+from models.noise import NO_NOISE, SumNoise
 from models.recommender import Recommender, Scores, ServedItems, spread
 from models.released import Released
 from models.trained import Recipe, TrainingData
 from models.training import train
+from policies.privacy import PROTECTION, Level
 
 LATEST: Final = 12
 """Videos that viewers keep in the thinned comparison, the latest ones: as sparse as PeerTube is."""
-RELATED_LISTS = "related lists"
+RELATED_LISTS: Final = "related lists"
+NOISY_LISTS = "related lists, default noise"
 ONE_RIDGE = "one ridge, tags"
 _RIDGE, _TAG_WEIGHT, _LEAST = 100.0, 0.3, 5
 
 
 def related_fits(population: Population, likes: Interactions, recipe: Recipe, *, seed: int) -> dict[str, Fit]:
-    """Return what is compared, by name; models learn from an own release without its noise."""
+    """Return what is compared, by name; models learn from an own release, without its noise but for one."""
     features, order = population.features, newest_first(population.publication, likes)
+    declared = PROTECTION[Level.DEFAULT]
 
-    def own_release(known: Interactions) -> tuple[Released, Features]:
-        own = released(known, NO_NOISE, np.random.default_rng([seed, 23]), views=population.views)
+    def own_release(known: Interactions, noise: SumNoise = NO_NOISE) -> tuple[Released, Features]:
+        own = released(known, noise, np.random.default_rng([seed, 23]), views=population.views)
         # What is popular may know nothing of the viewers who are asked.
         return own, replace(features, views=counting.counts(known))
 
-    def served(known: Interactions) -> Recommender:
-        own, described = own_release(known)
+    def served(known: Interactions, noise: SumNoise = NO_NOISE) -> Recommender:
+        own, described = own_release(known, noise)
         # The lists need no vectors, so the narrowest factorization will do.
         narrow = replace(recipe, form="factorized", rank=1)
         return ServedItems(train(TrainingData(described, own, None), narrow))
@@ -57,6 +60,7 @@ def related_fits(population: Population, likes: Interactions, recipe: Recipe, *,
         "item-kNN": lambda known: ItemKNN(known.matrix),
         "PeerTube's rule": lambda _: PeerTubeRule(features.tags, order),
         ONE_RIDGE: one_ridge,
+        NOISY_LISTS: lambda known: served(known, SumNoise(declared.counts_noise, declared.pairs_noise)),
         RELATED_LISTS: served,
     }
 

@@ -1,0 +1,1 @@
+"""`make results`: measures every data set that is there, and writes docs/results.md with its pictures."""
