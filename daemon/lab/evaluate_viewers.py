@@ -1,9 +1,9 @@
 """From how many viewers on a model is useful: what `shoal evaluate --viewers` computes.
 
-Viewers are drawn at random, and models learn from these alone. Three are as they are served: alone, from the
-numbers that one instance with so many viewers releases to itself; and from a sum over all of them, exact or
-with the noise of the default level. Popularity and PeerTube's rule need no viewers: they know what everybody
-can see.
+Viewers are drawn at random, and models learn from these alone. Three are as they are served: one instance
+with all these viewers, alone; and one of several equal instances that learn from a sum as well, exact or with
+the noise of the default level. Popularity and PeerTube's rule need no viewers: they know what everybody can
+see.
 """
 
 from __future__ import annotations
@@ -20,18 +20,14 @@ from scipy.sparse import csr_array
 from daemon.lab.evaluate import Evaluated, Options
 from daemon.lab.experiment import (
     MEMBERS,
-    Noise,
     Population,
     Progress,
     TrainTestSplit,
     draw_users,
     load,
-    no_noise,
-    poisson_noise,
     realised_noise,
-    released,
     split,
-    summed,
+    train_as_one_of,
 )
 from daemon.lab.served_lists import ServedLists
 from daemon.source.dataset_files import DataSet
@@ -41,11 +37,8 @@ from models.evaluation import Measured, Summary, next_videos
 from models.features import Features
 from models.interactions import Interactions
 from models.noise import NO_NOISE, SumNoise
-from models.problem import worth_learning
 from models.recommender import Recommender
-from models.released import Released
-from models.trained import Recipe, TrainingData
-from models.training import dense_threads, train
+from models.training import dense_threads
 from policies.privacy import PROTECTION, Level, head_minimum
 
 SIZES: Final = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 4000)
@@ -65,10 +58,10 @@ _NOTES: Final = (
         "held out of its own viewers. Standard errors are over the measured viewers."
     ),
     (
-        "Alone: what one instance with so many viewers serves, from its own release at the default level. "
-        f"Sums are over all of these viewers: exact, or with the noise of {MEMBERS} members at the default "
-        "level. All three are the lists that viewers see, before reserved places and caps, so tags fill what "
-        "likes leave open."
+        "Alone: one instance with all of these viewers, from its own release at the default level. Sum: one "
+        f"of {MEMBERS} equal instances, from its own release and the sum of the others, both exact, or with "
+        "the noise of the default level. All three are the lists that viewers see, before reserved places "
+        "and caps: tags and public counters fill what likes leave open."
     ),
     "Popularity and PeerTube's rules rank by public counters: the likes of everybody in the set.",
 )
@@ -190,23 +183,13 @@ def _learnt(
 ) -> Iterator[tuple[str, Recommender]]:
     declared = PROTECTION[Level.DEFAULT]
     own = SumNoise(declared.counts_noise, declared.pairs_noise)
-    alone = worth_learning(released(likes, own, rng, views=features.views), None)
-    yield ALONE, _served(features, TrainingData(features, alone, None), options.recipe)
-    noise = realised_noise()
-    laws: tuple[tuple[str, SumNoise, Noise, float], ...] = (
-        (EXACT_SUM, NO_NOISE, no_noise, options.min_users),
-        (
-            NOISY_SUM,
-            noise,
-            poisson_noise(noise, rng),
-            head_minimum(options.min_users, declared.counts_noise),
-        ),
-    )
-    for name, carried, law, least in laws:
-        total = summed([likes], min_users=least, max_head=options.max_head, noise=law)
-        together = Released(total, carried, float(likes.users))
-        yield name, _served(features, TrainingData(features, None, together), options.recipe)
-
-
-def _served(features: Features, data: TrainingData, recipe: Recipe) -> Recommender:
-    return ServedLists.of(train(data, recipe), features)
+    noisy = head_minimum(options.min_users, declared.counts_noise)
+    for name, members, in_sum, in_release, least in (
+        (ALONE, 1, NO_NOISE, own, noisy),
+        (EXACT_SUM, MEMBERS, NO_NOISE, NO_NOISE, options.min_users),
+        (NOISY_SUM, MEMBERS, realised_noise(), own, noisy),
+    ):
+        model = train_as_one_of(
+            members, features, likes, in_sum, in_release, min_users=least, recipe=options.recipe, rng=rng
+        )
+        yield name, ServedLists.of(model, features)
