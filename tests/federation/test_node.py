@@ -49,8 +49,8 @@ def table_at(stage: Stage) -> Table:
 @pytest.mark.parametrize("stage", [Stage.HELLO, Stage.PROPOSE])
 def test_an_older_and_a_newer_version_are_told_to_update(stage: Stage, version: int) -> None:
     table = Table(4)
-    greeting = hello.say(Identity("old.example", b"o" * 32), ME, 1.0, approves=True)
-    raw = greeting if stage is Stage.HELLO else SENT[stage]
+    said = hello.say(Identity("old.example", b"o" * 32), ME, 1.0, approves=True)
+    raw = said if stage is Stage.HELLO else SENT[stage]
     assert read(raw).stage is stage
     other = envelope.MAGIC[:-1] + bytes([version]) + raw[len(envelope.MAGIC) :]
     with pytest.raises(Refusal) as refused:
