@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
@@ -50,9 +51,7 @@ def put_back(connection: Connection, entries: Iterable[Row], me: str, peers: Map
     if found.group is None:
         return
     for host, (state, at) in found.against.items():
-        repository.change_member_in(
-            connection, host, lambda one, host=host, state=state, at=at: _decided(one, host, state, at)
-        )
+        repository.change_member_in(connection, host, partial(_decided, host, state, at))
 
 
 def follow(group: Membership | None, entries: Iterable[Row], me: str) -> GroupAsDecided:
@@ -68,7 +67,8 @@ def follow(group: Membership | None, entries: Iterable[Row], me: str) -> GroupAs
 
 
 def _after(found: GroupAsDecided, entry: Row, me: str) -> GroupAsDecided:
-    event, name, group = entry.details.get("event"), str(entry.details.get("group")), found.group
+    event, name = (str(entry.details.get(key)) for key in ("event", "group"))
+    group = found.group
     if event == "hosted":
         return GroupAsDecided(None)
     if event == "joined":
@@ -94,7 +94,7 @@ def _joined(group: Membership | None, host: str, name: str, at: float) -> Member
 
 
 def _of_ours(group: Membership, entry: Row, me: str) -> Membership:
-    event = entry.details["event"]
+    event = str(entry.details.get("event"))
     if event == "left" and entry.details.get("own") and entry.subject == group.host:
         return replace(group, state="left", next_at=0.0, proxy="", ca="", problem="")
     if event in _OF_OURS and entry.subject == me:
@@ -102,7 +102,7 @@ def _of_ours(group: Membership, entry: Row, me: str) -> Membership:
     return group
 
 
-def _decided(one: GroupMember | None, host: str, state: MemberState, at: float) -> GroupMember:
+def _decided(host: str, state: MemberState, at: float, one: GroupMember | None) -> GroupMember:
     return replace(one or GroupMember(host, ""), state=state, since=at)
 
 

@@ -13,10 +13,10 @@ import argparse
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from daemon.lab.demo.instances import build
 from federation.errors import Code
@@ -48,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"{reference}: {older.shoal('--version').said}")
         with instances(folder, older) as (before, after):
             try:
-                together(before, after)
+                summed = together(before, after)
                 upgrade(before, [*before, *after], folder)
+                check_sums(summed, [*before, *after])
             except AssertionError as error:
                 say(f"FAILED: {error}")
                 return 1
@@ -78,23 +79,26 @@ def instances(folder: Path, older: Program) -> Iterator[tuple[list[Instance], li
             one.stop()
 
 
-def together(before: Sequence[Instance], after: Sequence[Instance]) -> None:
-    """Let one of each say hello to all, and ask all for a sum."""
+def together(before: Sequence[Instance], after: Sequence[Instance]) -> dict[str, set[str]]:
+    """Let one of each say hello to all, and ask all for a sum; returns who is in which sum, by who asked."""
     for one in (before[0], after[0]):
         found = one.hello()
         assert not found["unreachable"], f"{one.host} did not reach {found['unreachable']}"
         assert set(found["refused"].values()) <= {Code.UPDATE}, f"{one.host} was refused: {found['refused']}"
         say(f"{one.program.name} says hello: {_refused(found['refused']) or 'all answered'}")
     everybody = {one.host for one in (*before, *after)}
+    summed = {}
     for one in (after[0], before[0]):
         done = one.shoal("rounds", "start")
         if done.ok:
-            missing = everybody - {one.host, *done.json["survivors"]}
+            summed[one.host] = set(done.json["survivors"])
+            missing = everybody - {one.host} - summed[one.host]
             # Who is left out says why.
             assert all(ADVICE in done.json["lost"].get(host, "") for host in missing), done.said
         else:
             assert ADVICE in done.said, done.said
         say(f"{one.program.name} asks for a sum: {'completed' if done.ok else done.said}")
+    return summed
 
 
 def upgrade(before: Sequence[Instance], everybody: Sequence[Instance], folder: Path) -> None:
@@ -115,11 +119,14 @@ def upgrade(before: Sequence[Instance], everybody: Sequence[Instance], folder: P
         say(f"{one.host}: this checkout serves and learns on the folder of {name}")
         restore(one, backup, left, folder / f"{one.host}-restored")
         say(f"{one.host}: this checkout restores the backup that {name} made")
-    for one in everybody:
-        if any(_is_own_sum(round_) for round_ in one.must("rounds", "list")):
-            members = [other.settings for other in everybody if other is not one]
-            plain_sums.assert_plain(one.settings, members)
-            say(f"{one.host}: the sum from before the upgrade is the plain one")
+
+
+def check_sums(summed: Mapping[str, set[str]], everybody: Sequence[Instance]) -> None:
+    """Hold every sum against that of its members' viewers, read from their databases by this checkout."""
+    settings = {one.host: one.settings for one in everybody}
+    for host, members in summed.items():
+        plain_sums.assert_plain(settings[host], [settings[member] for member in members])
+        say(f"{host}: its sum is the plain one")
 
 
 @dataclass(frozen=True)
@@ -177,10 +184,6 @@ def restore(one: Instance, backup: Path, left: Left, folder: Path) -> None:
     states = {peer["host"]: peer["state"] for peer in restored.must("peers", "list")["peers"]}
     against = {host: state for host, state in left.peers.items() if state != "approved"}
     assert against.items() <= states.items(), f"{one.host} restored has {states}, before it was {left.peers}"
-
-
-def _is_own_sum(round_: dict[str, Any]) -> bool:
-    return round_["role"] == "aggregator" and round_["outcome"] == "completed"
 
 
 def _refused(refused: dict[str, str]) -> str:
