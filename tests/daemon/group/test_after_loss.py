@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ URL = f"https://host.example{cards.ROUTER}"
 OTHERS = [Identity(f"m{n}.example", bytes([n + 1]) * 32) for n in range(4)]
 HOSTED = Membership("coop", ME, "https://one.example", "host", "member", since=1.0)
 MEMBER = Membership("coop", HOST, URL, "member", "member", epoch=b"e", run="ab", since=1.0)
+
+
+def member(one: Identity, _before: GroupMember | None) -> GroupMember:
+    return GroupMember(one.host, format_key(one.public.key), node_id=7, state="member", since=1.0)
 
 
 def entry(seq: int, event: str, subject: str, group: str = "coop", **details: Any) -> Row:
@@ -121,8 +126,7 @@ def test_a_host_with_an_older_database_keeps_out_whom_it_ejected_since(config: C
     with writes(engine) as connection:
         repository.change_in(connection, lambda _one: HOSTED)
         for one in OTHERS[:2]:
-            member = GroupMember(one.host, format_key(one.public.key), node_id=7, state="member", since=1.0)
-            repository.change_member_in(connection, one.host, lambda _one, member=member: member)
+            repository.change_member_in(connection, one.host, partial(member, one))
         note_in_ledger(connection, identity, "hosted", ME, "coop", 1.0)
     older = copy_of(config, engine)
     with writes(engine) as connection:

@@ -79,7 +79,7 @@ def put_back(config: Config) -> None:
 
 def states(config: Config) -> dict[str, str]:
     engine = open_checked(config.database)
-    found = {host: peer.state for host, peer in repository.read(engine, config).peers.items()}
+    found = {host: str(peer.state) for host, peer in repository.read(engine, config).peers.items()}
     engine.dispose()
     return found
 
