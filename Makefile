@@ -5,6 +5,7 @@
 # make check  ruff, spelling, glossary, import contract, mypy, tsc, eslint
 # make test-flower FLOWER=1.42  the tests of groups on another version of Flower, in an environment of its own
 # make test-install  the README's install commands in a clean Debian: needs root and debootstrap, takes minutes
+# make test-upgrade OLD=v0.2.0  an older release as a peer, and this checkout on its folder; without OLD the newest tag
 # make bench  speed, as ratios against named baselines
 # make chaos  daemons killed at random under load, full disks, damaged files, clock jumps, a failing PeerTube: no wrong
 #             answer, no lost entry, no wrong sum, nothing given twice (an hour; shorter with CHAOS_ARGS="--kills 20 --faults 1 --rounds 5")
@@ -27,7 +28,7 @@ JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test test-fast test-flower test-install check bench chaos results privacy lock release docs changelog clean
+.PHONY: demo test test-fast test-flower test-install test-upgrade check bench chaos results privacy lock release docs changelog clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
@@ -63,6 +64,9 @@ $(VENV)-flower-%/.installed: pyproject.toml constraints.txt
 
 test-install: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/python -m tests.install $(INSTALL_ARGS)
+
+test-upgrade: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.upgrade $(OLD)
 
 check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/ruff check .

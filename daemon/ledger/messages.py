@@ -207,6 +207,8 @@ def _lost(_subject: str, details: Details) -> Sentence:
             told = sentence("ledger_lostRestored")
         case "copied":
             told = sentence("ledger_lostCopied")
+        case "older-folder":
+            told = sentence("ledger_lostOlderFolder")
         case None | "":
             told = sentence("ledger_lostUnknown")
         case _:
@@ -215,7 +217,7 @@ def _lost(_subject: str, details: Details) -> Sentence:
         return sentence("ledger_lostMissing", what=told, count=missing)
     if brought:
         return sentence("ledger_lostBrought", what=told, count=brought)
-    if cause in ("older", "restored", "copied"):
+    if cause in ("older", "restored", "copied", "older-folder"):
         return sentence("ledger_lostAlone", what=told)
     return sentence("ledger_lost", what=told)
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from daemon.config import PeerTubeSource
 from daemon.errors import JobError
+from daemon.maintenance import older_folder
 from daemon.process.job_context import JobContext
 from daemon.rounds.withdrawal import withdraw_viewers
 from daemon.source.peertube import open_client, read_closed, read_exclusions, read_participants
@@ -29,10 +30,12 @@ def run(context: JobContext) -> dict[str, Any]:
         JobError: syncs keep replacing what is being checked.
     """
     try:
-        return _check(context)
+        done = _check(context)
     finally:
         source_state.not_checked(context.engine, before=context.clock() - UNSEEN)
         deploy.drop_exact(context.engine, context.config)
+    older_folder.look(context)
+    return done
 
 
 def _check(context: JobContext) -> dict[str, Any]:

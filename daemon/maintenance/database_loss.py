@@ -1,7 +1,7 @@
 """Going on after the database was lost, or an older one was put back: with all that is known beside it.
 
-That is the ledger, with what was decided against peers, and the year's account. Approvals are not put back:
-of a database that was lost, nobody is approved.
+That is the ledger, with what was decided against peers and members of a group, and the year's account.
+Approvals are not put back: of a database that was lost, nobody is approved.
 
 Called by whatever opens the database for writing, before anything else is done with it.
 """
@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import DatabaseDamagedError, DatabaseMissingError, StoreError
+from daemon.group import after_loss
 from daemon.identity import open_identity
 from daemon.ledger import bring_back, second_copy
 from daemon.ledger.bring_back import Lacking
@@ -46,6 +47,7 @@ _WHAT: Final = {
     "older": sentence("lostOlder"),
     "restored": sentence("lostRestored"),
     "copied": sentence("lostCopied"),
+    "older-folder": sentence("lostOlderFolder"),
 }
 
 
@@ -102,6 +104,11 @@ def take_over(config: Config, engine: Engine, now: float) -> None:
     loss.settle(config)
 
 
+def pause_all(config: Config, engine: Engine, now: float) -> None:
+    """Pause every peer: what is here was put back from an older copy, and nothing tells what it lacks."""
+    _put_back(config, engine, Loss(now, "older-folder", ""), Lacking())
+
+
 def _public(config: Config) -> PublicIdentity | None:
     if not config.identity_file.exists():
         return None
@@ -118,6 +125,7 @@ def _put_back(config: Config, engine: Engine, found: Loss, lack: Lacking) -> Non
             if (state := _state(peer, lack.decided.get(host), found)) != peer.state:
                 repository.save_in(connection, replace(peer, state=state))
         details = {"cause": found.cause, "brought_back": len(lack.entries), "missing": len(lack.apart)}
+        after_loss.put_back(connection, (*lack.entries, *lack.apart), identity.host, known)
         append_in(connection, identity, Kind.DATABASE_LOST, identity.host, details, found.at)
     logger.warning("the database lacked what is known beside it", extra={**details, "code": "database-lost"})
 
@@ -130,7 +138,7 @@ def _state(peer: Peer, decided: Kind | None, found: Loss) -> State:
         return peer.state
     if decided is Kind.PEER_REMOVED:
         return "removed"
-    if decided is Kind.PEER_PAUSED or found.cause == "copied":
+    if decided is Kind.PEER_PAUSED or found.cause in loss.UNDECIDED:
         return "paused"
     return peer.state
 
@@ -139,7 +147,7 @@ def sentences(found: Loss) -> tuple[Sentence, ...]:
     """Return what the admin has to know."""
     said = [_WHAT[found.cause]]
     said.append(sentence("lostPaused") if found.cause in loss.UNDECIDED else sentence("lostDecided"))
-    if found.cause in ("restored", "copied"):
+    if found.cause in ("restored", "copied", "older-folder"):
         said.append(sentence("lostServed"))
     if found.kept:
         said.append(sentence("lostKept"))

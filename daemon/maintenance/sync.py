@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from daemon.errors import SourceError
+from daemon.maintenance import older_folder
 from daemon.process.job_context import JobContext
 from daemon.rounds.withdrawal import withdraw_viewers
 from daemon.source import Source, open_source
@@ -39,6 +40,7 @@ def run(context: JobContext) -> dict[str, Any]:
     # Exact numbers have no data window that knows who is in it.
     gone = before.keys() - viewer_states(context.engine).keys() if context.config.serve.exact_own else ()
     withdraw_viewers(context.config, context.engine, context.clock, removed=len(gone))
+    older_folder.look(context)
     context.progress("storing", 1.0)
     return vars(snapshot.counts)
 

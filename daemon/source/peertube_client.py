@@ -104,7 +104,15 @@ class ExportClient:
         Raises:
             SourceError: there is no usable answer.
         """
-        return self._get(EXPORT + route, parameters, {SECRET_HEADER: self._secret})
+        return self._ask("GET", EXPORT + route, parameters, {SECRET_HEADER: self._secret})
+
+    def tell(self, route: str, **parameters: int | str) -> dict[str, Any]:
+        """Tell the plugin what it is to keep, and return its answer.
+
+        Raises:
+            SourceError: there is no usable answer.
+        """
+        return self._ask("POST", EXPORT + route, parameters, {SECRET_HEADER: self._secret})
 
     def public(self, path: str, **parameters: int | str) -> dict[str, Any]:
         """Return PeerTube's answer to what anybody may ask; the secret is not sent.
@@ -112,17 +120,17 @@ class ExportClient:
         Raises:
             SourceError: there is no usable answer.
         """
-        return self._get(path, parameters, {})
+        return self._ask("GET", path, parameters, {})
 
-    def _get(
-        self, path: str, parameters: Mapping[str, int | str], headers: Mapping[str, str]
+    def _ask(
+        self, method: str, path: str, parameters: Mapping[str, int | str], headers: Mapping[str, str]
     ) -> dict[str, Any]:
         waited, failures = 0, 0
         while True:
             self._pace.take()
             self.requests += 1
             try:
-                status, after, body = self._runner.run(self._fetch(path, parameters, headers))
+                status, after, body = self._runner.run(self._fetch(method, path, parameters, headers))
             except TimeoutError:
                 raise _error(
                     f"PeerTube did not answer {_name(path)} within {self._timeout:g} seconds",
@@ -142,7 +150,7 @@ class ExportClient:
                 return _json(path, status, body)
 
     async def _fetch(
-        self, path: str, parameters: Mapping[str, int | str], headers: Mapping[str, str]
+        self, method: str, path: str, parameters: Mapping[str, int | str], headers: Mapping[str, str]
     ) -> tuple[int, str | None, bytes]:
         if self._session is None:
             # Bodies are taken as they are: a compressed one could unfold to any size.
@@ -153,8 +161,12 @@ class ExportClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         async with asyncio.timeout(self._timeout):
-            request = self._session.get(
-                self._url + path, params=dict(parameters), headers=dict(headers), allow_redirects=False
+            request = self._session.request(
+                method,
+                self._url + path,
+                params=dict(parameters),
+                headers=dict(headers),
+                allow_redirects=False,
             )
             async with request as answer:
                 body = bytearray()

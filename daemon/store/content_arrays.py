@@ -6,12 +6,14 @@ Videos are ordered by url (code points), so that instances with the same videos 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
+from daemon.store.engine import explained
 from daemon.store.rows import VIDEO_COLUMNS
 
 Columns = dict[str, tuple[Any, ...]]
@@ -78,9 +80,10 @@ def read_in(connection: Connection) -> Catalogue:
 
 def columns(connection: Connection, table: str, names: Sequence[str], order: str = "") -> Columns:
     """Return the columns of a table by name, each with one value per row."""
-    # SQLAlchemy's row objects would take longer to build than the query itself.
     cursor = connection.exec_driver_sql(f"SELECT {', '.join(names)} FROM {table} {order}").cursor  # noqa: S608
-    rows = [] if cursor is None else cursor.fetchall()
+    # SQLAlchemy's row objects would take longer to build than the query itself. It hears of no error here.
+    with explained(Path(str(connection.engine.url.database))):
+        rows = [] if cursor is None else cursor.fetchall()
     return {name: tuple(map(itemgetter(place), rows)) for place, name in enumerate(names)}
 
 

@@ -28,10 +28,11 @@ from daemon.process.daemon_lock import replace_file
 from daemon.store.engine import is_damage, reads, trouble
 from daemon.store.tables import DatabaseLoss
 
-Cause = Literal["missing", "empty", "damaged", "older", "restored", "copied"]
+Cause = Literal["missing", "empty", "damaged", "older", "restored", "copied", "older-folder"]
 """What became of it. It was found `older` than the second copy of the ledger, or `restored` from a backup; as
-`copied`, too, but with nothing that tells what was decided since."""
-UNDECIDED: Final[frozenset[Cause]] = frozenset({"missing", "empty", "damaged", "copied"})
+`copied`, too, but with nothing that tells what was decided since. With an `older-folder` everything beside it
+is older, too."""
+UNDECIDED: Final[frozenset[Cause]] = frozenset({"missing", "empty", "damaged", "copied", "older-folder"})
 """Causes after which nobody knows what was decided about peers."""
 
 KEEP_DAMAGED_SECONDS: Final = 7 * 86400.0

@@ -11,11 +11,12 @@ videos makes them older; an own video is never older than its publication.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, func, select, text
 
-from daemon.store.engine import reads
+from daemon.store.engine import explained, reads
 from daemon.store.tables import Video, VideoSince
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def public_dates(engine: Engine) -> list[float]:
         if driver is None:
             raise ValueError("the connection must be open")
         # A hundred thousand rows, which as objects would take ten times as long.
-        return [since for (since,) in driver.execute("SELECT since FROM video_since ORDER BY since")]
+        with explained(Path(str(engine.url.database))):
+            return [since for (since,) in driver.execute("SELECT since FROM video_since ORDER BY since")]
 
 
 def public_since(engine: Engine, urls: tuple[str, ...], *, before: float) -> NDArray[np.bool_]:

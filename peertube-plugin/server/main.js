@@ -13,6 +13,7 @@ const { Exclusions } = require('./exclusions.js')
 const { Export } = require('./export.js')
 const { Guards } = require('./guards.js')
 const { InstanceCard } = require('./identity.js')
+const { LedgerSeen } = require('./ledger-seen.js')
 const { Lists } = require('./lists.js')
 const { createLog } = require('./log.js')
 const { Proxy } = require('./proxy.js')
@@ -113,6 +114,7 @@ async function wire (options, log, { clock = systemClock, fetch = globalThis.fet
   const router = options.getRouter()
   const routes = [
     new Export({ settings, sql, pseudonyms, exclusions, audience, config, categories, version, isErased }),
+    new LedgerSeen({ stored }),
     new ViewerRoutes({
       settings, sql, consent, viewers, related, exclusions, pseudonyms, daemon, clock, log, isErased
     }),

@@ -13,6 +13,7 @@ const { randomBytes } = require('node:crypto')
 
 const SECRET = 'secret'
 const KEY = 'pseudonym-key'
+const LEDGER = 'ledger'
 const WHERE = 'name = \'shoal\' AND type = 1'
 
 class Stored {
@@ -77,8 +78,19 @@ class Stored {
     for (const listener of this.#listeners) listener(this.content)
   }
 
+  /** How far the daemon's ledger had come, as it was kept last. @returns {Promise<import('./ledger-seen.js').Seen | null>} */
+  async ledger () {
+    return (await row(this.#query))?.storage?.[LEDGER] || null
+  }
+
+  /** @param {import('./ledger-seen.js').Seen} seen */
+  async keepLedger (seen) {
+    await this.#storage.storeData(LEDGER, seen)
+  }
+
   /** Leave neither secret nor key behind; other processes see by that that everything was erased. */
   async erase () {
+    await this.#storage.storeData(LEDGER, '')
     await this.#storage.storeData(SECRET, '')
     await this.#storage.storeData(KEY, '')
     this.#erased = true
@@ -87,11 +99,17 @@ class Stored {
 
 /** @param {Query} query @returns {Promise<Content | null>} null: erased, or uninstalled for good */
 async function read (query) {
-  const [row] = await query(`SELECT settings, storage FROM plugin WHERE ${WHERE}`,
-    { bind: [], type: 'SELECT', useMaster: true })
-  const { [SECRET]: secret, [KEY]: key } = row?.storage ?? {}
+  const found = await row(query)
+  const { [SECRET]: secret, [KEY]: key } = found?.storage ?? {}
   if (typeof secret !== 'string' || !secret || typeof key !== 'string' || !/^[0-9a-f]{64}$/.test(key)) return null
-  return { saved: row.settings ?? {}, secret, key }
+  return { saved: found.settings ?? {}, secret, key }
+}
+
+/** @param {Query} query @returns {Promise<any>} */
+async function row (query) {
+  const [found] = await query(`SELECT settings, storage FROM plugin WHERE ${WHERE}`,
+    { bind: [], type: 'SELECT', useMaster: true })
+  return found
 }
 
 module.exports = { Stored }

@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,9 +84,7 @@ def report_kills(kills: Kills) -> int:
     ):
         table.add_row(name, value)
     Console().print(table)
-    for sentence in (*kills.wrong, *kills.lost):
-        _say(sentence)
-    return 1 if kills.wrong or kills.lost else 0
+    return _say_wrong([*kills.wrong, *kills.lost])
 
 
 def report_faults(rows: Sequence[faults.Row]) -> int:
@@ -97,10 +96,7 @@ def report_faults(rows: Sequence[faults.Row]) -> int:
         figures = f"{row.answered:,}", f"{row.away:,}", said, f"{len(row.wrong)}", f"{len(row.lost)}"
         table.add_row(row.fault, str(row.times) if row.times else "not tried", *figures)
     Console().print(table)
-    wrong = [sentence for row in rows for sentence in (*row.wrong, *row.lost)]
-    for sentence in wrong:
-        _say(sentence)
-    return 1 if wrong else 0
+    return _say_wrong([sentence for row in rows for sentence in (*row.wrong, *row.lost)])
 
 
 async def _run(
@@ -113,6 +109,13 @@ async def _run(
         kills = await random_kills.run(daemons, options.kills, rng, _say) if options.kills else None
         tried = Rounds(daemons, rng, _say)
         return kills, [await tried.run(options.rounds, loss) for loss in options.loss if options.rounds]
+
+
+def _say_wrong(sentences: Sequence[str]) -> int:
+    """Say each once, with how often; return 1 where there is one, else 0."""
+    for sentence, times in Counter(sentences).items():
+        _say(sentence if times == 1 else f"{sentence} ({times} times)")
+    return 1 if sentences else 0
 
 
 def _say(sentence: str) -> None:

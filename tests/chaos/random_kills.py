@@ -15,7 +15,7 @@ from typing import Final
 
 from daemon.lab.demo.processes import Daemon, every, require
 from tests.chaos import load
-from tests.chaos.killed_rounds import TRIES, windows_over, wrong
+from tests.chaos.killed_rounds import START_WITHIN, TRIES, windows_over, wrong
 from tests.chaos.witness import Witness, given_by
 
 BETWEEN: Final = 0.2, 3.0
@@ -73,7 +73,7 @@ async def _kill(
         if found.killed % 20 == 0:
             say(f"{found.killed} kills, {found.completed} of {found.rounds} rounds completed")
         await asyncio.sleep(rng.uniform(*AWAY))
-        await daemon.start()
+        await daemon.start(within=START_WITHIN)
 
 
 async def kill(daemon: Daemon) -> None:

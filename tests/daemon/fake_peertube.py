@@ -27,6 +27,8 @@ SECRET = "a-secret-of-the-plugin-0123456789"
 HOST = "one.example"
 PLUGIN = json.loads((ROOT / "peertube-plugin" / "package.json").read_text("utf-8"))["version"]
 
+_NUMBERS = {"entries", "decisions"}
+
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
 
@@ -91,6 +93,7 @@ class World:
     """(name, host)"""
     closed: Any = False
     effects: list[dict[str, Any]] = field(default_factory=list)
+    ledger: dict[str, Any] | None = None
     followed_since: str | None = "2026-01-02T03:04:05.678Z"
     at: Callable[[str, int], float] = lambda kind, number: 1_710_000_000.25 + number + 1e6 * (kind == "rates")
 
@@ -216,6 +219,11 @@ class PeerTube:
         plugin = {"npmName": "peertube-plugin-shoal", "name": "shoal", "version": self.plugin}
         return {"serverVersion": "7.2.1", "plugin": {"registered": [plugin] if self.plugin else []}}
 
+    def _ledger(self, query: dict[str, str]) -> dict[str, Any]:
+        if query:
+            self.world.ledger = {name: int(v) if name in _NUMBERS else v for name, v in query.items()}
+        return {"ledger": self.world.ledger}
+
     def _status(self, _query: dict[str, str]) -> dict[str, Any]:
         return {
             "plugin": self.plugin,
@@ -284,7 +292,7 @@ def peertube(world: World) -> Iterator[PeerTube]:
 
     async def start() -> web.AppRunner:
         app = web.Application()
-        app.router.add_get("/{path:.*}", server.answer)
+        app.router.add_route("*", "/{path:.*}", server.answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -128,8 +128,8 @@ def _body(raw: bytes) -> Any:
 
 
 @contextlib.contextmanager
-def daemon(config: Path, **environment: str) -> Iterator[Daemon]:
-    """Run a daemon until the end of the block; it must stop cleanly when asked to."""
+def daemon(config: Path, *, within: float = START_SECONDS, **environment: str) -> Iterator[Daemon]:
+    """Run a daemon until the end of the block; it must start in so many seconds, and stop when asked to."""
     migrate(config.parent / "shoal.db")
     log = config.parent / "daemon.log"
     env = {**os.environ, **python_module("x")[1], **environment}
@@ -137,7 +137,7 @@ def daemon(config: Path, **environment: str) -> Iterator[Daemon]:
     with log.open("wb") as file:
         process = subprocess.Popen(command, stderr=file, env=env)
     try:
-        until(lambda: find(config.parent) is not None or process.poll() is not None)
+        until(lambda: find(config.parent) is not None or process.poll() is not None, within)
         running = find(config.parent)
         if running is None:
             raise AssertionError(f"the daemon did not start: {log.read_text()}")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from federation import envelope, messages
-from federation.envelope import Stage
+from federation import envelope, hello, messages
+from federation.envelope import VERSION, Stage
 from federation.errors import Code, ProtocolMisuse, Refusal
 from federation.identity import Identity, PublicIdentity
 from federation.journal import MemoryJournal
@@ -43,6 +43,24 @@ def table_at(stage: Stage) -> Table:
     for earlier in REQUESTS[: REQUESTS.index(stage)]:
         table.send(ME, SENT[earlier])
     return table
+
+
+@pytest.mark.parametrize("version", [VERSION - 1, VERSION + 1])
+@pytest.mark.parametrize("stage", [Stage.HELLO, Stage.PROPOSE])
+def test_an_older_and_a_newer_version_are_told_to_update(stage: Stage, version: int) -> None:
+    table = Table(4)
+    said = hello.say(Identity("old.example", b"o" * 32), ME, 1.0, approves=True)
+    raw = said if stage is Stage.HELLO else SENT[stage]
+    assert read(raw).stage is stage
+    other = envelope.MAGIC[:-1] + bytes([version]) + raw[len(envelope.MAGIC) :]
+    with pytest.raises(Refusal) as refused:
+        table.send(ME, other)
+    assert refused.value.code is Code.UPDATE
+    assert refused.value.sentence == (
+        f"the message is of protocol {version}, this instance speaks {VERSION}; "
+        "update Shoal on the older of the two"
+    )
+    assert table.send(ME, SENT[Stage.PROPOSE]) == TABLE.answers[Stage.PROPOSE][ME]
 
 
 @pytest.mark.parametrize("stage", REQUESTS)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -34,6 +34,11 @@ def build(folder: Path) -> Path:
             shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=left_out)
         else:
             shutil.copy(ROOT / name, source)
+    return build_from(source, folder)
+
+
+def build_from(source: Path, folder: Path) -> Path:
+    """Build the wheel of a project in a folder that nobody else needs; returns its path."""
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "--wheel-dir", str(folder), str(source)], check=True, capture_output=True)
     [wheel] = folder.glob("*.whl")
@@ -41,33 +46,36 @@ def build(folder: Path) -> Path:
 
 
 def environment(folder: Path, wheel: Path) -> Path:
-    """Make an environment of a wheel and its base dependencies, linked from this one; returns its Python."""
+    """Make an environment of a wheel and its base dependencies, linked from this one; returns its Python.
+
+    Raises:
+        LookupError: something that the wheel needs is not here, or not in a version that it takes.
+    """
     venv.create(folder, with_pip=False, symlinks=True)
     [site] = folder.glob("lib/python*/site-packages")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    for name in _needed("shoal"):
+    [own] = metadata.distributions(name="shoal", path=[str(site)])
+    for name in _needed(own.requires or ()):
         _link(metadata.distribution(name), site)
     return folder / "bin" / "python"
 
 
-def _needed(name: str) -> set[str]:
-    """Return all that pip installs with a distribution, without its extras and itself."""
+def _needed(requires: Iterable[str]) -> set[str]:
+    """Return all that pip installs for these requirements, without extras."""
     found: set[str] = set()
-    waiting = [name]
+    waiting = list(requires)
     while waiting:
-        for other in _requirements(waiting.pop()):
-            if other not in found:
-                found.add(other)
-                waiting.append(other)
+        requirement = Requirement(waiting.pop())
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        here = metadata.distribution(requirement.name)
+        if not requirement.specifier.contains(here.version, prereleases=True):
+            raise LookupError(f"it needs {requirement}, and {here.version} is installed here")
+        if (name := canonicalize_name(requirement.name)) not in found:
+            found.add(name)
+            waiting += here.requires or ()
     return found
-
-
-def _requirements(name: str) -> Iterator[str]:
-    for text in metadata.requires(name) or ():
-        requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            yield canonicalize_name(requirement.name)
 
 
 def _link(distribution: metadata.Distribution, site: Path) -> None:

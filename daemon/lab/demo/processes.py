@@ -70,8 +70,8 @@ class Daemon:
         """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
 
-    async def start(self, *, die_at: str = "") -> None:
-        """Start it, with a fault or without, and wait until it listens.
+    async def start(self, *, die_at: str = "", within: float = _START_SECONDS) -> None:
+        """Start it, with a fault or without, and wait until it listens, at most that many seconds.
 
         Raises:
             JobError: it ended, or did not listen in time.
@@ -88,7 +88,7 @@ class Daemon:
                 start_new_session=True,
                 preexec_fn=lambda: limits.end_with(me),
             )
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(within):
             while (found := daemon_lock.find(self.instance.folder)) is None:
                 if not self.alive:
                     raise JobError(

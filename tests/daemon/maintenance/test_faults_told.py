@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from daemon.config import Config, load
+from daemon.errors import DatabaseDamagedError
 from daemon.identity import open_identity
 from daemon.peers import repository
 from daemon.peers.repository import Peer
+from daemon.store import engagement_arrays, videos
 from daemon.store.engine import open_checked, truncate_wal
 from federation.identity import Identity, format_key
 from tests.daemon.fake_peertube import configure, peertube, small_world
@@ -80,6 +84,24 @@ def test_commands_status_and_doctor(config: Config, damage: Callable[[Path], Non
         found = {one["check"]: one for one in checks.get("checks", checks.get("problems"))}["database"]
         assert (found["outcome"], found["sentence"]) == ("failure", f"{said}.")
         assert found["next_step"] == listed.json["advice"]
+
+
+@pytest.mark.parametrize("table", ["videos", "engagements", "video_since"])
+def test_a_table_that_is_read_past_sqlalchemy(config: Config, table: str) -> None:
+    """Its first page stays, so that the damage is met in the middle of the rows."""
+    with closing(sqlite3.connect(config.database)) as database:
+        rows = database.execute(
+            "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path", (table,)
+        ).fetchall()
+    *_, (last,) = rows
+    assert len(rows) > 1 or table != "engagements"
+    with config.database.open("r+b") as file:
+        file.seek((last - 1) * PAGE)
+        file.write(b"\xa5" * PAGE)
+    engine = open_checked(config.database)
+    read = videos.public_dates if table == "video_since" else engagement_arrays.read
+    with pytest.raises(DatabaseDamagedError):
+        read(engine)
 
 
 @pytest.mark.parametrize("damage", SAID)

@@ -49,6 +49,26 @@ for (const major of [7, 8]) {
       assert.ok(body.marks.rates >= 7 && body.marks.history >= 7)
     })
 
+    test('what the daemon tells of its ledger is kept until it tells more', async () => {
+      const tell = query => world.call('POST', `export/v1/ledger?${new URLSearchParams(query)}`, { secret: true })
+      assert.deepEqual((await world.export('ledger')).body, { ledger: null })
+      const hash = digit => digit.repeat(64)
+      const first = { begun: hash('0'), entries: 1, head: hash('0'), decisions: 0, decision: '' }
+      assert.deepEqual((await tell(first)).body, { ledger: first })
+      const seen = { ...first, entries: 7, head: hash('a'), decisions: 5, decision: hash('b') }
+      assert.deepEqual((await tell(seen)).body, { ledger: seen })
+      for (const wrong of [
+        { head: 'A'.repeat(64) }, { head: '' }, { entries: 0 }, { entries: 'many' }, { entries: 4 }, { entries: 2 ** 49 },
+        { decisions: 0 }, { decision: '' }, { begun: hash('0') + '0' }
+      ]) {
+        assert.equal((await tell({ ...seen, ...wrong })).status, 400, JSON.stringify(wrong))
+      }
+      assert.deepEqual((await world.export('ledger')).body, { ledger: seen })
+      for (const method of ['GET', 'POST']) {
+        assert.equal((await world.call(method, `export/v1/ledger?${new URLSearchParams(first)}`)).status, 404, method)
+      }
+    })
+
     test('the catalogue holds the public videos with all their columns', async () => {
       const items = await pages(world, 'videos')
       assert.deepEqual(items.map(({ uuid }) => uuid), [open.uuid, far.uuid])
