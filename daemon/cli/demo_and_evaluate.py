@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -102,6 +103,12 @@ def evaluate(
         bool,
         typer.Option("--together", help="Compare instances alone and with others. Takes minutes."),
     ] = False,
+    family: Annotated[
+        bool,
+        typer.Option(
+            "--family", help="Compare models of ratings by RMSE and ranking. Takes ten minutes or more."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 1,
     like_at: Annotated[
         float | None, typer.Option(help="Least value of a like; without it, as the data set has it.")
@@ -112,9 +119,15 @@ def evaluate(
 
     Popularity, nearest neighbours, implicit ALS and PeerTube's own rule are measured beside them.
     """
-    if sum((heads, together, instances is not None)) > 1:
+    if sum((heads, together, family, instances is not None)) > 1:
         raise RequestError(
-            "--heads, --together and --instances exclude each other", advice="Leave all but one of them out."
+            "--heads, --together, --family and --instances exclude each other",
+            advice="Leave all but one of them out.",
+        )
+    if family and not find_spec("sklearn"):
+        raise RequestError(
+            "--family needs scikit-learn, which is not installed",
+            advice="Install it: pip install 'shoal[family]'",
         )
     # Loads SciPy and PyTorch.
     from daemon.cli import evaluate_view
@@ -124,6 +137,7 @@ def evaluate(
         instances=instances,
         heads=heads,
         together=together,
+        family=family,
         seed=seed,
         like_at=like_at,
         threads=threads,

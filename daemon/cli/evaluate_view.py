@@ -26,13 +26,15 @@ def run(
     instances: int | None,
     heads: bool,
     together: bool,
+    family: bool,
     seed: int,
     like_at: float | None,
     threads: int,
 ) -> None:
     """Evaluate the models on a data set.
 
-    That is all of it, split over so many instances, the choice of heads, or alone against together.
+    That is all of it, split over so many instances, the choice of heads, alone against together, or the
+    family of models of ratings.
 
     Raises:
         SourceError: the set cannot be read, or is too small.
@@ -49,6 +51,13 @@ def run(
             elif together:
                 beside = evaluate_together(tables, options, progress)
                 result(beside, lambda: _show_together(beside))
+            elif family:
+                # Loads scikit-learn, which is installed for this alone.
+                from daemon.cli import evaluate_family_view
+                from daemon.lab.evaluate_family import evaluate_family
+
+                members = evaluate_family(tables, options, progress)
+                result(members, lambda: evaluate_family_view.show(members))
             elif instances is None:
                 report = evaluate(tables, options, progress)
                 result(report, lambda: _show(report))
