@@ -7,7 +7,7 @@ member is tuned with the same number of tries, on a validation part of what is l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -20,7 +20,7 @@ from daemon.lab.evaluate import Evaluated, Options
 from daemon.lab.experiment import Progress, tags_of
 from daemon.source.dataset_columns import RATING_STEPS, positive_from
 from daemon.source.dataset_files import DataSet
-from models.evaluation import measure, next_videos, without
+from models.evaluation import measure, without
 from models.family.als import ExplicitALS
 from models.family.balse import Balse
 from models.family.bayesian_fm import BayesianFM
@@ -29,7 +29,7 @@ from models.family.deep_fm import DeepFM
 from models.family.factorization_machine import FactorizationMachine
 from models.family.implicit import LikedALS
 from models.family.logistic import LogisticFactorization
-from models.family.member import Floats, Ints, Maker, Member, Ratings, Settings, frequent_tags
+from models.family.member import TAGGED_ITEMS, Floats, Ints, Maker, Member, Ratings, frequent_tags
 from models.family.neighbours import ItemNeighbours, UserNeighbours
 from models.family.tag_regression import TagLasso, TagRidge
 from models.training import dense_threads
@@ -274,13 +274,15 @@ class _Bench:
     def notes(self) -> tuple[str, ...]:
         """Say what was measured on."""
         train, test = self._all.train, self._all.test
+        tried, chosen_by, everything = map(len, (self._tuning.values, self._validation.values, train.values))
+        users = len(np.unique(test.users))
         return (
             f"Held out: all ratings of {COLD:.0%} of the videos, and {self._options.test:.0%} of the others.",
             f"Cold videos have no rating in training, the least rated at most {self._all.most}.",
-            f"Tags that at least so many videos have are features: {train.tags.shape[1]}.",
-            f"{TRIES} settings are tried per model, on {len(self._tuning.values):,} of {len(train.values):,} "
-            f"training ratings, with {len(self._validation.values):,} others to choose by; then it is fitted to all.",
-            f"Rankings are those of {len(self._ranked):,} of {len(np.unique(test.users)):,} users, drawn at random.",
+            f"Features are the {train.tags.shape[1]} tags that at least {TAGGED_ITEMS} videos have.",
+            f"{TRIES} settings per model are tried on {tried:,} of {everything:,} ratings.",
+            f"They are judged by {chosen_by:,} others; the best are then fitted to all.",
+            f"Rankings are those of {len(self._ranked):,} of {users:,} users, drawn at random.",
             "Errors are standard errors over users. Predictions are clipped to the scale.",
         )
 

@@ -2,8 +2,8 @@
 
 Vie, Yger, Lahfa, Clement, Cocchi, Chalumeau, Kashima. Using posters to recommend anime and mangas in a
 cold-start scenario. ICDAR 2017: the weight of the factors is a sigmoid, of slope beta and middle gamma, of
-how often an item was rated (its logarithm here). Both are learned on ratings that are held out in two ways: all of
-some items, so that there are items without any, and all but a few of some others.
+how often an item was rated (its logarithm here). Both are learned on ratings that are held out in two ways:
+all of some items, so that there are items without any, and all but a few of some others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from models.family.member import Floats, Ints, Member, Ratings
 from models.family.tag_regression import TagRidge
 
 HELD_OUT: Final = 0.1
-"""Share of the items of which all ratings are held out, of those that keep a few, and of the other ratings."""
+"""Share of the items without ratings, of those that keep a few, and of the ratings held out of the others."""
 KEPT: Final = 5
 """Ratings that an item with few keeps at most."""
 
@@ -95,6 +95,5 @@ def _held_out(ratings: Ratings, kind: Ints, rng: np.random.Generator) -> NDArray
     place[order] = np.arange(len(order)) - starts
     keeps = rng.integers(1, KEPT + 1, ratings.size[1])
     of_kind = kind[ratings.items]
-    return np.where(
-        of_kind == 0, True, np.where(of_kind == 1, place >= keeps[ratings.items], drawn < HELD_OUT)
-    )
+    few, others = place >= keeps[ratings.items], drawn < HELD_OUT
+    return (of_kind == 0) | np.where(of_kind == 1, few, others)

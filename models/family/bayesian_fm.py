@@ -14,6 +14,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from scipy.sparse import csr_array
 
 from models.family.member import Floats, Ints, Member, Ratings
 
@@ -72,12 +73,28 @@ class BayesianFM(Member):
         return np.asarray(self._mean + self._unit * total / len(self._samples))
 
 
+def _pairs(tags: csr_array) -> csr_array:
+    """Return (tags * tags, items), what each item adds to the Gram matrix of its tags."""
+    items, width = tags.shape
+    rows, columns, values = [], [], []
+    for item in range(items):
+        row = slice(tags.indptr[item], tags.indptr[item + 1])
+        own, weights = tags.indices[row].astype(np.int64), tags.data[row]
+        rows.append((own[:, None] * width + own).ravel())
+        columns.append(np.full(len(own) ** 2, item))
+        values.append(np.outer(weights, weights).ravel())
+    if not rows:
+        return csr_array((width * width, items))
+    at = (np.concatenate(rows), np.concatenate(columns))
+    return csr_array((np.concatenate(values), at), shape=(width * width, items))
+
+
 class _Chain:
     """All weights, by factor; factor 0 holds the biases, whose partner is 1."""
 
     def __init__(self, ratings: Ratings, factors: int, rng: np.random.Generator) -> None:
         self._rng, self._ratings = rng, ratings
-        self._tags = ratings.tags.toarray()
+        self._tags, self._pairs = ratings.tags, _pairs(ratings.tags)
         self.mean, self.unit = float(ratings.values.mean()), float(ratings.values.std()) or 1.0
         self._left = (ratings.values - self.mean) / self.unit
         self._rated = ratings.counts > 0
@@ -113,7 +130,7 @@ class _Chain:
         own = of_items.copy()
         # Nothing was learnt about these: their mean says the same as draws do, without the noise.
         own[:, ~self._rated] = np.array([prior.mean for prior in self._priors[1]])[:, None]
-        items = own + of_tags @ self._tags.T
+        items = own + (self._tags @ of_tags.T).T
         one_user, one_item = np.ones((1, of_users.shape[1])), np.ones((1, items.shape[1]))
         p = np.vstack((of_users[:1], one_user, of_users[1:]))
         q = np.vstack((one_item, items[:1], items[1:]))
@@ -145,7 +162,7 @@ class _Chain:
     def _draw_tags(self, f: int, squares: Floats, products: Floats) -> Floats:
         """Draw the weights of all tags at once: a regression of what is left per item."""
         tags, prior, current = self._tags, self._priors[2][f], self._weights[2][f]
-        inverse = self._noise * (tags.T * squares) @ tags
+        inverse = self._noise * (self._pairs @ squares).reshape(len(current), len(current))
         inverse[np.diag_indices_from(inverse)] += prior.precision
         right = self._noise * (tags.T @ (products + squares * (tags @ current)))
         lower = np.linalg.cholesky(inverse)

