@@ -20,7 +20,16 @@ from tests.daemon.lab.four_tastes import write_set
 from tests.daemon.shoal_command import shoal
 
 OPTIONS = Options(recipe=Recipe(threads=1))
-FEW = {"biases", "implicit ALS", family.ALS, family.RIDGE, family.BALSE}
+FEW = {
+    name: (MEMBERS[name][0], settings)
+    for name, settings in {
+        "biases": {"regularisation": (4, 8)},
+        "implicit ALS": {"factors": (8,)},
+        family.ALS: {"factors": (8,), "regularisation": (2,)},
+        family.RIDGE: {"regularisation": (1,)},
+        family.BALSE: {"factors": (8,), "regularisation": (2,)},
+    }.items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,7 @@ def data() -> DataSet:
 
 @pytest.fixture(scope="module")
 def report(data: DataSet) -> FamilyReport:
-    return evaluate_family(data, OPTIONS, members={name: MEMBERS[name] for name in FEW})
+    return evaluate_family(data, OPTIONS, members=FEW)
 
 
 def test_every_member_gets_the_same_number_of_tries() -> None:
