@@ -82,12 +82,14 @@ class FactorizationMachine(Member):
         falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, total_iters=steps)
         self._machine.train()
         for _ in range(self._sweeps):
-            for batch in torch.randperm(len(wanted), generator=draw).split(BATCH):
+            order = torch.randperm(len(wanted), generator=draw)
+            for start in range(0, len(order), BATCH):
+                batch = order[start : start + BATCH]
                 own = (torch.rand(len(batch), generator=draw) >= WITHOUT_ITEM).float()
                 found, squares = self._machine(users[batch], items[batch], own)
                 loss = (found - wanted[batch]).square().mean() + self._regularisation * squares / len(batch)
                 optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimiser.step()
                 falling.step()
         self._machine.eval()

@@ -45,7 +45,7 @@ class _Neighbours(Member):
         similar /= np.maximum(length, np.finfo(np.float32).tiny)[:, None]
         similar /= np.maximum(length, np.finfo(np.float32).tiny)
         np.fill_diagonal(similar, 0)
-        return np.maximum(similar, 0, out=similar)
+        return np.asarray(np.maximum(similar, 0), np.float32)
 
     def _votes(self, voters: int, targets: Ints) -> Floats:
         """Return (len(targets),) residuals that one row's voters vote for."""
@@ -57,7 +57,8 @@ class _Neighbours(Member):
             weights, left = np.take_along_axis(weights, nearest, axis=1), left[nearest]
         total = weights.sum(axis=1)
         votes = (weights * left).sum(axis=1)
-        return np.divide(votes, total, out=np.zeros(len(targets), np.float32), where=total > 0)
+        found = np.divide(votes, total, out=np.zeros(len(targets), np.float32), where=total > 0)
+        return np.asarray(found, np.float64)
 
     def _added(self, rows: Ints, targets: Ints) -> Floats:
         found = np.zeros(len(rows))
@@ -78,12 +79,13 @@ class ItemNeighbours(_Neighbours):
 
     def predict(self, users: Ints, items: Ints) -> Floats:
         """See `Member.predict`."""
-        return self._biases.predict(users, items) + self._added(users, items)
+        return np.asarray(self._biases.predict(users, items) + self._added(users, items))
 
     def rank(self, users: Ints) -> Floats:
         """See `Member.rank`."""
         everything = np.arange(self._size[1])
-        return self._biases.rank(users) + np.array([self._votes(user, everything) for user in users.tolist()])
+        votes = np.array([self._votes(user, everything) for user in users.tolist()])
+        return np.asarray(self._biases.rank(users) + votes)
 
 
 class UserNeighbours(_Neighbours):
@@ -96,9 +98,9 @@ class UserNeighbours(_Neighbours):
 
     def predict(self, users: Ints, items: Ints) -> Floats:
         """See `Member.predict`."""
-        return self._biases.predict(users, items) + self._added(items, users)
+        return np.asarray(self._biases.predict(users, items) + self._added(items, users))
 
     def rank(self, users: Ints) -> Floats:
         """See `Member.rank`."""
         votes = np.array([self._votes(item, users) for item in range(self._size[1])])
-        return self._biases.rank(users) + votes.T
+        return np.asarray(self._biases.rank(users) + votes.T)
