@@ -32,6 +32,7 @@ from models.family.logistic import LogisticFactorization
 from models.family.member import TAGGED_ITEMS, Floats, Ints, Maker, Member, Ratings, frequent_tags
 from models.family.neighbours import ItemNeighbours, UserNeighbours
 from models.family.tag_regression import TagLasso, TagRidge
+from models.recommender import Scores
 from models.training import dense_threads
 
 COLD: Final = 0.05
@@ -335,7 +336,7 @@ def _clipped(member: Member, ratings: Ratings) -> Floats:
     return np.clip(member.predict(ratings.users, ratings.items), *ratings.scale)
 
 
-def _rankings(scores: Floats, seen: csr_array) -> Callable[[Ints], Floats]:
+def _rankings(scores: Floats, seen: csr_array) -> Callable[[Ints], Scores]:
     return lambda rows: without(scores[rows], csr_array(seen[rows]))
 
 

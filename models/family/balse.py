@@ -96,4 +96,4 @@ def _held_out(ratings: Ratings, kind: Ints, rng: np.random.Generator) -> NDArray
     keeps = rng.integers(1, KEPT + 1, ratings.size[1])
     of_kind = kind[ratings.items]
     few, others = place >= keeps[ratings.items], drawn < HELD_OUT
-    return (of_kind == 0) | np.where(of_kind == 1, few, others)
+    return np.asarray((of_kind == 0) | np.where(of_kind == 1, few, others), np.bool_)

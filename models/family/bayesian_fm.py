@@ -173,7 +173,8 @@ class _Chain:
     def _sums(self, side: int, rows: Ints, along: Floats, f: int) -> tuple[Floats, Floats]:
         size = self._ratings.size[side]
         squares = self._number[side] if f == 0 else np.bincount(rows, along * along, size)
-        return np.asarray(squares, np.float64), np.bincount(rows, along * self._left, size)
+        products = np.bincount(rows, along * self._left, size)
+        return np.asarray(squares, np.float64), np.asarray(products, np.float64)
 
     def _drawn(self, side: int, f: int, squares: Floats, products: Floats) -> Floats:
         prior = self._priors[side][f]
