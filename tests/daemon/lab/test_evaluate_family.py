@@ -15,20 +15,23 @@ from daemon.lab import evaluate_family as family
 from daemon.lab.evaluate import Options
 from daemon.lab.evaluate_family import MEMBERS, FamilyReport, evaluate_family, hold_out, ratings_of
 from daemon.source.dataset_files import DataSet
+from models.family.als import ExplicitALS
+from models.family.balse import Balse
+from models.family.biases import Biases
+from models.family.implicit import LikedALS
+from models.family.member import Maker
+from models.family.tag_regression import TagRidge
 from models.trained import Recipe
 from tests.daemon.lab.four_tastes import write_set
 from tests.daemon.shoal_command import shoal
 
 OPTIONS = Options(recipe=Recipe(threads=1))
-FEW = {
-    name: (MEMBERS[name][0], settings)
-    for name, settings in {
-        "biases": {"regularisation": (4, 8)},
-        "implicit ALS": {"factors": (8,)},
-        family.ALS: {"factors": (8,), "regularisation": (2,)},
-        family.RIDGE: {"regularisation": (1,)},
-        family.BALSE: {"factors": (8,), "regularisation": (2,)},
-    }.items()
+FEW: dict[str, tuple[Maker, dict[str, tuple[float, ...]]]] = {
+    "biases": (Biases, {"regularisation": (4, 8)}),
+    "implicit ALS": (LikedALS, {"factors": (8,)}),
+    family.ALS: (ExplicitALS, {"factors": (8,), "regularisation": (2,)}),
+    family.RIDGE: (TagRidge, {"regularisation": (1,)}),
+    family.BALSE: (Balse, {"factors": (8,), "regularisation": (2,)}),
 }
 
 

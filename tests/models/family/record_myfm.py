@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
+from daemon.lab.evaluate_family import HeldOut
 from models.family.member import Ratings
-from tests.models.family.small_ratings import HeldOut, everything, few
+from tests.models.family.small_ratings import everything, few
 
 RECORD = Path(__file__).with_name("myfm.json")
 SEED, FACTORS, SWEEPS, KEPT = 1, 8, 100, 80
@@ -23,7 +24,7 @@ SEED, FACTORS, SWEEPS, KEPT = 1, 8, 100, 80
 
 def rmse(held_out: HeldOut) -> float:
     """Fit it to the training part; return its error on all that is held out, clipped as ours is."""
-    from myfm import MyFMRegressor  # type: ignore[import-not-found]
+    from myfm import MyFMRegressor
 
     train, test = held_out.train, held_out.test
     widths = [*train.size, train.tags.shape[1]]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from daemon.lab.evaluate_family import HeldOut
 from models.family.bayesian_fm import BayesianFM
 from models.family.implicit import LikedALS
 from tests.models.family.record_myfm import FACTORS, RECORD, SWEEPS
-from tests.models.family.small_ratings import HeldOut, few
+from tests.models.family.small_ratings import few
 from tests.models.family.toy_world import ratings
 
 
@@ -31,7 +32,7 @@ def test_the_bayesian_machine_is_within_a_hundredth_of_the_public_one(held_out: 
 
 @pytest.mark.filterwarnings("ignore")
 def test_implicit_als_reaches_the_objective_of_the_public_one() -> None:
-    from implicit.cpu.als import AlternatingLeastSquares  # type: ignore[import-untyped]
+    from implicit.cpu.als import AlternatingLeastSquares
 
     world = ratings()
     liked = world.matrix((world.values >= world.liked_from).astype(np.float64))
