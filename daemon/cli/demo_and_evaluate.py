@@ -106,7 +106,7 @@ def evaluate(
     family: Annotated[
         bool,
         typer.Option(
-            "--family", help="Compare models of ratings by RMSE and ranking. Takes ten minutes or more."
+            "--family", help="Compare models of ratings by RMSE and ranking. Takes many minutes."
         ),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 1,
