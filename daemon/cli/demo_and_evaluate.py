@@ -105,9 +105,7 @@ def evaluate(
     ] = False,
     family: Annotated[
         bool,
-        typer.Option(
-            "--family", help="Compare models of ratings by RMSE and ranking. Takes many minutes."
-        ),
+        typer.Option("--family", help="Compare models of ratings by RMSE and ranking. Takes many minutes."),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 1,
     like_at: Annotated[
