@@ -25,6 +25,7 @@ from models.trained import Recipe
 from tests.daemon.lab.four_tastes import write_set
 from tests.daemon.shoal_command import shoal
 
+pytestmark = pytest.mark.slow
 OPTIONS = Options(recipe=Recipe(threads=1))
 FEW: dict[str, tuple[Maker, dict[str, tuple[float, ...]]]] = {
     "biases": (Biases, {"regularisation": (4, 8)}),

@@ -15,6 +15,8 @@ from tests.models.family.record_myfm import FACTORS, RECORD, SWEEPS
 from tests.models.family.small_ratings import few
 from tests.models.family.toy_world import ratings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def held_out() -> HeldOut:

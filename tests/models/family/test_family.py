@@ -22,6 +22,8 @@ from models.family.neighbours import ItemNeighbours, UserNeighbours
 from models.family.tag_regression import TagLasso, TagRidge
 from tests.models.family.toy_world import ITEMS, NOISE, ratings, split
 
+pytestmark = pytest.mark.slow
+
 
 class Constant(Member):
     """Everybody rates everything the mean."""
