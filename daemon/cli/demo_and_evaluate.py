@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -110,6 +111,10 @@ def evaluate(
         bool,
         typer.Option("--viewers", help="Show from how many viewers on a model is useful. Takes minutes."),
     ] = False,
+    family: Annotated[
+        bool,
+        typer.Option("--family", help="Compare models of ratings by RMSE and ranking. Takes many minutes."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 1,
     like_at: Annotated[
         float | None, typer.Option(help="Least value of a like; without it, as the data set has it.")
@@ -120,21 +125,32 @@ def evaluate(
 
     Popularity, nearest neighbours, implicit ALS and PeerTube's own rule are measured beside them.
     """
-    if sum((heads, together, viewers, instances is not None)) > 1:
+    wanted = {
+        "heads": heads,
+        "together": together,
+        "viewers": viewers,
+        "family": family,
+        "instances": instances is not None,
+    }
+    asked = [name for name, given in wanted.items() if given]
+    if len(asked) > 1:
         raise RequestError(
-            "--heads, --together, --viewers and --instances exclude each other",
+            f"{', '.join(f'--{name}' for name in asked)} exclude each other",
             advice="Leave all but one of them out.",
+        )
+    if family and not find_spec("sklearn"):
+        raise RequestError(
+            "--family needs scikit-learn, which is not installed",
+            advice="Install it: pip install 'shoal[family]'",
         )
     # Loads SciPy and PyTorch.
     from daemon.cli import evaluate_view
 
     evaluate_view.run(
         data,
+        asked[0] if asked else "models",
         instances=instances,
         skew=skew,
-        heads=heads,
-        together=together,
-        viewers=viewers,
         seed=seed,
         like_at=like_at,
         threads=threads,

@@ -23,20 +23,15 @@ from models.trained import Recipe
 
 def run(
     data: Path,
+    question: str,
     *,
     instances: int | None,
     skew: float,
-    heads: bool,
-    together: bool,
-    viewers: bool,
     seed: int,
     like_at: float | None,
     threads: int,
 ) -> None:
-    """Evaluate the models on a data set.
-
-    That is all of it, split over so many instances, the choice of heads, alone against together, or by the
-    number of viewers.
+    """Evaluate the models on a data set, by what `question` asks for.
 
     Raises:
         SourceError: the set cannot be read, or is too small.
@@ -47,23 +42,30 @@ def run(
     try:
         tables = read(data)
         with progress_bar("evaluate", every=PROGRESS_SECONDS) as progress:
-            if heads:
-                chosen = evaluate_heads(tables, options, progress)
-                result(chosen, lambda: _show_heads(chosen))
-            elif together:
-                beside = evaluate_together(tables, options, progress)
-                result(beside, lambda: _show_together(beside))
-            elif viewers:
-                sizes = evaluate_viewers(tables, options, progress)
-                result(sizes, lambda: _show_viewers(sizes))
-            elif instances is None:
-                report = evaluate(tables, options, progress)
-                result(report, lambda: _show(report))
-            else:
-                split = evaluate_instances(
-                    tables, options, Partition(instances=instances, skew=skew), progress
-                )
-                result(split, lambda: _show_instances(split))
+            match question:
+                case "heads":
+                    chosen = evaluate_heads(tables, options, progress)
+                    result(chosen, lambda: _show_heads(chosen))
+                case "together":
+                    beside = evaluate_together(tables, options, progress)
+                    result(beside, lambda: _show_together(beside))
+                case "viewers":
+                    sizes = evaluate_viewers(tables, options, progress)
+                    result(sizes, lambda: _show_viewers(sizes))
+                case "family":
+                    # Loads scikit-learn, which is installed for this alone.
+                    from daemon.cli import evaluate_family_view
+                    from daemon.lab.evaluate_family import evaluate_family
+
+                    members = evaluate_family(tables, options, progress)
+                    result(members, lambda: evaluate_family_view.show(members))
+                case "instances" if instances is not None:
+                    partition = Partition(instances=instances, skew=skew)
+                    split = evaluate_instances(tables, options, partition, progress)
+                    result(split, lambda: _show_instances(split))
+                case _:
+                    report = evaluate(tables, options, progress)
+                    result(report, lambda: _show(report))
     except DataSetError as error:
         raise SourceError(str(error), advice="See the format in the documentation of data sets.") from error
     except (ValueError, TooLittleDataError) as error:

@@ -244,6 +244,7 @@ def test_kinds_of_data_take_the_options_of_their_neighbours(tmp_path: Path) -> N
         (["evaluate", "--data", ".", "--heads", "--together"], "--together"),
         (["evaluate", "--data", ".", "--together", "--instances", "5"], "--instances"),
         (["evaluate", "--data", ".", "--heads", "--instances", "5"], "exclude each other"),
+        (["evaluate", "--data", ".", "--family", "--together"], "--family"),
     ],
 )
 def test_wrong_arguments_are_noticed_before_the_laboratory_is_loaded(words: list[str], hint: str) -> None:

@@ -1,0 +1,1 @@
+"""The family: models of ratings that `shoal evaluate --family` compares. None of them serves lists."""
