@@ -81,7 +81,10 @@ def from_run_config(grid: Grid, context: Context) -> None:
         "lost": result.lost,
         "seconds": round(time.monotonic() - started, 3),
     }
-    (out / "result.json").write_text(json.dumps(summary), encoding="utf-8")
+    # Whoever waits for the file finds it whole.
+    unfinished = out / "result.json.new"
+    unfinished.write_text(json.dumps(summary), encoding="utf-8")
+    unfinished.replace(out / "result.json")
 
 
 app = server_app(from_run_config)

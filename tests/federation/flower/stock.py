@@ -79,7 +79,7 @@ class Flower:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -98,7 +98,7 @@ class Flower:
             time.sleep(0.1)
 
     def result(self, out: Path) -> dict[str, object]:
-        self.until("the run ends", (out / "result.json").exists)
+        self.until("the run ends", (out / "result.json").exists, within=300.0)
         found: dict[str, object] = json.loads((out / "result.json").read_text())
         return found
 
