@@ -163,7 +163,8 @@ class Others:
         spread = np.repeat(
             [noise.counts**0.5 * UNIT, noise.pairs**0.5 * UNIT], [one.length for one in proposal.segments]
         )
-        return plain + np.round(self.rng.normal(size=plain.size) * spread).astype(np.int64)
+        drawn: NDArray[np.int64] = np.round(self.rng.normal(size=plain.size) * spread).astype(np.int64)
+        return plain + drawn
 
 
 class _Year:
