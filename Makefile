@@ -7,6 +7,8 @@
 # make test-install  the README's install commands in a clean Debian: needs root and debootstrap, takes minutes
 # make test-upgrade OLD=v0.2.0  an older release as a peer, and this checkout on its folder; without OLD the newest tag
 # make bench  speed, as ratios against named baselines
+# make scale  sync, training and serving of a made-up instance with a million videos and 100,000 viewers (an hour or more;
+#             another size with SCALE_ARGS="--videos 10000")
 # make chaos  daemons killed at random under load, full disks, damaged files, clock jumps, a failing PeerTube: no wrong
 #             answer, no lost entry, no wrong sum, nothing given twice (an hour; shorter with CHAOS_ARGS="--kills 20 --faults 1 --rounds 5")
 # make results  quality by data set and by number of viewers, into docs/results.md: half an hour with
@@ -28,7 +30,8 @@ JS := tests/plugin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test test-fast test-flower test-install test-upgrade check bench chaos results privacy lock release docs changelog clean
+.PHONY: demo test test-fast test-flower test-install test-upgrade check bench scale chaos results privacy lock release docs \
+	changelog clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal demo $(DEMO_ARGS)
@@ -80,6 +83,9 @@ check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 bench: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 	npm --prefix $(JS) run --silent bench
+
+scale: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.scale $(SCALE_ARGS)
 
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)

@@ -37,6 +37,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import StoreError
+from daemon.rounds.packed_vector import pack, unpack
 from daemon.rounds.viewer_digests import SIZE, Digests, Viewers
 from daemon.store import releases, withdrawn
 from daemon.store.releases import OWN
@@ -230,7 +231,7 @@ class DataWindows:
             self._journal.erase(key, "state")
             self._journal.erase(key)
             # The state last: it promises that the vector can be given again, and withdrawn with its viewers.
-            self._write(key, "given", vector.astype(f"<i{asked.ring // 8}").tobytes())
+            self._write(key, "given", pack(vector, asked.ring))
             self._write_viewers(key, viewers.digests(kept.seed))
             self._write_state(key, replace(kept, window=kept.window.give(asked.terms, asked.proposal)))
             return vector
@@ -478,7 +479,11 @@ class DataWindows:
             StoreError: it is damaged.
 
         """
-        return self._read_sealed(_key(aggregator), "given")
+        packed = self._read_sealed(_key(aggregator), "given")
+        try:
+            return None if packed is None else unpack(packed)
+        except ValueError as error:
+            raise _DamagedRecordError() from error
 
     def _write(self, key: bytes, name: str, data: bytes) -> None:
         self._journal.write(key, name, self._box.encrypt(data))

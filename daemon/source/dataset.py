@@ -70,7 +70,6 @@ class DatasetFiles:
         data = self.data
         total = len(data.item_ids)
         unknown = ("",) * total
-        urls = self.urls()
         titles = data.columns.get("title", unknown)
         hosts = data.columns.get("host", unknown)
         dates = [date if math.isfinite(date) else None for date in publication(data).published.tolist()]
@@ -90,7 +89,7 @@ class DatasetFiles:
             last = min(first + PAGE, total)
             page = [
                 VideoRow(
-                    url=urls[i],
+                    url=self._address(i),
                     uuid=video_uuid(self.name, data.item_ids[i]),
                     title=titles[i],
                     channel=channels[channel[i]] if channel[i] >= 0 else "",
@@ -110,7 +109,6 @@ class DatasetFiles:
     def engagements(self) -> Iterator[tuple[float, Sequence[EngagementRow]]]:
         """Yield pages of likes, in the set's order; without timestamps all happened at 0."""
         data = self.data
-        urls = self.urls()
         named = data if not self._name else _renamed(data, self._name)
         liked = np.flatnonzero(data.values >= positive_from(named, self._like_at).from_value)
         for first in range(0, len(liked), PAGE):
@@ -120,7 +118,7 @@ class DatasetFiles:
                 [
                     EngagementRow(
                         viewer=data.user_ids[data.users[r]],
-                        video_url=urls[data.items[r]],
+                        video_url=self._address(int(data.items[r])),
                         liked=True,
                         at=float(data.timestamps[r]) if data.timestamps is not None else 0.0,
                     )
@@ -139,16 +137,22 @@ class DatasetFiles:
         """Return the address of each item."""
         return addresses(self.data, name=self.name, host=self._host)
 
+    def _address(self, place: int) -> str:
+        return _address_of(self.data, place, name=self.name, host=self._host)
+
 
 def addresses(data: DataSet, *, name: str = "", host: str | None = None) -> list[str]:
     """Return the address of each item: its column `url` where the set has one."""
-    unknown = ("",) * len(data.item_ids)
-    given = data.columns.get("url", unknown)
-    hosts = data.columns.get("host", unknown)
     return [
-        url or video_url(name or data.name, item, own or host)
-        for url, item, own in zip(given, data.item_ids, hosts, strict=True)
+        _address_of(data, place, name=name or data.name, host=host) for place in range(len(data.item_ids))
     ]
+
+
+def _address_of(data: DataSet, place: int, *, name: str, host: str | None) -> str:
+    urls, hosts = data.columns.get("url"), data.columns.get("host")
+    if urls is not None and urls[place]:
+        return urls[place]
+    return video_url(name, data.item_ids[place], (hosts[place] if hosts is not None else "") or host)
 
 
 def _renamed(data: DataSet, name: str) -> DataSet:

@@ -16,6 +16,7 @@ import gzip
 import io
 import math
 import zlib
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+_REPEATED = 65_536
+"""Different texts of a column that are kept once, however often they occur."""
 REPLACE = "Copy the file again from its origin, or create it again"
 
 
@@ -112,12 +115,17 @@ def _read_items(folder: Path, numbering: dict[str, int]) -> dict[str, list[str]]
         return {}
     names = [name for name in table.header(required=("item",)) if name != "item"]
     columns: dict[str, list[str]] = {name: [] for name in names}
+    # A channel or a language is there many times: once is enough.
+    known: dict[str, dict[str, str]] = {name: {} for name in names}
     for line, row in table.rows():
         if row["item"] in numbering:
             raise table.error(line, "the item is listed twice", "Keep one row per item")
         numbering[row["item"]] = len(numbering)
         for name in names:
-            columns[name].append(row[name])
+            text = row[name]
+            if len(known[name]) < _REPEATED:
+                text = known[name].setdefault(text, text)
+            columns[name].append(known[name].get(text, text))
     return columns
 
 
@@ -132,23 +140,22 @@ def _read_interactions(
         raise DataSetError("interactions.csv.gz", None, "the file is missing", advice)
     timed = "timestamp" in table.header(required=("user", "item", "value"))
     people: dict[str, int] = {}
-    seen: set[tuple[int, int]] = set()
-    users, items, values, times = [], [], [], []
+    # Arrays: as objects, millions of rows would take ten times the memory.
+    users, items, lines, values, times = array("i"), array("i"), array("q"), array("d"), array("d")
     for line, row in table.rows():
         if not row["user"] or not row["item"]:
             raise table.error(line, "user or item is empty", "Fill in both identifiers or drop the row")
-        user = people.setdefault(row["user"], len(people))
-        item = numbering.setdefault(row["item"], len(numbering))
-        if (user, item) in seen:
-            raise table.error(
-                line, "this user and item occur twice", "Keep one row per pair of user and item"
-            )
-        seen.add((user, item))
-        users.append(user)
-        items.append(item)
+        users.append(people.setdefault(row["user"], len(people)))
+        items.append(numbering.setdefault(row["item"], len(numbering)))
+        lines.append(line)
         values.append(table.number(line, row, "value"))
         if timed:
             times.append(table.number(line, row, "timestamp"))
+    again = _first_repeated(_pairs(users, items))
+    if again is not None:
+        raise table.error(
+            lines[again], "this user and item occur twice", "Keep one row per pair of user and item"
+        )
     if not users:
         raise table.error(None, "the table has no rows", REPLACE)
     return (
@@ -165,16 +172,36 @@ def _read_tags(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], tuple[str, ...], float]:
     table = _Table.find(folder, "item_tags")
     names: dict[str, int] = {}
-    pairs: dict[tuple[int, int], bool] = {}
+    items, tags, by_user = array("i"), array("i"), array("b")
     if table is not None:
         table.header(required=("item", "tag"))
         for _, row in table.rows():
-            item = numbering.setdefault(row["item"], len(numbering))
-            tag = names.setdefault(row["tag"].lower(), len(names))
-            # One film can carry the same word as a genre and as a viewer's tag.
-            pairs[item, tag] = row.get("kind") == "user" and pairs.get((item, tag), True)
-    flat = np.array(list(pairs), np.int32).reshape(-1, 2)
-    return flat[:, 0].copy(), flat[:, 1].copy(), tuple(names), sum(pairs.values()) / max(1, len(pairs))
+            items.append(numbering.setdefault(row["item"], len(numbering)))
+            tags.append(names.setdefault(row["tag"].lower(), len(names)))
+            by_user.append(row.get("kind") == "user")
+    pairs = _pairs(items, tags)
+    _, first, pair = np.unique(pairs, return_index=True, return_inverse=True)
+    # One film can carry the same word as a genre and as a viewer's tag.
+    by_others = np.bincount(pair, ~np.array(by_user, np.bool_), minlength=first.size)
+    kept = np.sort(first)
+    return (
+        np.array(items, np.int32)[kept],
+        np.array(tags, np.int32)[kept],
+        tuple(names),
+        float(np.count_nonzero(by_others == 0)) / max(1, first.size),
+    )
+
+
+def _pairs(left: "array[int]", right: "array[int]") -> NDArray[np.int64]:
+    """Return one number for each pair, (n,), equal where both are."""
+    return np.array(left, np.int64) << 32 | np.array(right, np.int64)
+
+
+def _first_repeated(numbers: NDArray[np.int64]) -> int | None:
+    """Return the place of the first number that was there before."""
+    order = np.argsort(numbers, kind="stable")
+    again = order[1:][numbers[order[1:]] == numbers[order[:-1]]]
+    return int(again.min()) if again.size else None
 
 
 class _Table:

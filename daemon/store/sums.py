@@ -1,7 +1,7 @@
 """Sums of finished rounds, kept by url: the catalogue's order may change before they are trained on.
 
-The counts are rows, the pair counts a `.npy` file whose SHA-256 stands in the row. The file is complete
-and on disk before the row exists.
+The counts are rows, the pair counts a `.npy` file of the narrowest type, whose SHA-256 stands in the row. The
+file is complete and on disk before the row exists.
 """
 
 import hashlib
@@ -141,7 +141,7 @@ def save(
     path = directory / f"{hashlib.sha256(round_id.encode()).hexdigest()[:32]}.npy"
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.save(file, triangle.astype("<i8"), allow_pickle=False)
+        np.save(file, _narrowest(triangle), allow_pickle=False)
         file.flush()
         os.fsync(file.fileno())
     digest = _sha256(partial)
@@ -326,6 +326,13 @@ def prune(engine: Engine, directory: Path, *, keep: int) -> int:
         if path.name not in known:
             path.unlink()
     return len(old)
+
+
+def _narrowest(numbers: NDArray[np.int64]) -> NDArray[np.signedinteger[Any]]:
+    """Return the same numbers in the smallest type that holds them: two bytes, as a rule."""
+    low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+    needed = np.promote_types(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-high - 1))
+    return numbers.astype(needed.newbyteorder("<"))
 
 
 def _sha256(path: Path) -> str:

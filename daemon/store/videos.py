@@ -34,12 +34,16 @@ _ALLOWED = """
         OR host IN (SELECT value FROM exclusions WHERE kind = 'host')
     )
 """
-_FORGET = f"DELETE FROM video_since WHERE url NOT IN (SELECT url {_ALLOWED})"  # noqa: S608
-_NOTE = f"INSERT OR IGNORE INTO video_since (url, since) SELECT url, :now {_ALLOWED}"
+# One look into an index for each: `NOT IN` would put all addresses of a catalogue into memory first.
+_FORGET = f"""
+    DELETE FROM video_since WHERE NOT EXISTS (SELECT 1 {_ALLOWED} AND main.videos.url = video_since.url)
+"""  # noqa: S608
+# In the order in which they are kept: page after page, where any other would write each page many times.
+_NOTE = f"INSERT OR IGNORE INTO video_since (url, since) SELECT url, :now {_ALLOWED} ORDER BY url"
 # A date that lies ahead is that of a clock that was wrong: the video is here now.
 _NOTE_FIRST = f"""
     INSERT OR IGNORE INTO video_since (url, since)
-    SELECT url, min(:now, coalesce(stored, :now)) {_ALLOWED}
+    SELECT url, min(:now, coalesce(stored, :now)) {_ALLOWED} ORDER BY url
 """
 _PUBLISHED_AGAIN = """
     UPDATE video_since SET since = min(:now, v.published) FROM main.videos v

@@ -15,6 +15,7 @@ from nacl.secret import SecretBox
 from numpy.typing import NDArray
 
 from daemon.rounds.data_windows import DataWindows, StoredWindow
+from daemon.rounds.packed_vector import unpack
 from daemon.rounds.viewer_digests import viewer_digests, viewer_tags
 from federation.errors import Refusal
 from federation.identity import Identity
@@ -136,7 +137,8 @@ class Store:
                 raw = path.read_bytes()
                 found += raw
                 if path.name in ("state", "viewers", "given"):
-                    found += box.decrypt(raw)
+                    plain = box.decrypt(raw)
+                    found += unpack(plain) if path.name == "given" else plain
         return found
 
 

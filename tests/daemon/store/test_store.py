@@ -193,6 +193,26 @@ def test_a_sync_that_fails_leaves_the_old_content(engine: Engine) -> None:
     assert content_arrays.read_urls(engine) == ("https://v.example/c",)
 
 
+def test_names_are_known_again_on_later_pages(engine: Engine) -> None:
+    listed = [video(str(n), "everywhere", f"tag {n % 7}") for n in range(2_500)]
+    fill(engine, [*listed, video("3", "listed twice")], [like(f"v{n % 9}", str(n)) for n in range(2_500)])
+    catalogue, engagements = engagement_arrays.read(engine)
+    assert len(catalogue) == 2_500
+    assert catalogue.tag_names == ("everywhere", *(f"tag {n}" for n in range(7)))
+    assert np.diff(catalogue.tag_offsets).tolist() == [2] * 2_500
+    assert (engagements.user_count, len(engagements.users)) == (9, 2_500)
+
+
+def test_what_is_collected_has_no_name_on_disk(tmp_path: Path, engine: Engine) -> None:
+    fill(engine, [video("a")], [])
+    names = {path.name for path in tmp_path.iterdir()}
+    with replace(engine, SECRET) as snapshot:
+        snapshot.add_videos([video("b")])
+        snapshot.add_engagements([like("v", "b")])
+        assert {path.name for path in tmp_path.iterdir()} == names
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
 def test_readers_go_on_with_the_old_content_meanwhile(engine: Engine) -> None:
     fill(engine, [video("a")], [])
     with replace(engine, SECRET) as snapshot:
@@ -233,6 +253,17 @@ def test_hostile_text_is_cut_and_broken_numbers_dropped(engine: Engine) -> None:
 
 def round_(name: str, started: float = 1.0) -> RoundRecord:
     return RoundRecord(name, "aggregator", "one.example", started, ended=2.0, survivors=["two.example"])
+
+
+@pytest.mark.parametrize("largest", [127, 128, -129, 32_768, -32_769, 2**31, 2**40])
+def test_pairs_of_a_sum_come_back_whatever_their_size(tmp_path: Path, engine: Engine, largest: int) -> None:
+    activity.save_round(engine, round_("one"))
+    triangle, urls = np.array([largest, 0, -1]), ("a", "b", "c")
+    numbers = {"counts": np.array([1, 2, 3]), "triangle": triangle, "privacy": EXACT_SUM}
+    sums.save(engine, tmp_path / "sums", round_id="one", urls=urls, now=1.0, **numbers)  # type: ignore[arg-type]
+    found = sums.newest(engine, tmp_path / "sums")
+    assert found is not None
+    assert (found.triangle.tolist(), str(found.triangle.dtype)) == (triangle.tolist(), "int64")
 
 
 def test_sums_come_back_whole_or_not_at_all(tmp_path: Path, engine: Engine) -> None:
