@@ -14,6 +14,8 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from models.rows_on_disk import Rows
+
 Form = Literal["factorized", "sparse"]
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
 
@@ -42,7 +44,7 @@ class ItemScores(Protocol):
 class Factorized:
     """Scores x @ U @ V.T; both are (m, rank) float32."""
 
-    U: NDArray[np.float32]
+    U: Rows
     V: NDArray[np.float32]
 
     def scores(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -52,7 +54,7 @@ class Factorized:
 
     def many(self, histories: NDArray[np.int32]) -> NDArray[np.float32]:
         """See `ItemScores.many`."""
-        padded = np.concatenate((self.U, np.zeros((1, self.U.shape[1]), np.float32)))
+        padded = np.concatenate((np.asarray(self.U), np.zeros((1, self.U.shape[1]), np.float32)))
         found: NDArray[np.float32] = padded[histories].sum(axis=1) @ self.V.T
         return found
 
