@@ -17,8 +17,6 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.rows_on_disk import Rows
-
 FeatureKind = Literal["tag", "word", "channel", "category", "language"]
 KINDS: Final[tuple[FeatureKind, ...]] = ("tag", "word", "channel", "category", "language")
 RIDGE = 10.0  # in videos: a feature that fewer known videos have is not trusted fully
@@ -105,8 +103,8 @@ class ProfileWeights:
     """
 
     offsets: NDArray[np.int32]
-    ids: Rows
-    weights: Rows
+    ids: NDArray[np.int32]
+    weights: NDArray[np.float32]
 
 
 class Profiler:

@@ -14,8 +14,6 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models.rows_on_disk import Rows
-
 Form = Literal["factorized", "sparse"]
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
 
@@ -44,7 +42,7 @@ class ItemScores(Protocol):
 class Factorized:
     """Scores x @ U @ V.T; both are (m, rank) float32."""
 
-    U: Rows
+    U: NDArray[np.float32]
     V: NDArray[np.float32]
 
     def scores(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:

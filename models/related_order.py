@@ -13,8 +13,6 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models.rows_on_disk import Rows
-
 Discovery = Literal["familiar", "balanced", "explore"]
 """How far lists lead away from what everybody watches."""
 DISCOVERY: Final[tuple[Discovery, ...]] = get_args(Discovery)
@@ -30,27 +28,33 @@ noise."""
 
 @dataclass(frozen=True)
 class ContentLists:
-    """Nearest videos of every video by content similarity, best first, padded with -1 and 0."""
+    """Nearest videos of every video by content similarity, best first, padded with -1 and 0.
 
-    videos: Rows
+    Of a stored model they are `RowsOnDisk`.
+    """
+
+    videos: NDArray[np.int32]
     """(videos, k) int32"""
-    scores: Rows
+    scores: NDArray[np.float32]
     """(videos, k) float32"""
 
 
 @dataclass(frozen=True)
 class ItemLists:
-    """Candidates for the lists of items, padded with -1 and 0; `in_turns` orders them."""
+    """Candidates for the lists of items, padded with -1 and 0; `in_turns` orders them.
 
-    videos: Rows
+    Of a stored model they are `RowsOnDisk`.
+    """
+
+    videos: NDArray[np.int32]
     """(m, k) int32"""
-    near: Rows
+    near: NDArray[np.float32]
     """(m, k) float32, co-engagement by the smaller ridge, 1 for an item's best partner."""
-    broad: Rows
+    broad: NDArray[np.float32]
     """(m, k) float32, the same by the larger one."""
-    content: Rows
+    content: NDArray[np.float32]
     """(m, k) float32, content similarity."""
-    users: Rows
+    users: NDArray[np.int32]
     """(m, k) int32, at least about so many viewers of both (`models.problem.at_least`), 0 without any."""
 
 
