@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import rows_on_disk
 from models.rows_on_disk import OpenFile, RowsOnDisk
 
 HEADER = 7
@@ -52,7 +51,7 @@ def test_what_is_read_in_pieces_is_put_together(tmp_path: Path, monkeypatch: pyt
     array = np.arange(1_000, dtype=np.float32)
     rows = stored(tmp_path, array)
     whole = os.pread
-    monkeypatch.setattr(rows_on_disk.os, "pread", lambda file, size, at: whole(file, min(size, 333), at))
+    monkeypatch.setattr(os, "pread", lambda file, size, at: whole(file, min(size, 333), at))
     assert np.array_equal(rows[:], array)
 
 
