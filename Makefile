@@ -81,8 +81,8 @@ check: $(VENV)/.installed-dev $(JS)/node_modules/.installed
 	npm --prefix $(JS) run --silent check
 
 bench: $(VENV)/.installed-dev $(JS)/node_modules/.installed
-	$(BIN)/python -m tests.bench $(BENCH_ARGS)
-	npm --prefix $(JS) run --silent bench
+	@$(BIN)/python -m tests.bench $(BENCH_ARGS); python=$$?; \
+	npm --prefix $(JS) run --silent bench; plugin=$$?; exit $$((python ? python : plugin))
 
 scale: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.scale $(SCALE_ARGS)

@@ -1,7 +1,8 @@
 """From positions to what a caller can show: ids, and why a video is in the list."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from typing_extensions import TypedDict
@@ -39,11 +40,12 @@ class Suggested(TypedDict):
 
 def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[Suggested]:
     """Return suggestions as they are answered, best first."""
+    uuids = cache(model.labels.uuid.__getitem__)
     return [
         {
-            "uuid": model.labels.uuid[item.video],
+            "uuid": uuids(item.video),
             "url": model.labels.url[item.video],
-            "reason": reason(model, item.reason),
+            "reason": _reason(item.reason, uuids),
         }
         for item in found
     ]
@@ -51,6 +53,10 @@ def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[Suggest
 
 def reason(model: ServedModel, why: Reason) -> WhyListed:
     """Return a reason as data, with one English sentence."""
+    return _reason(why, model.labels.uuid.__getitem__)
+
+
+def _reason(why: Reason, uuids: Callable[[int], str]) -> WhyListed:
     return {
         "kind": why.kind,
         "text": sentence(why),
@@ -58,7 +64,7 @@ def reason(model: ServedModel, why: Reason) -> WhyListed:
         "tags": list(why.tags),
         "words": list(why.words),
         "share": round(why.share, 2),
-        "via": [model.labels.uuid[position] for position in why.via],
+        "via": [uuids(position) for position in why.via],
     }
 
 
