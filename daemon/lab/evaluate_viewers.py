@@ -69,7 +69,7 @@ _NOTES: Final = (
 
 @dataclass(frozen=True)
 class SizeRow:
-    """What models achieve that learnt from so many viewers, in several draws together.
+    """What models achieve that learnt from a number of viewers, in several draws together.
 
     Attributes:
         viewers: that each model learnt from.
