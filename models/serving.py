@@ -52,6 +52,7 @@ _OF_FEATURES: Final[Mapping[FeatureKind, Kind]] = {
     "language": "language",
 }
 _LEAST: Final = 1e-300  # keeps a share of nothing from being no number
+_TELLING = 4  # letters that a word needs to say something by itself
 _SEED_TERMS = 12  # weightiest tags and words of a seed that new videos are looked up by
 
 
@@ -580,7 +581,10 @@ class ServedModel:
         # Read off the title, which is dear, only where a word is named, and once.
         named = {hashed(word): word for word in words(self.labels.title[video])}
         hashes = [int(self._word_hashes[feature - first_word]) for feature in terms if feature >= first_word]
-        return (), tuple(filter(None, (named.get(one) for one in hashes[:SHOWN_TERMS])))
+        found = [named[one] for one in hashes if one in named]
+        # "In", "a" or "le" tell a viewer nothing; they are named only where nothing else is shared.
+        telling = [word for word in found if len(word) >= _TELLING or not word.isascii()]
+        return (), tuple((telling or found)[:SHOWN_TERMS])
 
     def _fitting_reason(self, profile: Profile, video: int, *, reserved: bool) -> Reason:
         """Say what of a viewer's profile a video fits; that it is popular, where it fits nothing."""

@@ -27,6 +27,7 @@ from models.related_order import (
 from models.serving import ServedModel, Suggestion
 from models.trained import TrainedModel
 from models.words import words
+from tests.models import made
 from tests.models.made import made_labels, made_model
 from tests.models.worlds import features
 
@@ -216,6 +217,24 @@ def test_a_reason_names_tags_and_words_that_both_videos_have() -> None:
             assert not reason.words or reason.kind in ("words", "new")
             named |= set(reason.words)
     assert any(word.startswith("subject") for word in named)
+
+
+def test_words_that_tell_nothing_are_named_only_where_nothing_else_is_shared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def titles(videos: int) -> list[str]:
+        return [f"In a storm {number}" if number % 2 else f"In a {number}" for number in range(videos)]
+
+    monkeypatch.setattr(made, "made_titles", titles)
+    served = artefact.in_memory(made_model(VIDEOS), made_labels(VIDEOS))
+    named = [
+        (seed % 2 and one.video % 2, one.reason.words)
+        for seed in range(VIDEOS)
+        for one in served.related(seed, nsfw=True)
+        if one.reason.words
+    ]
+    assert {words for both_storm, words in named if both_storm} == {("storm",)}
+    assert all(set(words) <= {"in", "a"} for both_storm, words in named if not both_storm)
 
 
 def test_words_are_named_as_they_are_written_today_or_not_at_all() -> None:
