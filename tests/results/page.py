@@ -31,6 +31,11 @@ _SKEW: Final = (
     "Skew 0: every instance has the same mixture of tastes. Skew 2: each has a mixture of its own. "
     "Exact sums of closed forms, without tags."
 )
+_FAMILY: Final = (
+    "Not what is served: models of how many stars, compared as the literature does. Least rated are the "
+    "videos with fewest ratings in training, cold those without any. All are tuned with the same number of "
+    "tries."
+)
 _MODELS: Final = ("alone", "exact sum", "sum with noise")
 _BASELINES: Final = ("popularity", "PeerTube's rule, newest first", "PeerTube's rule, most viewed first")
 
@@ -46,6 +51,7 @@ def written(answers: Sequence[Answer], *, date: str, cores: int, minutes: float)
         *_ranking(by_kind["ranking"]),
         *_related(by_kind["ranking"]),
         *_new(by_kind["ranking"]),
+        *_family(by_kind["family"]),
         *_instances(by_kind["instances"]),
         *_costs(answers),
     ]
@@ -162,6 +168,33 @@ def _new(answers: Sequence[Answer]) -> Iterator[str]:
             for row in one.report[kind]
         ),
     )
+
+
+def _family(answers: Sequence[Answer]) -> Iterator[str]:
+    yield from ("", "## A family of models of ratings", "", _FAMILY)
+    for one in answers:
+        parts = list(one.report["rows"][0]["quality"])
+        yield from ("", f"### {one.question.data}: ratings", "", f"`{one.question.command}`", "")
+        yield from _table(
+            ("Model", *(f"RMSE, {part}" for part in parts), *(f"NDCG@10, {part}" for part in parts)),
+            (
+                (
+                    row["model"],
+                    *(_pair(row["quality"][part]["rmse"], row["quality"][part]["rmse_se"]) for part in parts),
+                    *(_quality(row["quality"][part]) for part in parts),
+                )
+                for row in one.report["rows"]
+            ),
+        )
+        yield ""
+        yield (
+            "BALSE less its parts, RMSE, paired: "
+            + ", ".join(
+                f"{beside['model']} on {beside['part']} {beside['difference']:+.4f} ± {beside['error']:.4f}"
+                for beside in one.report["balse"]
+            )
+            + "."
+        )
 
 
 def _instances(answers: Sequence[Answer]) -> Iterator[str]:

@@ -55,7 +55,18 @@ VIEWERS: dict[str, Any] = {
 }
 GROUP = {"name": "<20", "instances": 7, "quality": {"local only": summary(0.2), "federated": summary(0.3)}}
 INSTANCES: dict[str, Any] = {"classes": [GROUP], "everybody": {**GROUP, "name": "all"}}
-REPORTS = {"ranking": RANKING, "viewers": VIEWERS, "instances": INSTANCES}
+PARTS = {name: {**summary(0.1), "rmse": 0.9, "rmse_se": 0.02} for name in ("all", "least rated", "cold")}
+FAMILY: dict[str, Any] = {
+    "rows": [
+        {"model": "biases", "quality": PARTS},
+        {
+            "model": "implicit ALS",
+            "quality": {**PARTS, "all": {**summary(0.2), "rmse": None, "rmse_se": None}},
+        },
+    ],
+    "balse": [{"model": "LASSO on tags", "part": "cold", "difference": -0.012, "error": 0.003}],
+}
+REPORTS = {"family": FAMILY, "ranking": RANKING, "viewers": VIEWERS, "instances": INSTANCES}
 
 
 def made() -> list[Answer]:
@@ -72,6 +83,7 @@ def test_every_number_has_its_error_and_every_table_its_command() -> None:
     assert "| ml-latest-small | related lists | not measured | 0.200 ± 0.010 |" in told
     assert "from 1,000 viewers on" in told
     assert "with no number of viewers that was measured" in told
+    assert "LASSO on tags on cold -0.0120 ± 0.0030" in told
     # 0.08 ± 0.02 above popularity's 0.4.
     assert "+20% ± 5%" in told
     assert "| `shoal evaluate --data ml-latest-small --instances 30 --skew 2` | 61 | 59 | 812 |" in told
