@@ -3,7 +3,10 @@ import { after, before, describe, test } from 'node:test'
 
 import { fixture } from './fixture.js'
 
-const DAEMON = ['status', 'videos', 'engagements?kind=rates&upto=1', 'participants?rates=1&history=1', 'exclusions', 'effects']
+const HASH = '0'.repeat(64)
+const DAEMON = [['GET', 'status'], ['GET', 'videos'], ['GET', 'engagements?kind=rates&upto=1'], ['GET', 'participants?rates=1&history=1'],
+  ['GET', 'exclusions'], ['GET', 'effects'], ['GET', 'ledger'],
+  ['POST', `ledger?begun=${HASH}&entries=1&head=${HASH}&decisions=0&decision=`]]
 const VIEWER = [['GET', 'viewer/v1/choice'], ['PUT', 'viewer/v1/choice'],
   ['GET', 'viewer/v1/invitation'], ['DELETE', 'viewer/v1/invitation'],
   ['GET', 'viewer/v1/discovery'], ['PUT', 'viewer/v1/discovery'], ['GET', 'viewer/v1/known'],
@@ -36,7 +39,7 @@ describe('who may use which route', () => {
     for (const { route } of world.host.router.stack) {
       if (route) for (const method of Object.keys(route.methods)) routes.push(`${method.toUpperCase()} ${route.path.slice(1)}`)
     }
-    const listed = [...DAEMON.map(path => ['GET', `export/v1/${path.split('?')[0]}`]), ...VIEWER, ...ADMIN, ...PUBLIC]
+    const listed = [...DAEMON.map(([method, path]) => [method, `export/v1/${path.split('?')[0]}`]), ...VIEWER, ...ADMIN, ...PUBLIC]
     assert.deepEqual(routes.sort(), listed.map(([method, path]) => `${method} ${path}`).sort())
     const open = world.host.router.stack.filter(({ route, regexp }) => !route && !regexp.fast_slash)
     assert.deepEqual(open.map(({ regexp }) => BELOW.filter(path => regexp.test(`/${path}`))), BELOW.map(path => [path]))
@@ -49,15 +52,15 @@ describe('who may use which route', () => {
     assert.equal(unknown.status, 404)
     const { secret } = world.host
     assert.match(secret, /^[\w-]{32}$/)
-    for (const path of DAEMON) {
-      assert.equal((await world.export(path)).status, 200, path)
+    for (const [method, path] of DAEMON) {
+      assert.equal((await world.call(method, `export/v1/${path}`, { secret: true })).status, 200, path)
       const wrong = [undefined, '', ' ', 'wrong', secret.slice(1), `${secret}0`, secret.toUpperCase(), `${secret}, ${secret}`]
       for (const given of wrong) {
         const headers = given === undefined ? {} : { 'x-shoal-secret': given }
-        const { status, text } = await world.call('GET', `export/v1/${path}`, { headers, user: admin })
+        const { status, text } = await world.call(method, `export/v1/${path}`, { headers, user: admin })
         assert.deepEqual([status, text], [unknown.status, unknown.text], `${path} with ${given}`)
       }
-      const { status } = await world.call('GET', `export/v1/${path}?secret=${secret}`)
+      const { status } = await world.call(method, `export/v1/${path}${path.includes('?') ? '&' : '?'}secret=${secret}`)
       assert.equal(status, 404)
     }
   })
