@@ -41,7 +41,7 @@ from models.related_order import (
     related_to,
 )
 from models.visibility import Mask, Visibility
-from models.words import hashed, words
+from models.words import named
 
 _RELATED: Final = ("videos", "near", "broad", "content", "users")
 _OF_FEATURES: Final[Mapping[FeatureKind, Kind]] = {
@@ -52,7 +52,6 @@ _OF_FEATURES: Final[Mapping[FeatureKind, Kind]] = {
     "language": "language",
 }
 _LEAST: Final = 1e-300  # keeps a share of nothing from being no number
-_TELLING = 4  # letters that a word needs to say something by itself
 _SEED_TERMS = 12  # weightiest tags and words of a seed that new videos are looked up by
 
 
@@ -579,12 +578,8 @@ class ServedModel:
             tags = [feature for feature in terms if feature < first_word][:SHOWN_TERMS]
             return tuple(self._tag_names[tag] for tag in tags), ()
         # Read off the title, which is dear, only where a word is named, and once.
-        named = {hashed(word): word for word in words(self.labels.title[video])}
         hashes = [int(self._word_hashes[feature - first_word]) for feature in terms if feature >= first_word]
-        found = [named[one] for one in hashes if one in named]
-        # "In", "a" or "le" tell a viewer nothing; they are named only where nothing else is shared.
-        telling = [word for word in found if len(word) >= _TELLING or not word.isascii()]
-        return (), tuple((telling or found)[:SHOWN_TERMS])
+        return (), named(self.labels.title[video], hashes)[:SHOWN_TERMS]
 
     def _fitting_reason(self, profile: Profile, video: int, *, reserved: bool) -> Reason:
         """Say what of a viewer's profile a video fits; that it is popular, where it fits nothing."""

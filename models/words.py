@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_WORDS: Final = 32
 """Of one title, distinct: PeerTube allows 120 characters, other servers what they like."""
 _MAX_CHARACTERS = 500
+_TELLING = 4
+"""Letters that a word needs to say something by itself."""
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]+"
@@ -74,6 +76,17 @@ class TitleWords:
 def hashed(word: str) -> int:
     """Return the hash of a word, 32 bits: CRC-32, the same on every machine."""
     return zlib.crc32(word.encode("utf-8", "replace"))
+
+
+def named(title: str, hashes: Iterable[int]) -> tuple[str, ...]:
+    """Return the words of a title that have these hashes, in their order.
+
+    "In", "a" or "le" tell a viewer nothing: short words are left out, but where there are no others.
+    """
+    found = {hashed(word): word for word in words(title)}
+    known = [found[one] for one in hashes if one in found]
+    telling = [word for word in known if len(word) >= _TELLING or not word.isascii()]
+    return tuple(telling or known)
 
 
 def title_words(

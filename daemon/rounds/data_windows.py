@@ -37,6 +37,7 @@ from sqlalchemy import Engine
 
 from daemon.config import Config
 from daemon.errors import StoreError
+from daemon.rounds.asked import Asked, hash_of
 from daemon.rounds.packed_vector import pack, unpack
 from daemon.rounds.viewer_digests import SIZE, Digests, Viewers
 from daemon.store import releases, withdrawn
@@ -61,48 +62,6 @@ _ANY = bytes(32)
 PARTS = 0.85, 0.99
 """A window lasts between these parts of the configured length, at random: a peer that asks once per
 length always finds it over in time, and its end does not show when it began."""
-
-
-def terms_of(proposal: Proposal) -> bytes:
-    """Return the hash of all that attempts in one window have in common, 32 bytes; not of time or nonce."""
-    return hashlib.sha256(
-        cbor.encode(
-            {
-                "roster": [[member.host, member.key] for member in proposal.roster],
-                "threshold": proposal.threshold,
-                "colluders": proposal.colluders,
-                "trainer": proposal.trainer,
-                "segments": [[one.length, one.unit, one.noise] for one in proposal.segments],
-                "entry_bound": proposal.entry_bound,
-                "ring": proposal.ring,
-                "parameters": dict(proposal.parameters),
-                "blobs": {name: blob.sha256 for name, blob in proposal.blobs.items()},
-            }
-        )
-    ).digest()
-
-
-def _hash_of(proposal: Proposal) -> bytes:
-    return hashlib.sha256(proposal.to_payload()).digest()
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Who asks, and for what: `terms` are those of the window, `proposal` those of the attempt."""
-
-    aggregator: str
-    terms: bytes
-    proposal: bytes
-    ring: int
-    early: bool = False
-    redraws: bool = False
-    """Whether it may be drawn anew once somebody left, a week after it was drawn."""
-
-    @classmethod
-    def of(cls, proposal: Proposal) -> Asked:
-        """Return what an aggregator asks for."""
-        early = bool(proposal.parameters.get("early"))
-        return cls(proposal.aggregator, terms_of(proposal), _hash_of(proposal), proposal.ring, early)
 
 
 @dataclass(frozen=True)
@@ -243,7 +202,7 @@ class DataWindows:
             Refusal: `window-open`, `busy`.
 
         """
-        return self._under_way(proposal.aggregator, _hash_of(proposal)).id
+        return self._under_way(proposal.aggregator, hash_of(proposal)).id
 
     def leave(self, proposal: Proposal) -> None:
         """Note that the masked vector is about to leave. Raises Refusal (`window-open`, `busy`)."""
@@ -262,7 +221,7 @@ class DataWindows:
         """Note that a sum is about to be opened over these survivors. Raises Refusal (`window-open`)."""
         key = _key(proposal.aggregator)
         with self._turn(key):
-            kept = self._under_way(proposal.aggregator, _hash_of(proposal))
+            kept = self._under_way(proposal.aggregator, hash_of(proposal))
             window = kept.window.release(survivors)
             if window != kept.window:
                 self._write_state(key, replace(kept, window=window))

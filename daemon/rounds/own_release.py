@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from daemon.config import Config
 from daemon.process.job_context import JobContext
 from daemon.rounds import head_history, round_config, yearly_budget
+from daemon.rounds.asked import Asked
 from daemon.rounds.contribution_job import windows_of
 from daemon.rounds.contribution_log import Question, note_question, question_of
-from daemon.rounds.data_windows import Asked, DataWindows, StoredWindow
+from daemon.rounds.data_windows import DataWindows, StoredWindow
 from daemon.rounds.head_history import ReleasedCounts
 from daemon.rounds.own_likes import HELD_OUT, held_out, may_judge
 from daemon.rounds.own_statistics import OwnStatistics, over, own_viewers, public_vocabulary

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from daemon.errors import StoreError
-from daemon.rounds.data_windows import PARTS, terms_of
+from daemon.rounds.asked import terms_of
+from daemon.rounds.data_windows import PARTS
 from daemon.rounds.viewer_digests import viewer_tag
 from federation.errors import Code, Refusal
 from federation.keys import derive
