@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tests.bench
-from tests.bench import TARGETS
+from tests.bench import LONG, TARGETS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.only and options.only not in names:
         parser.error(f"there is no benchmark {options.only}; there are {', '.join(sorted(names))}")
     measured: dict[str, Any] = {}
-    for name in [options.only] if options.only else sorted(names):
+    for name in [options.only] if options.only else sorted({*names} - LONG):
         module = importlib.import_module(f"tests.bench.{name}")
         if hasattr(module, "run"):
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
