@@ -49,7 +49,7 @@ def write(answers: list[Answer]) -> None:
         answers,
         date=f"{datetime.now(UTC):%-d %B %Y}",
         cores=len(os.sched_getaffinity(0)),
-        minutes=sum(one.seconds for one in answers) / 60,
+        minutes=sum(one.processor for one in answers) / 60,
     )
     (ROOT / "docs" / "results.md").write_text(told, encoding="utf-8")
 

@@ -16,8 +16,8 @@ _MEANING: Final = (
     "sets that are in DIR; without, only ml-latest-small, which comes with the project."
 )
 _SMALL: Final = (
-    "An instance with fewer viewers gains by learning with others, until all their viewers together are "
-    "as many. Below that, lists come from tags, titles and public counters."
+    "Where instances that learn together have fewer viewers than that in all, each is better off alone: its "
+    "lists then rest on tags, titles and public counters, and noise leaves little of so small a sum."
 )
 _TUNED: Final = (
     "Exact numbers, all viewers in one place. Item-kNN and implicit ALS are tuned on the same held-out "
@@ -41,7 +41,7 @@ _BASELINES: Final = ("popularity", "PeerTube's rule, newest first", "PeerTube's 
 
 
 def written(answers: Sequence[Answer], *, date: str, cores: int, minutes: float) -> str:
-    """Return the page; `minutes` is how long all commands together took."""
+    """Return the page; `minutes` is the processor time of all commands together."""
     by_kind: dict[str, list[Answer]] = {}
     for one in answers:
         by_kind.setdefault(one.question.kind, []).append(one)
@@ -63,7 +63,7 @@ def _beginning(date: str, cores: int, minutes: float) -> Iterator[str]:
     yield ""
     yield (
         "For administrators who ask whether Shoal is worth it, and for whoever wants to check that. "
-        f"Written by `make results` on {date}, on {cores} cores, in {minutes:.0f} minutes of commands."
+        f"Written by `make results` on {date}, on {cores} cores, in {minutes:.0f} minutes of processor time."
     )
     yield ""
     yield _MEANING
