@@ -49,4 +49,4 @@ TARGETS: dict[str, float] = {
 }
 
 LONG = frozenset({"year_of_rounds"})
-"""Those that take half an hour: they run where they are asked for by name."""
+"""Those that take ten minutes or more: they run where they are asked for by name."""
