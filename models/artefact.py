@@ -4,8 +4,8 @@ A model is a folder with three files. It is written under another name beside it
 and then renamed, so that a crash leaves either no model or a whole one. Loading checks, before anything is
 used, that the manifest is of this format, that every file has the size and SHA-256 that the manifest names,
 that the arrays fit the schema below and each other, and that no position points outside. Then files are
-mapped or read row by row, so that a model of 100,000 videos costs the memory of the pages in use. Loading
-imports numpy only.
+mapped, not read, so that a model of 100,000 videos costs the memory of the pages in use. Loading imports
+numpy only.
 """
 
 from __future__ import annotations
@@ -43,36 +43,33 @@ RELATED = ("videos", "near", "broad", "content", "users")
 
 
 def _texts(name: str, size: str) -> dict[str, Spec]:
-    return {
-        f"{name}.offsets": Spec("I64", (f"{size}+1",)),
-        f"{name}.data": Spec("U8", (f"{name}_bytes",), by_row=True),
-    }
+    return {f"{name}.offsets": Spec("I64", (f"{size}+1",)), f"{name}.data": Spec("U8", (f"{name}_bytes",))}
 
 
 MODEL_SCHEMA: Schema = {
     "items": Spec("I32", ("items",), low=0, high="videos"),
     "counts": Spec("I32", ("items",), low=0),
     "audience": Spec("I32", ("items",), low=0),
-    "U": Spec("F32", ("items", "rank"), by_row=True),
+    "U": Spec("F32", ("items", "rank")),
     "V": Spec("F32", ("items", "rank")),
     "weights.offsets": Spec("I32", ("items+1",)),
     "weights.items": Spec("I32", ("weights",), low=0, high="items"),
     "weights.values": Spec("F32", ("weights",)),
-    "content.videos": Spec("I32", ("videos", "nearest"), low=-1, high="videos", by_row=True),
-    "content.scores": Spec("F32", ("videos", "nearest"), by_row=True),
-    "related.videos": Spec("I32", ("items", "related"), low=-1, high="videos", by_row=True),
-    "related.near": Spec("F32", ("items", "related"), by_row=True),
-    "related.broad": Spec("F32", ("items", "related"), by_row=True),
-    "related.content": Spec("F32", ("items", "related"), by_row=True),
-    "related.users": Spec("I32", ("items", "related"), low=0, by_row=True),
+    "content.videos": Spec("I32", ("videos", "nearest"), low=-1, high="videos"),
+    "content.scores": Spec("F32", ("videos", "nearest")),
+    "related.videos": Spec("I32", ("items", "related"), low=-1, high="videos"),
+    "related.near": Spec("F32", ("items", "related")),
+    "related.broad": Spec("F32", ("items", "related")),
+    "related.content": Spec("F32", ("items", "related")),
+    "related.users": Spec("I32", ("items", "related"), low=0),
     "features.offsets": Spec("I32", ("videos+1",)),
     "features.ids": Spec("I32", ("stored",), low=0, high="features"),
     "features.weights": Spec("F32", ("stored",)),
     "features.starts": Spec("I64", ("kinds",), low=0),
     "word_hashes": Spec("I64", ("words",), low=0),
     "profiles.offsets": Spec("I32", ("items+1",)),
-    "profiles.ids": Spec("I32", ("profiled",), low=0, high="features", by_row=True),
-    "profiles.weights": Spec("F32", ("profiled",), by_row=True),
+    "profiles.ids": Spec("I32", ("profiled",), low=0, high="features"),
+    "profiles.weights": Spec("F32", ("profiled",)),
     "channel": Spec("I32", ("videos",), low=-1, high="channels"),
     "category": Spec("I32", ("videos",), low=-1, high="categories"),
     "language": Spec("I32", ("videos",), low=-1, high="languages"),
@@ -81,7 +78,7 @@ MODEL_SCHEMA: Schema = {
     "popular": Spec("I32", ("popular",), low=0, high="videos"),
     **_texts("tag_names", "tags"),
     "new.offsets": Spec("I32", ("terms+1",)),
-    "new.videos": Spec("I32", ("new",), low=0, high="videos", by_row=True),
+    "new.videos": Spec("I32", ("new",), low=0, high="videos"),
 }
 LABELS_SCHEMA: Schema = {
     **_texts("uuid", "videos"),
@@ -157,7 +154,7 @@ def save(
 
 
 def load(directory: Path) -> ServedModel:
-    """Check a model's files and open them.
+    """Check a model's files and map them.
 
     Raises:
         ModelFileError: a file is missing, truncated, oversized, altered, of another version, or does not make
@@ -299,7 +296,7 @@ def _check_labels(model: TrainedModel, labels: Labels) -> None:
             raise ValueError("every channel, category, language and host number needs a name")
 
 
-def _labels(arrays: Mapping[str, Any]) -> Labels:
+def _labels(arrays: Mapping[str, Array]) -> Labels:
     def texts(name: str) -> Texts:
         return Texts(arrays[f"{name}.offsets"], arrays[f"{name}.data"])
 
@@ -320,7 +317,7 @@ def _labels(arrays: Mapping[str, Any]) -> Labels:
     )
 
 
-def _check_arrays(file: str, arrays: Mapping[str, Any], schema: Schema, sizes: Mapping[str, int]) -> None:
+def _check_arrays(file: str, arrays: Mapping[str, Array], schema: Schema, sizes: Mapping[str, int]) -> None:
     if file == MODEL:
         sizes = {**sizes, "features": _features(arrays["features.starts"], sizes)}
     for name, array in arrays.items():

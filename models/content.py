@@ -8,10 +8,8 @@ that they can be explained exactly. Imports numpy only.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -56,14 +54,9 @@ class Content:
         start, stop = self.offsets[video], self.offsets[video + 1]
         return self.ids[start:stop], self.weights[start:stop]
 
-    @cached_property
-    def _starts(self) -> list[int]:
-        found: list[int] = self.starts.tolist()
-        return found
-
     def kind(self, feature: int) -> FeatureKind:
         """Tell what a feature is."""
-        return KINDS[bisect_right(self._starts, feature) - 1]
+        return KINDS[int(np.searchsorted(self.starts, feature, side="right")) - 1]
 
     def shared(self, first: int, second: int) -> list[int]:
         """Features in common, weightiest first."""
@@ -122,12 +115,11 @@ class Profiler:
 
     def profile(self, history: Sequence[int]) -> Profile:
         """Profile of a viewer, from catalogue positions."""
-        if not history:
-            return Profile(self._content, np.zeros(self._content.features))
-        ids, weights = (np.concatenate(parts) for parts in zip(*map(self._part, history), strict=True))
-        # Added up in the order of the history, as one after the other would be.
-        found = np.bincount(ids, weights, self._content.features)
-        return Profile(self._content, found.astype(np.float64, copy=False))
+        found = np.zeros(self._content.features)
+        for video in history:
+            ids, weights = self._part(video)
+            found[ids] += weights
+        return Profile(self._content, found)
 
     def _part(self, video: int) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
         row, solved = int(self._row[video]), self._of_items

@@ -52,7 +52,7 @@ class Factorized:
 
     def many(self, histories: NDArray[np.int32]) -> NDArray[np.float32]:
         """See `ItemScores.many`."""
-        padded = np.concatenate((np.asarray(self.U), np.zeros((1, self.U.shape[1]), np.float32)))
+        padded = np.concatenate((self.U, np.zeros((1, self.U.shape[1]), np.float32)))
         found: NDArray[np.float32] = padded[histories].sum(axis=1) @ self.V.T
         return found
 

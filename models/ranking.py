@@ -12,7 +12,6 @@ The order in which the rules apply:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -105,9 +104,10 @@ def prefer_language(
     """
     if wanted < 0 or penalty == 0:
         return list(videos)
-    spoken = language[np.asarray(videos, np.int64)]
-    key = np.arange(spoken.size) + np.where((spoken != -1) & (spoken != wanted), penalty, 0)
-    return [videos[place] for place in np.argsort(key, kind="stable").tolist()]
+    key = [
+        place + (penalty if language[video] not in (-1, wanted) else 0) for place, video in enumerate(videos)
+    ]
+    return [videos[place] for place in sorted(range(len(videos)), key=lambda place: (key[place], place))]
 
 
 def reserved_places(limit: int, per_ten: int) -> list[int]:
@@ -156,30 +156,20 @@ def vary(
         channel: (videos of the catalogue,) -1 unknown.
         host: likewise.
     """
-    first: dict[int, None] = {}
-    positions = np.asarray(videos, np.int64)
-    candidates = list(zip(videos, channel[positions].tolist(), host[positions].tolist(), strict=True))
-    channels: Counter[int] = Counter()
-    hosts: Counter[int] = Counter()
-    next_best = _NEARLY_AS_GOOD * rules.window
-    endless = len(candidates)
-    for among, channel_cap, host_cap in (
-        (candidates[:next_best], rules.channel_cap, rules.host_cap),
-        (candidates, rules.channel_cap, endless),
-        (candidates, endless, endless),
-    ):
-        for video, by, at in among:
+    first: list[int] = []
+    chosen: set[int] = set()
+    both, one = ((channel, rules.channel_cap), (host, rules.host_cap)), ((channel, rules.channel_cap),)
+    for candidates, caps in ((videos[: _NEARLY_AS_GOOD * rules.window], both), (videos, one), (videos, ())):
+        for video in candidates:
             if len(first) >= rules.window:
                 break
-            if (
-                video not in first
-                and (by < 0 or channels[by] < channel_cap)
-                and (at < 0 or hosts[at] < host_cap)
+            if video not in chosen and all(
+                column[video] < 0 or sum(column[other] == column[video] for other in first) < cap
+                for column, cap in caps
             ):
-                first[video] = None
-                channels[by] += 1
-                hosts[at] += 1
-    return [*first, *(video for video in videos if video not in first)]
+                first.append(video)
+                chosen.add(video)
+    return [*first, *(video for video in videos if video not in chosen)]
 
 
 def arrange(
@@ -305,7 +295,4 @@ def only_allowed(videos: Sequence[int], allowed: NDArray[np.bool_] | None) -> li
 
 
 def _next(queue: Iterator[int], seen: set[int]) -> int | None:
-    for video in queue:
-        if video not in seen:
-            return video
-    return None
+    return next((video for video in queue if video not in seen), None)

@@ -102,8 +102,13 @@ def item_lists(
     """
     rank = newness(published)
     size, columns = items.size, rank.size
-    listed, users = np.full((size, length), -1, np.int32), np.zeros((size, length), np.int32)
-    of_near, of_broad, of_content = np.zeros((3, size, length), np.float32)
+    found = ItemLists(
+        np.full((size, length), -1, np.int32),
+        near=np.zeros((size, length), np.float32),
+        broad=np.zeros((size, length), np.float32),
+        content=np.zeros((size, length), np.float32),
+        users=np.zeros((size, length), np.int32),
+    )
     chosen = content[items]
     across = csr_array(chosen.T.tocsr())
     place = np.full(columns, -1)
@@ -135,19 +140,19 @@ def item_lists(
         column = np.maximum(place[others], 0)
         known = place[others] >= 0
         target = (rows[seeds], where)
-        listed[target] = others
-        for part, values in ((of_near, by_near), (of_broad, by_broad)):
+        found.videos[target] = others
+        for part, values in ((found.near, by_near), (found.broad, by_broad)):
             part[target] = np.where(known, values[seeds, column], 0.0)
-        of_content[target] = np.where(known, alike[seeds, column], 0.0)
+        found.content[target] = np.where(known, alike[seeds, column], 0.0)
         beside = np.flatnonzero(~known)
         if beside.size:
             pairs = content[items[rows[seeds[beside]]]].multiply(content[others[beside]])
-            of_content[rows[seeds[beside]], where[beside]] = np.asarray(pairs.sum(axis=1)).ravel()
+            found.content[rows[seeds[beside]], where[beside]] = np.asarray(pairs.sum(axis=1)).ravel()
         noise = np.minimum(deviation[rows[seeds]], deviation[column])
         told = at_least(gram[rows[seeds], column], noise)
         engaged = known & (by_near[seeds, column] + by_broad[seeds, column] > 0)
-        users[target] = np.where(engaged, told, 0)
-    return ItemLists(listed, near=of_near, broad=of_broad, content=of_content, users=users)
+        found.users[target] = np.where(engaged, told, 0)
+    return found
 
 
 def co_engagement(

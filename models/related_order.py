@@ -28,34 +28,28 @@ noise."""
 
 @dataclass(frozen=True)
 class ContentLists:
-    """Nearest videos of every video by content similarity, best first, padded with -1 and 0.
-
-    Of a stored model they are `RowsOnDisk`.
-    """
+    """Nearest videos of every video by content similarity, best first, padded with -1 and 0."""
 
     videos: NDArray[np.int32]
-    """(videos, k) int32"""
+    """(videos, k)"""
     scores: NDArray[np.float32]
-    """(videos, k) float32"""
+    """(videos, k)"""
 
 
 @dataclass(frozen=True)
 class ItemLists:
-    """Candidates for the lists of items, padded with -1 and 0; `in_turns` orders them.
-
-    Of a stored model they are `RowsOnDisk`.
-    """
+    """Candidates for the lists of items, padded with -1 and 0; `in_turns` orders them."""
 
     videos: NDArray[np.int32]
-    """(m, k) int32"""
+    """(m, k)"""
     near: NDArray[np.float32]
-    """(m, k) float32, co-engagement by the smaller ridge, 1 for an item's best partner."""
+    """(m, k) co-engagement by the smaller ridge, 1 for an item's best partner."""
     broad: NDArray[np.float32]
-    """(m, k) float32, the same by the larger one."""
+    """(m, k) the same by the larger one."""
     content: NDArray[np.float32]
-    """(m, k) float32, content similarity."""
+    """(m, k) content similarity."""
     users: NDArray[np.int32]
-    """(m, k) int32, at least about so many viewers of both (`models.problem.at_least`), 0 without any."""
+    """(m, k) at least about so many viewers of both (`models.problem.at_least`); 0 without co-engagement."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ def related_to(
     if row < 0:
         listed = content.videos[video]
         videos = listed[listed >= 0].astype(np.int64)
-        alike = content.scores[video][: videos.size].astype(np.float64)
+        alike = content.scores[video, : videos.size].astype(np.float64)
         alike = content_weight * leave_out.similarity(videos, alike)
         known = popularity_weight * popularity[videos].astype(np.float64)
         order = np.argsort(-(alike + known), kind="stable")
@@ -137,7 +131,7 @@ def related_to(
     listed = items.videos[row]
     videos = listed[listed >= 0].astype(np.int64)
     near, broad, alike = (
-        part[row][: videos.size].astype(np.float64) for part in (items.near, items.broad, items.content)
+        part[row, : videos.size].astype(np.float64) for part in (items.near, items.broad, items.content)
     )
     if leave_out.together:
         near, broad = np.zeros_like(near), np.zeros_like(broad)
@@ -147,7 +141,7 @@ def related_to(
     is_near = np.arange(order.size) % 2 == 0
     together = np.where(is_near, near[order], broad[order])
     alike = np.where(is_near, near_content, 1.0) * alike[order]
-    users = items.users[row][order].astype(np.int64)
+    users = items.users[row, order].astype(np.int64)
     return Related(videos[order], together, alike, known[order], users)
 
 

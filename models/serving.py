@@ -1,7 +1,7 @@
 """A finished model at work: related videos, recommendations and their reasons, in milliseconds.
 
-Arrays may be mapped from a file or read from it row by row; only what a request needs is read. Imports numpy
-only, because this runs in the process that serves.
+Arrays may be mapped from a file; only the pages that a request needs are read. Imports numpy only, because
+this runs in the process that serves.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ _OF_FEATURES: Final[Mapping[FeatureKind, Kind]] = {
     "category": "category",
     "language": "language",
 }
-_LEAST: Final = 1e-300  # keeps a share of nothing from being no number
 _SEED_TERMS = 12  # weightiest tags and words of a seed that new videos are looked up by
 
 
@@ -61,24 +60,6 @@ class Suggestion:
 
     video: int
     reason: Reason
-
-
-@dataclass(frozen=True)
-class _Beside:
-    """What is shown beside a video, a catalogue position, and all that reasons for it are made of.
-
-    Attributes:
-        videos: what is shown, best first.
-        reserved: those of them with a reserved place.
-        listed: the candidates, with the parts of their scores.
-        places: of each candidate in `listed`.
-    """
-
-    seed: int
-    videos: list[int]
-    reserved: Collection[int]
-    listed: Related
-    places: Mapping[int, int]
 
 
 class ServedModel:
@@ -93,7 +74,7 @@ class ServedModel:
 
     def __init__(
         self,
-        arrays: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
         labels: Labels,
         manifest: Mapping[str, Any],
         rules: ListRules | None = None,
@@ -215,13 +196,6 @@ class ServedModel:
             raise IndexError(video)
         discovery = discovery or self.rules.discovery
         allowed = self.visibility.allowed(exclude={video, *exclude}, nsfw=nsfw, beside=video)
-        beside = self._beside(video, allowed, limit, language, discovery, leave_out)
-        return self._with_reasons(beside, beside.videos, exclude)
-
-    def _beside(
-        self, video: int, allowed: Mask, limit: int, language: int, discovery: Discovery, leave_out: LeftOut
-    ) -> _Beside:
-        """Choose what is shown beside a video; reasons are dear, and made of what is shown alone."""
         listed = self.listed(video, discovery, leave_out)
         places = {other: place for place, other in enumerate(listed.videos.tolist())}
         familiar = only_allowed(list(places), allowed)
@@ -240,21 +214,15 @@ class ServedModel:
             wanted_language=language if language >= 0 else int(self._language[video]),
             allowed=allowed,
         )
-        return _Beside(video, chosen, reserved, listed, places)
-
-    def _with_reasons(
-        self, beside: _Beside, videos: Sequence[int], exclude: Collection[int]
-    ) -> list[Suggestion]:
-        seed = beside.seed
-        via = () if seed in exclude else (seed,)
+        via = () if video in exclude else (video,)
         return [
             Suggestion(
                 other,
-                self._new_reason(self.content.shared(seed, other), other, via)
-                if other in beside.reserved
-                else self._related_reason(beside.listed, seed, other, beside.places.get(other), via),
+                self._new_reason(self.content.shared(video, other), other, via)
+                if other in reserved
+                else self._related_reason(listed, video, other, places.get(other), via),
             )
-            for other in videos
+            for other in chosen
         ]
 
     def listed(self, video: int, discovery: Discovery, leave_out: LeftOut = NOTHING) -> Related:
@@ -330,16 +298,17 @@ class ServedModel:
         whom nothing is known gets what everybody gets beside this video.
         """
         past = self._checked(history)
-        if not past:
-            return self.related(
-                video, limit=limit, exclude=exclude, nsfw=nsfw, language=language, discovery=discovery
-            )
-        self._checked([video])
         language = language if language >= 0 else self._usual_language(past)
-        allowed = self.visibility.allowed(exclude={video, *exclude, *past}, nsfw=nsfw, beside=video)
-        near = self._beside(
-            video, allowed, limit, language, discovery or self.rules.discovery, leave_out=NOTHING
+        near = self.related(
+            video,
+            limit=limit,
+            exclude={*exclude, *past},
+            nsfw=nsfw,
+            language=language,
+            discovery=discovery,
         )
+        if not past:
+            return near
         own = self.recommend(
             past,
             limit=limit,
@@ -351,18 +320,16 @@ class ServedModel:
         )
         own = [item for item in own if item.reason.kind != "popular"]
         chosen, suited = mix(
-            near.videos,
+            [item.video for item in near],
             [item.video for item in own],
             limit=limit,
             rules=self.rules,
             channel=self._channel,
             host=self.labels.host,
-            allowed=allowed,
+            allowed=self.visibility.allowed(exclude={video, *exclude, *past}, nsfw=nsfw, beside=video),
         )
-        beside = [other for other in chosen if other not in suited]
-        explained = {item.video: item for item in own if item.video in suited}
-        explained |= {item.video: item for item in self._with_reasons(near, beside, {*exclude, *past})}
-        return [explained[other] for other in chosen]
+        by_taste, by_seed = ({item.video: item for item in items} for items in (own, near))
+        return [by_taste[other] if other in suited else by_seed[other] for other in chosen]
 
     def explain(self, history: Sequence[int], video: int) -> Explanation:
         """Split the score of a video for a viewer; the parts add up to it exactly.
@@ -479,7 +446,7 @@ class ServedModel:
         return found[allowed[found]]
 
     def _usual_language(self, past: list[int]) -> int:
-        spoken = Counter(self._language[past].tolist() if past else ())
+        spoken = Counter(int(self._language[video]) for video in past)
         spoken.pop(-1, None)
         return min(spoken, key=lambda number: (-spoken[number], number)) if spoken else -1
 
@@ -492,47 +459,31 @@ class ServedModel:
         exclude: Collection[int],
         boost: float,
     ) -> list[Suggestion]:
-        known = [video for video in chosen if self._row[video] >= 0] if rows.size else []
-        reasons = dict(zip(known, self._history_reasons(rows, known, exclude, boost), strict=True))
-        return [
-            Suggestion(
-                video,
-                reasons[video] or self._popular_reason(video)
-                if video in reasons
-                else self._fitting_reason(profile, video, reserved=video in reserved),
-            )
-            for video in chosen
-        ]
+        known = [video for video in chosen if self._row[video] >= 0 and rows.size]
+        parts = dict(zip(known, self.scoring.parts(rows, self._row[known]).T, strict=True)) if known else {}
+        seeds = self._items[rows].tolist()
+        suggestions = []
+        for video in chosen:
+            if video in parts:
+                of_history = dict(zip(seeds, parts[video].tolist(), strict=True))
+                reason = self._history_reason(of_history, boost * float(self._popularity[video]), exclude)
+                suggestions.append(Suggestion(video, reason or self._popular_reason(video)))
+            else:
+                reason = self._fitting_reason(profile, video, reserved=video in reserved)
+                suggestions.append(Suggestion(video, reason))
+        return suggestions
 
-    def _history_reasons(
-        self, rows: NDArray[np.int32], videos: list[int], exclude: Collection[int], boost: float
-    ) -> list[Reason | None]:
-        """Name, for each video, those of a history that speak most; None where its popularity says more."""
-        if not videos:
-            return []
-        # Of equal ones the lower position comes first.
-        rows = rows[np.argsort(self._items[rows], kind="stable")]
-        seeds = self._items[rows]
-        parts = np.maximum(self.scoring.parts(rows, self._row[videos]), 0.0)
-        liked = parts.sum(axis=0)
-        popularity = boost * self._popularity[videos].astype(np.float64)
-        parts[np.isin(seeds, list(exclude))] = 0.0
-        most = np.argsort(-parts, axis=0, kind="stable")[:SHOWN_VIDEOS]
-        of_most = np.take_along_axis(parts, most, axis=0)
-        shown = np.minimum(of_most.sum(axis=0), liked) / np.maximum(
-            liked + np.maximum(popularity, 0.0), _LEAST
-        )
-        told = (of_most[0] > 0) & (liked >= popularity)
-        return [
-            Reason("history", share=part, via=tuple(positions[:count])) if tells else None
-            for tells, part, positions, count in zip(
-                told.tolist(),
-                shown.tolist(),
-                seeds[most].T.tolist(),
-                np.count_nonzero(of_most > 0, axis=0).tolist(),
-                strict=True,
-            )
-        ]
+    @staticmethod
+    def _history_reason(
+        parts: Mapping[int, float], popularity: float, exclude: Collection[int]
+    ) -> Reason | None:
+        """Name the videos of a history that speak most for something; None where its popularity says more."""
+        via = weightiest(parts, SHOWN_VIDEOS, without=exclude)
+        liked = sum(part for part in parts.values() if part > 0)
+        if not via or liked < popularity:
+            return None
+        whole = liked + max(popularity, 0.0)
+        return Reason("history", share=share(sum(parts[video] for video in via), whole), via=via)
 
     def _related_reason(
         self, listed: Related, seed: int, video: int, place: int | None, via: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Reads safetensors files into arrays that stay on disk, trusting nothing that it says. Imports numpy only.
+"""Reads safetensors files into memory-mapped arrays, trusting nothing that the file says. Imports numpy only.
 
 Layout (github.com/huggingface/safetensors): 8 bytes little-endian length of the header, the header as JSON,
 then the buffers without gaps. The file is checked against a schema before any array is handed out:
@@ -23,13 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelFileError
-from models.rows_on_disk import OpenFile, Rows, RowsOnDisk
 
 Array = NDArray[Any]
 
 MAX_HEADER = 64 * 1024
-_CHECKED_AT_ONCE = 2**17
-"""Numbers."""
 MAX_FILE = 16 * 2**30
 RETRAIN = "Delete this model and train again, or import it again from where it came"
 
@@ -48,8 +45,7 @@ class Spec:
     """Element type and dimensions of one array.
 
     Dimensions are names, which all arrays of a file share, or a name followed by "+1". `low` and `high` bound
-    integers (`high` names a dimension or is a number, exclusive); `nan` allows not-a-number. Of an array
-    `by_row` a request needs few rows: they are read one by one, where others are mapped.
+    integers (`high` names a dimension or is a number, exclusive); `nan` allows not-a-number.
     """
 
     dtype: str
@@ -57,14 +53,13 @@ class Spec:
     low: int | None = None
     high: str | int | None = None
     nan: bool = False
-    by_row: bool = False
 
 
 Schema = Mapping[str, Spec]
 
 
-def open_arrays(path: Path, schema: Schema, sizes: dict[str, int]) -> dict[str, Any]:
-    """Check a file against a schema and open its arrays, read-only: `by_row` as `RowsOnDisk`, others mapped.
+def open_arrays(path: Path, schema: Schema, sizes: dict[str, int]) -> dict[str, Array]:
+    """Check a file against a schema and map its arrays, read-only.
 
     Args:
         path: a safetensors file.
@@ -91,30 +86,16 @@ def open_arrays(path: Path, schema: Schema, sizes: dict[str, int]) -> dict[str, 
     begin = 8 + length
     places = {name: _place(path.name, name, header[name], schema[name], sizes) for name in schema}
     _check_layout(path.name, list(places.values()), total - begin)
-    try:
-        opened = OpenFile(path)
-    except OSError as error:
-        raise broken(path.name, f"it cannot be read ({error.strerror or 'unknown reason'})") from None
     return {
-        name: _open(path, opened, schema[name], begin + start, shape)
+        name: _map(path, _TYPES[schema[name].dtype], begin + start, shape)
         for name, (shape, start, _) in places.items()
     }
 
 
-def check_values(name: str, array: Rows, spec: Spec, sizes: Mapping[str, int]) -> str | None:
-    """Return what is wrong with the values of an array, None if nothing; a part of it at a time."""
-    rows = max(1, _CHECKED_AT_ONCE // max(1, math.prod(array.shape[1:])))
-    parts = (array[start : start + rows] for start in range(0, len(array), rows))
-    problems = (_problem(name, part, spec, sizes) for part in parts if part.size)
-    return next(filter(None, problems), None)
-
-
-def broken(name: str, problem: str) -> ModelFileError:
-    """Error for a file of a model, with the advice that helps with all of them."""
-    return ModelFileError(f"the model file {name} cannot be used: {problem}. {RETRAIN}.")
-
-
-def _problem(name: str, array: Array, spec: Spec, sizes: Mapping[str, int]) -> str | None:
+def check_values(name: str, array: Array, spec: Spec, sizes: Mapping[str, int]) -> str | None:
+    """Return what is wrong with the values of an array, None if nothing."""
+    if array.size == 0:
+        return None
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         finite = math.isfinite(low) and math.isfinite(high)
@@ -129,6 +110,11 @@ def _problem(name: str, array: Array, spec: Spec, sizes: Mapping[str, int]) -> s
     if high_bound is not None and int(array.max()) >= high_bound:
         return f"{name} points beyond the end"
     return None
+
+
+def broken(name: str, problem: str) -> ModelFileError:
+    """Error for a file of a model, with the advice that helps with all of them."""
+    return ModelFileError(f"the model file {name} cannot be used: {problem}. {RETRAIN}.")
 
 
 def _parse(name: str, raw: bytes) -> dict[str, Any]:
@@ -179,11 +165,8 @@ def _check_layout(file: str, places: list[tuple[tuple[int, ...], int, int]], ava
         raise broken(file, f"its buffers need {end} bytes and it has {available}")
 
 
-def _open(path: Path, file: OpenFile, spec: Spec, offset: int, shape: tuple[int, ...]) -> Any:
-    dtype = _TYPES[spec.dtype]
+def _map(path: Path, dtype: type[np.generic], offset: int, shape: tuple[int, ...]) -> Array:
     if math.prod(shape) == 0:
         return np.zeros(shape, dtype)
-    if spec.by_row:
-        return RowsOnDisk(file, dtype, offset, shape)
     # A plain view: indexing a memmap object costs a microsecond more each time.
     return np.asarray(np.memmap(path, dtype, "r", offset, shape))

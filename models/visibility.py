@@ -93,4 +93,4 @@ class Visibility:
 
 
 def _numbers(names: Texts, wanted: set[str]) -> list[int]:
-    return [number for number, name in enumerate(names) if name in wanted]
+    return [number for number in range(len(names)) if names[number] in wanted]

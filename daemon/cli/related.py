@@ -217,7 +217,7 @@ def resolve(model: ServedModel, text: str) -> int:
     if (position := model.index(text)) is not None:
         return position
     wanted = text.casefold()
-    titles = [(i, title.casefold()) for i, title in enumerate(model.labels.title)]
+    titles = [(i, model.labels.title[i].casefold()) for i in range(len(model.labels))]
     matches = [i for i, title in titles if wanted in title]
     closer = [i for i, title in titles if title == wanted] or [i for i, t in titles if t.startswith(wanted)]
     if not matches:

@@ -120,7 +120,7 @@ class _Lists:
 
 def videos_of(labels: Labels, host: str) -> NDArray[np.bool_]:
     """Mark the videos, (videos,), that are published on a host."""
-    numbers = [number for number, name in enumerate(labels.hosts) if name == host]
+    numbers = [number for number in range(len(labels.hosts)) if labels.hosts[number] == host]
     return np.isin(labels.host, numbers)
 
 

@@ -1,20 +1,14 @@
 """The serving process, `python -m daemon.serve --config FILE`: nothing of the command line is loaded."""
 
 import argparse
-import contextlib
-import ctypes
 import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Final
 
 from daemon.config import load
 from daemon.errors import ShoalError
 from daemon.own_packages import require_own_packages
-
-_M_ARENA_MAX: Final = -8
-"""`mallopt(3)`."""
 
 
 def main(argv: list[str]) -> int:
@@ -23,7 +17,6 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m daemon.serve", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     options = parser.parse_args(argv)
-    _memory_in_one_arena()
     _algebra_in_one_thread()
     from daemon.serve.server import run
 
@@ -33,13 +26,6 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"Error: {error.message}\n{error.advice}\n")
         return error.exit_code
     return 0
-
-
-def _memory_in_one_arena() -> None:
-    """Let threads share glibc's memory: with an arena for each, what one has freed serves no other."""
-    with contextlib.suppress(AttributeError, OSError):
-        # Where the C library is another one, it has no such setting.
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _algebra_in_one_thread() -> None:

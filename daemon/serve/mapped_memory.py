@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-RELEASE_ABOVE_BYTES: Final = 8 * 2**20
+RELEASE_ABOVE_BYTES: Final = 16 * 2**20
 
 
 class MappedPages:

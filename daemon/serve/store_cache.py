@@ -75,7 +75,7 @@ class StoreCache:
             self._model = model
         if (known := self._histories.get(pseudonym)) is not None:
             self._histories.move_to_end(pseudonym)
-            return _positions(known)
+            return [int(position) for position in known]
         began = self._round
         reading = asyncio.get_running_loop().run_in_executor(self._reader, self._read, model, pseudonym)
         try:
@@ -86,7 +86,7 @@ class StoreCache:
             self._histories[pseudonym] = found
             if len(self._histories) > MOST_HISTORIES:
                 self._histories.popitem(last=False)
-        return _positions(found)
+        return [int(position) for position in found]
 
     def _read(self, model: ServedModel, pseudonym: bytes) -> NDArray[np.int32]:
         urls = viewer_history(self._engine, pseudonym, limit=self._most)
@@ -112,8 +112,3 @@ class StoreCache:
             version = int(self._connection.driver_connection.execute("PRAGMA data_version").fetchone()[0])
             changed, self._version = version != self._version, version
             return changed
-
-
-def _positions(history: NDArray[np.int32]) -> list[int]:
-    found: list[int] = history.tolist()
-    return found

@@ -15,7 +15,7 @@ UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
 @given(st.lists(UNICODE, max_size=20))
 def test_texts_come_back_as_they_went_in(texts: list[str]) -> None:
     packed = Texts.pack(texts)
-    assert [packed[position] for position in range(len(packed))] == list(packed) == texts
+    assert [packed[position] for position in range(len(packed))] == texts
 
 
 def test_broken_unicode_is_replaced_and_positions_are_checked() -> None:
@@ -52,7 +52,7 @@ def test_keys_with_the_same_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch)
 def test_a_hundred_thousand_labels_are_small() -> None:
     labels = made_labels(100_000)
     columns = (labels.uuid, labels.url, labels.title)
-    size = sum(np.asarray(column.data).nbytes + column.offsets.nbytes for column in columns)
+    size = sum(column.data.nbytes + column.offsets.nbytes for column in columns)
     size += labels.hashes.nbytes + labels.positions.nbytes
     assert size < 25 * 2**20
     assert labels.index(labels.uuid[99_999]) == 99_999

@@ -115,7 +115,7 @@ def _compare(
 def _own_videos(model: ServedModel, host: str) -> list[str]:
     """Return addresses of videos of this instance, most watched first; of any where it has none."""
     labels = model.labels
-    numbers = [number for number, name in enumerate(labels.hosts) if name == host]
+    numbers = [number for number in range(len(labels.hosts)) if labels.hosts[number] == host]
     own = np.flatnonzero(np.isin(labels.host, numbers) & model.visibility.shown)
     chosen = own if own.size else np.flatnonzero(model.visibility.shown)
     order = chosen[np.argsort(-model.popularity[chosen], kind="stable")][:LOOKED_AT]

@@ -1,8 +1,7 @@
 """From positions to what a caller can show: ids, and why a video is in the list."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from typing_extensions import TypedDict
@@ -40,12 +39,11 @@ class Suggested(TypedDict):
 
 def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[Suggested]:
     """Return suggestions as they are answered, best first."""
-    uuids = cache(model.labels.uuid.__getitem__)
     return [
         {
-            "uuid": uuids(item.video),
+            "uuid": model.labels.uuid[item.video],
             "url": model.labels.url[item.video],
-            "reason": _reason(item.reason, uuids),
+            "reason": reason(model, item.reason),
         }
         for item in found
     ]
@@ -53,10 +51,6 @@ def suggestions(model: ServedModel, found: Iterable[Suggestion]) -> list[Suggest
 
 def reason(model: ServedModel, why: Reason) -> WhyListed:
     """Return a reason as data, with one English sentence."""
-    return _reason(why, model.labels.uuid.__getitem__)
-
-
-def _reason(why: Reason, uuids: Callable[[int], str]) -> WhyListed:
     return {
         "kind": why.kind,
         "text": sentence(why),
@@ -64,7 +58,7 @@ def _reason(why: Reason, uuids: Callable[[int], str]) -> WhyListed:
         "tags": list(why.tags),
         "words": list(why.words),
         "share": round(why.share, 2),
-        "via": [uuids(position) for position in why.via],
+        "via": [model.labels.uuid[position] for position in why.via],
     }
 
 

@@ -212,4 +212,4 @@ class _Comparison:
 
 
 def _names(texts: Texts) -> list[str]:
-    return list(texts)
+    return [texts[number] for number in range(len(texts))]
