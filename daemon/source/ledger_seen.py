@@ -11,6 +11,8 @@ from daemon.source.peertube_rows import misfit
 
 _PAGE: Final = "ledger"
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
+_MOST: Final = 2**48
+"""The plugin's own limit on a number of entries."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _seen(item: Any) -> LedgerSeen:
     except TypeError:
         raise misfit("ledger has other fields") from None
     numbers, hashes = (seen.entries, seen.decisions), (seen.begun, seen.head, seen.decision or seen.head)
-    if not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in numbers):
+    if not all(isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= _MOST for one in numbers):
         raise misfit("ledger counts something that is no number")
     if not all(isinstance(one, str) and _HASH.fullmatch(one) for one in hashes):
         raise misfit("ledger has a hash that is none")
