@@ -97,11 +97,12 @@ def _for_admins(answers: Sequence[Answer]) -> str:
         last = one.report["rows"][-1]
         gain, error = last["gains"]["sum with noise"]["popularity"]
         least = last["quality"]["popularity"]["ndcg10"]
+        side = "above" if gain > 0 else "below"
         told.append(
             f"On {one.question.data} an instance alone beats a list of what is popular {alone}, and "
             f"PeerTube's own rule, read as most viewed first, {rule}. A sum with the noise of the default "
-            f"level beats popularity {noisy} in all its instances together; with {last['viewers']:,} its "
-            f"NDCG@10 is {gain / least:+.0%} ± {error / least:.0%} beside popularity's."
+            f"level beats popularity {noisy}, counted over all its members; with {last['viewers']:,} its "
+            f"NDCG@10 is {abs(gain) / least:.0%} ± {error / least:.0%} {side} popularity's."
         )
     return " ".join((*told, _SMALL))
 

@@ -85,7 +85,7 @@ def test_every_number_has_its_error_and_every_table_its_command() -> None:
     assert "with no number of viewers that was measured" in told
     assert "LASSO on tags on cold -0.0120 ± 0.0030" in told
     # 0.08 ± 0.02 above popularity's 0.4.
-    assert "+20% ± 5%" in told
+    assert "20% ± 5% above popularity's" in told
     assert "| `shoal evaluate --data ml-latest-small --instances 30 --skew 2` | 61 | 59 | 812 |" in told
 
 
