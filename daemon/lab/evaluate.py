@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +153,31 @@ class Evaluated:
     notes: tuple[str, ...]
 
 
+class About(TypedDict):
+    """The fields of `Evaluated`."""
+
+    name: str
+    users: int
+    videos: int
+    interactions: int
+    positive: str
+    newest: str
+    notes: tuple[str, ...]
+
+
+def about(population: Population, notes: tuple[str, ...], *, newest: str = "") -> About:
+    """Describe an evaluation of all users of a population."""
+    return {
+        "name": population.name,
+        "users": population.likes.users,
+        "videos": population.likes.videos,
+        "interactions": int(population.likes.matrix.nnz),
+        "positive": str(population.positive),
+        "newest": newest,
+        "notes": notes,
+    }
+
+
 @dataclass(frozen=True)
 class EvaluationReport(Evaluated):
     """What `evaluate` found.
@@ -223,13 +248,7 @@ def evaluate(
             for most in (None, LATEST)
         )
     return EvaluationReport(
-        name=population.name,
-        users=population.likes.users,
-        videos=population.likes.videos,
-        interactions=int(population.likes.matrix.nnz),
-        positive=str(population.positive),
-        newest=parts.order.rule,
-        notes=_notes(population, options),
+        **about(population, _notes(population, options), newest=parts.order.rule),
         next_videos=(*baselines, closed, served),
         limited=limited,
         new_videos=_named(cold.videos),

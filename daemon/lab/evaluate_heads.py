@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from scipy.special import stdtrit
 from scipy.stats import spearmanr
 
-from daemon.lab.evaluate import Evaluated, Options
+from daemon.lab.evaluate import Evaluated, Options, about
 from daemon.lab.experiment import (
     MEMBERS,
     Noise,
@@ -145,13 +145,7 @@ def evaluate_heads(
                 progress("heads", (number + (0.5 if noise else 1.0)) / draws)
     rows = [_row(window, name, values, noise=noise) for (window, noise, name), values in found.items()]
     return HeadsReport(
-        name=population.name,
-        users=population.likes.users,
-        videos=population.likes.videos,
-        interactions=int(population.likes.matrix.nnz),
-        positive=str(population.positive),
-        newest="",
-        notes=_notes(options),
+        **about(population, _notes(options)),
         draws=draws,
         ridge=ridge,
         minimum=_minimum(options),

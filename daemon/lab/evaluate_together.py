@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.lab.evaluate import Evaluated, Options
+from daemon.lab.evaluate import Evaluated, Options, about
 from daemon.lab.experiment import (
     MEMBERS,
     Population,
@@ -105,13 +105,7 @@ def evaluate_together(
             progress("instances", (number + 1) / len(sizes))
     names = (ALONE, OTHERS, TOGETHER, BLEND)
     return TogetherReport(
-        name=population.name,
-        users=population.likes.users,
-        videos=population.likes.videos,
-        interactions=int(population.likes.matrix.nnz),
-        positive=str(population.positive),
-        newest="",
-        notes=_NOTES,
+        **about(population, _NOTES),
         rows=tuple(rows),
         mean={name: float(np.mean([row.ndcg10[name] for row in rows])) for name in names},
     )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from daemon.lab.evaluate import Evaluated, Options
+from daemon.lab.evaluate import Evaluated, Options, about
 from daemon.lab.experiment import (
     MEMBERS,
     Population,
@@ -121,13 +121,7 @@ def evaluate_viewers(
                 progress("sizes", (number + (draw + 1) / draws) / len(sizes))
             rows.append(_row(size, draws, found, population.likes.videos))
     return ViewersReport(
-        name=population.name,
-        users=population.likes.users,
-        videos=population.likes.videos,
-        interactions=int(population.likes.matrix.nnz),
-        positive=str(population.positive),
-        newest=parts.order.rule,
-        notes=_NOTES,
+        **about(population, _NOTES, newest=parts.order.rule),
         rows=tuple(rows),
         useful={model: {name: useful_from(rows, model, name) for name in BASELINES} for model in MODELS},
     )
